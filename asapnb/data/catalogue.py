@@ -1,0 +1,248 @@
+"""The data sets known by name: what they are, where their files are looked for, how they are read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+from numpy.typing import NDArray
+
+from ..errors import DataError, unknown
+from .dataset import Dataset, Split
+from .formats import CIFAR_RECORD, check_labels, malformed, read_cifar, read_idx
+
+EMBEDDED = Path(__file__).parent / "embedded" / "fashion-mnist-mini.xz"
+DEBIAN = Path("/usr/share/datasets")  # where Debian's dataset-* packages put theirs
+
+DIGITS = tuple("0123456789")
+CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+THINGS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A known data set.
+
+    `files` gives each split's files with the shape of their content: (n, 28, 28) images and (n,) labels in IDX
+    (also as .gz), or (n, 3073) records in CIFAR's batches; the embedded set has none. `labels_sha256` (of the
+    training labels as bytes) tells sets apart whose files have the same names and shapes. `downloads` gives the
+    SHA-256 of each file that every one of `mirrors` serves.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    counts: tuple[int, int]
+    classes: tuple[str, ...]
+    folders: tuple[str, ...] = ()
+    files: tuple[Mapping[str, tuple[int, ...]], ...] = ()
+    labels_sha256: str = ""
+    mirrors: tuple[str, ...] = ()
+    downloads: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def all_files(self) -> dict[str, tuple[int, ...]]:
+        """The files of both splits."""
+        return {file: shape for split in self.files for file, shape in split.items()}
+
+    @property
+    def archive(self) -> str | None:
+        """The download that holds all files, if there is one."""
+        return next((remote for remote in self.downloads if remote.endswith(".tar.gz")), None)
+
+
+_IDX = tuple(
+    {f"{prefix}-images-idx3-ubyte": (count, 28, 28), f"{prefix}-labels-idx1-ubyte": (count,)}
+    for prefix, count in (("train", 60_000), ("t10k", 10_000))
+)
+
+SOURCES = {
+    source.name: source
+    for source in (
+        Source("fashion-mnist-mini", (1, 28, 28), (5_000, 1_000), CLOTHES),
+        Source(
+            "fashion-mnist",
+            (1, 28, 28),
+            (60_000, 10_000),
+            CLOTHES,
+            folders=("fashion-mnist",),
+            files=_IDX,
+            labels_sha256="657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7",
+            mirrors=(
+                "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+                "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+            ),
+            downloads={
+                "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+                "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+                "t10k-images-idx3-ubyte.gz": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+                "t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+            },
+        ),
+        Source(
+            "mnist",
+            (1, 28, 28),
+            (60_000, 10_000),
+            DIGITS,
+            folders=("mnist",),
+            files=_IDX,
+            labels_sha256="1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
+            mirrors=(
+                "https://ossci-datasets.s3.amazonaws.com/mnist/",
+                "https://storage.googleapis.com/cvdf-datasets/mnist/",
+            ),
+            downloads={
+                "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+                "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+                "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+                "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+            },
+        ),
+        Source(
+            "cifar10",
+            (3, 32, 32),
+            (50_000, 10_000),
+            THINGS,
+            folders=("cifar-10-batches-bin", "cifar10"),
+            files=(
+                {f"data_batch_{i}.bin": (10_000, CIFAR_RECORD) for i in range(1, 6)},
+                {"test_batch.bin": (10_000, CIFAR_RECORD)},
+            ),
+            labels_sha256="2b7cd2f24487317614016b72ffd53071c3062f592f0eb300c18a770d41ae1253",
+            mirrors=(
+                "https://www.cs.toronto.edu/~kriz/",
+                "https://storage.googleapis.com/s4tf-hosted-binaries/datasets/CIFAR10/",
+            ),
+            downloads={
+                "cifar-10-binary.tar.gz": "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+            },
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Availability:
+    """One line of what there is: `path` is where the data set was found, or None."""
+
+    name: str
+    path: Path | None
+    shape: tuple[int, int, int]
+    train: int
+    test: int
+    classes: tuple[str, ...]
+
+
+def load_dataset(name: str, root: str | Path | None = None) -> Dataset:
+    """A data set by name: fashion-mnist-mini (embedded), fashion-mnist, mnist or cifar10.
+
+    Looked for in `root` if given, and only there (itself, or its folder for this set); else in $ASAPNB_DATA, asapnb's
+    cache, where `download` puts files, and /usr/share/datasets. Files keep their canonical names; IDX may be gzipped.
+
+    Raises UsageError for an unknown name; DataError if files are missing or are not what they should be.
+
+    >>> data = load_dataset("fashion-mnist-mini")
+    >>> data.train.raw.shape, data.train.inputs.dtype, data.classes[9]
+    ((5000, 1, 28, 28), dtype('float32'), 'Ankle boot')
+    """
+    source = find_source(name)
+    return read(source, locate(source, root))
+
+
+def available(root: str | Path | None = None) -> list[Availability]:
+    """Every known data set and where `load_dataset` would find it; nothing is read.
+
+    >>> [entry.name for entry in available() if entry.path == EMBEDDED]
+    ['fashion-mnist-mini']
+    """
+    entries = []
+    for source in SOURCES.values():
+        try:
+            path = locate(source, root)
+        except DataError:
+            path = None
+        entries.append(Availability(source.name, path, source.shape, *source.counts, source.classes))
+    return entries
+
+
+def find_source(name: str) -> Source:
+    """The known data set of this name, or UsageError."""
+    if name not in SOURCES:
+        raise unknown("data set", name, SOURCES)
+    return SOURCES[name]
+
+
+def places(root: str | Path | None) -> list[Path]:
+    """The folders under which data sets are looked for, in order; the first is also where a download goes."""
+    if root is not None:
+        return [Path(root).expanduser()]
+    cache = os.environ.get("ASAPNB_CACHE") or platformdirs.user_cache_dir("asapnb")
+    chosen = os.environ.get("ASAPNB_DATA")
+    return [Path(place).expanduser() for place in (chosen, Path(cache, "data"), DEBIAN) if place]
+
+
+def locate(source: Source, root: str | Path | None) -> Path:
+    """The first folder that holds all files of a data set; DataError if there is none."""
+    if not source.files:
+        return EMBEDDED
+    folders = [place / folder for place in places(root) for folder in source.folders]
+    folders += places(root) if root is not None else []
+    partial = ""
+    for folder in folders:
+        missing = [file for file in source.all_files if find_file(folder, file) is None]
+        if not missing:
+            return folder
+        if len(missing) < len(source.all_files):
+            partial = partial or f"; {folder} lacks {', '.join(missing)}"
+    raise DataError(
+        f"data set {source.name!r} was not found: looked in {', '.join(map(str, folders))}{partial}. "
+        f"Get it with `asapnb data get {source.name}`, or name the folder that holds {source.folders[0]}/ in $ASAPNB_DATA"
+    )
+
+
+def find_file(folder: Path, file: str) -> Path | None:
+    """The path of a data file, plain or gzipped; None if there is none."""
+    return next((path for path in (folder / file, folder / f"{file}.gz") if path.is_file()), None)
+
+
+def read(source: Source, folder: Path) -> Dataset:
+    """The data set whose files are in `folder`; DataError if one is not what it should be."""
+    if not source.files:
+        from .mini import unpack
+
+        train, test = unpack(EMBEDDED.read_bytes(), source.counts)
+    else:
+        train, test = (_read_split(source, folder, files) for files in source.files)
+        labels = hashlib.sha256(train.labels.astype(np.uint8)).hexdigest()
+        if source.labels_sha256 not in ("", labels):
+            raise malformed(
+                folder, f"training labels with SHA-256 {labels}", f"{source.name}'s, {source.labels_sha256}"
+            )
+    return Dataset(source.name, train, test, source.classes)
+
+
+def read_file(source: Source, folder: Path, file: str) -> NDArray[np.uint8]:
+    """The content of one file, in the shape that the source states; DataError if it is anything else."""
+    path = find_file(folder, file) or folder / file
+    shape = source.all_files[file]
+    try:
+        content = read_cifar(path, shape[0]) if len(shape) == 2 else read_idx(path, shape)
+        if len(shape) < 3:
+            check_labels(path, content.reshape(len(content), -1)[:, 0], len(source.classes))
+    except DataError as error:
+        raise DataError(f"{error}. Delete it and get it anew: `asapnb data get {source.name}`") from None
+    return content
+
+
+def _read_split(source: Source, folder: Path, files: Iterable[str]) -> Split:
+    contents = [read_file(source, folder, file) for file in files]
+    if contents[0].ndim == 2:
+        images = np.concatenate([records[:, 1:] for records in contents])
+        labels = np.concatenate([records[:, 0] for records in contents])
+    else:
+        images, labels = contents
+    return Split(images.reshape(-1, *source.shape), labels.astype(np.int64))

@@ -1,0 +1,167 @@
+"""A data set in memory: two splits of samples and labels, pixels held once as bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import UsageError
+
+PIXEL_SCALE = np.float32(1 / 255)
+"""Bytes times this number are the inputs; kernels that read the bytes use the same number."""
+
+_OWN = ("C", "A", "W", "E")  # compiled loops take contiguous, aligned, writable, plain arrays
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Split:
+    """Samples and their labels.
+
+    * `raw`: (n, channels, height, width), C-contiguous; uint8 pixels, or float32 inputs of one's own.
+    * `labels`: (n,) int64, from 0.
+
+    >>> split = Split(np.full((1, 1, 1, 2), 255, np.uint8), np.array([3]))
+    >>> split, split.inputs
+    (<Split: 1 samples, 1×1×2 uint8>, array([[[[1., 1.]]]], dtype=float32))
+    """
+
+    raw: NDArray[Any]
+    labels: NDArray[np.int64]
+
+    @property
+    def inputs(self) -> NDArray[np.float32]:
+        """The samples as float32 (n, channels, height, width): pixels in [0, 1], made anew at each access."""
+        return self.raw * PIXEL_SCALE if self.raw.dtype == np.uint8 else self.raw
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __repr__(self) -> str:
+        return f"<Split: {len(self)} samples, {_form(self.raw)}>"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """A named training and test split with the names of the classes.
+
+    >>> from asapnb.data import load_dataset
+    >>> load_dataset("fashion-mnist-mini")
+    <Dataset fashion-mnist-mini: 5000 training and 1000 test samples, 1×28×28 uint8, 10 classes>
+    """
+
+    name: str
+    train: Split
+    test: Split
+    classes: tuple[str, ...]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """One sample's (channels, height, width)."""
+        channels, height, width = self.train.raw.shape[1:]
+        return channels, height, width
+
+    def sha256(self) -> str:
+        """Which data this is: SHA-256 over raw and labels (as held) of train, then of test; computed once."""
+        return self._sha256
+
+    @cached_property
+    def _sha256(self) -> str:
+        digest = hashlib.sha256()
+        for split in (self.train, self.test):
+            digest.update(split.raw)
+            digest.update(split.labels)
+        return digest.hexdigest()
+
+    def __repr__(self) -> str:
+        return (
+            f"<Dataset {self.name}: {len(self.train)} training and {len(self.test)} test samples, "
+            f"{_form(self.train.raw)}, {len(self.classes)} classes>"
+        )
+
+    @classmethod
+    def from_arrays(
+        cls,
+        train_inputs: ArrayLike,
+        train_labels: ArrayLike,
+        test_inputs: ArrayLike,
+        test_labels: ArrayLike,
+        name: str = "custom",
+        classes: Sequence[str] | None = None,
+    ) -> Dataset:
+        """A data set of one's own.
+
+        Inputs are (n, height, width), (n, channels, height, width) or (n, features), the last held as
+        (n, features, 1, 1). Bytes are pixels and stay bytes; floats become float32 and are used as they are.
+        Labels are integers from 0; without `classes` these are named by their numbers. Arrays that already have
+        their final form are not copied. Raises UsageError for anything else.
+
+        >>> x, y = np.zeros((6, 4)), np.arange(6) % 3
+        >>> Dataset.from_arrays(x, y, x[:3], y[:3], name="zeros")
+        <Dataset zeros: 6 training and 3 test samples, 4×1×1 float32, 3 classes>
+        """
+        train = _split("train", train_inputs, train_labels)
+        test = _split("test", test_inputs, test_labels)
+        if _form(train.raw) != _form(test.raw):
+            raise UsageError(
+                f"training and test inputs differ: {_form(train.raw)} and {_form(test.raw)} (as channels×height×width); "
+                "give both the same shape and kind"
+            )
+        top = int(max(train.labels.max(), test.labels.max()))
+        names = tuple(map(str, range(top + 1) if classes is None else classes))
+        if not max(top, 1) < len(names):
+            raise UsageError(
+                f"the largest label is {top} and there are {len(names)} classes; "
+                f"labels lie in 0..classes-1, and there are at least two classes"
+            )
+        return cls(str(name), train, test, names)
+
+
+def _form(raw: NDArray[Any]) -> str:
+    return f"{'×'.join(map(str, raw.shape[1:]))} {raw.dtype}"
+
+
+def _split(which: str, inputs: ArrayLike, labels: ArrayLike) -> Split:
+    raw, numbers = _inputs(which, np.asarray(inputs)), _labels(which, np.asarray(labels))
+    if len(raw) != len(numbers):
+        raise UsageError(f"{which} has {len(raw)} inputs and {len(numbers)} labels; give one label per input")
+    return Split(raw, numbers)
+
+
+def _inputs(which: str, array: NDArray[Any]) -> NDArray[Any]:
+    if array.ndim not in (2, 3, 4) or array.size == 0:
+        raise UsageError(
+            f"{which} inputs have shape {array.shape}; give at least one sample as (n, features), "
+            "(n, height, width) or (n, channels, height, width)"
+        )
+    if array.ndim == 2:
+        array = array[:, :, None, None]
+    elif array.ndim == 3:
+        array = array[:, None]
+    if array.dtype == np.uint8:
+        return np.require(array, np.uint8, _OWN)
+    if array.dtype.kind != "f":
+        raise UsageError(
+            f"{which} inputs are {array.dtype}; give uint8 pixels (0..255, scaled to [0, 1]) or floats (used as they are)"
+        )
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes inf, and is reported below
+        array = np.require(array, np.float32, _OWN)
+    if bad := int(array.size - np.count_nonzero(np.isfinite(array))):
+        raise UsageError(f"{which} inputs hold {bad} values that are not finite in float32; clean or rescale them")
+    return array
+
+
+def _labels(which: str, array: NDArray[Any]) -> NDArray[np.int64]:
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise UsageError(
+            f"{which} labels are {array.dtype} of shape {array.shape}; give one integer per sample, shape (n,)"
+        )
+    labels = np.require(array, np.int64, _OWN)
+    if len(labels) and labels.min() < 0:
+        raise UsageError(f"{which} labels hold {labels.min()}; labels count from 0")
+    return labels

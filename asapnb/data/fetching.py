@@ -1,0 +1,128 @@
+"""Fetch a data set: mirrors in turn, checked against known SHA-256 sums, nothing half done."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+from collections.abc import Iterable
+from contextlib import nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ..errors import DataError
+from .catalogue import Source, find_source, locate, places, read, read_file
+
+TIMEOUT = 30  # seconds until a silent mirror is given up
+
+
+def download(name: str, root: str | Path | None = None, progressbar: bool = False) -> Path:
+    """Get a data set unless it is here already, and return the path where `load_dataset` finds it.
+
+    Files go to `root`, else to $ASAPNB_DATA, else to asapnb's cache, into the data set's own folder. A file there
+    that can be read as what it should be stays untouched, any other is replaced; each arrives whole and with the right
+    checksum, or not at all. `progressbar` draws one per file on stderr.
+
+    Raises UsageError for an unknown name; DataError if nothing can be written there or every mirror fails.
+
+    >>> download("fashion-mnist-mini").name  # embedded: nothing to fetch
+    'fashion-mnist-mini.xz'
+    """
+    source = find_source(name)
+    try:
+        path = locate(source, root)
+        read(source, path)
+        return path
+    except DataError:
+        pass
+    folder = places(root)[0] / source.folders[0]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder, prefix=".download-") as scratch, _progress(progressbar) as progress:
+            wanted = [file for file in source.all_files if not _readable(source, folder, file)]
+            for remote in source.downloads:
+                if files := [file for file in wanted if remote in (f"{file}.gz", source.archive)]:
+                    path = Path(scratch, remote)
+                    _fetch(source, remote, path, _Bar(progress, remote) if progress else False)
+                    _install(path, files, folder)
+    except OSError as error:
+        raise DataError(
+            f"cannot write {source.name} to {folder}: {error}; choose another folder with root= or in $ASAPNB_DATA"
+        ) from error
+    read(source, folder)
+    return folder
+
+
+def _readable(source: Source, folder: Path, file: str) -> bool:
+    try:
+        read_file(source, folder, file)
+        return True
+    except DataError:
+        return False
+
+
+def _fetch(source: Source, remote: str, path: Path, bar: Any) -> None:
+    """Fetch one file from the first mirror that serves it with the right checksum."""
+    import pooch
+
+    failures = []
+    for mirror in source.mirrors:
+        try:
+            pooch.HTTPDownloader(progressbar=bar, timeout=TIMEOUT)(mirror + remote, str(path), None)
+        except OSError as error:  # what requests raises is one
+            failures.append(f"{mirror + remote}: {error}")
+            continue
+        found = pooch.file_hash(str(path))
+        if found == source.downloads[remote]:
+            return
+        failures.append(f"{mirror + remote}: SHA-256 {found}, expected {source.downloads[remote]}")
+    tried = "\n  ".join(failures)
+    raise DataError(
+        f"no mirror gave {remote} of {source.name}:\n  {tried}\nTry again when the network allows, or put the files "
+        f"into a folder {source.folders[0]}/ and name its parent in $ASAPNB_DATA"
+    )
+
+
+def _install(path: Path, files: Iterable[str], folder: Path) -> None:
+    """Move what was fetched into the folder, in one step per file."""
+    if path.name.endswith(".tar.gz"):
+        with tarfile.open(path) as archive:
+            members = {Path(member.name).name: member for member in archive if member.isfile()}
+            for file in files:
+                content = archive.extractfile(members[file])
+                assert content is not None  # it is a regular file
+                with content, open(path.parent / file, "wb") as out:
+                    shutil.copyfileobj(content, out)
+                (path.parent / file).replace(folder / file)
+    else:
+        path.replace(folder / path.name)
+        for file in files:
+            (folder / file).unlink(missing_ok=True)  # a broken plain one would be read before its .gz
+
+
+def _progress(wanted: bool) -> Any:
+    """Rich's display for downloads on stderr, or a context manager that gives None."""
+    if not wanted:
+        return nullcontext()
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    return Progress(*columns, console=Console(stderr=True))
+
+
+class _Bar:
+    """One file's bar, in the terms in which pooch drives it."""
+
+    def __init__(self, progress: Any, label: str) -> None:
+        self.total = 0
+        self._progress, self._task = progress, progress.add_task(label, total=None)
+
+    def update(self, count: int) -> None:
+        self._progress.update(self._task, total=self.total or None, advance=count)
+
+    def reset(self) -> None:
+        self._progress.reset(self._task)
+
+    def close(self) -> None:
+        pass
