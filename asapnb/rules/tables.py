@@ -1,0 +1,96 @@
+"""The scale tables of a run: which one is in force, and when the next is made."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..staleness import StalenessDistribution, StalenessEstimator, staleness_array
+from .framework import as_rule, scale_table
+
+MAX_TABLE = 131_072
+
+
+def table_length(workers: int, support: int) -> int:
+    """Entries of a table: well past the stalest update seen, so that staler ones get the rule's own answer.
+
+    >>> table_length(workers=8, support=20), table_length(workers=128, support=3000)
+    (1024, 6000)
+    """
+    return min(MAX_TABLE, max(1024, 16 * workers, 2 * support))
+
+
+class ScaleTables:
+    """The tables of one rule over one run, made from the staleness observed.
+
+    `current` is the table in force: float64, read-only, its last entry serving every staler update. It starts as
+    the rule's formula if the rule is static, and as ones otherwise. `steps[i]` is the number of updates that had
+    been observed when `tables[i]` was made: it can serve the updates after that one.
+
+    A rule is tried once at the start, so that one whose scales cannot be used fails before anything runs.
+
+    >>> from asapnb.rules import once, tail
+    >>> tables = ScaleTables(tail(refresh=once(0, 4)), workers=2)
+    >>> tables.next_refresh, tables.current[:3]
+    (4, array([1., 1., 1.]))
+    >>> tables.observe([0, 1]) is None
+    True
+    >>> tables.observe([1, 2, 9])[:4]
+    array([1.75, 1.  , 0.25, 0.  ])
+    """
+
+    def __init__(self, rule: object, workers: int) -> None:
+        self.rule = as_rule(rule)
+        self.workers = workers
+        refresh = self.rule.refresh
+        self._estimator = StalenessEstimator(refresh.half_life if refresh else None)
+        self.seen = 0
+        self.next_refresh = refresh.due(0, workers) if refresh else None
+        self.steps: list[int] = []
+        self.tables: list[NDArray[np.float64]] = []
+        self._put_in_force(scale_table(self.rule, self._staleness(), workers))
+        scale_table(self.rule, _typical(workers), workers)
+
+    @property
+    def current(self) -> NDArray[np.float64]:
+        """The table in force."""
+        return self.tables[-1]
+
+    @property
+    def first(self) -> NDArray[np.float64]:
+        """The table in force before any update."""
+        return self.tables[0]
+
+    def observe(self, staleness: ArrayLike) -> NDArray[np.float64] | None:
+        """Count these updates (in the order in which they were applied); the new table if one is due and differs.
+
+        `next_refresh` is the number of the update at which the next table is due (None: never). A table is made
+        from all updates given up to then: give them up to `next_refresh` for tables at exact update numbers.
+        """
+        tau = staleness_array(staleness)
+        if self.rule.refresh is None:
+            return None
+        start, end = self.rule.refresh.window
+        self._estimator.observe(tau[max(0, start - self.seen) : None if end is None else max(0, end - self.seen)])
+        self.seen += len(tau)
+        if self.next_refresh is None or self.seen < self.next_refresh:
+            return None
+        self.next_refresh = self.rule.refresh.due(self.seen, self.workers)
+        table = scale_table(self.rule, self._staleness(), self.workers)
+        return None if np.array_equal(table, self.current) else self._put_in_force(table)
+
+    def _staleness(self) -> StalenessDistribution:
+        seen = self._estimator.distribution()
+        return seen.padded(table_length(self.workers, seen.support))
+
+    def _put_in_force(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
+        table.setflags(write=False)
+        self.steps.append(self.seen)
+        self.tables.append(table)
+        return table
+
+
+def _typical(workers: int) -> StalenessDistribution:
+    """The staleness that workers with exponential compute times show in a short run: geometric, then nothing."""
+    geometric = (1.0 - 1.0 / workers) ** np.arange(4 * workers)
+    return StalenessDistribution.from_counts(geometric).padded(table_length(workers, 0))

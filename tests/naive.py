@@ -1,0 +1,41 @@
+"""Slow, obvious twins of what asapnb computes: loops, fractions, the definition and nothing else."""
+
+from fractions import Fraction
+
+# --- staleness and rules: loops over fractions -----------------------------------------------------------------
+
+
+def cdf(pmf, kind):
+    """F(k) as exact fractions of the floats in pmf, divided by their exact sum."""
+    exact = [Fraction(float(p)) for p in pmf]
+    total = sum(exact)
+    below, result = Fraction(0), []
+    for p in exact:
+        result.append({"exclusive": below, "midpoint": below + p / 2, "inclusive": below + p}[kind] / total)
+        below += p
+    return result
+
+
+def tail(pmf, amplitude, kind="midpoint"):
+    """TAIL-tau as fractions: 1 + A (1 - 2F)."""
+    return [1 + Fraction(amplitude) * (1 - 2 * f) for f in cdf(pmf, kind)]
+
+
+def mean_of(values, pmf):
+    """E[values] under pmf, exact for the floats given."""
+    return sum(Fraction(float(v)) * Fraction(float(p)) for v, p in zip(values, pmf, strict=True))
+
+
+def forgetting_pmf(staleness, half_life, length):
+    """What updates weigh that lose half their weight in half_life further updates."""
+    weights = [0.0] * length
+    for age, tau in enumerate(reversed(staleness)):
+        weights[tau] += 1.0 if half_life is None else 2.0 ** (-age / half_life)
+    return [w / sum(weights) for w in weights]
+
+
+def refresh_numbers(refresh, workers, updates):
+    """The update numbers up to `updates` at which a table is made."""
+    if hasattr(refresh, "end"):
+        return [t for t in range(1, updates + 1) if t == refresh.end]
+    return [t for t in range(1, updates + 1) if t >= 10 * workers and (t - 10 * workers) % refresh.n == 0]
