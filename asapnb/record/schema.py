@@ -1,0 +1,42 @@
+"""The rows of a run file, schema 1. docs/run-file.md says how to read one without asapnb."""
+
+from __future__ import annotations
+
+import numpy as np
+
+SCHEMA = 1
+CLOCK = "seconds since training start, monotonic, compilation excluded"
+RUNNING = "running"
+
+APPLIED, ABANDONED, ZEROED = 0, 1, 2
+
+# One update. The engine's ring buffers hold these very rows; the file holds one dataset for each column.
+UPDATES = np.dtype(
+    [
+        ("worker", np.int32),
+        ("batch", np.int64),  # ticket, counted from 0 over all epochs
+        ("version", np.int64),  # made by this update, from 1; -1 if abandoned
+        ("read_version", np.int64),
+        ("tau", np.int32),  # version - 1 - read_version
+        ("row", np.int32),  # of /rule: the table that gave the scale
+        ("scale", np.float32),
+        ("factor", np.float32),  # of a schedule; 1 unless a rule has one
+        ("loss", np.float32),  # of the minibatch, at the view
+        ("t_read", np.float64),  # read begun, gradient finished, update applied
+        ("t_ready", np.float64),
+        ("t_apply", np.float64),
+        ("tries", np.int16),  # failed compare-and-swaps
+        ("dropped", np.uint8),  # APPLIED; ABANDONED at the persistence bound; ZEROED: scale 0, but a version
+    ],
+    align=True,
+)
+
+EVALS = np.dtype(
+    [
+        ("step", np.int64),  # the version evaluated
+        ("t", np.float64),  # when it was made
+        ("train_loss", np.float64),
+        ("test_loss", np.float64),
+        ("test_accuracy", np.float64),
+    ]
+)
