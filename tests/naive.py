@@ -39,3 +39,31 @@ def refresh_numbers(refresh, workers, updates):
     if hasattr(refresh, "end"):
         return [t for t in range(1, updates + 1) if t == refresh.end]
     return [t for t in range(1, updates + 1) if t >= 10 * workers and (t - 10 * workers) % refresh.n == 0]
+
+
+# --- data: the file formats, written byte by byte --------------------------------------------------------------
+
+
+def idx_bytes(array):
+    """IDX: magic number, dimensions as big-endian 32-bit numbers, the bytes in C order."""
+    header = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
+    return header + bytes(int(value) for value in array.ravel())
+
+
+def cifar_bytes(images, labels):
+    """CIFAR-10 batches: per record a label, then each channel's rows from top to bottom."""
+    records = []
+    for image, label in zip(images, labels, strict=True):
+        records.append(int(label))
+        records += [int(pixel) for channel in image for row in channel for pixel in row]
+    return bytes(records)
+
+
+def first_of_each_class(labels, count):
+    """The rows of the first `count` samples of each class, in order."""
+    seen, rows = {}, []
+    for row, label in enumerate(labels):
+        seen[label] = seen.get(label, 0) + 1
+        if seen[label] <= count:
+            rows.append(row)
+    return rows

@@ -200,7 +200,8 @@ def locate(source: Source, root: str | Path | None) -> Path:
             partial = partial or f"; {folder} lacks {', '.join(missing)}"
     raise DataError(
         f"data set {source.name!r} was not found: looked in {', '.join(map(str, folders))}{partial}. "
-        f"Get it with `asapnb data get {source.name}`, or name the folder that holds {source.folders[0]}/ in $ASAPNB_DATA"
+        f"Get it with `asapnb data get {source.name}`, or name the folder that holds {source.folders[0]}/ "
+        "as root= or in $ASAPNB_DATA"
     )
 
 
@@ -217,11 +218,10 @@ def read(source: Source, folder: Path) -> Dataset:
         train, test = unpack(EMBEDDED.read_bytes(), source.counts)
     else:
         train, test = (_read_split(source, folder, files) for files in source.files)
-        labels = hashlib.sha256(train.labels.astype(np.uint8)).hexdigest()
+        labels = hashlib.sha256(train.labels.astype(np.uint8).data).hexdigest()
         if source.labels_sha256 not in ("", labels):
-            raise malformed(
-                folder, f"training labels with SHA-256 {labels}", f"{source.name}'s, {source.labels_sha256}"
-            )
+            expected = f"those of {source.name}, {source.labels_sha256}; are these the files of another data set?"
+            raise malformed(folder, f"training labels with SHA-256 {labels}", expected)
     return Dataset(source.name, train, test, source.classes)
 
 

@@ -16,7 +16,7 @@ from ..errors import UsageError
 PIXEL_SCALE = np.float32(1 / 255)
 """Bytes times this number are the inputs; kernels that read the bytes use the same number."""
 
-_OWN = ("C", "A", "W", "E")  # compiled loops take contiguous, aligned, writable, plain arrays
+_PLAIN: Any = ("C", "A", "W", "E")  # compiled loops take contiguous, aligned, writable, plain arrays
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -74,8 +74,8 @@ class Dataset:
     def _sha256(self) -> str:
         digest = hashlib.sha256()
         for split in (self.train, self.test):
-            digest.update(split.raw)
-            digest.update(split.labels)
+            digest.update(split.raw.data)
+            digest.update(split.labels.data)
         return digest.hexdigest()
 
     def __repr__(self) -> str:
@@ -109,8 +109,8 @@ class Dataset:
         test = _split("test", test_inputs, test_labels)
         if _form(train.raw) != _form(test.raw):
             raise UsageError(
-                f"training and test inputs differ: {_form(train.raw)} and {_form(test.raw)} (as channels×height×width); "
-                "give both the same shape and kind"
+                f"training and test inputs differ: {_form(train.raw)} and {_form(test.raw)} "
+                "(channels×height×width); give both the same shape and kind"
             )
         top = int(max(train.labels.max(), test.labels.max()))
         names = tuple(map(str, range(top + 1) if classes is None else classes))
@@ -144,13 +144,13 @@ def _inputs(which: str, array: NDArray[Any]) -> NDArray[Any]:
     elif array.ndim == 3:
         array = array[:, None]
     if array.dtype == np.uint8:
-        return np.require(array, np.uint8, _OWN)
+        return np.require(array, np.uint8, _PLAIN)
     if array.dtype.kind != "f":
         raise UsageError(
-            f"{which} inputs are {array.dtype}; give uint8 pixels (0..255, scaled to [0, 1]) or floats (used as they are)"
+            f"{which} inputs are {array.dtype}; give uint8 pixels (scaled to [0, 1]) or floats (used as they are)"
         )
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes inf, and is reported below
-        array = np.require(array, np.float32, _OWN)
+        array = np.require(array, np.float32, _PLAIN)
     if bad := int(array.size - np.count_nonzero(np.isfinite(array))):
         raise UsageError(f"{which} inputs hold {bad} values that are not finite in float32; clean or rescale them")
     return array
@@ -161,7 +161,7 @@ def _labels(which: str, array: NDArray[Any]) -> NDArray[np.int64]:
         raise UsageError(
             f"{which} labels are {array.dtype} of shape {array.shape}; give one integer per sample, shape (n,)"
         )
-    labels = np.require(array, np.int64, _OWN)
+    labels = np.require(array, np.int64, _PLAIN)
     if len(labels) and labels.min() < 0:
         raise UsageError(f"{which} labels hold {labels.min()}; labels count from 0")
     return labels

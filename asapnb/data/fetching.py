@@ -20,8 +20,8 @@ def download(name: str, root: str | Path | None = None, progressbar: bool = Fals
     """Get a data set unless it is here already, and return the path where `load_dataset` finds it.
 
     Files go to `root`, else to $ASAPNB_DATA, else to asapnb's cache, into the data set's own folder. A file there
-    that can be read as what it should be stays untouched, any other is replaced; each arrives whole and with the right
-    checksum, or not at all. `progressbar` draws one per file on stderr.
+    that can be read as what it should be stays untouched, any other is replaced; each arrives whole and with the
+    right checksum, or not at all. `progressbar` draws one per file on stderr.
 
     Raises UsageError for an unknown name; DataError if nothing can be written there or every mirror fails.
 
