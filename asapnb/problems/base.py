@@ -1,0 +1,273 @@
+"""What is minimised, behind one contract: `Problem`, its one gradient signature, and problems of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numba import types
+
+from ..errors import UsageError, unknown
+from .minibatch import draw_batch
+
+SPLITS = ("train", "test")
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+_CHUNK = 1000  # samples per call where a whole split goes through a compiled function
+
+
+class Parameter(NamedTuple):
+    """One tensor inside the flat parameter array: ``params[offset : offset + prod(shape)].reshape(shape)``."""
+
+    name: str
+    shape: tuple[int, ...]
+    offset: int
+
+
+def gradient_signature(dtype: Any, inputs_dtype: Any) -> Any:
+    """The Numba signature of every gradient: what a worker loop calls and what a problem of one's own provides.
+
+    ``loss = gradient(params, gradient, indices, plan, workspace, inputs, labels)``: the mean loss over the samples
+    `indices` (int64, at least one), with all of `gradient` overwritten. `params`, `gradient`, `workspace` and the
+    loss have the problem's dtype (float32 or float64); `plan` (int64) and `workspace` (arbitrary contents) are the
+    problem's own business; `inputs` is the flat training data, `labels` is int64.
+
+    >>> print(gradient_signature("float32", "uint8").return_type)
+    float32
+    """
+    real = numba.from_dtype(np.dtype(dtype))
+    integers = types.Array(types.int64, 1, "C")
+    reals = types.Array(real, 1, "C")
+    inputs = types.Array(numba.from_dtype(np.dtype(inputs_dtype)), 1, "C")
+    return real(reals, reals, integers, integers, reals, inputs, integers)
+
+
+def _zeros(n_params: int, generator: np.random.Generator) -> np.ndarray:
+    return np.zeros(n_params)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Problem:
+    """A function to minimise: the mean over `n_samples` samples of a loss of `n_params` parameters.
+
+    A compiled worker needs `gradient` (a dispatcher of exactly one signature, `gradient_signature(dtype,
+    inputs.dtype)`), `plan`, `workspace_size(batch_size)` elements of its own, `inputs` and `labels`. `config` is
+    what a run file stores to rebuild the problem. Made by `mlp`, `lenet`, `cnn`, `network` and `custom`.
+    """
+
+    name: str
+    gradient: Any
+    n_params: int
+    inputs: np.ndarray
+    labels: np.ndarray
+    layout: tuple[Parameter, ...]
+    dtype: np.dtype = _FLOATS[0]
+    plan: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    workspace: int | Callable[[int], int] = 0
+    initial: Callable[[int, np.random.Generator], Any] = _zeros  # (n_params, generator) -> parameters
+    forward: Any = None  # (params, indices, plan, workspace, inputs, labels, predicted) -> mean loss; by inputs dtype
+    evaluation: Callable[[np.ndarray, str], tuple[float, float]] | None = None
+    data: Any = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        source = f"{self.data.name}, " if self.data is not None else ""
+        return f"<{self.name}: {self.n_params:,} parameters, {source}{self.n_samples:,} samples, {self.dtype}>"
+
+    @property
+    def n_samples(self) -> int:
+        """Number of training samples."""
+        return len(self.labels)
+
+    def workspace_size(self, batch_size: int) -> int:
+        """Elements of `dtype` that one worker needs as scratch for minibatches of `batch_size`."""
+        return int(self.workspace(batch_size)) if callable(self.workspace) else self.workspace
+
+    def init(self, seed: int = 0) -> np.ndarray:
+        """Initial parameters, shape (n_params,): the same for the same seed."""
+        seed = _checked_integer("seed", seed, 0, 2**63 - 1)
+        params = np.asarray(self.initial(self.n_params, np.random.default_rng(seed)), self.dtype)
+        return np.ascontiguousarray(self._params(params))
+
+    def loss_and_gradient(self, params: Any, indices: Any) -> tuple[float, np.ndarray]:
+        """Mean loss over the training samples `indices`, and its gradient, shape (n_params,)."""
+        params, indices = self._params(params), self._indices(indices)
+        gradient = np.empty_like(params)
+        workspace = np.empty(self.workspace_size(len(indices)), self.dtype)
+        loss = self.gradient(params, gradient, indices, self.plan, workspace, self.inputs, self.labels)
+        return float(loss), gradient
+
+    def evaluate(self, params: Any, split: str = "train", limit: int | None = None) -> tuple[float, float]:
+        """Mean loss and accuracy on a split; with `limit`, on at most so many samples, evenly spaced.
+
+        The accuracy is NaN where the problem has none, both are where it has no such split.
+        """
+        params = self._params(params)
+        if split not in SPLITS:
+            raise unknown("split", split, SPLITS)
+        if self.evaluation is not None:
+            loss, accuracy = self.evaluation(params, split)
+            return float(loss), float(accuracy)
+        if split == "train":
+            inputs, labels = self.inputs, self.labels
+        elif self.data is not None:
+            inputs, labels = self.data.test.raw.reshape(-1), self.data.test.labels
+        else:
+            return float("nan"), float("nan")
+        n = len(labels)
+        count = n if limit is None else min(n, _checked_integer("limit", limit, 1, 2**63 - 1))
+        indices = np.arange(count) * n // count
+        if self.forward is not None:
+            loss, predicted = self._run_forward(params, indices, inputs, labels)
+            return loss, float(np.mean(predicted == labels[indices]))
+        chunks = [indices[i : i + _CHUNK] for i in range(0, count, _CHUNK)]
+        return sum(self.loss_and_gradient(params, chunk)[0] * len(chunk) for chunk in chunks) / count, float("nan")
+
+    def predict(self, params: Any, inputs: Any) -> np.ndarray:
+        """The most likely class of each input, int64 (n,). `inputs`: (n, C, H, W), uint8 or scaled to [0, 1]."""
+        if self.forward is None or self.data is None:
+            raise UsageError(f"{self.name} does not classify; predict needs a network such as lenet(data)")
+        inputs = np.asarray(inputs)
+        if inputs.dtype != np.uint8:
+            inputs = inputs.astype(self.dtype)
+        if inputs.ndim < 2 or inputs[0].size != int(np.prod(self.data.shape)):
+            raise UsageError(f"inputs have the shape {inputs.shape}; {self.name} takes (n, *{self.data.shape})")
+        flat = np.ascontiguousarray(inputs).reshape(-1)
+        return self._run_forward(self._params(params), np.arange(len(inputs)), flat, np.zeros(len(inputs), np.int64))[
+            1
+        ]
+
+    def batches(self, seed: int, epoch: int, batch_size: int, reshuffle: bool = True) -> list[np.ndarray]:
+        """The minibatches of an epoch, in the order of their tickets: int64 indices, each sample exactly once.
+
+        The last one is ragged when `batch_size` does not divide `n_samples`. With `reshuffle` false every epoch
+        has the order of epoch 0.
+        """
+        seed = _checked_integer("seed", seed, 0, 2**63 - 1)
+        epoch = _checked_integer("epoch", epoch, 0, 2**63 - 1)
+        per_epoch = self.batches_per_epoch(batch_size)
+        batches = []
+        for ticket in range(epoch * per_epoch, (epoch + 1) * per_epoch):
+            indices = np.empty(batch_size, np.int64)
+            count = draw_batch(indices, ticket, self.n_samples, batch_size, seed, reshuffle)
+            batches.append(indices[:count])
+        return batches
+
+    def batches_per_epoch(self, batch_size: int) -> int:
+        """Number of minibatches in an epoch, the ragged one included."""
+        return -(-self.n_samples // _checked_integer("batch_size", batch_size, 1, self.n_samples))
+
+    def _params(self, params: Any) -> np.ndarray:
+        array = np.ascontiguousarray(params, self.dtype)
+        if array.shape != (self.n_params,):
+            raise UsageError(f"params have the shape {array.shape}; {self.name} takes ({self.n_params},)")
+        return array
+
+    def _indices(self, indices: Any) -> np.ndarray:
+        array = np.ascontiguousarray(indices)
+        if array.ndim != 1 or not len(array) or not np.issubdtype(array.dtype, np.integer):
+            raise UsageError(
+                f"indices are {array.dtype} of shape {array.shape}; they must be a non-empty array of "
+                "integers in one dimension, as `batches` returns them"
+            )
+        if array.min() < 0 or array.max() >= self.n_samples:
+            raise UsageError(
+                f"indices go from {array.min()} to {array.max()}; allowed are 0 to {self.n_samples - 1}, the "
+                f"{self.n_samples} training samples"
+            )
+        return array.astype(np.int64, copy=False)
+
+    def _run_forward(
+        self, params: np.ndarray, indices: np.ndarray, inputs: np.ndarray, labels: np.ndarray
+    ) -> tuple[float, np.ndarray]:
+        predicted = np.empty(len(indices), np.int64)
+        if not len(indices):
+            return float("nan"), predicted
+        workspace = np.empty(self.workspace_size(len(indices)), self.dtype)
+        forward = self.forward(self.dtype, inputs.dtype)
+        return float(forward(params, indices, self.plan, workspace, inputs, labels, predicted)), predicted
+
+
+def custom(
+    gradient: Any,
+    inputs: Any,
+    labels: Any,
+    n_params: int,
+    *,
+    dtype: Any = np.float32,
+    init: Callable[[int, np.random.Generator], Any] = _zeros,
+    workspace_size: int | Callable[[int], int] = 0,
+    evaluate: Callable[[np.ndarray, str], tuple[float, float]] | None = None,
+    name: str | None = None,
+) -> Problem:
+    """A problem of one's own, for `train` like any other.
+
+    `gradient` is a module-level function under `numba.njit` with the arguments of `gradient_signature`; `init` maps
+    (n_params, generator) to parameters (default: zeros); `evaluate` maps (params, "train" | "test") to (loss,
+    accuracy) (default: the mean of the gradient's own loss on the training split, accuracy NaN).
+
+    >>> @numba.njit
+    ... def pull(params, gradient, indices, plan, workspace, inputs, labels):  # mean of |params - x|^2 / 2
+    ...     loss, n = 0.0, params.size
+    ...     gradient[:] = 0
+    ...     for i in indices:
+    ...         for j in range(n):
+    ...             difference = params[j] - inputs[i * n + j]
+    ...             gradient[j] += difference / indices.size
+    ...             loss += 0.5 * difference * difference / indices.size
+    ...     return loss
+    >>> points = np.array([[0.0, 1.0], [2.0, 3.0]], np.float32)
+    >>> problem = custom(pull, points, [0, 0], n_params=2)
+    >>> loss, gradient = problem.loss_and_gradient([0.0, 0.0], [0, 1])
+    >>> loss, gradient.tolist()
+    (3.5, [-1.0, -2.0])
+    """
+    dtype = np.dtype(dtype)
+    if dtype not in _FLOATS:
+        raise UsageError(f"dtype is {dtype}; a problem has float32 or float64 parameters")
+    inputs, labels = np.ascontiguousarray(inputs), np.ascontiguousarray(labels)
+    if inputs.dtype not in (np.uint8, *_FLOATS):
+        raise UsageError(f"inputs are {inputs.dtype}; allowed are uint8, float32 and float64")
+    if labels.ndim != 1 or not len(labels) or not np.issubdtype(labels.dtype, np.integer):
+        raise UsageError(f"labels are {labels.dtype} of shape {labels.shape}; one integer per sample is needed")
+    n_params = _checked_integer("n_params", n_params, 1, 2**40)
+    name = name or str(getattr(gradient, "__name__", "custom"))
+    return Problem(
+        name=name,
+        gradient=_compile_gradient(gradient, dtype, inputs.dtype),
+        n_params=n_params,
+        inputs=inputs.reshape(-1),
+        labels=labels.astype(np.int64, copy=False),
+        layout=(Parameter("params", (n_params,), 0),),
+        dtype=dtype,
+        workspace=workspace_size if callable(workspace_size) else _checked_integer("workspace_size", workspace_size),
+        initial=init,
+        evaluation=evaluate,
+        config={"problem": "custom", "name": name},
+    )
+
+
+def _compile_gradient(function: Any, dtype: np.dtype, inputs_dtype: np.dtype) -> Any:
+    """The function under exactly the expected signature (a float64 loss in it is then cast, as NumPy would)."""
+    signature = gradient_signature(dtype, inputs_dtype)
+    if not hasattr(function, "py_func"):
+        raise UsageError(f"the gradient is {function!r}; decorate a module-level function with numba.njit")
+    try:
+        return numba.jit(signature, **{**function.targetoptions, "nogil": True})(function.py_func)
+    except (numba.core.errors.NumbaError, TypeError) as error:  # TypeError: another number of arguments
+        raise UsageError(
+            f"the gradient {function.__name__!r} does not compile for the signature that every gradient has,\n"
+            f"    {signature}\n    (params, gradient, indices, plan, workspace, inputs, labels) -> mean loss\n"
+            f"because Numba says: {error}"
+        ) from error
+
+
+def _checked_integer(name: str, value: Any, low: int = 0, high: int = 2**40) -> int:
+    """`value` as an int within [low, high], or a UsageError that names it."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise UsageError(f"{name} is {value!r}; an integer from {low} to {high} is needed")
+    if not low <= value <= high:
+        raise UsageError(f"{name} is {value}; allowed are {low} to {high}")
+    return int(value)
