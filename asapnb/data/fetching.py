@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tarfile
-from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -65,10 +64,11 @@ def _fetch(source: Source, remote: str, path: Path, bar: Any) -> None:
     """Fetch one file from the first mirror that serves it with the right checksum."""
     import pooch
 
+    fetch = pooch.HTTPDownloader(progressbar=bar, chunk_size=1 << 16, timeout=TIMEOUT)
     failures = []
     for mirror in source.mirrors:
         try:
-            pooch.HTTPDownloader(progressbar=bar, timeout=TIMEOUT)(mirror + remote, str(path), None)
+            fetch(mirror + remote, str(path), None)
         except OSError as error:  # what requests raises is one
             failures.append(f"{mirror + remote}: {error}")
             continue
@@ -83,17 +83,16 @@ def _fetch(source: Source, remote: str, path: Path, bar: Any) -> None:
     )
 
 
-def _install(path: Path, files: Iterable[str], folder: Path) -> None:
+def _install(path: Path, files: list[str], folder: Path) -> None:
     """Move what was fetched into the folder, in one step per file."""
     if path.name.endswith(".tar.gz"):
         with tarfile.open(path) as archive:
-            members = {Path(member.name).name: member for member in archive if member.isfile()}
-            for file in files:
-                content = archive.extractfile(members[file])
-                assert content is not None  # it is a regular file
-                with content, open(path.parent / file, "wb") as out:
-                    shutil.copyfileobj(content, out)
-                (path.parent / file).replace(folder / file)
+            for member in archive:
+                file = Path(member.name).name
+                if file in files and (content := archive.extractfile(member)):
+                    with content, open(path.parent / file, "wb") as out:
+                        shutil.copyfileobj(content, out)
+                    (path.parent / file).replace(folder / file)
     else:
         path.replace(folder / path.name)
         for file in files:
