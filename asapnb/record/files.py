@@ -1,0 +1,83 @@
+"""Opening, creating and copying HDF5 files so that no crash and no error leaves a broken one.
+
+* A file is open only while something is read or appended, never in between.
+* Space that is freed is never used again (`fs_strategy="none"`): the bytes that the file's index points to stay
+  as they are until the very last moment of an append, when the index itself is written. With HDF5's default
+  strategy a kill in the middle of an append loses the last rows of some columns.
+* The holes that this leaves are closed at the end by copying the file, which also closes it in one step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from ..errors import RecordError
+
+Source = Path | BytesIO  # a run in memory is the same file, in a buffer
+
+
+@contextlib.contextmanager
+def opened(source: Source, mode: str = "r", patience: float = 5.0) -> Iterator[Any]:
+    """The open h5py.File; while another process has it locked, tried again for `patience` seconds."""
+    import h5py
+
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            file = h5py.File(source, mode)
+            break
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.01)
+    with file:
+        yield file
+
+
+def created(source: Source) -> Any:
+    """A new, empty, open h5py.File, in place of whatever was there."""
+    import h5py
+
+    return h5py.File(source, "w", fs_strategy="none")
+
+
+def checked_target(path: str | os.PathLike[str], force: bool) -> Path:
+    """`path` if a run file can be made there; RecordError if not, or if there is one and `force` is not set."""
+    target = Path(os.path.realpath(path))
+    exists = os.path.exists(target)  # which, unlike target.exists(), is False for a name that cannot be
+    if exists and target.is_dir():
+        raise RecordError(f"{path} is a directory: give the name of a file, such as {target / 'run.h5'}")
+    if exists and not target.is_file():
+        raise RecordError(f"{path} is not a regular file: give another name")
+    if exists and not force:
+        raise RecordError(f"{path} already exists: give another name, or overwrite it with force=True (--force)")
+    if not target.parent.is_dir():
+        raise RecordError(f"the directory {target.parent} for {path} does not exist: make it first")
+    return target
+
+
+def put_in_place(target: Path, write: Callable[[Path], None]) -> None:
+    """Write a file under a temporary name and move it to `target`; an error leaves things as they were."""
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        write(part)
+        os.replace(part, target)
+    except OSError as error:
+        raise RecordError(f"cannot write {target}: {error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def copy(source: Source, target: Path) -> None:
+    """Copy a file without its holes; chunks go over as they are, still compressed."""
+    with opened(source) as old, created(target) as new:
+        new.attrs.update(old.attrs)
+        for name in old:
+            old.copy(name, new)

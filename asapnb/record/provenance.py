@@ -1,0 +1,99 @@
+"""Where a run was made: the machine and the versions. What a platform does not tell is None, never an error."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("numpy", "numba", "llvmlite", "h5py")
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "NUMBA_CPU_NAME",
+    "NUMBA_CPU_FEATURES",
+    "ASAPNB_KERNELS",
+)
+_SYSTEM = Path("/sys/devices/system")
+
+
+def versions() -> dict[str, str]:
+    """The versions of asapnb, Python and what the numbers depend on.
+
+    >>> sorted(versions())
+    ['asapnb', 'h5py', 'llvmlite', 'numba', 'numpy', 'python']
+    """
+    from .. import __version__
+
+    found = {"asapnb": __version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+
+def machine(kernel_path: str | None = None) -> dict[str, Any]:
+    """The CPU, its cores, the memory in bytes, the platform, the settings for threads, and the kernels used.
+
+    >>> machine("portable")["kernels"]
+    'portable'
+    """
+    return {
+        "cpu": _cpu_model(),
+        **topology(),
+        "memory": _memory(),
+        "platform": platform.platform(),
+        "threads": {name: os.environ[name] for name in _THREAD_VARIABLES if name in os.environ},
+        "kernels": kernel_path,
+    }
+
+
+def topology(system: Path = _SYSTEM) -> dict[str, Any]:
+    """Logical CPUs, those this process may use, physical cores, sockets, and the CPUs of each NUMA node.
+
+    >>> sorted(topology())
+    ['allowed', 'cores', 'cpus', 'numa_nodes', 'sockets']
+    """
+    places = [
+        (_read(cpu / "physical_package_id"), _read(cpu / "core_id"))
+        for cpu in system.glob("cpu/cpu[0-9]*/topology")
+    ]  # fmt: skip
+    known = [place for place in places if None not in place]
+    nodes = sorted(system.glob("node/node[0-9]*"), key=lambda node: int(node.name[4:]))
+    return {
+        "cpus": os.cpu_count(),
+        "allowed": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": len(set(known)) or None,
+        "sockets": len({socket for socket, _ in known}) or None,
+        "numa_nodes": [_read(node / "cpulist") for node in nodes] or None,
+    }
+
+
+def _read(file: Path) -> str | None:
+    try:
+        return file.read_text().strip()
+    except OSError:
+        return None
+
+
+def _cpu_model() -> str:
+    for line in (_read(Path("/proc/cpuinfo")) or "").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _memory() -> int | None:
+    if sys.platform == "win32":
+        return None
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return None

@@ -1,0 +1,104 @@
+"""Values as the text that a run file holds: TOML for the configuration, JSON for other nested values."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import RecordError
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def plain(value: Any) -> Any:
+    """`value` made of dict, list, str, int, float, bool, None only: NumPy and other types become what they hold."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if hasattr(value, "_asdict"):
+        return plain(value._asdict())
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    return value if value is None or isinstance(value, str | int | float) else str(value)
+
+
+def to_json(value: Any) -> str:
+    """`value` as valid JSON; numbers that JSON lacks become the texts "nan", "inf" and "-inf".
+
+    >>> to_json({"loss": float("nan"), "workers": 8})
+    '{"loss": "nan", "workers": 8}'
+    """
+
+    def finite(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {key: finite(inner) for key, inner in item.items()}
+        if isinstance(item, list):
+            return [finite(inner) for inner in item]
+        return str(item) if isinstance(item, float) and not math.isfinite(item) else item
+
+    return json.dumps(finite(plain(value)), allow_nan=False)
+
+
+def to_toml(config: Mapping[str, Any]) -> str:
+    """A nested dict as TOML text; None, which TOML lacks, is left out.
+
+    >>> print(to_toml({"epochs": 5, "target_loss": None, "problem": {"name": "lenet", "hidden": [8, 4]}}), end="")
+    epochs = 5
+    [problem]
+    name = "lenet"
+    hidden = [8, 4]
+    """
+    return "".join(f"{line}\n" for line in _table(plain(config), ()))
+
+
+def _table(table: dict[str, Any], path: tuple[str, ...]) -> list[str]:
+    values = [f"{_key(k)} = {_value(v)}" for k, v in table.items() if v is not None and not isinstance(v, dict)]
+    for key, inner in table.items():
+        if isinstance(inner, dict):
+            values += [f"[{'.'.join(map(_key, (*path, key)))}]", *_table(inner, (*path, key))]
+    return values
+
+
+def _key(key: str) -> str:
+    return key if _BARE_KEY.fullmatch(key) else _value(key)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, str):  # a JSON string is a TOML string, but for one character
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return f"[{', '.join(_value(item) for item in value if item is not None)}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_key(k)} = {_value(v)}' for k, v in value.items() if v is not None)}}}"
+    return repr(value)
+
+
+def to_attribute(name: str, value: Any) -> Any:
+    """What HDF5 can hold of an attribute: numbers and text as they are, a config as TOML, other nesting as JSON."""
+    value = plain(value)
+    if name == "config" and isinstance(value, dict):
+        return to_toml(value)
+    if isinstance(value, dict | list):
+        return to_json(value)
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        raise RecordError(f"attribute {name} = {value} does not fit in 64 bits")
+    return value
+
+
+def from_attribute(value: Any) -> Any:
+    """The inverse of `to_attribute`, but for the configuration, which stays text."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value

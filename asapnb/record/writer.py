@@ -1,0 +1,184 @@
+"""Writing a run file while the run goes on: collect in memory, now and then open, append, close."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import RecordError
+from .files import Source, checked_target, copy, created, opened, put_in_place
+from .provenance import machine, versions
+from .run import Run
+from .schema import CLOCK, EVALS, RUNNING, SCHEMA, UPDATES
+from .text import to_attribute, to_json
+
+_ROWS = 2048  # in a chunk: a longer one leaves larger holes when it is appended to in small pieces
+_FILTERS: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
+_PATIENCE = 10.0  # seconds that `finish` waits for another process that reads the file
+
+
+class RunWriter:
+    """The record of one run, in a file or, without a path, in memory.
+
+    The file is valid HDF5 at every moment but for the few milliseconds of a `flush`, and even a kill in those leaves
+    the rows of earlier flushes intact. It appears when the writer is made, complete, in one step; `force` allows it
+    to replace an older one. RecordError if it cannot be made.
+
+    `attributes` are those of the file's root: numbers, text, or nested values, which are stored as JSON (the
+    configuration, `config`, as TOML). `layout` lists the name, shape and offset of each tensor in the parameters.
+
+    >>> writer = RunWriter(None, kind="train", attributes={"seed": 1}, initial=np.zeros(2), layout=[], workers=1)
+    >>> writer.append_updates(np.zeros(3, UPDATES))
+    >>> run = writer.finish("finished", np.ones(2), [[3]], {"seconds": 0.5})
+    >>> run.status, run.updates["tau"]
+    ('finished', array([0, 0, 0], dtype=int32))
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None,
+        *,
+        kind: str,
+        attributes: Mapping[str, Any],
+        initial: NDArray[np.floating],
+        layout: Iterable[Any],
+        workers: int,
+        force: bool = False,
+    ) -> None:
+        self._updates: list[NDArray[Any]] = []
+        self._evals: list[tuple[int, float, float, float, float]] = []
+        self._tables: list[tuple[int, NDArray[np.float64]]] = []
+        self._written = {"updates": 0, "evals": 0, "rule": 0}
+        self._initial, self._layout = initial, to_json(list(layout))
+        self._attributes = {
+            "schema": SCHEMA,
+            "kind": kind,
+            "status": RUNNING,
+            "created_utc": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "workers": workers,
+            "clock": CLOCK,
+            "versions": versions(),
+            **attributes,
+        }
+        self._attributes.setdefault("machine", machine())
+        self._file: Source
+        if path is None:
+            self._file = BytesIO()
+            self._create(self._file)
+        else:
+            self._file = checked_target(path, force)
+            put_in_place(self._file, self._create)
+
+    def _create(self, source: Source) -> None:
+        with created(source) as file:
+            _set_attributes(file, self._attributes)
+            for group, rows in (("updates", UPDATES), ("evals", EVALS)):
+                for name in rows.names or ():
+                    _growing(file, f"{group}/{name}", rows[name], _ROWS)
+            _growing(file, "rule/step", np.dtype(np.int64), _ROWS)
+            scale = {"shape": (0, 1), "maxshape": (None, None), "chunks": (1, 1024)}
+            file.create_dataset("rule/scale", dtype=np.float64, **scale, **_FILTERS)
+            file.create_dataset("params/initial", data=self._initial)
+            file["params"].attrs["layout"] = self._layout
+
+    def append_updates(self, rows: NDArray[Any]) -> None:
+        """Add updates, as rows of `schema.UPDATES` in the order of application; they are copied."""
+        self._updates.append(rows.astype(UPDATES, copy=True))
+
+    def append_eval(self, step: int, t: float, train_loss: float, test_loss: float, test_accuracy: float) -> None:
+        """Add an evaluation of version `step`, which was made at `t` seconds; NaN for what was not measured."""
+        self._evals.append((step, t, train_loss, test_loss, test_accuracy))
+
+    def append_table(self, step: int, scales: ArrayLike) -> None:
+        """Add a scale table, made when `step` updates had been observed."""
+        self._tables.append((step, np.array(scales, dtype=np.float64)))
+
+    def flush(self) -> None:
+        """Append to the file what was collected; kept for the next time while another process reads it.
+
+        RecordError if it cannot be written, for want of space for example; it may be tried again.
+        """
+        if isinstance(self._file, BytesIO) or not (self._updates or self._evals or self._tables):
+            return
+        try:
+            with self._appended(patience=0.0):
+                pass
+        except RecordError as error:
+            if not isinstance(error.__cause__, BlockingIOError):
+                raise
+
+    def finish(
+        self, status: str, final: NDArray[np.floating] | None, counts: ArrayLike, attributes: Mapping[str, Any]
+    ) -> Run:
+        """Append what is left, the final parameters (None: there are none), each worker's counts of staleness (of
+        shape (workers, largest staleness + 1)), the status and further attributes; returns the run."""
+        with self._appended(_PATIENCE) as file:
+            file.create_dataset("staleness/counts", data=np.asarray(counts, dtype=np.int64), **_small(counts))
+            if final is not None:
+                file.create_dataset("params/final", data=final)
+            _set_attributes(file, {**attributes, "status": status})
+        if not isinstance(self._file, BytesIO):
+            with contextlib.suppress(RecordError):  # no room for a copy: the file with its holes is good, too
+                put_in_place(self._file, lambda part: copy(self._file, part))
+        return Run(self._file)
+
+    @contextlib.contextmanager
+    def _appended(self, patience: float) -> Iterator[Any]:
+        """The open file, what was collected appended to it; forgotten here once the file is closed again."""
+        updates = np.concatenate([np.empty(0, UPDATES), *self._updates])
+        evals = np.array(self._evals, dtype=EVALS)
+        try:
+            with opened(self._file, "r+", patience) as file:
+                for group, rows in (("updates", updates), ("evals", evals)):
+                    for name in rows.dtype.names or ():
+                        _extend(file[group][name], self._written[group], rows[name])
+                if self._tables:
+                    _extend_tables(file["rule"], self._written["rule"], self._tables)
+                yield file
+        except OSError as error:
+            raise RecordError(f"cannot write to {self._file}: {error}") from error
+        for group, count in (("updates", len(updates)), ("evals", len(evals)), ("rule", len(self._tables))):
+            self._written[group] += count
+        self._updates, self._evals, self._tables = [], [], []
+
+
+def _set_attributes(file: Any, attributes: Mapping[str, Any]) -> None:
+    for name, value in attributes.items():
+        if value is not None:
+            file.attrs[name] = to_attribute(name, value)
+
+
+def _growing(file: Any, name: str, dtype: np.dtype[Any], chunk: int) -> None:
+    file.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(chunk,), **_FILTERS)
+
+
+def _small(counts: ArrayLike) -> dict[str, Any]:
+    """The filters, for an array that has any entries."""
+    return _FILTERS if np.size(counts) else {}
+
+
+def _extend(dataset: Any, start: int, values: NDArray[Any]) -> None:
+    """Write `values` from row `start` on. (Not from its end: an append that failed may have moved that.)"""
+    if len(values):
+        dataset.resize(start + len(values), axis=0)
+        dataset[start:] = values
+
+
+def _extend_tables(group: Any, start: int, tables: list[tuple[int, NDArray[np.float64]]]) -> None:
+    """Add tables; all rows are as long as the longest, filled with the last value, which serves any staler update."""
+    scale = group["scale"]
+    before, width = scale.shape[1], max(scale.shape[1], *(len(table) for _, table in tables))
+    last = scale[:start, -1:]
+    scale.resize((start + len(tables), width))
+    if start and width > before:
+        scale[:start, before:] = np.broadcast_to(last, (start, width - before))
+    for i, (_, table) in enumerate(tables, start):
+        scale[i] = np.pad(table, (0, width - len(table)), mode="edge")
+    _extend(group["step"], start, np.array([step for step, _ in tables]))

@@ -1,0 +1,370 @@
+import json
+import subprocess
+import sys
+import tomllib
+
+import h5py
+import numpy as np
+import pytest
+
+from asapnb.errors import RecordError
+from asapnb.record import EVALS, SCHEMA, UPDATES, RunWriter, load_run, machine, to_json, to_toml, topology
+from asapnb.record import writer as writer_module
+from asapnb.record.files import opened
+from asapnb.staleness import WorkerHistogram
+
+LAYOUT = [("w", (2, 1), 0), {"name": "b", "shape": [1], "offset": 2}]
+CONFIG = {"step_size": 0.5, "epochs": 3, "target_loss": None, "problem": {"name": "mlp", "hidden": [4, 2]}}
+
+
+def rows(count, start=0, workers=3):
+    """Updates number start+1, …: each value tells its column and its row."""
+    table = np.zeros(count, UPDATES)
+    version = np.arange(start + 1, start + count + 1)
+    table["version"], table["batch"], table["worker"] = version, version + 100, version % workers
+    table["tau"] = version % 7
+    table["read_version"] = version - 1 - table["tau"]
+    table["scale"], table["factor"], table["loss"] = 1 + (version % 2), 0.5, 1 / version
+    table["t_read"], table["t_ready"], table["t_apply"] = version - 0.5, version - 0.25, version
+    table["tries"] = version % 3
+    return table
+
+
+def make(path, force=False, dtype=np.float32):
+    initial = np.array([1, 2, 3], dtype=dtype)
+    attributes = {"config": CONFIG, "seed": 7, "machine": {"cpu": "none", "cores": np.int64(2)}, "absent": None}
+    return RunWriter(
+        path, kind="train", attributes=attributes, initial=initial, layout=LAYOUT, workers=3, force=force
+    )  # fmt: skip
+
+
+def record(path):
+    """5,000 updates in uneven pieces, one of them abandoned and one zeroed, with tables and evaluations."""
+    writer = make(path)
+    table = rows(5000)
+    table["dropped"][[10, 20]], table["version"][10] = [1, 2], -1
+    writer.append_eval(0, 0.0, 2.3, np.nan, 0.1)
+    writer.append_table(0, np.ones(4))
+    for start, stop in ((0, 1), (1, 3000), (3000, 3000), (3000, 5000)):
+        writer.append_updates(table[start:stop])
+        writer.flush()
+    writer.append_table(30, [2.0, 1.0, 0.25, 0.0, 0.0, 0.0])
+    writer.flush()
+    writer.append_table(60, [3.0, 0.5])
+    writer.append_eval(5000, 9.0, 0.25, 0.5, 0.75)
+    histogram = WorkerHistogram(3)
+    applied = table[table["dropped"] != 1]
+    histogram.observe(applied["worker"], applied["tau"])
+    run = writer.finish("finished", np.array([4, 5, 6], np.float32), histogram.counts, {"seconds": 2.0})
+    return run, table, histogram.counts
+
+
+@pytest.fixture(params=["file", "memory", "saved"])
+def recorded(request, tmp_path):
+    """The same run out of a file, from memory, and saved from memory."""
+    path = tmp_path / "run.h5"
+    run, table, counts = record(path if request.param == "file" else None)
+    assert run.path == (path if request.param == "file" else None)
+    if request.param == "saved":
+        run.save(path)
+        run = load_run(path)
+    return run, table, counts
+
+
+def test_everything_comes_back(recorded):
+    run, table, counts = recorded
+    assert (run.kind, run.status, run.attributes["seed"], run.attributes["seconds"]) == ("train", "finished", 7, 2.0)
+    assert (run.attributes["schema"], run.attributes["workers"]) == (SCHEMA, 3)
+    assert run.attributes["machine"] == {"cpu": "none", "cores": 2}
+    assert "numba" in run.attributes["versions"]
+    assert "absent" not in run.attributes
+    assert run.config == {"step_size": 0.5, "epochs": 3, "problem": {"name": "mlp", "hidden": [4, 2]}}
+    assert list(run.updates) == list(UPDATES.names)
+    assert list(run.evals) == list(EVALS.names)
+    for name in UPDATES.names:
+        assert run.updates[name].dtype == UPDATES[name]
+        np.testing.assert_array_equal(run.updates[name], table[name], err_msg=name)
+    np.testing.assert_array_equal(run.evals["test_loss"], [np.nan, 0.5])
+    np.testing.assert_array_equal(run.evals["step"], [0, 5000])
+    np.testing.assert_array_equal(run.rule_tables.steps, [0, 30, 60])
+    np.testing.assert_array_equal(
+        run.rule_tables.scales,
+        [[1, 1, 1, 1, 1, 1], [2, 1, 0.25, 0, 0, 0], [3, 0.5, 0.5, 0.5, 0.5, 0.5]],
+    )
+    for name, values in (("initial", [1, 2, 3]), ("final", [4, 5, 6])):
+        assert run.params[name].dtype == np.float32
+        np.testing.assert_array_equal(run.params[name], values)
+    assert run.params["layout"] == [["w", [2, 1], 0], {"name": "b", "shape": [1], "offset": 2}]
+    np.testing.assert_array_equal(run.staleness_counts, counts)
+    np.testing.assert_array_equal(run.staleness.pmf, counts.sum(axis=0) / 4999)
+    with pytest.raises(KeyError, match="there are worker, batch, version"):
+        run.updates["staleness"]
+
+
+def test_the_summary_is_the_run_in_numbers(recorded):
+    run, table, _ = recorded
+    applied = table[table["dropped"] != 1]
+    facts = json.loads(to_json(run.summary()))
+    mean_scale = applied["scale"].mean(dtype=float)
+    assert facts == {
+        "kind": "train",
+        "status": "finished",
+        "workers": 3,
+        "updates": 5000,
+        "seconds": 2.0,
+        "updates_per_second": 2500.0,
+        "initial": {"step": 0, "t": 0.0, "train_loss": 2.3, "test_loss": "nan", "test_accuracy": 0.1},
+        "last": {"step": 5000, "t": 9.0, "train_loss": 0.25, "test_loss": 0.5, "test_accuracy": 0.75},
+        "staleness": {"mean": pytest.approx(applied["tau"].mean()), "p99": 6, "max": 6},
+        "mean_scale": pytest.approx(mean_scale),
+        "sum_of_steps": pytest.approx(0.5 * 0.5 * mean_scale * 5000),
+        "dropped": 1,
+        "zeroed": 1,
+        "failed_cas": int(table["tries"].sum()),
+    }
+    assert "finished: 5,000 updates by 3 workers in 2 s, training loss 0.25, mean staleness 3" in repr(run)
+
+
+def test_a_run_without_updates(tmp_path):
+    run = make(None, dtype=np.float64).finish("failed", None, np.zeros((3, 0)), {})
+    facts = run.summary()
+    assert facts["updates"] == 0
+    assert [facts[key] for key in ("last", "mean_scale", "sum_of_steps", "updates_per_second")] == [None] * 4
+    assert run.staleness.is_empty
+    assert run.staleness_counts.shape == (3, 0)
+    assert run.params["initial"].dtype == np.float64
+    with pytest.raises(RecordError, match="no final parameters: it is failed"):
+        run.params["final"]
+    assert "0 updates" in repr(run)
+
+
+def test_the_file_reads_without_asapnb(tmp_path):
+    _, table, counts = record(tmp_path / "run.h5")
+    with h5py.File(tmp_path / "run.h5") as file:
+        assert set(file) == {"updates", "evals", "rule", "params", "staleness"}
+        assert tomllib.loads(file.attrs["config"])["problem"]["hidden"] == [4, 2]
+        assert json.loads(file.attrs["machine"])["cores"] == 2
+        np.testing.assert_array_equal(file["updates/t_apply"][:], table["t_apply"])
+        np.testing.assert_array_equal(file["staleness/counts"][:], counts)
+        column = file["updates/t_apply"]
+        assert (column.compression, column.shuffle, column.fletcher32) == ("gzip", True, True)
+
+
+def test_no_holes_are_left(tmp_path):
+    writer = make(tmp_path / "run.h5")
+    for start in range(0, 3000, 100):
+        writer.append_updates(rows(100, start))
+        writer.flush()
+    holed = (tmp_path / "run.h5").stat().st_size
+    writer.finish("finished", np.zeros(3), np.zeros((3, 1)), {})
+    assert (tmp_path / "run.h5").stat().st_size < holed / 2
+    assert [file.name for file in tmp_path.iterdir()] == ["run.h5"]
+
+
+def test_rows_are_copied_when_given():
+    writer, ring = make(None), rows(2)
+    writer.append_updates(ring)
+    ring["tau"] = -1
+    assert (writer.finish("finished", None, [[0]], {}).updates["tau"] >= 0).all()
+
+
+def test_flush_waits_its_turn_while_somebody_reads(tmp_path):
+    path = tmp_path / "run.h5"
+    writer = make(path)
+    reader = "import h5py, sys; f = h5py.File(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", reader, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        process.stdout.readline()
+        writer.append_updates(rows(5))
+        writer.flush()
+        process.stdin.close()
+    assert len(load_run(path).updates["tau"]) == 0
+    writer.append_updates(rows(5, start=5))
+    writer.flush()
+    run = load_run(path)
+    assert run.status == "running"
+    np.testing.assert_array_equal(run.updates["version"], np.arange(1, 11))
+
+
+def test_an_append_that_failed_half_way_is_done_again(tmp_path, monkeypatch):
+    path, extend, calls = tmp_path / "run.h5", writer_module._extend, []
+
+    def failing(dataset, start, values):
+        extend(dataset, start, values)
+        calls.append(dataset.name)
+        if len(calls) == 6:
+            raise OSError("no space left")
+
+    writer = make(path)
+    writer.append_updates(rows(5))
+    monkeypatch.setattr(writer_module, "_extend", failing)
+    with pytest.raises(RecordError, match="no space left"):
+        writer.flush()
+    assert len(load_run(path).updates["version"]) == 0
+    writer.append_updates(rows(5, start=5))
+    writer.flush()
+    for name in UPDATES.names:
+        np.testing.assert_array_equal(load_run(path).updates[name], rows(10)[name], err_msg=name)
+
+
+CHILD = """
+import sys
+sys.path.insert(0, "tests")
+import test_record
+from asapnb.record import writer as module
+
+where, path = sys.argv[1:]
+writer, extend, calls = test_record.make(path), module._extend, []
+
+def here():
+    print("now", flush=True)
+    sys.stdin.read()
+
+def stopping(dataset, start, values):
+    extend(dataset, start, values)
+    calls.append(dataset.name)
+    if where != "between" and start == 4000 and calls.count(dataset.name) == 3 and dataset.name == "/updates/tau":
+        if where == "written":
+            dataset.file.flush()
+        here()
+
+module._extend = stopping
+for start in (0, 2000, 4000):
+    writer.append_updates(test_record.rows(2000, start))
+    writer.flush()
+here()
+"""
+
+
+@pytest.mark.parametrize(("where", "whole"), [("between", 6000), ("inside", 4000), ("written", 4000)])
+def test_a_killed_run_keeps_its_rows(tmp_path, where, whole):
+    """Killed between flushes; half-way through one; and half-way with the first columns already in the file."""
+    path = tmp_path / "run.h5"
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD, where, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout.readline() == b"now\n"
+        process.kill()
+    with h5py.File(path) as file:
+        lengths = {name: len(column) for name, column in file["updates"].items()}
+        assert min(lengths.values()) == whole
+        assert (where == "written") == (len(set(lengths.values())) > 1)
+    run, expected = load_run(path), rows(whole)
+    for name in UPDATES.names:
+        np.testing.assert_array_equal(run.updates[name], expected[name], err_msg=name)
+    assert run.status == "running"
+    assert run.staleness.pmf[6] == pytest.approx(1 / 7, rel=0.01)
+    assert run.summary()["last"] is None
+    with pytest.raises(RecordError, match="no final parameters: it is running"):
+        run.params["final"]
+
+
+def test_a_run_file_is_not_overwritten_unasked(tmp_path):
+    path = tmp_path / "run.h5"
+    run, _, _ = record(path)
+    for write in (make, run.save):
+        with pytest.raises(RecordError, match=r"already exists: .* force=True"):
+            write(path)
+    with pytest.raises(RecordError, match="attribute huge"):  # a start that fails keeps the old one
+        RunWriter(
+            path, kind="train", attributes={"huge": 2**70}, initial=np.zeros(1), layout=[], workers=1, force=True
+        )
+    assert load_run(path).status == "finished"
+    make(path, force=True)
+    assert load_run(path).status == "running"
+    assert [file.name for file in tmp_path.iterdir()] == ["run.h5"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "is a directory: give the name of a file"),
+        ("missing/run.h5", "missing for .* does not exist"),
+        ("file/run.h5", "does not exist"),
+        ("n" * 300, "cannot write"),
+    ],
+)
+def test_a_failed_start_leaves_nothing(tmp_path, name, message):
+    (tmp_path / "file").touch()
+    with pytest.raises(RecordError, match=message):
+        make(tmp_path / name)
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_devices_are_no_run_files():
+    with pytest.raises(RecordError, match="not a regular file"):
+        make("/dev/null", force=True)
+
+
+def test_load_run_says_what_is_wrong(tmp_path):
+    path = tmp_path / "run.h5"
+    for name, message in (("none.h5", "there is no run file"), ("", "it is a directory")):
+        with pytest.raises(RecordError, match=message):
+            load_run(tmp_path / name)
+    path.write_text("no HDF5")
+    with pytest.raises(RecordError, match="cannot be read as HDF5"):
+        load_run(path)
+    with h5py.File(path, "w") as file:
+        file["x"] = 1
+    with pytest.raises(RecordError, match="no run file of asapnb"):
+        load_run(path)
+    for schema, message in ((SCHEMA + 1, "install a newer one"), (SCHEMA, "no complete run file")):
+        with h5py.File(path, "w") as file:
+            file.attrs["schema"] = schema
+        with pytest.raises(RecordError, match=message):
+            load_run(path)
+
+
+def test_a_run_whose_file_is_gone(tmp_path):
+    run, _, _ = record(tmp_path / "run.h5")
+    writer = make(tmp_path / "other.h5")
+    for file in tmp_path.iterdir():
+        file.unlink()
+    with pytest.raises(RecordError, match="cannot read /updates/tau"):
+        run.updates["tau"]
+    with pytest.raises(RecordError, match=r"cannot write to .*other\.h5"):
+        writer.finish("finished", None, [[0]], {})
+
+
+def test_toml_is_read_back():
+    config = {
+        "text": 'quotes " and \\ and \n and é and 😀 and \x7f',
+        "numbers": [1, 1e-300, -0.5, float("inf")],
+        "yes": True,
+        "numpy": np.float32(0.25),
+        "a.b c": {"deep": {"er": [{"x": 1}, {"y": None, "z": "w"}]}, "after": []},
+    }
+    read = tomllib.loads(to_toml(config))
+    assert read["a.b c"] == {"deep": {"er": [{"x": 1}, {"z": "w"}]}, "after": []}
+    assert {key: read[key] for key in ("text", "numbers", "yes", "numpy")} == {
+        key: config[key] for key in ("text", "numbers", "yes", "numpy")
+    }
+
+
+def test_provenance(tmp_path):
+    facts = machine("avx2")
+    assert facts["kernels"] == "avx2"
+    assert facts["cpus"] >= facts["allowed"] >= 1
+    assert facts["memory"] > 2**20
+    for cpu, (socket, core) in enumerate([(0, 0), (0, 0), (1, 0), (1, 1)]):
+        folder = tmp_path / f"cpu/cpu{cpu}/topology"
+        folder.mkdir(parents=True)
+        (folder / "physical_package_id").write_text(f"{socket}\n")
+        (folder / "core_id").write_text(f"{core}\n")
+    for node, cpus in ((0, "0-1"), (1, "2-3")):
+        (tmp_path / f"node/node{node}").mkdir(parents=True)
+        (tmp_path / f"node/node{node}/cpulist").write_text(f"{cpus}\n")
+    found = topology(tmp_path)
+    assert (found["cores"], found["sockets"], found["numa_nodes"]) == (3, 2, ["0-1", "2-3"])
+    unknown = topology(tmp_path / "none")
+    assert (unknown["cores"], unknown["sockets"], unknown["numa_nodes"]) == (None, None, None)
+
+
+def test_a_locked_file_is_waited_for_only_so_long(tmp_path, monkeypatch):
+    def locked(*arguments):
+        raise BlockingIOError("unable to lock file")
+
+    monkeypatch.setattr(h5py, "File", locked)
+    with pytest.raises(BlockingIOError), opened(tmp_path / "run.h5", patience=0.0):
+        pass
