@@ -292,9 +292,12 @@ def test_a_failed_start_leaves_nothing(tmp_path, name, message):
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
-def test_devices_are_no_run_files():
+def test_devices_and_closed_directories(tmp_path, monkeypatch):
     with pytest.raises(RecordError, match="not a regular file"):
         make("/dev/null", force=True)
+    monkeypatch.setattr("os.access", lambda *arguments: False)  # root may write anywhere
+    with pytest.raises(RecordError, match="cannot be written to: give another place"):
+        make(tmp_path / "run.h5")
 
 
 def test_load_run_says_what_is_wrong(tmp_path):

@@ -1,5 +1,6 @@
 """The run file: every update of a run, its evaluations, scale tables and parameters, in HDF5."""
 
+from .files import checked_target
 from .provenance import machine, topology, versions
 from .run import RuleTables, Run, load_run
 from .schema import EVALS, SCHEMA, UPDATES
@@ -13,6 +14,7 @@ __all__ = [
     "RuleTables",
     "Run",
     "RunWriter",
+    "checked_target",
     "load_run",
     "machine",
     "to_json",
