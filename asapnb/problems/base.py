@@ -87,7 +87,7 @@ class Problem:
 
     def init(self, seed: int = 0) -> np.ndarray:
         """Initial parameters, shape (n_params,): the same for the same seed."""
-        seed = _checked_integer("seed", seed, 0, 2**63 - 1)
+        seed = checked_integer("seed", seed, 0, 2**63 - 1)
         params = np.asarray(self.initial(self.n_params, np.random.default_rng(seed)), self.dtype)
         return np.ascontiguousarray(self._params(params))
 
@@ -117,7 +117,7 @@ class Problem:
         else:
             return float("nan"), float("nan")
         n = len(labels)
-        count = n if limit is None else min(n, _checked_integer("limit", limit, 1, 2**63 - 1))
+        count = n if limit is None else min(n, checked_integer("limit", limit, 1, 2**63 - 1))
         indices = np.arange(count) * n // count
         if self.forward is not None:
             loss, predicted = self._run_forward(params, indices, inputs, labels)
@@ -145,8 +145,8 @@ class Problem:
         The last one is ragged when `batch_size` does not divide `n_samples`. With `reshuffle` false every epoch
         has the order of epoch 0.
         """
-        seed = _checked_integer("seed", seed, 0, 2**63 - 1)
-        epoch = _checked_integer("epoch", epoch, 0, 2**63 - 1)
+        seed = checked_integer("seed", seed, 0, 2**63 - 1)
+        epoch = checked_integer("epoch", epoch, 0, 2**63 - 1)
         per_epoch = self.batches_per_epoch(batch_size)
         batches = []
         for ticket in range(epoch * per_epoch, (epoch + 1) * per_epoch):
@@ -157,7 +157,7 @@ class Problem:
 
     def batches_per_epoch(self, batch_size: int) -> int:
         """Number of minibatches in an epoch, the ragged one included."""
-        return -(-self.n_samples // _checked_integer("batch_size", batch_size, 1, self.n_samples))
+        return -(-self.n_samples // checked_integer("batch_size", batch_size, 1, self.n_samples))
 
     def _params(self, params: Any) -> np.ndarray:
         array = np.ascontiguousarray(params, self.dtype)
@@ -232,7 +232,7 @@ def custom(
         raise UsageError(f"inputs are {inputs.dtype}; allowed are uint8, float32 and float64")
     if labels.ndim != 1 or not len(labels) or not np.issubdtype(labels.dtype, np.integer):
         raise UsageError(f"labels are {labels.dtype} of shape {labels.shape}; one integer per sample is needed")
-    n_params = _checked_integer("n_params", n_params, 1, 2**40)
+    n_params = checked_integer("n_params", n_params, 1, 2**40)
     name = name or str(getattr(gradient, "__name__", "custom"))
     return Problem(
         name=name,
@@ -242,7 +242,7 @@ def custom(
         labels=labels.astype(np.int64, copy=False),
         layout=(Parameter("params", (n_params,), 0),),
         dtype=dtype,
-        workspace=workspace_size if callable(workspace_size) else _checked_integer("workspace_size", workspace_size),
+        workspace=workspace_size if callable(workspace_size) else checked_integer("workspace_size", workspace_size),
         initial=init,
         evaluation=evaluate,
         config={"problem": "custom", "name": name},
@@ -264,7 +264,7 @@ def _compile_gradient(function: Any, dtype: np.dtype, inputs_dtype: np.dtype) ->
         ) from error
 
 
-def _checked_integer(name: str, value: Any, low: int = 0, high: int = 2**40) -> int:
+def checked_integer(name: str, value: Any, low: int = 0, high: int = 2**40) -> int:
     """`value` as an int within [low, high], or a UsageError that names it."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise UsageError(f"{name} is {value!r}; an integer from {low} to {high} is needed")

@@ -1,0 +1,133 @@
+"""Networks on a data set: any supported list of layers, and the three of the ASAP.SGD paper."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod, sqrt
+from typing import Any
+
+import numpy as np
+
+from ..data import Dataset
+from ..errors import UsageError
+from .base import Parameter, Problem
+from .interpreter import forward_kernel, gradient_kernel
+from .plan import Conv, Dense, Layer, MaxPool, ReLU, compile_plan
+
+
+def network(
+    data: Dataset, layers: Sequence[Layer], *, name: str = "network", init: str = "he", dtype: Any = np.float32
+) -> Problem:
+    """Mean softmax cross-entropy of a network on the training split of `data`.
+
+    `layers` are convolution stages (Conv; Conv, ReLU; or Conv, ReLU, MaxPool(2)), then dense stages (Dense or Dense,
+    ReLU), the last of which is Dense(number of classes). Every network of a dtype runs the same compiled code.
+    `init` is "he" (normal, variance 2 / fan-in, biases zero: He et al., ICCV 2015) or "normal(0.01)" (that standard
+    deviation for all parameters). float64 runs the portable kernels: for checking. UsageError for layers that do
+    not fit.
+
+    >>> from asapnb.data import load_dataset
+    >>> network(load_dataset("fashion-mnist-mini"), [Dense(32), ReLU(), Dense(10)])
+    <network: 25,450 parameters, fashion-mnist-mini, 5,000 samples, float32>
+    """
+    return _network(data, layers, {"problem": name, "layers": [repr(layer) for layer in layers]}, init, dtype)
+
+
+def mlp(
+    data: Dataset, hidden: Sequence[int] = (128, 128, 128), *, init: str = "he", dtype: Any = np.float32
+) -> Problem:
+    """A multi-layer perceptron: `hidden` units per hidden layer, ReLU between.
+
+    >>> from asapnb.data import load_dataset
+    >>> mlp(load_dataset("fashion-mnist-mini")).n_params
+    134794
+    """
+    layers: list[Layer] = [layer for units in hidden for layer in (Dense(units), ReLU())]
+    return _network(data, layers, {"problem": "mlp", "hidden": list(hidden)}, init, dtype)
+
+
+def lenet(data: Dataset, *, init: str = "he", dtype: Any = np.float32) -> Problem:
+    """LeNet as in the ASAP.SGD paper: 6 and 16 filters of 5 × 5, each pooled by 2, then 120 units.
+
+    34,622 parameters on 28 × 28 × 1, 52,202 on 32 × 32 × 3.
+
+    >>> from asapnb.data import load_dataset
+    >>> lenet(load_dataset("fashion-mnist-mini"))
+    <lenet: 34,622 parameters, fashion-mnist-mini, 5,000 samples, float32>
+    """
+    layers: list[Layer] = [Conv(6, 5), ReLU(), MaxPool(2), Conv(16, 5), ReLU(), MaxPool(2), Dense(120), ReLU()]
+    return _network(data, layers, {"problem": "lenet"}, init, dtype)
+
+
+def cnn(data: Dataset, *, init: str = "he", dtype: Any = np.float32) -> Problem:
+    """The smaller convolutional network of the paper: 4 and 8 filters of 3 × 3, each pooled by 2, then 128 units.
+
+    27,354 parameters on 28 × 28 × 1.
+
+    >>> from asapnb.data import load_dataset
+    >>> cnn(load_dataset("fashion-mnist-mini")).n_params
+    27354
+    """
+    layers: list[Layer] = [Conv(4, 3), ReLU(), MaxPool(2), Conv(8, 3), ReLU(), MaxPool(2), Dense(128), ReLU()]
+    return _network(data, layers, {"problem": "cnn"}, init, dtype)
+
+
+def _network(data: Dataset, layers: Sequence[Layer], config: dict[str, Any], init: str, dtype: Any) -> Problem:
+    if not isinstance(data, Dataset):
+        raise UsageError(f"data is {type(data).__name__}; give what load_dataset or Dataset.from_arrays returns")
+    if np.dtype(dtype) not in (np.float32, np.float64):
+        raise UsageError(f"dtype is {dtype}; a network has float32 or float64 parameters")
+    dtype, raw, classes = np.dtype(dtype), data.train.raw, len(data.classes)
+    if "layers" not in config:
+        layers = [*layers, Dense(classes)]
+    plan = compile_plan(data.shape, classes, layers)
+    return Problem(
+        name=config["problem"],
+        gradient=gradient_kernel(dtype, raw.dtype),
+        n_params=plan.n_params,
+        inputs=raw.reshape(-1),
+        labels=data.train.labels,
+        layout=plan.layout,
+        dtype=dtype,
+        plan=plan.array,
+        workspace=plan.workspace,
+        initial=_Initial(plan.layout, _deviation(init)),
+        forward=forward_kernel,
+        data=data,
+        config={**config, "data": data.name, "init": init, "dtype": str(dtype)},
+    )
+
+
+@dataclass(frozen=True)
+class _Initial:
+    """Draws parameters: standard deviation sqrt(2 / fan-in) and zero biases, or `deviation` for all."""
+
+    layout: tuple[Parameter, ...]
+    deviation: float | None
+
+    def __call__(self, n_params: int, generator: np.random.Generator) -> np.ndarray:
+        params = np.zeros(n_params)
+        for _, shape, offset in self.layout:
+            fan_in = shape[0] if len(shape) == 2 else prod(shape[1:])
+            deviation = self.deviation
+            if deviation is None:
+                deviation = sqrt(2 / fan_in) if len(shape) > 1 else 0.0
+            size = prod(shape)
+            params[offset : offset + size] = deviation * generator.standard_normal(size)
+        return params
+
+
+def _deviation(init: str) -> float | None:
+    match = re.fullmatch(r"normal\(\s*([0-9.eE+-]+)\s*\)", str(init))
+    try:
+        if init == "he":
+            return None
+        if match and 0 <= (deviation := float(match[1])) < float("inf"):
+            return deviation
+    except ValueError:
+        pass
+    raise UsageError(
+        f"init is {init!r}; allowed are 'he' and 'normal(s)' with a standard deviation s, as 'normal(0.01)'"
+    )

@@ -1,0 +1,77 @@
+"""What every network is computed with: seven operations, each on register tiles or as plain loops.
+
+Arrays are one-dimensional, each followed by its start; `x_row` is the stride between rows of x; everything counts in
+elements. Images lie in blocks of LANES samples, [channel][row][column][sample], so that one vector holds one pixel of
+LANES samples. float32 goes to `simd` where the CPU has the tiles; float64 and other CPUs go to `portable`.
+"""
+
+# mypy: disable-error-code="no-untyped-def"
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import types
+from numba.extending import overload
+
+from ..compiled import KERNEL_PATH
+from . import portable, simd
+
+
+def _chosen(stub: Callable[..., Any]) -> Callable[..., Any]:
+    """Compiled code that calls the stub gets the function of that name from `simd` or `portable`."""
+    name = stub.__name__
+
+    def choose(first, *others):
+        tiled = KERNEL_PATH != "portable" and first.dtype == types.float32
+        return getattr(simd if tiled else portable, name)
+
+    overload(stub, strict=False)(choose)
+    return stub
+
+
+@_chosen
+def product(c, c0, c_row, a, a0, a_row, a_column, b, b0, b_row, m, n, k, accumulate):
+    """C[i, j] (+)= Σₜ A[i, t] B[t, j] for i < m, j < n, t < k; A has a stride for its rows and for its columns."""
+
+
+@_chosen
+def convolve_row(
+    out, out0, out_channel, out_pixel, weights, w0, w_channel, w_row, bias, bias0, x, x0, x_row, offsets, t0,
+    channels, columns, rows, taps,
+):  # fmt: skip
+    """One row of a convolution: `columns` neighbouring pixels of all channels.
+
+    out[c, p] = bias[c] + Σ over r < rows, t < taps of weights[c, r, t] · x[p + offsets[t] + r rows further].
+    """
+
+
+@_chosen
+def convolve_pool_row(
+    out, out0, out_channel, out_pixel, codes, codes0, codes_channel, weights, w0, bias, bias0, x, x0, x_row,
+    offsets, t0, channels, columns, taps,
+):  # fmt: skip
+    """One row of convolution, 2 × 2 max-pooling and ReLU in one: `columns` pooled pixels of all channels.
+
+    `codes` (int8) gets the place of the maximum in its window, 0 to 3, or CLIPPED where it is not positive.
+    """
+
+
+@_chosen
+def correlate(s, s0, s_channel, d, d0, d_channel, d_row, x, x0, x_row, channels, columns, rows, pixels):
+    """S[c, j] += Σ over rows and pixels of d[c, r, p] · x[r, p + j], sample by sample: a kernel row's gradient."""
+
+
+@_chosen
+def unpool_row(d, d0, d_row, bias, bias0, g, g0, g_pixel, codes, codes0, pixels):
+    """Two rows of d from one row of g, the gradient of the pooled pixels; bias += Σ of what was not clipped."""
+
+
+@_chosen
+def transpose(out, out0, out_row, rows, rows0, row, m, n):
+    """out[j, i] = rows[i, j] for i < m, j < n; both have room for m and n rounded up to multiples of LANES."""
+
+
+@_chosen
+def gather_lanes(out, out0, inputs, indices, first, m, features):
+    """One block of LANES samples, of which m exist (the last is repeated): out[feature][sample], bytes scaled."""

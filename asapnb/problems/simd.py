@@ -1,0 +1,117 @@
+"""The primitives in float32 on register tiles. `primitives` says what each does; their twins are in `portable`."""
+
+# ruff: noqa: D103  (primitives documents them)
+# mypy: disable-error-code="no-untyped-def"
+from __future__ import annotations
+
+from ..compiled import kernel
+from . import portable
+from .tiles import (
+    LANES,
+    gather_tile,
+    pooled_tile,
+    product_tile,
+    transpose_tile,
+    unpool_tile,
+    weights_tile,
+    window_tile,
+)
+
+_DEPTH = 64  # rows of B per pass: more of them, 512 bytes apart, would evict each other from the first-level cache
+
+_pair, _ragged_pair, _ragged_one = product_tile(2, False), product_tile(2, True), product_tile(1, True)
+_window, _pooled = window_tile(), pooled_tile()
+_weights5, _weights3 = weights_tile(5), weights_tile(3)
+_unpool, _transpose, _gather = unpool_tile(), transpose_tile(), gather_tile()
+
+
+@kernel()
+def _panel(c, c0, c_row, a, a0, a_row, a_column, b, b0, b_row, m, n, k, accumulate):
+    i = 0
+    if n >= 2 * LANES:
+        while i < m:
+            c1, a1 = c0 + i * c_row, a0 + i * a_row
+            i += _pair(m - i, c, c1, c_row, a, a1, a_row, a_column, b, b0, b_row, 0, k, accumulate)
+    elif n > LANES:
+        while i < m:
+            c1, a1 = c0 + i * c_row, a0 + i * a_row
+            i += _ragged_pair(m - i, c, c1, c_row, a, a1, a_row, a_column, b, b0, b_row, n - LANES, k, accumulate)
+    else:
+        while i < m:
+            c1, a1 = c0 + i * c_row, a0 + i * a_row
+            i += _ragged_one(m - i, c, c1, c_row, a, a1, a_row, a_column, b, b0, b_row, n, k, accumulate)
+
+
+def product(c, c0, c_row, a, a0, a_row, a_column, b, b0, b_row, m, n, k, accumulate):
+    for j in range(0, n, 2 * LANES):
+        for depth in range(0, k, _DEPTH):
+            a1, b1 = a0 + depth * a_column, b0 + depth * b_row + j
+            terms, add = min(k - depth, _DEPTH), accumulate or depth > 0
+            _panel(c, c0 + j, c_row, a, a1, a_row, a_column, b, b1, b_row, m, n - j, terms, add)
+
+
+def convolve_pool_row(
+    out, out0, out_channel, out_pixel, codes, codes0, codes_channel, weights, w0, bias, bias0, x, x0, x_row,
+    offsets, t0, channels, columns, taps,
+):  # fmt: skip
+    c = 0
+    while c < channels:
+        done, w, o, q = 0, w0 + c * taps, out0 + c * out_channel, codes0 + c * codes_channel
+        for column in range(columns):
+            done = _pooled(
+                channels - c, out, o + column * out_pixel, out_channel, codes, q + column * LANES, codes_channel,
+                weights, w, taps, 0, bias, bias0 + c, x, x0 + 2 * column * LANES, LANES, x_row, 0, offsets, t0,
+                1, taps,
+            )  # fmt: skip
+        c += done
+
+
+def convolve_row(
+    out, out0, out_channel, out_pixel, weights, w0, w_channel, w_row, bias, bias0, x, x0, x_row, offsets, t0,
+    channels, columns, rows, taps,
+):  # fmt: skip
+    c = 0
+    while c < channels:
+        done, w, o = 0, w0 + c * w_channel, out0 + c * out_channel
+        for column in range(0, columns, 4):
+            left = columns - column  # where fewer than 4 pixels are left, the last ones are computed twice
+            right, pair = min(left - 1, 1), min(max(left - 2, 0), 2)
+            done = _window(
+                channels - c, out, o + column * out_pixel, out_channel, right * out_pixel, pair * out_pixel,
+                weights, w, w_channel, w_row, bias, bias0 + c, x, x0 + column * LANES, right * LANES, pair * LANES,
+                x_row, offsets, t0, rows, taps,
+            )  # fmt: skip
+        c += done
+
+
+def correlate(s, s0, s_channel, d, d0, d_channel, d_row, x, x0, x_row, channels, columns, rows, pixels):
+    j = 0
+    while j < columns:
+        left, c, x1 = columns - j, 0, x0 + j * LANES
+        while c < channels:
+            m, s1, d1 = channels - c, s0 + c * s_channel + j * LANES, d0 + c * d_channel
+            if left > 3:
+                c += _weights5(m, s, s1, s_channel, d, d1, d_channel, d_row, x, x1, x_row, left, rows, pixels)
+            else:
+                c += _weights3(m, s, s1, s_channel, d, d1, d_channel, d_row, x, x1, x_row, left, rows, pixels)
+        j += 5 if left > 3 else 3
+
+
+def unpool_row(d, d0, d_row, bias, bias0, g, g0, g_pixel, codes, codes0, pixels):
+    _unpool(pixels, d, d0, d_row, bias, bias0, g, g0, g_pixel, codes, codes0)
+
+
+def transpose(out, out0, out_row, rows, rows0, row, m, n):
+    for i in range(0, m, LANES):
+        for j in range(0, n, LANES):
+            _transpose(m - i, out, out0 + j * out_row + i, out_row, rows, rows0 + i * row + j, row)
+
+
+def gather_lanes(out, out0, inputs, indices, first, m, features):
+    if features < LANES:
+        return portable.gather_lanes(out, out0, inputs, indices, first, m, features)
+    i = 0
+    while i < features:
+        i = min(i, features - LANES)  # the last square overlaps the one before it
+        _gather(m, out, out0 + i * LANES, inputs, i, indices, first, features)
+        i += LANES

@@ -1,0 +1,282 @@
+"""The register tiles: unrolled blocks of vector FMAs, as Numba intrinsics, and their shapes per kernel path.
+
+A tile keeps all its accumulators in registers while it walks the summed dimension. The shapes fill the register
+file without spilling: 16 registers of 8 floats on AVX2, 32 of 16 on AVX-512. Tiles come in two heights, so that
+(almost) no row is wasted; rows beyond the last repeat it. Compiled code calls a tile with the number of rows left,
+arrays, each followed by its start, and int64 strides and sizes, all counted in elements. Nothing here checks bounds:
+`plan` makes the sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from ..compiled import KERNEL_PATH
+from ..data.dataset import PIXEL_SCALE
+from .emit import (
+    F32,
+    I8,
+    I32,
+    at,
+    clamped,
+    first_lanes,
+    fma,
+    i64,
+    load,
+    loop,
+    splat,
+    store,
+    transposed,
+)
+
+
+class Shapes(NamedTuple):
+    """Vector length and tile heights (tall, short) of one kernel path."""
+
+    lanes: int
+    product: tuple[int, int]  # rows, by 2 vectors
+    window: tuple[int, int]  # channels, by 4 pixels
+    weights5: tuple[int, int]  # channels, by 5 kernel columns
+    weights3: tuple[int, int]  # channels, by 3 kernel columns
+
+
+_AVX2 = Shapes(lanes=8, product=(6, 4), window=(3, 2), weights5=(2, 2), weights3=(3, 2))
+_AVX512 = Shapes(lanes=16, product=(8, 4), window=(6, 4), weights5=(4, 3), weights3=(4, 3))
+SHAPES = _AVX512 if KERNEL_PATH == "avx512" else _AVX2
+LANES = SHAPES.lanes
+_VECTOR = ir.VectorType(F32, LANES)
+_ZERO = ir.Constant(_VECTOR, None)
+_CODES = ir.VectorType(I32, LANES)
+CLIPPED = 4  # the pooling code of a window whose maximum is not positive: no pixel of it gets a gradient
+
+
+def _tile(heights: tuple[int, int], emit: Callable[..., None]) -> Any:
+    """An intrinsic ``tile(m, array, start, ..., size, ...)`` of one of two heights; returns that height.
+
+    It is tall where that wastes no row or where two short ones would not do, for the `m` rows that are left. `emit`
+    gets the builder, the height, m, the address behind each (array, start) pair and the sizes.
+    """
+
+    @intrinsic
+    def tile(typing, *kinds):  # type: ignore[no-untyped-def]
+        kinds = types.Tuple([kind if isinstance(kind, types.Array) else types.int64 for kind in kinds])
+
+        def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
+            operands, pairs = [], iter(zip(kinds, cgutils.unpack_tuple(b, arguments[0]), strict=True))
+            for kind, value in pairs:
+                if isinstance(kind, types.Array):
+                    value = at(b, context.make_array(kind)(context, b, value).data, next(pairs)[1])
+                operands.append(value)
+            (tall, short), m = heights, operands[0]
+            if tall == short:
+                emit(b, tall, *operands)
+                return i64(tall)
+            whole = b.icmp_signed("==", b.srem(m, i64(tall)), i64(0))
+            choice = b.or_(whole, b.icmp_signed(">", m, i64(2 * short)))
+            with b.if_else(choice) as branches:
+                for branch, height in zip(branches, heights, strict=True):
+                    with branch:
+                        emit(b, height, *operands)
+            return b.select(choice, i64(tall), i64(short))
+
+        return types.int64(kinds), generate
+
+    return tile
+
+
+def _grid(flat: Sequence[Any], columns: int) -> list[Sequence[Any]]:
+    return [flat[i : i + columns] for i in range(0, len(flat), columns)]
+
+
+def product_tile(vectors: int, ragged: bool) -> Any:
+    """C[i, j] (+)= Σₖ A[i, k] B[k, j] for a tile's rows i and `vectors` vectors of columns j.
+
+    A has strides for its rows and columns, B and C for their rows. Of the last vector of a `ragged` tile only the
+    first `last` lanes exist: the others are neither read nor written.
+    """
+
+    def emit(b, height, m, c, c_row, a, a_row, a_column, right, right_row, last, terms, accumulate):  # type: ignore
+        mask = first_lanes(b, last, LANES) if ragged else None
+        columns = [(j * LANES, mask if j == vectors - 1 else None) for j in range(vectors)]
+        exists = [clamped(b, i, m) for i in range(height)]
+        a_rows = [at(b, a, b.mul(a_row, i)) for i in exists]
+        c_rows = [at(b, c, b.mul(c_row, i)) for i in exists]
+
+        def read(row: Any) -> list[Any]:
+            return [load(b, at(b, row, j), LANES, lanes) for j, lanes in columns]
+
+        before = b.block
+        with b.if_then(b.icmp_signed("!=", accumulate, i64(0))):
+            present = [value for row in c_rows for value in read(row)]
+            reading = b.block
+        sums = [b.phi(_VECTOR) for _ in present]
+        for phi, value in zip(sums, present, strict=True):
+            phi.add_incoming(_ZERO, before)
+            phi.add_incoming(value, reading)
+
+        def step(k: Any, sums: list[Any]) -> list[Any]:
+            values = read(at(b, right, b.mul(k, right_row)))
+            column = b.mul(k, a_column)
+            following = []
+            for row, totals in zip(a_rows, _grid(sums, vectors), strict=True):
+                factor = splat(b, b.load(at(b, row, column)), LANES)
+                following += [fma(b, factor, value, total) for value, total in zip(values, totals, strict=True)]
+            return following
+
+        sums = loop(b, terms, sums, step)
+        for row, totals in zip(c_rows, _grid(sums, vectors), strict=True):
+            for (j, lanes), total in zip(columns, totals, strict=True):
+                store(b, total, at(b, row, j), lanes)
+
+    return _tile(SHAPES.product, emit)
+
+
+def _windows(b, height, m, weights, channel, w_row, bias, x, right, pair, x_row, offsets, rows, taps):  # type: ignore
+    """Σ weights · inputs for `height` channels × 4 pixels (0, right, pair, pair + right) of LANES samples each.
+
+    The sum runs over `rows` × `taps`: tap t reads the input at offsets[t], a row of taps further on at `x_row`.
+    """
+    exists = [clamped(b, i, m) for i in range(height)]
+    filters = [at(b, weights, b.mul(channel, i)) for i in exists]
+    pixels = [x, at(b, x, right), at(b, x, pair), at(b, x, right, pair)]
+
+    def row(r: Any, sums: list[Any]) -> list[Any]:
+        w_here, x_here = b.mul(r, w_row), b.mul(r, x_row)
+
+        def tap(t: Any, sums: list[Any]) -> list[Any]:
+            column, place = b.add(w_here, t), b.add(x_here, b.load(at(b, offsets, t)))
+            factors = [splat(b, b.load(at(b, f, column)), LANES) for f in filters]
+            following = []
+            for j, pixel in enumerate(pixels):  # pixel by pixel, so that one input vector is alive at a time
+                value = load(b, at(b, pixel, place), LANES)
+                following += [
+                    fma(b, f, value, total) for f, total in zip(factors, _grid(sums, height)[j], strict=True)
+                ]
+            return following
+
+        return loop(b, taps, sums, tap)
+
+    start = [splat(b, b.load(at(b, bias, i)), LANES) for i in exists]
+    sums = loop(b, rows, start * 4, row)
+    return zip(exists, *_grid(sums, height), strict=True)
+
+
+def window_tile() -> Any:
+    """Four pixels of a tile's channels of a convolution, stored at (0, out_right, out_pair, their sum)."""
+
+    def emit(b, height, m, out, out_channel, out_right, out_pair, *convolution):  # type: ignore
+        places = [i64(0), out_right, out_pair, b.add(out_right, out_pair)]
+        for channel, *totals in _windows(b, height, m, *convolution):
+            base = at(b, out, b.mul(out_channel, channel))
+            for place, total in zip(places, totals, strict=True):
+                store(b, total, at(b, base, place))
+
+    return _tile(SHAPES.window, emit)
+
+
+def pooled_tile() -> Any:
+    """ReLU of the maximum over one 2 × 2 pooling window, and the code of its place (0 to 3, or CLIPPED).
+
+    A NaN anywhere in the window wins, so that a divergence is seen.
+    """
+
+    def emit(b, height, m, out, out_channel, codes, codes_channel, *convolution):  # type: ignore
+        for channel, best, *others in _windows(b, height, m, *convolution):
+            code = ir.Constant(_CODES, [0] * LANES)
+            for j, value in enumerate(others, 1):
+                wins = b.or_(b.fcmp_ordered(">", value, best), b.fcmp_unordered("uno", value, value))
+                best = b.select(wins, value, best)
+                code = b.select(wins, ir.Constant(_CODES, [j] * LANES), code)
+            clipped = b.fcmp_ordered("<=", best, _ZERO)
+            code = b.select(clipped, ir.Constant(_CODES, [CLIPPED] * LANES), code)
+            store(b, b.select(clipped, _ZERO, best), at(b, out, b.mul(out_channel, channel)))
+            store(b, b.trunc(code, ir.VectorType(I8, LANES)), at(b, codes, b.mul(codes_channel, channel)))
+
+    return _tile(SHAPES.window, emit)
+
+
+def weights_tile(columns: int) -> Any:
+    """S[i, j] += Σ over rows and pixels of D[i] · X[j further], for a tile's channels i and `columns` columns j.
+
+    S has LANES partial sums per weight, one per sample of the block, and neighbouring columns LANES apart; `n` of
+    the columns exist.
+    """
+
+    def emit(b, height, m, s, s_channel, d, d_channel, d_row, x, x_row, n, rows, pixels):  # type: ignore
+        exists = [clamped(b, i, m) for i in range(height)]
+        shifts = [b.mul(clamped(b, j, n), i64(LANES)) for j in range(columns)]
+        places = [at(b, s, b.mul(s_channel, i), shift) for shift in shifts for i in exists]
+        deltas = [at(b, d, b.mul(d_channel, i)) for i in exists]
+        inputs = [at(b, x, shift) for shift in shifts]
+
+        def row(r: Any, sums: list[Any]) -> list[Any]:
+            d_here, x_here = b.mul(r, d_row), b.mul(r, x_row)
+
+            def pixel(p: Any, sums: list[Any]) -> list[Any]:
+                here = b.mul(p, i64(LANES))
+                left = [load(b, at(b, delta, b.add(d_here, here)), LANES) for delta in deltas]
+                following = []
+                for base, totals in zip(inputs, _grid(sums, height), strict=True):
+                    value = load(b, at(b, base, b.add(x_here, here)), LANES)
+                    following += [fma(b, delta, value, total) for delta, total in zip(left, totals, strict=True)]
+                return following
+
+            return loop(b, pixels, sums, pixel)
+
+        sums = loop(b, rows, [load(b, place, LANES) for place in places], row)
+        for place, total in zip(places, sums, strict=True):
+            store(b, total, place)
+
+    return _tile({5: SHAPES.weights5, 3: SHAPES.weights3}[columns], emit)
+
+
+def unpool_tile() -> Any:
+    """Send the gradients of a row of pooled pixels back to the winners in two rows of D; B += their sum."""
+
+    def emit(b, height, pixels, d, d_row, bias, g, g_pixel, codes):  # type: ignore
+        def pixel(p: Any, sums: list[Any]) -> list[Any]:
+            value = load(b, at(b, g, b.mul(p, g_pixel)), LANES)
+            code = b.zext(load(b, at(b, codes, b.mul(p, i64(LANES))), LANES), _CODES)
+            here = at(b, d, b.mul(p, i64(2 * LANES)))
+            for j, place in enumerate((here, at(b, here, LANES), at(b, here, d_row), at(b, here, d_row, LANES))):
+                store(b, b.select(b.icmp_signed("==", code, ir.Constant(_CODES, [j] * LANES)), value, _ZERO), place)
+            clipped = b.icmp_signed("==", code, ir.Constant(_CODES, [CLIPPED] * LANES))
+            return [b.fadd(sums[0], b.select(clipped, _ZERO, value))]
+
+        store(b, loop(b, pixels, [load(b, bias, LANES)], pixel)[0], bias)
+
+    return _tile((1, 1), emit)
+
+
+def transpose_tile() -> Any:
+    """out[c, r] = rows[r, c] for a square of LANES × LANES, of which m rows exist."""
+
+    def emit(b, height, m, out, out_row, rows, row):  # type: ignore
+        vectors = [load(b, at(b, rows, b.mul(row, clamped(b, r, m))), LANES) for r in range(LANES)]
+        for c, vector in enumerate(transposed(b, vectors)):
+            store(b, vector, at(b, out, b.mul(out_row, i64(c))))
+
+    return _tile((LANES, LANES), emit)
+
+
+def gather_tile() -> Any:
+    """out[c, r] = inputs[indices[r] · features + c] for LANES × LANES, bytes scaled to [0, 1]; m samples exist."""
+
+    def emit(b, height, m, out, inputs, indices, features):  # type: ignore
+        vectors = []
+        for r in range(LANES):
+            sample = b.load(at(b, indices, clamped(b, r, m)))
+            vector = load(b, at(b, inputs, b.mul(sample, features)), LANES)
+            if vector.type.element == I8:
+                vector = b.fmul(b.uitofp(vector, _VECTOR), ir.Constant(_VECTOR, [float(PIXEL_SCALE)] * LANES))
+            vectors.append(vector)
+        for c, vector in enumerate(transposed(b, vectors)):
+            store(b, vector, at(b, out, c * LANES))
+
+    return _tile((LANES, LANES), emit)
