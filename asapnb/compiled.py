@@ -128,6 +128,11 @@ def kernel(*signature: Any, **options: Any) -> Callable[[Callable[..., Any]], An
     return decorate
 
 
+def part(function: Callable[..., Any]) -> Any:
+    """Compile a module-level function that only kernels call: no way in from Python, no cache of its own."""
+    return numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+
+
 def specialise(function: Any, *arguments: types.Type) -> Callable[..., Any]:
     """Compile `function` for these argument types (or load it from the cache); returns its entry point."""
     function.compile(arguments)

@@ -2,6 +2,8 @@
 
 from fractions import Fraction
 
+import numpy as np
+
 # --- staleness and rules: loops over fractions -----------------------------------------------------------------
 
 
@@ -67,3 +69,60 @@ def first_of_each_class(labels, count):
         if seen[label] <= count:
             rows.append(row)
     return rows
+
+
+# --- engine: a run, recomputed one update at a time from what its rows say ------------------------------------------
+
+
+def recompute(problem, run):
+    """The final parameters of a recorded run whose views were consistent, in NumPy, to the bit.
+
+    Every applied row takes the gradient of its minibatch at the version it read; arithmetic is that of the dtype.
+    """
+    config, rows = run.config, run.updates
+    real = problem.dtype.type
+    momentum, decay = real(config["momentum"]), real(config["weight_decay"])
+    shared = config["momentum_kind"] == "shared"
+    versions = [run.params["initial"]]
+    velocities = {}
+    epochs = {}
+    per_epoch = problem.batches_per_epoch(config["batch_size"])
+    for i in range(len(rows["tau"])):
+        if rows["dropped"][i] == 1:
+            continue
+        epoch, position = divmod(int(rows["batch"][i]), per_epoch)
+        if epoch not in epochs:
+            epochs[epoch] = problem.batches(config["seed"], epoch, config["batch_size"], config["reshuffle"])
+        view = versions[rows["read_version"][i]]
+        loss, gradient = problem.loss_and_gradient(view, epochs[epoch][position])
+        assert np.float32(loss) == rows["loss"][i]
+        if decay:
+            gradient = gradient + decay * view
+        step = real(config["step_size"]) * rows["scale"][i] * rows["factor"][i]
+        owner = 0 if shared else int(rows["worker"][i])
+        if momentum:
+            velocities[owner] = momentum * velocities.get(owner, np.zeros_like(view)) - step * gradient
+            versions.append(versions[-1] + velocities[owner])
+        else:
+            versions.append(versions[-1] - step * gradient)
+    return versions[-1]
+
+
+def synchronous(problem, run):
+    """The final parameters of a synchronous run: the workers' gradients are added in worker order."""
+    config = run.config
+    real, workers = problem.dtype.type, config["workers"]
+    per_epoch = problem.batches_per_epoch(config["batch_size"])
+    params, velocity = run.params["initial"], np.zeros_like(run.params["initial"])
+    for version in range(config["updates"]):
+        total = None
+        for ticket in range(version * workers, (version + 1) * workers):
+            epoch, position = divmod(ticket, per_epoch)
+            batch = problem.batches(config["seed"], epoch, config["batch_size"])[position]
+            gradient = problem.loss_and_gradient(params, batch)[1] + real(config["weight_decay"]) * params
+            total = gradient if total is None else total + gradient
+        velocity = real(config["momentum"]) * velocity - real(config["step_size"]) * (
+            total * (real(1) / real(workers))
+        )
+        params = params + velocity
+    return params

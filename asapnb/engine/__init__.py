@@ -1,1 +1,6 @@
-""""""
+"""Real threads on one shared parameter array: `train`."""
+
+from .monitor import Evaluation, Progress
+from .run import train
+
+__all__ = ["Evaluation", "Progress", "train"]

@@ -1,0 +1,157 @@
+"""Atomic operations, the monotonic clock and the two ways to wait, as Numba intrinsics.
+
+Numba offers no atomics on CPUs; LLVM does. Each operation works on one element of a contiguous one-dimensional
+int64 array, `f(array, index, ...)`. Orderings: `load` and every read-modify-write are sequentially consistent (on
+x86 a plain load and a locked instruction), `store` releases. That is what publication needs, and the patterns of
+"announce, then check again" in the vector pool need no less. A plain read of a shared word would be hoisted out of
+a compiled loop, so shared words are only ever touched through these functions.
+
+The clock and the yield are called by their libc symbols, which keeps compiled code cacheable.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+_I32, _I64 = ir.IntType(32), ir.IntType(64)
+_CLOCK_MONOTONIC = 6 if sys.platform == "darwin" else 1
+_PAUSE: dict[str, tuple[str, tuple[int, ...]]] = {
+    "x86_64": ("llvm.x86.sse2.pause", ()),
+    "AMD64": ("llvm.x86.sse2.pause", ()),
+    "aarch64": ("llvm.aarch64.hint", (1,)),  # hint 1 is YIELD
+    "arm64": ("llvm.aarch64.hint", (1,)),
+}
+
+
+def _element(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    """The address of `array[index]`, without wraparound of negative indices."""
+    array = context.make_array(signature.args[0])(context, builder, args[0])
+    index = context.cast(builder, args[1], signature.args[1], types.intp)
+    return builder.gep(array.data, [index])
+
+
+def _word(context: Any, builder: Any, signature: Any, args: Any, position: int) -> Any:
+    return context.cast(builder, args[position], signature.args[position], types.int64)
+
+
+def _read_modify_write(operation: str) -> Callable[..., Any]:
+    @intrinsic
+    def function(typing_context, array, index, value):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            address = _element(context, builder, signature, args)
+            return builder.atomic_rmw(operation, address, _word(context, builder, signature, args, 2), "seq_cst")
+
+        return types.int64(array, index, value), generate
+
+    return function
+
+
+fetch_add = _read_modify_write("add")  # (array, index, value) -> what was there before
+
+
+@intrinsic
+def compare_and_swap(typing_context, array, index, expected, new):  # type: ignore[no-untyped-def]
+    """`compare_and_swap(array, index, expected, new)` -> True when `expected` was there and `new` is now."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        address = _element(context, builder, signature, args)
+        expected, new = (_word(context, builder, signature, args, position) for position in (2, 3))
+        outcome = builder.cmpxchg(address, expected, new, "seq_cst", "seq_cst")
+        return builder.extract_value(outcome, 1)
+
+    return types.boolean(array, index, expected, new), generate
+
+
+@intrinsic
+def load(typing_context, array, index):  # type: ignore[no-untyped-def]
+    """`load(array, index)` -> the element, sequentially consistent."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.load_atomic(_element(context, builder, signature, args), "seq_cst", 8)
+
+    return types.int64(array, index), generate
+
+
+@intrinsic
+def store(typing_context, array, index, value):  # type: ignore[no-untyped-def]
+    """`store(array, index, value)` releases: what the thread wrote before is visible to who loads `value`."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        address = _element(context, builder, signature, args)
+        builder.store_atomic(_word(context, builder, signature, args, 2), address, "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(array, index, value), generate
+
+
+@intrinsic
+def fence(typing_context):  # type: ignore[no-untyped-def]
+    """Keep plain reads before it from moving after it (costs nothing on x86)."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        builder.fence("acquire")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
+def pause(typing_context):  # type: ignore[no-untyped-def]
+    """Tell the processor that this is a spin loop; nothing where it has no such hint."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        if platform.machine() in _PAUSE:
+            name, operands = _PAUSE[platform.machine()]
+            function_type = ir.FunctionType(ir.VoidType(), [_I32] * len(operands))
+            function = cgutils.get_or_insert_function(builder.module, function_type, name)
+            builder.call(function, [_I32(operand) for operand in operands])
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
+def yield_core(typing_context):  # type: ignore[no-untyped-def]
+    """Let another thread run on this core."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_I32, []), "sched_yield")
+        builder.call(function, [])
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
+def nap(typing_context, microseconds):  # type: ignore[no-untyped-def]
+    """Sleep: for waits that are long, such as for an evaluation."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_I32, [_I32]), "usleep")
+        duration = context.cast(builder, args[0], signature.args[0], types.uint32)
+        builder.call(function, [duration])
+        return context.get_dummy_value()
+
+    return types.void(microseconds), generate
+
+
+@intrinsic
+def clock(typing_context):  # type: ignore[no-untyped-def]
+    """Nanoseconds of the monotonic clock, int64; the same clock as `time.monotonic_ns`."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        time = cgutils.alloca_once(builder, ir.LiteralStructType([_I64, _I64]))
+        function_type = ir.FunctionType(_I32, [_I32, time.type])
+        function = cgutils.get_or_insert_function(builder.module, function_type, "clock_gettime")
+        builder.call(function, [_I32(_CLOCK_MONOTONIC), time])
+        seconds, nanoseconds = (builder.load(cgutils.gep_inbounds(builder, time, 0, part)) for part in (0, 1))
+        return builder.add(builder.mul(seconds, _I64(1_000_000_000)), nanoseconds)
+
+    return types.int64(), generate

@@ -1,0 +1,78 @@
+"""The controller's side of what is shared: compiled, because a plain read or write from Python orders nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import types
+
+from ..compiled import kernel, specialise
+from .atomics import compare_and_swap, load, store
+from .shared import LINE, RING, array_type
+from .vectors import release
+
+
+@kernel()
+def _get(array: Any, position: int) -> int:
+    return load(array, position)
+
+
+@kernel()
+def _put(array: Any, position: int, value: int) -> None:
+    store(array, position, value)
+
+
+@kernel()
+def _swap(array: Any, position: int, expected: int, new: int) -> bool:
+    return compare_and_swap(array, position, expected, new)
+
+
+@kernel()
+def _release(slots: Any, slot: int) -> None:
+    release(slots, slot)
+
+
+@kernel()
+def _lowest(array: Any, count: int) -> int:
+    lowest = load(array, 0)
+    for position in range(LINE, count, LINE):
+        lowest = min(lowest, load(array, position))
+    return lowest
+
+
+@kernel()
+def _take(control: Any, taken: int, ring: Any, written: Any, out: Any) -> int:
+    """Move the rows that are finished, in order, from the ring to `out`; returns how many."""
+    first = load(control, taken)
+    count = 0
+    while count < out.size and load(written, (first + count) % RING) == first + count + 1:
+        out[count] = ring[(first + count) % RING]
+        count += 1
+    store(control, taken, first + count)
+    return count
+
+
+class Access(NamedTuple):
+    """The compiled operations on shared words and rings."""
+
+    get: Callable[[np.ndarray, int], int]
+    put: Callable[[np.ndarray, int, int], None]
+    swap: Callable[[np.ndarray, int, int, int], bool]
+    release: Callable[[np.ndarray, int], None]
+    lowest: Callable[[np.ndarray, int], int]
+    take: Callable[[np.ndarray, int, np.ndarray, np.ndarray, np.ndarray], int]
+
+
+def compile_access(rows: np.dtype[Any]) -> Access:
+    """Compile them (or load them from the cache)."""
+    words, ring, number = array_type(np.int64), array_type(rows), types.int64
+    return Access(
+        get=specialise(_get, words, number),
+        put=specialise(_put, words, number, number),
+        swap=specialise(_swap, words, number, number, number),
+        release=specialise(_release, words, number),
+        lowest=specialise(_lowest, words, number),
+        take=specialise(_take, words, number, ring, words, ring),
+    )

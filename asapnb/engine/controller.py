@@ -1,0 +1,211 @@
+"""The main thread's part of a run: take the rows, refresh the rule, evaluate, write, show progress, stop."""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..record.schema import ABANDONED
+from ..rules import ScaleTables, scale_table
+from ..schemes import Leashed, Sequential, Synchronous
+from ..staleness import StalenessDistribution
+from . import shared as words
+from .collect import Access
+from .ledger import Ledger
+from .monitor import Evaluation, Evaluator, Progress
+from .options import Options
+from .shared import BOXES, LINE, TABLES, Shared
+
+if TYPE_CHECKING:
+    from ..record import RunWriter
+
+FLUSH_SECONDS = 1.0
+REPORT_SECONDS = 0.2
+STATUS = {
+    0: "finished",
+    words.DIVERGED: "diverged",
+    words.CONVERGED: "converged",
+    words.TIMED_OUT: "timed-out",
+    words.INTERRUPTED: "interrupted",
+    words.FAILED: "failed",
+}
+
+
+class Controller:
+    """Serves the workers of one run: `tick` is called every few milliseconds while they work, then `end`."""
+
+    def __init__(
+        self,
+        options: Options,
+        per_epoch: int,
+        shared: Shared,
+        access: Access,
+        tables: ScaleTables,
+        writer: RunWriter,
+        evaluator: Evaluator,
+        progress: Callable[[Progress], None] | None,
+        on_eval: Callable[[Evaluation], None] | None,
+    ) -> None:
+        self.options, self.per_epoch, self.shared, self.access = options, per_epoch, shared, access
+        self.tables, self.writer, self.evaluator = tables, writer, evaluator
+        self.progress, self.on_eval = progress, on_eval
+        drops = isinstance(options.scheme, Leashed) and options.scheme.persistence is not None
+        self.ledger = Ledger(shared, access, drops=drops)
+        # Without other workers nothing is ever stale: the rule is told so at the start, and the result does not
+        # depend on when the controller happens to look.
+        self.always_fresh = isinstance(options.scheme, Sequential | Synchronous)
+        self.latest = Evaluation(0, 0.0, math.nan, math.nan, math.nan)
+        self.target_reached: Evaluation | None = None
+        self.clamped = 0
+        self._asked: dict[int, int] = {}  # mailbox: the version last asked for there
+        self._evaluated: dict[int, Evaluation] = {}  # by step, until their turn
+        self._due = options.eval_every
+        self._lengths: list[int] = []
+        self._losses: list[float] = []
+        self._flushed = self._reported = time.monotonic()
+        table = tables.current
+        if self.always_fresh:
+            fresh = StalenessDistribution.from_counts([1]).padded(len(table))
+            table = scale_table(tables.rule, fresh, options.workers)
+        self._publish(table)
+
+    def stop(self, reason: int) -> None:
+        """Ask all workers to stop; the first reason given stands."""
+        self.access.swap(self.shared.control, words.STOP, 0, reason)
+
+    @property
+    def status(self) -> str:
+        """The status that the run ends with, as things stand."""
+        return STATUS[self.access.get(self.shared.control, words.STOP)]
+
+    @property
+    def seconds(self) -> float:
+        """Training time now."""
+        return (time.monotonic_ns() - self.access.get(self.shared.control, words.ORIGIN)) * 1e-9
+
+    def tick(self) -> None:
+        """Serve the workers once."""
+        self._take_rows()
+        self._collect_mail()
+        self._note_evaluated()
+        if self.options.max_seconds is not None and self.seconds > self.options.max_seconds:
+            self.stop(words.TIMED_OUT)
+        now = time.monotonic()
+        if now - self._flushed > FLUSH_SECONDS:
+            self.writer.flush()
+            self._flushed = time.monotonic()
+        if now - self._reported > REPORT_SECONDS:
+            self.report("running")
+            self._reported = now
+
+    def end(self, final: np.ndarray) -> None:
+        """After the workers have ended: take what is left and evaluate the final parameters."""
+        self._take_rows(ended=True)
+        self._collect_mail()
+        self._note_evaluated(ended=True)
+        if self.latest.step != self.ledger.version:
+            self.note(self.evaluator.evaluate(final, self.ledger.version, self.ledger.last_t))
+
+    def salvage(self, *, ended: bool = False) -> None:
+        """After a failure: keep the rows that there are."""
+        self.writer.append_updates(self.ledger.take(ended=ended))
+
+    def note(self, evaluation: Evaluation) -> None:
+        """Record an evaluation and see whether it ends the run."""
+        self.latest = evaluation
+        self.writer.append_eval(**vars(evaluation))
+        if not evaluation.train_loss <= self.shared.numbers[words.LOSS_LIMIT]:
+            self.stop(words.DIVERGED)
+        target = self.options.target_loss
+        if target is not None and self.target_reached is None and evaluation.train_loss <= target:
+            self.target_reached = evaluation
+            self.stop(words.CONVERGED)
+        if self.on_eval is not None:
+            self.on_eval(evaluation)
+
+    def report(self, status: str) -> None:
+        """Tell the caller how far the run is."""
+        if self.progress is None:
+            return
+        staleness = self.ledger.staleness
+        seen = self.tables.current[: staleness.support + 1]
+        losses, self._losses = self._losses, []
+        self.progress(
+            Progress(
+                status=status,
+                seconds=self.ledger.last_t if status != "running" else self.seconds,
+                updates=self.ledger.version,
+                total_updates=self.options.updates,
+                epoch=self.ledger.version / self.per_epoch,
+                epochs=self.options.updates / self.per_epoch,
+                batch_loss=float(np.mean(losses)) if losses else math.nan,
+                evaluation=self.latest,
+                mean_staleness=staleness.mean(),
+                staleness_p99=staleness.quantile(0.99),
+                scale_range=(float(seen.min()), float(seen.max())) if len(seen) else (math.nan, math.nan),
+                dropped=self.ledger.dropped,
+            )
+        )
+
+    def _take_rows(self, *, ended: bool = False) -> None:
+        while len(rows := self.ledger.take(ended=ended)):
+            self.writer.append_updates(rows)
+            applied = rows[rows["dropped"] != ABANDONED]
+            self.clamped += int((applied["tau"] >= np.take(self._lengths, applied["row"])).sum())
+            if self.progress is not None:
+                self._losses.append(float(rows["loss"].mean()))
+            if not self.always_fresh:
+                table = self.tables.observe(applied["tau"])
+                if table is not None:
+                    self._publish(table)
+            if len(rows) < len(self.shared.rows) // 2:
+                break
+
+    def _publish(self, table: np.ndarray) -> None:
+        """Write a table into a fresh row, then make that row the one in force."""
+        number = len(self._lengths)
+        slot = number % TABLES
+        self.shared.scales[slot, : len(table)] = table
+        self.shared.lengths[slot] = len(table)
+        self._lengths.append(len(table))
+        self.access.put(self.shared.control, words.TABLE, number)
+        self.writer.append_table(self.ledger.version, table)
+
+    def _collect_mail(self) -> None:
+        """Hand the evaluations that workers ask for to the evaluator."""
+        for box in range(0, BOXES * LINE, LINE):
+            version = self.access.get(self.shared.mail, box)
+            if version not in (words.EMPTY, words.CLAIMED, self._asked.get(box)):
+                self._asked[box] = version
+                self._submit(version, box)
+
+    def _submit(self, version: int, box: int) -> None:
+        shared = self.shared
+        n = shared.settings[words.N_PARAMS]
+        done = functools.partial(self.access.put, shared.mail, box, words.EMPTY)
+        if self.always_fresh:
+            params = shared.state[0, :n]
+        elif isinstance(self.options.scheme, Leashed):
+            slot = int(shared.mail[box + 2])
+            params = shared.state[slot, :n]
+            done = functools.partial(self._release, slot, box)
+        else:
+            params = shared.copies[box // LINE]
+        self.evaluator.submit(params, version, shared.mail[box + 1] * 1e-9, done)
+
+    def _note_evaluated(self, *, ended: bool = False) -> None:
+        """Record what has been evaluated in the order of versions: workers may ask out of turn."""
+        self._evaluated |= {evaluation.step: evaluation for evaluation in self.evaluator.finished(wait=ended)}
+        while self._due in self._evaluated or (ended and self._evaluated):
+            step = min(self._evaluated) if ended else self._due
+            self.note(self._evaluated.pop(step))
+            self._due = step + self.options.eval_every
+
+    def _release(self, slot: int, box: int) -> None:
+        self.access.release(self.shared.slots, slot)
+        self.access.put(self.shared.mail, box, words.EMPTY)

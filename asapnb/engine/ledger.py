@@ -1,0 +1,72 @@
+"""The rows of a run, taken from the workers' rings into the order of application, and what they add up to."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..record.schema import ABANDONED, UPDATES
+from ..staleness import StalenessDistribution, WorkerHistogram
+from . import shared as words
+from .collect import Access
+from .shared import LINE, RING, Shared
+
+
+class Ledger:
+    """Takes rows in order. A dropped gradient's row follows the last version that its worker saw.
+
+    The order must be right when a row is first given out, because it may then be on disk. So with a persistence
+    bound, rows of versions that a gradient in flight may still precede are held back: each worker announces a
+    version no newer than the one it reads, before it reads it.
+    """
+
+    def __init__(self, shared: Shared, access: Access, *, drops: bool) -> None:
+        self._shared, self._access, self._drops = shared, access, drops
+        self._out = np.empty(RING, UPDATES)
+        self._held = np.empty(0, UPDATES)
+        self._held_dropped = np.empty(0, UPDATES)
+        self.histogram = WorkerHistogram(len(shared.reading) // LINE)
+        self.version = 0  # the newest version whose row has been given out
+        self.dropped = 0
+        self.last_t = 0.0  # when it was applied
+        self.sum_scale = 0.0
+        self.updates = 0  # rows of applied updates: versions, except that a synchronous round has one per worker
+
+    @property
+    def staleness(self) -> StalenessDistribution:
+        """Of all applied updates so far."""
+        return StalenessDistribution.from_counts(self.histogram.counts.sum(axis=0))
+
+    def take(self, *, ended: bool = False) -> np.ndarray:
+        """The next rows in order (dtype UPDATES); with `ended`, when all workers have, all that are left."""
+        shared, access = self._shared, self._access
+        count = access.take(shared.control, words.DRAINED, shared.rows, shared.written, self._out)
+        rows = self._out[:count].copy()
+        if self._drops:
+            rows = self._in_order(rows, ended)
+        applied = rows[rows["dropped"] != ABANDONED] if self._drops else rows
+        if len(applied):
+            self.version = int(applied["version"][-1])
+            self.last_t = float(applied["t_apply"].max())
+            self.updates += len(applied)
+            scales = applied["scale"].astype(np.float64) * applied["factor"]
+            self.sum_scale += float(scales.sum())
+            self.histogram.observe(applied["worker"], applied["tau"])
+        self.dropped += len(rows) - len(applied)
+        return rows
+
+    def _in_order(self, rows: np.ndarray, ended: bool) -> np.ndarray:
+        shared, access = self._shared, self._access
+        horizon = words.NEVER if ended else access.lowest(shared.reading, len(shared.reading))
+        count = access.take(
+            shared.control, words.DROPPED_DRAINED, shared.dropped_rows, shared.dropped_written, self._out
+        )
+        applied = np.concatenate([self._held, rows])
+        dropped = np.concatenate([self._held_dropped, self._out[:count]])
+        if not ended and len(applied):
+            horizon = min(horizon, int(applied["version"][-1]))
+        seen = dropped["read_version"] + dropped["tau"]
+        now, later = applied["version"] <= horizon, seen > horizon
+        self._held, self._held_dropped = applied[~now], dropped[later]
+        rows = np.concatenate([applied[now], dropped[~later]])
+        order = np.argsort(np.concatenate([applied["version"][now], seen[~later]]), kind="stable")
+        return rows[order]

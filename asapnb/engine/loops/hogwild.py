@@ -1,0 +1,50 @@
+"""No synchronization: reads and writes of the parameters race; an update number is claimed before the write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...compiled import kernel
+from ..atomics import fetch_add, load
+from ..shared import N_PARAMS, QUOTA, SHARED_MOMENTUM, SNAPSHOT, VERSION
+from .steps import (
+    begin,
+    choose_step,
+    copy,
+    evaluation_due,
+    goes_on,
+    hand_in,
+    hand_over_copy,
+    next_batch,
+    note_gradient,
+    seconds,
+    update,
+)
+
+
+@kernel()
+def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
+    """Run until the quota is reached or the run is stopped."""
+    begin(shared, me, own.row)
+    params = shared.state[0][: shared.settings[N_PARAMS]]
+    velocity = shared.state[1][: params.size] if shared.settings[SHARED_MOMENTUM] != 0 else own.velocity
+    snapshot = shared.settings[SNAPSHOT] != 0
+    view = own.snapshot if snapshot else params
+    while goes_on(shared):
+        count = next_batch(shared, own)
+        read_version = load(shared.control, VERSION)
+        own.row[0].t_read = seconds(shared)
+        if snapshot:
+            copy(view, params)
+        loss = gradient(
+            view, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
+        )
+        note_gradient(shared, own, view, loss)
+        version = fetch_add(shared.control, VERSION, 1)
+        if version >= shared.settings[QUOTA]:
+            break
+        step = choose_step(shared, own, version, read_version)
+        update(shared, own, params, velocity, step)
+        if evaluation_due(shared, version + 1):
+            hand_over_copy(shared, own, params, version + 1)
+        hand_in(shared, own, version)

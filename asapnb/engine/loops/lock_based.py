@@ -1,0 +1,56 @@
+"""A lock around the copy of the parameters, and around the update: consistent views, exact staleness."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...compiled import kernel
+from ..atomics import load, store
+from ..shared import N_PARAMS, QUOTA, SHARED_MOMENTUM, VERSION
+from .steps import (
+    begin,
+    choose_step,
+    copy,
+    evaluation_due,
+    goes_on,
+    hand_in,
+    hand_over_copy,
+    lock,
+    next_batch,
+    note_gradient,
+    seconds,
+    unlock,
+    update,
+)
+
+
+@kernel()
+def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
+    """Run until the quota is reached or the run is stopped."""
+    begin(shared, me, own.row)
+    control = shared.control
+    params = shared.state[0][: shared.settings[N_PARAMS]]
+    velocity = shared.state[1][: params.size] if shared.settings[SHARED_MOMENTUM] != 0 else own.velocity
+    while goes_on(shared):
+        count = next_batch(shared, own)
+        lock(control)
+        read_version = load(control, VERSION)
+        own.row[0].t_read = seconds(shared)
+        copy(own.snapshot, params)
+        unlock(control)
+        loss = gradient(
+            own.snapshot, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
+        )
+        note_gradient(shared, own, own.snapshot, loss)
+        lock(control)
+        version = load(control, VERSION)
+        if version == shared.settings[QUOTA]:
+            unlock(control)
+            break
+        step = choose_step(shared, own, version, read_version)
+        update(shared, own, params, velocity, step)
+        store(control, VERSION, version + 1)
+        if evaluation_due(shared, version + 1):
+            hand_over_copy(shared, own, params, version + 1)
+        unlock(control)
+        hand_in(shared, own, version)

@@ -1,0 +1,42 @@
+"""One worker: ordinary minibatch SGD, the reference for everything else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...compiled import kernel
+from ..atomics import load, store
+from ..shared import N_PARAMS, VERSION
+from .steps import (
+    begin,
+    choose_step,
+    evaluation_due,
+    goes_on,
+    hand_in,
+    next_batch,
+    note_gradient,
+    seconds,
+    update,
+    wait_for_evaluation,
+)
+
+
+@kernel()
+def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
+    """Run until the quota is reached or the run is stopped."""
+    begin(shared, me, own.row)
+    params = shared.state[0][: shared.settings[N_PARAMS]]
+    while goes_on(shared):
+        count = next_batch(shared, own)
+        version = load(shared.control, VERSION)
+        own.row[0].t_read = seconds(shared)
+        loss = gradient(
+            params, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
+        )
+        note_gradient(shared, own, params, loss)
+        step = choose_step(shared, own, version, version)
+        update(shared, own, params, own.velocity, step)
+        store(shared.control, VERSION, version + 1)
+        hand_in(shared, own, version)
+        if evaluation_due(shared, version + 1):
+            wait_for_evaluation(shared, own, version + 1)

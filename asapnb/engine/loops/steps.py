@@ -1,0 +1,235 @@
+"""The steps that the worker loops share: draw a minibatch, look up the scale, update, note the row, wait.
+
+The arithmetic is compiled without fastmath, so that a replay with the same functions gives the same bits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...compiled import part
+from ...problems.minibatch import draw_batch
+from ..atomics import clock, compare_and_swap, fence, fetch_add, load, nap, pause, store, yield_core
+from ..shared import (
+    BATCH_SIZE,
+    BOXES,
+    CLAIMED,
+    DIVERGED,
+    DRAINED,
+    EMPTY,
+    EVAL_EVERY,
+    GO,
+    LINE,
+    LOCK,
+    LOSS_LIMIT,
+    MOMENTUM,
+    N_SAMPLES,
+    ORIGIN,
+    QUOTA,
+    READY,
+    RESHUFFLE,
+    RING,
+    SEED,
+    STEP_SIZE,
+    STOP,
+    TABLE,
+    TABLES,
+    TICKET,
+    VERSION,
+    WAITED,
+    WEIGHT_DECAY,
+)
+
+_SPINS = 100  # pauses before a waiting thread gives up its core: 64 workers on 2 cores lose 1 % this way
+
+
+@part
+def begin(shared: Any, me: int, row: Any) -> None:
+    """Report ready, then wait for the clock to start."""
+    row[0].worker = me
+    row[0].factor = 1.0
+    fetch_add(shared.control, READY, 1)
+    while load(shared.control, GO) == 0:
+        nap(100)
+
+
+@part
+def seconds(shared: Any) -> float:
+    """Training time."""
+    return (clock() - load(shared.control, ORIGIN)) * 1e-9
+
+
+@part
+def goes_on(shared: Any) -> bool:
+    """Whether to start another gradient."""
+    return load(shared.control, STOP) == 0 and load(shared.control, VERSION) < shared.settings[QUOTA]
+
+
+@part
+def request_stop(shared: Any, reason: int) -> None:
+    """Stop all workers; the first reason given stands."""
+    compare_and_swap(shared.control, STOP, 0, reason)
+
+
+@part
+def relax(spins: int) -> int:
+    """One turn of a waiting loop: pause at first, then let others run; returns the turns so far."""
+    if spins < _SPINS:
+        pause()
+    else:
+        yield_core()
+    return spins + 1
+
+
+@part
+def lock(control: Any) -> None:
+    """Take the lock (test, then test-and-set)."""
+    spins = 0
+    while not compare_and_swap(control, LOCK, 0, 1):
+        while load(control, LOCK) != 0:
+            spins = relax(spins)
+
+
+@part
+def unlock(control: Any) -> None:
+    """Give the lock back."""
+    store(control, LOCK, 0)
+
+
+@part
+def draw(shared: Any, own: Any, ticket: int) -> int:
+    """Fill `own.indices` with the minibatch of this ticket; returns its size."""
+    settings = shared.settings
+    own.row[0].batch = ticket
+    return draw_batch(
+        own.indices, ticket, settings[N_SAMPLES], settings[BATCH_SIZE], settings[SEED], settings[RESHUFFLE] != 0
+    )
+
+
+@part
+def next_batch(shared: Any, own: Any) -> int:
+    """Take the next ticket and fill `own.indices` with its minibatch; returns its size."""
+    return draw(shared, own, fetch_add(shared.control, TICKET, 1))
+
+
+@part
+def note_gradient(shared: Any, own: Any, view: Any, loss: float) -> None:
+    """After a gradient: add the weight decay of the view, note the loss and the time."""
+    if shared.numbers[WEIGHT_DECAY] != 0:
+        add_decay(own.gradient, view, shared.numbers[WEIGHT_DECAY])
+    own.row[0].loss = loss
+    own.row[0].t_ready = seconds(shared)
+
+
+@part
+def choose_step(shared: Any, own: Any, version: int, read_version: int) -> Any:
+    """Note staleness and scale of an update that lands on `version`; returns its step in the problem's dtype."""
+    row = own.row
+    tau = version - read_version
+    row[0].version = version + 1
+    row[0].read_version = read_version
+    row[0].tau = tau
+    while True:
+        table = load(shared.control, TABLE)
+        slot = table % TABLES
+        last = shared.lengths[slot] - 1
+        scale = shared.scales[slot, min(tau, last)]
+        fence()
+        if load(shared.control, TABLE) - table < TABLES - 1:  # else this slot may have been rewritten meanwhile
+            break
+    row[0].row = table
+    row[0].scale = scale
+    row[0].dropped = 2 if scale == 0 else 0
+    return shared.numbers[STEP_SIZE] * scale * row[0].factor
+
+
+@part
+def add_decay(gradient: Any, view: Any, decay: Any) -> None:
+    """g += λ·view."""
+    for i in range(gradient.size):
+        gradient[i] += decay * view[i]
+
+
+@part
+def descend(params: Any, velocity: Any, gradient: Any, step: Any, momentum: Any) -> None:
+    """θ −= step·g, or with momentum v ← μ·v − step·g, θ += v."""
+    if momentum != 0:
+        for i in range(gradient.size):
+            velocity[i] = momentum * velocity[i] - step * gradient[i]
+            params[i] += velocity[i]
+    elif step != 0:  # a zero scale leaves θ as it is, even where the gradient is not finite
+        for i in range(gradient.size):
+            params[i] -= step * gradient[i]
+
+
+@part
+def copy(target: Any, source: Any) -> None:
+    """target = source, for one-dimensional arrays (a loop vectorises better than a slice assignment)."""
+    for i in range(target.size):
+        target[i] = source[i]
+
+
+@part
+def update(shared: Any, own: Any, params: Any, velocity: Any, step: Any) -> None:
+    """Apply the worker's gradient to shared parameters and note when."""
+    descend(params, velocity, own.gradient, step, shared.numbers[MOMENTUM])
+    own.row[0].t_apply = seconds(shared)
+
+
+@part
+def hand_in(shared: Any, own: Any, number: int) -> None:
+    """Put the worker's row into the ring as row `number`; stop the run if the loss shows divergence."""
+    place = number % RING
+    if number - load(shared.control, DRAINED) >= RING:
+        fetch_add(shared.control, WAITED, 1)
+        while number - load(shared.control, DRAINED) >= RING:
+            nap(100)
+    shared.rows[place] = own.row[0]
+    store(shared.written, place, number + 1)
+    if not own.row[0].loss <= shared.numbers[LOSS_LIMIT]:
+        request_stop(shared, DIVERGED)
+
+
+@part
+def evaluation_due(shared: Any, version: int) -> bool:
+    """Whether the parameters of this version are to be evaluated."""
+    return version % shared.settings[EVAL_EVERY] == 0
+
+
+@part
+def free_box(shared: Any, version: int) -> int:
+    """Claim the mailbox for the evaluation of this version, once it is free; −1 if the run is being stopped."""
+    box = (version // shared.settings[EVAL_EVERY]) % BOXES * LINE
+    while not compare_and_swap(shared.mail, box, EMPTY, CLAIMED):
+        if load(shared.control, STOP) != 0:
+            return -1
+        nap(50)
+    return box
+
+
+@part
+def post(shared: Any, own: Any, box: int, version: int) -> None:
+    """Ask for an evaluation: version and time; what stands beside them must have been written before."""
+    shared.mail[box + 1] = int(own.row[0].t_apply * 1e9)
+    store(shared.mail, box, version)
+
+
+@part
+def hand_over_copy(shared: Any, own: Any, params: Any, version: int) -> None:
+    """Copy the parameters for evaluation and say so."""
+    box = free_box(shared, version)
+    if box >= 0:
+        copy(shared.copies[box // LINE], params)
+        post(shared, own, box, version)
+
+
+@part
+def wait_for_evaluation(shared: Any, own: Any, version: int) -> None:
+    """Have the parameters evaluated where they are; the training clock stands still meanwhile."""
+    begun = clock()
+    box = free_box(shared, version)
+    if box >= 0:
+        post(shared, own, box, version)
+        while load(shared.mail, box) != 0 and load(shared.control, STOP) == 0:
+            nap(50)
+    fetch_add(shared.control, ORIGIN, clock() - begun)

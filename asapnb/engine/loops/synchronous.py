@@ -1,0 +1,88 @@
+"""Rounds: every worker's gradient at the same parameters, averaged in worker order, is one update.
+
+Each worker reduces and updates its own slice of the parameters, so the sum is formed in the same order, and to the
+same bits, whatever the timing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...compiled import kernel, part
+from ..atomics import fetch_add, load, store
+from ..shared import ARRIVED, FAILED, GOING, MOMENTUM, N_PARAMS, PHASE, STOP, VERSION, WORKERS
+from .steps import (
+    begin,
+    choose_step,
+    descend,
+    draw,
+    evaluation_due,
+    goes_on,
+    hand_in,
+    note_gradient,
+    relax,
+    seconds,
+    wait_for_evaluation,
+)
+
+
+@part
+def barrier(shared: Any) -> None:
+    """Wait until every worker has come this far, or one has failed."""
+    phase = load(shared.control, PHASE)
+    if fetch_add(shared.control, ARRIVED, 1) + 1 == shared.settings[WORKERS]:
+        store(shared.control, ARRIVED, 0)
+        store(shared.control, PHASE, phase + 1)
+        return
+    spins = 0
+    while load(shared.control, PHASE) == phase and load(shared.control, STOP) != FAILED:
+        spins = relax(spins)
+
+
+@part
+def average(target: Any, gradients: Any, low: int, high: int) -> None:
+    """Average the workers' gradients over [low, high) into `target`, in worker order."""
+    workers = gradients.shape[0]
+    share = target.dtype.type(1) / target.dtype.type(workers)
+    for i in range(low, high):
+        target[i] = gradients[0, i]
+    for worker in range(1, workers):
+        other = gradients[worker]
+        for i in range(low, high):
+            target[i] += other[i]
+    for i in range(low, high):
+        target[i] *= share
+
+
+@kernel()
+def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
+    """Run until the quota of rounds is reached or the run is stopped."""
+    begin(shared, me, own.row)
+    params = shared.state[0][: shared.settings[N_PARAMS]]
+    workers = shared.settings[WORKERS]
+    low = me * shared.settings[N_PARAMS] // workers
+    high = (me + 1) * shared.settings[N_PARAMS] // workers
+    version = 0
+    while True:
+        barrier(shared)  # every slice of the round before has been updated
+        if me == 0:
+            store(shared.control, VERSION, version)
+            if version > 0 and evaluation_due(shared, version):
+                wait_for_evaluation(shared, own, version)
+            store(shared.control, GOING, goes_on(shared))
+        barrier(shared)
+        if load(shared.control, GOING) == 0 or load(shared.control, STOP) == FAILED:
+            break
+        count = draw(shared, own, version * workers + me)
+        own.row[0].t_read = seconds(shared)
+        loss = gradient(
+            params, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
+        )
+        note_gradient(shared, own, params, loss)
+        barrier(shared)  # every gradient is there
+        step = choose_step(shared, own, version, version)
+        average(own.snapshot, shared.gradients, low, high)
+        descend(params[low:high], own.velocity[low:high], own.snapshot[low:high], step, shared.numbers[MOMENTUM])
+        own.row[0].t_apply = seconds(shared)
+        hand_in(shared, own, version * workers + me)
+        version += 1

@@ -1,0 +1,215 @@
+"""`train`: put the pieces together, run the workers, leave a run."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..compiled import KERNEL_PATH
+from ..problems.base import Problem
+from ..record import UPDATES, Run, RunWriter, checked_target, machine
+from ..rules import Rule, ScaleTables, as_rule, constant
+from ..schemes import LockBased, Scheme, parse_scheme
+from . import shared as words
+from .collect import compile_access
+from .controller import Controller
+from .memory import allocate, final_parameters
+from .monitor import Evaluation, Evaluator, Progress
+from .options import MomentumKind, Options, resolve
+from .team import Team, compile_loop, interruptible
+
+
+def train(
+    problem: Problem,
+    scheme: Scheme | str = LockBased(),  # noqa: B008 (frozen)
+    rule: Rule | str | Callable[..., Any] = constant(),  # noqa: B008 (frozen)
+    workers: int | None = None,
+    step_size: float = 0.01,
+    batch_size: int = 16,
+    *,
+    epochs: int | None = None,
+    updates: int | None = None,
+    seed: int = 0,
+    momentum: float = 0.0,
+    momentum_kind: MomentumKind = "per_worker",
+    weight_decay: float = 0.0,
+    reshuffle: bool = True,
+    target_loss: float | None = None,
+    max_seconds: float | None = None,
+    divergence_factor: float = 10.0,
+    eval_every: int | None = None,
+    eval_samples: int | None = 10_000,
+    pin_workers: bool = False,
+    out: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    on_eval: Callable[[Evaluation], None] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Run:
+    """Minimise a problem with asynchronous SGD on real threads and record every update.
+
+    The update is x ← x − step_size · scale(tau) · gradient(view), where the scale comes from the rule's table in
+    force and tau is the exact number of updates applied since the view was read.
+
+    Args:
+        problem: what is minimised, for example `lenet(data)`.
+        scheme: how the workers share the parameters: Sequential, Synchronous, LockBased, Hogwild or Leashed, or
+            the text of one, such as "leashed(persistence=1)".
+        rule: the staleness-adaptive step size: a rule, its text, or a function f(staleness, workers) → scales.
+        workers: threads, 1 to 1024; more than cores is fine. By default one per core (Sequential: one).
+        step_size: η₀ > 0.
+        batch_size: samples per gradient, at most the training samples.
+        epochs: stop after this many passes over the data (default 1): epochs × batches per epoch updates.
+        updates: stop after exactly this many applied updates; instead of `epochs`. Synchronous: rounds.
+        seed: initial parameters and the order of the data follow from it.
+        momentum: μ in v ← μ·v − step·g, x ← x + v.
+        momentum_kind: one velocity "per_worker", or one "shared" with the parameters.
+        weight_decay: λ; λ·view is added to every gradient.
+        reshuffle: a fresh order of the data in every epoch, rather than the same.
+        target_loss: stop with status "converged" when an evaluated training loss is at most this.
+        max_seconds: stop with status "timed-out" after so much training time.
+        divergence_factor: stop with status "diverged" when a loss is not finite or above this multiple of the
+            initial training loss (where that is positive).
+        eval_every: updates between evaluations; default one epoch, 0 for the start and the end only.
+        eval_samples: training samples used for the evaluated training loss, evenly spaced; None for all.
+        pin_workers: pin worker i to the i-th core, round and round.
+        out: the run file to write (HDF5). Without it the run stays in memory.
+        force: overwrite `out` if it exists.
+        on_eval: called with each `Evaluation` as it is made.
+        progress: called with a `Progress` a few times a second.
+
+    Returns:
+        The `Run`: status, every update, evaluations, staleness, rule tables, parameters. Its status is "finished",
+        "converged", "diverged", "timed-out", or "interrupted" after Ctrl-C: that, too, returns a valid run.
+
+    Raises:
+        UsageError, RuleError, RecordError: before anything is written, for arguments that cannot be used.
+
+    Sequential and Synchronous give the same bits for the same seed. The others are not reproducible by nature:
+    which update lands first is up to the machine. Compilation and, for Sequential and Synchronous, evaluation are
+    not on the training clock; the other schemes evaluate in a thread beside the workers.
+
+    >>> import asapnb as ab
+    >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(32,))
+    >>> run = ab.train(problem, scheme=ab.LockBased(), workers=2, step_size=0.1, batch_size=50, updates=120, seed=1)
+    >>> run.status, len(run.updates["tau"])
+    ('finished', 120)
+    """
+    options = resolve(
+        problem,
+        scheme=parse_scheme(scheme) if isinstance(scheme, str) else scheme,
+        workers=workers,
+        step_size=step_size,
+        batch_size=batch_size,
+        epochs=epochs,
+        updates=updates,
+        seed=seed,
+        momentum=momentum,
+        momentum_kind=momentum_kind,
+        weight_decay=weight_decay,
+        reshuffle=reshuffle,
+        target_loss=target_loss,
+        max_seconds=max_seconds,
+        divergence_factor=divergence_factor,
+        eval_every=eval_every,
+        eval_samples=eval_samples,
+        pin_workers=pin_workers,
+    )
+    tables = ScaleTables(as_rule(rule), options.workers)
+    if out is not None:
+        checked_target(out, force)  # before anything takes time
+    begun = time.perf_counter()
+    access, loop = compile_access(UPDATES), compile_loop(problem, options.scheme)
+    compile_seconds = time.perf_counter() - begun
+
+    evaluator = Evaluator(problem, options.eval_samples)
+    initial = problem.init(options.seed)
+    evaluation = evaluator.evaluate(initial, 0, 0.0)
+    shared = allocate(problem, options, initial, _loss_limit(options, evaluation))
+    writer = RunWriter(
+        out,
+        kind="train",
+        attributes={**_attributes(problem, options, tables.rule), "compile_seconds": compile_seconds},
+        initial=initial,
+        layout=problem.layout,
+        workers=options.workers,
+        force=force,
+    )
+    controller = Controller(
+        options,
+        problem.batches_per_epoch(options.batch_size),
+        shared,
+        access,
+        tables,
+        writer,
+        evaluator,
+        progress,
+        on_eval,
+    )
+    team = Team(problem, options, shared, loop)
+    with interruptible(controller):
+        status = "failed"
+        try:
+            controller.note(evaluation)
+            team.work(controller)
+            controller.end(final_parameters(problem, options, shared))
+            status = controller.status
+        finally:
+            evaluator.close()
+            run = writer.finish(
+                status,
+                final_parameters(problem, options, shared),
+                controller.ledger.histogram.counts,
+                _outcome(controller, team),
+            )
+    controller.report(status)
+    return run
+
+
+def _loss_limit(options: Options, initial: Evaluation) -> float:
+    """The loss above which a run counts as diverged: a multiple of the initial one has a meaning if that is > 0."""
+    largest = float(np.finfo(np.float32).max)
+    return min(options.divergence_factor * initial.train_loss, largest) if initial.train_loss > 0 else largest
+
+
+def _attributes(problem: Problem, options: Options, rule: Rule) -> dict[str, Any]:
+    """What is known of a run before it begins."""
+    config = {**problem.config, "rule": rule, **vars(options)}
+    if options.eval_every == words.NEVER:
+        config["eval_every"] = 0
+    return {
+        "command": shlex.join(sys.argv),
+        "seed": options.seed,
+        "config": {key: _plain(value) for key, value in config.items() if value is not None},
+        "machine": machine(KERNEL_PATH),
+        "n_params": problem.n_params,
+        "n_samples": problem.n_samples,
+        "batches_per_epoch": problem.batches_per_epoch(options.batch_size),
+        "data_sha256": None if problem.data is None else problem.data.sha256(),
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, bool | int | float) else str(value)
+
+
+def _outcome(controller: Controller, team: Team) -> dict[str, Any]:
+    """What is known of a run after it has ended."""
+    ledger, target = controller.ledger, controller.target_reached
+    mean_scale = ledger.sum_scale / ledger.updates if ledger.updates else None
+    step_size = float(controller.shared.numbers[words.STEP_SIZE])
+    return {
+        "seconds": ledger.last_t,
+        "mean_scale": mean_scale,
+        "sum_of_steps": None if mean_scale is None else step_size * mean_scale * ledger.version,
+        "beyond_table": controller.clamped,
+        "waited_for_room": controller.access.get(controller.shared.control, words.WAITED),
+        "target_step": None if target is None else target.step,
+        "target_seconds": None if target is None else target.t,
+        "pinned": team.pinned or None,
+    }

@@ -1,0 +1,108 @@
+"""What the workers and the controller share: named words and arrays, packed into two tuples.
+
+Everything a worker touches is allocated before it starts. Shared counters stand one to a cache line (`LINE` words
+apart), so that a busy one does not slow its neighbours.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import from_dtype, types
+
+from ..record.schema import UPDATES
+
+LINE = 8  # int64 words in a cache line
+
+# Shared words: positions in `Shared.control`
+STOP = 0 * LINE  # 0 while the run goes on, else one of the reasons below
+READY = 1 * LINE  # workers that have their buffers
+GO = 2 * LINE  # 1 once the clock has started
+ORIGIN = 3 * LINE  # the monotonic clock, in ns, at training time 0
+VERSION = 4 * LINE  # updates applied (Hogwild: claimed)
+TICKET = 5 * LINE  # minibatches handed out
+LOCK = 6 * LINE  # 1 while held
+PUBLISHED = 7 * LINE  # Leashed: version << SLOT_BITS | slot of the current vector
+TABLE = 8 * LINE  # number of the newest scale table
+DRAINED = 9 * LINE  # rows that the controller has taken
+DROPPED = 10 * LINE  # rows of dropped gradients that were claimed
+DROPPED_DRAINED = 11 * LINE  # and those that the controller has taken
+WAITED = 12 * LINE  # rows that had to wait because the ring was full
+ARRIVED = 13 * LINE  # Synchronous: workers at the barrier
+PHASE = 14 * LINE  # Synchronous: barriers passed
+GOING = 15 * LINE  # Synchronous: 1 when there is another round
+CONTROL_WORDS = 16 * LINE
+
+# Reasons to stop
+DIVERGED, CONVERGED, TIMED_OUT, INTERRUPTED, FAILED = 1, 2, 3, 4, 5
+
+# Whole numbers that do not change: positions in `Shared.settings`
+WORKERS, QUOTA, N_PARAMS, N_SAMPLES, BATCH_SIZE, SEED, RESHUFFLE, EVAL_EVERY = range(8)
+SHARED_MOMENTUM, SNAPSHOT, PERSISTENCE, CHECK_EARLY = range(8, 12)
+SETTINGS = 12
+
+# Real numbers, in the dtype of the problem: positions in `Shared.numbers`
+STEP_SIZE, MOMENTUM, WEIGHT_DECAY, LOSS_LIMIT = range(4)
+NUMBERS = 4
+
+SLOT_BITS = 16
+RING = 1 << 16  # rows between a worker and the controller
+TABLES = 16  # scale tables kept; a reader that was overtaken by so many reads again
+BOXES = 4  # evaluations that may wait; a mailbox is (version, time in ns, slot), one to a cache line
+EMPTY, CLAIMED = 0, -1  # in the place of a version
+NEVER = 1 << 62
+
+
+class Shared(NamedTuple):
+    """What all workers see.
+
+    `state` holds the parameters: its first row, or for Leashed all rows as the pool to publish from. With shared
+    momentum the velocity is the second row, or follows the parameters in the same row.
+    """
+
+    control: np.ndarray  # int64: the shared words above
+    settings: np.ndarray  # int64
+    numbers: np.ndarray  # dtype of the problem
+    plan: np.ndarray  # int64: the problem's
+    inputs: np.ndarray  # uint8 or float: the training split, flat
+    labels: np.ndarray  # int64
+    state: np.ndarray  # (vectors, n_params or more), dtype: rows begin at cache lines
+    gradients: np.ndarray  # (workers, n_params) for Synchronous, else empty
+    slots: np.ndarray  # int64: Leashed's slot headers
+    reading: np.ndarray  # int64: per worker, a version that its view is no older than; NEVER if it has none
+    scales: np.ndarray  # (TABLES, width) float32: scale by staleness
+    lengths: np.ndarray  # int64: valid entries of each table
+    rows: np.ndarray  # ring of UPDATES, by order of application
+    written: np.ndarray  # int64: the number of the row that stands in each place of the ring, plus 1
+    dropped_rows: np.ndarray  # a side ring for dropped gradients
+    dropped_written: np.ndarray
+    mail: np.ndarray  # int64: evaluations asked for
+    copies: np.ndarray  # (BOXES, n_params) parameters to evaluate, where the scheme copies them
+
+
+class Own(NamedTuple):
+    """What one worker has for itself."""
+
+    indices: np.ndarray  # int64: its minibatch
+    gradient: np.ndarray
+    workspace: np.ndarray
+    snapshot: np.ndarray  # its copy of the parameters, where the scheme copies
+    velocity: np.ndarray  # per-worker momentum, else empty
+    row: np.ndarray  # one row of UPDATES, filled while the update comes about
+
+
+def array_type(dtype: Any, ndim: int = 1) -> types.Array:
+    """The Numba type of a contiguous array of this dtype."""
+    return types.Array(from_dtype(np.dtype(dtype)), ndim, "C")
+
+
+def worker_types(dtype: np.dtype[Any], inputs: np.dtype[Any]) -> tuple[types.Type, types.Type]:
+    """The Numba types of `Shared` and `Own` for a problem of this dtype, with inputs of that one."""
+    fields: dict[str, types.Type] = dict.fromkeys(Shared._fields, array_type(np.int64))
+    fields |= {"numbers": array_type(dtype), "inputs": array_type(inputs)}
+    fields |= dict.fromkeys(("state", "gradients", "copies"), array_type(dtype, 2))
+    fields |= {"scales": array_type(np.float32, 2), "rows": array_type(UPDATES), "dropped_rows": array_type(UPDATES)}
+    own: dict[str, types.Type] = dict.fromkeys(Own._fields, array_type(dtype))
+    own |= {"indices": array_type(np.int64), "row": array_type(UPDATES)}
+    return types.NamedTuple(tuple(fields.values()), Shared), types.NamedTuple(tuple(own.values()), Own)

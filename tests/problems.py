@@ -1,0 +1,57 @@
+"""Small problems for the tests of the engine: module-level gradients, compiled in a moment."""
+
+import numba
+import numpy as np
+
+from asapnb.problems import custom
+
+
+@numba.njit
+def pull(params, gradient, indices, plan, workspace, inputs, labels):
+    """Mean of |params - x|^2 / 2 over the samples x."""
+    loss, n = 0.0, params.size
+    gradient[:] = 0
+    for i in indices:
+        for j in range(n):
+            difference = params[j] - inputs[i * n + j]
+            gradient[j] += difference / indices.size
+            loss += 0.5 * difference * difference / indices.size
+    return loss
+
+
+@numba.njit
+def count_up(params, gradient, indices, plan, workspace, inputs, labels):
+    """Gradient -1 everywhere; the loss counts the elements that differ from the first: those of a torn view."""
+    torn = 0.0
+    for j in range(params.size):
+        if params[j] != params[0]:
+            torn += 1.0
+        gradient[j] = -1.0
+    return torn
+
+
+@numba.njit
+def fails(params, gradient, indices, plan, workspace, inputs, labels):
+    """Raise once the parameters have moved."""
+    if params[0] > 20:
+        raise ValueError("this gradient fails")
+    gradient[:] = -1.0
+    return 1.0
+
+
+def quadratic(n=50, samples=60, dtype=np.float32):
+    """`pull` towards random points, from a random start."""
+    points = np.random.default_rng(5).standard_normal((samples, n)).astype(dtype)
+    return custom(
+        pull, points, np.zeros(samples, int), n, dtype=dtype, init=lambda size, rng: 3 * rng.standard_normal(size)
+    )
+
+
+def counting(n):
+    """`count_up` in n dimensions, from 0: with step size 1 every parameter equals the version."""
+    return custom(count_up, np.zeros(100, np.float32), np.zeros(100, int), n)
+
+
+def failing():
+    """`fails`, in 4 dimensions."""
+    return custom(fails, np.zeros(100, np.float32), np.zeros(100, int), 4)

@@ -1,0 +1,131 @@
+"""Atomic operations, the lock and the vector pool, hammered by threads: each result is exact or it is wrong."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from asapnb.compiled import kernel
+from asapnb.engine import atomics, vectors
+from asapnb.engine.loops.steps import lock, unlock
+from asapnb.engine.shared import CONTROL_WORDS, LINE, PUBLISHED
+
+THREADS = 8
+
+
+@kernel()
+def add_many(words, times):
+    for _ in range(times):
+        atomics.fetch_add(words, 0, 1)
+
+
+@kernel()
+def swap_many(words, times):
+    """Add by compare-and-swap."""
+    for _ in range(times):
+        while True:
+            now = atomics.load(words, 0)
+            if atomics.compare_and_swap(words, 0, now, now + 1):
+                break
+
+
+@kernel()
+def add_under_lock(control, plain, times):
+    """Two plain cells that only ever differ inside the lock; counts the times they were seen to."""
+    for _ in range(times):
+        lock(control)
+        if plain[0] != plain[1]:
+            plain[2] += 1
+        plain[0] += 1
+        plain[1] = plain[0]
+        unlock(control)
+
+
+@kernel()
+def pass_on(words, me, threads, times):
+    """Take turns: a plain value is handed on by a store and taken by a load."""
+    for turn in range(times):
+        while atomics.load(words, 0) != turn * threads + me:
+            atomics.yield_core()
+        words[LINE] += words[0]
+        atomics.store(words, 0, turn * threads + me + 1)
+
+
+@kernel()
+def read_clock():
+    return atomics.clock()
+
+
+@kernel()
+def publish_many(control, slots, pool, me, times):
+    """Publish vectors whose elements are all the version; returns how many views were not."""
+    mine = vectors.claim(slots, me)
+    bad = 0
+    for _ in range(times):
+        while True:
+            word = vectors.acquire(control, slots)
+            source, target = pool[vectors.slot_of(word)], pool[mine]
+            for i in range(source.size):
+                if source[i] != vectors.version_of(word):
+                    bad += 1
+                target[i] = source[i] + 1
+            if vectors.publish(control, slots, word, mine):
+                break
+        mine = vectors.claim(slots, mine)
+    return bad
+
+
+def in_threads(function, *arguments, threads=THREADS):
+    results = [None] * threads
+
+    def task(me):
+        results[me] = function(*(me if argument is in_threads else argument for argument in arguments))
+
+    crew = [threading.Thread(target=task, args=(me,)) for me in range(threads)]
+    for thread in crew:
+        thread.start()
+    for thread in crew:
+        thread.join()
+    return results
+
+
+@pytest.mark.parametrize("function", [add_many, swap_many])
+def test_no_addition_is_lost(function):
+    words = np.zeros(LINE, np.int64)
+    function(words, 1)
+    in_threads(function, words, 100_000)
+    assert words[0] == 1 + THREADS * 100_000
+
+
+def test_the_lock_excludes():
+    control, plain = np.zeros(CONTROL_WORDS, np.int64), np.zeros(3, np.int64)
+    in_threads(add_under_lock, control, plain, 20_000)
+    assert list(plain) == [THREADS * 20_000, THREADS * 20_000, 0]
+
+
+def test_a_store_shows_what_was_written_before_it():
+    words = np.zeros(2 * LINE, np.int64)
+    in_threads(pass_on, words, in_threads, THREADS, 500)
+    assert words[LINE] == sum(range(THREADS * 500))
+
+
+def test_the_clock_is_that_of_python():
+    before, now, after = time.monotonic_ns(), read_clock(), time.monotonic_ns()
+    assert before <= now <= after
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8, 32])
+def test_the_pool_publishes_one_chain_without_a_leak(threads):
+    count = 2 * threads + 1  # the fewest that suffice
+    control, slots = np.zeros(CONTROL_WORDS, np.int64), np.zeros(count * vectors.HEADER, np.int64)
+    pool = np.zeros((count, 200), np.int64)
+    slots[LINE] = vectors.CURRENT
+    bad = in_threads(publish_many, control, slots, pool, in_threads, 400, threads=threads)
+    assert bad == [0] * threads
+    assert control[PUBLISHED] >> 16 == 400 * threads, "every publication has one parent"
+    assert (pool[control[PUBLISHED] & 0xFFFF] == 400 * threads).all()
+    headers = slots.reshape(count, 2, LINE)[:, :, 0]
+    assert not headers[:, 0].any(), "a reader was leaked"
+    status = np.bincount(headers[:, 1] & 3, minlength=4)
+    assert list(status[[vectors.OWNED, vectors.CURRENT, vectors.STALE]]) == [threads, 1, 0]

@@ -1,0 +1,291 @@
+"""Every scheme on real threads: what is recorded, how a run ends, and that its rows give its parameters."""
+
+import numpy as np
+import pytest
+from naive import recompute, synchronous
+from problems import counting, failing, quadratic
+
+import asapnb as ab
+from asapnb.schemes import Leashed, LockBased
+
+SCHEMES = ["sequential", "synchronous", "lock-based", "hogwild", "hogwild(view=snapshot)", "leashed"]
+ASYNCHRONOUS = [*SCHEMES[2:], "leashed(persistence=0)", "leashed(persistence=2, check_early=True)"]
+CONSISTENT = [LockBased(), Leashed(), Leashed(persistence=0), Leashed(persistence=1, check_early=True)]
+
+
+def train(problem, scheme, **arguments):
+    defaults = {"workers": 1 if scheme == "sequential" else 4, "step_size": 0.1, "batch_size": 7, "seed": 3}
+    return ab.train(problem, scheme=scheme, **{**defaults, **arguments})
+
+
+def assert_rows_are_sound(run, updates):
+    """What holds for the rows of every asynchronous run, whatever the timing."""
+    rows = run.updates
+    applied = rows["dropped"] != 1
+    version, read = rows["version"][applied], rows["read_version"][applied]
+    np.testing.assert_array_equal(version, np.arange(1, updates + 1))
+    np.testing.assert_array_equal(rows["tau"][applied], version - 1 - read)
+    assert (rows["version"][~applied] == -1).all()
+    assert (rows["tau"] >= 0).all()
+    assert (rows["t_read"] <= rows["t_ready"]).all()
+    assert (rows["t_ready"] <= rows["t_apply"]).all()
+    seen = np.where(applied, rows["version"], rows["read_version"] + rows["tau"])
+    assert (np.diff(seen) >= 0).all(), "a dropped gradient follows the last version that its worker saw"
+    assert len(np.unique(rows["batch"])) == len(rows["batch"])
+    for worker in range(run.attributes["workers"]):
+        own = rows["worker"][applied] == worker
+        assert (read[own][1:] >= version[own][:-1]).all(), "a worker reads no older than its own last update"
+    counts = run.staleness_counts
+    assert counts.sum() == updates
+    np.testing.assert_array_equal(counts.sum(axis=0), np.bincount(rows["tau"][applied]))
+
+
+@pytest.mark.parametrize("scheme", ASYNCHRONOUS)
+@pytest.mark.parametrize("workers", [1, 2, 16])
+def test_exactly_the_requested_updates_with_sound_rows(scheme, workers):
+    run = train(quadratic(), scheme, workers=workers, updates=503, momentum=0.3)
+    assert run.status == "finished"
+    assert_rows_are_sound(run, 503)
+    assert np.isfinite(run.params["final"]).all()
+
+
+@pytest.mark.parametrize("workers", [2, 16, 64])
+@pytest.mark.parametrize("scheme", CONSISTENT, ids=repr)
+def test_no_torn_view_and_no_lost_update(scheme, workers):
+    run = train(counting(3000), scheme, workers=workers, step_size=1.0, updates=1500, divergence_factor=1e30)
+    assert not run.updates["loss"].any(), "a view mixed versions"
+    np.testing.assert_array_equal(run.params["final"], np.full(3000, 1500, np.float32))
+
+
+def test_a_torn_view_would_be_seen():
+    torn = np.zeros(3000, np.float32)
+    torn[2000:] = 1
+    assert counting(3000).loss_and_gradient(torn, [0])[0] == 1000
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", ["per_worker", "shared"])
+@pytest.mark.parametrize(("momentum", "decay"), [(0.0, 0.0), (0.9, 0.01)])
+@pytest.mark.parametrize("scheme", CONSISTENT, ids=repr)
+def test_the_rows_give_the_parameters_to_the_bit(scheme, momentum, decay, kind, dtype):
+    problem = quadratic(dtype=dtype)
+    run = train(
+        problem,
+        scheme,
+        workers=6,
+        updates=400,
+        momentum=momentum,
+        momentum_kind=kind,
+        weight_decay=decay,
+        rule="inverse",
+    )
+    np.testing.assert_array_equal(recompute(problem, run), run.params["final"])
+
+
+@pytest.mark.parametrize("reshuffle", [True, False])
+def test_sequential_is_plain_sgd_to_the_bit(reshuffle):
+    problem = quadratic()
+    runs = [
+        train(problem, "sequential", epochs=3, momentum=0.5, weight_decay=0.1, reshuffle=reshuffle, rule="tail")
+        for _ in range(2)
+    ]
+    assert (runs[0].updates["scale"] == 1).all()
+    np.testing.assert_array_equal(runs[0].params["final"], recompute(problem, runs[0]))
+    np.testing.assert_array_equal(runs[0].params["final"], runs[1].params["final"])
+
+
+@pytest.mark.parametrize("workers", [1, 3, 8])
+def test_synchronous_averages_in_worker_order_to_the_bit(workers):
+    problem = quadratic()
+    runs = [
+        train(problem, "synchronous", workers=workers, updates=40, momentum=0.5, weight_decay=0.1) for _ in range(2)
+    ]
+    np.testing.assert_array_equal(runs[0].params["final"], runs[1].params["final"])
+    np.testing.assert_array_equal(runs[0].params["final"], synchronous(problem, runs[0]))
+    rows = runs[0].updates
+    assert (rows["tau"] == 0).all()
+    np.testing.assert_array_equal(rows["version"], np.repeat(np.arange(1, 41), workers))
+    np.testing.assert_array_equal(rows["batch"], np.arange(40 * workers))
+
+
+def test_a_rule_of_one_s_own_sees_staleness_0_from_the_start_without_other_workers():
+    def half_when_fresh(staleness, workers):
+        return np.full(len(staleness), 0.5 if staleness.pmf[0] == 1 else 1.0)
+
+    run = train(quadratic(), "synchronous", updates=30, rule=half_when_fresh)
+    assert (run.updates["scale"] == 0.5).all()
+
+
+@pytest.mark.parametrize("scheme", ASYNCHRONOUS)
+def test_each_update_uses_the_table_in_force(scheme):
+    rule = "tail(refresh=every(50))"
+    run = train(quadratic(2000), scheme, workers=6, updates=10**9, max_seconds=0.4, rule=rule)
+    steps, tables = run.rule_tables
+    rows = run.updates
+    assert len(tables) > 2
+    tau = np.minimum(rows["tau"], tables.shape[1] - 1)
+    np.testing.assert_array_equal(rows["scale"], tables[rows["row"], tau].astype(np.float32))
+    assert (tables[0] == 1).all()
+    assert (np.diff(steps) > 0).all()
+    later = (rows["row"] > 0) & (rows["dropped"] != 1)
+    assert (rows["version"][later] > steps[rows["row"][later]]).all(), "a table made from updates yet to come"
+
+
+def test_a_zero_scale_makes_a_version_and_leaves_the_parameters():
+    def only_fresh(staleness, workers):
+        return (np.arange(len(staleness)) == 0) * 1.0
+
+    only_fresh.refresh = None
+    problem = quadratic(n=20000)
+    run = train(problem, Leashed(), workers=8, updates=300, rule=only_fresh)
+    rows = run.updates
+    np.testing.assert_array_equal(rows["dropped"], np.where(rows["tau"] > 0, 2, 0))
+    np.testing.assert_array_equal(recompute(problem, run), run.params["final"])
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_divergence_ends_the_run_and_the_loss_is_reported_as_it_is(scheme):
+    run = train(quadratic(), scheme, step_size=1e6, epochs=1000)
+    assert run.status == "diverged"
+    loss = run.updates["loss"]
+    assert not (np.isfinite(loss[-20:]) & (loss[-20:] < 10 * run.evals["train_loss"][0])).all()
+    assert len(loss) < 9000
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_target_ends_the_run(scheme):
+    problem = quadratic()
+    start = problem.evaluate(problem.init(3))[0]
+    run = train(problem, scheme, step_size=0.01, epochs=100_000, target_loss=0.9 * start)
+    assert run.status == "converged"
+    step, reached = run.attributes["target_step"], run.attributes["target_seconds"]
+    i = list(run.evals["step"]).index(step)
+    assert run.evals["train_loss"][i] <= 0.9 * start < run.evals["train_loss"][i - 1]
+    assert run.evals["t"][i] == reached
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_time_limit_ends_the_run(scheme):
+    run = train(quadratic(), scheme, step_size=1e-6, updates=10**12, max_seconds=0.2, eval_every=0)
+    assert run.status == "timed-out"
+    assert run.attributes["seconds"] >= 0.2
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("every", [1, 9, 0])
+def test_every_evaluation_is_made_in_order_and_of_its_own_version(scheme, every):
+    problem = counting(2000)
+    seen = []
+    run = train(
+        problem, scheme, step_size=1.0, updates=100, eval_every=every, on_eval=seen.append, divergence_factor=1e30
+    )
+    steps = [0, *range(every, 101, every)] if every else [0]
+    steps = steps if steps[-1] == 100 else [*steps, 100]
+    assert list(run.evals["step"]) == steps == [evaluation.step for evaluation in seen]
+    if "hogwild" not in scheme:
+        assert not run.evals["train_loss"].any(), "an evaluated vector was torn"
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_an_error_in_a_worker_ends_all_and_is_raised(scheme, tmp_path):
+    with pytest.raises(ValueError, match="this gradient fails"):
+        train(failing(), scheme, step_size=1.0, updates=100_000, out=tmp_path / "run.h5")
+    run = ab.load_run(tmp_path / "run.h5")
+    assert run.status == "failed"
+    assert len(run.updates["tau"]) >= 20
+
+
+def test_an_error_in_a_callback_ends_all_and_is_raised(tmp_path):
+    def broken(evaluation):
+        if evaluation.step:
+            raise LookupError("callback")
+
+    with pytest.raises(LookupError, match="callback"):
+        train(quadratic(), "leashed", epochs=100_000, on_eval=broken, out=tmp_path / "run.h5")
+    assert ab.load_run(tmp_path / "run.h5").status == "failed"
+
+
+def test_a_file_and_memory_hold_the_same(tmp_path):
+    problem = quadratic()
+    memory = train(problem, "sequential", epochs=4)
+    file = train(problem, "sequential", epochs=4, out=tmp_path / "run.h5")
+    np.testing.assert_array_equal(memory.params["final"], file.params["final"])
+    for name in ("worker", "batch", "version", "read_version", "tau", "scale", "loss"):
+        np.testing.assert_array_equal(memory.updates[name], file.updates[name])
+    assert ab.load_run(tmp_path / "run.h5").config == memory.config
+
+
+def test_progress_tells_how_far_the_run_is():
+    reports = []
+    train(quadratic(), "leashed", workers=2, updates=10**12, max_seconds=0.7, progress=reports.append)
+    assert [report.status for report in reports[-2:]] == ["running", "timed-out"]
+    updates = [report.updates for report in reports]
+    assert updates == sorted(updates)
+    assert 0 < reports[-1].epoch < reports[-1].epochs
+
+
+def test_workers_are_pinned_round_and_round():
+    from asapnb.engine.options import cores
+
+    before = cores()
+    run = train(quadratic(), "lock-based", workers=5, updates=50, pin_workers=True)
+    assert run.attributes["pinned"] == {str(i): before[i % len(before)] for i in range(5)}
+    assert cores() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"workers": 0}, "workers is 0: must be from 1 to 1024"),
+        ({"workers": -1}, "workers is -1"),
+        ({"workers": 1025}, "workers is 1025"),
+        ({"workers": 2.5}, "workers is 2.5: must be an integer"),
+        ({"workers": True}, "workers is True"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"batch_size": 61}, "batch_size is 61: must be from 1 to 60"),
+        ({"step_size": -0.1}, "step_size is -0.1"),
+        ({"step_size": 0}, "step_size is 0"),
+        ({"step_size": float("nan")}, "step_size is nan"),
+        ({"step_size": "fast"}, "step_size is 'fast': must be a number"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"epochs": 1, "updates": 1}, "give one of them"),
+        ({"seed": -1}, "seed is -1"),
+        ({"momentum": 1.0}, "momentum is 1.0: must be finite, >= 0 and < 1"),
+        ({"momentum_kind": "none"}, "available: per_worker, shared"),
+        ({"weight_decay": -1}, "weight_decay is -1"),
+        ({"divergence_factor": 1}, "divergence_factor is 1"),
+        ({"max_seconds": 0}, "max_seconds is 0"),
+        ({"eval_every": -5}, "eval_every is -5"),
+        ({"reshuffle": 1}, "reshuffle is 1: must be True or False"),
+        ({"scheme": "leased"}, "Did you mean 'leashed'"),
+        ({"scheme": "leashed(persistence=-1)"}, "persistence=-1"),
+        ({"scheme": "hogwild(view=torn)"}, "available: in_place, snapshot"),
+        ({"scheme": 3}, "scheme is 3"),
+        ({"scheme": "sequential", "workers": 2}, "Sequential has one"),
+        ({"rule": "tial"}, "Did you mean 'tail'"),
+        ({"rule": "tail(amplitude=2)"}, "amplitude"),
+        ({"rule": lambda staleness, workers: np.full(len(staleness), np.nan)}, "nan at tau = 0"),
+        ({"rule": lambda staleness, workers: -np.ones(len(staleness))}, "scale -1.0 at tau = 0"),
+        ({"rule": lambda staleness, workers: np.ones(3)}, "shape"),
+        ({"out": "/nowhere/run.h5"}, "/nowhere"),
+    ],
+)
+def test_what_cannot_be_used_is_said_and_leaves_no_file(arguments, message, tmp_path):
+    arguments = {"out": tmp_path / "run.h5", "scheme": "leashed", **arguments}
+    with pytest.raises(ab.AsapnbError) as error:
+        train(quadratic(), **arguments)
+    assert message in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_existing_file_is_kept(tmp_path):
+    (tmp_path / "run.h5").write_text("mine")
+    with pytest.raises(ab.RecordError, match="already exists"):
+        train(quadratic(), "leashed", updates=10, out=tmp_path / "run.h5")
+    assert (tmp_path / "run.h5").read_text() == "mine"
+    assert train(quadratic(), "leashed", updates=10, out=tmp_path / "run.h5", force=True).status == "finished"
+
+
+def test_train_needs_a_problem():
+    with pytest.raises(ab.UsageError, match=r"must be a Problem, for example asapnb.lenet"):
+        ab.train("lenet")
