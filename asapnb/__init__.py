@@ -13,7 +13,7 @@ from . import problems, rules, staleness
 from .data import Dataset, load_dataset
 from .engine import Evaluation, Progress, train
 from .errors import AsapnbError, DataError, MissingExtraError, RecordError, RuleError, UsageError
-from .problems import Problem, custom
+from .problems import Problem, cnn, custom, lenet, mlp, network
 from .record import Run, load_run
 from .rules import Rule, constant, every, inverse, once, tail
 from .schemes import Hogwild, Leashed, LockBased, Sequential, Synchronous
@@ -38,12 +38,16 @@ __all__ = [
     "StalenessDistribution",
     "Synchronous",
     "UsageError",
+    "cnn",
     "constant",
     "custom",
     "every",
     "inverse",
+    "lenet",
     "load_dataset",
     "load_run",
+    "mlp",
+    "network",
     "once",
     "problems",
     "rules",

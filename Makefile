@@ -1,0 +1,45 @@
+# Two commands do everything on a fresh machine with Python and make: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test test-portable lint bench clean
+
+help:
+	@echo "make demo   train LeNet on real images with 8 asynchronous workers, and look at the staleness"
+	@echo "make test   run all tests and doctests"
+	@echo "make lint   ruff and mypy"
+	@echo "make bench  the time of a training step, beside PyTorch where that is installed"
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+# What is installed is remembered by these files; a change of pyproject.toml installs again.
+.venv/demo-ready: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet -e .
+	@touch $@
+
+.venv/dev-ready: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	@touch $@ .venv/demo-ready
+
+demo: .venv/demo-ready
+	$(BIN)/asapnb train experiments/demo.toml -o demo.h5 --force
+
+test: .venv/dev-ready
+	$(BIN)/python -m pytest
+
+# The same kernels as plain loops, for CPUs without AVX2.
+test-portable: .venv/dev-ready
+	ASAPNB_KERNELS=portable $(BIN)/python -m pytest tests/test_kernels.py tests/test_problems_networks.py tests/test_engine.py
+
+lint: .venv/dev-ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/demo-ready
+	$(BIN)/python experiments/benchmarks/steps.py
+
+clean:
+	rm -rf .venv build dist *.egg-info
