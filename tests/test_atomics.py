@@ -9,7 +9,7 @@ import pytest
 from asapnb.compiled import kernel
 from asapnb.engine import atomics, vectors
 from asapnb.engine.loops.steps import lock, unlock
-from asapnb.engine.shared import CONTROL_WORDS, LINE, PUBLISHED
+from asapnb.engine.shared import READING, LINE, PUBLISHED
 
 THREADS = 8
 
@@ -99,7 +99,7 @@ def test_no_addition_is_lost(function):
 
 
 def test_the_lock_excludes():
-    control, plain = np.zeros(CONTROL_WORDS, np.int64), np.zeros(3, np.int64)
+    control, plain = np.zeros(READING, np.int64), np.zeros(3, np.int64)
     in_threads(add_under_lock, control, plain, 20_000)
     assert list(plain) == [THREADS * 20_000, THREADS * 20_000, 0]
 
@@ -118,7 +118,7 @@ def test_the_clock_is_that_of_python():
 @pytest.mark.parametrize("threads", [1, 2, 8, 32])
 def test_the_pool_publishes_one_chain_without_a_leak(threads):
     count = 2 * threads + 1  # the fewest that suffice
-    control, slots = np.zeros(CONTROL_WORDS, np.int64), np.zeros(count * vectors.HEADER, np.int64)
+    control, slots = np.zeros(READING, np.int64), np.zeros(count * vectors.HEADER, np.int64)
     pool = np.zeros((count, 200), np.int64)
     slots[LINE] = vectors.CURRENT
     bad = in_threads(publish_many, control, slots, pool, in_threads, 400, threads=threads)

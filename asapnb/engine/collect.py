@@ -10,7 +10,7 @@ from numba import types
 
 from ..compiled import kernel, specialise
 from .atomics import compare_and_swap, load, store
-from .shared import LINE, RING, array_type
+from .shared import LINE, NEVER, READING, RING, WORKERS, array_type
 from .vectors import release
 
 
@@ -35,20 +35,23 @@ def _release(slots: Any, slot: int) -> None:
 
 
 @kernel()
-def _lowest(array: Any, count: int) -> int:
-    lowest = load(array, 0)
-    for position in range(LINE, count, LINE):
-        lowest = min(lowest, load(array, position))
-    return lowest
+def _oldest_view(control: Any) -> int:
+    oldest = NEVER
+    for worker in range(control[WORKERS]):
+        oldest = min(oldest, load(control, READING + worker * LINE))
+    return oldest
 
 
 @kernel()
-def _take(control: Any, taken: int, ring: Any, written: Any, out: Any) -> int:
-    """Move the rows that are finished, in order, from the ring to `out`; returns how many."""
+def _take(control: Any, taken: int, ring: int, rows: Any, written: Any, out: Any) -> int:
+    """Move the rows that are finished, in order, from ring 0 or 1 to `out`; returns how many."""
     first = load(control, taken)
     count = 0
-    while count < out.size and load(written, (first + count) % RING) == first + count + 1:
-        out[count] = ring[(first + count) % RING]
+    while count < out.size:
+        place = ring * RING + (first + count) % RING
+        if load(written, place) != first + count + 1:
+            break
+        out[count] = rows[place]
         count += 1
     store(control, taken, first + count)
     return count
@@ -61,8 +64,8 @@ class Access(NamedTuple):
     put: Callable[[np.ndarray, int, int], None]
     swap: Callable[[np.ndarray, int, int, int], bool]
     release: Callable[[np.ndarray, int], None]
-    lowest: Callable[[np.ndarray, int], int]
-    take: Callable[[np.ndarray, int, np.ndarray, np.ndarray, np.ndarray], int]
+    oldest_view: Callable[[np.ndarray], int]
+    take: Callable[[np.ndarray, int, int, np.ndarray, np.ndarray, np.ndarray], int]
 
 
 def compile_access(rows: np.dtype[Any]) -> Access:
@@ -73,6 +76,6 @@ def compile_access(rows: np.dtype[Any]) -> Access:
         put=specialise(_put, words, number, number),
         swap=specialise(_swap, words, number, number, number),
         release=specialise(_release, words, number),
-        lowest=specialise(_lowest, words, number),
-        take=specialise(_take, words, number, ring, words, ring),
+        oldest_view=specialise(_oldest_view, words),
+        take=specialise(_take, words, number, number, ring, words, ring),
     )

@@ -19,7 +19,7 @@ from .collect import Access
 from .ledger import Ledger
 from .monitor import Evaluation, Evaluator, Progress
 from .options import Options
-from .shared import BOXES, LINE, TABLES, Shared
+from .shared import BOXES, LINE, MAIL, RING, TABLES, Shared
 
 if TYPE_CHECKING:
     from ..record import RunWriter
@@ -163,7 +163,7 @@ class Controller:
                 table = self.tables.observe(applied["tau"])
                 if table is not None:
                     self._publish(table)
-            if len(rows) < len(self.shared.rows) // 2:
+            if len(rows) < RING // 2:
                 break
 
     def _publish(self, table: np.ndarray) -> None:
@@ -171,32 +171,32 @@ class Controller:
         number = len(self._lengths)
         slot = number % TABLES
         self.shared.scales[slot, : len(table)] = table
-        self.shared.lengths[slot] = len(table)
+        self.shared.control[words.LENGTHS + slot] = len(table)
         self._lengths.append(len(table))
         self.access.put(self.shared.control, words.TABLE, number)
         self.writer.append_table(self.ledger.version, table)
 
     def _collect_mail(self) -> None:
         """Hand the evaluations that workers ask for to the evaluator."""
-        for box in range(0, BOXES * LINE, LINE):
-            version = self.access.get(self.shared.mail, box)
+        for box in range(MAIL, MAIL + BOXES * LINE, LINE):
+            version = self.access.get(self.shared.control, box)
             if version not in (words.EMPTY, words.CLAIMED, self._asked.get(box)):
                 self._asked[box] = version
                 self._submit(version, box)
 
     def _submit(self, version: int, box: int) -> None:
         shared = self.shared
-        n = shared.settings[words.N_PARAMS]
-        done = functools.partial(self.access.put, shared.mail, box, words.EMPTY)
+        n = shared.control[words.N_PARAMS]
+        done = functools.partial(self.access.put, shared.control, box, words.EMPTY)
         if self.always_fresh:
-            params = shared.state[0, :n]
+            params = shared.state[words.PARAMS, :n]
         elif isinstance(self.options.scheme, Leashed):
-            slot = int(shared.mail[box + 2])
+            slot = int(shared.control[box + 2])
             params = shared.state[slot, :n]
             done = functools.partial(self._release, slot, box)
         else:
-            params = shared.copies[box // LINE]
-        self.evaluator.submit(params, version, shared.mail[box + 1] * 1e-9, done)
+            params = shared.state[words.EXTRA + (box - MAIL) // LINE, :n]
+        self.evaluator.submit(params, version, float(shared.control[box + 1]) * 1e-9, done)
 
     def _note_evaluated(self, *, ended: bool = False) -> None:
         """Record what has been evaluated in the order of versions: workers may ask out of turn."""
@@ -208,4 +208,4 @@ class Controller:
 
     def _release(self, slot: int, box: int) -> None:
         self.access.release(self.shared.slots, slot)
-        self.access.put(self.shared.mail, box, words.EMPTY)
+        self.access.put(self.shared.control, box, words.EMPTY)

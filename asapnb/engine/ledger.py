@@ -8,7 +8,7 @@ from ..record.schema import ABANDONED, UPDATES
 from ..staleness import StalenessDistribution, WorkerHistogram
 from . import shared as words
 from .collect import Access
-from .shared import LINE, RING, Shared
+from .shared import RING, Shared
 
 
 class Ledger:
@@ -24,7 +24,7 @@ class Ledger:
         self._out = np.empty(RING, UPDATES)
         self._held = np.empty(0, UPDATES)
         self._held_dropped = np.empty(0, UPDATES)
-        self.histogram = WorkerHistogram(len(shared.reading) // LINE)
+        self.histogram = WorkerHistogram(int(shared.control[words.WORKERS]))
         self.version = 0  # the newest version whose row has been given out
         self.dropped = 0
         self.last_t = 0.0  # when it was applied
@@ -39,7 +39,7 @@ class Ledger:
     def take(self, *, ended: bool = False) -> np.ndarray:
         """The next rows in order (dtype UPDATES); with `ended`, when all workers have, all that are left."""
         shared, access = self._shared, self._access
-        count = access.take(shared.control, words.DRAINED, shared.rows, shared.written, self._out)
+        count = access.take(shared.control, words.DRAINED, 0, shared.rows, shared.written, self._out)
         rows = self._out[:count].copy()
         if self._drops:
             rows = self._in_order(rows, ended)
@@ -56,10 +56,8 @@ class Ledger:
 
     def _in_order(self, rows: np.ndarray, ended: bool) -> np.ndarray:
         shared, access = self._shared, self._access
-        horizon = words.NEVER if ended else access.lowest(shared.reading, len(shared.reading))
-        count = access.take(
-            shared.control, words.DROPPED_DRAINED, shared.dropped_rows, shared.dropped_written, self._out
-        )
+        horizon = words.NEVER if ended else access.oldest_view(shared.control)
+        count = access.take(shared.control, words.DROPPED_DRAINED, 1, shared.rows, shared.written, self._out)
         applied = np.concatenate([self._held, rows])
         dropped = np.concatenate([self._held_dropped, self._out[:count]])
         if not ended and len(applied):

@@ -30,45 +30,46 @@ def aligned(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
 def allocate(problem: Problem, options: Options, initial: np.ndarray, loss_limit: float) -> Shared:
     """What all workers share, with the initial parameters in place."""
     n, m, scheme, dtype = problem.n_params, options.workers, options.scheme, problem.dtype
-    leashed = isinstance(scheme, Leashed)
-    per_row = 2 * n if leashed and options.shares_momentum else n
-    vectors = 2 * m + 1 + BOXES if leashed else 2
+    per_row = 2 * n if isinstance(scheme, Leashed) and options.shares_momentum else n
     per_line = _ALIGNMENT // np.dtype(dtype).itemsize
+    vectors = _vectors(options)
     shared = Shared(
-        control=aligned(words.CONTROL_WORDS, np.int64),
-        settings=aligned(words.SETTINGS, np.int64),
+        control=aligned(words.READING + m * LINE, np.int64),
         numbers=aligned(words.NUMBERS, dtype),
         plan=problem.plan,
         inputs=problem.inputs,
         labels=problem.labels,
         state=aligned((vectors, -(-per_row // per_line) * per_line), dtype),
-        gradients=aligned((m, n) if isinstance(scheme, Synchronous) else (1, 1), dtype),
         slots=aligned(vectors * HEADER, np.int64),
-        reading=aligned(m * LINE, np.int64),
         scales=aligned((TABLES, MAX_TABLE), np.float32),
-        lengths=aligned(TABLES, np.int64),
-        rows=aligned(RING, UPDATES),
-        written=aligned(RING, np.int64),
-        dropped_rows=aligned(RING, UPDATES),
-        dropped_written=aligned(RING, np.int64),
-        mail=aligned(BOXES * LINE, np.int64),
-        copies=aligned((BOXES, n) if isinstance(scheme, LockBased | Hogwild) else (1, 1), dtype),
+        rows=aligned(2 * RING, UPDATES),
+        written=aligned(2 * RING, np.int64),
     )
-    shared.state[0, :n] = initial
+    shared.state[words.PARAMS, :n] = initial
     shared.slots[LINE] = CURRENT  # slot 0 holds version 0
-    shared.reading[:] = words.NEVER
-    shared.settings[[words.WORKERS, words.QUOTA, words.N_PARAMS]] = m, options.updates, n
-    shared.settings[[words.N_SAMPLES, words.BATCH_SIZE]] = problem.n_samples, options.batch_size
-    shared.settings[[words.SEED, words.RESHUFFLE]] = options.seed, options.reshuffle
-    shared.settings[words.EVAL_EVERY] = options.eval_every
-    shared.settings[words.SHARED_MOMENTUM] = options.shares_momentum
-    shared.settings[words.SNAPSHOT] = isinstance(scheme, Hogwild) and scheme.view == "snapshot"
+    control, numbers = shared.control, shared.numbers
+    control[words.READING :] = words.NEVER
+    control[[words.WORKERS, words.QUOTA, words.N_PARAMS]] = m, options.updates, n
+    control[[words.N_SAMPLES, words.BATCH_SIZE]] = problem.n_samples, options.batch_size
+    control[[words.SEED, words.RESHUFFLE]] = options.seed, options.reshuffle
+    control[words.EVAL_EVERY] = options.eval_every
+    control[words.SHARED_MOMENTUM] = options.shares_momentum
+    control[words.SNAPSHOT] = scheme == Hogwild("snapshot")
     if isinstance(scheme, Leashed):
-        shared.settings[words.PERSISTENCE] = -1 if scheme.persistence is None else scheme.persistence
-        shared.settings[words.CHECK_EARLY] = scheme.check_early
-    shared.numbers[[words.STEP_SIZE, words.MOMENTUM]] = options.step_size, options.momentum
-    shared.numbers[[words.WEIGHT_DECAY, words.LOSS_LIMIT]] = options.weight_decay, loss_limit
+        control[words.PERSISTENCE] = -1 if scheme.persistence is None else scheme.persistence
+        control[words.CHECK_EARLY] = scheme.check_early
+    numbers[[words.STEP_SIZE, words.MOMENTUM]] = options.step_size, options.momentum
+    numbers[[words.WEIGHT_DECAY, words.LOSS_LIMIT]] = options.weight_decay, loss_limit
     return shared
+
+
+def _vectors(options: Options) -> int:
+    """Rows of `Shared.state`: a pool to publish from, or parameters, velocity and what the scheme needs beside."""
+    if isinstance(options.scheme, Leashed):
+        return 2 * options.workers + 1 + BOXES
+    if isinstance(options.scheme, Synchronous):
+        return words.EXTRA + options.workers
+    return words.EXTRA + (BOXES if isinstance(options.scheme, LockBased | Hogwild) else 0)
 
 
 def own_buffers(problem: Problem, options: Options, shared: Shared, me: int) -> Own:
@@ -78,7 +79,7 @@ def own_buffers(problem: Problem, options: Options, shared: Shared, me: int) -> 
     copies = synchronous or isinstance(scheme, LockBased) or scheme == Hogwild("snapshot")
     own = Own(
         indices=aligned(options.batch_size, np.int64),
-        gradient=shared.gradients[me] if synchronous else aligned(n, dtype),
+        gradient=shared.state[words.EXTRA + me, :n] if synchronous else aligned(n, dtype),
         workspace=aligned(problem.workspace_size(options.batch_size), dtype),
         snapshot=aligned(n if copies else 0, dtype),
         velocity=aligned(n if options.momentum != 0 else 0, dtype),

@@ -32,53 +32,48 @@ WAITED = 12 * LINE  # rows that had to wait because the ring was full
 ARRIVED = 13 * LINE  # Synchronous: workers at the barrier
 PHASE = 14 * LINE  # Synchronous: barriers passed
 GOING = 15 * LINE  # Synchronous: 1 when there is another round
-CONTROL_WORDS = 16 * LINE
+
+SLOT_BITS = 16
+RING = 1 << 16  # rows between a worker and the controller
+TABLES = 16  # scale tables kept; a reader that was overtaken by so many reads again
+BOXES = 4  # evaluations that may wait
+EMPTY, CLAIMED = 0, -1  # in a mailbox, in the place of a version
+NEVER = 1 << 62
+
+# Words that do not change while workers run
+CONSTANTS = 16 * LINE
+WORKERS, QUOTA, N_PARAMS, N_SAMPLES, BATCH_SIZE, SEED, RESHUFFLE, EVAL_EVERY = range(CONSTANTS, CONSTANTS + 8)
+SHARED_MOMENTUM, SNAPSHOT, PERSISTENCE, CHECK_EARLY = range(CONSTANTS + 8, CONSTANTS + 12)
+
+# Small arrays of words
+LENGTHS = 18 * LINE  # of each scale table kept
+MAIL = LENGTHS + TABLES  # mailboxes of LINE words: version to evaluate, time of it in ns, slot
+READING = MAIL + BOXES * LINE  # per worker, LINE apart: a version that its view is no older than; NEVER without view
 
 # Reasons to stop
 DIVERGED, CONVERGED, TIMED_OUT, INTERRUPTED, FAILED = 1, 2, 3, 4, 5
-
-# Whole numbers that do not change: positions in `Shared.settings`
-WORKERS, QUOTA, N_PARAMS, N_SAMPLES, BATCH_SIZE, SEED, RESHUFFLE, EVAL_EVERY = range(8)
-SHARED_MOMENTUM, SNAPSHOT, PERSISTENCE, CHECK_EARLY = range(8, 12)
-SETTINGS = 12
 
 # Real numbers, in the dtype of the problem: positions in `Shared.numbers`
 STEP_SIZE, MOMENTUM, WEIGHT_DECAY, LOSS_LIMIT = range(4)
 NUMBERS = 4
 
-SLOT_BITS = 16
-RING = 1 << 16  # rows between a worker and the controller
-TABLES = 16  # scale tables kept; a reader that was overtaken by so many reads again
-BOXES = 4  # evaluations that may wait; a mailbox is (version, time in ns, slot), one to a cache line
-EMPTY, CLAIMED = 0, -1  # in the place of a version
-NEVER = 1 << 62
+# Rows of `Shared.state`, unless it is Leashed's pool
+PARAMS, VELOCITY, EXTRA = 0, 1, 2  # from EXTRA on: copies to evaluate, or Synchronous' gradient of each worker
 
 
 class Shared(NamedTuple):
-    """What all workers see.
+    """What all workers see."""
 
-    `state` holds the parameters: its first row, or for Leashed all rows as the pool to publish from. With shared
-    momentum the velocity is the second row, or follows the parameters in the same row.
-    """
-
-    control: np.ndarray  # int64: the shared words above
-    settings: np.ndarray  # int64
-    numbers: np.ndarray  # dtype of the problem
+    control: np.ndarray  # int64: the words above
+    numbers: np.ndarray  # dtype of the problem: the numbers above
     plan: np.ndarray  # int64: the problem's
     inputs: np.ndarray  # uint8 or float: the training split, flat
     labels: np.ndarray  # int64
-    state: np.ndarray  # (vectors, n_params or more), dtype: rows begin at cache lines
-    gradients: np.ndarray  # (workers, n_params) for Synchronous, else empty
+    state: np.ndarray  # (vectors, n_params or more), dtype; in a pool with shared momentum, velocities follow
     slots: np.ndarray  # int64: Leashed's slot headers
-    reading: np.ndarray  # int64: per worker, a version that its view is no older than; NEVER if it has none
     scales: np.ndarray  # (TABLES, width) float32: scale by staleness
-    lengths: np.ndarray  # int64: valid entries of each table
-    rows: np.ndarray  # ring of UPDATES, by order of application
-    written: np.ndarray  # int64: the number of the row that stands in each place of the ring, plus 1
-    dropped_rows: np.ndarray  # a side ring for dropped gradients
-    dropped_written: np.ndarray
-    mail: np.ndarray  # int64: evaluations asked for
-    copies: np.ndarray  # (BOXES, n_params) parameters to evaluate, where the scheme copies them
+    rows: np.ndarray  # two rings of UPDATES: by order of application, and dropped gradients
+    written: np.ndarray  # int64: the number of the row that stands in each place of the rings, plus 1
 
 
 class Own(NamedTuple):
@@ -99,10 +94,9 @@ def array_type(dtype: Any, ndim: int = 1) -> types.Array:
 
 def worker_types(dtype: np.dtype[Any], inputs: np.dtype[Any]) -> tuple[types.Type, types.Type]:
     """The Numba types of `Shared` and `Own` for a problem of this dtype, with inputs of that one."""
-    fields: dict[str, types.Type] = dict.fromkeys(Shared._fields, array_type(np.int64))
-    fields |= {"numbers": array_type(dtype), "inputs": array_type(inputs)}
-    fields |= dict.fromkeys(("state", "gradients", "copies"), array_type(dtype, 2))
-    fields |= {"scales": array_type(np.float32, 2), "rows": array_type(UPDATES), "dropped_rows": array_type(UPDATES)}
-    own: dict[str, types.Type] = dict.fromkeys(Own._fields, array_type(dtype))
-    own |= {"indices": array_type(np.int64), "row": array_type(UPDATES)}
+    words, reals = array_type(np.int64), array_type(dtype)
+    fields: dict[str, types.Type] = dict.fromkeys(Shared._fields, words)
+    fields |= {"numbers": reals, "state": array_type(dtype, 2), "inputs": array_type(inputs)}
+    fields |= {"scales": array_type(np.float32, 2), "rows": array_type(UPDATES)}
+    own: dict[str, types.Type] = dict.fromkeys(Own._fields, reals) | {"indices": words, "row": array_type(UPDATES)}
     return types.NamedTuple(tuple(fields.values()), Shared), types.NamedTuple(tuple(own.values()), Own)

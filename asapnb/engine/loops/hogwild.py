@@ -6,7 +6,7 @@ from typing import Any
 
 from ...compiled import kernel
 from ..atomics import fetch_add, load
-from ..shared import N_PARAMS, QUOTA, SHARED_MOMENTUM, SNAPSHOT, VERSION
+from ..shared import N_PARAMS, PARAMS, QUOTA, SHARED_MOMENTUM, SNAPSHOT, VELOCITY, VERSION
 from .steps import (
     begin,
     choose_step,
@@ -26,14 +26,14 @@ from .steps import (
 def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
     """Run until the quota is reached or the run is stopped."""
     begin(shared, me, own.row)
-    params = shared.state[0][: shared.settings[N_PARAMS]]
-    velocity = shared.state[1][: params.size] if shared.settings[SHARED_MOMENTUM] != 0 else own.velocity
-    snapshot = shared.settings[SNAPSHOT] != 0
+    params = shared.state[PARAMS][: shared.control[N_PARAMS]]
+    velocity = shared.state[VELOCITY][: params.size] if shared.control[SHARED_MOMENTUM] != 0 else own.velocity
+    snapshot = shared.control[SNAPSHOT] != 0
     view = own.snapshot if snapshot else params
-    while goes_on(shared):
+    while goes_on(shared.control):
         count = next_batch(shared, own)
         read_version = load(shared.control, VERSION)
-        own.row[0].t_read = seconds(shared)
+        own.row[0].t_read = seconds(shared.control)
         if snapshot:
             copy(view, params)
         loss = gradient(
@@ -41,10 +41,10 @@ def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
         )
         note_gradient(shared, own, view, loss)
         version = fetch_add(shared.control, VERSION, 1)
-        if version >= shared.settings[QUOTA]:
+        if version >= shared.control[QUOTA]:
             break
         step = choose_step(shared, own, version, read_version)
         update(shared, own, params, velocity, step)
-        if evaluation_due(shared, version + 1):
+        if evaluation_due(shared.control, version + 1):
             hand_over_copy(shared, own, params, version + 1)
         hand_in(shared, own, version)

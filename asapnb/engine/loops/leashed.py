@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...compiled import kernel, part
-from ..atomics import fetch_add, load, nap, store
+from ..atomics import fetch_add, load, store
 from ..shared import (
     CHECK_EARLY,
     DROPPED,
@@ -17,7 +17,7 @@ from ..shared import (
     PERSISTENCE,
     PUBLISHED,
     QUOTA,
-    RING,
+    READING,
     SHARED_MOMENTUM,
     VERSION,
 )
@@ -32,6 +32,7 @@ from .steps import (
     next_batch,
     note_gradient,
     post,
+    put_row,
     seconds,
 )
 
@@ -63,15 +64,15 @@ def accelerate(target: Any, velocity: Any, gradient: Any, step: Any, momentum: A
 @part
 def prepare(shared: Any, own: Any, word: int, mine: int, step: Any) -> bool:
     """Write into slot `mine` the vector that follows `word`; False if it was left early."""
-    n = shared.settings[N_PARAMS]
+    n = shared.control[N_PARAMS]
     momentum = shared.numbers[MOMENTUM]
     target = shared.state[mine]
     source = shared.state[slot_of(word)]
     velocity = own.velocity
-    if shared.settings[SHARED_MOMENTUM] != 0:
+    if shared.control[SHARED_MOMENTUM] != 0:
         velocity = source[n:]
         accelerate(target[n:], velocity, own.gradient, step, momentum)
-    if shared.settings[CHECK_EARLY] == 0:
+    if shared.control[CHECK_EARLY] == 0:
         descend_into(target[:n], source[:n], velocity, own.gradient, step, momentum)
         return True
     for low in range(0, n, _BLOCK):
@@ -89,15 +90,15 @@ def land(shared: Any, own: Any, mine: int, read_version: int) -> int:
     while True:
         word = acquire(shared.control, shared.slots)
         version = version_of(word)
-        if version == shared.settings[QUOTA]:
+        if version == shared.control[QUOTA]:
             release(shared.slots, slot_of(word))
             return _ENDED
         step = choose_step(shared, own, version, read_version)
-        evaluated = evaluation_due(shared, version + 1)
+        evaluated = evaluation_due(shared.control, version + 1)
         if prepare(shared, own, word, mine, step):
             if evaluated:
                 pin(shared.slots, mine)  # on behalf of who evaluates it
-            own.row[0].t_apply = seconds(shared)
+            own.row[0].t_apply = seconds(shared.control)
             if publish(shared.control, shared.slots, word, mine):
                 break
             if evaluated:
@@ -106,11 +107,11 @@ def land(shared: Any, own: Any, mine: int, read_version: int) -> int:
             release(shared.slots, slot_of(word))
         tries += 1
         own.row[0].tries = min(tries, 32767)
-        if 0 <= shared.settings[PERSISTENCE] < tries:
-            own.row[0].t_apply = seconds(shared)
+        if 0 <= shared.control[PERSISTENCE] < tries:
+            own.row[0].t_apply = seconds(shared.control)
             return _DROPPED
     store(shared.control, VERSION, version + 1)  # for information: it may lag behind the published word
-    if shared.numbers[MOMENTUM] != 0 and shared.settings[SHARED_MOMENTUM] == 0:
+    if shared.numbers[MOMENTUM] != 0 and shared.control[SHARED_MOMENTUM] == 0:
         accelerate(own.velocity, own.velocity, own.gradient, step, shared.numbers[MOMENTUM])
     if evaluated:
         hand_over_slot(shared, own, mine, version + 1)
@@ -120,24 +121,20 @@ def land(shared: Any, own: Any, mine: int, read_version: int) -> int:
 @part
 def hand_over_slot(shared: Any, own: Any, slot: int, version: int) -> None:
     """Have a pinned vector evaluated where it is."""
-    box = free_box(shared, version)
+    box = free_box(shared.control, version)
     if box >= 0:
-        shared.mail[box + 2] = slot
-        post(shared, own, box, version)
+        shared.control[box + 2] = slot
+        post(shared.control, box, version, own.row[0].t_apply)
     else:
         release(shared.slots, slot)
 
 
 @part
 def hand_in_dropped(shared: Any, own: Any) -> None:
-    """Put the row of a gradient that was given up into the side ring."""
+    """Hand in the row of a gradient that was given up."""
     own.row[0].version = -1
     own.row[0].dropped = 1
-    number = fetch_add(shared.control, DROPPED, 1)
-    while number - load(shared.control, DROPPED_DRAINED) >= RING:
-        nap(100)
-    shared.dropped_rows[number % RING] = own.row[0]
-    store(shared.dropped_written, number % RING, number + 1)
+    put_row(shared, own, 1, DROPPED_DRAINED, fetch_add(shared.control, DROPPED, 1))
 
 
 @kernel()
@@ -146,14 +143,14 @@ def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
     begin(shared, me, own.row)
     control, slots = shared.control, shared.slots
     mine = claim(slots, me)
-    while goes_on(shared):
+    while goes_on(shared.control):
         count = next_batch(shared, own)
-        store(shared.reading, me * LINE, version_of(load(control, PUBLISHED)))
+        store(control, READING + me * LINE, version_of(load(control, PUBLISHED)))
         word = acquire(control, slots)
         read_version = version_of(word)
         own.row[0].tries = 0
-        own.row[0].t_read = seconds(shared)
-        view = shared.state[slot_of(word)][: shared.settings[N_PARAMS]]
+        own.row[0].t_read = seconds(shared.control)
+        view = shared.state[slot_of(word)][: shared.control[N_PARAMS]]
         loss = gradient(
             view, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
         )
@@ -162,7 +159,7 @@ def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
         outcome = land(shared, own, mine, read_version)
         if outcome == _DROPPED:
             hand_in_dropped(shared, own)
-        store(shared.reading, me * LINE, NEVER)  # before a row may have to wait: others' rows wait for this word
+        store(control, READING + me * LINE, NEVER)  # before a row may have to wait: others' rows wait for this word
         if outcome == _ENDED:
             break
         if outcome == _APPLIED:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...compiled import kernel
 from ..atomics import load, store
-from ..shared import N_PARAMS, QUOTA, SHARED_MOMENTUM, VERSION
+from ..shared import N_PARAMS, PARAMS, QUOTA, SHARED_MOMENTUM, VELOCITY, VERSION
 from .steps import (
     begin,
     choose_step,
@@ -29,13 +29,13 @@ def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
     """Run until the quota is reached or the run is stopped."""
     begin(shared, me, own.row)
     control = shared.control
-    params = shared.state[0][: shared.settings[N_PARAMS]]
-    velocity = shared.state[1][: params.size] if shared.settings[SHARED_MOMENTUM] != 0 else own.velocity
-    while goes_on(shared):
+    params = shared.state[PARAMS][: shared.control[N_PARAMS]]
+    velocity = shared.state[VELOCITY][: params.size] if shared.control[SHARED_MOMENTUM] != 0 else own.velocity
+    while goes_on(shared.control):
         count = next_batch(shared, own)
         lock(control)
         read_version = load(control, VERSION)
-        own.row[0].t_read = seconds(shared)
+        own.row[0].t_read = seconds(shared.control)
         copy(own.snapshot, params)
         unlock(control)
         loss = gradient(
@@ -44,13 +44,13 @@ def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
         note_gradient(shared, own, own.snapshot, loss)
         lock(control)
         version = load(control, VERSION)
-        if version == shared.settings[QUOTA]:
+        if version == shared.control[QUOTA]:
             unlock(control)
             break
         step = choose_step(shared, own, version, read_version)
         update(shared, own, params, velocity, step)
         store(control, VERSION, version + 1)
-        if evaluation_due(shared, version + 1):
+        if evaluation_due(shared.control, version + 1):
             hand_over_copy(shared, own, params, version + 1)
         unlock(control)
         hand_in(shared, own, version)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...compiled import kernel
 from ..atomics import load, store
-from ..shared import N_PARAMS, VERSION
+from ..shared import N_PARAMS, PARAMS, VERSION
 from .steps import (
     begin,
     choose_step,
@@ -25,11 +25,11 @@ from .steps import (
 def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
     """Run until the quota is reached or the run is stopped."""
     begin(shared, me, own.row)
-    params = shared.state[0][: shared.settings[N_PARAMS]]
-    while goes_on(shared):
+    params = shared.state[PARAMS][: shared.control[N_PARAMS]]
+    while goes_on(shared.control):
         count = next_batch(shared, own)
         version = load(shared.control, VERSION)
-        own.row[0].t_read = seconds(shared)
+        own.row[0].t_read = seconds(shared.control)
         loss = gradient(
             params, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
         )
@@ -38,5 +38,5 @@ def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
         update(shared, own, params, own.velocity, step)
         store(shared.control, VERSION, version + 1)
         hand_in(shared, own, version)
-        if evaluation_due(shared, version + 1):
-            wait_for_evaluation(shared, own, version + 1)
+        if evaluation_due(shared.control, version + 1):
+            wait_for_evaluation(shared.control, version + 1, own.row[0].t_apply)

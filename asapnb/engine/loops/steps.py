@@ -18,10 +18,13 @@ from ..shared import (
     DRAINED,
     EMPTY,
     EVAL_EVERY,
+    EXTRA,
     GO,
+    LENGTHS,
     LINE,
     LOCK,
     LOSS_LIMIT,
+    MAIL,
     MOMENTUM,
     N_SAMPLES,
     ORIGIN,
@@ -54,21 +57,21 @@ def begin(shared: Any, me: int, row: Any) -> None:
 
 
 @part
-def seconds(shared: Any) -> float:
+def seconds(control: Any) -> float:
     """Training time."""
-    return (clock() - load(shared.control, ORIGIN)) * 1e-9
+    return (clock() - load(control, ORIGIN)) * 1e-9
 
 
 @part
-def goes_on(shared: Any) -> bool:
+def goes_on(control: Any) -> bool:
     """Whether to start another gradient."""
-    return load(shared.control, STOP) == 0 and load(shared.control, VERSION) < shared.settings[QUOTA]
+    return load(control, STOP) == 0 and load(control, VERSION) < control[QUOTA]
 
 
 @part
-def request_stop(shared: Any, reason: int) -> None:
+def request_stop(control: Any, reason: int) -> None:
     """Stop all workers; the first reason given stands."""
-    compare_and_swap(shared.control, STOP, 0, reason)
+    compare_and_swap(control, STOP, 0, reason)
 
 
 @part
@@ -99,10 +102,10 @@ def unlock(control: Any) -> None:
 @part
 def draw(shared: Any, own: Any, ticket: int) -> int:
     """Fill `own.indices` with the minibatch of this ticket; returns its size."""
-    settings = shared.settings
     own.row[0].batch = ticket
+    control = shared.control
     return draw_batch(
-        own.indices, ticket, settings[N_SAMPLES], settings[BATCH_SIZE], settings[SEED], settings[RESHUFFLE] != 0
+        own.indices, ticket, control[N_SAMPLES], control[BATCH_SIZE], control[SEED], control[RESHUFFLE] != 0
     )
 
 
@@ -118,7 +121,7 @@ def note_gradient(shared: Any, own: Any, view: Any, loss: float) -> None:
     if shared.numbers[WEIGHT_DECAY] != 0:
         add_decay(own.gradient, view, shared.numbers[WEIGHT_DECAY])
     own.row[0].loss = loss
-    own.row[0].t_ready = seconds(shared)
+    own.row[0].t_ready = seconds(shared.control)
 
 
 @part
@@ -132,7 +135,7 @@ def choose_step(shared: Any, own: Any, version: int, read_version: int) -> Any:
     while True:
         table = load(shared.control, TABLE)
         slot = table % TABLES
-        last = shared.lengths[slot] - 1
+        last = shared.control[LENGTHS + slot] - 1
         scale = shared.scales[slot, min(tau, last)]
         fence()
         if load(shared.control, TABLE) - table < TABLES - 1:  # else this slot may have been rewritten meanwhile
@@ -173,63 +176,69 @@ def copy(target: Any, source: Any) -> None:
 def update(shared: Any, own: Any, params: Any, velocity: Any, step: Any) -> None:
     """Apply the worker's gradient to shared parameters and note when."""
     descend(params, velocity, own.gradient, step, shared.numbers[MOMENTUM])
-    own.row[0].t_apply = seconds(shared)
+    own.row[0].t_apply = seconds(shared.control)
+
+
+@part
+def put_row(shared: Any, own: Any, ring: int, drained: int, number: int) -> None:
+    """Put the worker's row into ring 0 or 1 as its row `number`, once there is room."""
+    if number - load(shared.control, drained) >= RING:
+        fetch_add(shared.control, WAITED, 1)
+        while number - load(shared.control, drained) >= RING:
+            nap(100)
+    place = ring * RING + number % RING
+    shared.rows[place] = own.row[0]
+    store(shared.written, place, number + 1)
 
 
 @part
 def hand_in(shared: Any, own: Any, number: int) -> None:
-    """Put the worker's row into the ring as row `number`; stop the run if the loss shows divergence."""
-    place = number % RING
-    if number - load(shared.control, DRAINED) >= RING:
-        fetch_add(shared.control, WAITED, 1)
-        while number - load(shared.control, DRAINED) >= RING:
-            nap(100)
-    shared.rows[place] = own.row[0]
-    store(shared.written, place, number + 1)
+    """Hand in the row of an applied update; stop the run if the loss shows divergence."""
+    put_row(shared, own, 0, DRAINED, number)
     if not own.row[0].loss <= shared.numbers[LOSS_LIMIT]:
-        request_stop(shared, DIVERGED)
+        request_stop(shared.control, DIVERGED)
 
 
 @part
-def evaluation_due(shared: Any, version: int) -> bool:
+def evaluation_due(control: Any, version: int) -> bool:
     """Whether the parameters of this version are to be evaluated."""
-    return version % shared.settings[EVAL_EVERY] == 0
+    return version % control[EVAL_EVERY] == 0
 
 
 @part
-def free_box(shared: Any, version: int) -> int:
+def free_box(control: Any, version: int) -> int:
     """Claim the mailbox for the evaluation of this version, once it is free; −1 if the run is being stopped."""
-    box = (version // shared.settings[EVAL_EVERY]) % BOXES * LINE
-    while not compare_and_swap(shared.mail, box, EMPTY, CLAIMED):
-        if load(shared.control, STOP) != 0:
+    box = MAIL + (version // control[EVAL_EVERY]) % BOXES * LINE
+    while not compare_and_swap(control, box, EMPTY, CLAIMED):
+        if load(control, STOP) != 0:
             return -1
         nap(50)
     return box
 
 
 @part
-def post(shared: Any, own: Any, box: int, version: int) -> None:
-    """Ask for an evaluation: version and time; what stands beside them must have been written before."""
-    shared.mail[box + 1] = int(own.row[0].t_apply * 1e9)
-    store(shared.mail, box, version)
+def post(control: Any, box: int, version: int, t: float) -> None:
+    """Ask for an evaluation; what it needs must have been written before."""
+    control[box + 1] = int(t * 1e9)
+    store(control, box, version)
 
 
 @part
 def hand_over_copy(shared: Any, own: Any, params: Any, version: int) -> None:
     """Copy the parameters for evaluation and say so."""
-    box = free_box(shared, version)
+    box = free_box(shared.control, version)
     if box >= 0:
-        copy(shared.copies[box // LINE], params)
-        post(shared, own, box, version)
+        copy(shared.state[EXTRA + (box - MAIL) // LINE][: params.size], params)
+        post(shared.control, box, version, own.row[0].t_apply)
 
 
 @part
-def wait_for_evaluation(shared: Any, own: Any, version: int) -> None:
+def wait_for_evaluation(control: Any, version: int, t: float) -> None:
     """Have the parameters evaluated where they are; the training clock stands still meanwhile."""
     begun = clock()
-    box = free_box(shared, version)
+    box = free_box(control, version)
     if box >= 0:
-        post(shared, own, box, version)
-        while load(shared.mail, box) != 0 and load(shared.control, STOP) == 0:
+        post(control, box, version, t)
+        while load(control, box) != EMPTY and load(control, STOP) == 0:
             nap(50)
-    fetch_add(shared.control, ORIGIN, clock() - begun)
+    fetch_add(control, ORIGIN, clock() - begun)

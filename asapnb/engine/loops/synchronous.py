@@ -10,7 +10,7 @@ from typing import Any
 
 from ...compiled import kernel, part
 from ..atomics import fetch_add, load, store
-from ..shared import ARRIVED, FAILED, GOING, MOMENTUM, N_PARAMS, PHASE, STOP, VERSION, WORKERS
+from ..shared import ARRIVED, EXTRA, FAILED, GOING, MOMENTUM, N_PARAMS, PARAMS, PHASE, STOP, VERSION, WORKERS
 from .steps import (
     begin,
     choose_step,
@@ -30,7 +30,7 @@ from .steps import (
 def barrier(shared: Any) -> None:
     """Wait until every worker has come this far, or one has failed."""
     phase = load(shared.control, PHASE)
-    if fetch_add(shared.control, ARRIVED, 1) + 1 == shared.settings[WORKERS]:
+    if fetch_add(shared.control, ARRIVED, 1) + 1 == shared.control[WORKERS]:
         store(shared.control, ARRIVED, 0)
         store(shared.control, PHASE, phase + 1)
         return
@@ -40,14 +40,13 @@ def barrier(shared: Any) -> None:
 
 
 @part
-def average(target: Any, gradients: Any, low: int, high: int) -> None:
+def average(target: Any, state: Any, workers: int, low: int, high: int) -> None:
     """Average the workers' gradients over [low, high) into `target`, in worker order."""
-    workers = gradients.shape[0]
     share = target.dtype.type(1) / target.dtype.type(workers)
     for i in range(low, high):
-        target[i] = gradients[0, i]
+        target[i] = state[EXTRA, i]
     for worker in range(1, workers):
-        other = gradients[worker]
+        other = state[EXTRA + worker]
         for i in range(low, high):
             target[i] += other[i]
     for i in range(low, high):
@@ -58,31 +57,31 @@ def average(target: Any, gradients: Any, low: int, high: int) -> None:
 def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
     """Run until the quota of rounds is reached or the run is stopped."""
     begin(shared, me, own.row)
-    params = shared.state[0][: shared.settings[N_PARAMS]]
-    workers = shared.settings[WORKERS]
-    low = me * shared.settings[N_PARAMS] // workers
-    high = (me + 1) * shared.settings[N_PARAMS] // workers
+    params = shared.state[PARAMS][: shared.control[N_PARAMS]]
+    workers = shared.control[WORKERS]
+    low = me * shared.control[N_PARAMS] // workers
+    high = (me + 1) * shared.control[N_PARAMS] // workers
     version = 0
     while True:
         barrier(shared)  # every slice of the round before has been updated
         if me == 0:
             store(shared.control, VERSION, version)
-            if version > 0 and evaluation_due(shared, version):
-                wait_for_evaluation(shared, own, version)
-            store(shared.control, GOING, goes_on(shared))
+            if version > 0 and evaluation_due(shared.control, version):
+                wait_for_evaluation(shared.control, version, own.row[0].t_apply)
+            store(shared.control, GOING, goes_on(shared.control))
         barrier(shared)
         if load(shared.control, GOING) == 0 or load(shared.control, STOP) == FAILED:
             break
         count = draw(shared, own, version * workers + me)
-        own.row[0].t_read = seconds(shared)
+        own.row[0].t_read = seconds(shared.control)
         loss = gradient(
             params, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
         )
         note_gradient(shared, own, params, loss)
         barrier(shared)  # every gradient is there
         step = choose_step(shared, own, version, version)
-        average(own.snapshot, shared.gradients, low, high)
+        average(own.snapshot, shared.state, workers, low, high)
         descend(params[low:high], own.velocity[low:high], own.snapshot[low:high], step, shared.numbers[MOMENTUM])
-        own.row[0].t_apply = seconds(shared)
+        own.row[0].t_apply = seconds(shared.control)
         hand_in(shared, own, version * workers + me)
         version += 1
