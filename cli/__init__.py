@@ -1,1 +1,60 @@
-"""The command line."""
+"""The command line: `asapnb`. Each command stands in a module of its own, imported when it is called."""
+
+from __future__ import annotations
+
+import io
+import sys
+from importlib import import_module
+
+import click
+
+from asapnb import __version__
+from asapnb.errors import AsapnbError, unknown
+
+COMMANDS = {
+    "train": "Train on real threads and record every update.",
+    "show": "Show what a run file holds.",
+    "data": "List the data sets, or get one.",
+    "info": "Show versions, machine, kernels and data found.",
+}
+USAGE, DIVERGED, INTERRUPTED = 2, 3, 130  # exit codes; besides 0 done, 1 failed
+
+
+class _Commands(click.Group):
+    """The commands; `--help` imports none of them. Errors that asapnb raises on purpose end with exit code 2."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        if cmd_name not in COMMANDS:
+            raise unknown("command", cmd_name, COMMANDS)
+        command: click.Command = import_module(f".{cmd_name}", __package__).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> None:
+        try:
+            super().invoke(ctx)
+        except AsapnbError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(USAGE)
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 diverged, 130 interrupted.",
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def main() -> None:
+    """Asynchronous parallel SGD on CPUs, with exact staleness and staleness-adaptive step sizes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal may know no more than ASCII

@@ -1,0 +1,189 @@
+"""A run as plain data: what a configuration file, the command line's flags and a run file hold.
+
+A configuration is a flat mapping. `data` and `problem` are texts, such as "fashion-mnist-mini" and
+"mlp(hidden=[64, 64])"; every other key is an argument of `train`, schemes and rules as their texts too.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
+
+import numpy as np
+
+from .data import Dataset, load_dataset
+from .engine.monitor import Evaluation, Progress
+from .engine.run import train
+from .errors import UsageError, unknown
+from .problems import Conv, Dense, MaxPool, Problem, ReLU, cnn, lenet, mlp, network
+from .record import Run, load_run
+from .text import parse_call
+
+
+def _network(data: Dataset, layers: Sequence[str], init: str = "he", dtype: str = "float32") -> Problem:
+    """The network of these layers, each a text such as "Dense(32)"."""
+    known = {layer.__name__: layer for layer in (Conv, Dense, MaxPool, ReLU)}
+    return network(data, [parse_call(layer, known, "layer") for layer in layers], init=init, dtype=dtype)
+
+
+PROBLEMS: dict[str, Callable[..., Problem]] = {"cnn": cnn, "lenet": lenet, "mlp": mlp, "network": _network}
+_NO_DATA = ("problem", "out", "force", "on_eval", "progress")  # the arguments of train that are not plain data
+_KINDS = {bool: "true or false", int: "an integer", float: "a number", str: "a text", NoneType: '"none"'}
+_HDF5 = b"\x89HDF"
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of a configuration: the types its value may have, for some the only values, and its default."""
+
+    name: str
+    kinds: tuple[type, ...]
+    default: Any
+    choices: tuple[str, ...] = ()
+
+
+@cache
+def keys() -> dict[str, Key]:
+    """Every key, by name: `data`, `problem` and the arguments of `train`.
+
+    >>> keys()["step_size"]
+    Key(name='step_size', kinds=(<class 'float'>,), default=0.01, choices=())
+    """
+    found = {"data": Key("data", (str,), "fashion-mnist-mini"), "problem": Key("problem", (str,), "lenet")}
+    for name, parameter in inspect.signature(train, eval_str=True).parameters.items():
+        hint = parameter.annotation
+        choices = get_args(hint) if get_origin(hint) is Literal else ()
+        kinds = (str,) if choices else tuple(kind for kind in get_args(hint) or (hint,) if kind in _KINDS)
+        if name not in _NO_DATA:
+            found[name] = Key(name, kinds, parameter.default, choices)
+    return found
+
+
+def check_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration, each key known and each value of a type that it takes; UsageError names what is not.
+
+    The text "none" stands for None where that is allowed, because TOML has no None.
+
+    >>> check_keys({"workers": 8, "eval_samples": "none"})
+    {'workers': 8, 'eval_samples': None}
+    """
+    return {name: _checked(name, value) for name, value in _folded(config).items()}
+
+
+def _folded(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The problem's arguments, which a run file holds under keys of their own, put into its text."""
+    name = config.get("problem")
+    if name == "custom":
+        raise UsageError("the problem is one's own ('custom'): build it in Python and call train with it")
+    builder = PROBLEMS.get(name) if isinstance(name, str) else None
+    own = [key for key in config if builder and key != "data" and key in inspect.signature(builder).parameters]
+    if not own:
+        return config
+    values = {key: parse_value(config[key]) if isinstance(config[key], str) else config[key] for key in own}
+    text = f"{name}({', '.join(f'{key}={value!r}' for key, value in values.items())})"
+    return {key: value for key, value in config.items() if key not in own} | {"problem": text}
+
+
+def _checked(name: str, value: Any) -> Any:
+    if name not in keys():
+        raise unknown("key", name, keys())
+    key = keys()[name]
+    value = value.item() if isinstance(value, np.generic) else value
+    if NoneType in key.kinds and value in (None, "none"):
+        return None
+    if type(value) not in key.kinds and not (type(value) is int and float in key.kinds):
+        raise UsageError(f"{name} = {value!r}: must be {' or '.join(_KINDS[kind] for kind in key.kinds)}")
+    if key.choices and value not in key.choices:
+        raise unknown(f"value of {name}", value, key.choices)
+    return value
+
+
+def load_config(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The checked configuration in a TOML file, or that of the run in a run file; UsageError if there is none."""
+    try:
+        with open(path, "rb") as file:
+            is_run = file.peek(len(_HDF5)).startswith(_HDF5)
+            config = load_run(path).config if is_run else tomllib.load(file)
+    except OSError as error:
+        raise UsageError(f"cannot read the configuration {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise UsageError(f"{path} is no TOML: {error}") from None
+    try:
+        return check_keys(config)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+def merge(*configs: Mapping[str, Any]) -> dict[str, Any]:
+    """One configuration of several, later ones going before; a later `updates` replaces earlier `epochs` and so on.
+
+    >>> merge({"seed": 1, "epochs": 5}, {"seed": 2, "updates": 100})
+    {'seed': 2, 'updates': 100}
+    """
+    merged: dict[str, Any] = {}
+    for config in configs:
+        if not {"epochs", "updates"}.isdisjoint(config):
+            merged = {name: value for name, value in merged.items() if name not in ("epochs", "updates")}
+        merged |= config
+    return merged
+
+
+def parse_value(text: str) -> Any:
+    """A value as TOML or as Python writes it, else the text itself.
+
+    >>> [parse_value(text) for text in ("8", ".5", "1e-3", "true", "True", "tail(amplitude=0.5)")]
+    [8, 0.5, 0.001, True, True, 'tail(amplitude=0.5)']
+    """
+    for parse in (lambda: tomllib.loads(f"value = {text}"), lambda: {"value": ast.literal_eval(text)}):
+        try:
+            found = parse()
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            continue
+        if list(found) == ["value"]:
+            return found["value"]
+    return text
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """The key and the value of "key=value".
+
+    >>> parse_setting("momentum = 0.9")
+    ('momentum', 0.9)
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise UsageError(f"{text!r} is no setting: write key=value, for example momentum=0.9")
+    return name.strip(), parse_value(value.strip())
+
+
+def prepare(config: Mapping[str, Any]) -> tuple[Problem, dict[str, Any]]:
+    """The problem of a configuration and the arguments for `train`; data is loaded, nothing is trained."""
+    arguments = {"data": keys()["data"].default, "problem": keys()["problem"].default, **check_keys(config)}
+    data = load_dataset(arguments.pop("data"))
+    builders = {name: partial(builder, data) for name, builder in PROBLEMS.items()}
+    return parse_call(arguments.pop("problem"), builders, "problem"), arguments
+
+
+def run_config(
+    config: Mapping[str, Any],
+    *,
+    out: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    on_eval: Callable[[Evaluation], None] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Run:
+    """Train what a configuration says; the other arguments are those of `train`.
+
+    >>> run = run_config({"problem": "mlp(hidden=[8])", "workers": 2, "updates": 50})
+    >>> run.status, run_config(run.config).config == run.config
+    ('finished', True)
+    """
+    problem, arguments = prepare(config)
+    return train(problem, **arguments, out=out, force=force, on_eval=on_eval, progress=progress)

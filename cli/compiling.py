@@ -1,0 +1,64 @@
+"""Saying that kernels are being compiled, and how long it took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from numba.core import event
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+_TEXT = "compiling kernels (first run only, not counted) …"
+
+
+class _Watch(event.Listener):
+    """Adds up the time in which Numba compiles; one compilation may start others."""
+
+    def __init__(self, announce: Callable[[], None]) -> None:
+        self.seconds = 0.0
+        self._announce, self._depth, self._begun = announce, 0, 0.0
+
+    def on_start(self, event: object) -> None:
+        if not self.seconds and not self._depth:
+            self._announce()
+        self._begun = self._begun if self._depth else time.perf_counter()
+        self._depth += 1
+
+    def on_end(self, event: object) -> None:
+        self._depth -= 1
+        if not self._depth:
+            self.seconds += time.perf_counter() - self._begun
+
+
+@contextmanager
+def announced(console: Console) -> Iterator[Callable[[], None]]:
+    """Announce on a console what is compiled in this block; to be called when it is done, once or more."""
+    spinner = Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
+    )  # fmt: skip
+
+    def announce() -> None:
+        if console.is_terminal:
+            spinner.add_task(_TEXT, total=None)
+            spinner.start()
+        else:
+            console.print(_TEXT)
+
+    def stop() -> None:
+        if console.is_terminal:
+            spinner.stop()
+
+    def done() -> None:
+        stop()
+        if watch.seconds:
+            console.print(f"compiled kernels in {watch.seconds:.1f} s", style="dim")
+            watch.seconds = 0.0
+
+    watch = _Watch(announce)
+    with event.install_listener("numba:compile", watch):
+        try:
+            yield done
+        finally:
+            stop()

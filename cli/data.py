@@ -1,0 +1,39 @@
+"""`asapnb data`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from asapnb.data import available, download
+from asapnb.record import to_json
+
+from .text import console, data_sets
+
+_ROOT = click.option("--root", type=click.Path(), metavar="DIR", help="Look, or put files, here and nowhere else.")
+
+
+@click.group("data")
+def command() -> None:
+    """List the data sets, or get one."""
+
+
+@command.command("list")
+@_ROOT
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def list_(root: str | None, as_json: bool) -> None:
+    """List the data sets and where each was found."""
+    if as_json:
+        click.echo(to_json([vars(entry) for entry in available(root)]))
+    else:
+        console().print(data_sets(root))
+
+
+@command.command()
+@click.argument("name")
+@_ROOT
+def get(name: str, root: str | None) -> None:
+    """Get a data set by NAME unless it is here, checksums compared."""
+    path = download(name, root, progressbar=sys.stderr.isatty())
+    click.echo(f"{name} is in {path}")

@@ -1,0 +1,42 @@
+"""`asapnb info`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from asapnb import compiled
+from asapnb.data import available
+from asapnb.record import machine, to_json, versions
+
+from .text import console, data_sets, pairs
+
+
+@click.command("info")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(as_json: bool) -> None:
+    """Show versions, machine, kernels and data found."""
+    facts: dict[str, Any] = {
+        "versions": versions(),
+        "machine": machine(compiled.KERNEL_PATH),
+        "cache": compiled.CACHE,
+        "data": [vars(entry) for entry in available()],
+    }
+    if as_json:
+        click.echo(to_json(facts))
+        return
+    place = facts["machine"]
+    nodes = place["numa_nodes"] or ["unknown"]
+    screen = console()
+    screen.print(pairs([
+        ("versions", ", ".join(f"{name} {version}" for name, version in facts["versions"].items())),
+        ("machine", f"{place['cpu']}, {place['platform']}"),
+        ("CPUs", f"{place['cpus']} logical, {place['allowed']} usable; {place['cores'] or 'unknown'} cores "
+                 f"in {place['sockets'] or 'unknown'} sockets"),
+        ("NUMA nodes", "; ".join(f"{i}: CPUs {cpus}" for i, cpus in enumerate(nodes))),
+        ("memory", f"{place['memory'] / 2**30:.1f} GiB" if place["memory"] else "unknown"),
+        ("threads", ", ".join(f"{name}={value}" for name, value in place["threads"].items())),
+        ("kernels", f"{place['kernels']}, cached in {facts['cache'] or 'nowhere: no folder could be written'}"),
+    ]))  # fmt: skip
+    screen.print("", data_sets(), sep="\n")

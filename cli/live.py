@@ -1,0 +1,109 @@
+"""What `train` shows while it runs: a line for each evaluation and, on a terminal, one below that moves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from asapnb.engine import Evaluation, Progress
+
+from .text import NONE, loss, measured, number, row
+
+_COLUMNS = {
+    "time": 7,
+    "epoch": 7,
+    "upd/s": 8,
+    "train loss": 12,
+    "batch loss": 12,
+    "accuracy": 10,
+    "mean τ": 8,
+    "p99": 6,
+    "scale": 10,
+}  # 80 in all
+
+
+class Display:
+    """Shows a run: its `header` when all is ready, then a line for each evaluation; to be closed."""
+
+    def __init__(self, console: Console, header: Callable[[], Text], max_seconds: float | None = None) -> None:
+        self._console, self._header, self._max_seconds = console, header, max_seconds
+        self._live = Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else None
+        self._waiting: list[Evaluation] = []
+        self._before: Evaluation | None = None
+
+    def close(self) -> None:
+        """End the moving line, whatever happened."""
+        if self._live:
+            self._live.stop()
+
+    def on_eval(self, evaluation: Evaluation) -> None:
+        """Take an evaluation: its line is shown with the next report, which knows the staleness and the scales."""
+        if self._before is None and not self._waiting:
+            self._console.print(self._header(), "", sep="\n")
+            self._console.print(row(_COLUMNS, _COLUMNS.values()), style="dim")
+            if self._live:
+                self._live.start()
+        self._waiting.append(evaluation)
+
+    def progress(self, now: Progress) -> None:
+        """Show the lines that wait and, on a terminal, where the run stands."""
+        for evaluation in self._waiting:
+            self._console.print(_line(evaluation, self._rate(evaluation), now))
+            self._before = evaluation
+        self._waiting = []
+        if self._live:
+            self._live.update(self._standing(now), refresh=True)
+
+    def _rate(self, evaluation: Evaluation) -> float | None:
+        """Updates per second since the evaluation before."""
+        before = self._before
+        if before is None or evaluation.t <= before.t:
+            return None
+        return (evaluation.step - before.step) / (evaluation.t - before.t)
+
+    def _standing(self, now: Progress) -> RenderableType:
+        done = now.updates / now.total_updates
+        if self._max_seconds is not None:
+            done = min(1.0, max(done, now.seconds / self._max_seconds))
+        left = f", {_clock(now.seconds * (1 - done) / done)} left" if done else ""
+        rate = now.updates / now.seconds if now.seconds > 0 else None
+        bar = Table.grid(padding=(0, 2))
+        bar.add_row(
+            Text(f"{done:7.0%}"),
+            ProgressBar(total=1.0, completed=done, width=36, complete_style="cyan"),
+            Text(f"epoch {now.epoch:.1f} of {now.epochs:.4g}{left}"),
+        )
+        return Group(Text(_cells(now.seconds, now.epoch, rate, now.evaluation, now), "bold"), bar)
+
+
+def _line(evaluation: Evaluation, rate: float | None, now: Progress) -> str:
+    return _cells(evaluation.t, evaluation.step * now.epochs / now.total_updates, rate, evaluation, now)
+
+
+def _cells(t: float, epoch: float, rate: float | None, evaluation: Evaluation, now: Progress) -> str:
+    """One line of the table; before the first update there is nothing to say of minibatches and staleness."""
+    begun = t > 0
+    low, high = now.scale_range if begun else (math.nan, math.nan)
+    scale = "–".join(f"{value:.2f}" if value < 10 else f"{value:.3g}" for value in sorted({low, high}))
+    cells = (
+        f"{t:.2f}" if t < 1000 else f"{t:.0f}",
+        f"{epoch:.2f}",
+        number(rate),
+        loss(evaluation.train_loss),
+        loss(measured(now.batch_loss) if begun else None),
+        number(measured(evaluation.test_accuracy), ".1%"),
+        number(measured(now.mean_staleness) if begun else None, ".2f"),
+        number(measured(now.staleness_p99) if begun else None),
+        NONE if math.isnan(low) else scale,
+    )
+    return row(cells, _COLUMNS.values())
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

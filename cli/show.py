@@ -1,0 +1,44 @@
+"""`asapnb show`."""
+
+from __future__ import annotations
+
+import click
+from rich.text import Text
+
+from asapnb.record import Run, load_run, to_json
+
+from .text import console, document, evaluations, histogram, pairs, size, summary
+
+
+@click.command("show")
+@click.argument("run", type=click.Path(), metavar="RUN.h5")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(run: str, as_json: bool) -> None:
+    """Show what a run file holds: how the run ended, its evaluations, staleness and configuration."""
+    loaded = load_run(run)
+    if as_json:
+        click.echo(to_json(document(loaded)))
+        return
+    screen = console()
+    for title, text in (
+        ("", summary(loaded)),
+        ("Evaluations", evaluations(loaded)),
+        ("Staleness", histogram(loaded, min(screen.width, 100))),
+        ("Configuration", pairs((name, str(value)) for name, value in loaded.config.items())),
+        ("Origin", _origin(loaded)),
+    ):
+        if title:
+            screen.print(f"\n{title}", style="bold")
+        screen.print(text)
+
+
+def _origin(run: Run) -> Text:
+    """When, where and with what the run was made."""
+    facts, place = run.attributes, run.attributes["machine"]
+    versions = facts["versions"]
+    return pairs([
+        ("file", f"{run.path}, {size(run.path)}, schema {facts['schema']}"),
+        ("made", f"{facts['created_utc']} by asapnb {versions['asapnb']}, numba {versions['numba']}"),
+        ("machine", f"{place['cpu']}, {place['allowed']} of {place['cpus']} CPUs, {place['kernels']} kernels"),
+        ("command", facts.get("command", "")),
+    ])  # fmt: skip

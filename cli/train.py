@@ -1,0 +1,145 @@
+"""`asapnb train`."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import shlex
+from contextlib import closing
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from asapnb.config import PROBLEMS, check_keys, keys, load_config, merge, parse_setting, parse_value, prepare
+from asapnb.data.catalogue import SOURCES
+from asapnb.engine import Evaluation, train
+from asapnb.engine.options import cores
+from asapnb.problems import Problem
+from asapnb.record import Run, checked_target, to_json
+from asapnb.rules import as_rule, available
+from asapnb.schemes import SCHEMES, Sequential, parse_scheme
+
+from . import DIVERGED, INTERRUPTED
+from .compiling import announced
+from .live import Display
+from .text import console, document, histogram, pairs, size, summary
+
+_NAMES = {"workers": ("-m", "--workers"), "batch_size": ("--batch", "--batch-size")}
+_METAVARS = {int: "N", float: "F", str: "TEXT"}
+_HELP = {
+    "data": f"The data set: {', '.join(SOURCES)}.",
+    "problem": f"What is minimised: {', '.join(PROBLEMS)}; with arguments as in 'mlp(hidden=[64, 64])'.",
+    "scheme": f"How the workers share the parameters: {', '.join(SCHEMES)}; as in 'leashed(persistence=1)'.",
+    "rule": f"The step-size rule: {', '.join(available())}; as in 'tail(amplitude=0.5)'; or FILE.py:FUNCTION.",
+}
+
+
+def _flag(name: str, described: dict[str, str]) -> click.Option:
+    """The flag of a configuration key; its text is read later, like that of --set."""
+    key = keys()[name]
+    dashed = name.replace("_", "-")
+    default = "" if key.default is None else f"  [default: {key.default}]"
+    help = _HELP.get(name, described.get(name, "")) + default
+    if key.kinds == (bool,):
+        return click.Option([f"--{dashed}/--no-{dashed}", name], default=None, help=help)
+    names = _NAMES.get(name, (f"--{dashed}",))
+    return click.Option([*names, name], metavar="|".join(key.choices) or _METAVARS[key.kinds[0]], help=help)
+
+
+def _described() -> dict[str, str]:
+    """The arguments of `train` with what its docstring says of each."""
+    found = re.findall(r"^    (\w+): (.+(?:\n {8}.+)*)", inspect.getdoc(train) or "", re.MULTILINE)
+    texts = {name: " ".join(text.replace("`", "").split()) for name, text in found}
+    return {name: text[0].upper() + text[1:] if text[0].isascii() else text for name, text in texts.items()}
+
+
+def _read(name: str, value: Any) -> Any:
+    """What a flag holds, as a value of its key."""
+    return parse_value(value) if isinstance(value, str) and keys()[name].kinds != (str,) else value
+
+
+@click.command("train")
+@click.argument("config", required=False, type=click.Path())
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set any key; overrides flags.")
+@click.option("-o", "--out", type=click.Path(), metavar="RUN.h5", help="The run file to write.")
+@click.option("--force", is_flag=True, help="Overwrite the run file if it exists.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    config: str | None,
+    settings: tuple[str, ...],
+    out: str | None,
+    force: bool,
+    quiet: bool,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Train on real threads and record every update.
+
+    CONFIG is a TOML file of the keys that --set takes (the flags below, with _ for -), or a run file: that run again.
+    Flags override it, and --set overrides flags.
+    """
+    given = {name: _read(name, value) for name, value in flags.items() if value is not None}
+    merged = merge(
+        load_config(config) if config else {}, check_keys(given), check_keys(dict(map(parse_setting, settings)))
+    )
+    if out is not None:
+        checked_target(out, force)
+    screen = console(quiet=quiet or as_json)
+    with announced(console(stderr=True, quiet=quiet)) as compiled:
+        problem, arguments = prepare(merged)
+        display = Display(screen, lambda: _header(problem, arguments), arguments.get("max_seconds"))
+        with closing(display):
+
+            def on_eval(evaluation: Evaluation) -> None:
+                compiled()
+                display.on_eval(evaluation)
+
+            run = train(problem, **arguments, out=out, force=force, on_eval=on_eval, progress=display.progress)
+    if as_json:
+        click.echo(to_json(document(run)))
+    else:
+        screen.print("", summary(run), "", histogram(run, min(screen.width, 100)), sep="\n")
+    ctx.exit(_close(run, out, screen))
+
+
+def _close(run: Run, out: str | None, screen: Console) -> int:
+    """Say where the run is, and what went wrong; returns the exit code."""
+    path = None if out is None else click.format_filename(out)
+    if path is not None:
+        screen.print(f"\n{path} written, {size(run.path)}. Next: asapnb show {shlex.quote(path)}", style="dim")
+    if run.status == "interrupted":
+        kept = "nothing is kept, as there was no -o RUN.h5" if path is None else f"{path} holds what was done"
+        click.echo(f"Interrupted after {run.summary()['updates']:,} updates: {kept}.", err=True)
+        return INTERRUPTED
+    if run.status == "diverged":
+        last = run.summary()["last"]
+        click.echo(
+            f"Error: diverged at update {last['step']:,}, training loss {last['train_loss']:.4g}: "
+            f"try a smaller --step-size than {run.config['step_size']:g}",
+            err=True,
+        )
+        return DIVERGED
+    return 0
+
+
+def _header(problem: Problem, arguments: dict[str, Any]) -> Text:
+    """What is going to run, with what `train` takes where nothing was said."""
+    said = {name: keys()[name].default for name in keys()} | arguments
+    scheme = said["scheme"] if not isinstance(said["scheme"], str) else parse_scheme(said["scheme"])
+    workers = said["workers"] or (1 if isinstance(scheme, Sequential) else len(cores()))
+    length = f"{said['updates']:,} updates" if said["updates"] else f"{said['epochs'] or 1:,} epochs"
+    data = f" on {problem.data.name}" if problem.data else ""
+    return pairs([
+        ("problem", f"{problem.name}{data}, {problem.n_params:,} parameters, {problem.n_samples:,} samples"),
+        ("scheme", f"{scheme}, {workers} worker{'s' * (workers != 1)}"),
+        ("rule", f"{as_rule(said['rule'])}"),
+        ("steps", f"size {said['step_size']:g}, batches of {said['batch_size']:,}, {length}"),
+    ])  # fmt: skip
+
+
+command.params[:0] = [_flag(name, _described()) for name in keys()]
