@@ -33,32 +33,22 @@ class _Watch(event.Listener):
 
 
 @contextmanager
-def announced(console: Console) -> Iterator[Callable[[], None]]:
-    """Announce on a console what is compiled in this block; to be called when it is done, once or more."""
-    spinner = Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
-    )  # fmt: skip
+def announced(console: Console) -> Iterator[None]:
+    """Announce on a console that kernels are compiled in this block, if any are, and at its end the time it took."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    spinner = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
     def announce() -> None:
-        if console.is_terminal:
-            spinner.add_task(_TEXT, total=None)
-            spinner.start()
-        else:
+        spinner.add_task(_TEXT, total=None)
+        spinner.start()
+        if not console.is_terminal:
             console.print(_TEXT)
 
-    def stop() -> None:
-        if console.is_terminal:
-            spinner.stop()
-
-    def done() -> None:
-        stop()
-        if watch.seconds:
-            console.print(f"compiled kernels in {watch.seconds:.1f} s", style="dim")
-            watch.seconds = 0.0
-
     watch = _Watch(announce)
-    with event.install_listener("numba:compile", watch):
-        try:
-            yield done
-        finally:
-            stop()
+    try:
+        with event.install_listener("numba:compile", watch):
+            yield
+    finally:
+        if watch.seconds:
+            spinner.stop()
+            console.print(f"compiled kernels in {watch.seconds:.1f} s", style="dim")

@@ -90,6 +90,8 @@ def summary(run: Run) -> Text:
             ("staleness", f"mean {tau['mean']:.2f}, 99th percentile {tau['p99']:,}, largest {tau['max']:,}"),
             ("scale", f"mean {facts['mean_scale']:.4f}, sum of steps {number(facts['sum_of_steps'], ',.4g')}"),
         ]
+    if (step := run.attributes.get("target_step")) is not None:
+        figures.append(("target", f"reached at update {step:,}, {run.attributes['target_seconds']:.2f} s"))
     lost = {"dropped": "dropped", "zeroed": "scaled to zero", "failed_cas": "failed compare-and-swaps"}
     figures.append(("gradients", ", ".join(f"{facts[name]:,} {what}" for name, what in lost.items() if facts[name])))
     return Text("\n").join([headline, pairs(figures)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import shlex
-from contextlib import closing
+from contextlib import ExitStack
 from typing import Any
 
 import click
@@ -90,16 +90,17 @@ def command(
     if out is not None:
         checked_target(out, force)
     screen = console(quiet=quiet or as_json)
-    with announced(console(stderr=True, quiet=quiet)) as compiled:
+    with ExitStack() as shown, ExitStack() as compiling:
+        compiling.enter_context(announced(console(stderr=True, quiet=quiet)))
         problem, arguments = prepare(merged)
         display = Display(screen, lambda: _header(problem, arguments), arguments.get("max_seconds"))
-        with closing(display):
+        shown.callback(display.close)
 
-            def on_eval(evaluation: Evaluation) -> None:
-                compiled()
-                display.on_eval(evaluation)
+        def on_eval(evaluation: Evaluation) -> None:
+            compiling.close()  # nothing is left to compile once the initial parameters have been evaluated
+            display.on_eval(evaluation)
 
-            run = train(problem, **arguments, out=out, force=force, on_eval=on_eval, progress=display.progress)
+        run = train(problem, **arguments, out=out, force=force, on_eval=on_eval, progress=display.progress)
     if as_json:
         click.echo(to_json(document(run)))
     else:

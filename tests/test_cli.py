@@ -125,6 +125,7 @@ def test_other_ends_are_exit_code_0(tmp_path):
         result = call("train", *FLAGS, "--epochs", 1000, flag, value)
         assert result.exit_code == 0
         assert f"{status}  " in result.stdout
+        assert ("target         reached at update 0, 0.00 s" in result.stdout) == (status == "converged")
 
 
 @pytest.mark.parametrize(

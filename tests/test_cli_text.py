@@ -116,12 +116,11 @@ def triple(x):
 def test_compiling_is_announced_with_its_time():
     for terminal in (False, True):
         screen = Console(file=io.StringIO(), force_terminal=terminal, no_color=True, highlight=False)
-        with announced(screen) as done:
-            done()
+        with announced(screen):
+            pass
+        with announced(screen):
             assert screen.file.getvalue() == ""
             kernel("int64(int64)")(triple).recompile()
-            done()
-            done()
         assert "compiling kernels (first run only, not counted)" in screen.file.getvalue()
         assert screen.file.getvalue().count("compiled kernels in 0.") == 1
 
