@@ -7,51 +7,54 @@
 'finished'
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
 
-from . import problems, rules, staleness
-from .data import Dataset, load_dataset
-from .engine import Evaluation, Progress, train
-from .errors import AsapnbError, DataError, MissingExtraError, RecordError, RuleError, UsageError
-from .problems import Problem, cnn, custom, lenet, mlp, network
-from .record import Run, load_run
-from .rules import Rule, constant, every, inverse, once, tail
-from .schemes import Hogwild, Leashed, LockBased, Sequential, Synchronous
-from .staleness import StalenessDistribution
+if TYPE_CHECKING:
+    from . import problems, rules, staleness
+    from .data import Dataset, load_dataset
+    from .engine import Evaluation, Progress, train
+    from .errors import AsapnbError, DataError, MissingExtraError, RecordError, RuleError, UsageError
+    from .problems import Problem, cnn, custom, lenet, mlp, network
+    from .record import Run, load_run
+    from .rules import Rule, constant, every, inverse, once, tail
+    from .schemes import Hogwild, Leashed, LockBased, Sequential, Synchronous
+    from .staleness import StalenessDistribution
+
+# The same names again: each module is imported when a name of it is first used, so that `asapnb --help` need not
+# wait for Numba. A test holds the two lists together.
+_MODULES = {
+    "data": ("Dataset", "load_dataset"),
+    "engine": ("Evaluation", "Progress", "train"),
+    "errors": ("AsapnbError", "DataError", "MissingExtraError", "RecordError", "RuleError", "UsageError"),
+    "problems": ("Problem", "cnn", "custom", "lenet", "mlp", "network"),
+    "record": ("Run", "load_run"),
+    "rules": ("Rule", "constant", "every", "inverse", "once", "tail"),
+    "schemes": ("Hogwild", "Leashed", "LockBased", "Sequential", "Synchronous"),
+    "staleness": ("StalenessDistribution",),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
-    "AsapnbError",
-    "DataError",
-    "Dataset",
-    "Evaluation",
-    "Hogwild",
-    "Leashed",
-    "LockBased",
-    "MissingExtraError",
-    "Problem",
-    "Progress",
-    "RecordError",
-    "Rule",
-    "RuleError",
-    "Run",
-    "Sequential",
-    "StalenessDistribution",
-    "Synchronous",
-    "UsageError",
-    "cnn",
-    "constant",
-    "custom",
-    "every",
-    "inverse",
-    "lenet",
-    "load_dataset",
-    "load_run",
-    "mlp",
-    "network",
-    "once",
+    *sorted(_HOME),
     "problems",
     "rules",
     "staleness",
-    "tail",
-    "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    elif name in __all__:
+        value = import_module(f".{name}", __name__)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -126,6 +126,7 @@ class Controller:
             self.target_reached = evaluation
             self.stop(words.CONVERGED)
         if self.on_eval is not None:
+            self.report("running")
             self.on_eval(evaluation)
 
     def report(self, status: str) -> None:

@@ -182,6 +182,8 @@ def _attributes(problem: Problem, options: Options, rule: Rule) -> dict[str, Any
     config = {**problem.config, "rule": rule, **vars(options)}
     if options.eval_every == words.NEVER:
         config["eval_every"] = 0
+    if options.eval_samples is None:
+        config["eval_samples"] = "none"  # which would otherwise come back as the default
     return {
         "command": shlex.join(sys.argv),
         "seed": options.seed,

@@ -36,7 +36,7 @@ GOING = 15 * LINE  # Synchronous: 1 when there is another round
 SLOT_BITS = 16
 RING = 1 << 16  # rows between a worker and the controller
 TABLES = 16  # scale tables kept; a reader that was overtaken by so many reads again
-BOXES = 4  # evaluations that may wait
+BOXES = 64  # evaluations that may wait before the worker that asks for one more has to
 EMPTY, CLAIMED = 0, -1  # in a mailbox, in the place of a version
 NEVER = 1 << 62
 
