@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 FLUSH_SECONDS = 1.0
 REPORT_SECONDS = 0.2
+RECENT = 100  # gradients in the mean minibatch loss
 STATUS = {
     0: "finished",
     words.DIVERGED: "diverged",
@@ -66,7 +67,7 @@ class Controller:
         self._evaluated: dict[int, Evaluation] = {}  # by step, until their turn
         self._due = options.eval_every
         self._lengths: list[int] = []
-        self._losses: list[float] = []
+        self._losses = np.empty(0)
         self._flushed = self._reported = time.monotonic()
         table = tables.current
         if self.always_fresh:
@@ -126,8 +127,8 @@ class Controller:
             self.target_reached = evaluation
             self.stop(words.CONVERGED)
         if self.on_eval is not None:
-            self.report("running")
             self.on_eval(evaluation)
+        self.report("running")
 
     def report(self, status: str) -> None:
         """Tell the caller how far the run is."""
@@ -135,7 +136,6 @@ class Controller:
             return
         staleness = self.ledger.staleness
         seen = self.tables.current[: staleness.support + 1]
-        losses, self._losses = self._losses, []
         self.progress(
             Progress(
                 status=status,
@@ -144,7 +144,7 @@ class Controller:
                 total_updates=self.options.updates,
                 epoch=self.ledger.version / self.per_epoch,
                 epochs=self.options.updates / self.per_epoch,
-                batch_loss=float(np.mean(losses)) if losses else math.nan,
+                batch_loss=float(self._losses.mean()) if len(self._losses) else math.nan,
                 evaluation=self.latest,
                 mean_staleness=staleness.mean(),
                 staleness_p99=staleness.quantile(0.99),
@@ -158,8 +158,7 @@ class Controller:
             self.writer.append_updates(rows)
             applied = rows[rows["dropped"] != ABANDONED]
             self.clamped += int((applied["tau"] >= np.take(self._lengths, applied["row"])).sum())
-            if self.progress is not None:
-                self._losses.append(float(rows["loss"].mean()))
+            self._losses = np.concatenate([self._losses, rows["loss"]])[-RECENT:]
             if not self.always_fresh:
                 table = self.tables.observe(applied["tau"])
                 if table is not None:

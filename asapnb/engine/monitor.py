@@ -32,7 +32,7 @@ class Progress:
     total_updates: int
     epoch: float
     epochs: float
-    batch_loss: float  # mean over the updates since the last report; NaN if there were none
+    batch_loss: float  # mean over the last gradients; NaN if there were none
     evaluation: Evaluation
     mean_staleness: float
     staleness_p99: float
