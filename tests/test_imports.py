@@ -1,0 +1,71 @@
+"""Imports run one way, only the command line prints, and importing asapnb stays light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LAYERS = [
+    {"errors"},
+    {"text", "compiled"},
+    {"data", "staleness"},
+    {"problems", "rules", "schemes", "timing"},
+    {"record"},
+    {"engine", "simulator"},
+    {"analysis", "theory"},
+    {"config"},
+    {"plots", "report"},
+    {"cli"},
+]
+RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
+FILES = {
+    path.relative_to(ROOT): path
+    for path in [*sorted(ROOT.glob("asapnb/**/*.py")), *sorted(ROOT.glob("cli/**/*.py"))]
+    if path != ROOT / "asapnb/__init__.py"
+}
+HEAVY = ("scipy.stats", "matplotlib", "plotly", "pooch", "rich", "click", "h5py", "requests")
+MAY_IMPORT_RICH = Path("asapnb/data/fetching.py")  # the progress bar of a download
+
+
+def module(name):
+    """`asapnb/rules/static.py` as the names on the way to it; `cli` stands for `asapnb.cli`."""
+    parts = name.with_suffix("").parts
+    return ("asapnb", *parts) if parts[0] == "cli" else parts
+
+
+def imported(name, tree):
+    """The dotted names that a file imports, at its top or anywhere else, relative ones resolved."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = module(name)[: -node.level] if node.level else ()
+            dotted = ".".join((*base, node.module) if node.module else base)
+            yield from (f"{dotted}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("name", FILES, ids=str)
+def test_imports_run_one_way_and_only_the_command_line_prints(name):
+    tree = ast.parse(FILES[name].read_text())
+    here = module(name)[1]
+    for dotted in imported(name, tree):
+        first, *rest = dotted.split(".")
+        if first != "asapnb" or rest == ["__version__"]:
+            continue
+        assert rest[0] == here or RANK[rest[0]] < RANK[here], f"{name} imports {dotted}"
+    if here == "cli":
+        return
+    calls = {
+        node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert "print" not in calls
+    tops = {dotted.partition(".")[0] for dotted in imported(name, tree)}
+    assert tops.isdisjoint({"click"} | ({"rich"} if name != MAY_IMPORT_RICH else set()))
+
+
+def test_importing_asapnb_is_light():
+    code = f"import asapnb, sys; print([name for name in {HEAVY} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
