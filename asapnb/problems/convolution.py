@@ -3,140 +3,127 @@
 # mypy: disable-error-code="no-untyped-def"
 from __future__ import annotations
 
-import numpy as np
-
 from ..compiled import kernel
-from .layers import add, through_relu
+from .elementwise import add, clear, lane_sums, swap_axes, through_relu
 from .primitives import convolve_pool_row, convolve_row, correlate, unpool_row
-from .records import CONVOLUTION as C
+from .records import convolution
 from .tiles import LANES
 
 
-@kernel()
-def _codes(layer, workspace):
-    """The workspace from the pooling codes on, as int8."""
-    return workspace[layer[C.codes] :].view(np.int8)
-
-
-@kernel()
-def convolution_forward(layer, plan, params, workspace, block):
-    """y of one block."""
-    filters, rows, columns, pixel = layer[C.filters], layer[C.rows], layer[C.columns], layer[C.y_pixel]
-    taps, x_row = layer[C.channels] * layer[C.kernel] * layer[C.kernel], layer[C.width] * LANES
-    x, y = layer[C.x] + block * layer[C.x_block], layer[C.y] + block * layer[C.y_block]
-    codes, code = _codes(layer, workspace), block * layer[C.codes_block]
-    for row in range(rows):
-        out, plane = y + row * columns * pixel, rows * columns
-        if layer[C.pooled]:
+@kernel(inline="always")
+def convolution_forward(plan, layer, params, workspace, codes, block):
+    """y of one block; `codes` is the workspace as int8."""
+    c = convolution(plan, layer)
+    x, y, x_row = c.x + block * c.x_block, c.y + block * c.y_block, c.width * LANES
+    y_row, y_channel = c.columns * c.y_pixel, c.rows * c.columns * c.y_pixel
+    code = c.codes * workspace.itemsize + block * c.codes_block
+    for row in range(c.rows):
+        if c.pooling > 1:
             convolve_pool_row(
-                workspace, out, plane * pixel, pixel, codes, code + row * columns * LANES, plane * LANES,
-                params, layer[C.weights], params, layer[C.bias], workspace, x + 2 * row * x_row, x_row,
-                plan, layer[C.taps], filters, columns, taps,
+                workspace, y + row * y_row, y_channel, c.y_pixel,
+                codes, code + row * c.columns * LANES, c.rows * c.columns * LANES,
+                params, c.weights, params, c.bias, workspace, x + 2 * row * x_row, x_row, plan, c.offsets,
+                c.filters, c.columns, c.taps,
             )  # fmt: skip
         else:
             convolve_row(
-                workspace, out, plane * pixel, pixel, params, layer[C.weights], taps, 0, params, layer[C.bias],
-                workspace, x + row * x_row, 0, plan, layer[C.taps], filters, columns, 1, taps,
+                workspace, y + row * y_row, y_channel, c.y_pixel, params, c.weights, c.taps, 0, params, c.bias,
+                workspace, x + row * x_row, 0, plan, c.offsets, c.filters, c.columns, 1, c.taps,
             )  # fmt: skip
-    if layer[C.relu] and not layer[C.pooled]:
-        for p in range(filters * rows * columns):
-            values = workspace[y + p * pixel : y + p * pixel + LANES]
-            through_relu(values, values, values, True)
+    if c.pooling == 1:
+        for pixel in range(y, y + c.filters * y_channel, c.y_pixel):
+            through_relu(workspace, pixel, workspace, pixel, workspace, pixel, LANES, c.relu)
 
 
-@kernel()
-def prepare_backward(layer, params, workspace):
+@kernel(inline="always")
+def prepare_backward(plan, layer, params, workspace):
     """Once per gradient: clear the sums and what surrounds d, reorder the weights for the gradient of x."""
-    filters, channels, size = layer[C.filters], layer[C.channels], layer[C.kernel]
-    taps = channels * size * size
-    workspace[layer[C.sums] : layer[C.sums] + filters * (taps + 1) * LANES] = 0
-    if layer[C.g_input] < 0:
-        return
-    workspace[layer[C.d] : layer[C.d] + layer[C.d_size]] = 0
-    workspace[layer[C.zeros] : layer[C.zeros] + channels] = 0
-    weights = params[layer[C.weights] : layer[C.weights] + filters * taps]
-    back = workspace[layer[C.back_weights] : layer[C.back_weights] + filters * taps]
-    for tap in range(taps):
-        for f in range(filters):
-            back[tap * filters + f] = weights[f * taps + tap]
+    c = convolution(plan, layer)
+    clear(workspace, c.sums, c.filters * (c.taps + 1) * LANES)
+    if c.g_input >= 0:
+        clear(workspace, c.d, c.d_size)
+        clear(workspace, c.zeros, c.channels)
+        swap_axes(workspace, c.back_weights, params, c.weights, c.filters, c.taps)
 
 
-@kernel()
-def convolution_backward(layer, plan, workspace, block):
+@kernel(inline="always")
+def convolution_backward(plan, layer, workspace, codes, block):
     """Add one block's share of the gradients to the sums, and write the gradient of its x."""
-    filters, channels, size = layer[C.filters], layer[C.channels], layer[C.kernel]
-    height, width = layer[C.height], layer[C.width]
-    d = layer[C.d] + (size - 1) * LANES if layer[C.g_input] >= 0 else layer[C.d]
-    _spread(layer, workspace, d, block)
-    scale = 2 if layer[C.pooled] else 1
-    x, taps = layer[C.x] + block * layer[C.x_block], channels * size * size
-    for channel in range(channels):
-        for row in range(size):
+    c = convolution(plan, layer)
+    _output_gradient(c, workspace, codes, block)
+    x, x_row = c.x + block * c.x_block, c.width * LANES
+    for channel in range(c.channels):
+        for row in range(c.kernel):
             correlate(
-                workspace, layer[C.sums] + (channel * size + row) * size * LANES, taps * LANES,
-                workspace, d, layer[C.d_channel], layer[C.d_row],
-                workspace, x + (channel * height + row) * width * LANES, width * LANES,
-                filters, size, scale * layer[C.rows], scale * layer[C.columns],
+                workspace, c.sums + (channel * c.kernel + row) * c.kernel * LANES, c.taps * LANES,
+                workspace, c.d_inside, c.d_channel, c.d_row, workspace, x + (channel * c.height + row) * x_row, x_row,
+                c.filters, c.kernel, c.pooling * c.rows, c.pooling * c.columns,
             )  # fmt: skip
-    if layer[C.g_input] >= 0:
-        for y in range(height):
-            _input_gradient_row(layer, plan, workspace, y)
+    if c.g_input >= 0:
+        for row in range(c.height):
+            _input_gradient_row(c, plan, workspace, row)
 
 
-@kernel()
-def _spread(layer, workspace, d, block):
+@kernel(inline="always")
+def _output_gradient(c, workspace, codes, block):
     """d of the convolution's own output from g of the layer's output, back through pooling and ReLU."""
-    filters, rows, columns, pixel = layer[C.filters], layer[C.rows], layer[C.columns], layer[C.g_pixel]
-    g, codes, code = layer[C.g] + block * layer[C.g_block], _codes(layer, workspace), block * layer[C.codes_block]
-    y = layer[C.y] + block * layer[C.y_block]
-    biases = layer[C.sums] + filters * layer[C.channels] * layer[C.kernel] * layer[C.kernel] * LANES
-    for f in range(filters):
-        for row in range(rows):
-            start, out = (f * rows + row) * columns, d + f * layer[C.d_channel]
-            if layer[C.pooled]:
-                unpool_row(
-                    workspace, out + 2 * row * layer[C.d_row], layer[C.d_row], workspace, biases + f * LANES,
-                    workspace, g + start * pixel, pixel, codes, code + start * LANES, columns,
-                )  # fmt: skip
-                continue
-            for column in range(columns):
-                p = (start + column) * pixel
-                o = out + row * layer[C.d_row] + column * LANES
-                here = workspace[o : o + LANES]
+    code = c.codes * workspace.itemsize + block * c.codes_block
+    for row in range(c.filters * c.rows):
+        f, pixel = row // c.rows, row * c.columns
+        d = c.d_inside + f * c.d_channel + row % c.rows * c.pooling * c.d_row
+        y, g = c.y + block * c.y_block + pixel * c.y_pixel, c.g + block * c.g_block + pixel * c.g_pixel
+        bias = c.bias_sums + f * LANES
+        if c.pooling > 1:
+            unpool_row(
+                workspace,
+                d,
+                c.d_row,
+                workspace,
+                bias,
+                workspace,
+                g,
+                c.g_pixel,
+                codes,
+                code + pixel * LANES,
+                c.columns,
+            )
+        else:
+            for column in range(c.columns):
+                here = d + column * LANES
                 through_relu(
-                    here, workspace[y + p : y + p + LANES], workspace[g + p : g + p + LANES], layer[C.relu] != 0
+                    workspace,
+                    here,
+                    workspace,
+                    y + column * c.y_pixel,
+                    workspace,
+                    g + column * c.g_pixel,
+                    LANES,
+                    c.relu,
                 )
-                add(workspace[biases + f * LANES : biases + (f + 1) * LANES], here)
+                add(workspace, bias, workspace, here, LANES)
 
 
-@kernel()
-def _input_gradient_row(layer, plan, workspace, y):
-    """Row y of the gradient of x: a convolution of d with the turned kernel, where kernel rows and columns that only
-    see what surrounds d are left out."""
-    filters, size, width = layer[C.filters], layer[C.kernel], layer[C.width]
-    plane = layer[C.height] * width * LANES
-    bottom = layer[C.height] - size  # the last row of d
-    right = width - size
-    first, last = max(0, y - bottom), min(size - 1, y)
-    for x in range(0, width, 4):
-        left, stop = max(0, x - right), min(size, x + 4)
+@kernel(inline="always")
+def _input_gradient_row(c, plan, workspace, row):
+    """One row of the gradient of x: a convolution of d with the turned kernel.
+
+    Kernel rows and columns that would only meet what surrounds d are left out.
+    """
+    first, stop = max(0, row - c.height + c.kernel), min(c.kernel, row + 1)
+    for column in range(0, c.width, 4):
+        left, right = max(0, column - c.width + c.kernel), min(c.kernel, column + 4)
         convolve_row(
-            workspace, layer[C.g_input] + (y * width + x) * LANES, plane, LANES,
-            workspace, layer[C.back_weights] + (first * size + left) * filters, size * size * filters, size * filters,
-            workspace, layer[C.zeros],
-            workspace, layer[C.d] + (y - first) * layer[C.d_row] + x * LANES, -layer[C.d_row],
-            plan, layer[C.back_taps] + left * filters,
-            layer[C.channels], min(4, width - x), last - first + 1, (stop - left) * filters,
+            workspace, c.g_input + (row * c.width + column) * LANES, c.height * c.width * LANES, LANES,
+            workspace, c.back_weights + (first * c.kernel + left) * c.filters, c.kernel * c.kernel * c.filters,
+            c.kernel * c.filters, workspace, c.zeros,
+            workspace, c.d + (row - first) * c.d_row + column * LANES, -c.d_row,
+            plan, c.back_offsets + left * c.filters,
+            c.channels, min(4, c.width - column), stop - first, (right - left) * c.filters,
         )  # fmt: skip
 
 
-@kernel()
-def collect(layer, gradient, workspace):
-    """Sum the lanes: the gradients of weights and biases (which follow them in the parameters)."""
-    weights = layer[C.filters] * layer[C.channels] * layer[C.kernel] * layer[C.kernel]
-    sums = workspace[layer[C.sums] :]
-    for i in range(weights + layer[C.filters]):
-        total = sums[i * LANES]
-        for lane in range(1, LANES):
-            total += sums[i * LANES + lane]
-        gradient[layer[C.weights] + i] = total
+@kernel(inline="always")
+def collect(plan, layer, gradient, workspace):
+    """Sum the lanes: the gradients of the weights and of the biases, which follow them."""
+    c = convolution(plan, layer)
+    lane_sums(gradient, c.weights, workspace, c.sums, c.filters * (c.taps + 1), LANES)

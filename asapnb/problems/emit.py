@@ -95,9 +95,16 @@ def loop(
     k.add_incoming(builder.add(k, i64(1)), builder.block)
     for phi, value in zip(current, following, strict=True):
         phi.add_incoming(value, builder.block)
-    builder.branch(head)
+    builder.branch(head).set_metadata("llvm.loop", _not_unrolled(builder.module))
     builder.position_at_end(after)
     return current
+
+
+def _not_unrolled(module: Any) -> Any:
+    """Loop metadata: a tile is unrolled already, and copies of it would spill its addresses."""
+    node = module.add_metadata([f"loop {len(module.metadata)}"])  # a name of its own, or LLVM merges the loops
+    node.operands = (node, module.add_metadata(["llvm.loop.unroll.disable"]))
+    return node
 
 
 def transposed(builder: Any, rows: Sequence[Any]) -> list[Any]:

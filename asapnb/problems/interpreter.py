@@ -24,72 +24,66 @@ from .layers import (
     gather,
     softmax,
 )
-from .records import CONVOLUTION_KIND, DENSE, FIRST_RECORD, HEADER, RECORD
+from .records import header, is_convolution
 from .tiles import LANES
 
 
-@kernel()
-def _layer(plan, i):
-    return plan[FIRST_RECORD + i * RECORD : FIRST_RECORD + (i + 1) * RECORD]
+@kernel(inline="always")
+def _blocks(count):
+    return (count + LANES - 1) // LANES
 
 
-@kernel()
-def _is_convolution(plan, i):
-    return plan[FIRST_RECORD + i * RECORD + DENSE.kind] == CONVOLUTION_KIND
-
-
-@kernel()
-def _forward(plan, params, workspace, inputs, indices, first, count):
-    gather(plan, _is_convolution(plan, 0), workspace, inputs, indices, first, count)
-    for i in range(plan[HEADER.layers]):
-        if _is_convolution(plan, i):
-            for block in range((count + LANES - 1) // LANES):
-                convolution_forward(_layer(plan, i), plan, params, workspace, block)
+@kernel(inline="always")
+def _forward(plan, params, workspace, codes, inputs, indices, first, count):
+    gather(plan, workspace, inputs, indices, first, count)
+    for i in range(header(plan).layers):
+        if is_convolution(plan, i):
+            for block in range(_blocks(count)):
+                convolution_forward(plan, i, params, workspace, codes, block)
         else:
-            dense_forward(_layer(plan, i), params, workspace, count)
+            dense_forward(plan, i, params, workspace, count)
 
 
-@kernel()
-def _backward(plan, params, gradient, workspace, count, accumulate):
-    i = plan[HEADER.layers] - 1
-    while i >= 0 and not _is_convolution(plan, i):
-        dense_backward(_layer(plan, i), params, gradient, workspace, count, accumulate)
+@kernel(inline="always")
+def _backward(plan, params, gradient, workspace, codes, count, accumulate):
+    i = header(plan).layers - 1
+    while i >= 0 and not is_convolution(plan, i):
+        dense_backward(plan, i, params, gradient, workspace, count, accumulate)
         if i > 0:
-            dense_input_gradient(plan, _layer(plan, i), params, workspace, count)
-            if not _is_convolution(plan, i - 1):
-                dense_output_gradient(plan, _layer(plan, i - 1), workspace, count)
+            dense_input_gradient(plan, i, params, workspace, count)
+            if not is_convolution(plan, i - 1):
+                dense_output_gradient(plan, i - 1, workspace, count)
         i -= 1
-    if i >= 0:
-        for block in range((count + LANES - 1) // LANES):
-            for j in range(i, -1, -1):
-                convolution_backward(_layer(plan, j), plan, workspace, block)
+    for block in range(_blocks(count)):
+        for j in range(i, -1, -1):
+            convolution_backward(plan, j, workspace, codes, block)
 
 
 def _gradient(params, gradient, indices, plan, workspace, inputs, labels):
-    layers, count, total = plan[HEADER.layers], len(indices), 0.0
-    for i in range(layers):
-        if _is_convolution(plan, i):
-            prepare_backward(_layer(plan, i), params, workspace)
-    for first in range(0, count, plan[HEADER.chunk]):
-        here = min(count - first, plan[HEADER.chunk])
-        _forward(plan, params, workspace, inputs, indices, first, here)
-        total += softmax(
-            _layer(plan, layers - 1), workspace, labels, indices, first, here, params.dtype.type(1 / count)
-        )
-        _backward(plan, params, gradient, workspace, here, first > 0)
-    for i in range(layers):
-        if _is_convolution(plan, i):
-            collect(_layer(plan, i), gradient, workspace)
+    h, count, total = header(plan), len(indices), 0.0
+    codes = workspace.view(np.int8)
+    for i in range(h.layers):
+        if is_convolution(plan, i):
+            prepare_backward(plan, i, params, workspace)
+    for first in range(0, count, h.chunk):
+        here = min(count - first, h.chunk)
+        _forward(plan, params, workspace, codes, inputs, indices, first, here)
+        total += softmax(plan, workspace, labels, indices, first, here, params.dtype.type(1 / count))
+        _backward(plan, params, gradient, workspace, codes, here, first > 0)
+    for i in range(h.layers):
+        if is_convolution(plan, i):
+            collect(plan, i, gradient, workspace)
     return total / count
 
 
 def _evaluate(params, indices, plan, workspace, inputs, labels, predicted):
-    last, count, total = _layer(plan, plan[HEADER.layers] - 1), len(indices), 0.0
-    for first in range(0, count, plan[HEADER.chunk]):
-        here = min(count - first, plan[HEADER.chunk])
-        _forward(plan, params, workspace, inputs, indices, first, here)
-        classify(last, workspace, predicted, first, here)
-        total += softmax(last, workspace, labels, indices, first, here, params.dtype.type(1))
+    h, count, total = header(plan), len(indices), 0.0
+    codes = workspace.view(np.int8)
+    for first in range(0, count, h.chunk):
+        here = min(count - first, h.chunk)
+        _forward(plan, params, workspace, codes, inputs, indices, first, here)
+        classify(plan, workspace, predicted, first, here)
+        total += softmax(plan, workspace, labels, indices, first, here, params.dtype.type(1))
     return total / count
 
 

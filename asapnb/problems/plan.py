@@ -15,7 +15,7 @@ from .records import CONVOLUTION_KIND, DENSE_KIND, FIRST_RECORD, RECORD, Convolu
 from .records import Dense as DenseRecord
 from .tiles import LANES
 
-_DENSE_CHUNK = 128  # samples; the activations of a chunk should stay in the second-level cache
+_DENSE_CHUNK = 64  # samples; the activations of a chunk should stay in the second-level cache
 _CONVOLUTION_CHUNK = 32
 
 
@@ -140,14 +140,16 @@ def compile_plan(shape: tuple[int, int, int], classes: int, layers: Sequence[Lay
     chunk = _CONVOLUTION_CHUNK if convolutions else _DENSE_CHUNK
     places = _Places(FIRST_RECORD + RECORD * len(stages))
     features = prod(shape)
-    x_stride = features * LANES if convolutions else _stride(features)
+    x_block = _rounded(features, LANES) * LANES if convolutions else 0
     units = max(prod(after) for after in shapes[convolutions + 1 :])
     header = Header(
         layers=len(stages),
         chunk=chunk,
         features=features,
-        x=places.room(x_stride * (chunk // LANES if convolutions else chunk)),
-        x_stride=x_stride,
+        rows=places.room(_stride(features) * (LANES if convolutions else chunk)),
+        rows_stride=_stride(features),
+        x=places.room(x_block * chunk // LANES),
+        x_block=x_block,
         d_columns=places.room(_rounded(units, LANES) * chunk),
         g_columns=places.room(max(units, prod(shapes[convolutions]) if convolutions else 0) * chunk),
         g_rows=places.room(_stride(units) * chunk),
@@ -179,7 +181,7 @@ def _shapes(shape: tuple[int, int, int], stages: Sequence[_Stage]) -> list[tuple
         if rows < 1 or columns < 1:
             size, pooling = kernel + stage.pooled, " and MaxPool(2)" if stage.pooled else ""
             raise UsageError(
-                f"{stage.layer!r}{pooling} need at least {size}×{size} pixels and get {height}×{width} from inputs of "
+                f"{stage.layer!r}{pooling} need at least {size}×{size} pixels and get {height}×{width} of inputs "
                 f"{'×'.join(map(str, shape))}; use larger inputs, or fewer or smaller layers"
             )
         shapes.append((checked_integer("channels", stage.layer.channels, 1, 2**16), rows, columns))
@@ -202,10 +204,10 @@ def _convolution(
     number = sum(parameter.name.endswith("weight") for parameter in places.layout) + 1
     pad = size - 1 if before else 0  # no gradient of the network's input is asked for
     d_row = (width - size + 1 + 2 * pad) * LANES
-    d_channel = (height - size + 1) * d_row
+    d_channel = _stride((height - size + 1) * d_row)
     c, i, j, f = np.arange(channels), np.arange(size), np.arange(size), np.arange(filters)
-    taps = ((c[:, None, None] * height + i[:, None]) * width + j) * LANES
-    back_taps = (size - 1 - j[:, None]) * LANES + f * d_channel
+    offsets = ((c[:, None, None] * height + i[:, None]) * width + j) * LANES
+    back_offsets = (size - 1 - j[:, None]) * LANES + f * d_channel
     codes_block = outputs * LANES if stage.pooled else 0
     return Convolution(
         kind=CONVOLUTION_KIND,
@@ -215,29 +217,32 @@ def _convolution(
         filters=filters,
         kernel=size,
         relu=int(stage.relu),
-        pooled=int(stage.pooled),
+        pooling=1 + stage.pooled,
         rows=rows,
         columns=columns,
         weights=places.parameter(f"conv{number}.weight", filters, channels, size, size),
         bias=places.parameter(f"conv{number}.bias", filters),
-        taps=places.table(taps),
+        taps=channels * size * size,
+        offsets=places.table(offsets),
         x=before.y if before else header.x,
-        x_block=before.y_block if before else header.x_stride,
+        x_block=before.y_block if before else header.x_block,
         y=places.room(outputs * header.chunk),
         y_block=LANES if last else outputs * LANES,
         y_pixel=header.chunk if last else LANES,
         codes=places.room(-(-codes_block * blocks // 4)),  # at least 4 bytes per element
         codes_block=codes_block,
-        d=places.room(filters * d_channel),
+        d=(d := places.room(filters * d_channel)),
         d_channel=d_channel,
         d_row=d_row,
         d_size=filters * d_channel,
+        d_inside=d + pad * LANES,
         g=header.g_columns if last else places.room(outputs * LANES),
         g_block=LANES if last else 0,
         g_pixel=header.chunk if last else LANES,
-        sums=places.room((weights + filters) * LANES),
+        sums=(sums := places.room((weights + filters) * LANES)),
+        bias_sums=sums + weights * LANES,
         g_input=before.g if before else -1,
-        back_taps=places.table(back_taps),
+        back_offsets=places.table(back_offsets),
         back_weights=places.room(weights),
         zeros=places.room(channels),
     )
@@ -254,7 +259,7 @@ def _dense(
     assert isinstance(stage.layer, Dense)
     units = stage.layer.units
     if before is None:
-        x, x_sample, x_feature = header.x, header.x_stride, 1
+        x, x_sample, x_feature = header.rows, header.rows_stride, 1
     elif isinstance(before, Convolution):
         x, x_sample, x_feature = before.y, 1, header.chunk
     else:

@@ -1,4 +1,4 @@
-"""What every network is computed with: seven operations, each on register tiles or as plain loops.
+"""What every network is computed with: six operations, each on register tiles or as plain loops.
 
 Arrays are one-dimensional, each followed by its start; `x_row` is the stride between rows of x; everything counts in
 elements. Images lie in blocks of LANES samples, [channel][row][column][sample], so that one vector holds one pixel of
@@ -69,9 +69,7 @@ def unpool_row(d, d0, d_row, bias, bias0, g, g0, g_pixel, codes, codes0, pixels)
 
 @_chosen
 def transpose(out, out0, out_row, rows, rows0, row, m, n):
-    """out[j, i] = rows[i, j] for i < m, j < n; both have room for m and n rounded up to multiples of LANES."""
+    """out[j, i] = rows[i, j] for i < m, j < n, and the last row repeated until i fills a multiple of LANES.
 
-
-@_chosen
-def gather_lanes(out, out0, inputs, indices, first, m, features):
-    """One block of LANES samples, of which m exist (the last is repeated): out[feature][sample], bytes scaled."""
+    Both arrays have room for m and n rounded up to multiples of LANES.
+    """

@@ -5,10 +5,8 @@
 from __future__ import annotations
 
 from ..compiled import kernel
-from . import portable
 from .tiles import (
     LANES,
-    gather_tile,
     pooled_tile,
     product_tile,
     transpose_tile,
@@ -22,7 +20,7 @@ _DEPTH = 64  # rows of B per pass: more of them, 512 bytes apart, would evict ea
 _pair, _ragged_pair, _ragged_one = product_tile(2, False), product_tile(2, True), product_tile(1, True)
 _window, _pooled = window_tile(), pooled_tile()
 _weights5, _weights3 = weights_tile(5), weights_tile(3)
-_unpool, _transpose, _gather = unpool_tile(), transpose_tile(), gather_tile()
+_unpool, _transpose = unpool_tile(), transpose_tile()
 
 
 @kernel()
@@ -105,13 +103,3 @@ def transpose(out, out0, out_row, rows, rows0, row, m, n):
     for i in range(0, m, LANES):
         for j in range(0, n, LANES):
             _transpose(m - i, out, out0 + j * out_row + i, out_row, rows, rows0 + i * row + j, row)
-
-
-def gather_lanes(out, out0, inputs, indices, first, m, features):
-    if features < LANES:
-        return portable.gather_lanes(out, out0, inputs, indices, first, m, features)
-    i = 0
-    while i < features:
-        i = min(i, features - LANES)  # the last square overlaps the one before it
-        _gather(m, out, out0 + i * LANES, inputs, i, indices, first, features)
-        i += LANES

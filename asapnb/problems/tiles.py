@@ -18,7 +18,6 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ..compiled import KERNEL_PATH
-from ..data.dataset import PIXEL_SCALE
 from .emit import (
     F32,
     I8,
@@ -261,22 +260,5 @@ def transpose_tile() -> Any:
         vectors = [load(b, at(b, rows, b.mul(row, clamped(b, r, m))), LANES) for r in range(LANES)]
         for c, vector in enumerate(transposed(b, vectors)):
             store(b, vector, at(b, out, b.mul(out_row, i64(c))))
-
-    return _tile((LANES, LANES), emit)
-
-
-def gather_tile() -> Any:
-    """out[c, r] = inputs[indices[r] · features + c] for LANES × LANES, bytes scaled to [0, 1]; m samples exist."""
-
-    def emit(b, height, m, out, inputs, indices, features):  # type: ignore
-        vectors = []
-        for r in range(LANES):
-            sample = b.load(at(b, indices, clamped(b, r, m)))
-            vector = load(b, at(b, inputs, b.mul(sample, features)), LANES)
-            if vector.type.element == I8:
-                vector = b.fmul(b.uitofp(vector, _VECTOR), ir.Constant(_VECTOR, [float(PIXEL_SCALE)] * LANES))
-            vectors.append(vector)
-        for c, vector in enumerate(transposed(b, vectors)):
-            store(b, vector, at(b, out, c * LANES))
 
     return _tile((LANES, LANES), emit)
