@@ -126,3 +126,72 @@ def synchronous(problem, run):
         )
         params = params + velocity
     return params
+
+
+# --- problems: a network in float64, kernel position by kernel position ----------------------------------------
+
+
+def network_gradient(layers, tensors, inputs, labels):
+    """Mean cross-entropy of a list of layers, and its gradient with respect to each tensor (weight, bias, ...)."""
+    scores, tape = network_scores(layers, tensors, inputs)
+    shifted = scores - scores.max(1, keepdims=True)
+    softmax = np.exp(shifted) / np.exp(shifted).sum(1, keepdims=True)
+    rows = np.arange(len(labels))
+    loss = -np.log(softmax[rows, labels]).mean()
+    softmax[rows, labels] -= 1
+    g, gradients = softmax / len(labels), []
+    for layer, before, weight in reversed(tape):
+        kind = type(layer).__name__
+        if kind == "Dense":
+            flat = before.reshape(len(before), -1)
+            gradients += [g.sum(0), flat.T @ g]
+            g = (g @ weight.T).reshape(before.shape)
+        elif kind == "ReLU":
+            g = g * (before > 0)
+        elif kind == "MaxPool":
+            g = _unpool(before, g)
+        else:
+            weight_gradient, down = np.zeros_like(weight), np.zeros_like(before)
+            rows_, columns = g.shape[2:]
+            for i in range(layer.kernel):
+                for j in range(layer.kernel):
+                    window = before[:, :, i : i + rows_, j : j + columns]
+                    weight_gradient[:, :, i, j] = np.einsum("nfyx,ncyx->fc", g, window)
+                    down[:, :, i : i + rows_, j : j + columns] += np.einsum("nfyx,fc->ncyx", g, weight[:, :, i, j])
+            gradients += [g.sum((0, 2, 3)), weight_gradient]
+            g = down
+    return loss, gradients[::-1]
+
+
+def network_scores(layers, tensors, inputs):
+    """The scores of each class, and (layer, its input, its weight) for each layer."""
+    x, left, tape = np.asarray(inputs, np.float64), [np.asarray(t, np.float64) for t in tensors], []
+    for layer in layers:
+        kind = type(layer).__name__
+        weight, bias = (left.pop(0), left.pop(0)) if kind in ("Dense", "Conv") else (None, None)
+        tape.append((layer, x, weight))
+        if kind == "Dense":
+            x = x.reshape(len(x), -1) @ weight + bias
+        elif kind == "ReLU":
+            x = np.maximum(x, 0)
+        elif kind == "MaxPool":
+            n, c, h, w = x.shape
+            x = x[:, :, : h // 2 * 2, : w // 2 * 2].reshape(n, c, h // 2, 2, w // 2, 2).max((3, 5))
+        else:
+            rows, columns = (side - layer.kernel + 1 for side in x.shape[2:])
+            out = np.zeros((len(x), layer.channels, rows, columns)) + bias[:, None, None]
+            for i in range(layer.kernel):
+                for j in range(layer.kernel):
+                    out += np.einsum("ncyx,fc->nfyx", x[:, :, i : i + rows, j : j + columns], weight[:, :, i, j])
+            x = out
+    return x, tape
+
+
+def _unpool(before, g):
+    """Each window's gradient to its first maximum."""
+    down, (rows, columns) = np.zeros_like(before), g.shape[2:]
+    corners = [(..., slice(i, 2 * rows, 2), slice(j, 2 * columns, 2)) for i in (0, 1) for j in (0, 1)]
+    winner = np.stack([before[corner] for corner in corners]).argmax(0)
+    for number, corner in enumerate(corners):
+        down[corner] = np.where(winner == number, g, 0)
+    return down

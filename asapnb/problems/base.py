@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, NamedTuple
 
 import numba
@@ -132,7 +133,7 @@ class Problem:
         inputs = np.asarray(inputs)
         if inputs.dtype != np.uint8:
             inputs = inputs.astype(self.dtype)
-        if inputs.ndim < 2 or inputs[0].size != int(np.prod(self.data.shape)):
+        if inputs.ndim < 2 or prod(inputs.shape[1:]) != prod(self.data.shape):
             raise UsageError(f"inputs have the shape {inputs.shape}; {self.name} takes (n, *{self.data.shape})")
         flat = np.ascontiguousarray(inputs).reshape(-1)
         return self._run_forward(self._params(params), np.arange(len(inputs)), flat, np.zeros(len(inputs), np.int64))[

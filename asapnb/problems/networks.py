@@ -44,6 +44,8 @@ def mlp(
     >>> mlp(load_dataset("fashion-mnist-mini")).n_params
     134794
     """
+    if isinstance(hidden, int | str):
+        raise UsageError(f"hidden is {hidden!r}; give the units of each hidden layer, as (128, 128, 128)")
     layers: list[Layer] = [layer for units in hidden for layer in (Dense(units), ReLU())]
     return _network(data, layers, {"problem": "mlp", "hidden": list(hidden)}, init, dtype)
 

@@ -1,0 +1,103 @@
+"""The primitives one by one, what the compiler makes of the tiles, and the cache."""
+
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from asapnb.compiled import kernel
+from asapnb.problems import primitives
+from asapnb.problems.tiles import LANES
+
+
+@kernel()
+def multiply(c, c_row, a, a_row, a_column, b, b_row, m, n, k, accumulate):
+    primitives.product(c, 1, c_row, a, 1, a_row, a_column, b, 1, b_row, m, n, k, accumulate)
+
+
+@kernel()
+def transpose(out, out_row, rows, row, m, n):
+    primitives.transpose(out, 0, out_row, rows, 0, row, m, n)
+
+
+@given(st.integers(1, 20), st.integers(1, 50), st.integers(1, 140), st.booleans(), st.booleans(), st.integers(0, 99))
+@example(6, 2 * LANES, 64, False, True, 0)
+@example(1, 1, 1, True, False, 0)
+@settings(max_examples=60)
+def test_product(m, n, k, accumulate, transposed, seed):
+    rng = np.random.default_rng(seed)
+    for dtype in (np.float32, np.float64):
+        a, b, c = (rng.integers(-4, 5, shape).astype(dtype) for shape in ((m, k), (k, n), (m, n)))  # sums are exact
+        gap = int(rng.integers(0, 3))
+        wide = np.full((m, n + gap), 99, dtype)
+        wide[:, :n] = c
+        flat = np.concatenate([[7], wide.ravel(), [7]]).astype(dtype)
+        left = np.concatenate([[9], (a.T if transposed else a).ravel()]).astype(dtype)
+        strides = (1, m) if transposed else (k, 1)
+        multiply(
+            flat, n + gap, left, *strides, np.concatenate([[9], b.ravel()]).astype(dtype), n, m, n, k, accumulate
+        )
+        wide[:, :n] = a @ b + (c if accumulate else 0)
+        assert np.array_equal(flat[1:-1], wide.ravel())
+        assert flat[0] == flat[-1] == 7, "nothing outside is written"
+
+
+@given(st.integers(1, 40), st.integers(1, 40))
+@settings(max_examples=30)
+def test_transpose(m, n):
+    rows, columns = (-(-size // LANES) * LANES for size in (m, n))
+    for dtype in (np.float32, np.float64):
+        source = np.arange(rows * columns, dtype=dtype).reshape(rows, columns)
+        out = np.zeros((columns, rows), dtype)
+        transpose(out.ravel(), rows, source.ravel(), columns, m, n)
+        expected = source[np.minimum(np.arange(rows), m - 1), :n].T
+        assert np.array_equal(out[:n], expected)
+
+
+SPILLS = r"""
+import re, numba
+from numba import int64 as i, types
+from asapnb.problems import simd
+f, q, p = numba.float32[::1], numba.int8[::1], numba.int64[::1]
+signatures = {
+    simd._panel.py_func: (f, i, i, f, i, i, i, f, i, i, i, i, i, numba.boolean),
+    simd.convolve_pool_row: (f, i, i, i, q, i, i, f, i, f, i, f, i, i, p, i, i, i, i),
+    simd.convolve_row: (f, i, i, i, f, i, i, i, f, i, f, i, i, p, i, i, i, i, i),
+    simd.correlate: (f, i, i, f, i, i, i, f, i, i, i, i, i, i),
+}
+for function, signature in signatures.items():
+    compiled = numba.njit(function)
+    compiled.compile(signature)
+    for block in re.split(r"\n\.LBB", compiled.inspect_asm(signature)):
+        if "vfmadd" in block and re.search(r"[yz]mm.*\(%rsp|\(%rsp.*[yz]mm", block):
+            raise SystemExit(f"{function.__name__} spills in\n{block}")
+"""
+AVX512 = "+avx,+avx2,+fma,+avx512f,+avx512vl,+avx512bw,+avx512dq,+avx512cd,+sse4.2,+sse4.1,+ssse3,+sse3,+popcnt"
+TARGETS = {"avx2": ("znver3", "+avx,+avx2,+fma,+sse4.2,+sse4.1,+ssse3,+sse3,+popcnt"), "avx512": ("znver4", AVX512)}
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="compiles for x86-64")
+@pytest.mark.parametrize("path", TARGETS)
+def test_tiles_stay_in_registers(path, tmp_path):
+    cpu, features = TARGETS[path]
+    environment = {**os.environ, "ASAPNB_CACHE": str(tmp_path), "ASAPNB_KERNELS": path}
+    environment |= {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": features}
+    subprocess.run([sys.executable, "-c", SPILLS], env=environment, check=True)
+
+
+def test_a_new_process_compiles_nothing():
+    code = """
+import numpy as np
+from asapnb.problems.interpreter import forward_kernel, gradient_kernel
+for kernel in gradient_kernel, forward_kernel:
+    stats = kernel(np.dtype("float32"), np.dtype("uint8")).stats
+    print(stats.cache_hits.total(), stats.cache_misses.total())
+"""
+    for _ in range(2):
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert re.findall(r"\d+ \d+", result.stdout) == ["1 0", "1 0"]

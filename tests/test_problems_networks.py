@@ -1,0 +1,215 @@
+"""Networks: their gradients against slow twins and finite differences, their sizes, their errors."""
+
+import os
+import subprocess
+import sys
+from math import log, prod
+
+import naive
+import numpy as np
+import pytest
+from scipy.optimize import check_grad
+
+from asapnb.compiled import KERNEL_PATH
+from asapnb.data import Dataset, load_dataset
+from asapnb.errors import UsageError
+from asapnb.problems import Conv, Dense, MaxPool, ReLU, cnn, lenet, mlp, network
+
+POOLED = [Conv(6, 5), ReLU(), MaxPool(2)]
+NETS = {  # name: (input shape, layers)
+    "mlp": ((1, 28, 28), [Dense(128), ReLU(), Dense(128), ReLU(), Dense(128), ReLU(), Dense(10)]),
+    "lenet": ((1, 28, 28), [*POOLED, Conv(16, 5), ReLU(), MaxPool(2), Dense(120), ReLU(), Dense(10)]),
+    "lenet on colour": ((3, 32, 32), [*POOLED, Conv(16, 5), ReLU(), MaxPool(2), Dense(120), ReLU(), Dense(10)]),
+    "cnn": (
+        (1, 28, 28),
+        [Conv(4, 3), ReLU(), MaxPool(2), Conv(8, 3), ReLU(), MaxPool(2), Dense(128), ReLU(), Dense(10)],
+    ),
+    "softmax regression": ((5, 1, 1), [Dense(10)]),
+    "linear layers": ((1, 4, 9), [Dense(17), Dense(33), ReLU(), Dense(10)]),
+    "one pixel": ((1, 1, 1), [Conv(1, 1), Dense(10)]),
+    "odd sizes": (
+        (2, 13, 11),
+        [Conv(5, 4), ReLU(), MaxPool(2), Conv(7, 2), ReLU(), Conv(3, 1), Dense(9), ReLU(), Dense(10)],
+    ),
+    "no pooling": ((1, 9, 10), [Conv(2, 2), Conv(10, 7), ReLU(), Dense(10)]),
+    "deep": (
+        (1, 16, 14),
+        [Conv(8, 3), ReLU(), Conv(1, 2), ReLU(), MaxPool(2), Conv(9, 2), ReLU(), MaxPool(2), Dense(10)],
+    ),
+}
+BATCHES = (1, 7, 24, 65, 130)
+
+
+def make(name, dtype=np.float32, floats=False):
+    """A network on random data, its parameters, and the function that gives its twin's loss and gradient."""
+    shape, layers = NETS[name]
+    rng = np.random.default_rng(1)
+    raw, labels = rng.integers(0, 256, (140, *shape)).astype(np.uint8), rng.integers(0, 10, 140)
+    if floats:
+        raw = rng.normal(size=raw.shape).astype(np.float32)
+    data = Dataset.from_arrays(raw, labels, raw[:20], labels[:20], classes=[str(i) for i in range(10)])
+    problem = network(data, layers, dtype=dtype)
+    params = problem.init(3)
+    for _, size, offset in problem.layout[1::2]:
+        params[offset : offset + prod(size)] = 0.1 * rng.standard_normal(size)  # biases
+
+    def twin(indices):
+        tensors = [params[offset : offset + prod(size)].reshape(size) for _, size, offset in problem.layout]
+        loss, gradient = naive.network_gradient(layers, tensors, data.train.inputs[indices], labels[indices])
+        return loss, np.concatenate([tensor.ravel() for tensor in gradient])
+
+    return problem, params, twin
+
+
+def errors(problem, gradient, exact):
+    """Relative error of each tensor, in norm."""
+    slices = [slice(p.offset, p.offset + prod(p.shape)) for p in problem.layout]
+    return [np.linalg.norm(gradient[s] - exact[s]) / np.linalg.norm(exact[s]) for s in slices]
+
+
+def check(name, dtype=np.float32, floats=False):
+    problem, params, twin = make(name, dtype, floats)
+    for size in BATCHES:
+        indices = np.random.default_rng(size).permutation(140)[:size]
+        exact_loss, exact = twin(indices)
+        gradient = np.full(problem.n_params, np.nan, dtype)
+        workspace = np.full(problem.workspace_size(size), np.nan, dtype)  # what it held before must not matter
+        loss = problem.gradient(params, gradient, indices, problem.plan, workspace, problem.inputs, problem.labels)
+        limit = 1e-6 if dtype == np.float32 else 1e-13
+        assert loss == pytest.approx(exact_loss, rel=limit)
+        assert max(errors(problem, gradient, exact)) <= limit, (name, size)
+        again = problem.loss_and_gradient(params, indices)
+        assert loss == again[0]
+        assert np.array_equal(gradient, again[1]), "the same bits every time"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", NETS)
+def test_gradient_is_that_of_the_twin(name, dtype):
+    check(name, dtype)
+
+
+@pytest.mark.parametrize("name", ["mlp", "odd sizes"])
+def test_gradient_on_float_inputs(name):
+    check(name, floats=True)
+
+
+@pytest.mark.parametrize("path", sorted({"avx512", "avx2", "portable"} - {KERNEL_PATH}))
+def test_other_kernel_paths(path):
+    code = "import test_problems_networks as t; [t.check(n) for n in ('lenet', 'odd sizes', 'deep', 'linear layers')]"
+    environment = {**os.environ, "ASAPNB_KERNELS": path, "PYTHONPATH": os.path.dirname(__file__)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+
+
+@pytest.mark.parametrize("name", ["odd sizes", "linear layers"])
+def test_gradient_is_that_of_finite_differences(name):
+    problem, params, _ = make(name, np.float64)
+    some = np.random.default_rng(0).permutation(problem.n_params)[:60]
+    indices = np.arange(5)
+
+    def at(values):
+        moved = params.copy()
+        moved[some] = values
+        return moved
+
+    error = check_grad(
+        lambda values: problem.loss_and_gradient(at(values), indices)[0],
+        lambda values: problem.loss_and_gradient(at(values), indices)[1][some],
+        params[some],
+    )
+    assert error < 1e-6
+
+
+@pytest.mark.parametrize("name", ["mlp", "odd sizes", "one pixel"])
+def test_evaluate_and_predict(name):
+    problem, params, twin = make(name)
+    tensors = [params[offset : offset + prod(size)].reshape(size) for _, size, offset in problem.layout]
+    scores, _ = naive.network_scores(NETS[name][1], tensors, problem.data.test.inputs)
+    assert np.array_equal(problem.predict(params, problem.data.test.raw), scores.argmax(1))
+    assert np.array_equal(problem.predict(params, problem.data.test.inputs), scores.argmax(1))
+    assert problem.evaluate(params)[0] == pytest.approx(twin(np.arange(140))[0], rel=1e-6)
+    loss, accuracy = problem.evaluate(params, "test")
+    assert loss == pytest.approx(twin(np.arange(20))[0], rel=1e-6)
+    assert accuracy == pytest.approx(np.mean(scores.argmax(1) == problem.data.test.labels))
+    few = np.arange(6) * 140 // 6
+    assert problem.evaluate(params, limit=6)[0] == pytest.approx(twin(few)[0], rel=1e-6)
+    assert len(problem.predict(params, problem.data.test.raw[:0])) == 0
+
+
+@pytest.mark.parametrize("name", ["mlp", "lenet"])
+def test_a_nan_parameter_reaches_the_loss(name):
+    problem, params, _ = make(name)
+    for tensor in problem.layout:
+        broken = params.copy()
+        broken[tensor.offset] = np.nan
+        assert np.isnan(problem.loss_and_gradient(broken, [0, 1, 2])[0]), tensor.name
+
+
+def test_the_networks_of_the_paper():
+    small = load_dataset("fashion-mnist-mini")
+    colour = make("lenet on colour")[0].data
+    assert [make_(small).n_params for make_ in (mlp, lenet, cnn)] == [134_794, 34_622, 27_354]
+    assert lenet(colour).n_params == 52_202
+    assert {make_(small).gradient for make_ in (mlp, lenet, cnn)} == {lenet(small).gradient}, "one compiled function"
+    problem = lenet(small)
+    params = problem.init(5)
+    last = problem.layout[-2]
+    params[last.offset :] = 0
+    assert problem.loss_and_gradient(params, np.arange(100))[0] == pytest.approx(log(10), rel=1e-6)
+    assert problem.workspace_size(1) == problem.workspace_size(4096)
+    assert np.shares_memory(problem.inputs, small.train.raw)
+
+
+def test_initial_parameters():
+    data = load_dataset("fashion-mnist-mini")
+    problem = lenet(data)
+    params = problem.init(1)
+    assert np.array_equal(params, problem.init(1))
+    assert not np.array_equal(params, problem.init(2))
+    for name, shape, offset in problem.layout:
+        values = params[offset : offset + prod(shape)]
+        fan_in = {"conv1": 25, "conv2": 150, "dense1": 256, "dense2": 120}[name.split(".")[0]]
+        deviation = np.sqrt(2 / fan_in) if name.endswith("weight") else 0
+        assert values.std() == pytest.approx(deviation, rel=0.2)
+    assert lenet(data, init="normal(0.01)").init(1).std() == pytest.approx(0.01, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("layers", "says"),
+    [
+        ([], "the last layer is missing; it must be Dense\\(10\\)"),
+        ([Dense(9)], "the last layer is Dense\\(units=9\\)"),
+        ([Dense(10), ReLU()], "the last layer is ReLU"),
+        ([ReLU(), Dense(10)], "layer 0 is ReLU"),
+        ([Dense(3), Conv(2, 2), Dense(10)], "layer 1 is Conv"),
+        ([Conv(2, 2), MaxPool(2), Dense(10)], "layer 1 is MaxPool"),
+        ([Conv(2, 2), ReLU(), MaxPool(3), Dense(10)], "layer 2 is MaxPool\\(size=3\\)"),
+        (["Dense", Dense(10)], "layer 0 is 'Dense'"),
+        ([Dense(0), Dense(10)], "units is 0"),
+        ([Conv(2.5, 2), Dense(10)], "channels is 2.5"),
+        ([Conv(2, 0), Dense(10)], "kernel is 0"),
+        ([Conv(2, 9), ReLU(), Dense(10)], "9×9 pixels and get 8×8 of inputs 1×8×8"),
+        ([Conv(2, 8), ReLU(), MaxPool(2), Dense(10)], "MaxPool\\(2\\) need at least 9×9 pixels"),
+    ],
+)
+def test_layers_that_do_not_fit(layers, says):
+    data = Dataset.from_arrays(np.zeros((10, 8, 8)), np.arange(10), np.zeros((1, 8, 8)), [0], classes="0123456789")
+    with pytest.raises(UsageError, match=says):
+        network(data, layers)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda data: mlp("mnist"), "data is str"),
+        (lambda data: mlp(data, dtype="int8"), "dtype is int8"),
+        (lambda data: mlp(data, init="xavier"), "init is 'xavier'"),
+        (lambda data: mlp(data, init="normal(-1)"), "init is 'normal\\(-1\\)'"),
+        (lambda data: mlp(data, hidden=[-3]), "units is -3"),
+        (lambda data: mlp(data, hidden=128), "hidden is 128"),
+        (lambda data: mlp(data).predict(mlp(data).init(), np.zeros((2, 27, 28))), "inputs have the shape"),
+    ],
+)
+def test_bad_input_is_named(call, says):
+    with pytest.raises(UsageError, match=says):
+        call(load_dataset("fashion-mnist-mini"))
