@@ -128,9 +128,9 @@ def kernel(*signature: Any, **options: Any) -> Callable[[Callable[..., Any]], An
     return decorate
 
 
-def part(function: Callable[..., Any]) -> Any:
+def part(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Compile a module-level function that only kernels call: no way in from Python, no cache of its own."""
-    return numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    return numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
 
 
 def specialise(function: Any, *arguments: types.Type) -> Callable[..., Any]:

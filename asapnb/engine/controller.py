@@ -159,7 +159,7 @@ class Controller:
             applied = rows[rows["dropped"] != ABANDONED]
             self.clamped += int((applied["tau"] >= np.take(self._lengths, applied["row"])).sum())
             self._losses = np.concatenate([self._losses, rows["loss"]])[-RECENT:]
-            if not self.always_fresh:
+            if not self.always_fresh and not ended:
                 table = self.tables.observe(applied["tau"])
                 if table is not None:
                     self._publish(table)

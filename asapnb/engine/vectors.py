@@ -22,13 +22,13 @@ FREE, OWNED, CURRENT, STALE = range(4)
 HEADER = 2 * LINE  # words of a slot's header: readers, then state
 
 
-@part
+@part()
 def set_state(slots: Any, slot: int, version: int, status: int) -> None:
     """Mark a slot; only its owner, or who replaced it, does so."""
     store(slots, slot * HEADER + LINE, version << 2 | status)
 
 
-@part
+@part()
 def claim(slots: Any, start: int) -> int:
     """Own a free slot; the search begins at `start`."""
     count = slots.size // HEADER
@@ -43,13 +43,13 @@ def claim(slots: Any, start: int) -> int:
             yield_core()
 
 
-@part
+@part()
 def pin(slots: Any, slot: int) -> None:
     """Count as a reader of a slot that cannot be freed meanwhile: one's own, or one already read."""
     fetch_add(slots, slot * HEADER, 1)
 
 
-@part
+@part()
 def release(slots: Any, slot: int) -> None:
     """Stop reading; free the slot if it is stale and this was its last reader."""
     fetch_add(slots, slot * HEADER, -1)
@@ -58,7 +58,7 @@ def release(slots: Any, slot: int) -> None:
         compare_and_swap(slots, slot * HEADER + LINE, state, state & ~3)
 
 
-@part
+@part()
 def acquire(control: Any, slots: Any) -> int:
     """Pin the current vector; returns its word."""
     while True:
@@ -69,19 +69,19 @@ def acquire(control: Any, slots: Any) -> int:
         release(slots, slot_of(word))
 
 
-@part
+@part()
 def slot_of(word: int) -> int:
     """The slot in a published word."""
     return word & ((1 << SLOT_BITS) - 1)
 
 
-@part
+@part()
 def version_of(word: int) -> int:
     """The version in a published word."""
     return word >> SLOT_BITS
 
 
-@part
+@part()
 def publish(control: Any, slots: Any, word: int, mine: int) -> bool:
     """Replace the pinned vector `word` by the owned slot `mine`, as the next version; False if another was faster.
 

@@ -3,14 +3,14 @@
 # mypy: disable-error-code="no-untyped-def"
 from __future__ import annotations
 
-from ..compiled import kernel
+from ..compiled import part
 from .elementwise import add, clear, lane_sums, swap_axes, through_relu
 from .primitives import convolve_pool_row, convolve_row, correlate, unpool_row
 from .records import convolution
 from .tiles import LANES
 
 
-@kernel(inline="always")
+@part(inline="always")
 def convolution_forward(plan, layer, params, workspace, codes, block):
     """y of one block; `codes` is the workspace as int8."""
     c = convolution(plan, layer)
@@ -35,7 +35,7 @@ def convolution_forward(plan, layer, params, workspace, codes, block):
             through_relu(workspace, pixel, workspace, pixel, workspace, pixel, LANES, c.relu)
 
 
-@kernel(inline="always")
+@part(inline="always")
 def prepare_backward(plan, layer, params, workspace):
     """Once per gradient: clear the sums and what surrounds d, reorder the weights for the gradient of x."""
     c = convolution(plan, layer)
@@ -46,7 +46,7 @@ def prepare_backward(plan, layer, params, workspace):
         swap_axes(workspace, c.back_weights, params, c.weights, c.filters, c.taps)
 
 
-@kernel(inline="always")
+@part(inline="always")
 def convolution_backward(plan, layer, workspace, codes, block):
     """Add one block's share of the gradients to the sums, and write the gradient of its x."""
     c = convolution(plan, layer)
@@ -64,7 +64,7 @@ def convolution_backward(plan, layer, workspace, codes, block):
             _input_gradient_row(c, plan, workspace, row)
 
 
-@kernel(inline="always")
+@part(inline="always")
 def _output_gradient(c, workspace, codes, block):
     """d of the convolution's own output from g of the layer's output, back through pooling and ReLU."""
     code = c.codes * workspace.itemsize + block * c.codes_block
@@ -103,7 +103,7 @@ def _output_gradient(c, workspace, codes, block):
                 add(workspace, bias, workspace, here, LANES)
 
 
-@kernel(inline="always")
+@part(inline="always")
 def _input_gradient_row(c, plan, workspace, row):
     """One row of the gradient of x: a convolution of d with the turned kernel.
 
@@ -122,7 +122,7 @@ def _input_gradient_row(c, plan, workspace, row):
         )  # fmt: skip
 
 
-@kernel(inline="always")
+@part(inline="always")
 def collect(plan, layer, gradient, workspace):
     """Sum the lanes: the gradients of the weights and of the biases, which follow them."""
     c = convolution(plan, layer)

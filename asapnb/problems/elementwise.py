@@ -7,7 +7,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from ..compiled import kernel
+from ..compiled import part
 from ..data.dataset import PIXEL_SCALE
 
 FAST = {"contract", "nsz", "reassoc"}  # what keeps NaN and infinity as they are
@@ -24,7 +24,7 @@ def _scaled(value):
     return lambda value: value
 
 
-@kernel(fastmath=FAST)
+@part(fastmath=FAST)
 def copy_scaled(out, out0, values, values0, n):
     """out = values, bytes scaled to [0, 1]."""
     out, values = out[out0 : out0 + n], values[values0 : values0 + n]
@@ -32,7 +32,7 @@ def copy_scaled(out, out0, values, values0, n):
         out[i] = scaled(values[i])
 
 
-@kernel(fastmath=FAST)
+@part(fastmath=FAST)
 def add(out, out0, values, values0, n):
     """out += values."""
     out, values = out[out0 : out0 + n], values[values0 : values0 + n]
@@ -40,7 +40,7 @@ def add(out, out0, values, values0, n):
         out[i] += values[i]
 
 
-@kernel(fastmath=FAST)
+@part(fastmath=FAST)
 def add_scaled(out, out0, scale, values, values0, n):
     """out += scale · values."""
     out, values = out[out0 : out0 + n], values[values0 : values0 + n]
@@ -48,7 +48,7 @@ def add_scaled(out, out0, scale, values, values0, n):
         out[i] += scale * values[i]
 
 
-@kernel(fastmath=FAST)
+@part(fastmath=FAST)
 def add_product(out, out0, left, left0, right, right0, n):
     """out += left · right."""
     out, left, right = out[out0 : out0 + n], left[left0 : left0 + n], right[right0 : right0 + n]
@@ -56,13 +56,13 @@ def add_product(out, out0, left, left0, right, right0, n):
         out[i] += left[i] * right[i]
 
 
-@kernel()
+@part()
 def clear(out, out0, n):
     """out = 0."""
     out[out0 : out0 + n] = 0
 
 
-@kernel(fastmath=FAST)
+@part(fastmath=FAST)
 def add_bias(y, y0, bias, bias0, n, relu):
     """y += bias, then ReLU if asked for: `0 if v < 0 else v`, so that a NaN stays."""
     y, bias, zero = y[y0 : y0 + n], bias[bias0 : bias0 + n], y.dtype.type(0)
@@ -71,19 +71,16 @@ def add_bias(y, y0, bias, bias0, n, relu):
         y[i] = zero if relu and value < zero else value
 
 
-@kernel()
+@part()
 def through_relu(d, d0, y, y0, g, g0, n, relu):
     """d = g where y is positive or there is no ReLU, else 0; d may be y."""
     d, y, g, zero = d[d0 : d0 + n], y[y0 : y0 + n], g[g0 : g0 + n], y.dtype.type(0)
-    if relu:
-        for i in range(n):
-            value = g[i]
-            d[i] = value if y[i] > zero else zero
-    else:
-        d[:] = g
+    for i in range(n):  # d[:] = g would compile NumPy's broadcasting errors, for seconds
+        value = g[i]
+        d[i] = value if not relu or y[i] > zero else zero
 
 
-@kernel()
+@part()
 def swap_axes(out, out0, values, values0, m, n):
     """out[j, i] = values[i, j] for i < m, j < n, both without gaps."""
     out, values = out[out0 : out0 + m * n], values[values0 : values0 + m * n]
@@ -92,7 +89,7 @@ def swap_axes(out, out0, values, values0, m, n):
             out[j * m + i] = values[i * n + j]
 
 
-@kernel(fastmath=FAST)
+@part(fastmath=FAST)
 def lane_sums(out, out0, sums, sums0, n, lanes):
     """out[i] = Σ over `lanes` of sums[i, lane]."""
     out, sums = out[out0 : out0 + n], sums[sums0 : sums0 + n * lanes]

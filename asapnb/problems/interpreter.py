@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from ..compiled import kernel
+from ..compiled import kernel, part
 from .base import gradient_signature
 from .convolution import collect, convolution_backward, convolution_forward, prepare_backward
 from .layers import (
@@ -28,12 +28,12 @@ from .records import header, is_convolution
 from .tiles import LANES
 
 
-@kernel(inline="always")
+@part(inline="always")
 def _blocks(count):
     return (count + LANES - 1) // LANES
 
 
-@kernel(inline="always")
+@part(inline="always")
 def _forward(plan, params, workspace, codes, inputs, indices, first, count):
     gather(plan, workspace, inputs, indices, first, count)
     for i in range(header(plan).layers):
@@ -44,7 +44,7 @@ def _forward(plan, params, workspace, codes, inputs, indices, first, count):
             dense_forward(plan, i, params, workspace, count)
 
 
-@kernel(inline="always")
+@part(inline="always")
 def _backward(plan, params, gradient, workspace, codes, count, accumulate):
     i = header(plan).layers - 1
     while i >= 0 and not is_convolution(plan, i):
@@ -96,8 +96,6 @@ def gradient_kernel(dtype: np.dtype, inputs_dtype: np.dtype) -> Any:
 @cache
 def forward_kernel(dtype: np.dtype, inputs_dtype: np.dtype) -> Any:
     """The compiled forward pass: (params, indices, plan, workspace, inputs, labels, predicted) -> mean loss."""
-    real, (params, _, indices, *others) = (
-        gradient_signature(dtype, inputs_dtype).return_type,
-        gradient_signature(dtype, inputs_dtype).args,
-    )
-    return kernel(real(params, indices, *others, types.Array(types.int64, 1, "C")))(_evaluate)
+    signature = gradient_signature(dtype, inputs_dtype)
+    params, _, indices, *others = signature.args
+    return kernel(signature.return_type(params, indices, *others, types.Array(types.int64, 1, "C")))(_evaluate)

@@ -7,14 +7,14 @@ import math
 
 import numpy as np
 
-from ..compiled import kernel
+from ..compiled import part
 from .elementwise import add, add_bias, clear, copy_scaled, through_relu
 from .primitives import product, transpose
 from .records import dense, header
 from .tiles import LANES
 
 
-@kernel(inline="always")
+@part(inline="always")
 def gather(plan, workspace, inputs, indices, first, count):
     """Fetch `count` samples as rows and, for a convolution, as blocks of LANES (the last sample is repeated)."""
     h = header(plan)
@@ -26,7 +26,7 @@ def gather(plan, workspace, inputs, indices, first, count):
             transpose(workspace, x, LANES, workspace, h.rows, h.rows_stride, slot + 1, h.features)
 
 
-@kernel(inline="always")
+@part(inline="always")
 def dense_forward(plan, i, params, workspace, count):
     """y of `count` samples."""
     layer = dense(plan, i)
@@ -38,7 +38,7 @@ def dense_forward(plan, i, params, workspace, count):
         add_bias(workspace, layer.y + s * layer.y_sample, params, layer.bias, layer.units, layer.relu)
 
 
-@kernel(inline="always")
+@part(inline="always")
 def dense_backward(plan, i, params, gradient, workspace, count, accumulate):
     """The gradients of weights and bias from d, which stands in y."""
     layer = dense(plan, i)
@@ -52,7 +52,7 @@ def dense_backward(plan, i, params, gradient, workspace, count, accumulate):
         add(gradient, layer.bias, workspace, layer.y + s * layer.y_sample, layer.units)
 
 
-@kernel(inline="always")
+@part(inline="always")
 def dense_input_gradient(plan, i, params, workspace, count):
     """g[feature, sample] = Σ weights[feature, unit] · d[sample, unit]; zero for samples that fill up a block."""
     h, layer = header(plan), dense(plan, i)
@@ -65,7 +65,7 @@ def dense_input_gradient(plan, i, params, workspace, count):
     )  # fmt: skip
 
 
-@kernel(inline="always")
+@part(inline="always")
 def dense_output_gradient(plan, i, workspace, count):
     """d of a dense layer, over its y, from g of the layer after it."""
     h, layer = header(plan), dense(plan, i)
@@ -76,7 +76,7 @@ def dense_output_gradient(plan, i, workspace, count):
         through_relu(workspace, y, workspace, y, workspace, h.g_rows + s * stride, units, layer.relu)
 
 
-@kernel()
+@part()
 def softmax(plan, workspace, labels, indices, first, count, scale):
     """The summed cross-entropy of `count` samples; writes d = scale · (softmax - one-hot) over the scores."""
     layer, total = dense(plan, header(plan).layers - 1), 0.0
@@ -97,7 +97,7 @@ def softmax(plan, workspace, labels, indices, first, count, scale):
     return total
 
 
-@kernel(inline="always")
+@part(inline="always")
 def classify(plan, workspace, predicted, first, count):
     """The class of the highest score."""
     layer = dense(plan, header(plan).layers - 1)

@@ -12,12 +12,12 @@ from typing import Any
 
 from numba import int64, uint64
 
-from ..compiled import kernel
+from ..compiled import kernel, part
 
 _MIN_BITS = 8  # on a smaller domain four rounds have too few distinct keys to look random
 
 
-@kernel()
+@part()
 def splitmix64(state: Any) -> Any:
     """The output function of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): uint64 to well-mixed uint64."""
     z = uint64(state) + uint64(0x9E3779B97F4A7C15)
@@ -26,7 +26,7 @@ def splitmix64(state: Any) -> Any:
     return z ^ (z >> uint64(31))
 
 
-@kernel()
+@part()
 def _round(x: Any, key: Any, mask: Any, shift: Any) -> Any:
     x = ((x + (key >> uint64(32))) * (key | uint64(1))) & mask
     return x ^ (x >> shift)

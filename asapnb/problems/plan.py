@@ -71,10 +71,8 @@ def _stages(layers: Sequence[Any]) -> list[_Stage]:
     stages: list[_Stage] = []
     for position, layer in enumerate(layers):
         before = stages[-1] if stages else None
-        fits = isinstance(layer, Dense) or (
-            isinstance(layer, Conv) and not (before and isinstance(before.layer, Dense))
-        )
-        if fits:
+        after_dense = before is not None and isinstance(before.layer, Dense)
+        if isinstance(layer, Dense) or (isinstance(layer, Conv) and not after_dense):
             stages.append(_Stage(layer, False, False))
         elif isinstance(layer, ReLU) and before and not before.relu:
             stages[-1] = _Stage(before.layer, True, False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba.extending import register_jitable
 
-from ..compiled import kernel
+from ..compiled import part
 from .elementwise import add_product, add_scaled, clear
 from .tiles import CLIPPED, LANES
 
@@ -25,7 +25,7 @@ def product(c, c0, c_row, a, a0, a_row, a_column, b, b0, b_row, m, n, k, accumul
             add_scaled(c, row, a[a0 + i * a_row + t * a_column], b, b0 + t * b_row, n)
 
 
-@kernel()
+@part()
 def _convolve(sums, s0, n, weights, w0, w_row, x, x0, x_row, offsets, t0, rows, taps):
     """sums[pixel · LANES + lane] += one channel's filter over `n` neighbouring numbers of x."""
     for r in range(rows):

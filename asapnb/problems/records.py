@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from numba import types
 from numba.extending import intrinsic
 
-from ..compiled import kernel
+from ..compiled import part
 from .emit import at
 
 
@@ -117,25 +117,25 @@ def _reader(record: Any) -> Any:
 _read_header, _read_dense, _read_convolution = _reader(Header), _reader(Dense), _reader(Convolution)
 
 
-@kernel(inline="always")
+@part(inline="always")
 def header(plan):
     """The header of a plan, in compiled code."""
     return _read_header(plan, 0)
 
 
-@kernel(inline="always")
+@part(inline="always")
 def dense(plan, i):
     """Record i of a plan, in compiled code, where it is a dense layer."""
     return _read_dense(plan, FIRST_RECORD + i * RECORD)
 
 
-@kernel(inline="always")
+@part(inline="always")
 def convolution(plan, i):
     """Record i of a plan, in compiled code, where it is a convolution."""
     return _read_convolution(plan, FIRST_RECORD + i * RECORD)
 
 
-@kernel(inline="always")
+@part(inline="always")
 def is_convolution(plan, i):
     """Whether record i of a plan is a convolution, in compiled code."""
     return plan[FIRST_RECORD + i * RECORD] == CONVOLUTION_KIND

@@ -4,7 +4,7 @@
 # mypy: disable-error-code="no-untyped-def"
 from __future__ import annotations
 
-from ..compiled import kernel
+from ..compiled import part
 from .tiles import (
     LANES,
     pooled_tile,
@@ -23,7 +23,7 @@ _weights5, _weights3 = weights_tile(5), weights_tile(3)
 _unpool, _transpose = unpool_tile(), transpose_tile()
 
 
-@kernel()
+@part()
 def _panel(c, c0, c_row, a, a0, a_row, a_column, b, b0, b_row, m, n, k, accumulate):
     i = 0
     if n >= 2 * LANES:

@@ -24,6 +24,7 @@ from .emit import (
     I32,
     at,
     clamped,
+    constant,
     first_lanes,
     fma,
     i64,
@@ -51,7 +52,6 @@ SHAPES = _AVX512 if KERNEL_PATH == "avx512" else _AVX2
 LANES = SHAPES.lanes
 _VECTOR = ir.VectorType(F32, LANES)
 _ZERO = ir.Constant(_VECTOR, None)
-_CODES = ir.VectorType(I32, LANES)
 CLIPPED = 4  # the pooling code of a window whose maximum is not positive: no pixel of it gets a gradient
 
 
@@ -87,6 +87,10 @@ def _tile(heights: tuple[int, int], emit: Callable[..., None]) -> Any:
         return types.int64(kinds), generate
 
     return tile
+
+
+def _code(value: int) -> Any:
+    return constant(I32, [value] * LANES)
 
 
 def _grid(flat: Sequence[Any], columns: int) -> list[Sequence[Any]]:
@@ -152,11 +156,9 @@ def _windows(b, height, m, weights, channel, w_row, bias, x, right, pair, x_row,
             column, place = b.add(w_here, t), b.add(x_here, b.load(at(b, offsets, t)))
             factors = [splat(b, b.load(at(b, f, column)), LANES) for f in filters]
             following = []
-            for j, pixel in enumerate(pixels):  # pixel by pixel, so that one input vector is alive at a time
+            for pixel, totals in zip(pixels, _grid(sums, height), strict=True):  # one input vector is alive at a time
                 value = load(b, at(b, pixel, place), LANES)
-                following += [
-                    fma(b, f, value, total) for f, total in zip(factors, _grid(sums, height)[j], strict=True)
-                ]
+                following += [fma(b, factor, value, total) for factor, total in zip(factors, totals, strict=True)]
             return following
 
         return loop(b, taps, sums, tap)
@@ -187,13 +189,13 @@ def pooled_tile() -> Any:
 
     def emit(b, height, m, out, out_channel, codes, codes_channel, *convolution):  # type: ignore
         for channel, best, *others in _windows(b, height, m, *convolution):
-            code = ir.Constant(_CODES, [0] * LANES)
+            code = _code(0)
             for j, value in enumerate(others, 1):
                 wins = b.or_(b.fcmp_ordered(">", value, best), b.fcmp_unordered("uno", value, value))
                 best = b.select(wins, value, best)
-                code = b.select(wins, ir.Constant(_CODES, [j] * LANES), code)
+                code = b.select(wins, _code(j), code)
             clipped = b.fcmp_ordered("<=", best, _ZERO)
-            code = b.select(clipped, ir.Constant(_CODES, [CLIPPED] * LANES), code)
+            code = b.select(clipped, _code(CLIPPED), code)
             store(b, b.select(clipped, _ZERO, best), at(b, out, b.mul(out_channel, channel)))
             store(b, b.trunc(code, ir.VectorType(I8, LANES)), at(b, codes, b.mul(codes_channel, channel)))
 
@@ -241,11 +243,11 @@ def unpool_tile() -> Any:
     def emit(b, height, pixels, d, d_row, bias, g, g_pixel, codes):  # type: ignore
         def pixel(p: Any, sums: list[Any]) -> list[Any]:
             value = load(b, at(b, g, b.mul(p, g_pixel)), LANES)
-            code = b.zext(load(b, at(b, codes, b.mul(p, i64(LANES))), LANES), _CODES)
+            code = b.zext(load(b, at(b, codes, b.mul(p, i64(LANES))), LANES), _code(0).type)
             here = at(b, d, b.mul(p, i64(2 * LANES)))
             for j, place in enumerate((here, at(b, here, LANES), at(b, here, d_row), at(b, here, d_row, LANES))):
-                store(b, b.select(b.icmp_signed("==", code, ir.Constant(_CODES, [j] * LANES)), value, _ZERO), place)
-            clipped = b.icmp_signed("==", code, ir.Constant(_CODES, [CLIPPED] * LANES))
+                store(b, b.select(b.icmp_signed("==", code, _code(j)), value, _ZERO), place)
+            clipped = b.icmp_signed("==", code, _code(CLIPPED))
             return [b.fadd(sums[0], b.select(clipped, _ZERO, value))]
 
         store(b, loop(b, pixels, [load(b, bias, LANES)], pixel)[0], bias)

@@ -40,7 +40,7 @@ _BLOCK = 4096  # parameters between two looks at the published word, with check_
 _APPLIED, _DROPPED, _ENDED = range(3)
 
 
-@part
+@part()
 def descend_into(target: Any, source: Any, velocity: Any, gradient: Any, step: Any, momentum: Any) -> None:
     """target = source − step·g, or source + (μ·v − step·g): the same bits as `descend` in place."""
     if momentum != 0:
@@ -54,14 +54,14 @@ def descend_into(target: Any, source: Any, velocity: Any, gradient: Any, step: A
             target[i] = source[i]
 
 
-@part
+@part()
 def accelerate(target: Any, velocity: Any, gradient: Any, step: Any, momentum: Any) -> None:
     """target = μ·v − step·g."""
     for i in range(gradient.size):
         target[i] = momentum * velocity[i] - step * gradient[i]
 
 
-@part
+@part()
 def prepare(shared: Any, own: Any, word: int, mine: int, step: Any) -> bool:
     """Write into slot `mine` the vector that follows `word`; False if it was left early."""
     n = shared.control[N_PARAMS]
@@ -83,7 +83,7 @@ def prepare(shared: Any, own: Any, word: int, mine: int, step: Any) -> bool:
     return True
 
 
-@part
+@part()
 def land(shared: Any, own: Any, mine: int, read_version: int) -> int:
     """Try to publish until it succeeds, the persistence bound is passed or the quota is reached."""
     tries = 0
@@ -118,7 +118,7 @@ def land(shared: Any, own: Any, mine: int, read_version: int) -> int:
     return _APPLIED
 
 
-@part
+@part()
 def hand_over_slot(shared: Any, own: Any, slot: int, version: int) -> None:
     """Have a pinned vector evaluated where it is."""
     box = free_box(shared.control, version)
@@ -129,7 +129,7 @@ def hand_over_slot(shared: Any, own: Any, slot: int, version: int) -> None:
         release(shared.slots, slot)
 
 
-@part
+@part()
 def hand_in_dropped(shared: Any, own: Any) -> None:
     """Hand in the row of a gradient that was given up."""
     own.row[0].version = -1

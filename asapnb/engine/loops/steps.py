@@ -46,7 +46,7 @@ from ..shared import (
 _SPINS = 100  # pauses before a waiting thread gives up its core: 64 workers on 2 cores lose 1 % this way
 
 
-@part
+@part()
 def begin(shared: Any, me: int, row: Any) -> None:
     """Report ready, then wait for the clock to start."""
     row[0].worker = me
@@ -56,25 +56,25 @@ def begin(shared: Any, me: int, row: Any) -> None:
         nap(100)
 
 
-@part
+@part()
 def seconds(control: Any) -> float:
     """Training time."""
     return (clock() - load(control, ORIGIN)) * 1e-9
 
 
-@part
+@part()
 def goes_on(control: Any) -> bool:
     """Whether to start another gradient."""
     return load(control, STOP) == 0 and load(control, VERSION) < control[QUOTA]
 
 
-@part
+@part()
 def request_stop(control: Any, reason: int) -> None:
     """Stop all workers; the first reason given stands."""
     compare_and_swap(control, STOP, 0, reason)
 
 
-@part
+@part()
 def relax(spins: int) -> int:
     """One turn of a waiting loop: pause at first, then let others run; returns the turns so far."""
     if spins < _SPINS:
@@ -84,7 +84,7 @@ def relax(spins: int) -> int:
     return spins + 1
 
 
-@part
+@part()
 def lock(control: Any) -> None:
     """Take the lock (test, then test-and-set)."""
     spins = 0
@@ -93,13 +93,13 @@ def lock(control: Any) -> None:
             spins = relax(spins)
 
 
-@part
+@part()
 def unlock(control: Any) -> None:
     """Give the lock back."""
     store(control, LOCK, 0)
 
 
-@part
+@part()
 def draw(shared: Any, own: Any, ticket: int) -> int:
     """Fill `own.indices` with the minibatch of this ticket; returns its size."""
     own.row[0].batch = ticket
@@ -109,13 +109,13 @@ def draw(shared: Any, own: Any, ticket: int) -> int:
     )
 
 
-@part
+@part()
 def next_batch(shared: Any, own: Any) -> int:
     """Take the next ticket and fill `own.indices` with its minibatch; returns its size."""
     return draw(shared, own, fetch_add(shared.control, TICKET, 1))
 
 
-@part
+@part()
 def note_gradient(shared: Any, own: Any, view: Any, loss: float) -> None:
     """After a gradient: add the weight decay of the view, note the loss and the time."""
     if shared.numbers[WEIGHT_DECAY] != 0:
@@ -124,7 +124,7 @@ def note_gradient(shared: Any, own: Any, view: Any, loss: float) -> None:
     own.row[0].t_ready = seconds(shared.control)
 
 
-@part
+@part()
 def choose_step(shared: Any, own: Any, version: int, read_version: int) -> Any:
     """Note staleness and scale of an update that lands on `version`; returns its step in the problem's dtype."""
     row = own.row
@@ -146,14 +146,14 @@ def choose_step(shared: Any, own: Any, version: int, read_version: int) -> Any:
     return shared.numbers[STEP_SIZE] * scale * row[0].factor
 
 
-@part
+@part()
 def add_decay(gradient: Any, view: Any, decay: Any) -> None:
     """g += λ·view."""
     for i in range(gradient.size):
         gradient[i] += decay * view[i]
 
 
-@part
+@part()
 def descend(params: Any, velocity: Any, gradient: Any, step: Any, momentum: Any) -> None:
     """θ −= step·g, or with momentum v ← μ·v − step·g, θ += v."""
     if momentum != 0:
@@ -165,21 +165,21 @@ def descend(params: Any, velocity: Any, gradient: Any, step: Any, momentum: Any)
             params[i] -= step * gradient[i]
 
 
-@part
+@part()
 def copy(target: Any, source: Any) -> None:
     """target = source, for one-dimensional arrays (a loop vectorises better than a slice assignment)."""
     for i in range(target.size):
         target[i] = source[i]
 
 
-@part
+@part()
 def update(shared: Any, own: Any, params: Any, velocity: Any, step: Any) -> None:
     """Apply the worker's gradient to shared parameters and note when."""
     descend(params, velocity, own.gradient, step, shared.numbers[MOMENTUM])
     own.row[0].t_apply = seconds(shared.control)
 
 
-@part
+@part()
 def put_row(shared: Any, own: Any, ring: int, drained: int, number: int) -> None:
     """Put the worker's row into ring 0 or 1 as its row `number`, once there is room."""
     if number - load(shared.control, drained) >= RING:
@@ -191,7 +191,7 @@ def put_row(shared: Any, own: Any, ring: int, drained: int, number: int) -> None
     store(shared.written, place, number + 1)
 
 
-@part
+@part()
 def hand_in(shared: Any, own: Any, number: int) -> None:
     """Hand in the row of an applied update; stop the run if the loss shows divergence."""
     put_row(shared, own, 0, DRAINED, number)
@@ -199,13 +199,13 @@ def hand_in(shared: Any, own: Any, number: int) -> None:
         request_stop(shared.control, DIVERGED)
 
 
-@part
+@part()
 def evaluation_due(control: Any, version: int) -> bool:
     """Whether the parameters of this version are to be evaluated."""
     return version % control[EVAL_EVERY] == 0
 
 
-@part
+@part()
 def free_box(control: Any, version: int) -> int:
     """Claim the mailbox for the evaluation of this version, once it is free; −1 if the run is being stopped."""
     box = MAIL + (version // control[EVAL_EVERY]) % BOXES * LINE
@@ -216,14 +216,14 @@ def free_box(control: Any, version: int) -> int:
     return box
 
 
-@part
+@part()
 def post(control: Any, box: int, version: int, t: float) -> None:
     """Ask for an evaluation; what it needs must have been written before."""
     control[box + 1] = int(t * 1e9)
     store(control, box, version)
 
 
-@part
+@part()
 def hand_over_copy(shared: Any, own: Any, params: Any, version: int) -> None:
     """Copy the parameters for evaluation and say so."""
     box = free_box(shared.control, version)
@@ -232,7 +232,7 @@ def hand_over_copy(shared: Any, own: Any, params: Any, version: int) -> None:
         post(shared.control, box, version, own.row[0].t_apply)
 
 
-@part
+@part()
 def wait_for_evaluation(control: Any, version: int, t: float) -> None:
     """Have the parameters evaluated where they are; the training clock stands still meanwhile."""
     begun = clock()

@@ -26,7 +26,7 @@ from .steps import (
 )
 
 
-@part
+@part()
 def barrier(shared: Any) -> None:
     """Wait until every worker has come this far, or one has failed."""
     phase = load(shared.control, PHASE)
@@ -39,7 +39,7 @@ def barrier(shared: Any) -> None:
         spins = relax(spins)
 
 
-@part
+@part()
 def average(target: Any, state: Any, workers: int, low: int, high: int) -> None:
     """Average the workers' gradients over [low, high) into `target`, in worker order."""
     share = target.dtype.type(1) / target.dtype.type(workers)
