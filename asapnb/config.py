@@ -74,21 +74,7 @@ def check_keys(config: Mapping[str, Any]) -> dict[str, Any]:
     >>> check_keys({"workers": 8, "eval_samples": "none"})
     {'workers': 8, 'eval_samples': None}
     """
-    return {name: _checked(name, value) for name, value in _folded(config).items()}
-
-
-def _folded(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The problem's arguments, which a run file holds under keys of their own, put into its text."""
-    name = config.get("problem")
-    if name == "custom":
-        raise UsageError("the problem is one's own ('custom'): build it in Python and call train with it")
-    builder = PROBLEMS.get(name) if isinstance(name, str) else None
-    own = [key for key in config if builder and key != "data" and key in inspect.signature(builder).parameters]
-    if not own:
-        return config
-    values = {key: parse_value(config[key]) if isinstance(config[key], str) else config[key] for key in own}
-    text = f"{name}({', '.join(f'{key}={value!r}' for key, value in values.items())})"
-    return {key: value for key, value in config.items() if key not in own} | {"problem": text}
+    return {name: _checked(name, value) for name, value in config.items()}
 
 
 def _checked(name: str, value: Any) -> Any:
@@ -166,6 +152,10 @@ def parse_setting(text: str) -> tuple[str, Any]:
 def prepare(config: Mapping[str, Any]) -> tuple[Problem, dict[str, Any]]:
     """The problem of a configuration and the arguments for `train`; data is loaded, nothing is trained."""
     arguments = {"data": keys()["data"].default, "problem": keys()["problem"].default, **check_keys(config)}
+    if arguments["problem"].startswith("custom"):
+        raise UsageError(
+            f"the problem is one's own, {arguments['problem']}: build it in Python and call train with it"
+        )
     data = load_dataset(arguments.pop("data"))
     builders = {name: partial(builder, data) for name, builder in PROBLEMS.items()}
     return parse_call(arguments.pop("problem"), builders, "problem"), arguments

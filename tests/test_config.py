@@ -30,7 +30,6 @@ def test_the_keys_are_the_arguments_of_train_that_are_data():
         ({"reshuffle": 1}, "reshuffle = 1: must be true or false"),
         ({"rule": 1}, "rule = 1: must be a text"),
         ({"momentum_kind": "share"}, "unknown value of momentum_kind 'share'.*Did you mean 'shared'"),
-        ({"problem": "custom", "name": "pull"}, "build it in Python"),
     ],
 )
 def test_keys_are_checked(config, says):
@@ -120,3 +119,8 @@ def test_a_run_file_is_a_configuration(tmp_path, problem):
     again = run_config(load_config(path))
     assert again.config == run.config
     np.testing.assert_array_equal(again.params["final"], run.params["final"])
+
+
+def test_a_problem_of_one_s_own_is_built_in_python():
+    with pytest.raises(UsageError, match="custom\\(pull\\): build it in Python"):
+        prepare({"problem": "custom(pull)"})

@@ -246,7 +246,7 @@ def custom(
         workspace=workspace_size if callable(workspace_size) else checked_integer("workspace_size", workspace_size),
         initial=init,
         evaluation=evaluate,
-        config={"problem": "custom", "name": name},
+        config={"problem": f"custom({name})"},
     )
 
 

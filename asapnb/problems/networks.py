@@ -32,7 +32,9 @@ def network(
     >>> network(load_dataset("fashion-mnist-mini"), [Dense(32), ReLU(), Dense(10)])
     <network: 25,450 parameters, fashion-mnist-mini, 5,000 samples, float32>
     """
-    return _network(data, layers, {"problem": name, "layers": [repr(layer) for layer in layers]}, init, dtype)
+    _classes(data)
+    text = {"layers": [repr(layer) for layer in layers]}
+    return _network(data, layers, "network", text, init, dtype, name)
 
 
 def mlp(
@@ -47,7 +49,7 @@ def mlp(
     if isinstance(hidden, int | str):
         raise UsageError(f"hidden is {hidden!r}; give the units of each hidden layer, as (128, 128, 128)")
     layers: list[Layer] = [layer for units in hidden for layer in (Dense(units), ReLU())]
-    return _network(data, layers, {"problem": "mlp", "hidden": list(hidden)}, init, dtype)
+    return _network(data, [*layers, _classes(data)], "mlp", {"hidden": list(hidden)}, init, dtype)
 
 
 def lenet(data: Dataset, *, init: str = "he", dtype: Any = np.float32) -> Problem:
@@ -60,7 +62,7 @@ def lenet(data: Dataset, *, init: str = "he", dtype: Any = np.float32) -> Proble
     <lenet: 34,622 parameters, fashion-mnist-mini, 5,000 samples, float32>
     """
     layers: list[Layer] = [Conv(6, 5), ReLU(), MaxPool(2), Conv(16, 5), ReLU(), MaxPool(2), Dense(120), ReLU()]
-    return _network(data, layers, {"problem": "lenet"}, init, dtype)
+    return _network(data, [*layers, _classes(data)], "lenet", {}, init, dtype)
 
 
 def cnn(data: Dataset, *, init: str = "he", dtype: Any = np.float32) -> Problem:
@@ -73,20 +75,29 @@ def cnn(data: Dataset, *, init: str = "he", dtype: Any = np.float32) -> Problem:
     27354
     """
     layers: list[Layer] = [Conv(4, 3), ReLU(), MaxPool(2), Conv(8, 3), ReLU(), MaxPool(2), Dense(128), ReLU()]
-    return _network(data, layers, {"problem": "cnn"}, init, dtype)
+    return _network(data, [*layers, _classes(data)], "cnn", {}, init, dtype)
 
 
-def _network(data: Dataset, layers: Sequence[Layer], config: dict[str, Any], init: str, dtype: Any) -> Problem:
-    if not isinstance(data, Dataset):
-        raise UsageError(f"data is {type(data).__name__}; give what load_dataset or Dataset.from_arrays returns")
+def _network(
+    data: Dataset,
+    layers: Sequence[Layer],
+    builder: str,
+    arguments: dict[str, Any],
+    init: str,
+    dtype: Any,
+    name: str | None = None,
+) -> Problem:
+    """The problem of these layers, made by `builder` with these `arguments`, as its configuration then says."""
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise UsageError(f"dtype is {dtype}; a network has float32 or float64 parameters")
-    dtype, raw, classes = np.dtype(dtype), data.train.raw, len(data.classes)
-    if "layers" not in config:
-        layers = [*layers, Dense(classes)]
-    plan = compile_plan(data.shape, classes, layers)
+    dtype, raw = np.dtype(dtype), data.train.raw
+    plan = compile_plan(data.shape, len(data.classes), layers)
+    arguments = (
+        arguments | ({} if init == "he" else {"init": init}) | ({} if dtype == "f4" else {"dtype": str(dtype)})
+    )
+    text = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
     return Problem(
-        name=config["problem"],
+        name=name or builder,
         gradient=gradient_kernel(dtype, raw.dtype),
         n_params=plan.n_params,
         inputs=raw.reshape(-1),
@@ -98,8 +109,15 @@ def _network(data: Dataset, layers: Sequence[Layer], config: dict[str, Any], ini
         initial=_Initial(plan.layout, _deviation(init)),
         forward=forward_kernel,
         data=data,
-        config={**config, "data": data.name, "init": init, "dtype": str(dtype)},
+        config={"data": data.name, "problem": f"{builder}({text})" if text else builder},
     )
+
+
+def _classes(data: Dataset) -> Dense:
+    """The output layer for a data set."""
+    if not isinstance(data, Dataset):
+        raise UsageError(f"data is {type(data).__name__}; give what load_dataset or Dataset.from_arrays returns")
+    return Dense(len(data.classes))
 
 
 @dataclass(frozen=True)

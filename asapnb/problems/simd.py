@@ -15,7 +15,10 @@ from .tiles import (
     window_tile,
 )
 
-_DEPTH = 64  # rows of B per pass: more of them, 512 bytes apart, would evict each other from the first-level cache
+_ROWS, _DEPTH = (
+    48,
+    64,
+)  # of A per pass: with the rows of B, which often lie 512 bytes apart, they stay in the L1 cache
 
 _pair, _ragged_pair, _ragged_one = product_tile(2, False), product_tile(2, True), product_tile(1, True)
 _window, _pooled = window_tile(), pooled_tile()
@@ -41,11 +44,12 @@ def _panel(c, c0, c_row, a, a0, a_row, a_column, b, b0, b_row, m, n, k, accumula
 
 
 def product(c, c0, c_row, a, a0, a_row, a_column, b, b0, b_row, m, n, k, accumulate):
-    for j in range(0, n, 2 * LANES):
+    for i in range(0, m, _ROWS):
         for depth in range(0, k, _DEPTH):
-            a1, b1 = a0 + depth * a_column, b0 + depth * b_row + j
-            terms, add = min(k - depth, _DEPTH), accumulate or depth > 0
-            _panel(c, c0 + j, c_row, a, a1, a_row, a_column, b, b1, b_row, m, n - j, terms, add)
+            a1, b1, c1 = a0 + i * a_row + depth * a_column, b0 + depth * b_row, c0 + i * c_row
+            rows, terms, add = min(m - i, _ROWS), min(k - depth, _DEPTH), accumulate or depth > 0
+            for j in range(0, n, 2 * LANES):
+                _panel(c, c1 + j, c_row, a, a1, a_row, a_column, b, b1 + j, b_row, rows, n - j, terms, add)
 
 
 def convolve_pool_row(
