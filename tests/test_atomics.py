@@ -9,7 +9,7 @@ import pytest
 from asapnb.compiled import kernel
 from asapnb.engine import atomics, vectors
 from asapnb.engine.loops.steps import lock, unlock
-from asapnb.engine.shared import READING, LINE, PUBLISHED
+from asapnb.engine.shared import LINE, PUBLISHED, READING
 
 THREADS = 8
 
