@@ -15,10 +15,8 @@ from .tiles import (
     window_tile,
 )
 
-_ROWS, _DEPTH = (
-    48,
-    64,
-)  # of A per pass: with the rows of B, which often lie 512 bytes apart, they stay in the L1 cache
+# Rows of A and of B per pass: they stay in the first-level cache together, also where rows of B lie 512 bytes apart.
+_ROWS, _DEPTH = 48, 64
 
 _pair, _ragged_pair, _ragged_one = product_tile(2, False), product_tile(2, True), product_tile(1, True)
 _window, _pooled = window_tile(), pooled_tile()
