@@ -73,8 +73,10 @@ class Leashed:
 
     def __post_init__(self) -> None:
         bound = self.persistence
-        if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int) or bound < 0):
-            raise UsageError(f"Leashed(persistence={bound!r}): the persistence bound is None or an integer >= 0")
+        if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int) or not 0 <= bound < 2**31):
+            raise UsageError(
+                f"Leashed(persistence={bound!r}): the persistence bound is None or an integer from 0 to 2**31 - 1"
+            )
         if not isinstance(self.check_early, bool):
             raise UsageError(f"Leashed(check_early={self.check_early!r}): True or False")
 

@@ -3,6 +3,7 @@
 import numba
 import numpy as np
 
+from asapnb.engine.atomics import nap
 from asapnb.problems import custom
 
 
@@ -16,6 +17,14 @@ def pull(params, gradient, indices, plan, workspace, inputs, labels):
             difference = params[j] - inputs[i * n + j]
             gradient[j] += difference / indices.size
             loss += 0.5 * difference * difference / indices.size
+    return loss
+
+
+@numba.njit
+def pull_slowly(params, gradient, indices, plan, workspace, inputs, labels):
+    """`pull`, asleep for a moment, so that all workers have gradients in flight."""
+    loss = pull(params, gradient, indices, plan, workspace, inputs, labels)
+    nap(20)
     return loss
 
 
@@ -39,11 +48,21 @@ def fails(params, gradient, indices, plan, workspace, inputs, labels):
     return 1.0
 
 
-def quadratic(n=50, samples=60, dtype=np.float32):
+@numba.njit
+def fails_on_sample_0(params, gradient, indices, plan, workspace, inputs, labels):
+    """Raise, after a while, if sample 0 is in the minibatch."""
+    nap(100_000)
+    if (indices == 0).any():
+        raise ValueError("this gradient fails")
+    gradient[:] = -1.0
+    return 1.0
+
+
+def quadratic(n=50, samples=60, dtype=np.float32, gradient=pull):
     """`pull` towards random points, from a random start."""
     points = np.random.default_rng(5).standard_normal((samples, n)).astype(dtype)
     return custom(
-        pull, points, np.zeros(samples, int), n, dtype=dtype, init=lambda size, rng: 3 * rng.standard_normal(size)
+        gradient, points, np.zeros(samples, int), n, dtype=dtype, init=lambda size, rng: 3 * rng.standard_normal(size)
     )
 
 
@@ -52,6 +71,6 @@ def counting(n):
     return custom(count_up, np.zeros(100, np.float32), np.zeros(100, int), n)
 
 
-def failing():
-    """`fails`, in 4 dimensions."""
-    return custom(fails, np.zeros(100, np.float32), np.zeros(100, int), 4)
+def failing(gradient=fails):
+    """A gradient that fails, in 4 dimensions."""
+    return custom(gradient, np.zeros(100, np.float32), np.zeros(100, int), 4)

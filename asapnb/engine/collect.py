@@ -9,7 +9,7 @@ import numpy as np
 from numba import types
 
 from ..compiled import kernel, specialise
-from .atomics import compare_and_swap, load, store
+from .atomics import clock, compare_and_swap, load, store
 from .shared import LINE, NEVER, READING, RING, WORKERS, array_type
 from .vectors import release
 
@@ -32,6 +32,11 @@ def _swap(array: Any, position: int, expected: int, new: int) -> bool:
 @kernel()
 def _release(slots: Any, slot: int) -> None:
     release(slots, slot)
+
+
+@kernel()
+def _now() -> int:
+    return clock()
 
 
 @kernel()
@@ -64,6 +69,7 @@ class Access(NamedTuple):
     put: Callable[[np.ndarray, int, int], None]
     swap: Callable[[np.ndarray, int, int, int], bool]
     release: Callable[[np.ndarray, int], None]
+    now: Callable[[], int]
     oldest_view: Callable[[np.ndarray], int]
     take: Callable[[np.ndarray, int, int, np.ndarray, np.ndarray, np.ndarray], int]
 
@@ -76,6 +82,7 @@ def compile_access(rows: np.dtype[Any]) -> Access:
         put=specialise(_put, words, number, number),
         swap=specialise(_swap, words, number, number, number),
         release=specialise(_release, words, number),
+        now=specialise(_now),
         oldest_view=specialise(_oldest_view, words),
         take=specialise(_take, words, number, number, ring, words, ring),
     )

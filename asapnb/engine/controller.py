@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..record.schema import ABANDONED
-from ..rules import ScaleTables, scale_table
-from ..schemes import Leashed, Sequential, Synchronous
-from ..staleness import StalenessDistribution
+from ..rules import ScaleTables
+from ..schemes import Leashed
 from . import shared as words
 from .collect import Access
 from .ledger import Ledger
@@ -47,6 +46,7 @@ class Controller:
         shared: Shared,
         access: Access,
         tables: ScaleTables,
+        first: np.ndarray,
         writer: RunWriter,
         evaluator: Evaluator,
         progress: Callable[[Progress], None] | None,
@@ -57,9 +57,7 @@ class Controller:
         self.progress, self.on_eval = progress, on_eval
         drops = isinstance(options.scheme, Leashed) and options.scheme.persistence is not None
         self.ledger = Ledger(shared, access, drops=drops)
-        # Without other workers nothing is ever stale: the rule is told so at the start, and the result does not
-        # depend on when the controller happens to look.
-        self.always_fresh = isinstance(options.scheme, Sequential | Synchronous)
+        self.always_fresh = options.always_fresh
         self.latest = Evaluation(0, 0.0, math.nan, math.nan, math.nan)
         self.target_reached: Evaluation | None = None
         self.clamped = 0
@@ -69,11 +67,7 @@ class Controller:
         self._lengths: list[int] = []
         self._losses = np.empty(0)
         self._flushed = self._reported = time.monotonic()
-        table = tables.current
-        if self.always_fresh:
-            fresh = StalenessDistribution.from_counts([1]).padded(len(table))
-            table = scale_table(tables.rule, fresh, options.workers)
-        self._publish(table)
+        self._publish(first)
 
     def stop(self, reason: int) -> None:
         """Ask all workers to stop; the first reason given stands."""
@@ -87,11 +81,15 @@ class Controller:
     @property
     def seconds(self) -> float:
         """Training time now."""
-        return (time.monotonic_ns() - self.access.get(self.shared.control, words.ORIGIN)) * 1e-9
+        get, control = self.access.get, self.shared.control
+        if get(control, words.GO) == 0:
+            return 0.0
+        now = get(control, words.PAUSED) or self.access.now()
+        return (now - get(control, words.ORIGIN)) * 1e-9
 
-    def tick(self) -> None:
-        """Serve the workers once."""
-        self._take_rows()
+    def tick(self) -> bool:
+        """Serve the workers once; True if they should be served again at once."""
+        hurry = self._take_rows()
         self._collect_mail()
         self._note_evaluated()
         if self.options.max_seconds is not None and self.seconds > self.options.max_seconds:
@@ -103,10 +101,12 @@ class Controller:
         if now - self._reported > REPORT_SECONDS:
             self.report("running")
             self._reported = now
+        return hurry
 
     def end(self, final: np.ndarray) -> None:
         """After the workers have ended: take what is left and evaluate the final parameters."""
-        self._take_rows(ended=True)
+        while self._take_rows(ended=True):
+            pass
         self._collect_mail()
         self._note_evaluated(ended=True)
         if self.latest.step != self.ledger.version:
@@ -135,7 +135,7 @@ class Controller:
         if self.progress is None:
             return
         staleness = self.ledger.staleness
-        seen = self.tables.current[: staleness.support + 1]
+        seen = self._in_force[: staleness.support + 1]
         self.progress(
             Progress(
                 status=status,
@@ -153,21 +153,22 @@ class Controller:
             )
         )
 
-    def _take_rows(self, *, ended: bool = False) -> None:
-        while len(rows := self.ledger.take(ended=ended)):
-            self.writer.append_updates(rows)
-            applied = rows[rows["dropped"] != ABANDONED]
-            self.clamped += int((applied["tau"] >= np.take(self._lengths, applied["row"])).sum())
-            self._losses = np.concatenate([self._losses, rows["loss"]])[-RECENT:]
-            if not self.always_fresh and not ended:
-                table = self.tables.observe(applied["tau"])
-                if table is not None:
-                    self._publish(table)
-            if len(rows) < RING // 2:
-                break
+    def _take_rows(self, *, ended: bool = False) -> bool:
+        """Take rows once; True if there were so many that the next should be taken at once."""
+        rows = self.ledger.take(ended=ended)
+        self.writer.append_updates(rows)
+        applied = rows[rows["dropped"] != ABANDONED]
+        self.clamped += int((applied["tau"] >= np.take(self._lengths, applied["row"])).sum())
+        self._losses = np.concatenate([self._losses, rows["loss"]])[-RECENT:]
+        if not self.always_fresh and not ended:
+            table = self.tables.observe(applied["tau"])
+            if table is not None:
+                self._publish(table)
+        return len(rows) > RING // 2
 
     def _publish(self, table: np.ndarray) -> None:
         """Write a table into a fresh row, then make that row the one in force."""
+        self._in_force = table
         number = len(self._lengths)
         slot = number % TABLES
         self.shared.scales[slot, : len(table)] = table

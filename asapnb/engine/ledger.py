@@ -22,9 +22,9 @@ class Ledger:
     def __init__(self, shared: Shared, access: Access, *, drops: bool) -> None:
         self._shared, self._access, self._drops = shared, access, drops
         self._out = np.empty(RING, UPDATES)
-        self._held = np.empty(0, UPDATES)
-        self._held_dropped = np.empty(0, UPDATES)
+        self._held = np.empty(0, UPDATES)  # in order, but something may still have to go between
         self.histogram = WorkerHistogram(int(shared.control[words.WORKERS]))
+        self._newest = 0  # the newest version whose row has been taken
         self.version = 0  # the newest version whose row has been given out
         self.dropped = 0
         self.last_t = 0.0  # when it was applied
@@ -38,15 +38,13 @@ class Ledger:
 
     def take(self, *, ended: bool = False) -> np.ndarray:
         """The next rows in order (dtype UPDATES); with `ended`, when all workers have, all that are left."""
-        shared, access = self._shared, self._access
-        count = access.take(shared.control, words.DRAINED, 0, shared.rows, shared.written, self._out)
-        rows = self._out[:count].copy()
+        rows = self._taken(words.DRAINED, 0)
         if self._drops:
             rows = self._in_order(rows, ended)
         applied = rows[rows["dropped"] != ABANDONED] if self._drops else rows
         if len(applied):
             self.version = int(applied["version"][-1])
-            self.last_t = float(applied["t_apply"].max())
+            self.last_t = max(self.last_t, float(applied["t_apply"].max()))
             self.updates += len(applied)
             scales = applied["scale"].astype(np.float64) * applied["factor"]
             self.sum_scale += float(scales.sum())
@@ -55,16 +53,24 @@ class Ledger:
         return rows
 
     def _in_order(self, rows: np.ndarray, ended: bool) -> np.ndarray:
-        shared, access = self._shared, self._access
-        horizon = words.NEVER if ended else access.oldest_view(shared.control)
-        count = access.take(shared.control, words.DROPPED_DRAINED, 1, shared.rows, shared.written, self._out)
-        applied = np.concatenate([self._held, rows])
-        dropped = np.concatenate([self._held_dropped, self._out[:count]])
-        if not ended and len(applied):
-            horizon = min(horizon, int(applied["version"][-1]))
-        seen = dropped["read_version"] + dropped["tau"]
-        now, later = applied["version"] <= horizon, seen > horizon
-        self._held, self._held_dropped = applied[~now], dropped[later]
-        rows = np.concatenate([applied[now], dropped[~later]])
-        order = np.argsort(np.concatenate([applied["version"][now], seen[~later]]), kind="stable")
-        return rows[order]
+        control, access = self._shared.control, self._access
+        newest = int(rows["version"][-1]) if len(rows) else self._newest
+        self._newest = newest
+        horizon = words.NEVER if ended else min(newest, access.oldest_view(control))
+        # Whoever has claimed a row of the side ring no longer holds the horizon, so that row is waited for.
+        claimed, dropped = access.get(control, words.DROPPED), [np.empty(0, UPDATES)]
+        while access.get(control, words.DROPPED_DRAINED) < claimed:
+            dropped.append(self._taken(words.DROPPED_DRAINED, 1))
+        rows = np.concatenate([self._held, rows, *dropped])
+        abandoned = rows["dropped"] == ABANDONED
+        seen = np.where(abandoned, rows["read_version"] + rows["tau"], rows["version"])
+        order = np.lexsort((abandoned, seen))  # a dropped row after the version that it saw; else as they came
+        rows, now = rows[order], seen[order] <= horizon
+        self._held = rows[~now]
+        return rows[now]
+
+    def _taken(self, drained: int, ring: int) -> np.ndarray:
+        """The rows that are finished in ring 0 or 1."""
+        shared = self._shared
+        count = self._access.take(shared.control, drained, ring, shared.rows, shared.written, self._out)
+        return self._out[:count].copy()

@@ -8,9 +8,11 @@ import os
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from ..errors import UsageError, unknown
 from ..problems.base import Problem
-from ..schemes import Scheme, Sequential
+from ..schemes import Scheme, Sequential, Synchronous
 from .shared import NEVER
 
 MAX_WORKERS = 1024
@@ -39,6 +41,11 @@ class Options:
     pin_workers: bool
 
     @property
+    def always_fresh(self) -> bool:
+        """Whether no update is ever stale, because of the scheme."""
+        return isinstance(self.scheme, Sequential | Synchronous)
+
+    @property
     def shares_momentum(self) -> bool:
         """Whether the velocity is shared by the workers."""
         return self.momentum != 0 and self.momentum_kind == "shared"
@@ -63,18 +70,28 @@ def whole(name: str, value: object, least: int, most: int | None = None, why: st
     return number
 
 
-def real(name: str, value: object, least: float, *, below: float = math.inf, open_at_least: bool = False) -> float:
-    """`value` as a finite float in [least, below), or (least, below)."""
+def real(
+    name: str,
+    value: object,
+    least: float,
+    *,
+    below: float = math.inf,
+    open_at_least: bool = False,
+    dtype: np.dtype[Any] = np.dtype(np.float64),  # noqa: B008 (immutable)
+) -> float:
+    """`value` as a finite float in [least, below), or (least, below), also when it is rounded to `dtype`."""
     try:
         if isinstance(value, bool | str):
             raise TypeError
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         raise UsageError(f"{name} is {value!r}: must be a number") from None
-    low_enough = number > least if open_at_least else number >= least
-    if not (low_enough and number < below):
+    with np.errstate(over="ignore"):
+        rounded = float(dtype.type(number))
+    low_enough = rounded > least if open_at_least else rounded >= least
+    if not (low_enough and rounded < below):
         bounds = f"{'>' if open_at_least else '>='} {least:g}" + (f" and < {below:g}" if below < math.inf else "")
-        raise UsageError(f"{name} is {number}: must be finite, {bounds}")
+        raise UsageError(f"{name} is {number}: must be finite, {bounds}, in {dtype}")
     return number
 
 
@@ -110,7 +127,7 @@ def resolve(
     if isinstance(scheme, Sequential) and workers != 1:
         raise UsageError(f"workers is {workers}: the scheme Sequential has one; for more choose another scheme")
     size = whole("batch_size", batch_size, 1, problem.n_samples, " (the training samples)")
-    per_epoch = problem.batches_per_epoch(size)
+    per_epoch = updates_per_epoch(problem, scheme, workers, size)
     if momentum_kind not in ("per_worker", "shared"):
         raise unknown("momentum_kind", momentum_kind, ("per_worker", "shared"))
     if eval_every is None:
@@ -118,21 +135,27 @@ def resolve(
     return Options(
         scheme=scheme,
         workers=workers,
-        step_size=real("step_size", step_size, 0, open_at_least=True),
+        step_size=real("step_size", step_size, 0, dtype=problem.dtype, open_at_least=True),
         batch_size=size,
         updates=_quota(epochs, updates, per_epoch),
         seed=whole("seed", seed, 0, 2**63 - 1),
-        momentum=real("momentum", momentum, 0, below=1),
+        momentum=real("momentum", momentum, 0, below=1, dtype=problem.dtype),
         momentum_kind=momentum_kind,
-        weight_decay=real("weight_decay", weight_decay, 0),
+        weight_decay=real("weight_decay", weight_decay, 0, dtype=problem.dtype),
         reshuffle=_switch("reshuffle", reshuffle),
         target_loss=None if target_loss is None else real("target_loss", target_loss, -math.inf, open_at_least=True),
         max_seconds=None if max_seconds is None else real("max_seconds", max_seconds, 0, open_at_least=True),
         divergence_factor=real("divergence_factor", divergence_factor, 1, open_at_least=True),
-        eval_every=whole("eval_every", eval_every, 0, why=" (0: only at the start and at the end)") or NEVER,
+        eval_every=whole("eval_every", eval_every, 0, 2**46, why=" (0: only at the start and at the end)") or NEVER,
         eval_samples=None if eval_samples is None else whole("eval_samples", eval_samples, 1),
         pin_workers=_switch("pin_workers", pin_workers),
     )
+
+
+def updates_per_epoch(problem: Problem, scheme: Scheme, workers: int, batch_size: int) -> int:
+    """Updates in a pass over the data; a synchronous update takes a minibatch for each worker."""
+    batches = problem.batches_per_epoch(batch_size)
+    return -(-batches // workers) if isinstance(scheme, Synchronous) else batches
 
 
 def _quota(epochs: int | None, updates: int | None, per_epoch: int) -> int:

@@ -14,14 +14,15 @@ import numpy as np
 from ..compiled import KERNEL_PATH
 from ..problems.base import Problem
 from ..record import UPDATES, Run, RunWriter, checked_target, machine
-from ..rules import Rule, ScaleTables, as_rule, constant
+from ..rules import Rule, ScaleTables, as_rule, constant, scale_table
 from ..schemes import LockBased, Scheme, parse_scheme
+from ..staleness import StalenessDistribution
 from . import shared as words
 from .collect import compile_access
 from .controller import Controller
 from .memory import allocate, final_parameters
 from .monitor import Evaluation, Evaluator, Progress
-from .options import MomentumKind, Options, resolve
+from .options import MomentumKind, Options, resolve, updates_per_epoch
 from .team import Team, compile_loop, interruptible
 
 
@@ -64,7 +65,8 @@ def train(
         workers: threads, 1 to 1024; more than cores is fine. By default one per core (Sequential: one).
         step_size: η₀ > 0.
         batch_size: samples per gradient, at most the training samples.
-        epochs: stop after this many passes over the data (default 1): epochs × batches per epoch updates.
+        epochs: stop after this many passes over the data (default 1): epochs × batches per epoch updates
+            (a synchronous update takes `workers` batches).
         updates: stop after exactly this many applied updates; instead of `epochs`. Synchronous: rounds.
         seed: initial parameters and the order of the data follow from it.
         momentum: μ in v ← μ·v − step·g, x ← x + v.
@@ -121,6 +123,7 @@ def train(
         pin_workers=pin_workers,
     )
     tables = ScaleTables(as_rule(rule), options.workers)
+    first = _first_table(tables, options)
     if out is not None:
         checked_target(out, force)  # before anything takes time
     begun = time.perf_counter()
@@ -142,10 +145,11 @@ def train(
     )
     controller = Controller(
         options,
-        problem.batches_per_epoch(options.batch_size),
+        updates_per_epoch(problem, options.scheme, options.workers, options.batch_size),
         shared,
         access,
         tables,
+        first,
         writer,
         evaluator,
         progress,
@@ -169,6 +173,18 @@ def train(
             )
     controller.report(status)
     return run
+
+
+def _first_table(tables: ScaleTables, options: Options) -> np.ndarray:
+    """The table in force at the start.
+
+    Where the scheme makes nothing stale, the rule is told so from the start: the result must not depend on when the
+    controller happens to look.
+    """
+    if not options.always_fresh:
+        return tables.current
+    fresh = StalenessDistribution.from_counts([1]).padded(len(tables.current))
+    return scale_table(tables.rule, fresh, options.workers)
 
 
 def _loss_limit(options: Options, initial: Evaluation) -> float:

@@ -32,6 +32,8 @@ WAITED = 12 * LINE  # rows that had to wait because the ring was full
 ARRIVED = 13 * LINE  # Synchronous: workers at the barrier
 PHASE = 14 * LINE  # Synchronous: barriers passed
 GOING = 15 * LINE  # Synchronous: 1 when there is another round
+BROKEN = 16 * LINE  # 1 when a worker has failed: nobody may wait for it
+PAUSED = 17 * LINE  # the monotonic clock, in ns, while it stands still for an evaluation, else 0
 
 SLOT_BITS = 16
 RING = 1 << 16  # rows between a worker and the controller
@@ -41,12 +43,12 @@ EMPTY, CLAIMED = 0, -1  # in a mailbox, in the place of a version
 NEVER = 1 << 62
 
 # Words that do not change while workers run
-CONSTANTS = 16 * LINE
+CONSTANTS = 18 * LINE
 WORKERS, QUOTA, N_PARAMS, N_SAMPLES, BATCH_SIZE, SEED, RESHUFFLE, EVAL_EVERY = range(CONSTANTS, CONSTANTS + 8)
 SHARED_MOMENTUM, SNAPSHOT, PERSISTENCE, CHECK_EARLY = range(CONSTANTS + 8, CONSTANTS + 12)
 
 # Small arrays of words
-LENGTHS = 18 * LINE  # of each scale table kept
+LENGTHS = 20 * LINE  # of each scale table kept
 MAIL = LENGTHS + TABLES  # mailboxes of LINE words: version to evaluate, time of it in ns, slot
 READING = MAIL + BOXES * LINE  # per worker, LINE apart: a version that its view is no older than; NEVER without view
 

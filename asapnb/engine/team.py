@@ -59,8 +59,8 @@ class Team:
                 thread.start()
             self._start_clock(controller)
             while any(thread.is_alive() for thread in threads):
-                controller.tick()
-                _wait(threads)
+                if not controller.tick():
+                    _wait(threads)
             if self._errors:
                 raise self._errors[0]
         except BaseException:
@@ -76,7 +76,7 @@ class Team:
         get, put, control = controller.access.get, controller.access.put, self._shared.control
         while get(control, words.READY) < self._options.workers and not self._errors:
             time.sleep(0.0005)
-        put(control, words.ORIGIN, time.monotonic_ns())
+        put(control, words.ORIGIN, controller.access.now())
         put(control, words.GO, 1)
 
     def _worker(self, me: int, controller: Controller) -> None:
@@ -91,6 +91,7 @@ class Team:
         except BaseException as error:
             self._errors.append(error)
             controller.stop(words.FAILED)
+            controller.access.put(self._shared.control, words.BROKEN, 1)
 
 
 def _wait(threads: list[threading.Thread]) -> None:
@@ -111,7 +112,8 @@ def interruptible(controller: Controller) -> Iterator[None]:
         controller.stop(words.INTERRUPTED)
         signal.signal(signal.SIGINT, before)
 
-    before = signal.signal(signal.SIGINT, on_interrupt)
+    before = signal.getsignal(signal.SIGINT) or signal.SIG_DFL  # None: it was not set from Python
+    signal.signal(signal.SIGINT, on_interrupt)
     try:
         yield
     finally:

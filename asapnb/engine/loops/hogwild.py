@@ -6,7 +6,7 @@ from typing import Any
 
 from ...compiled import kernel
 from ..atomics import fetch_add, load
-from ..shared import N_PARAMS, PARAMS, QUOTA, SHARED_MOMENTUM, SNAPSHOT, VELOCITY, VERSION
+from ..shared import DRAINED, N_PARAMS, PARAMS, QUOTA, SHARED_MOMENTUM, SNAPSHOT, VELOCITY, VERSION
 from .steps import (
     begin,
     choose_step,
@@ -47,4 +47,4 @@ def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
         update(shared, own, params, velocity, step)
         if evaluation_due(shared.control, version + 1):
             hand_over_copy(shared, own, params, version + 1)
-        hand_in(shared, own, version)
+        hand_in(shared, own, 0, DRAINED, version)

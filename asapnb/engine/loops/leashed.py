@@ -8,6 +8,7 @@ from ...compiled import kernel, part
 from ..atomics import fetch_add, load, store
 from ..shared import (
     CHECK_EARLY,
+    DRAINED,
     DROPPED,
     DROPPED_DRAINED,
     LINE,
@@ -32,7 +33,6 @@ from .steps import (
     next_batch,
     note_gradient,
     post,
-    put_row,
     seconds,
 )
 
@@ -134,7 +134,7 @@ def hand_in_dropped(shared: Any, own: Any) -> None:
     """Hand in the row of a gradient that was given up."""
     own.row[0].version = -1
     own.row[0].dropped = 1
-    put_row(shared, own, 1, DROPPED_DRAINED, fetch_add(shared.control, DROPPED, 1))
+    hand_in(shared, own, 1, DROPPED_DRAINED, fetch_add(shared.control, DROPPED, 1))
 
 
 @kernel()
@@ -163,5 +163,5 @@ def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
         if outcome == _ENDED:
             break
         if outcome == _APPLIED:
-            hand_in(shared, own, own.row[0].version - 1)
+            hand_in(shared, own, 0, DRAINED, own.row[0].version - 1)
             mine = claim(slots, mine)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...compiled import kernel
 from ..atomics import load, store
-from ..shared import N_PARAMS, PARAMS, QUOTA, SHARED_MOMENTUM, VELOCITY, VERSION
+from ..shared import DRAINED, N_PARAMS, PARAMS, QUOTA, SHARED_MOMENTUM, VELOCITY, VERSION
 from .steps import (
     begin,
     choose_step,
@@ -53,4 +53,4 @@ def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
         if evaluation_due(shared.control, version + 1):
             hand_over_copy(shared, own, params, version + 1)
         unlock(control)
-        hand_in(shared, own, version)
+        hand_in(shared, own, 0, DRAINED, version)

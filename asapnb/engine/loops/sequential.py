@@ -6,7 +6,7 @@ from typing import Any
 
 from ...compiled import kernel
 from ..atomics import load, store
-from ..shared import N_PARAMS, PARAMS, VERSION
+from ..shared import DRAINED, N_PARAMS, PARAMS, VERSION
 from .steps import (
     begin,
     choose_step,
@@ -37,6 +37,6 @@ def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
         step = choose_step(shared, own, version, version)
         update(shared, own, params, own.velocity, step)
         store(shared.control, VERSION, version + 1)
-        hand_in(shared, own, version)
+        hand_in(shared, own, 0, DRAINED, version)
         if evaluation_due(shared.control, version + 1):
             wait_for_evaluation(shared.control, version + 1, own.row[0].t_apply)

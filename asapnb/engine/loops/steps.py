@@ -15,7 +15,6 @@ from ..shared import (
     BOXES,
     CLAIMED,
     DIVERGED,
-    DRAINED,
     EMPTY,
     EVAL_EVERY,
     EXTRA,
@@ -28,6 +27,7 @@ from ..shared import (
     MOMENTUM,
     N_SAMPLES,
     ORIGIN,
+    PAUSED,
     QUOTA,
     READY,
     RESHUFFLE,
@@ -41,6 +41,7 @@ from ..shared import (
     VERSION,
     WAITED,
     WEIGHT_DECAY,
+    WORKERS,
 )
 
 _SPINS = 100  # pauses before a waiting thread gives up its core: 64 workers on 2 cores lose 1 % this way
@@ -53,7 +54,7 @@ def begin(shared: Any, me: int, row: Any) -> None:
     row[0].factor = 1.0
     fetch_add(shared.control, READY, 1)
     while load(shared.control, GO) == 0:
-        nap(100)
+        nap(100 + 20 * shared.control[WORKERS])  # many that wake often would starve those that still start
 
 
 @part()
@@ -180,21 +181,15 @@ def update(shared: Any, own: Any, params: Any, velocity: Any, step: Any) -> None
 
 
 @part()
-def put_row(shared: Any, own: Any, ring: int, drained: int, number: int) -> None:
-    """Put the worker's row into ring 0 or 1 as its row `number`, once there is room."""
+def hand_in(shared: Any, own: Any, ring: int, drained: int, number: int) -> None:
+    """Put the worker's row into ring 0 or 1 as its row `number`; stop the run if the loss shows divergence."""
     if number - load(shared.control, drained) >= RING:
         fetch_add(shared.control, WAITED, 1)
         while number - load(shared.control, drained) >= RING:
-            nap(100)
+            nap(500)
     place = ring * RING + number % RING
     shared.rows[place] = own.row[0]
     store(shared.written, place, number + 1)
-
-
-@part()
-def hand_in(shared: Any, own: Any, number: int) -> None:
-    """Hand in the row of an applied update; stop the run if the loss shows divergence."""
-    put_row(shared, own, 0, DRAINED, number)
     if not own.row[0].loss <= shared.numbers[LOSS_LIMIT]:
         request_stop(shared.control, DIVERGED)
 
@@ -212,7 +207,7 @@ def free_box(control: Any, version: int) -> int:
     while not compare_and_swap(control, box, EMPTY, CLAIMED):
         if load(control, STOP) != 0:
             return -1
-        nap(50)
+        nap(200)
     return box
 
 
@@ -236,9 +231,11 @@ def hand_over_copy(shared: Any, own: Any, params: Any, version: int) -> None:
 def wait_for_evaluation(control: Any, version: int, t: float) -> None:
     """Have the parameters evaluated where they are; the training clock stands still meanwhile."""
     begun = clock()
+    store(control, PAUSED, begun)
     box = free_box(control, version)
     if box >= 0:
         post(control, box, version, t)
         while load(control, box) != EMPTY and load(control, STOP) == 0:
             nap(50)
     fetch_add(control, ORIGIN, clock() - begun)
+    store(control, PAUSED, 0)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...compiled import kernel, part
 from ..atomics import fetch_add, load, store
-from ..shared import ARRIVED, EXTRA, FAILED, GOING, MOMENTUM, N_PARAMS, PARAMS, PHASE, STOP, VERSION, WORKERS
+from ..shared import ARRIVED, BROKEN, DRAINED, EXTRA, GOING, MOMENTUM, N_PARAMS, PARAMS, PHASE, VERSION, WORKERS
 from .steps import (
     begin,
     choose_step,
@@ -27,16 +27,19 @@ from .steps import (
 
 
 @part()
-def barrier(shared: Any) -> None:
-    """Wait until every worker has come this far, or one has failed."""
+def barrier(shared: Any) -> bool:
+    """Wait until every worker has come this far; False if one has failed and never will."""
     phase = load(shared.control, PHASE)
     if fetch_add(shared.control, ARRIVED, 1) + 1 == shared.control[WORKERS]:
         store(shared.control, ARRIVED, 0)
         store(shared.control, PHASE, phase + 1)
-        return
+        return True
     spins = 0
-    while load(shared.control, PHASE) == phase and load(shared.control, STOP) != FAILED:
+    while load(shared.control, PHASE) == phase:
+        if load(shared.control, BROKEN) != 0:
+            return load(shared.control, PHASE) != phase
         spins = relax(spins)
+    return True
 
 
 @part()
@@ -63,14 +66,14 @@ def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
     high = (me + 1) * shared.control[N_PARAMS] // workers
     version = 0
     while True:
-        barrier(shared)  # every slice of the round before has been updated
+        if not barrier(shared):  # every slice of the round before has been updated
+            break
         if me == 0:
             store(shared.control, VERSION, version)
             if version > 0 and evaluation_due(shared.control, version):
                 wait_for_evaluation(shared.control, version, own.row[0].t_apply)
             store(shared.control, GOING, goes_on(shared.control))
-        barrier(shared)
-        if load(shared.control, GOING) == 0 or load(shared.control, STOP) == FAILED:
+        if not barrier(shared) or load(shared.control, GOING) == 0:
             break
         count = draw(shared, own, version * workers + me)
         own.row[0].t_read = seconds(shared.control)
@@ -78,10 +81,11 @@ def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
             params, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
         )
         note_gradient(shared, own, params, loss)
-        barrier(shared)  # every gradient is there
+        if not barrier(shared):  # every gradient is there
+            break
         step = choose_step(shared, own, version, version)
         average(own.snapshot, shared.state, workers, low, high)
         descend(params[low:high], own.velocity[low:high], own.snapshot[low:high], step, shared.numbers[MOMENTUM])
         own.row[0].t_apply = seconds(shared.control)
-        hand_in(shared, own, version * workers + me)
+        hand_in(shared, own, 0, DRAINED, version * workers + me)
         version += 1
