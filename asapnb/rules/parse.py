@@ -5,18 +5,13 @@ Only literals and the known names are evaluated; a rule file is run as the Pytho
 
 from __future__ import annotations
 
-import ast
 import importlib.util
-import inspect
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from ..errors import AsapnbError, RuleError, UsageError, unknown
+from ..text import parse_call
 from .framework import RULES, Rule, _own_rule
 from .refresh import every, once
-
-_ARGUMENTS: dict[str, Callable[..., Any]] = {"once": once, "every": every}
 
 
 def parse_rule(text: str) -> Rule:
@@ -25,49 +20,10 @@ def parse_rule(text: str) -> Rule:
     >>> parse_rule("tail"), parse_rule("tail(0.5, refresh=every(1000))")
     (tail(amplitude=1.0), tail(amplitude=0.5, refresh=every(1000)))
     """
-    text = text.strip()
     if ".py:" in text:
-        return _load(text)
-    try:
-        tree = ast.parse(text, mode="eval").body
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        raise UsageError(f"cannot read the rule {text!r:.80}: write it like tail(amplitude=1.0)") from None
-    if isinstance(tree, ast.Name):
-        tree = ast.Call(tree, [], [])
-    if not isinstance(tree, ast.Call):
-        raise UsageError(f"{text!r:.80} is no rule: write it like tail(amplitude=1.0)")
-    return _call(tree, RULES, "rule")
-
-
-def _call(call: ast.Call, known: dict[str, Callable[..., Any]], kind: str) -> Any:
-    """The value of name(arguments) with a name among `known`."""
-    name = ast.unparse(call.func)
-    if name not in known:
-        raise unknown(kind, name, known)
-    builder = known[name]
-    positional = [_value(argument) for argument in call.args]
-    named = {keyword.arg or "**": _value(keyword.value) for keyword in call.keywords}
-    parameters = inspect.signature(builder).parameters
-    for key in named:
-        if key not in parameters:
-            raise unknown(f"parameter of {name}", key, parameters)
-    try:
-        inspect.signature(builder).bind(*positional, **named)
-    except TypeError as error:
-        raise UsageError(f"{ast.unparse(call)}: {error}; {name} takes ({', '.join(parameters)})") from None
-    return builder(*positional, **named)
-
-
-def _value(node: ast.expr) -> Any:
-    """A literal, or a call of a rule or of once, every."""
-    if isinstance(node, ast.Call):
-        return _call(node, RULES | _ARGUMENTS, "name in a rule")
-    try:
-        return ast.literal_eval(node)
-    except (ValueError, TypeError, RecursionError):
-        raise UsageError(
-            f"cannot read {ast.unparse(node)!r:.80} in a rule: give a number, a quoted text, once(…) or every(…)"
-        ) from None
+        return _load(text.strip())
+    rule: Rule = parse_call(text, RULES, "rule", {"once": once, "every": every, **RULES})
+    return rule
 
 
 def _load(text: str) -> Rule:

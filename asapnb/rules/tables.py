@@ -24,8 +24,7 @@ class ScaleTables:
     """The tables of one rule over one run, made from the staleness observed.
 
     `current` is the table in force: float64, read-only, its last entry serving every staler update. It starts as
-    the rule's formula if the rule is static, and as ones otherwise. `steps[i]` is the number of updates that had
-    been observed when `tables[i]` was made: it can serve the updates after that one.
+    the rule's formula if the rule is static, and as ones otherwise. `seen` updates have been observed.
 
     A rule is tried once at the start, so that one whose scales cannot be used fails before anything runs.
 
@@ -46,20 +45,9 @@ class ScaleTables:
         self._estimator = StalenessEstimator(refresh.half_life if refresh else None)
         self.seen = 0
         self.next_refresh = refresh.due(0, workers) if refresh else None
-        self.steps: list[int] = []
-        self.tables: list[NDArray[np.float64]] = []
+        self.current: NDArray[np.float64]
         self._put_in_force(scale_table(self.rule, self._staleness(), workers))
         scale_table(self.rule, _typical(workers), workers)
-
-    @property
-    def current(self) -> NDArray[np.float64]:
-        """The table in force."""
-        return self.tables[-1]
-
-    @property
-    def first(self) -> NDArray[np.float64]:
-        """The table in force before any update."""
-        return self.tables[0]
 
     def observe(self, staleness: ArrayLike) -> NDArray[np.float64] | None:
         """Count these updates (in the order in which they were applied); the new table if one is due and differs.
@@ -85,8 +73,7 @@ class ScaleTables:
 
     def _put_in_force(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
         table.setflags(write=False)
-        self.steps.append(self.seen)
-        self.tables.append(table)
+        self.current = table
         return table
 
 

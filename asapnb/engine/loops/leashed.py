@@ -142,7 +142,7 @@ def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
     """Run until the quota is reached or the run is stopped."""
     begin(shared, me, own.row)
     control, slots = shared.control, shared.slots
-    mine = claim(slots, me)
+    mine = claim(slots, 2 * me)
     while goes_on(shared.control):
         count = next_batch(shared, own)
         store(control, READING + me * LINE, version_of(load(control, PUBLISHED)))
@@ -164,4 +164,4 @@ def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
             break
         if outcome == _APPLIED:
             hand_in(shared, own, 0, DRAINED, own.row[0].version - 1)
-            mine = claim(slots, mine)
+            mine = claim(slots, 2 * me)  # the same few vectors again and again: they are in this core's cache
