@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable
 
 from rich.console import Console, Group, RenderableType
@@ -35,6 +36,7 @@ class Display:
         self._console, self._header, self._max_seconds = console, header, max_seconds
         self._live = Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else None
         self._waiting: list[Evaluation] = []
+        self._reports: deque[Progress] = deque()  # from the last evaluation shown on
         self._before: Evaluation | None = None
 
     def close(self) -> None:
@@ -53,12 +55,22 @@ class Display:
 
     def progress(self, now: Progress) -> None:
         """Show the lines that wait and, on a terminal, where the run stands."""
+        self._reports.append(now)
         for evaluation in self._waiting:
-            self._console.print(_line(evaluation, self._rate(evaluation), now))
+            self._console.print(self._line(evaluation, now))
             self._before = evaluation
         self._waiting = []
         if self._live:
             self._live.update(self._standing(now), refresh=True)
+
+    def _line(self, evaluation: Evaluation, now: Progress) -> str:
+        """The line of an evaluation, with what was known when its version was made: evaluations may lag behind."""
+        while len(self._reports) > 1 and self._reports[0].updates < evaluation.step:
+            self._reports.popleft()
+        epoch = evaluation.step * now.epochs / now.total_updates
+        return _cells(
+            evaluation.t, epoch, self._rate(evaluation), evaluation, self._reports[0], known=evaluation.step > 0
+        )
 
     def _rate(self, evaluation: Evaluation) -> float | None:
         """Updates per second since the evaluation before."""
@@ -82,24 +94,21 @@ class Display:
         return Group(Text(_cells(now.seconds, now.epoch, rate, now.evaluation, now), "bold"), bar)
 
 
-def _line(evaluation: Evaluation, rate: float | None, now: Progress) -> str:
-    return _cells(evaluation.t, evaluation.step * now.epochs / now.total_updates, rate, evaluation, now)
-
-
-def _cells(t: float, epoch: float, rate: float | None, evaluation: Evaluation, now: Progress) -> str:
-    """One line of the table; before the first update there is nothing to say of minibatches and staleness."""
-    begun = t > 0
-    low, high = now.scale_range if begun else (math.nan, math.nan)
+def _cells(
+    t: float, epoch: float, rate: float | None, evaluation: Evaluation, now: Progress, *, known: bool = True
+) -> str:
+    """One line of the table; where it is not `known`, nothing is said of minibatches, staleness and scales."""
+    low, high = now.scale_range if known else (math.nan, math.nan)
     scale = "–".join(f"{value:.2f}" if value < 10 else f"{value:.3g}" for value in sorted({low, high}))
     cells = (
         f"{t:.2f}" if t < 1000 else f"{t:.0f}",
         f"{epoch:.2f}",
         number(rate),
         loss(evaluation.train_loss),
-        loss(measured(now.batch_loss) if begun else None),
+        loss(measured(now.batch_loss) if known else None),
         number(measured(evaluation.test_accuracy), ".1%"),
-        number(measured(now.mean_staleness) if begun else None, ".2f"),
-        number(measured(now.staleness_p99) if begun else None),
+        number(measured(now.mean_staleness) if known else None, ".2f"),
+        number(measured(now.staleness_p99) if known else None),
         NONE if math.isnan(low) else scale,
     )
     return row(cells, _COLUMNS.values())

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..record import RunWriter
 
 FLUSH_SECONDS = 1.0
-REPORT_SECONDS = 0.2
+REPORT_SECONDS = 0.1
 RECENT = 100  # gradients in the mean minibatch loss
 STATUS = {
     0: "finished",
