@@ -156,6 +156,8 @@ class Controller:
     def _take_rows(self, *, ended: bool = False) -> bool:
         """Take rows once; True if there were so many that the next should be taken at once."""
         rows = self.ledger.take(ended=ended)
+        if not len(rows):
+            return False
         self.writer.append_updates(rows)
         applied = rows[rows["dropped"] != ABANDONED]
         self.clamped += int((applied["tau"] >= np.take(self._lengths, applied["row"])).sum())
