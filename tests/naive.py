@@ -128,6 +128,29 @@ def synchronous(problem, run):
     return params
 
 
+def assert_rows_are_sound(run):
+    """What holds for the rows of every run, or for the first rows of one that was killed, whatever the timing."""
+    rows, workers = run.updates, run.attributes["workers"]
+    applied = rows["dropped"] != 1
+    version, read = rows["version"][applied], rows["read_version"][applied]
+    rounds = "Synchronous" in run.config["scheme"]
+    np.testing.assert_array_equal(version, np.arange(len(version)) // (workers if rounds else 1) + 1)
+    np.testing.assert_array_equal(rows["tau"][applied], version - 1 - read)
+    assert (rows["version"][~applied] == -1).all()
+    assert (rows["tau"] >= 0).all()
+    assert (rows["factor"] == 1).all()
+    assert (rows["t_read"] > 0).all()
+    assert (rows["t_read"] <= rows["t_ready"]).all()
+    assert (rows["t_ready"] <= rows["t_apply"]).all()
+    assert np.isfinite([rows["t_apply"], rows["loss"], rows["scale"]]).all()
+    seen = np.where(applied, rows["version"], rows["read_version"] + rows["tau"])
+    assert (np.diff(seen) >= 0).all(), "a dropped gradient follows the last version that its worker saw"
+    assert len(np.unique(rows["batch"])) == len(rows["batch"])
+    for worker in range(workers):
+        own = rows["worker"][applied] == worker
+        assert (read[own][1:] >= version[own][:-1]).all(), "a worker reads no older than its own last update"
+
+
 # --- problems: a network in float64, kernel position by kernel position ----------------------------------------
 
 

@@ -1,10 +1,15 @@
-"""Small problems for the tests of the engine: module-level gradients, compiled in a moment."""
+"""Small problems for the tests of the engine: module-level gradients, compiled in a moment; and runs of them."""
+
+from functools import cache
 
 import numba
 import numpy as np
 
+import asapnb as ab
 from asapnb.engine.atomics import nap
 from asapnb.problems import custom
+
+CONSISTENT = [ab.LockBased(), ab.Leashed(), ab.Leashed(persistence=0), ab.Leashed(persistence=1, check_early=True)]
 
 
 @numba.njit
@@ -58,6 +63,7 @@ def fails_on_sample_0(params, gradient, indices, plan, workspace, inputs, labels
     return 1.0
 
 
+@cache  # a problem compiles its gradient when it is made
 def quadratic(n=50, samples=60, dtype=np.float32, gradient=pull):
     """`pull` towards random points, from a random start."""
     points = np.random.default_rng(5).standard_normal((samples, n)).astype(dtype)
@@ -66,11 +72,26 @@ def quadratic(n=50, samples=60, dtype=np.float32, gradient=pull):
     )
 
 
+@cache
 def counting(n):
     """`count_up` in n dimensions, from 0: with step size 1 every parameter equals the version."""
     return custom(count_up, np.zeros(100, np.float32), np.zeros(100, int), n)
 
 
-def failing(gradient=fails):
-    """A gradient that fails, in 4 dimensions."""
-    return custom(gradient, np.zeros(100, np.float32), np.zeros(100, int), 4)
+@cache
+def failing(gradient=fails, start=0):
+    """A gradient that fails, in 4 dimensions; only in workers, as it is not evaluated."""
+    return custom(
+        gradient,
+        np.zeros(100, np.float32),
+        np.zeros(100, int),
+        4,
+        init=lambda size, rng: np.full(size, start),
+        evaluate=lambda params, split: (1.0, np.nan),
+    )
+
+
+def train(problem, scheme, **arguments):
+    """`asapnb.train` with what most tests take."""
+    defaults = {"workers": 1 if scheme == "sequential" else 4, "step_size": 0.1, "batch_size": 7, "seed": 3}
+    return ab.train(problem, scheme=scheme, **{**defaults, **arguments})

@@ -115,7 +115,7 @@ def test_the_clock_is_that_of_python():
     assert before <= now <= after
 
 
-@pytest.mark.parametrize("threads", [1, 2, 8, 32])
+@pytest.mark.parametrize("threads", [1, 2, 8, 16, 64])
 def test_the_pool_publishes_one_chain_without_a_leak(threads):
     count = 2 * threads + 1  # the fewest that suffice
     control, slots = np.zeros(READING, np.int64), np.zeros(count * vectors.HEADER, np.int64)

@@ -1,0 +1,115 @@
+"""A recorded run, recomputed one update after the other from its rows: the same parameters, to the bit."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from naive import assert_rows_are_sound, recompute, synchronous
+from problems import CONSISTENT, pull_slowly, quadratic, train
+
+import asapnb as ab
+
+DATA = ab.load_dataset("fashion-mnist-mini")
+NETWORKS = {"mlp": ab.mlp(DATA, hidden=(16,)), "lenet": ab.lenet(DATA)}
+
+
+@pytest.mark.parametrize("workers", [2, 8, 16])
+@pytest.mark.parametrize(("momentum", "decay"), [(0.0, 0.0), (0.9, 1e-3)])
+@pytest.mark.parametrize("scheme", CONSISTENT, ids=repr)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_file_of_a_network_s_run_gives_its_parameters(network, scheme, momentum, decay, workers, tmp_path):
+    train(
+        NETWORKS[network],
+        scheme,
+        workers=workers,
+        step_size=0.02,
+        updates=120,
+        momentum=momentum,
+        weight_decay=decay,
+        rule="tail(refresh=every(20))",
+        eval_samples=100,
+        out=tmp_path / "run.h5",
+    )
+    run = ab.load_run(tmp_path / "run.h5")
+    assert run.status == "finished"
+    assert_rows_are_sound(run)
+    np.testing.assert_array_equal(recompute(NETWORKS[network], run), run.params["final"])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", ["per_worker", "shared"])
+@pytest.mark.parametrize(("momentum", "decay"), [(0.0, 0.0), (0.9, 0.01)])
+@pytest.mark.parametrize("scheme", CONSISTENT, ids=repr)
+def test_the_rows_give_the_parameters_to_the_bit(scheme, momentum, decay, kind, dtype):
+    problem = quadratic(n=3000, dtype=dtype, gradient=pull_slowly)
+    run = train(
+        problem,
+        scheme,
+        workers=6,
+        updates=400,
+        momentum=momentum,
+        momentum_kind=kind,
+        weight_decay=decay,
+        rule="inverse",
+    )
+    assert (run.updates["tau"] > 0).sum() > 100, "views must have been stale"
+    np.testing.assert_array_equal(recompute(problem, run), run.params["final"])
+
+
+def test_dropped_gradients_change_nothing(tmp_path):
+    problem = quadratic(n=20_000, gradient=pull_slowly)
+    for i in range(20):  # until gradients have been dropped
+        out = tmp_path / f"{i}.h5"
+        train(problem, "leashed(persistence=0)", workers=16, updates=600, momentum=0.9, step_size=1e-3, out=out)
+        run = ab.load_run(out)
+        assert_rows_are_sound(run)
+        np.testing.assert_array_equal(recompute(problem, run), run.params["final"])
+        if (run.updates["dropped"] == 1).any():
+            return
+    pytest.fail("no gradient was dropped in 20 runs")
+
+
+@pytest.mark.parametrize(
+    ("column", "altered"),
+    [
+        ("read_version", lambda version: version - 1),
+        ("batch", lambda ticket: ticket - 1),
+        ("worker", lambda worker: (worker + 1) % 6),
+        ("scale", lambda scale: np.nextafter(scale, np.float32(2))),
+    ],
+)
+def test_one_altered_row_is_noticed(column, altered):
+    problem = quadratic(n=3000, gradient=pull_slowly)
+    run = train(problem, "lock-based", workers=6, updates=100, momentum=0.5, rule="inverse", step_size=0.01)
+    rows = {name: run.updates[name].copy() for name in run.updates}
+    changed = SimpleNamespace(config=run.config, params=run.params, updates=rows)
+    np.testing.assert_array_equal(recompute(problem, changed), run.params["final"])
+    rows[column][-1] = altered(rows[column][-1])
+    with pytest.raises(AssertionError):
+        np.testing.assert_array_equal(recompute(problem, changed), run.params["final"])
+
+
+@pytest.mark.parametrize("reshuffle", [True, False])
+def test_sequential_is_plain_sgd_to_the_bit(reshuffle):
+    problem = quadratic()
+    runs = [
+        train(problem, "sequential", epochs=3, momentum=0.5, weight_decay=0.1, reshuffle=reshuffle, rule="tail")
+        for _ in range(2)
+    ]
+    assert (runs[0].updates["scale"] == 1).all()
+    np.testing.assert_array_equal(runs[0].params["final"], recompute(problem, runs[0]))
+    np.testing.assert_array_equal(runs[0].params["final"], runs[1].params["final"])
+
+
+@pytest.mark.parametrize("workers", [1, 3, 8])
+def test_synchronous_averages_in_worker_order_to_the_bit(workers):
+    problem = quadratic()
+    runs = [
+        train(problem, "synchronous", workers=workers, updates=40, momentum=0.5, weight_decay=0.1) for _ in range(2)
+    ]
+    np.testing.assert_array_equal(runs[0].params["final"], runs[1].params["final"])
+    np.testing.assert_array_equal(runs[0].params["final"], synchronous(problem, runs[0]))
+    rows = runs[0].updates
+    assert (rows["tau"] == 0).all()
+    np.testing.assert_array_equal(rows["version"], np.repeat(np.arange(1, 41), workers))
+    np.testing.assert_array_equal(rows["batch"], np.arange(40 * workers))
