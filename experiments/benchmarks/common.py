@@ -1,0 +1,147 @@
+"""What the benchmarks share: interleaved measurements, tables with aims, one command line, JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+QUICK_SECONDS = 0.01
+Key = TypeVar("Key", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to measure: `rounds` of every case, or (quick) just long enough to show that the script works."""
+
+    rounds: int
+    quick: bool = False
+
+    def seconds(self, usual: float) -> float:
+        """The least time of one measurement."""
+        return min(usual, QUICK_SECONDS) if self.quick else usual
+
+    def some(self, cases: Iterable[Key]) -> list[Key]:
+        """All cases, or (quick) the first."""
+        return list(cases)[: 1 if self.quick else None]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of named values. A row's "aim", as ("≥", 1.9), is what its value in the column `judged` should reach."""
+
+    title: str
+    rows: list[dict[str, Any]]
+    formats: dict[str, str] = field(default_factory=dict)  # column: format of its numbers
+    judged: str | None = None
+    note: str = ""
+
+    def cell(self, column: str, value: Any) -> str:
+        """A value as the table shows it."""
+        if column == "aim" and value:
+            return f"{value[0]} {self.cell(self.judged or '', value[1])}"
+        return "–" if value is None else format(value, self.formats.get(column, ""))
+
+    def __str__(self) -> str:
+        """Markdown that also reads well in a terminal."""
+        columns = list(dict.fromkeys(column for row in self.rows for column in row))
+        lines = [columns] + [[self.cell(column, row.get(column)) for column in columns] for row in self.rows]
+        right = [any(isinstance(row.get(column), int | float) for row in self.rows) for column in columns]
+        widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+        lines.insert(1, ["-" * (width - 1) + (":" if r else "-") for width, r in zip(widths, right, strict=True)])
+        text = [
+            " | ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(cells, widths, right, strict=True))
+            for cells in lines
+        ]
+        note = f"\n{self.note}\n" if self.note else ""
+        return f"### {self.title}\n{note}\n" + "".join(f"| {line} |\n" for line in text)
+
+    def missed(self) -> list[str]:
+        """A line for every aim that was not reached: what, how much, and by how much."""
+        lines = []
+        for row in self.rows:
+            value, aim = row.get(self.judged or ""), row.get("aim")
+            if value is None or not aim or (value >= aim[1] if aim[0] == "≥" else value <= aim[1]):
+                continue
+            case = ", ".join(f"{column} {v}" for column, v in row.items() if isinstance(v, str) or type(v) is int)
+            shown, wanted = self.cell(self.judged or "", value), self.cell("aim", aim)
+            by = f" (off by {abs(value / aim[1] - 1):.1%})" if aim[1] else ""
+            lines.append(f"{self.title}: {case}: {self.judged} {shown}, aim {wanted}{by}")
+        return lines
+
+
+def interleaved(cases: Mapping[Key, Callable[[], float]], rounds: int) -> dict[Key, np.ndarray]:
+    """Every round measures each case once, so that a slow minute hits all alike; returns the rounds of each case."""
+    times: dict[Key, list[float]] = {key: [] for key in cases}
+    for number in range(rounds):
+        if sys.stderr.isatty():
+            print(f"\rround {number + 1} of {rounds} ", end="", file=sys.stderr)
+        for key, measure in cases.items():
+            times[key].append(measure())
+    if sys.stderr.isatty():
+        print("\r" + " " * 30, end="\r", file=sys.stderr)
+    return {key: np.array(values) for key, values in times.items()}
+
+
+def median(values: np.ndarray) -> float:
+    """The median, as a plain number. That of `a / b` compares two cases within the same rounds."""
+    return float(np.median(values))
+
+
+def seconds_per_step(run: Callable[[int], object], n: int) -> float:
+    """The time of a step of `run(n)`, which makes n of them."""
+    start = time.perf_counter()
+    run(n)
+    return (time.perf_counter() - start) / n
+
+
+def steps_in(run: Callable[[int], object], seconds: float) -> int:
+    """How many steps take about so long."""
+    run(1)  # compile, and touch the memory
+    return max(1, round(seconds / min(seconds_per_step(run, 1), seconds_per_step(run, 2))))
+
+
+def timed(run: Callable[[int], object], seconds: float) -> Callable[[], float]:
+    """Measures `seconds_per_step`, over about `seconds` altogether."""
+    n = steps_in(run, seconds)
+    return lambda: seconds_per_step(run, n)
+
+
+def document(name: str, tables: list[Table]) -> dict[str, Any]:
+    """The figures with what they depend on."""
+    from asapnb.compiled import KERNEL_PATH
+    from asapnb.record.provenance import machine, versions
+
+    return {
+        "benchmark": name,
+        "machine": machine(KERNEL_PATH) | {"load": os.getloadavg()[0]},
+        "versions": versions() | ({"torch": version("torch")} if find_spec("torch") else {}),
+        "kernels": KERNEL_PATH,
+        "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        "results": [asdict(table) for table in tables],
+    }
+
+
+def main(measure: Callable[[Effort], list[Table]], rounds: int) -> None:
+    """The command line of every benchmark: measure, print the tables, write the JSON."""
+    script = sys.modules["__main__"]
+    parser = argparse.ArgumentParser(description=(script.__doc__ or "").split("\n")[0])
+    parser.add_argument("--json", metavar="FILE", help="also write the figures to this file")
+    parser.add_argument("--rounds", type=int, default=rounds, help=f"measure each case so often (default {rounds})")
+    parser.add_argument("--quick", action="store_true", help="seconds only: shows that it works, measures nothing")
+    given = parser.parse_args()
+    tables = measure(Effort(1, quick=True) if given.quick else Effort(given.rounds))
+    print("\n".join(map(str, tables)))
+    if given.json:
+        text = json.dumps(document(Path(sys.argv[0]).stem, tables), indent=1, ensure_ascii=False)
+        Path(given.json).write_text(text + "\n")
