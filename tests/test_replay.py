@@ -80,7 +80,8 @@ def test_dropped_gradients_change_nothing(tmp_path):
 )
 def test_one_altered_row_is_noticed(column, altered):
     problem = quadratic(n=3000, gradient=pull_slowly)
-    run = train(problem, "lock-based", workers=6, updates=100, momentum=0.5, rule="inverse", step_size=0.01)
+    step_size = 1 / 16  # a power of two: another scale is another step, however little it differs
+    run = train(problem, "lock-based", workers=6, updates=100, momentum=0.5, rule="inverse", step_size=step_size)
     rows = {name: run.updates[name].copy() for name in run.updates}
     changed = SimpleNamespace(config=run.config, params=run.params, updates=rows)
     np.testing.assert_array_equal(recompute(problem, changed), run.params["final"])
