@@ -8,7 +8,7 @@ help:
 	@echo "make demo   train LeNet on real images with 8 asynchronous workers, and look at the staleness"
 	@echo "make test   run all tests and doctests"
 	@echo "make lint   ruff and mypy"
-	@echo "make bench  the time of a training step, beside PyTorch where that is installed"
+	@echo "make bench  all benchmarks (ten minutes), beside PyTorch where .venv has it"
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -39,7 +39,7 @@ lint: .venv/dev-ready
 	$(BIN)/mypy
 
 bench: .venv/demo-ready
-	$(BIN)/python experiments/benchmarks/steps.py
+	$(BIN)/python experiments/benchmarks/all.py
 
 clean:
 	rm -rf .venv build dist *.egg-info

@@ -78,8 +78,7 @@ def measure(effort: Effort) -> list[Table]:
         row |= {"lost to a process": to_process, "lost to a thread": to_thread}
         rows.append(row | {"aim": ("≤", AIM if workers < CORES else max(0.0, to_process) + AIM)})
     formats = {"alone, updates/s": ",.0f", "lost to a process": ".1%", "lost to a thread": ".1%"}
-    note = f"""MLP, batch 16. The aim is {AIM:.0%} where a core is left for whoever is busy, and {AIM:.0%} of the
-throughput more than a process costs where none is."""
+    note = f"MLP, batch 16. The aim is {AIM:.0%} where a core is left to spare, else {AIM:.0%} over the process."
     return [Table("A busy Python thread beside the run", rows, formats, "lost to a thread", note)]
 
 

@@ -73,7 +73,8 @@ class Table:
             value, aim = row.get(self.judged or ""), row.get("aim")
             if value is None or not aim or (value >= aim[1] if aim[0] == "≥" else value <= aim[1]):
                 continue
-            case = ", ".join(f"{column} {v}" for column, v in row.items() if isinstance(v, str) or type(v) is int)
+            named = {column: v for column, v in row.items() if isinstance(v, str | int) and column != self.judged}
+            case = ", ".join(v if isinstance(v, str) else f"{column} {v}" for column, v in named.items())
             shown, wanted = self.cell(self.judged or "", value), self.cell("aim", aim)
             by = f" (off by {abs(value / aim[1] - 1):.1%})" if aim[1] else ""
             lines.append(f"{self.title}: {case}: {self.judged} {shown}, aim {wanted}{by}")
@@ -117,14 +118,14 @@ def timed(run: Callable[[int], object], seconds: float) -> Callable[[], float]:
     return lambda: seconds_per_step(run, n)
 
 
-def document(name: str, tables: list[Table]) -> dict[str, Any]:
+def document(name: str, load: float, tables: list[Table]) -> dict[str, Any]:
     """The figures with what they depend on."""
     from asapnb.compiled import KERNEL_PATH
     from asapnb.record.provenance import machine, versions
 
     return {
         "benchmark": name,
-        "machine": machine(KERNEL_PATH) | {"load": os.getloadavg()[0]},
+        "machine": machine(KERNEL_PATH) | {"load_before": load},
         "versions": versions() | ({"torch": version("torch")} if find_spec("torch") else {}),
         "kernels": KERNEL_PATH,
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
@@ -140,8 +141,9 @@ def main(measure: Callable[[Effort], list[Table]], rounds: int) -> None:
     parser.add_argument("--rounds", type=int, default=rounds, help=f"measure each case so often (default {rounds})")
     parser.add_argument("--quick", action="store_true", help="seconds only: shows that it works, measures nothing")
     given = parser.parse_args()
+    load = os.getloadavg()[0]
     tables = measure(Effort(1, quick=True) if given.quick else Effort(given.rounds))
     print("\n".join(map(str, tables)))
     if given.json:
-        text = json.dumps(document(Path(sys.argv[0]).stem, tables), indent=1, ensure_ascii=False)
+        text = json.dumps(document(Path(sys.argv[0]).stem, load, tables), indent=1, ensure_ascii=False)
         Path(given.json).write_text(text + "\n")

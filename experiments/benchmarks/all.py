@@ -1,0 +1,74 @@
+"""Run all benchmarks, one after the other, and write results.md and results.json beside this file.
+
+    python experiments/benchmarks/all.py [--quick]
+
+With --quick (seconds; CI runs it) nothing is written or judged: it only shows that the benchmarks work. PyTorch takes
+part where this Python has it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from common import Table
+
+HERE = Path(__file__).parent
+SCRIPTS = ("steps", "engine", "busy", "hogwild", "prange", "start")
+
+
+def run(name: str, *options: str) -> dict[str, Any]:
+    """One benchmark in a process of its own; it prints its tables, and its document is returned."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "figures.json")
+        subprocess.run([sys.executable, HERE / f"{name}.py", "--json", file, *options], check=True)
+        document: dict[str, Any] = json.loads(file.read_text())
+        return document
+
+
+def page(documents: list[dict[str, Any]]) -> str:
+    """The tables, with the machine before and the missed aims first."""
+    tables = [Table(**table) for document in documents for table in document["results"]]
+    missed = [f"- {line}\n" for table in tables for line in table.missed()]
+    first, last = documents[0], documents[-1]
+    machine = first["machine"]
+    memory = (machine["memory"] or 0) / 2**30
+    used = ", ".join(f"{name} {version}" for name, version in first["versions"].items())
+    return f"""# Benchmark results
+
+Written by `make bench`; [performance](../../docs/performance.md) says how to read it.
+
+- {first["date"]} to {last["date"]}; load of the machine before: {machine["load_before"]:.1f}
+- {machine["cpu"]}, {machine["allowed"]} of {machine["cpus"]} CPUs, sockets: {machine["sockets"]}, NUMA nodes:
+  {machine["numa_nodes"]}, {memory:.0f} GiB, {machine["platform"]}, kernels {first["kernels"]}
+- {used}{"" if "torch" in first["versions"] else "; without PyTorch"}
+
+## Aims missed
+
+{"".join(missed) or "None."}
+## Figures
+
+{chr(10).join(map(str, tables))}"""
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--rounds", help="measure each case so often, in every benchmark")
+    parser.add_argument("--quick", action="store_true", help="seconds only: shows that all work, writes nothing")
+    given = parser.parse_args()
+    options = ["--quick"] if given.quick else ["--rounds", given.rounds] if given.rounds else []
+    documents = [run(name, *options) for name in SCRIPTS]
+    text = page(documents)
+    if not given.quick:
+        (HERE / "results.md").write_text(text)
+        (HERE / "results.json").write_text(json.dumps(documents, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()

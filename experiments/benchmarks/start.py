@@ -1,0 +1,137 @@
+"""Fresh processes: import, first update, compilation, memory.
+
+    python experiments/benchmarks/start.py
+
+What is compiled from nothing goes to a cache of its own. Compilation is the time of a run from an empty cache beyond
+that of the same run from a full one.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from common import Effort, Table, interleaved, main, median
+
+DEMO = Path(__file__).parents[1] / "demo.toml"
+ONE_UPDATE = ["--updates", "1", "--eval-every", "0", "--quiet"]
+CIFAR = [
+    "--data",
+    "cifar10",
+    "--problem",
+    "lenet",
+    "--scheme",
+    "leashed",
+    "--workers",
+    "8",
+    "--epochs",
+    "1",
+    "--quiet",
+]
+
+IMPORT = "import time; start = time.perf_counter(); import asapnb{}; print(time.perf_counter() - start)"
+TRAIN = "import sys; from asapnb.cli import main; sys.argv[0] = 'asapnb'; main()"
+EVERYTHING = """
+import numpy as np, asapnb as ab
+images, labels = np.zeros((4, 1, 28, 28), np.uint8), np.arange(4)
+for inputs in (images, images.astype(np.float32)):
+    for dtype in (np.float32, np.float64):
+        problem = ab.lenet(ab.Dataset.from_arrays(inputs, labels, inputs, labels), dtype=dtype)
+        for scheme in ("sequential", "synchronous", "lock-based", "hogwild", "leashed"):
+            ab.train(problem, scheme, workers=1, batch_size=4, updates=1)
+"""
+FIND_CIFAR = """
+from asapnb import DataError, load_dataset
+try:
+    print(load_dataset("cifar10"))
+except DataError:
+    pass
+"""
+
+
+def python(code: str, *arguments: str, cache: str | None = None) -> tuple[float, int, str]:
+    """Run code in a fresh process: seconds, peak memory in bytes, what it printed."""
+    environment = os.environ | ({"ASAPNB_CACHE": cache} if cache else {})
+    start = time.perf_counter()
+    child = subprocess.Popen([sys.executable, "-c", code, *arguments], env=environment, stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    printed = child.stdout.read().decode()
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise subprocess.CalledProcessError(child.returncode, code)
+    return time.perf_counter() - start, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024), printed
+
+
+def train(*arguments: str, cache: str | None = None) -> float:
+    """Seconds of `asapnb train`."""
+    return python(TRAIN, "train", *arguments, cache=cache)[0]
+
+
+def megabytes(*arguments: str) -> float:
+    """Peak memory of `asapnb train`."""
+    return python(TRAIN, "train", *arguments)[1] / 1e6
+
+
+def row(what: str, unit: str, value: float | None, limit: float | None = None) -> dict[str, Any]:
+    """One line of the table."""
+    return {"what": what, "unit": unit, "value": value, "aim": None if limit is None else ("≤", limit)}
+
+
+def warm(effort: Effort) -> list[dict[str, Any]]:
+    """With every kernel compiled."""
+    demo = str(DEMO)
+    train(demo, *ONE_UPDATE)
+    cases: dict[str, Callable[[], float]] = {
+        "import": lambda: float(python(IMPORT.format(""))[2]),
+        "import train": lambda: float(python(IMPORT.format("; asapnb.train"))[2]),
+        "one update": lambda: train(demo, *ONE_UPDATE),
+        "demo": lambda: train(demo, "--quiet"),
+        "demo memory": lambda: megabytes(demo, "--quiet"),
+    }
+    found = {key: median(values) for key, values in interleaved(cases, effort.rounds).items()}
+    return [
+        row("import asapnb", "s", found["import"], 0.6),
+        row("import asapnb, asapnb.train", "s", found["import train"], 0.6),
+        row("asapnb train of one update, all of the process", "s", found["one update"], 2),
+        row("the demo, all of the process", "s", found["demo"]),
+        row("the demo, peak memory", "MB", found["demo memory"], 250),
+    ]
+
+
+def cold() -> list[dict[str, Any]]:
+    """From an empty cache, once each."""
+    demo = [str(DEMO), *ONE_UPDATE]
+    with tempfile.TemporaryDirectory() as cache:
+        first = train(*demo, cache=cache) - train(*demo, cache=cache)
+        compiled = set(Path(cache).rglob("*.nbc"))
+        train(*demo, "--problem", "mlp", cache=cache)
+        second = len(set(Path(cache).rglob("*.nbc")) - compiled)
+    with tempfile.TemporaryDirectory() as cache:
+        everything = python(EVERYTHING, cache=cache)[0] - python(EVERYTHING, cache=cache)[0]
+    return [
+        row("compilation of one scheme and one network", "s", first, 12),
+        row("compiled anew for a second network", "functions", second, 0),
+        row("compilation of everything: all schemes, dtypes and inputs", "s", everything, 40),
+    ]
+
+
+def measure(effort: Effort) -> list[Table]:
+    """Warm starts; unless quick, cold ones and full CIFAR-10 too."""
+    rows = warm(effort)
+    if not effort.quick:
+        cifar = megabytes(*CIFAR) if python(FIND_CIFAR)[2] else None
+        rows += [row("CIFAR-10, 8 workers, peak memory", "MB", cifar, 450), *cold()]
+    note = """An update comes before its process ends, so the whole process bounds the time to the first one. CIFAR-10
+is measured where ASAPNB_DATA has it."""
+    return [Table("Fresh processes", rows, {"value": ".3g"}, "value", note)]
+
+
+if __name__ == "__main__":
+    main(measure, rounds=5)
