@@ -21,19 +21,7 @@ from common import Effort, Table, interleaved, main, median
 
 DEMO = Path(__file__).parents[1] / "demo.toml"
 ONE_UPDATE = ["--updates", "1", "--eval-every", "0", "--quiet"]
-CIFAR = [
-    "--data",
-    "cifar10",
-    "--problem",
-    "lenet",
-    "--scheme",
-    "leashed",
-    "--workers",
-    "8",
-    "--epochs",
-    "1",
-    "--quiet",
-]
+CIFAR = [str(DEMO), "--data", "cifar10", "--epochs", "1", "--quiet"]  # with the 8 workers of the demo
 
 IMPORT = "import time; start = time.perf_counter(); import asapnb{}; print(time.perf_counter() - start)"
 TRAIN = "import sys; from asapnb.cli import main; sys.argv[0] = 'asapnb'; main()"
