@@ -110,15 +110,15 @@ def _input_gradient_row(c, plan, workspace, row):
     Kernel rows and columns that would only meet what surrounds d are left out.
     """
     first, stop = max(0, row - c.height + c.kernel), min(c.kernel, row + 1)
-    for column in range(0, c.width, 4):
-        left, right = max(0, column - c.width + c.kernel), min(c.kernel, column + 4)
+    for column in range(0, c.width, 2):
+        left, right = max(0, column - c.width + c.kernel), min(c.kernel, column + 2)
         convolve_row(
             workspace, c.g_input + (row * c.width + column) * LANES, c.height * c.width * LANES, LANES,
             workspace, c.back_weights + (first * c.kernel + left) * c.filters, c.kernel * c.kernel * c.filters,
             c.kernel * c.filters, workspace, c.zeros,
             workspace, c.d + (row - first) * c.d_row + column * LANES, -c.d_row,
             plan, c.back_offsets + left * c.filters,
-            c.channels, min(4, c.width - column), stop - first, (right - left) * c.filters,
+            c.channels, min(2, c.width - column), stop - first, (right - left) * c.filters,
         )  # fmt: skip
 
 

@@ -7,19 +7,19 @@ from __future__ import annotations
 from ..compiled import part
 from .tiles import (
     LANES,
+    pair_tile,
     pooled_tile,
     product_tile,
     transpose_tile,
     unpool_tile,
     weights_tile,
-    window_tile,
 )
 
 # Rows of A and of B per pass: they stay in the first-level cache together, also where rows of B lie 512 bytes apart.
 _ROWS, _DEPTH = 48, 64
 
 _pair, _ragged_pair, _ragged_one = product_tile(2, False), product_tile(2, True), product_tile(1, True)
-_window, _pooled = window_tile(), pooled_tile()
+_two, _pooled = pair_tile(), pooled_tile()
 _weights5, _weights3 = weights_tile(5), weights_tile(3)
 _unpool, _transpose = unpool_tile(), transpose_tile()
 
@@ -60,8 +60,7 @@ def convolve_pool_row(
         for column in range(columns):
             done = _pooled(
                 channels - c, out, o + column * out_pixel, out_channel, codes, q + column * LANES, codes_channel,
-                weights, w, taps, 0, bias, bias0 + c, x, x0 + 2 * column * LANES, LANES, x_row, 0, offsets, t0,
-                1, taps,
+                weights, w, taps, bias, bias0 + c, x, x0 + 2 * column * LANES, x_row, offsets, t0, taps,
             )  # fmt: skip
         c += done
 
@@ -73,12 +72,11 @@ def convolve_row(
     c = 0
     while c < channels:
         done, w, o = 0, w0 + c * w_channel, out0 + c * out_channel
-        for column in range(0, columns, 4):
-            left = columns - column  # where fewer than 4 pixels are left, the last ones are computed twice
-            right, pair = min(left - 1, 1), min(max(left - 2, 0), 2)
-            done = _window(
-                channels - c, out, o + column * out_pixel, out_channel, right * out_pixel, pair * out_pixel,
-                weights, w, w_channel, w_row, bias, bias0 + c, x, x0 + column * LANES, right * LANES, pair * LANES,
+        for column in range(0, columns, 2):
+            right = min(columns - column - 1, 1)  # an odd column at the end is computed twice
+            done = _two(
+                channels - c, out, o + column * out_pixel, out_channel, right * out_pixel,
+                weights, w, w_channel, w_row, bias, bias0 + c, x, x0 + column * LANES, right * LANES,
                 x_row, offsets, t0, rows, taps,
             )  # fmt: skip
         c += done

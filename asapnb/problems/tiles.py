@@ -41,13 +41,14 @@ class Shapes(NamedTuple):
 
     lanes: int
     product: tuple[int, int]  # rows, by 2 vectors
-    window: tuple[int, int]  # channels, by 4 pixels
+    window: tuple[int, int]  # channels, by the 4 pixels of a pooling window
+    pair: tuple[int, int]  # channels, by 2 pixels
     weights5: tuple[int, int]  # channels, by 5 kernel columns
     weights3: tuple[int, int]  # channels, by 3 kernel columns
 
 
-_AVX2 = Shapes(lanes=8, product=(6, 4), window=(3, 2), weights5=(2, 2), weights3=(3, 2))
-_AVX512 = Shapes(lanes=16, product=(8, 4), window=(6, 4), weights5=(4, 3), weights3=(4, 3))
+_AVX2 = Shapes(lanes=8, product=(6, 4), window=(3, 2), pair=(6, 4), weights5=(2, 2), weights3=(3, 2))
+_AVX512 = Shapes(lanes=16, product=(8, 4), window=(6, 4), pair=(6, 4), weights5=(4, 3), weights3=(4, 3))
 SHAPES = _AVX512 if KERNEL_PATH == "avx512" else _AVX2
 LANES = SHAPES.lanes
 _VECTOR = ir.VectorType(F32, LANES)
@@ -97,6 +98,18 @@ def _grid(flat: Sequence[Any], columns: int) -> list[Sequence[Any]]:
     return [flat[i : i + columns] for i in range(0, len(flat), columns)]
 
 
+def _outer_product(b: Any, rows: Sequence[Any], columns: Sequence[Any], sums: Sequence[Any]) -> list[Any]:
+    """sums[i, j] += rows[i]() · columns[j](): the fewer of them stay in registers, the others come one at a time."""
+    turned, sums = len(rows) <= len(columns), list(sums)
+    kept = [value() for value in (rows if turned else columns)]
+    for i, value in enumerate(columns if turned else rows):
+        factor = value()
+        for j, other in enumerate(kept):
+            place = j * len(columns) + i if turned else i * len(columns) + j
+            sums[place] = fma(b, factor, other, sums[place])
+    return sums
+
+
 def product_tile(vectors: int, ragged: bool) -> Any:
     """C[i, j] (+)= Σₖ A[i, k] B[k, j] for a tile's rows i and `vectors` vectors of columns j.
 
@@ -111,74 +124,67 @@ def product_tile(vectors: int, ragged: bool) -> Any:
         a_rows = [at(b, a, b.mul(a_row, i)) for i in exists]
         c_rows = [at(b, c, b.mul(c_row, i)) for i in exists]
 
-        def read(row: Any) -> list[Any]:
-            return [load(b, at(b, row, j), LANES, lanes) for j, lanes in columns]
-
-        before = b.block
-        with b.if_then(b.icmp_signed("!=", accumulate, i64(0))):
-            present = [value for row in c_rows for value in read(row)]
-            reading = b.block
-        sums = [b.phi(_VECTOR) for _ in present]
-        for phi, value in zip(sums, present, strict=True):
-            phi.add_incoming(_ZERO, before)
-            phi.add_incoming(value, reading)
+        c_places = [(at(b, row, j), lanes) for row in c_rows for j, lanes in columns]
 
         def step(k: Any, sums: list[Any]) -> list[Any]:
-            values = read(at(b, right, b.mul(k, right_row)))
-            column = b.mul(k, a_column)
-            following = []
-            for row, totals in zip(a_rows, _grid(sums, vectors), strict=True):
-                factor = splat(b, b.load(at(b, row, column)), LANES)
-                following += [fma(b, factor, value, total) for value, total in zip(values, totals, strict=True)]
-            return following
+            row, column = at(b, right, b.mul(k, right_row)), b.mul(k, a_column)
+            factors = [lambda a=a: splat(b, b.load(at(b, a, column)), LANES) for a in a_rows]
+            values = [lambda j=j, lanes=lanes: load(b, at(b, row, j), LANES, lanes) for j, lanes in columns]
+            return _outer_product(b, factors, values, sums)
 
-        sums = loop(b, terms, sums, step)
-        for row, totals in zip(c_rows, _grid(sums, vectors), strict=True):
-            for (j, lanes), total in zip(columns, totals, strict=True):
-                store(b, total, at(b, row, j), lanes)
+        sums = loop(b, terms, [_ZERO] * (height * vectors), step)
+        summed = b.block
+        with b.if_then(
+            b.icmp_signed("!=", accumulate, i64(0))
+        ):  # at the end: a loop that starts from C would wait for it
+            present = [load(b, place, LANES, lanes) for place, lanes in c_places]
+            added = [b.fadd(value, total) for value, total in zip(present, sums, strict=True)]
+            adding = b.block
+        results = [b.phi(_VECTOR) for _ in sums]
+        for (place, lanes), result, total, more in zip(c_places, results, sums, added, strict=True):
+            result.add_incoming(total, summed)
+            result.add_incoming(more, adding)
+            store(b, result, place, lanes)
 
     return _tile(SHAPES.product, emit)
 
 
-def _windows(b, height, m, weights, channel, w_row, bias, x, right, pair, x_row, offsets, rows, taps):  # type: ignore
-    """Σ weights · inputs for `height` channels × 4 pixels (0, right, pair, pair + right) of LANES samples each.
+def _windows(b, height, m, shifts, weights, channel, w_row, bias, x, x_row, offsets, rows, taps):  # type: ignore
+    """Σ weights · inputs for `height` channels × the pixels at each of `shifts`, of LANES samples each.
 
     The sum runs over `rows` × `taps`: tap t reads the input at offsets[t], a row of taps further on at `x_row`.
     """
     exists = [clamped(b, i, m) for i in range(height)]
     filters = [at(b, weights, b.mul(channel, i)) for i in exists]
-    pixels = [x, at(b, x, right), at(b, x, pair), at(b, x, right, pair)]
+    pixels = [at(b, x, *shift) for shift in shifts]
 
     def row(r: Any, sums: list[Any]) -> list[Any]:
         w_here, x_here = b.mul(r, w_row), b.mul(r, x_row)
 
         def tap(t: Any, sums: list[Any]) -> list[Any]:
             column, place = b.add(w_here, t), b.add(x_here, b.load(at(b, offsets, t)))
-            factors = [splat(b, b.load(at(b, f, column)), LANES) for f in filters]
-            following = []
-            for pixel, totals in zip(pixels, _grid(sums, height), strict=True):  # one input vector is alive at a time
-                value = load(b, at(b, pixel, place), LANES)
-                following += [fma(b, factor, value, total) for factor, total in zip(factors, totals, strict=True)]
-            return following
+            factors = [lambda f=f: splat(b, b.load(at(b, f, column)), LANES) for f in filters]
+            values = [lambda p=p: load(b, at(b, p, place), LANES) for p in pixels]
+            return _outer_product(b, values, factors, sums)
 
         return loop(b, taps, sums, tap)
 
     start = [splat(b, b.load(at(b, bias, i)), LANES) for i in exists]
-    sums = loop(b, rows, start * 4, row)
+    sums = loop(b, rows, start * len(pixels), row)
     return zip(exists, *_grid(sums, height), strict=True)
 
 
-def window_tile() -> Any:
-    """Four pixels of a tile's channels of a convolution, stored at (0, out_right, out_pair, their sum)."""
+def pair_tile() -> Any:
+    """Two pixels of a tile's channels of a convolution, `right` apart, stored `out_right` apart."""
 
-    def emit(b, height, m, out, out_channel, out_right, out_pair, *convolution):  # type: ignore
-        places = [i64(0), out_right, out_pair, b.add(out_right, out_pair)]
-        for channel, *totals in _windows(b, height, m, *convolution):
+    def emit(b, height, m, out, out_channel, out_right, weights, channel, w_row, bias, x, right, *taps):  # type: ignore
+        pixels = _windows(b, height, m, ([], [right]), weights, channel, w_row, bias, x, *taps)
+        for channel, first, second in pixels:
             base = at(b, out, b.mul(out_channel, channel))
-            for place, total in zip(places, totals, strict=True):
-                store(b, total, at(b, base, place))
+            store(b, first, base)
+            store(b, second, at(b, base, out_right))
 
-    return _tile(SHAPES.window, emit)
+    return _tile(SHAPES.pair, emit)
 
 
 def pooled_tile() -> Any:
@@ -187,8 +193,11 @@ def pooled_tile() -> Any:
     A NaN anywhere in the window wins, so that a divergence is seen.
     """
 
-    def emit(b, height, m, out, out_channel, codes, codes_channel, *convolution):  # type: ignore
-        for channel, best, *others in _windows(b, height, m, *convolution):
+    def emit(b, height, m, out, out_channel, codes, codes_channel, weights, channel, bias, x, row, offsets, taps):  # type: ignore
+        window = ([], [LANES], [row], [row, LANES])
+        zero, once = i64(0), i64(1)
+        pixels = _windows(b, height, m, window, weights, channel, zero, bias, x, zero, offsets, once, taps)
+        for channel, best, *others in pixels:
             code = _code(0)
             for j, value in enumerate(others, 1):
                 wins = b.or_(b.fcmp_ordered(">", value, best), b.fcmp_unordered("uno", value, value))
@@ -221,18 +230,16 @@ def weights_tile(columns: int) -> Any:
 
             def pixel(p: Any, sums: list[Any]) -> list[Any]:
                 here = b.mul(p, i64(LANES))
-                left = [load(b, at(b, delta, b.add(d_here, here)), LANES) for delta in deltas]
-                following = []
-                for base, totals in zip(inputs, _grid(sums, height), strict=True):
-                    value = load(b, at(b, base, b.add(x_here, here)), LANES)
-                    following += [fma(b, delta, value, total) for delta, total in zip(left, totals, strict=True)]
-                return following
+                left = [lambda d=d: load(b, at(b, d, b.add(d_here, here)), LANES) for d in deltas]
+                values = [lambda x=x: load(b, at(b, x, b.add(x_here, here)), LANES) for x in inputs]
+                return _outer_product(b, values, left, sums)
 
             return loop(b, pixels, sums, pixel)
 
-        sums = loop(b, rows, [load(b, place, LANES) for place in places], row)
-        for place, total in zip(places, sums, strict=True):
-            store(b, total, place)
+        sums = loop(b, rows, [_ZERO] * len(places), row)
+        present = [load(b, place, LANES) for place in places]  # before a store: the last may come twice
+        for place, value, total in zip(places, present, sums, strict=True):
+            store(b, b.fadd(value, total), place)
 
     return _tile({5: SHAPES.weights5, 3: SHAPES.weights3}[columns], emit)
 
