@@ -18,6 +18,7 @@ from ..rules import Rule, ScaleTables, as_rule, constant, scale_table
 from ..schemes import LockBased, Scheme, parse_scheme
 from ..staleness import StalenessDistribution
 from . import shared as words
+from .ahead import compiling_beside
 from .collect import compile_access
 from .controller import Controller
 from .memory import allocate, final_parameters
@@ -127,7 +128,9 @@ def train(
     if out is not None:
         checked_target(out, force)  # before anything takes time
     begun = time.perf_counter()
-    access, loop = compile_access(UPDATES), compile_loop(problem, options.scheme)
+    with compiling_beside(problem, type(options.scheme)):
+        problem.compile()
+    access, loop = compile_access(UPDATES), compile_loop(type(options.scheme), problem.dtype, problem.inputs.dtype)
     compile_seconds = time.perf_counter() - begun
 
     evaluator = Evaluator(problem, options.eval_samples)

@@ -12,6 +12,7 @@ from importlib import import_module
 from types import FrameType
 from typing import Any
 
+import numpy as np
 from numba import types
 
 from ..compiled import specialise
@@ -33,11 +34,11 @@ _LOOPS = {
 }
 
 
-def compile_loop(problem: Problem, scheme: Scheme) -> Callable[..., None]:
-    """The worker loop of a scheme for problems of this dtype; imported only now, as importing may compile."""
-    loop = import_module(f".loops.{_LOOPS[type(scheme)]}", __package__).work
-    gradient = types.FunctionType(gradient_signature(problem.dtype, problem.inputs.dtype))
-    return specialise(loop, gradient, *worker_types(problem.dtype, problem.inputs.dtype), types.int64)
+def compile_loop(scheme: type[Scheme], dtype: np.dtype[Any], inputs: np.dtype[Any]) -> Callable[..., None]:
+    """The worker loop of a scheme for problems of these dtypes; imported only now, as importing may compile."""
+    loop = import_module(f".loops.{_LOOPS[scheme]}", __package__).work
+    gradient = types.FunctionType(gradient_signature(dtype, inputs))
+    return specialise(loop, gradient, *worker_types(dtype, inputs), types.int64)
 
 
 class Team:

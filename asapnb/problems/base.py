@@ -86,6 +86,15 @@ class Problem:
         """Elements of `dtype` that one worker needs as scratch for minibatches of `batch_size`."""
         return int(self.workspace(batch_size)) if callable(self.workspace) else self.workspace
 
+    def compile(self) -> None:
+        """Compile what the problem consists of, or load it from the disk cache; done when first needed otherwise."""
+        signature = gradient_signature(self.dtype, self.inputs.dtype)
+        if signature.args not in self.gradient.overloads:
+            self.gradient.compile(signature)
+            self.gradient.disable_compile()
+        if self.forward is not None:
+            self.forward(self.dtype, self.inputs.dtype)
+
     def init(self, seed: int = 0) -> np.ndarray:
         """Initial parameters, shape (n_params,): the same for the same seed."""
         seed = checked_integer("seed", seed, 0, 2**63 - 1)
@@ -94,6 +103,7 @@ class Problem:
 
     def loss_and_gradient(self, params: Any, indices: Any) -> tuple[float, np.ndarray]:
         """Mean loss over the training samples `indices`, and its gradient, shape (n_params,)."""
+        self.compile()
         params, indices = self._params(params), self._indices(indices)
         gradient = np.empty_like(params)
         workspace = np.empty(self.workspace_size(len(indices)), self.dtype)

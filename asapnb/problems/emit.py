@@ -50,7 +50,8 @@ def store(builder: Any, value: Any, address: Any, mask: Any = None) -> None:
 
 def first_lanes(builder: Any, count: Any, lanes: int) -> Any:
     """The mask of the first `count` lanes."""
-    return builder.icmp_signed("<", constant(I64, range(lanes)), splat(builder, count, lanes))
+    count = builder.trunc(count, I32)  # as wide as what is masked, so that AVX2 needs one register and no conversion
+    return builder.icmp_signed("<", constant(I32, range(lanes)), splat(builder, count, lanes))
 
 
 def splat(builder: Any, scalar: Any, lanes: int) -> Any:

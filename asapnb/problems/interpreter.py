@@ -33,7 +33,7 @@ def _blocks(count):
     return (count + LANES - 1) // LANES
 
 
-@part(inline="always")
+@part()
 def _forward(plan, params, workspace, codes, inputs, indices, first, count):
     gather(plan, workspace, inputs, indices, first, count)
     for i in range(header(plan).layers):
@@ -89,8 +89,8 @@ def _evaluate(params, indices, plan, workspace, inputs, labels, predicted):
 
 @cache
 def gradient_kernel(dtype: np.dtype, inputs_dtype: np.dtype) -> Any:
-    """The compiled gradient of any network: `gradient_signature(dtype, inputs_dtype)`."""
-    return kernel(gradient_signature(dtype, inputs_dtype))(_gradient)
+    """The gradient of any network with these dtypes; `Problem.compile` compiles it, as that takes a while."""
+    return kernel()(_gradient)
 
 
 @cache

@@ -194,7 +194,7 @@ def pooled_tile() -> Any:
     """
 
     def emit(b, height, m, out, out_channel, codes, codes_channel, weights, channel, bias, x, row, offsets, taps):  # type: ignore
-        window = ([], [LANES], [row], [row, LANES])
+        window: Any = ([], [LANES], [row], [row, LANES])
         zero, once = i64(0), i64(1)
         pixels = _windows(b, height, m, window, weights, channel, zero, bias, x, zero, offsets, once, taps)
         for channel, best, *others in pixels:
