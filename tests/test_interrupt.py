@@ -1,76 +1,192 @@
-"""Ctrl-C and kill: a real process, told to stop at a moment that it reports itself."""
+"""Kill and Ctrl-C at random moments, drawn from the number of the trial: real processes with real files.
 
+Run as a script, this file compiles once and then forks a process for each trial, told by a line of JSON on stdin.
+"""
+
+import faulthandler
+import json
+import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from naive import assert_rows_are_sound
+from problems import counting, quadratic
 
 import asapnb as ab
 
-HERE = Path(__file__).parent
-PROGRAM = """
-import sys; sys.path.insert(0, sys.argv[1])
-import asapnb as ab
-from problems import quadratic
-
-def tell(evaluation):
-    if evaluation.step:
-        print(evaluation.step, flush=True)
-
-run = ab.train(quadratic(500), scheme=sys.argv[2], workers=8 if sys.argv[2] != "sequential" else 1, updates=10**12,
-               step_size=1e-6, eval_every=200, out=sys.argv[3], on_eval=tell)
-print(run.status, flush=True)
-"""
+KILLS, INTERRUPTS = 25, 50
+SCHEMES = ["leashed", "lock-based", "hogwild", "synchronous", "leashed(persistence=0)", "sequential"]
+N = 5000  # parameters: enough that updates take a while
 
 
-def start(scheme, out):
-    command = [sys.executable, "-c", PROGRAM, str(HERE), scheme, str(out)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def serve():
+    """Run the trials given, one after the other; say how each ended."""
+    for scheme in SCHEMES:
+        ab.train(counting(N), scheme, workers=1, updates=10)
+    ab.train(quadratic(500), updates=10)
+    assert threading.active_count() == 1, "a fork would lose the other threads"
+    for line in sys.stdin:
+        trial = json.loads(line)
+        heard, said = os.pipe()
+        child = os.fork()
+        if child == 0:
+            faulthandler.dump_traceback_later(60, exit=True)
+            be_killed(trial) if trial["signal"] == signal.SIGKILL else be_interrupted(trial, said)
+        os.close(said)
+        if trial["signal"] == signal.SIGINT:
+            os.read(heard, 1)
+        while rows_in(trial["out"]) < trial["rows"]:
+            time.sleep(0.01)
+        time.sleep(trial["delay"])
+        os.kill(child, trial["signal"])
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        os.close(heard)
 
 
-def read_lines(process, count):
-    return [process.stdout.readline() for _ in range(count)]
+def rows_in(path):
+    return len(ab.load_run(path).updates["tau"]) if os.path.exists(path) else 0
 
 
-@pytest.mark.parametrize(
-    "scheme", ["sequential", "synchronous", "lock-based", "hogwild", "leashed", "leashed(persistence=0)"]
-)
-def test_ctrl_c_leaves_a_valid_run(scheme, tmp_path):
-    out = tmp_path / "run.h5"
-    with start(scheme, out) as process:
-        read_lines(process, 3)
-        process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (0, "")
-    assert output.splitlines()[-1] == "interrupted"
-    run = ab.load_run(out)
-    assert run.status == "interrupted"
-    applied = run.updates["dropped"] != 1
-    version = run.updates["version"][applied]
-    assert len(np.unique(version)) == version[-1] >= 600
-    assert np.isfinite(run.params["final"]).all()
+def be_killed(trial):
+    ab.train(
+        quadratic(500),
+        trial["scheme"],
+        workers=trial["workers"],
+        updates=10**12,
+        step_size=1e-6,
+        eval_every=50,
+        out=trial["out"],
+    )
 
 
-def test_a_killed_run_keeps_what_was_flushed(tmp_path):
-    out = tmp_path / "run.h5"
-    with start("leashed", out) as process:
-        while True:
-            read_lines(process, 1)
-            with h5py.File(out, "r", locking=False) as file:
-                flushed = min(len(column) for column in file["updates"].values())
-            if flushed > 1000:
-                break
-        process.kill()
-        process.communicate()
+def be_interrupted(trial, said):
+    """Train beside two busy threads; `said` hears when enough updates have been made."""
+    done = []
+
+    def be_busy():
+        while not done:
+            pass
+
+    def tell(report):
+        if report.updates >= trial["step"]:
+            os.write(said, b".")
+
+    sys.setswitchinterval(5e-4)  # or the busy threads would make the start of 64 others take a second
+    for _ in range(2):
+        threading.Thread(target=be_busy, daemon=True).start()
+    run = ab.train(
+        counting(N),
+        trial["scheme"],
+        workers=trial["workers"],
+        updates=10**12,
+        step_size=1.0,
+        eval_every=1000,
+        divergence_factor=1e30,
+        out=trial["out"],
+        progress=tell,
+    )
+    done.append(run)
+    os._exit(run.status != "interrupted")  # to tear down all that was compiled takes longer than the run
+
+
+def run_trials(trials):
+    """The exit code of each trial."""
+    done = subprocess.run(
+        [sys.executable, __file__],
+        input="\n".join(map(json.dumps, trials)),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # its threads would not survive a fork
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return list(map(int, done.stdout.split()))
+
+
+def trial(number, kind, folder, **more):
+    scheme = SCHEMES[number % len(SCHEMES)]
+    random = np.random.default_rng([kind, number])
+    (folder / str(number)).mkdir()
+    return {
+        "signal": kind,
+        "scheme": scheme,
+        "workers": 1 if scheme == "sequential" else 8 if number % 7 else 64,
+        "delay": random.uniform(0, 0.2),
+        "rows": 0,
+        "out": str(folder / str(number) / "run.h5"),
+        **more,
+    }
+
+
+def at_work(number):
+    """Whether the run of a trial is well on its way when its delay begins; the other half are just starting."""
+    return number // len(SCHEMES) % 2 == 0
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("killed")
+    trials = [trial(i, signal.SIGKILL, folder, rows=1000 * at_work(i)) for i in range(KILLS)]
+    return list(zip(trials, run_trials(trials), strict=True))
+
+
+@pytest.mark.parametrize("number", range(KILLS))
+def test_a_killed_run_keeps_what_was_flushed(killed, number):
+    trial, code = killed[number]
+    assert code == -signal.SIGKILL
+    out = Path(trial["out"])
+    left = [path.name for path in out.parent.iterdir() if path != out]
+    assert len(left) <= 1 - out.exists(), left
+    assert all(name.startswith(".run.h5.") and name.endswith(".part") for name in left)
+    if not out.exists():
+        assert trial["rows"] == 0
+        return
+    with h5py.File(out, "r") as file:  # as anybody reads it
+        whole = min(len(column) for column in file["updates"].values())
+        rows = {name: column[:whole] for name, column in file["updates"].items()}
+        evaluated = min(len(column) for column in file["evals"].values())
+        losses = file["evals/train_loss"][:evaluated]
+    assert whole >= trial["rows"]
+    assert (rows["loss"] > 0).all()
+    assert (rows["scale"] == 1).all()
+    assert (losses > 0).all()
     run = ab.load_run(out)
     assert run.status == "running"
-    rows = run.updates
-    assert len(rows["version"]) >= flushed
-    np.testing.assert_array_equal(rows["version"], np.arange(1, len(rows["version"]) + 1))
-    np.testing.assert_array_equal(rows["tau"], rows["version"] - 1 - rows["read_version"])
+    for name in rows:
+        np.testing.assert_array_equal(run.updates[name], rows[name], err_msg=name)
+    assert_rows_are_sound(run)
     with pytest.raises(ab.RecordError, match="no final parameters"):
         run.params["final"]
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("interrupted")
+    trials = [trial(i, signal.SIGINT, folder, step=1 * at_work(i)) for i in range(INTERRUPTS)]
+    return list(zip(trials, run_trials(trials), strict=True))
+
+
+@pytest.mark.parametrize("number", range(INTERRUPTS))
+def test_ctrl_c_under_load_loses_no_row(interrupted, number):
+    trial, code = interrupted[number]
+    assert code == 0
+    assert [path.name for path in Path(trial["out"]).parent.iterdir()] == ["run.h5"]
+    run = ab.load_run(trial["out"])
+    assert run.status == "interrupted"
+    assert_rows_are_sound(run)
+    last = run.updates["version"].max(initial=0)
+    assert run.evals["step"][-1] == last
+    if trial["scheme"] != "hogwild":
+        np.testing.assert_array_equal(run.params["final"], np.full(N, last, np.float32))
+
+
+if __name__ == "__main__":
+    serve()
