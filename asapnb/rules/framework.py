@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..errors import RuleError, UsageError
 from ..staleness import StalenessDistribution
 from .refresh import DEFAULT_REFRESH, Refresh
+from .schedules import Schedule
 
 RULES: dict[str, Callable[..., Rule]] = {}
 _LARGEST = float(np.finfo(np.float32).max)  # workers hold the table in float32
@@ -27,8 +28,9 @@ class Rule:
     """A step-size rule: its name, its parameters, its function, and when its table is made anew.
 
     `function(staleness, workers, **parameters)` returns one scale for each of the len(staleness) entries.
-    `refresh` is None for a static table, which does not depend on the staleness seen. Two rules are equal when all
-    four are; the text of a built-in rule is what `parse_rule` reads.
+    `refresh` is None for a static table, which does not depend on the staleness seen. A `schedule` multiplies each
+    scale by a factor of that very update. Two rules are equal when all five are; the text of a built-in rule is what
+    `parse_rule` reads.
 
     >>> from asapnb.rules import tail
     >>> rule = tail(amplitude=0.5)
@@ -42,6 +44,7 @@ class Rule:
     function: Callable[..., Any]
     parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
     refresh: Refresh | None = None
+    schedule: Schedule | None = None
 
     def __call__(self, staleness: StalenessDistribution, workers: int) -> NDArray[np.float64]:
         """The scales, float64, exactly len(staleness) of them, validated; see `scale_table`."""
@@ -61,7 +64,7 @@ class Rule:
             from .parse import parse_rule
 
             return parse_rule, (self.name,)
-        return Rule, (self.name, self.function, dict(self.parameters), self.refresh)
+        return Rule, (self.name, self.function, dict(self.parameters), self.refresh, self.schedule)
 
 
 def register(builder: Callable[..., Rule]) -> Callable[..., Rule]:

@@ -1,0 +1,84 @@
+"""Factors of single updates, for rules that depend on more than staleness: on time, or on steps already taken.
+
+The step of an update is step_size · scale · factor, where the scale comes from the rule's table. Both dataclasses
+give the definition in `factor`; compiled code has its own twin of it, chosen by the numbers `kind`, `a` and `b`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+ROUNDING = 1e-6  # of the budget: steps are float32, and equal shares that fill the budget exactly must fit
+
+
+@dataclass(frozen=True)
+class AdaDelay:
+    """1/√(1 + c (t + tau)): needs t, the version that the update lands on (0 for the first).
+
+    Sra, Yu, Li, Smola: AdaDelay, AISTATS 2016.
+
+    >>> AdaDelay(1.0).factor(t=2, tau=1, window_sum=0.0)
+    0.5
+    """
+
+    c: float
+
+    kind = 1
+    b = 0.0
+
+    @property
+    def a(self) -> float:
+        """`c`, for compiled code."""
+        return self.c
+
+    def factor(self, t: int, tau: int, window_sum: float) -> float:
+        """The factor of update t of staleness tau; `window_sum` is not used."""
+        return 1.0 / math.sqrt(1.0 + self.c * (t + tau))
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What is left of a budget: needs W, the sum of scale · factor of the updates t - tau … t - 1.
+
+   These are the updates that the view had not seen; a dropped one adds 0. Variant 1 takes the share `alpha` of
+    what is left, alpha · max(0, budget - W). Variant 2 takes budget / (tau + 1) if that fits, W + budget/(tau + 1)
+    <= budget up to 1e-6 of the budget for rounding, and else nothing. An update of factor 0 is recorded as dropped.
+    The budget is in units of the step size.
+
+    Wu, Magnússon, Feyzmahdavian, Johansson: Delay-adaptive step-sizes for asynchronous learning, ICML 2022.
+
+    >>> Budget(1, budget=4.0, alpha=0.5).factor(t=9, tau=2, window_sum=3.0)
+    0.5
+    >>> Budget(2, budget=3.0).factor(t=9, tau=2, window_sum=2.0), Budget(2, budget=3.0).factor(9, 2, 2.1)
+    (1.0, 0.0)
+    """
+
+    variant: int
+    budget: float
+    alpha: float = 1.0
+
+    @property
+    def kind(self) -> int:
+        """2 for variant 1, 3 for variant 2."""
+        return self.variant + 1
+
+    @property
+    def a(self) -> float:
+        """The budget, for compiled code."""
+        return self.budget
+
+    @property
+    def b(self) -> float:
+        """`alpha`, for compiled code; variant 2 has no use for it."""
+        return self.alpha
+
+    def factor(self, t: int, tau: int, window_sum: float) -> float:
+        """The factor of an update of staleness tau after steps that sum to `window_sum`; t is not used."""
+        if self.variant == 1:
+            return self.alpha * max(0.0, self.budget - window_sum)
+        share = self.budget / (tau + 1)
+        return share if window_sum + share <= self.budget * (1.0 + ROUNDING) else 0.0
+
+
+Schedule = AdaDelay | Budget
