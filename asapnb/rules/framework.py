@@ -20,7 +20,7 @@ from .refresh import DEFAULT_REFRESH, Refresh
 from .schedules import Schedule
 
 RULES: dict[str, Callable[..., Rule]] = {}
-_LARGEST = float(np.finfo(np.float32).max)  # workers hold the table in float32
+LARGEST_SCALE = float(np.finfo(np.float32).max)  # workers hold the table in float32
 
 
 @dataclass(frozen=True, repr=False)
@@ -129,6 +129,16 @@ def scale_table(rule: object, staleness: StalenessDistribution, workers: int) ->
     rule and what is wrong with its scales; an exception inside a rule is chained to it.
     """
     rule = as_rule(rule)
+    scales = raw_scales(rule, staleness, workers)
+    bad = ~((scales >= 0) & (scales <= LARGEST_SCALE))
+    if bad.any():
+        tau = int(bad.argmax())
+        raise RuleError(f"rule {rule} gives scale {scales[tau]} at tau = {tau}: must be finite and >= 0")
+    return scales
+
+
+def raw_scales(rule: Rule, staleness: StalenessDistribution, workers: int) -> NDArray[np.float64]:
+    """What a rule returns, as float64 of the right length, whatever the values: for judging it; see `scale_table`."""
     if not isinstance(staleness, StalenessDistribution):
         raise UsageError(
             f"staleness is {staleness!r:.80}: must be a StalenessDistribution, for example "
@@ -142,10 +152,10 @@ def scale_table(rule: object, staleness: StalenessDistribution, workers: int) ->
         result = rule.function(staleness, workers, **rule.parameters)
     except Exception as error:
         raise RuleError(f"rule {rule} raised {type(error).__name__}: {error}") from error
-    return _validated(rule, result, len(staleness))
+    return _one_each(rule, result, len(staleness))
 
 
-def _validated(rule: Rule, result: object, length: int) -> NDArray[np.float64]:
+def _one_each(rule: Rule, result: object, length: int) -> NDArray[np.float64]:
     try:
         scales = np.asarray(result)
     except ValueError as error:  # a ragged list
@@ -154,9 +164,4 @@ def _validated(rule: Rule, result: object, length: int) -> NDArray[np.float64]:
         raise RuleError(f"rule {rule} returned {scales.dtype}, not numbers: give {length} scales >= 0")
     if scales.shape != (length,):
         raise RuleError(f"rule {rule} returned shape {scales.shape}: must be ({length},), one scale for each tau")
-    scales = np.array(scales, dtype=np.float64)  # a copy: the rule may keep its own
-    bad = ~((scales >= 0) & (scales <= _LARGEST))
-    if bad.any():
-        tau = int(bad.argmax())
-        raise RuleError(f"rule {rule} gives scale {scales[tau]} at tau = {tau}: must be finite and >= 0")
-    return scales
+    return np.array(scales, dtype=np.float64)  # a copy: the rule may keep its own
