@@ -1,8 +1,4 @@
-"""The distribution of staleness: exact, and as counted while a run goes on.
-
-The staleness tau of an update is the number of updates applied between the read of its view and its own
-application. A distribution is an array `pmf` with pmf[k] = P(tau = k); everything else follows from it.
-"""
+"""A distribution of staleness: an array `pmf` with pmf[k] = P(tau = k); everything else follows from it."""
 
 from __future__ import annotations
 
@@ -14,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import UsageError, unknown
+from ..errors import UsageError, unknown
 
 Kind = Literal["midpoint", "exclusive", "inclusive"]
 CDF_KINDS: tuple[str, ...] = get_args(Kind)
@@ -56,8 +52,10 @@ def _weights(name: str, values: ArrayLike) -> NDArray[np.float64]:
 class StalenessDistribution:
     """P(tau = k) for k = 0, 1, …: float64, read-only, zero past the largest staleness seen.
 
-    Make one with `from_counts` or `from_pmf`. `len()` is the length of `pmf`, zeros at its end included. When
-    nothing has been counted the distribution `is_empty`: its pmf is zero everywhere, its moments are NaN.
+    Make one with `from_counts`, `from_pmf` or a model (`geometric`, `poisson` …); a run has its own,
+    `run.staleness`. `len()` is the length of `pmf`, zeros at its end included. The pmf sums to 1; `truncated` is the
+    mass that a model with infinite support had beyond its end before it was cut off there. When nothing has been
+    counted the distribution `is_empty`: its pmf is zero everywhere, its moments are NaN.
 
     >>> seen = StalenessDistribution.from_counts([1, 2, 1])
     >>> seen.pmf
@@ -67,6 +65,7 @@ class StalenessDistribution:
     """
 
     pmf: NDArray[np.float64]
+    truncated: float = 0.0
 
     def __post_init__(self) -> None:
         self.pmf.setflags(write=False)
@@ -103,7 +102,8 @@ class StalenessDistribution:
     def __repr__(self) -> str:
         if self.is_empty:
             return f"StalenessDistribution(nothing seen, length={len(self)})"
-        return f"StalenessDistribution(mean={self.mean():.6g}, support={self.support}, length={len(self)})"
+        cut = f", truncated={self.truncated:.3g}" if self.truncated else ""
+        return f"StalenessDistribution(mean={self.mean():.6g}, support={self.support}, length={len(self)}{cut})"
 
     @cached_property
     def support(self) -> int:
@@ -131,7 +131,7 @@ class StalenessDistribution:
         kept = min(length, len(self))
         pmf[:kept] = self.pmf[:kept]
         pmf[-1] += math.fsum(self.pmf[kept:])
-        return StalenessDistribution(pmf)
+        return StalenessDistribution(pmf, self.truncated)
 
     def cdf(self, kind: Kind = "midpoint") -> NDArray[np.float64]:
         """F(k) for every k, summed from the fresh end: small values are as accurate as large ones.
@@ -166,6 +166,22 @@ class StalenessDistribution:
         """Var[tau], in updates squared."""
         return math.nan if self.is_empty else float((np.arange(len(self)) - self.mean()) ** 2 @ self.pmf)
 
+    def s2(self) -> float:
+        """The sum of the squared probabilities: the chance that two updates are equally stale.
+
+        >>> StalenessDistribution.from_counts([1, 2, 1]).s2()
+        0.375
+        """
+        return math.nan if self.is_empty else float(self.pmf @ self.pmf)
+
+    def gini_mean_difference(self) -> float:
+        """E|tau - tau'| of two independent updates, 2 sum_k P(tau <= k) P(tau > k), in updates.
+
+        >>> StalenessDistribution.from_counts([1, 2, 1]).gini_mean_difference()
+        0.75
+        """
+        return math.nan if self.is_empty else 2.0 * float(self.cdf("inclusive") @ self.survival("inclusive"))
+
     def quantile(self, q: float) -> float:
         """The smallest staleness k with P(tau <= k) >= q, for q in [0, 1]; q = 0 gives the smallest one seen.
 
@@ -177,6 +193,19 @@ class StalenessDistribution:
         if self.is_empty:
             return math.nan
         return float(np.searchsorted(self.cdf("inclusive"), max(q * (1 - _QUANTILE_TOLERANCE), 5e-324)))
+
+    def sample(self, rng: np.random.Generator | int, size: int | tuple[int, ...]) -> NDArray[np.int64]:
+        """Independent draws, int64, from a generator or a seed; never a staleness of probability 0.
+
+        Made from uniform numbers of 53 bits, so what is rarer than 1e-16 does not occur at its rate.
+
+        >>> StalenessDistribution.from_counts([0, 1, 0, 1]).sample(rng=1, size=6)
+        array([3, 3, 1, 3, 1, 1])
+        """
+        if self.is_empty:
+            raise UsageError("nothing has been seen: there is no staleness to draw")
+        uniform = np.random.default_rng(rng).random(size)
+        return np.searchsorted(self.cdf("inclusive"), uniform, side="right")
 
 
 def _of_kind(kind: str, exclusive: NDArray[Any], inclusive: NDArray[Any]) -> NDArray[np.float64]:
@@ -197,79 +226,3 @@ def staleness_array(values: ArrayLike) -> NDArray[np.int64]:
     if array.min(initial=0) < 0:
         raise UsageError(f"staleness must be >= 0; got {array.min()}")
     return array
-
-
-class StalenessEstimator:
-    """The distribution of the updates observed so far, exact, growing with the largest staleness.
-
-    With a `half_life` (in updates) an update counts half as much after that many more. The state depends on the
-    order of the updates only, to the bit, and not on how they were cut into arrays.
-
-    >>> estimator = StalenessEstimator(half_life=2)
-    >>> estimator.observe([5, 5, 0, 0])
-    >>> estimator.distribution(6).pmf.round(3)
-    array([0.667, 0.   , 0.   , 0.   , 0.   , 0.333])
-    """
-
-    def __init__(self, half_life: float | None = None) -> None:
-        if half_life is not None and not 0 < half_life < math.inf:
-            raise UsageError(f"half_life is {half_life}: must be > 0 (in updates), or None to forget nothing")
-        self.seen = 0
-        self._half_life = math.inf if half_life is None else half_life
-        # Weights grow instead of the past being shrunk at every update. They start again from 1 after this many:
-        self._period = 2**62 if half_life is None else max(1, int(256 * half_life))
-        self._weights = np.zeros(64)
-
-    def observe(self, staleness: ArrayLike) -> None:
-        """Count these updates, given in the order in which they were applied."""
-        rest = staleness_array(staleness)
-        self._weights = _grown(self._weights, int(rest.max(initial=0)))
-        while rest.size:
-            position = self.seen % self._period
-            if position == 0:
-                self._weights *= np.exp2(-self._period / self._half_life)
-            now, rest = np.split(rest, [self._period - position])
-            np.add.at(self._weights, now, np.exp2(np.arange(position, position + now.size) / self._half_life))
-            self.seen += now.size
-
-    def distribution(self, length: int | None = None) -> StalenessDistribution:
-        """What was observed, on 0 … length-1 (see `StalenessDistribution.padded`), or as long as its support."""
-        seen = StalenessDistribution.from_counts(self._weights)
-        return seen.padded(max(1, seen.support + 1) if length is None else length)
-
-
-class WorkerHistogram:
-    """Exact counts of every worker's staleness.
-
-    >>> histogram = WorkerHistogram(workers=2)
-    >>> histogram.observe([0, 1, 1], [0, 2, 2])
-    >>> histogram.counts
-    array([[1, 0, 0],
-           [0, 0, 2]])
-    """
-
-    def __init__(self, workers: int) -> None:
-        self._counts = np.zeros((workers, 64), dtype=np.int64)
-        self._width = 0
-
-    def observe(self, worker: ArrayLike, staleness: ArrayLike) -> None:
-        """Count updates: who made them (0 … workers-1) and how stale they were."""
-        tau, who = staleness_array(staleness), np.asarray(worker, dtype=np.int64)
-        self._width = max(self._width, int(tau.max(initial=-1)) + 1)
-        self._counts = _grown(self._counts, self._width - 1)
-        np.add.at(self._counts, (who, tau), 1)
-
-    @property
-    def counts(self) -> NDArray[np.int64]:
-        """(workers, largest staleness + 1), int64; zero columns wide when nothing was observed."""
-        return self._counts[:, : self._width].copy()
-
-
-def _grown(array: NDArray[Any], index: int) -> NDArray[Any]:
-    """`array`, its last axis enlarged (by at least half) when it has no such index yet."""
-    length = array.shape[-1]
-    if index < length:
-        return array
-    wider = np.zeros((*array.shape[:-1], max(index + 1, length * 3 // 2)), dtype=array.dtype)
-    wider[..., :length] = array
-    return wider
