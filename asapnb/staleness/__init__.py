@@ -1,0 +1,38 @@
+"""Staleness: its distribution, the models of it, and the distribution as counted while a run goes on.
+
+The staleness tau of an update is the number of updates applied between the read of its view and its own application.
+"""
+
+from .distribution import CDF_KINDS, Kind, StalenessDistribution, staleness_array
+from .estimator import StalenessEstimator, WorkerHistogram
+from .models import (
+    MODELS,
+    cmp,
+    constant,
+    empirical,
+    exponential_workers,
+    geometric,
+    mixture,
+    parse_staleness,
+    poisson,
+    uniform,
+)
+
+__all__ = [
+    "CDF_KINDS",
+    "MODELS",
+    "Kind",
+    "StalenessDistribution",
+    "StalenessEstimator",
+    "WorkerHistogram",
+    "cmp",
+    "constant",
+    "empirical",
+    "exponential_workers",
+    "geometric",
+    "mixture",
+    "parse_staleness",
+    "poisson",
+    "staleness_array",
+    "uniform",
+]

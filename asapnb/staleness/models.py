@@ -1,0 +1,214 @@
+"""Staleness by formula: the models of the literature, and mixtures of them.
+
+Each returns a `StalenessDistribution` whose pmf sums to 1. An infinite support is cut where less than `rest` of the
+mass remains; what was cut stands in `truncated`, and the kept part is divided by 1 - truncated, so that every
+identity that holds for all distributions (E[F(tau)] = 1/2 with the midpoint F) holds for these to rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import UsageError
+from ..text import parse_call
+from .distribution import StalenessDistribution, _weights, staleness_array
+
+REST = 1e-15
+LONGEST = 2**24  # entries of a pmf, 128 MB
+_LARGEST = float(np.finfo(np.float64).max)
+
+
+def geometric(p: float | None = None, m: float | None = None, rest: float = REST) -> StalenessDistribution:
+    """P(tau = k) = p (1 - p)^k, given by p in (0, 1] or by m = 1/p: what m equal workers show whose compute times are
+    exponential and whose reads and updates take no time.
+
+    Mean m - 1, variance m (m - 1), sum of squares 1/(2m - 1).
+
+    >>> geometric(m=4)
+    StalenessDistribution(mean=3, support=121, length=122, truncated=5.72e-16)
+    """
+    if (p is None) == (m is None):
+        raise UsageError("geometric takes either p, in (0, 1], or m = 1/p: geometric(p=0.0625) or geometric(m=16)")
+    if m is not None:
+        p = 1.0 / _number("m", m, 1.0)
+    elif (p := _number("p", p, 0.0)) > 1 or p == 0:
+        raise UsageError(f"p is {p}: must be in (0, 1]; by the number of workers, m = 1/p, write geometric(m=16)")
+    if p == 1.0:
+        return constant(0)
+    log_q = math.log1p(-p)
+    length = _checked(math.log(_rest(rest)) / log_q + 1, f"geometric(p={p:.6g})")
+    return _cut_off(np.exp(log_q * np.arange(length)), math.exp(log_q * length))
+
+
+def poisson(mean: float, rest: float = REST) -> StalenessDistribution:
+    """P(tau = k) = mean^k exp(-mean) / k!, for a mean >= 0.
+
+    >>> poisson(15)
+    StalenessDistribution(mean=15, support=55, length=56, truncated=4.23e-16)
+    """
+    return cmp(_number("mean", mean, 0.0), 1.0, rest)
+
+
+def cmp(rate: float, dispersion: float, rest: float = REST) -> StalenessDistribution:
+    """Conway-Maxwell-Poisson: P(tau = k) proportional to rate^k / (k!)^dispersion; both >= 0.
+
+    Dispersion 1 is Poisson, 0 (for a rate < 1) geometric with p = 1 - rate, and beyond 1 the variance is less than
+    the mean. The mode is at rate^(1/dispersion). Used for staleness in MindTheStep, Bäckström et al. 2019,
+    arXiv 1911.03444.
+
+    >>> cmp(225, 2).variance() < poisson(15).variance()
+    True
+    """
+    rate, dispersion = _number("rate", rate, 0.0), _number("dispersion", dispersion, 0.0)
+    rest, name = _rest(rest), f"cmp(rate={rate:.6g}, dispersion={dispersion:.6g})"
+    if rate == 0.0:
+        return constant(0)
+    if dispersion == 0.0:
+        if rate >= 1.0:
+            raise UsageError(f"rate is {rate}: must be < 1 when dispersion is 0 (then the model is geometric)")
+        return geometric(p=1.0 - rate, rest=rest)
+    peak = math.exp(min(700.0, math.log(rate) / dispersion))
+    _checked(peak, name)
+    mode = math.floor(peak)
+    # From the mode outwards, where products of ratios below 1 neither overflow nor lose what matters.
+    falling = np.cumprod(np.arange(mode, 0, -1.0) ** dispersion / rate)[::-1]
+    size, beyond = 64, math.inf
+    while beyond > 1e-3 * rest:
+        size = _checked(mode + 2 * size, name) - mode
+        with np.errstate(over="ignore"):
+            ratios = rate / np.arange(mode + 1.0, mode + size + 1.0) ** dispersion
+        rising = np.cumprod(ratios)
+        last = float(ratios[-1])
+        beyond = float(rising[-1]) * last / (1.0 - last) if last < 1.0 else math.inf  # ratios fall: a geometric bound
+    weights = np.concatenate((falling, [1.0], rising))
+    after = np.append(np.cumsum(weights[:0:-1])[::-1], 0.0) + beyond  # the mass past each k
+    total = math.fsum(weights)
+    length = int((after <= rest * total).argmax()) + 1
+    return _cut_off(weights[:length], float(after[length - 1]) / total)
+
+
+def constant(tau: int) -> StalenessDistribution:
+    """Always this staleness: m equal workers that take turns show m - 1.
+
+    >>> constant(3).pmf
+    array([0., 0., 0., 1.])
+    """
+    return uniform(tau, tau)
+
+
+def uniform(low: int, high: int) -> StalenessDistribution:
+    """The integers low … high, both included, equally often.
+
+    >>> uniform(1, 2).pmf
+    array([0. , 0.5, 0.5])
+    """
+    first, last = staleness_array([low]).item(), staleness_array([high]).item()
+    if first > last:
+        raise UsageError(f"uniform from {first} to {last}: low must not be above high")
+    weights = np.zeros(_checked(last + 1, f"uniform({first}, {last})"))
+    weights[first:] = 1.0
+    return StalenessDistribution.from_counts(weights)
+
+
+def empirical(values: ArrayLike) -> StalenessDistribution:
+    """The distribution of these staleness values, one for each update, in any order.
+
+    >>> empirical([1, 1, 3]).mean()
+    1.6666666666666665
+    """
+    tau = staleness_array(values)
+    _checked(int(tau.max(initial=0)) + 1, "empirical(values)")
+    return StalenessDistribution.from_counts(np.bincount(tau))
+
+
+def exponential_workers(rates: ArrayLike, rest: float = REST) -> StalenessDistribution:
+    """Workers with exponential compute times of these rates, reads and updates without duration.
+
+    With p_i = rates[i] / sum(rates), P(tau = k) = sum_i p_i^2 (1 - p_i)^k: worker i makes the share p_i of the
+    updates, and its staleness is geometric(p_i). The mean is len(rates) - 1 whatever the rates.
+
+    >>> exponential_workers([1, 1, 10]).mean().__round__(9)
+    2.0
+    """
+    shares = _weights("rates", rates)
+    if not shares.size or not shares.all():
+        raise UsageError(f"rates are {shares}: give one for each worker, > 0")
+    different, workers = np.unique(shares / math.fsum(shares), return_counts=True)
+    return mixture([geometric(p=min(1.0, p), rest=rest) for p in different], different * workers)
+
+
+def mixture(distributions: Sequence[StalenessDistribution], weights: ArrayLike) -> StalenessDistribution:
+    """The staleness of updates of which the share weights[i] / sum(weights) follows distributions[i].
+
+    As text, `mixture(geometric(m=4), poisson(20), weights=[3, 1])`.
+
+    >>> mixture([constant(0), constant(2)], [3, 1]).pmf
+    array([0.75, 0.  , 0.25])
+    """
+    shares = _weights("weights", weights)
+    if len(shares) != len(distributions) or not shares.any():
+        raise UsageError(f"weights are {shares}: give one >= 0 for each of the {len(distributions)} distributions, "
+                         "not all 0")  # fmt: skip
+    for i, part in enumerate(distributions):
+        if not isinstance(part, StalenessDistribution) or part.is_empty:
+            raise UsageError(f"distributions[{i}] is {part}: must be a staleness distribution that is not empty")
+    shares = shares / math.fsum(shares)
+    pmf = np.zeros(max(len(part) for part in distributions))
+    for part, share in zip(distributions, shares, strict=True):
+        pmf[: len(part)] += share * part.pmf
+    return _cut_off(pmf, math.fsum(share * part.truncated for part, share in zip(distributions, shares, strict=True)))
+
+
+def _mixture(*distributions: StalenessDistribution, weights: ArrayLike) -> StalenessDistribution:
+    return mixture(distributions, weights)
+
+
+MODELS: dict[str, Callable[..., StalenessDistribution]] = {
+    model.__name__: model for model in (geometric, poisson, cmp, constant, uniform, empirical, exponential_workers)
+}
+
+
+def parse_staleness(text: str) -> StalenessDistribution:
+    """The distribution that a text names, with the models of this module.
+
+    >>> parse_staleness("geometric(m=16)").mean().__round__(9), parse_staleness("uniform(0, 8)").mean()
+    (15.0, 4.0)
+    >>> parse_staleness("mixture(constant(0), poisson(20), weights=[3, 1])").mean().__round__(9)
+    5.0
+    """
+    distribution: StalenessDistribution = parse_call(text, {**MODELS, "mixture": _mixture}, "staleness", MODELS)
+    return distribution
+
+
+def _cut_off(weights: NDArray[np.float64], truncated: float) -> StalenessDistribution:
+    return replace(StalenessDistribution.from_counts(weights), truncated=truncated)
+
+
+def _number(name: str, value: Any, smallest: float) -> float:
+    if (
+        not isinstance(value, int | float | np.integer | np.floating)
+        or isinstance(value, bool)
+        or not smallest <= value <= _LARGEST
+    ):
+        raise UsageError(f"{name} is {value!r}: must be a finite number, at least {smallest:g}")
+    return float(value)
+
+
+def _rest(rest: float) -> float:
+    if not 0.0 < _number("rest", rest, 0.0) < 1.0:
+        raise UsageError(f"rest is {rest}: the mass that may be cut must be in (0, 1), such as {REST}")
+    return float(rest)
+
+
+def _checked(length: float, name: str) -> int:
+    """The length of a pmf as an integer, at most LONGEST."""
+    if length > LONGEST:
+        raise UsageError(f"{name} needs {length:.3g} entries, of at most {LONGEST:,}: choose smaller values, or cut "
+                         "more where there is a parameter rest")  # fmt: skip
+    return math.ceil(length)
