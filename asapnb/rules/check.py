@@ -1,0 +1,268 @@
+"""Whether a rule satisfies the ASAP.SGD framework: under one staleness distribution, or under any that can be found.
+
+With eta(tau) = step_size * scale[tau], the conditions of Bäckström, Papatriantafilou, Tsigas (ICML 2022) are
+
+    C1  E[scale] = 1                        the magnitude of steps is preserved
+    C2  scale[tau] >= scale[tau + 1]        a stale update never counts for more than a fresher one
+    C3  0 <= scale <= c, c finite           bounded, and never uphill
+    C4  scale[freshest] > 1 > scale[stalest] unless staleness is constant or the rule is
+
+C2 and C3 hold or fail over the whole table, also beyond the stalest update seen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import RuleError, UsageError
+from ..staleness import StalenessDistribution, parse_staleness
+from .framework import LARGEST_SCALE, Rule, as_rule, raw_scales
+from .search import candidates, described, simplest
+from .tables import table_length
+
+CONDITIONS = ("C1", "C2", "C3", "C4")
+_ROUNDING = 1e-12  # of a scale; also the probability below which a bin does not make staleness vary
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found about one condition.
+
+    Attributes:
+        condition: "C1", "C2", "C3" or "C4".
+        holds: whether it holds.
+        violation: by how much it is missed, in scales: |E[scale] - 1|; the rise; how far outside. For C4 below 0 by
+            how much it is met.
+        tau: where; None for C1, a mean.
+        value: E[scale] for C1, the scale at tau for the others (for C3 that holds, the largest).
+        text: all that in words.
+        witness: the distribution, as text that `parse_staleness` reads where there is such a text.
+        staleness: the distribution.
+        workers: the number of workers the rule was given.
+    """
+
+    condition: str
+    holds: bool
+    violation: float
+    tau: int | None
+    value: float
+    text: str
+    witness: str
+    staleness: StalenessDistribution
+    workers: int
+
+    def __str__(self) -> str:
+        verdict = "holds" if self.holds else "FAILS"
+        return f"{self.condition} {verdict}: {self.text}" + ("" if self.holds else f", under {self.under}")
+
+    @property
+    def under(self) -> str:
+        """The distribution and the workers, in words."""
+        return f"{self.witness}, workers={self.workers}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `check` found: a finding for each of C1 to C4; true when C1, C2 and C3 hold.
+
+    `searched` distributions were tried; a condition that holds shows the one that came closest to breaking it, one
+    that fails the simplest that breaks it. `notes` say what the check does not cover.
+    """
+
+    rule: Rule
+    findings: tuple[Finding, ...]
+    searched: int
+    notes: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.holds()
+
+    def __getitem__(self, condition: str) -> Finding:
+        return self.findings[CONDITIONS.index(condition)]
+
+    def holds(self, conditions: Iterable[str] = CONDITIONS[:3]) -> bool:
+        """Whether all these conditions hold."""
+        return all(self[name].holds for name in conditions)
+
+    @property
+    def bound(self) -> float:
+        """The largest scale that was met: c of C3."""
+        return self["C3"].value if self["C3"].holds else math.inf
+
+    def rows(self) -> list[tuple[str, str, str, str]]:
+        """Condition, "holds" or "fails", what was found, and the distribution that broke it: for a table."""
+        return [
+            (found.condition, *(("holds", found.text, "") if found.holds else ("fails", found.text, found.under)))
+            for found in self.findings
+        ]
+
+    @property
+    def scope(self) -> str:
+        """What was tried, in words."""
+        return self["C1"].under if self.searched == 1 else f"{self.searched:,} distributions"
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.rule} under {self.scope}", *map(str, self.findings), *self.notes])
+
+
+def check(
+    rule: object,
+    staleness: StalenessDistribution | str | None = None,
+    workers: int | None = None,
+    *,
+    tolerance: float = 1e-9,
+    seed: int = 0,
+    tries: int = 500,
+) -> Report:
+    """Check a rule against C1 to C4.
+
+    Args:
+        rule: a rule, its text, or a function (staleness, workers) -> scales.
+        staleness: the distribution to check under, or its text; None to search for one that breaks a condition,
+            among simple ones and `tries` drawn from families (geometric, Poisson, CMP, uniform, gaps, heavy tails,
+            unequal workers, mixtures). A search proves nothing, but the same seed finds the same.
+        workers: how many the rule is told there are; None for mean staleness + 1, what it would take.
+        tolerance: how far E[scale] may be from 1.
+        seed: of the search.
+        tries: how many to draw.
+
+    Raises RuleError if the rule cannot be evaluated: it names the rule and the distribution.
+
+    >>> print(check("tail", "uniform(0, 3)"))
+    tail(amplitude=1.0) under uniform(0, 3), workers=3
+    C1 holds: E[scale] = 1 within 0
+    C2 holds: the scale never rises
+    C3 holds: 0 <= scale <= 1.75
+    C4 holds: fresh updates leveraged, stale ones dampened
+    >>> print(check("inverse")["C1"])
+    C1 FAILS: E[scale] = 0.5, under constant(1), workers=2
+    """
+    rule = as_rule(rule)
+    if staleness is None:
+        findings, searched = _search(rule, workers, tolerance, seed, tries)
+    else:
+        text = staleness if isinstance(staleness, str) else described(staleness)
+        seen = parse_staleness(staleness) if isinstance(staleness, str) else staleness
+        findings, searched = _judged(rule, text, seen, workers, tolerance), 1
+    return Report(rule, findings, searched, _notes(rule))
+
+
+def _notes(rule: Rule) -> tuple[str, ...]:
+    if rule.schedule is None:
+        return ()
+    return (f"Only the table was checked: every scale is multiplied by a factor of that update, {rule.schedule}.",)
+
+
+def _search(
+    rule: Rule, workers: int | None, tolerance: float, seed: int, tries: int
+) -> tuple[tuple[Finding, ...], int]:
+    """The first distribution to break each condition, made as simple as can be; else the one that came closest."""
+    found: tuple[Finding, ...] = ()
+    searched = candidates(seed, tries)
+    for text, staleness in searched:
+        try:
+            new = _judged(rule, text, staleness, workers, tolerance)
+        except RuleError:
+            text, staleness = simplest(staleness, lambda simpler: _raises(rule, simpler, workers))
+            new = _judged(rule, text, staleness, workers, tolerance)
+        found = tuple(map(_worse, found, new)) if found else new
+    return tuple(_simplified(rule, worst, workers, tolerance) for worst in found), len(searched)
+
+
+def _worse(old: Finding, new: Finding) -> Finding:
+    """The first that fails; if none does, the one nearer to failing."""
+    if old.holds and (not new.holds or (new.violation, new.value) > (old.violation, old.value)):
+        return new
+    return old
+
+
+def _simplified(rule: Rule, found: Finding, workers: int | None, tolerance: float) -> Finding:
+    if found.holds:
+        return found
+    index = CONDITIONS.index(found.condition)
+
+    def judged(text: str, staleness: StalenessDistribution) -> Finding:
+        return _judged(rule, text, staleness, workers, tolerance)[index]
+
+    text, staleness = simplest(found.staleness, lambda simpler: not judged("", simpler).holds)
+    return judged(text, staleness)
+
+
+def _raises(rule: Rule, staleness: StalenessDistribution, workers: int | None) -> bool:
+    try:
+        _judged(rule, "", staleness, workers, 0.0)
+    except RuleError:
+        return True
+    return False
+
+
+def _judged(
+    rule: Rule, text: str, staleness: StalenessDistribution, workers: int | None, tolerance: float
+) -> tuple[Finding, ...]:
+    """All four conditions under one distribution, padded as it is when a run makes its table."""
+    if staleness.is_empty:
+        raise UsageError("there is nothing to check a rule under: no staleness was seen")
+    if workers is None:
+        workers = 1 + round(staleness.mean())
+    padded = staleness.padded(table_length(workers, staleness.support))
+    try:
+        with np.errstate(all="ignore"):
+            scales = raw_scales(rule, padded, workers)
+    except RuleError as error:
+        raise RuleError(f"{error}; under {text}, workers={workers}") from error.__cause__
+    facts: list[tuple[bool, float, int | None, float, str]] = [
+        judge(scales, padded, tolerance) for judge in (_c1, _c2, _c3, _c4)
+    ]
+    return tuple(Finding(name, *fact, text, staleness, workers) for name, fact in zip(CONDITIONS, facts, strict=True))
+
+
+# Each judge returns (holds, violation, tau, value, text) of a Finding.
+
+
+def _c1(scales: NDArray[np.float64], staleness: StalenessDistribution, tolerance: float) -> tuple:
+    seen = staleness.pmf > 0
+    mean = float(scales[seen] @ staleness.pmf[seen])
+    miss = math.inf if math.isnan(mean) else abs(mean - 1.0)
+    holds = miss <= tolerance
+    return holds, miss, None, mean, f"E[scale] = 1 within {miss:.1g}" if holds else f"E[scale] = {mean:.10g}"
+
+
+def _c2(scales: NDArray[np.float64], staleness: StalenessDistribution, tolerance: float) -> tuple:
+    usable = np.where(np.isfinite(scales), scales, LARGEST_SCALE)  # C3 is about those that are not
+    rises = usable[1:] - np.minimum.accumulate(usable)[:-1]
+    stale = int(rises.argmax()) + 1
+    rise = float(rises[stale - 1])
+    if rise <= _ROUNDING * max(1.0, float(usable.max())):
+        return True, max(0.0, rise), stale, float(scales[stale]), "the scale never rises"
+    fresh = stale - 1 - int(usable[stale - 1 :: -1].argmin())
+    text = f"the scale rises from {scales[fresh]:.6g} at tau = {fresh} to {scales[stale]:.6g} at tau = {stale}"
+    return False, rise, stale, float(scales[stale]), text
+
+
+def _c3(scales: NDArray[np.float64], staleness: StalenessDistribution, tolerance: float) -> tuple:
+    bad = ~((scales >= 0) & (scales <= LARGEST_SCALE))
+    tau = int(bad.argmax() if bad.any() else scales.argmax())
+    value = float(scales[tau])
+    if bad[tau]:
+        beyond = -value if -math.inf < value < 0 else math.inf
+        return False, beyond, tau, value, f"scale {value:.6g} at tau = {tau}, neither negative nor unbounded allowed"
+    return True, 0.0, tau, value, f"0 <= scale <= {value:.6g}"
+
+
+def _c4(scales: NDArray[np.float64], staleness: StalenessDistribution, tolerance: float) -> tuple:
+    fresh, stale = int(np.flatnonzero(staleness.pmf)[0]), staleness.support
+    first, last = float(scales[fresh]), float(scales[stale])
+    if np.ptp(scales) <= _ROUNDING * max(1.0, first):
+        return True, -math.inf, fresh, first, "the rule is constant"
+    if np.count_nonzero(staleness.pmf > _ROUNDING) < 2:
+        return True, -math.inf, fresh, first, f"tau is constant, {fresh if fresh == stale else 'nearly'}"
+    if not first > 1.0:
+        return False, 1.0 - first, fresh, first, f"scale {first:.6g} at tau = {fresh}, the freshest: must be above 1"
+    if not last < 1.0:
+        return False, last - 1.0, stale, last, f"scale {last:.6g} at tau = {stale}, the stalest: must be below 1"
+    return True, max(1.0 - first, last - 1.0), stale, last, "fresh updates leveraged, stale ones dampened"
