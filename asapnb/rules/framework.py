@@ -7,6 +7,8 @@ plain NumPy, evaluated now and then by the controlling thread, never by a worker
 from __future__ import annotations
 
 import inspect
+import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,10 +18,13 @@ from numpy.typing import NDArray
 
 from ..errors import RuleError, UsageError
 from ..staleness import StalenessDistribution
-from .refresh import DEFAULT_REFRESH, Refresh
+from ..text import parse_call
+from .files import FileFunction, load_function
+from .refresh import DEFAULT_REFRESH, REFRESHES, Refresh, checked_refresh
 from .schedules import Schedule
 
 RULES: dict[str, Callable[..., Rule]] = {}
+EXAMPLES: dict[str, str] = {}
 LARGEST_SCALE = float(np.finfo(np.float32).max)  # workers hold the table in float32
 
 
@@ -56,30 +61,84 @@ class Rule:
         shown = dict(self.parameters)
         if self.refresh not in (None, DEFAULT_REFRESH):
             shown["refresh"] = self.refresh
-        return f"{self.name}({', '.join(f'{key}={value!r}' for key, value in shown.items())})"
+        return f"{self.name}({', '.join(f'{key}={_shown(value)}' for key, value in shown.items())})"
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # A function loaded from a file stands in no module, so it is pickled as the text that loads it.
-        if ".py:" in self.name:
-            from .parse import parse_rule
+    def mean_scale(self, staleness: StalenessDistribution, workers: int) -> float:
+        """E[scale(tau)]: 1 means that the mean step is kept. NaN when nothing has been seen.
 
-            return parse_rule, (self.name,)
-        return Rule, (self.name, self.function, dict(self.parameters), self.refresh, self.schedule)
+        This and the next two are about the table; the factors of a `schedule` come on top.
+
+        >>> as_rule("inverse").mean_scale(StalenessDistribution.from_pmf([0.5, 0.5]), workers=2)
+        0.75
+        """
+        return mean_of(self(staleness, workers), staleness)
+
+    def effective_delay(self, staleness: StalenessDistribution, workers: int) -> float:
+        """E[scale tau] / E[scale], the mean staleness of what is applied, in updates. NaN when every scale is 0.
+
+        >>> as_rule("tail").effective_delay(StalenessDistribution.from_pmf([0.5, 0.5]), workers=2)
+        0.25
+        """
+        scales = self(staleness, workers)
+        mean = mean_of(scales, staleness)
+        return mean_of(scales * np.arange(len(scales)), staleness) / mean if mean else math.nan
+
+    def scale_variance(self, staleness: StalenessDistribution, workers: int) -> float:
+        """Var[scale(tau)]: what the rule adds to the variance of the steps. NaN when nothing has been seen.
+
+        >>> as_rule("tail").scale_variance(StalenessDistribution.from_pmf([0.5, 0.5]), workers=2)
+        0.25
+        """
+        scales = self(staleness, workers)
+        return mean_of((scales - mean_of(scales, staleness)) ** 2, staleness)
 
 
-def register(builder: Callable[..., Rule]) -> Callable[..., Rule]:
-    """Make a function that returns a rule known by its name (a decorator)."""
-    RULES[builder.__name__] = builder
-    return builder
+def _shown(value: Any) -> str:
+    """A parameter as its text: one that `parse_rule` reads, where there is such a text."""
+    if isinstance(value, Rule):
+        return repr(value) if value.name in RULES else repr(value.name)
+    return str(getattr(value, "__name__", None) or repr(value))
+
+
+def mean_of(values: NDArray[np.float64], staleness: StalenessDistribution) -> float:
+    """E[values[tau]], right to a few roundings: numpy adds in pairs. NaN when nothing has been seen."""
+    return math.nan if staleness.is_empty else float((values * staleness.pmf).sum())
+
+
+def with_mean_one(scales: NDArray[np.float64], staleness: StalenessDistribution) -> NDArray[np.float64]:
+    """scales / E[scale]; RuleError where every update that is seen has scale 0."""
+    mean = mean_of(scales, staleness)
+    if mean == 0:
+        raise RuleError(f"the mean scale to divide by is 0: all updates seen are dropped, whose {staleness!r}")
+    return scales / mean
+
+
+def register(example: str) -> Callable[[Callable[..., Rule]], Callable[..., Rule]]:
+    """Make a function that returns a rule known by its name (a decorator); `example` is the text of such a rule."""
+
+    def enter(builder: Callable[..., Rule]) -> Callable[..., Rule]:
+        RULES[builder.__name__], EXAMPLES[builder.__name__] = builder, example
+        return builder
+
+    return enter
 
 
 def available() -> dict[str, str]:
     """Every built-in rule by name, with the first line of its description.
 
-    >>> list(available())
-    ['constant', 'inverse', 'tail']
+    >>> available()["constant"]
+    '1: every update counts the same, however stale.'
     """
     return {name: (RULES[name].__doc__ or "").partition("\n")[0] for name in sorted(RULES)}
+
+
+def examples() -> dict[str, Rule]:
+    """A rule of every name, with parameters where it has no defaults.
+
+    >>> examples()["exponential"]
+    exponential(beta=0.1)
+    """
+    return {name: parse_rule(EXAMPLES[name]) for name in sorted(EXAMPLES)}
 
 
 def as_rule(rule: object) -> Rule:
@@ -96,30 +155,47 @@ def as_rule(rule: object) -> Rule:
     if isinstance(rule, Rule):
         return rule
     if isinstance(rule, str):
-        from .parse import parse_rule
-
         return parse_rule(rule)
     if not callable(rule):
         raise UsageError(
             f"a rule cannot be made from {rule!r}: give a rule such as tail(amplitude=1.0), its text, "
             "or a function f(staleness, workers) that returns scales"
         )
-    return rule() if rule in RULES.values() else _own_rule(rule)
+    return parse_rule(str(getattr(rule, "__name__", ""))) if rule in RULES.values() else _own_rule(rule)
 
 
-def _own_rule(function: Callable[..., Any], name: str | None = None) -> Rule:
-    """The rule of a user's function."""
-    name = name or str(getattr(function, "__name__", type(function).__name__))
+def parse_rule(text: str) -> Rule:
+    """The rule that a text names, `name(parameters)` or `path/file.py:name`: the inverse of `repr`.
+
+    Only literals and the known names are evaluated; a file is run as the Python that it is.
+
+    >>> parse_rule("tail"), parse_rule("tail(0.5, refresh=every(1000))")
+    (tail(amplitude=1.0), tail(amplitude=0.5, refresh=every(1000)))
+    """
+    if re.search(r"\.py:\w*\s*$", text):
+        return _own_rule(load_function(text))
+    rule: Rule = parse_call(text, RULES, "rule", {**REFRESHES, **RULES})
+    return rule
+
+
+def _own_rule(function: Callable[..., Any]) -> Rule:
+    """The rule of a user's function, or of a function or rule in a user's file."""
+    inner, name = function, str(getattr(function, "__name__", type(function).__name__))
+    if isinstance(function, FileFunction):
+        inner, name = function.function, function.text
+    if isinstance(inner, Rule):
+        return Rule(name, function, {}, inner.refresh, inner.schedule)
     try:
-        inspect.signature(function).bind(None, None)
+        inspect.signature(inner).bind(None, None)
     except TypeError as error:
         raise RuleError(f"rule {name} is called with (staleness, workers), which it does not take: {error}") from None
     except ValueError:  # some built-in functions have no signature to look at
         pass
-    refresh = getattr(function, "refresh", DEFAULT_REFRESH)
-    if not isinstance(refresh, Refresh | None):
-        raise RuleError(f"rule {name} has refresh = {refresh!r}: must be once(…), every(…) or None")
-    return Rule(name, function, {}, refresh)
+    refresh = getattr(inner, "refresh", DEFAULT_REFRESH)
+    try:
+        return Rule(name, function, {}, None if refresh is None else checked_refresh(refresh))
+    except UsageError as error:
+        raise RuleError(f"rule {name}: {error}, or None") from None
 
 
 def scale_table(rule: object, staleness: StalenessDistribution, workers: int) -> NDArray[np.float64]:
@@ -133,7 +209,8 @@ def scale_table(rule: object, staleness: StalenessDistribution, workers: int) ->
     bad = ~((scales >= 0) & (scales <= LARGEST_SCALE))
     if bad.any():
         tau = int(bad.argmax())
-        raise RuleError(f"rule {rule} gives scale {scales[tau]} at tau = {tau}: must be finite and >= 0")
+        given = f"rule {rule} gives scale {scales[tau]} at tau = {tau}"
+        raise RuleError(f"{given}: must be finite and >= 0 (for {staleness!r})")
     return scales
 
 
@@ -150,8 +227,10 @@ def raw_scales(rule: Rule, staleness: StalenessDistribution, workers: int) -> ND
         return np.ones(len(staleness))
     try:
         result = rule.function(staleness, workers, **rule.parameters)
+    except RuleError as error:
+        raise RuleError(f"rule {rule}: {error}") from error
     except Exception as error:
-        raise RuleError(f"rule {rule} raised {type(error).__name__}: {error}") from error
+        raise RuleError(f"rule {rule} raised {type(error).__name__}: {error} (for {staleness!r})") from error
     return _one_each(rule, result, len(staleness))
 
 

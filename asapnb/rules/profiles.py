@@ -1,8 +1,17 @@
-"""Rules that see staleness through its ranks: a non-increasing profile of F(tau), with mean scale 1."""
+"""Rules that see staleness through its ranks: a non-increasing profile g of F(tau), with mean scale 1.
+
+Update tau has the ranks S[tau-1] … S[tau], where S[k] = P(tau <= k), and as its scale the mean of g over them. The
+ranks of all updates fill [0, 1], so the mean scale is the integral of g: 1, for every distribution. As g does not
+increase, neither do the scales, and g(0) bounds them. TAIL-tau is the member g(u) = 1 + A (1 - 2u).
+
+Means are never differences of antiderivatives, which would cancel where a probability is small. They are exact for g
+as given; a last division by the mean scale takes away what rounding left.
+"""
 
 from __future__ import annotations
 
-from numbers import Real
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,18 +19,86 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError, unknown
 from ..staleness import CDF_KINDS, Kind, StalenessDistribution
-from .framework import Rule, register
-from .refresh import DEFAULT_REFRESH, Refresh
+from .arguments import number
+from .files import load_function
+from .framework import Rule, register, with_mean_one
+from .refresh import Every, Once, Refresh, ReleasedCode, checked_refresh
+
+Array = NDArray[np.float64]
+_GRID = np.linspace(0.0, 1.0, 1001)  # where a function is looked at before it is used
+_CLEAN = 1e-12  # a share of a cell below this is rounding
 
 
 def _tail(
-    staleness: StalenessDistribution, workers: int, amplitude: float, cdf: Kind = "midpoint"
-) -> NDArray[np.float64]:
-    # 1 + A (1 - 2F), written with 1 - F: for A = 1 the scales of the stalest updates keep their relative accuracy.
-    return (1.0 - amplitude) + 2.0 * amplitude * staleness.survival(cdf)
+    staleness: StalenessDistribution, workers: int, amplitude: float, cdf: Kind = "midpoint", share: float = 1.0
+) -> Array:
+    # 1 + A (1 - 2F) with F = share - share (1 - F), so that for A = 1 the stalest keep their relative accuracy.
+    return (1.0 + amplitude * (1.0 - 2.0 * share)) + 2.0 * amplitude * share * staleness.survival(cdf)
 
 
-@register
+def _tail_released(staleness: StalenessDistribution, workers: int, amplitude: float, cdf: Kind = "midpoint") -> Array:
+    return _tail(staleness, workers, amplitude, cdf, ReleasedCode.share)
+
+
+def _power(staleness: StalenessDistribution, workers: int, q: float) -> Array:
+    # With a = 1 - S[k-1], the mean of (1+q) (1-u)^q over the next p is a^q (1 - (1 - p/a)^(1+q)) / (p/a).
+    a = staleness.survival("exclusive")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r = np.where(staleness.pmf > 0, np.minimum(staleness.pmf / a, 1.0), 0.0)
+        mean = np.where(r > 0, -np.expm1((1.0 + q) * np.log1p(-r)) / r, 1.0 + q)
+    return _normalised(a**q * mean, staleness)
+
+
+def _exponential_profile(staleness: StalenessDistribution, workers: int, kappa: float) -> Array:
+    x = kappa * staleness.pmf
+    mean = np.divide(-np.expm1(-x), x, out=np.ones_like(x), where=x > 0)
+    return _normalised(np.exp(-kappa * staleness.cdf("exclusive")) * mean, staleness)
+
+
+def _quantile_cut(staleness: StalenessDistribution, workers: int, rho: float) -> Array:
+    return _steps(staleness, (1.0, 0.0), (rho,))
+
+
+def _profile(staleness: StalenessDistribution, workers: int, g: Any) -> Array:
+    if isinstance(g, tuple):
+        return _steps(staleness, g, [i / len(g) for i in range(1, len(g))])
+    below, used = staleness.cdf("exclusive"), staleness.support + 1
+    nodes, weights = _gauss_legendre(16)
+    ranks = np.minimum(below[:used, None] + staleness.pmf[:used, None] * nodes, 1.0)
+    means = np.full(len(staleness), _heights(g, np.ones(1))[0])
+    means[:used] = _heights(g, ranks.ravel()).reshape(ranks.shape) @ weights
+    return _normalised(means, staleness)
+
+
+def _steps(staleness: StalenessDistribution, heights: Sequence[float], edges: Sequence[float]) -> Array:
+    """The means of a step function: heights[i] up to edges[i], the last height up to 1."""
+    below, p = staleness.cdf("exclusive"), staleness.pmf
+    means = np.full(len(p), heights[-1])
+    for edge, left, right in zip(edges, heights[:-1], heights[1:], strict=True):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = np.where(p > 0, np.clip((edge - below) / p, 0.0, 1.0), below <= edge)  # of the cell, left of it
+        share[share < _CLEAN] = 0.0
+        means += (left - right) * share
+    return _normalised(means, staleness)
+
+
+def _normalised(means: Array, staleness: StalenessDistribution) -> Array:
+    return with_mean_one(np.minimum.accumulate(means), staleness)
+
+
+@functools.cache
+def _gauss_legendre(n: int) -> tuple[Array, Array]:
+    """Nodes in (0, 1) and positive weights of sum 1."""
+    nodes, weights = np.polynomial.legendre.leggauss(n)
+    return 0.5 * (1.0 + nodes), weights / weights.sum()
+
+
+def _heights(g: Callable[..., Any], u: Array) -> Array:
+    """g(u) as float64, one value for each u or one for all."""
+    return np.broadcast_to(np.asarray(g(u), dtype=np.float64), u.shape)
+
+
+@register("tail(amplitude=1.0)")
 def tail(amplitude: float = 1.0, cdf: Kind = "midpoint", refresh: Refresh | None = None) -> Rule:
     """1 + A (1 - 2 F(tau)), TAIL-tau: fresh updates leveraged, stale ones dampened, the mean step preserved.
 
@@ -29,19 +106,97 @@ def tail(amplitude: float = 1.0, cdf: Kind = "midpoint", refresh: Refresh | None
     scale E[C(tau)] is 1 for every distribution; "exclusive" gives 1 + A s and "inclusive" 1 - A s, with s the
     sum of the squared probabilities, and exist for comparison with other implementations. Beyond the stalest update
     seen, F = 1. `refresh` is `once(start, end)` or `every(n, half_life)`; None stands for every(200, half_life=2000).
+    `released_code()` is for comparison, too.
 
     Bäckström, Papatriantafilou, Tsigas: ASAP.SGD, ICML 2022.
 
     >>> tail()(StalenessDistribution.from_counts([1, 2, 1, 0]), workers=2)
     array([1.75, 1.  , 0.25, 0.  ])
     """
-    if not isinstance(amplitude, Real) or isinstance(amplitude, bool) or not 0 <= amplitude <= 1:
-        raise UsageError(f"amplitude is {amplitude!r}: must be a number in [0, 1]")
     if cdf not in CDF_KINDS:
         raise unknown("kind of cdf", cdf, CDF_KINDS)
-    if not isinstance(refresh, Refresh | None):
-        raise UsageError(f"refresh is {refresh!r}: must be once(start, end) or every(n, half_life)")
-    parameters: dict[str, Any] = {"amplitude": float(amplitude)}
+    parameters: dict[str, Any] = {"amplitude": number("amplitude", amplitude, most=1.0)}
     if cdf != "midpoint":
         parameters["cdf"] = cdf
-    return Rule("tail", _tail, parameters, refresh or DEFAULT_REFRESH)
+    if isinstance(refresh, ReleasedCode):
+        return Rule("tail", _tail_released, parameters, refresh)
+    return Rule("tail", _tail, parameters, checked_refresh(refresh))
+
+
+@register("power(q=2.0)")
+def power(q: float, refresh: Once | Every | None = None) -> Rule:
+    """The profile (1 + q)(1 - u)^q, q >= 0: 0 is constant, 1 is tail(1), a larger q leans on the freshest.
+
+    >>> power(2)(StalenessDistribution.from_counts([1, 2, 1, 0]), workers=2)
+    array([2.3125, 0.8125, 0.0625, 0.    ])
+    """
+    return Rule("power", _power, {"q": number("q", q)}, checked_refresh(refresh))
+
+
+@register("quantile_cut(rho=0.9)")
+def quantile_cut(rho: float, refresh: Once | Every | None = None) -> Rule:
+    """The profile 1/rho up to rho, then 0, rho in (0, 1]: drops the stalest share 1 - rho, makes up for it.
+
+    An update that falls partly within is scaled by its part.
+
+    >>> quantile_cut(0.5)(StalenessDistribution.from_counts([1, 2, 1, 0]), workers=2)
+    array([2., 1., 0., 0.])
+    """
+    return Rule(
+        "quantile_cut", _quantile_cut, {"rho": number("rho", rho, most=1.0, above=True)}, checked_refresh(refresh)
+    )
+
+
+@register("exponential_profile(kappa=2.0)")
+def exponential_profile(kappa: float, refresh: Once | Every | None = None) -> Rule:
+    """The profile exp(-kappa u), made to integrate to 1; kappa >= 0.
+
+    >>> exponential_profile(2)(StalenessDistribution.from_counts([1, 2, 1, 0]), workers=2).round(3)
+    array([1.82 , 0.887, 0.406, 0.313])
+    """
+    parameters = {"kappa": number("kappa", kappa)}
+    return Rule("exponential_profile", _exponential_profile, parameters, checked_refresh(refresh))
+
+
+@register("profile(g=[3, 2, 1])")
+def profile(g: Callable[..., Any] | Sequence[float] | str, refresh: Once | Every | None = None) -> Rule:
+    """The rule of any profile g(u), 0 <= u <= 1: finite, >= 0, not increasing; made to integrate to 1.
+
+    g is a function that takes an array of u, its text `file.py:name`, or a list of heights, of steps of equal width.
+    The mean over an update's ranks is exact for steps and 16-point Gauss-Legendre for functions.
+
+    >>> profile([3, 1])(StalenessDistribution.from_counts([1, 2, 1, 0]), workers=2)
+    array([1.5, 1. , 0.5, 0.5])
+    >>> profile(lambda u: 1 + (1 - 2 * u))(StalenessDistribution.from_counts([1, 2, 1, 0]), workers=2)
+    array([1.75, 1.  , 0.25, 0.  ])
+    """
+    shape: Any = load_function(g) if isinstance(g, str) and ".py:" in g else g
+    if isinstance(shape, list | tuple | np.ndarray):
+        shape = tuple(number(f"g[{i}]", height) for i, height in enumerate(shape))
+        values, names = np.array(shape), [f"g[{i}]" for i in range(len(shape))]
+    elif callable(shape):
+        try:
+            values = _heights(shape, _GRID)
+        except Exception as error:
+            raise UsageError(f"g is {g!r}, which must take an array of u in [0, 1]: {error}") from error
+        names = [f"g({u:g})" for u in _GRID]
+    else:
+        raise UsageError(
+            f"g is {g!r}: must be a function of u in [0, 1], its text file.py:name, or a list of heights"
+        )
+    _check_profile(values, names)
+    return Rule("profile", _profile, {"g": shape}, checked_refresh(refresh))
+
+
+def _check_profile(values: Array, names: list[str]) -> None:
+    """UsageError unless values are finite, >= 0, not all 0 and do not increase."""
+    if not len(values) or not values.any():
+        raise UsageError("g is 0 everywhere: a profile must be above 0 for the freshest")
+    for bad, wrong in (
+        (~np.isfinite(values) | (values < 0), "must be finite and >= 0"),
+        (np.diff(values, prepend=values[0]) > 1e-12 * values[0], "a profile must not increase"),
+    ):
+        if bad.any():
+            i = int(bad.argmax())
+            before = f", {names[i - 1]} = {values[i - 1]:g}" if i else ""
+            raise UsageError(f"{names[i]} = {values[i]:g}{before}: {wrong}")

@@ -41,7 +41,7 @@ class AdaDelay:
 class Budget:
     """What is left of a budget: needs W, the sum of scale · factor of the updates t - tau … t - 1.
 
-   These are the updates that the view had not seen; a dropped one adds 0. Variant 1 takes the share `alpha` of
+    These are the updates that the view had not seen; a dropped one adds 0. Variant 1 takes the share `alpha` of
     what is left, alpha · max(0, budget - W). Variant 2 takes budget / (tau + 1) if that fits, W + budget/(tau + 1)
     <= budget up to 1e-6 of the budget for rounding, and else nothing. An update of factor 0 is recorded as dropped.
     The budget is in units of the step size.

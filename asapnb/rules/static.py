@@ -1,15 +1,23 @@
-"""Rules whose table is a formula in tau and does not depend on the staleness seen."""
+"""Rules whose scale is a formula in tau; FLeet's percentile alone depends on the staleness seen.
+
+All but `constant` dampen stale updates and leverage nothing, so the mean step shrinks; `preserve` keeps it.
+"""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import unknown
+from ..errors import UsageError, unknown
 from ..staleness import StalenessDistribution
+from .arguments import integer, number
 from .framework import Rule, register
+from .refresh import Every, Once, checked_refresh
 
 _INVERSE = {"shifted": lambda tau: 1.0 / (tau + 1), "floored": lambda tau: 1.0 / np.maximum(tau, 1)}
+_BEYOND = ("scale", "drop")
 
 
 def _constant(staleness: StalenessDistribution, workers: int) -> NDArray[np.float64]:
@@ -20,7 +28,40 @@ def _inverse(staleness: StalenessDistribution, workers: int, variant: str = "shi
     return _INVERSE[variant](np.arange(len(staleness)))
 
 
-@register
+def _exponential(staleness: StalenessDistribution, workers: int, beta: float) -> NDArray[np.float64]:
+    return np.exp(-beta * np.arange(len(staleness)))
+
+
+def _fleet(staleness: StalenessDistribution, workers: int, percentile: float | None) -> NDArray[np.float64]:
+    threshold = workers + 1 if percentile is None else staleness.quantile(percentile / 100)
+    half = threshold / 2
+    return _exponential(staleness, workers, math.log1p(half) / half if half else 1.0)
+
+
+def _polynomial(staleness: StalenessDistribution, workers: int, a: float) -> NDArray[np.float64]:
+    return np.arange(1.0, len(staleness) + 1) ** -a
+
+
+def _hinge(staleness: StalenessDistribution, workers: int, a: float, b: float) -> NDArray[np.float64]:
+    return 1.0 / (a * np.maximum(np.arange(len(staleness)) - b, 0.0) + 1.0)
+
+
+def _delay_adaptive(
+    staleness: StalenessDistribution, workers: int, threshold: float | None = None, beyond: str = "scale"
+) -> NDArray[np.float64]:
+    tau, most = np.arange(len(staleness)), workers if threshold is None else threshold
+    return np.where(tau <= most, 1.0, most / np.maximum(tau, 1) if beyond == "scale" else 0.0)
+
+
+def _concurrency(staleness: StalenessDistribution, workers: int) -> NDArray[np.float64]:
+    return workers / np.maximum(workers, np.arange(len(staleness)) + 1)
+
+
+def _ringmaster(staleness: StalenessDistribution, workers: int, R: int) -> NDArray[np.float64]:
+    return np.where(np.arange(len(staleness)) < R, 1.0, 0.0)
+
+
+@register("constant()")
 def constant() -> Rule:
     """1: every update counts the same, however stale.
 
@@ -30,12 +71,12 @@ def constant() -> Rule:
     return Rule("constant", _constant)
 
 
-@register
+@register("inverse()")
 def inverse(variant: str = "shifted") -> Rule:
     """1/(tau + 1), or 1/max(tau, 1) with variant="floored".
 
-    Dampens stale updates without leveraging fresh ones, so the mean step shrinks as workers are added. Zhang et al.,
-    Staleness-aware Async-SGD, 2016, arXiv 1511.05950 (the floored variant).
+    The mean step shrinks as workers are added: for m workers with exponential compute times E[1/(tau + 1)] is
+    ln m / (m - 1). Zhang et al., Staleness-aware Async-SGD, 2016, arXiv 1511.05950 (the floored variant).
 
     >>> inverse()(StalenessDistribution.from_counts([1, 1, 1]), workers=3).round(3)
     array([1.   , 0.5  , 0.333])
@@ -43,3 +84,98 @@ def inverse(variant: str = "shifted") -> Rule:
     if variant not in _INVERSE:
         raise unknown("variant of inverse", variant, _INVERSE)
     return Rule("inverse", _inverse, {} if variant == "shifted" else {"variant": variant})
+
+
+@register("exponential(beta=0.1)")
+def exponential(beta: float) -> Rule:
+    """exp(-beta tau), for a beta >= 0.
+
+    Chan, Lane: Distributed asynchronous optimization of convolutional neural networks, Interspeech 2014.
+
+    >>> exponential(0.5)(StalenessDistribution.from_counts([1, 1, 1]), workers=3).round(3)
+    array([1.   , 0.607, 0.368])
+    """
+    return Rule("exponential", _exponential, {"beta": number("beta", beta)})
+
+
+@register("fleet(percentile=99.7)")
+def fleet(percentile: float | None = 99.7, refresh: Once | Every | None = None) -> Rule:
+    """exp(-beta tau) with beta = (2/T) ln(1 + T/2), T a percentile of the staleness seen: 1/(T/2 + 1) at tau = T/2.
+
+    percentile=None stands for T = workers + 1, which needs no staleness. Where T is 0, beta is 1, the limit.
+    Damaskinos et al.: FLeet, Middleware 2020.
+
+    >>> fleet(None)(StalenessDistribution.from_counts([1, 1, 1]), workers=3).round(3)
+    array([1.   , 0.577, 0.333])
+    """
+    if percentile is not None:
+        share = number("percentile", percentile, most=100)
+        return Rule("fleet", _fleet, {"percentile": share}, checked_refresh(refresh))
+    if refresh is not None:
+        raise UsageError(f"refresh is {refresh!r}: with percentile=None nothing depends on the staleness seen")
+    return Rule("fleet", _fleet, {"percentile": None})
+
+
+@register("polynomial(a=0.5)")
+def polynomial(a: float = 0.5) -> Rule:
+    """(tau + 1)^-a, for an a >= 0.
+
+    Xie, Koyejo, Gupta: Asynchronous federated optimization (FedAsync), 2019, arXiv 1903.03934.
+
+    >>> polynomial()(StalenessDistribution.from_counts([1, 1, 1, 1]), workers=3).round(3)
+    array([1.   , 0.707, 0.577, 0.5  ])
+    """
+    return Rule("polynomial", _polynomial, {"a": number("a", a)})
+
+
+@register("hinge(a=10.0, b=4.0)")
+def hinge(a: float = 10.0, b: float = 4.0) -> Rule:
+    """1 for tau <= b, then 1/(a (tau - b) + 1); a, b >= 0.
+
+    Xie, Koyejo, Gupta: Asynchronous federated optimization (FedAsync), 2019, arXiv 1903.03934.
+
+    >>> hinge(a=1, b=1)(StalenessDistribution.from_counts([1, 1, 1, 1]), workers=3).round(3)
+    array([1.   , 1.   , 0.5  , 0.333])
+    """
+    return Rule("hinge", _hinge, {"a": number("a", a), "b": number("b", b)})
+
+
+@register("delay_adaptive()")
+def delay_adaptive(threshold: float | None = None, beyond: str = "scale") -> Rule:
+    """1 for tau <= threshold, then threshold/tau, or 0 with beyond="drop"; threshold None is the number of workers.
+
+    Koloskova, Stich, Jaggi: Sharper convergence guarantees for asynchronous SGD, 2022, arXiv 2206.08307.
+
+    >>> delay_adaptive(2)(StalenessDistribution.from_counts([1, 1, 1, 1, 1]), workers=8).round(3)
+    array([1.   , 1.   , 1.   , 0.667, 0.5  ])
+    """
+    if beyond not in _BEYOND:
+        raise unknown("way beyond the threshold", beyond, _BEYOND)
+    limit = {} if threshold is None else {"threshold": number("threshold", threshold)}
+    return Rule("delay_adaptive", _delay_adaptive, {**limit, **({} if beyond == "scale" else {"beyond": beyond})})
+
+
+@register("concurrency()")
+def concurrency() -> Rule:
+    """m / max(m, tau + 1), with m workers.
+
+    Mishchenko, Bach, Even, Woodworth: Asynchronous SGD beats minibatch SGD under arbitrary delays, 2022, arXiv
+    2206.07638.
+
+    >>> concurrency()(StalenessDistribution.from_counts([1, 1, 1, 1]), workers=2).round(3)
+    array([1.   , 1.   , 0.667, 0.5  ])
+    """
+    return Rule("concurrency", _concurrency)
+
+
+@register("ringmaster(R=16)")
+def ringmaster(R: int) -> Rule:
+    """1 for tau < R, else 0: the update is dropped. R >= 1.
+
+    A dropped update counts and makes a version (it is recorded with dropped = 2), where the paper's method would not
+    number it; there R = max(1, ceil(sigma^2/epsilon)). Maranjyan, Tyurin, Richtárik: Ringmaster ASGD, 2025.
+
+    >>> ringmaster(2)(StalenessDistribution.from_counts([1, 1, 1, 1]), workers=2)
+    array([1., 1., 0., 0.])
+    """
+    return Rule("ringmaster", _ringmaster, {"R": integer("R", R, least=1)})

@@ -58,7 +58,7 @@ class ScaleTables:
         tau = staleness_array(staleness)
         if self.rule.refresh is None:
             return None
-        start, end = self.rule.refresh.window
+        start, end = self.rule.refresh.window(self.workers)
         self._estimator.observe(tau[max(0, start - self.seen) : None if end is None else max(0, end - self.seen)])
         self.seen += len(tau)
         if self.next_refresh is None or self.seen < self.next_refresh:

@@ -1,0 +1,56 @@
+"""Rules whose steps depend on time or on steps already taken: a table of ones, and a factor for each update."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UsageError
+from ..staleness import StalenessDistribution
+from .arguments import number
+from .framework import Rule, register
+from .schedules import AdaDelay, Budget
+
+
+def _ones(staleness: StalenessDistribution, workers: int, **of_the_schedule: Any) -> NDArray[np.float64]:
+    return np.ones(len(staleness))
+
+
+@register("adadelay(c=0.01)")
+def adadelay(c: float) -> Rule:
+    """1/sqrt(1 + c (t + tau)), for the update that lands on version t = 0, 1, …; c >= 0.
+
+    Needs the number of the update. Sra, Yu, Li, Smola: AdaDelay, AISTATS 2016.
+
+    >>> adadelay(1.0).schedule.factor(t=2, tau=1, window_sum=0.0)
+    0.5
+    """
+    c = number("c", c)
+    return Rule("adadelay", _ones, {"c": c}, schedule=AdaDelay(c))
+
+
+@register("wu_adaptive(variant=1, budget=4.0, alpha=0.5)")
+def wu_adaptive(variant: int, budget: float, alpha: float | None = None) -> Rule:
+    """A budget for the steps within one delay: 1: alpha max(0, budget - W); 2: budget/(tau + 1) if it fits, else 0.
+
+    Needs W, the sum of the steps of the updates that the view had not seen, t - tau … t - 1. Steps are in units of
+    step_size, so that the paper's bound 0.99/L is budget = 0.99 / (L step_size). alpha, in (0, 1], is for variant 1
+    (1 when not given). An update of factor 0 is recorded as dropped. See `Budget` for the definition.
+
+    Wu, Magnússon, Feyzmahdavian, Johansson: Delay-adaptive step-sizes for asynchronous learning, ICML 2022.
+
+    >>> wu_adaptive(2, budget=3).schedule.factor(t=9, tau=2, window_sum=2.0)
+    1.0
+    """
+    if variant not in (1, 2) or isinstance(variant, bool):
+        raise UsageError(f"variant is {variant!r}: must be 1 or 2")
+    variant, budget = int(variant), number("budget", budget, above=True)
+    if variant == 2:
+        if alpha is not None:
+            raise UsageError(f"alpha is {alpha!r}: variant 2 has none")
+        return Rule("wu_adaptive", _ones, {"variant": 2, "budget": budget}, schedule=Budget(2, budget))
+    share = 1.0 if alpha is None else number("alpha", alpha, most=1.0, above=True)
+    parameters = {"variant": 1, "budget": budget, "alpha": share}
+    return Rule("wu_adaptive", _ones, parameters, schedule=Budget(1, budget, share))

@@ -1,0 +1,118 @@
+"""MindTheStep: scales that undo a model of the staleness, so that the mean dynamics have the momentum aimed at."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UsageError, unknown
+from ..staleness import StalenessDistribution
+from .arguments import integer, number
+from .framework import Rule, register, with_mean_one
+from .refresh import Every, Once, checked_refresh
+
+Array = NDArray[np.float64]
+_PARAMETERS = {"geometric": ("p",), "poisson": ("mean",), "cmp": ("rate", "dispersion")}
+_TINY = 1e-300  # for the logarithm of 0
+_LARGEST = 700.0  # logarithm of a float64
+
+
+def _mindthestep(
+    staleness: StalenessDistribution,
+    workers: int,
+    model: str,
+    momentum: float = 0.0,
+    clip: float | None = 5.0,
+    drop_after: int | None = 150,
+    **given: float,
+) -> Array:
+    tau = np.arange(float(len(staleness)))
+    kept = slice(None if drop_after is None else drop_after + 1)
+    logs = _log_scales(tau, model, given or _fitted(staleness, model), momentum)[kept]
+    log_clip = _LARGEST if clip is None else math.log(clip)
+    scales = np.zeros(len(tau))
+    scales[kept] = np.exp(np.minimum(logs + _log_factor(logs, staleness.pmf[kept], log_clip), log_clip))
+    return with_mean_one(scales, staleness)
+
+
+def _log_scales(tau: Array, model: str, parameters: dict[str, float], momentum: float) -> Array:
+    """Logarithms of the scales, up to a constant."""
+    if model == "geometric":  # (momentum / (1 - p))^tau
+        return tau * (math.log(momentum) - math.log(max(1.0 - parameters["p"], _TINY)))
+    rate, dispersion = parameters.get("rate", parameters.get("mean", 0.0)), parameters.get("dispersion", 1.0)
+    return dispersion * np.cumsum(np.log(np.maximum(tau, 1.0))) - tau * math.log(max(rate, _TINY))
+
+
+def _fitted(staleness: StalenessDistribution, model: str) -> dict[str, float]:
+    """The parameters of greatest likelihood."""
+    if model == "cmp":
+        from ..staleness import fit
+
+        return dict(fit(staleness.pmf, model).parameters)
+    mean = staleness.mean()
+    return {"p": 1.0 / (1.0 + mean)} if model == "geometric" else {"mean": mean}
+
+
+def _log_factor(logs: Array, pmf: Array, log_clip: float) -> float:
+    """log c such that the mean of min(c exp(logs), clip) is 1; infinite where clip is too low for that."""
+    seen = np.flatnonzero(pmf)
+    largest_first = seen[np.argsort(-logs[seen])]
+    logs, pmf = logs[largest_first], pmf[largest_first]
+    room = 1.0 - math.exp(log_clip) * (np.cumsum(pmf) - pmf)  # when those before are clipped and no others
+    rest = np.logaddexp.accumulate((np.log(pmf) + logs)[::-1])[::-1]
+    log_c = np.log(np.maximum(room, _TINY)) - rest
+    fits = (room > 0) & (log_c + logs <= log_clip)
+    return float(log_c[fits.argmax()]) if fits.any() else math.inf
+
+
+@register("mindthestep(model='geometric', momentum=0.9)")
+def mindthestep(
+    model: str = "poisson",
+    momentum: float | None = None,
+    p: float | None = None,
+    mean: float | None = None,
+    rate: float | None = None,
+    dispersion: float | None = None,
+    clip: float | None = 5.0,
+    drop_after: int | None = 150,
+    refresh: Once | Every | None = None,
+) -> Rule:
+    """The inverse of a staleness model: C^-tau/p, mean^-tau tau!, or rate^-tau (tau!)^dispersion; mean scale 1.
+
+    - model="geometric", with `p` and the implicit `momentum` aimed at, in (0, 1): C = (1 - p)/momentum. In the mean,
+      constant steps under geometric staleness are gradient descent with momentum 1 - p; these make it `momentum`.
+    - model="poisson", with its `mean`; model="cmp", with `rate` and `dispersion`: every staleness contributes alike.
+
+    Parameters of the model that are not given are fitted to the staleness seen, by maximum likelihood. Updates with
+    tau > `drop_after` are dropped and scales clipped at `clip` (None: neither is done); the formula's factor is the
+    one for which the clipped scales have mean 1 under the staleness seen, so that clipping costs no step size. (Where
+    more than 1 - 1/clip is dropped, what is left exceeds `clip`.) Scales grow with tau where the model says that it
+    is rare. Bäckström, Papatriantafilou, Tsigas: MindTheStep-AsyncPSGD, 2019, arXiv 1911.03444.
+
+    >>> seen = StalenessDistribution.from_counts([4, 2, 1, 1])
+    >>> mindthestep("geometric", momentum=0.25, p=0.5)(seen, workers=2).round(3)
+    array([1.488, 0.744, 0.372, 0.186])
+    """
+    if model not in _PARAMETERS:
+        raise unknown("model of staleness", model, _PARAMETERS)
+    parameters: dict[str, Any] = {"model": model}
+    if model == "geometric":
+        parameters["momentum"] = number("momentum", momentum, most=1.0, above=True)
+    elif momentum is not None:
+        raise UsageError(f"momentum is {momentum!r}: only model='geometric' aims at a momentum")
+    of_models = {"p": p, "mean": mean, "rate": rate, "dispersion": dispersion}
+    given = {name: value for name, value in of_models.items() if value is not None}
+    if given and set(given) != set(_PARAMETERS[model]):
+        said = ", ".join(f"{name}={value!r}" for name, value in given.items())
+        wanted = " and ".join(_PARAMETERS[model])
+        raise UsageError(f"parameters {said}: model={model!r} has {wanted}, given or (with none of them) fitted")
+    for name, value in given.items():
+        parameters[name] = number(name, value, most=1.0 if name == "p" else math.inf, above=name != "dispersion")
+    if clip != 5.0:
+        parameters["clip"] = None if clip is None else number("clip", clip, least=1.0)
+    if drop_after != 150:
+        parameters["drop_after"] = None if drop_after is None else integer("drop_after", drop_after, 0)
+    return Rule("mindthestep", _mindthestep, parameters, checked_refresh(refresh))

@@ -1,0 +1,41 @@
+"""`preserve`: any rule, repaired so that the mean step is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UsageError
+from ..staleness import StalenessDistribution
+from .framework import Rule, as_rule, register, with_mean_one
+from .refresh import DEFAULT_REFRESH, Every, Once, checked_refresh
+
+
+def _preserve(staleness: StalenessDistribution, workers: int, rule: Rule) -> NDArray[np.float64]:
+    return with_mean_one(rule(staleness, workers), staleness)
+
+
+@register("preserve(rule=inverse())")
+def preserve(rule: Rule | str | Callable[..., Any], refresh: Once | Every | None = None) -> Rule:
+    """scale(tau) / E[scale], for the scales of another rule: the mean step is kept, the proportions stay.
+
+    So the step follows the staleness seen, whatever the rule: its table is made anew by `refresh`, or else by the
+    rule's own, or else by every(200, half_life=2000). A rule preserved twice is the rule preserved once.
+
+    >>> preserve("inverse")(StalenessDistribution.from_counts([1, 1]), workers=2).round(3)
+    array([1.333, 0.667])
+    """
+    inner = as_rule(rule)
+    if inner.schedule is not None:
+        raise UsageError(f"rule is {inner}: its steps depend on more than staleness, so there is no mean to preserve")
+    own = inner.refresh if isinstance(inner.refresh, Once | Every) else None
+    chosen = checked_refresh(refresh or own)
+    if inner.function is _preserve:
+        return replace(inner, refresh=chosen)
+    if own is not None:
+        inner = replace(inner, refresh=DEFAULT_REFRESH)  # never used: that of the whole is
+    return Rule("preserve", _preserve, {"rule": inner}, chosen)
