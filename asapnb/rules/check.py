@@ -13,8 +13,9 @@ C2 and C3 hold or fail over the whole table, also beyond the stalest update seen
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from ..errors import RuleError, UsageError
 from ..staleness import StalenessDistribution, parse_staleness
 from .framework import LARGEST_SCALE, Rule, as_rule, raw_scales
-from .search import candidates, described, simplest
+from .search import Named, candidates, described, simplest
 from .tables import table_length
 
 CONDITIONS = ("C1", "C2", "C3", "C4")
@@ -64,6 +65,9 @@ class Finding:
     def under(self) -> str:
         """The distribution and the workers, in words."""
         return f"{self.witness}, workers={self.workers}"
+
+
+Judge = Callable[[str, StalenessDistribution], tuple[Finding, ...]]  # of one rule: C1 to C4 under a distribution
 
 
 @dataclass(frozen=True)
@@ -143,13 +147,13 @@ def check(
     C1 FAILS: E[scale] = 0.5, under constant(1), workers=2
     """
     rule = as_rule(rule)
+    judge: Judge = partial(_judged, rule, workers, tolerance)
     if staleness is None:
-        findings, searched = _search(rule, workers, tolerance, seed, tries)
-    else:
-        text = staleness if isinstance(staleness, str) else described(staleness)
-        seen = parse_staleness(staleness) if isinstance(staleness, str) else staleness
-        findings, searched = _judged(rule, text, seen, workers, tolerance), 1
-    return Report(rule, findings, searched, _notes(rule))
+        searched = candidates(seed, tries)
+        return Report(rule, _search(judge, searched), len(searched), _notes(rule))
+    text = staleness if isinstance(staleness, str) else described(staleness)
+    seen = parse_staleness(staleness) if isinstance(staleness, str) else staleness
+    return Report(rule, judge(text, seen), 1, _notes(rule))
 
 
 def _notes(rule: Rule) -> tuple[str, ...]:
@@ -158,20 +162,18 @@ def _notes(rule: Rule) -> tuple[str, ...]:
     return (f"Only the table was checked: every scale is multiplied by a factor of that update, {rule.schedule}.",)
 
 
-def _search(
-    rule: Rule, workers: int | None, tolerance: float, seed: int, tries: int
-) -> tuple[tuple[Finding, ...], int]:
+def _search(judge: Judge, searched: Sequence[Named]) -> tuple[Finding, ...]:
     """The first distribution to break each condition, made as simple as can be; else the one that came closest."""
     found: tuple[Finding, ...] = ()
-    searched = candidates(seed, tries)
     for text, staleness in searched:
         try:
-            new = _judged(rule, text, staleness, workers, tolerance)
+            new = judge(text, staleness)
         except RuleError:
-            text, staleness = simplest(staleness, lambda simpler: _raises(rule, simpler, workers))
-            new = _judged(rule, text, staleness, workers, tolerance)
+            break
         found = tuple(map(_worse, found, new)) if found else new
-    return tuple(_simplified(rule, worst, workers, tolerance) for worst in found), len(searched)
+    else:
+        return tuple(worst if worst.holds else _simplified(judge, worst) for worst in found)
+    return judge(*simplest(staleness, lambda *simpler: _raises(judge, *simpler)))  # the error, at its simplest
 
 
 def _worse(old: Finding, new: Finding) -> Finding:
@@ -181,28 +183,21 @@ def _worse(old: Finding, new: Finding) -> Finding:
     return old
 
 
-def _simplified(rule: Rule, found: Finding, workers: int | None, tolerance: float) -> Finding:
-    if found.holds:
-        return found
-    index = CONDITIONS.index(found.condition)
-
-    def judged(text: str, staleness: StalenessDistribution) -> Finding:
-        return _judged(rule, text, staleness, workers, tolerance)[index]
-
-    text, staleness = simplest(found.staleness, lambda simpler: not judged("", simpler).holds)
-    return judged(text, staleness)
+def _simplified(judge: Judge, failed: Finding) -> Finding:
+    index = CONDITIONS.index(failed.condition)
+    return judge(*simplest(failed.staleness, lambda *simpler: not judge(*simpler)[index].holds))[index]
 
 
-def _raises(rule: Rule, staleness: StalenessDistribution, workers: int | None) -> bool:
+def _raises(judge: Judge, text: str, staleness: StalenessDistribution) -> bool:
     try:
-        _judged(rule, "", staleness, workers, 0.0)
+        judge(text, staleness)
     except RuleError:
         return True
     return False
 
 
 def _judged(
-    rule: Rule, text: str, staleness: StalenessDistribution, workers: int | None, tolerance: float
+    rule: Rule, workers: int | None, tolerance: float, text: str, staleness: StalenessDistribution
 ) -> tuple[Finding, ...]:
     """All four conditions under one distribution, padded as it is when a run makes its table."""
     if staleness.is_empty:
@@ -213,18 +208,20 @@ def _judged(
     try:
         with np.errstate(all="ignore"):
             scales = raw_scales(rule, padded, workers)
+        facts = [judge(scales, padded, tolerance) for judge in (_c1, _c2, _c3, _c4)]
     except RuleError as error:
-        raise RuleError(f"{error}; under {text}, workers={workers}") from error.__cause__
-    facts: list[tuple[bool, float, int | None, float, str]] = [
-        judge(scales, padded, tolerance) for judge in (_c1, _c2, _c3, _c4)
-    ]
+        if not isinstance(error.__cause__, RuleError):
+            raise RuleError(f"{error}; under {text}, workers={workers}") from error.__cause__
+        # The rule says that it has none here, such as one that drops all these updates and divides by the mean.
+        none: _Fact = (True, -math.inf, None, -math.inf, "there are no scales")
+        facts = [(False, math.inf, None, math.nan, str(error.__cause__)), none, none, none]
     return tuple(Finding(name, *fact, text, staleness, workers) for name, fact in zip(CONDITIONS, facts, strict=True))
 
 
-# Each judge returns (holds, violation, tau, value, text) of a Finding.
+_Fact = tuple[bool, float, int | None, float, str]  # the fields of a Finding from `holds` to `text`
 
 
-def _c1(scales: NDArray[np.float64], staleness: StalenessDistribution, tolerance: float) -> tuple:
+def _c1(scales: NDArray[np.float64], staleness: StalenessDistribution, tolerance: float) -> _Fact:
     seen = staleness.pmf > 0
     mean = float(scales[seen] @ staleness.pmf[seen])
     miss = math.inf if math.isnan(mean) else abs(mean - 1.0)
@@ -232,7 +229,7 @@ def _c1(scales: NDArray[np.float64], staleness: StalenessDistribution, tolerance
     return holds, miss, None, mean, f"E[scale] = 1 within {miss:.1g}" if holds else f"E[scale] = {mean:.10g}"
 
 
-def _c2(scales: NDArray[np.float64], staleness: StalenessDistribution, tolerance: float) -> tuple:
+def _c2(scales: NDArray[np.float64], staleness: StalenessDistribution, tolerance: float) -> _Fact:
     usable = np.where(np.isfinite(scales), scales, LARGEST_SCALE)  # C3 is about those that are not
     rises = usable[1:] - np.minimum.accumulate(usable)[:-1]
     stale = int(rises.argmax()) + 1
@@ -244,7 +241,7 @@ def _c2(scales: NDArray[np.float64], staleness: StalenessDistribution, tolerance
     return False, rise, stale, float(scales[stale]), text
 
 
-def _c3(scales: NDArray[np.float64], staleness: StalenessDistribution, tolerance: float) -> tuple:
+def _c3(scales: NDArray[np.float64], staleness: StalenessDistribution, tolerance: float) -> _Fact:
     bad = ~((scales >= 0) & (scales <= LARGEST_SCALE))
     tau = int(bad.argmax() if bad.any() else scales.argmax())
     value = float(scales[tau])
@@ -254,7 +251,7 @@ def _c3(scales: NDArray[np.float64], staleness: StalenessDistribution, tolerance
     return True, 0.0, tau, value, f"0 <= scale <= {value:.6g}"
 
 
-def _c4(scales: NDArray[np.float64], staleness: StalenessDistribution, tolerance: float) -> tuple:
+def _c4(scales: NDArray[np.float64], staleness: StalenessDistribution, tolerance: float) -> _Fact:
     fresh, stale = int(np.flatnonzero(staleness.pmf)[0]), staleness.support
     first, last = float(scales[fresh]), float(scales[stale])
     if np.ptp(scales) <= _ROUNDING * max(1.0, first):

@@ -16,6 +16,7 @@ _SMALL = (0, 1, 2, 3, 5, 10, 30, 100)
 _ODDS = ((1, 1), (1, 9), (9, 1), (1, 10**12), (10**12, 1))
 _FAMILIES = 8
 _NAMED = 8  # bins that a text gives one by one
+_NEVER = 1e-15  # probability of what no run is long enough to see
 _STEPS = 500  # distributions that `simplest` tries at most
 
 Bins = tuple[NDArray[Any], NDArray[Any]]  # where the mass is, ascending, and weights > 0 there
@@ -82,13 +83,13 @@ def described(staleness: StalenessDistribution) -> str:
     return _text(tau, weights)
 
 
-def simplest(staleness: StalenessDistribution, breaks: Callable[[StalenessDistribution], bool]) -> Named:
+def simplest(staleness: StalenessDistribution, breaks: Callable[[str, StalenessDistribution], bool]) -> Named:
     """The simplest distribution found, going down from `staleness`, that `breaks`: few bins, fresh, equal weights.
 
     Greedy: each step that keeps it breaking is kept, until none does.
 
     >>> start = StalenessDistribution.from_counts([5, 1, 0, 7, 2, 9])
-    >>> simplest(start, lambda seen: seen.variance() > 1)
+    >>> simplest(start, lambda text, seen: seen.variance() > 1)
     ('empirical([0, 3])', StalenessDistribution(mean=1.5, support=3, length=4))
     """
     bins, left = _bins(staleness), _STEPS
@@ -97,7 +98,7 @@ def simplest(staleness: StalenessDistribution, breaks: Callable[[StalenessDistri
         found = False
         for tau, weights in itertools.islice(_simpler(*bins), left):
             left -= 1
-            if breaks(_named((tau, weights))[1]):
+            if breaks(*_named((tau, weights))):
                 bins, found = (tau, weights), True
                 break
     return _named(bins)
@@ -106,8 +107,10 @@ def simplest(staleness: StalenessDistribution, breaks: Callable[[StalenessDistri
 def _named(found: str | Bins) -> Named:
     text = found if isinstance(found, str) else _text(*found)
     if isinstance(found, str) or len(found[0]) <= _NAMED:
-        return text, parse_staleness(text)  # what is printed is what was tried
-    return text, StalenessDistribution.from_counts(np.bincount(*found))
+        staleness = parse_staleness(text)  # what is printed is what was tried
+    else:
+        staleness = StalenessDistribution.from_counts(np.bincount(*found))
+    return text, StalenessDistribution.from_counts(np.where(staleness.pmf < _NEVER, 0.0, staleness.pmf))
 
 
 def _bins(staleness: StalenessDistribution) -> Bins:
