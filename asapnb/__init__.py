@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .errors import AsapnbError, DataError, MissingExtraError, RecordError, RuleError, UsageError
     from .problems import Problem, cnn, custom, lenet, mlp, network
     from .record import Run, load_run
-    from .rules import Rule, constant, every, inverse, once, tail
+    from .rules import Report, Rule, check, constant, every, inverse, once, preserve, tail
     from .schemes import Hogwild, Leashed, LockBased, Sequential, Synchronous
     from .staleness import StalenessDistribution
 
@@ -31,7 +31,7 @@ _MODULES = {
     "errors": ("AsapnbError", "DataError", "MissingExtraError", "RecordError", "RuleError", "UsageError"),
     "problems": ("Problem", "cnn", "custom", "lenet", "mlp", "network"),
     "record": ("Run", "load_run"),
-    "rules": ("Rule", "constant", "every", "inverse", "once", "tail"),
+    "rules": ("Report", "Rule", "check", "constant", "every", "inverse", "once", "preserve", "tail"),
     "schemes": ("Hogwild", "Leashed", "LockBased", "Sequential", "Synchronous"),
     "staleness": ("StalenessDistribution",),
 }

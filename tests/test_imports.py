@@ -13,7 +13,7 @@ LAYERS = [
     {"text", "compiled"},
     {"data", "staleness"},
     {"problems", "rules", "schemes", "timing"},
-    {"record"},
+    {"record", "testing"},
     {"engine", "simulator"},
     {"analysis", "theory"},
     {"config"},

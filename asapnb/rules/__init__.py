@@ -1,5 +1,6 @@
 """Step-size rules: how much an update counts, as a function of its staleness."""
 
+from .check import CONDITIONS, Finding, Report, check
 from .framework import Rule, as_rule, available, examples, parse_rule, raw_scales, scale_table
 from .history import adadelay, wu_adaptive
 from .mindthestep import mindthestep
@@ -21,14 +22,18 @@ from .static import (
 from .tables import MAX_TABLE, ScaleTables
 
 __all__ = [
+    "CONDITIONS",
     "MAX_TABLE",
     "AdaDelay",
     "Budget",
+    "Finding",
+    "Report",
     "Rule",
     "ScaleTables",
     "adadelay",
     "as_rule",
     "available",
+    "check",
     "concurrency",
     "constant",
     "delay_adaptive",

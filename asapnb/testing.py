@@ -1,0 +1,124 @@
+"""For the tests of your own rules: Hypothesis strategies for staleness, and `assert_framework`.
+
+>>> from asapnb.testing import assert_framework
+>>> assert_framework("tail(amplitude=0.5)", conditions=("C1", "C2", "C3", "C4"))
+
+Needs Hypothesis (`pip install hypothesis`), which asapnb itself does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import MissingExtraError, unknown
+from .rules import CONDITIONS, as_rule, check
+from .staleness import StalenessDistribution
+
+try:
+    from hypothesis import HealthCheck, given, settings
+    from hypothesis import strategies as st
+except ImportError as error:
+    raise MissingExtraError(
+        "asapnb.testing needs Hypothesis, which is not installed: pip install hypothesis"
+    ) from error
+
+__all__ = ["assert_framework", "delay_sequences", "distributions", "histograms"]
+
+
+@st.composite
+def histograms(draw: st.DrawFn, max_size: int = 2000) -> NDArray[np.int64]:
+    """Counts of staleness 0, 1, …, at least one of them above 0: int64 arrays of length 1 to `max_size`.
+
+    Few bins, or many with zeros among them, counts up to 1e12, over up to 12 decades, in any order, rising or
+    falling, or all at one staleness. Shrinks to few bins with small counts.
+
+    >>> from hypothesis import find
+    >>> find(histograms(), lambda counts: counts.size > 1).tolist()
+    [0, 1]
+    """
+    counts = st.one_of(st.integers(0, 9), st.integers(0, 10**12))
+    few = np.array(draw(st.lists(counts, min_size=1, max_size=min(12, max_size))), dtype=np.int64)
+    few[-1] += not few.any()
+    more = draw(st.one_of(st.just(0), st.integers(0, max_size - len(few))))
+    if not more:
+        return few
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    many = np.floor(10 ** rng.uniform(0, draw(st.sampled_from([0.3, 3, 12])), more)).astype(np.int64)
+    many[rng.random(more) < draw(st.sampled_from([0, 0.5, 0.95, 1]))] = 0
+    order: Callable[..., NDArray[np.int64]] = draw(st.sampled_from([np.asarray, np.sort, _falling]))
+    return order(np.append(few, many))
+
+
+def _falling(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.sort(counts)[::-1]
+
+
+def distributions(max_size: int = 2000) -> st.SearchStrategy[StalenessDistribution]:
+    """Staleness distributions of length 1 to `max_size`, those of `histograms`.
+
+    >>> from hypothesis import find
+    >>> find(distributions(), lambda seen: seen.mean() > 0)
+    StalenessDistribution(mean=1, support=1, length=2)
+    """
+    return histograms(max_size).map(StalenessDistribution.from_counts)
+
+
+def delay_sequences(max_size: int = 200, max_delay: int = 2000) -> st.SearchStrategy[NDArray[np.int64]]:
+    """Staleness of the updates t = 0, 1, … in the order in which they are applied: int64 arrays with tau[t] <= t.
+
+    No view is older than the start, and none staler than `max_delay`; nothing else restrains them, so they include
+    the worst that an adversary could do.
+
+    >>> from hypothesis import find
+    >>> find(delay_sequences(), lambda tau: tau.sum() > 2).tolist()
+    [0, 1, 2]
+    """
+
+    def possible(values: list[int]) -> NDArray[np.int64]:
+        return np.minimum(np.array(values, dtype=np.int64), np.arange(len(values)))
+
+    return st.lists(st.integers(0, max_delay), min_size=1, max_size=max_size).map(possible)
+
+
+def assert_framework(
+    rule: object,
+    conditions: Collection[str] = ("C1", "C2", "C3"),
+    *,
+    workers: int | None = None,
+    tolerance: float = 1e-9,
+    max_examples: int | None = None,
+) -> None:
+    """Assert that a rule meets these conditions of the ASAP.SGD framework for every distribution that is drawn.
+
+    Args:
+        rule: a rule, its text, or a function (staleness, workers) -> scales; see `check`.
+        conditions: some of "C1", "C2", "C3", "C4".
+        workers: how many the rule is told there are; None for any from 1 to 256.
+        tolerance: how far E[scale] may be from 1.
+        max_examples: how many distributions to draw; None for what your Hypothesis settings say.
+
+    AssertionError says which condition fails by how much, where, and under which distribution, one as simple as
+    Hypothesis could make it. RuleError: the rule could not be evaluated.
+
+    >>> assert_framework("inverse", ["C2", "C3"])
+    """
+    rule = as_rule(rule)
+    for name in conditions:
+        if name not in CONDITIONS:
+            raise unknown("condition", name, CONDITIONS)
+    some_workers: Any = st.integers(1, 256) if workers is None else st.just(workers)
+    chosen: dict[str, Any] = {} if max_examples is None else {"max_examples": max_examples}
+
+    @settings(deadline=None, suppress_health_check=list(HealthCheck), **chosen)
+    @given(distributions(), some_workers)
+    def holds(staleness: StalenessDistribution, workers: int) -> None:
+        report = check(rule, staleness, workers, tolerance=tolerance)
+        for name in conditions:
+            if not report[name].holds:
+                raise AssertionError(f"{rule}: {report[name]}")
+
+    holds()
