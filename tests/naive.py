@@ -23,6 +23,13 @@ def tail(pmf, amplitude, kind="midpoint"):
     return [1 + Fraction(amplitude) * (1 - 2 * f) for f in cdf(pmf, kind)]
 
 
+def profile(pmf, g, integral):
+    """The means of a profile g over the cells of ranks, as fractions: differences of its antiderivative."""
+    upper = cdf(pmf, "inclusive")
+    lower = [Fraction(0), *upper[:-1]]
+    return [(integral(b) - integral(a)) / (b - a) if b > a else g(b) for a, b in zip(lower, upper, strict=True)]
+
+
 def mean_of(values, pmf):
     """E[values] under pmf, exact for the floats given."""
     return sum(Fraction(float(v)) * Fraction(float(p)) for v, p in zip(values, pmf, strict=True))

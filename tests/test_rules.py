@@ -1,86 +1,27 @@
-import math
 import pickle
-from fractions import Fraction
 
-import naive
 import numpy as np
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
-from strategies import counts
 
 from asapnb.errors import RuleError, UsageError
-from asapnb.rules import as_rule, available, constant, every, examples, inverse, once, parse_rule, scale_table, tail
-from asapnb.staleness import CDF_KINDS, StalenessDistribution
+from asapnb.rules import (
+    as_rule,
+    available,
+    constant,
+    every,
+    examples,
+    inverse,
+    once,
+    parse_rule,
+    preserve,
+    profile,
+    released_code,
+    scale_table,
+    tail,
+)
+from asapnb.staleness import StalenessDistribution, geometric
 
 from_counts = StalenessDistribution.from_counts
-amplitudes = st.floats(0, 1)
-
-
-@given(counts(), amplitudes)
-@example(np.array([10**12, *[1] * 1999]), 1.0)
-@example(np.array([*[1] * 1999, 10**12]), 1.0)
-def test_tail_preserves_the_mean_step_exactly(values, amplitude):
-    seen = from_counts(values)
-    mean = naive.mean_of(tail(amplitude)(seen, 4), seen.pmf)
-    assert abs(mean - 1) <= Fraction(7e-16)
-    # under the integer counts themselves, too, whose probabilities are no floats
-    assert abs(naive.mean_of(tail(amplitude)(seen, 4), values) / int(values.sum()) - 1) <= Fraction(7e-16)
-
-
-@given(counts(), amplitudes)
-def test_the_other_cdfs_miss_the_mean_by_the_sum_of_squares(values, amplitude):
-    seen = from_counts(values)
-    squares = math.fsum(seen.pmf**2)
-    for kind, sign in (("exclusive", 1), ("inclusive", -1)):
-        mean = naive.mean_of(tail(amplitude, cdf=kind)(seen, 4), seen.pmf)
-        assert float(mean) == pytest.approx(1 + sign * amplitude * squares, abs=2e-15)
-
-
-@given(counts(), amplitudes, st.sampled_from(CDF_KINDS), st.integers(0, 50))
-def test_tail_never_rises_and_stays_in_its_bounds(values, amplitude, kind, padding):
-    seen = from_counts(np.append(values, np.zeros(padding, dtype=np.int64)))
-    scales = tail(amplitude, cdf=kind)(seen, 4)
-    assert scales.shape == (len(seen),)
-    assert (np.diff(scales) <= 0).all()
-    assert scales[0] <= 2
-    assert scales[-1] >= 0
-    assert (scales[seen.support + 1 :] == 1 - amplitude).all()
-
-
-@given(counts(max_size=60), amplitudes, st.sampled_from(CDF_KINDS))
-def test_tail_is_its_formula(values, amplitude, kind):
-    exact = [float(c) for c in naive.tail(values, amplitude, kind)]
-    np.testing.assert_allclose(tail(amplitude, cdf=kind)(from_counts(values), 4), exact, rtol=4e-15)
-
-
-@given(counts(max_size=400), amplitudes)
-def test_variance_and_effective_delay(values, amplitude):
-    seen = from_counts(values)
-    scales, tau, p = tail(amplitude)(seen, 4), np.arange(len(seen)), seen.pmf
-    assert (scales - 1) ** 2 @ p == pytest.approx(amplitude**2 * (1 - math.fsum(p**3)) / 3, abs=1e-14)
-    gini = float(p @ np.abs(tau[:, None] - tau) @ p)
-    assert float((scales * tau) @ p) == pytest.approx(seen.mean() - amplitude * gini / 2, rel=1e-12, abs=1e-12)
-
-
-@given(st.integers(0, 500), st.integers(1, 10**12), amplitudes)
-def test_constant_staleness_leaves_the_step_alone(tau, count, amplitude):
-    values = np.zeros(tau + 1, dtype=np.int64)
-    values[tau] = count
-    assert tail(amplitude)(from_counts(values), 4)[tau] == 1
-
-
-def test_stalest_scales_keep_their_relative_accuracy():
-    assert tail()(from_counts([10**15, 1]), 2)[1] == pytest.approx(1 / (10**15 + 1), rel=1e-15)
-
-
-def test_static_rules_are_their_formulas_with_or_without_staleness():
-    for seen in (from_counts(np.zeros(6)), from_counts([0, 0, 1, 5, 0, 0])):
-        np.testing.assert_array_equal(constant()(seen, 2), np.ones(6))
-        np.testing.assert_array_equal(inverse()(seen, 2), [1 / (k + 1) for k in range(6)])
-        np.testing.assert_array_equal(inverse("floored")(seen, 2), [1, 1, 1 / 2, 1 / 3, 1 / 4, 1 / 5])
-    np.testing.assert_array_equal(tail()(from_counts(np.zeros(6)), 2), np.ones(6))
-
 
 RULES = [
     (constant(), "constant()"),
@@ -91,6 +32,7 @@ RULES = [
     (tail(1, refresh=once(10, 500)), "tail(amplitude=1.0, refresh=once(10, 500))"),
     (tail(0.1, refresh=every(200, half_life=1.5)), "tail(amplitude=0.1, refresh=every(200, half_life=1.5))"),
     (tail(refresh=every(np.int64(7))), "tail(amplitude=1.0, refresh=every(7))"),
+    (tail(1, "exclusive", released_code()), "tail(amplitude=1.0, cdf='exclusive', refresh=released_code())"),
 ]
 
 
@@ -100,6 +42,16 @@ def test_text_pickle_and_equality(rule, text):
     assert parse_rule(text) == rule == as_rule(text) == pickle.loads(pickle.dumps(rule))
     assert hash(parse_rule(text)) == hash(rule)
     assert sum(rule == other for other, _ in RULES) == 1
+
+
+@pytest.mark.parametrize("rule", examples().values(), ids=str)
+def test_every_rule_prints_itself_parses_pickles_and_compares(rule):
+    assert parse_rule(repr(rule)) == rule == pickle.loads(pickle.dumps(rule)) == as_rule(rule)
+    assert hash(parse_rule(repr(rule))) == hash(rule)
+    assert sum(rule == other for other in examples().values()) == 1
+    depends = not np.array_equal(rule(geometric(m=4).padded(64), 4), rule(from_counts([0, 1]).padded(64), 4))
+    assert (rule.refresh is not None) == depends  # on the staleness seen
+    assert rule.refresh is None or (rule(from_counts(np.zeros(9)), 4) == 1).all()
 
 
 def test_short_texts():
@@ -163,24 +115,64 @@ def test_a_function_is_a_rule(monkeypatch):
         as_rule(half_life)
 
 
+FILE = """
+import numpy as np
+import asapnb.rules
+
+def third(staleness, workers):
+    return np.full(len(staleness), 1 / 3)
+
+def falling(u):
+    return 2 - u
+
+ready = asapnb.rules.profile(falling, refresh=asapnb.rules.once(0, 9))
+mistaken = asapnb.rules.tail
+"""
+
+
 def test_a_rule_from_a_file(tmp_path):
-    file = tmp_path / "my rules.py"
-    file.write_text("import numpy as np\ndef third(staleness, workers):\n    return np.full(len(staleness), 1 / 3)\n")
+    file = tmp_path / "my (own) rules.py"
+    file.write_text(FILE)
     rule = parse_rule(f"{file}:third")
     assert repr(rule) == f"{file}:third"
-    for same in (rule, parse_rule(repr(rule)), pickle.loads(pickle.dumps(rule))):
+    for same in (parse_rule(repr(rule)), pickle.loads(pickle.dumps(rule))):
+        assert same == rule
+        assert hash(same) == hash(rule)
         np.testing.assert_array_equal(same(from_counts([1, 1]), 1), [1 / 3, 1 / 3])
+    assert parse_rule(f"{file}:ready") != rule
+    assert parse_rule(f"{file}:ready").refresh == once(0, 9)
+    np.testing.assert_allclose(parse_rule(f"{file}:ready")(from_counts([1, 1]), 1), [3.5 / 3, 2.5 / 3])
     with pytest.raises(UsageError, match=r"unknown function in .* Did you mean 'third'"):
         parse_rule(f"{file}:thrid")
+    with pytest.raises(RuleError, match=r"mistaken"):
+        parse_rule(f"{file}:mistaken")(from_counts([1, 1]), 1)
+    file.write_text(FILE.replace("1 / 3", "1 / 4"))
+    assert parse_rule(f"{file}:third") != rule
     file.write_text("1 / 0")
     with pytest.raises(RuleError, match="raised ZeroDivisionError"):
         parse_rule(f"{file}:third")
 
 
+def test_functions_from_files_in_other_rules(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(FILE)
+    for text in (f"preserve(rule='{file}:third')", f"profile(g='{file}:falling')"):
+        rule = parse_rule(text)
+        assert repr(rule) == text
+        assert parse_rule(text) == rule == pickle.loads(pickle.dumps(rule))
+        assert rule.mean_scale(from_counts([1, 2]), 1) == pytest.approx(1, rel=1e-15)
+    assert preserve(f"{file}:third") == preserve(parse_rule(f"{file}:third"))
+    assert repr(preserve(half_life)) == "preserve(rule='half_life')"
+    assert repr(profile(np.ones_like)) == "profile(g=ones_like)"
+
+
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda s, w: np.full(3, np.nan), "rule <lambda> gives scale nan at tau = 0"),
+        (
+            lambda s, w: np.full(3, np.nan),
+            r"rule <lambda> gives scale nan at tau = 0.* \(for StalenessDistribution\(mean=1,",
+        ),
         (lambda s, w: [1, np.inf, 1], "scale inf at tau = 1"),
         (lambda s, w: [1, 1, -0.5], "scale -0.5 at tau = 2"),
         (lambda s, w: [1e39, 1, 1], "scale 1e[+]39 at tau = 0"),
@@ -189,7 +181,7 @@ def test_a_rule_from_a_file(tmp_path):
         (lambda s, w: None, "returned object, not numbers"),
         (lambda s, w: ["a", "b", "c"], "not numbers"),
         (lambda s, w: [[1], [1, 2], 3], "returned no array"),
-        (lambda s, w: 1 / 0, "raised ZeroDivisionError: division by zero"),
+        (lambda s, w: 1 / 0, r"raised ZeroDivisionError: division by zero \(for StalenessDistribution\(mean=1,"),
         (lambda s: s.pmf, "which it does not take: too many positional arguments"),
     ],
 )

@@ -72,11 +72,12 @@ def _profile(staleness: StalenessDistribution, workers: int, g: Any) -> Array:
 
 def _steps(staleness: StalenessDistribution, heights: Sequence[float], edges: Sequence[float]) -> Array:
     """The means of a step function: heights[i] up to edges[i], the last height up to 1."""
-    below, p = staleness.cdf("exclusive"), staleness.pmf
+    below, above, p = staleness.cdf("exclusive"), staleness.survival("exclusive"), staleness.pmf
     means = np.full(len(p), heights[-1])
     for edge, left, right in zip(edges, heights[:-1], heights[1:], strict=True):
+        room = edge - below if edge < 0.5 else above - (1.0 - edge)  # from the nearer end, where ranks are exact
         with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.where(p > 0, np.clip((edge - below) / p, 0.0, 1.0), below <= edge)  # of the cell, left of it
+            share = np.where(p > 0, np.clip(room / p, 0.0, 1.0), room >= 0)  # of the cell, left of the edge
         share[share < _CLEAN] = 0.0
         means += (left - right) * share
     return _normalised(means, staleness)
