@@ -1,10 +1,12 @@
-"""Staleness: its distribution, the models of it, and the distribution as counted while a run goes on.
+"""Staleness: its distribution, models of it, fits, distances, and the distribution as counted while a run goes on.
 
 The staleness tau of an update is the number of updates applied between the read of its view and its own application.
 """
 
+from .distances import ks, total_variation, wasserstein
 from .distribution import CDF_KINDS, Kind, StalenessDistribution, staleness_array
 from .estimator import StalenessEstimator, WorkerHistogram
+from .fitting import Fit, fit, fits
 from .models import (
     MODELS,
     cmp,
@@ -21,6 +23,7 @@ from .models import (
 __all__ = [
     "CDF_KINDS",
     "MODELS",
+    "Fit",
     "Kind",
     "StalenessDistribution",
     "StalenessEstimator",
@@ -29,10 +32,15 @@ __all__ = [
     "constant",
     "empirical",
     "exponential_workers",
+    "fit",
+    "fits",
     "geometric",
+    "ks",
     "mixture",
     "parse_staleness",
     "poisson",
     "staleness_array",
+    "total_variation",
     "uniform",
+    "wasserstein",
 ]

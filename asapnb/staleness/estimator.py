@@ -11,71 +11,196 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import UsageError
 from .distribution import StalenessDistribution, staleness_array
 
+_PENDING = 2**16  # updates that a histogram keeps before it counts them
+_STALEST = 2**40
+
 
 class StalenessEstimator:
     """The distribution of the updates observed so far, exact, growing with the largest staleness.
 
-    With a `half_life` (in updates) an update counts half as much after that many more. The state depends on the
-    order of the updates only, to the bit, and not on how they were cut into arrays.
+    With a `half_life` (in updates) an update counts half as much after that many more; with a `window`, the last that
+    many updates count, all the same. The state depends on the order of the updates only, to the bit, and not on how
+    they were cut into arrays.
 
     >>> estimator = StalenessEstimator(half_life=2)
     >>> estimator.observe([5, 5, 0, 0])
     >>> estimator.distribution(6).pmf.round(3)
     array([0.667, 0.   , 0.   , 0.   , 0.   , 0.333])
+    >>> estimator = StalenessEstimator(window=3)
+    >>> estimator.observe([5, 5, 0, 0])
+    >>> estimator.distribution().pmf.round(3)
+    array([0.667, 0.   , 0.   , 0.   , 0.   , 0.333])
     """
 
-    def __init__(self, half_life: float | None = None) -> None:
+    def __init__(self, half_life: float | None = None, window: int | None = None) -> None:
         if half_life is not None and not 0 < half_life < math.inf:
             raise UsageError(f"half_life is {half_life}: must be > 0 (in updates), or None to forget nothing")
+        if window is not None and (not isinstance(window, int | np.integer) or window < 1):
+            raise UsageError(f"window is {window!r}: must be a number of updates, at least 1, or None for all")
+        if half_life is not None and window is not None:
+            raise UsageError(f"half_life is {half_life} and window {window}: give one of them")
         self.seen = 0
         self._half_life = math.inf if half_life is None else half_life
         # Weights grow instead of the past being shrunk at every update. They start again from 1 after this many:
         self._period = 2**62 if half_life is None else max(1, int(256 * half_life))
+        self._position = 0  # the next update weighs 2 ** (position / half_life)
         self._weights = np.zeros(64)
+        self._window = None if window is None else np.full(window, -1, dtype=np.int64)  # slot: update % window
 
     def observe(self, staleness: ArrayLike) -> None:
         """Count these updates, given in the order in which they were applied."""
-        rest = staleness_array(staleness)
-        self._weights = _grown(self._weights, int(rest.max(initial=0)))
+        tau = staleness_array(staleness)
+        self._weights = _grown(self._weights, int(tau.max(initial=0)))
+        if self._window is None:
+            self._accumulate(tau)
+        else:
+            slots = np.arange(self.seen, self.seen + tau.size)[-self._window.size :] % self._window.size
+            gone = self._window[slots]
+            np.subtract.at(self._weights, gone[gone >= 0], 1.0)
+            self._window[slots] = tau[-self._window.size :]
+            np.add.at(self._weights, self._window[slots], 1.0)
+        self.seen += tau.size
+
+    def _accumulate(self, rest: NDArray[np.int64]) -> None:
         while rest.size:
-            position = self.seen % self._period
-            if position == 0:
+            if self._position == self._period:
                 self._weights *= np.exp2(-self._period / self._half_life)
-            now, rest = np.split(rest, [self._period - position])
-            np.add.at(self._weights, now, np.exp2(np.arange(position, position + now.size) / self._half_life))
-            self.seen += now.size
+                self._position = 0
+            now, rest = np.split(rest, [self._period - self._position])
+            ages = np.arange(self._position, self._position + now.size)
+            np.add.at(self._weights, now, np.exp2(ages / self._half_life))
+            self._position += now.size
+
+    @property
+    def weight(self) -> float:
+        """How many updates count: all, those in the window, or with a half-life the sum of 2^(-age / half_life).
+
+        >>> estimator = StalenessEstimator(half_life=1)
+        >>> estimator.observe([7, 7, 7])
+        >>> estimator.weight
+        1.75
+        """
+        return float(self._weights.sum() * np.exp2((1 - self._position) / self._half_life))
 
     def distribution(self, length: int | None = None) -> StalenessDistribution:
         """What was observed, on 0 … length-1 (see `StalenessDistribution.padded`), or as long as its support."""
         seen = StalenessDistribution.from_counts(self._weights)
         return seen.padded(max(1, seen.support + 1) if length is None else length)
 
+    def merge(self, other: StalenessEstimator) -> StalenessEstimator:
+        """A new estimator of what both have observed, such as two workers' or two parts of a run.
+
+        Associative and commutative. With a half-life (the same in both) the age of an update stays what it was in
+        its own estimator. Windows cannot be merged, because nothing tells which updates are the last.
+
+        >>> ours, theirs = StalenessEstimator(), StalenessEstimator()
+        >>> ours.observe([0, 1])
+        >>> theirs.observe([1, 1])
+        >>> ours.merge(theirs).distribution().pmf
+        array([0.25, 0.75])
+        """
+        if self._window is not None or other._window is not None:
+            raise UsageError("estimators with a window cannot be merged: give them a half_life, or neither")
+        if self._half_life != other._half_life:
+            raise UsageError(f"half-lives {self._half_life} and {other._half_life}: only equal ones can be merged")
+        both = StalenessEstimator(None if math.isinf(self._half_life) else self._half_life)
+        both.seen = self.seen + other.seen
+        both._position = max(self._position, other._position)
+        for one in (self, other):
+            both._weights = _grown(both._weights, len(one._weights) - 1)
+            both._weights[: len(one._weights)] += one._weights * np.exp2(
+                (both._position - one._position) / self._half_life
+            )
+        return both
+
 
 class WorkerHistogram:
-    """Exact counts of every worker's staleness.
+    """Exact counts of every worker's staleness. Memory goes with the pairs (worker, staleness) that occur.
 
     >>> histogram = WorkerHistogram(workers=2)
     >>> histogram.observe([0, 1, 1], [0, 2, 2])
     >>> histogram.counts
     array([[1, 0, 0],
            [0, 0, 2]])
+    >>> histogram.distribution(worker=1).mean(), histogram.distribution().pmf.round(2)
+    (2.0, array([0.33, 0.  , 0.67]))
     """
 
     def __init__(self, workers: int) -> None:
-        self._counts = np.zeros((workers, 64), dtype=np.int64)
-        self._width = 0
+        self.workers = workers
+        self._keys = np.zeros(0, dtype=np.int64)  # worker · _STALEST + tau, sorted
+        self._counts = np.zeros(0, dtype=np.int64)
+        self._pending: list[NDArray[np.int64]] = []
+        self._waiting = 0
 
     def observe(self, worker: ArrayLike, staleness: ArrayLike) -> None:
         """Count updates: who made them (0 … workers-1) and how stale they were."""
         tau, who = staleness_array(staleness), np.asarray(worker, dtype=np.int64)
-        self._width = max(self._width, int(tau.max(initial=-1)) + 1)
-        self._counts = _grown(self._counts, self._width - 1)
-        np.add.at(self._counts, (who, tau), 1)
+        if tau.shape != who.shape:
+            raise UsageError(f"worker and staleness have shapes {who.shape} and {tau.shape}: must be the same")
+        if not tau.size:
+            return
+        if who.min() < 0 or who.max() >= self.workers or tau.max() >= _STALEST:
+            raise UsageError(
+                f"workers {who.min()} … {who.max()}, staleness to {tau.max()}: must be in 0 … {self.workers - 1}, "
+                f"and below {_STALEST}"
+            )
+        self._pending.append(who * _STALEST + tau)
+        self._waiting += tau.size
+        if self._waiting > _PENDING + len(self._keys):
+            self._count()
+
+    def _count(self) -> None:
+        """Count what is pending; seldom, because it sorts all there is."""
+        if not self._waiting:
+            return
+        ones = np.ones(self._waiting, dtype=np.int64)
+        self._keys, self._counts = _summed([self._keys, *self._pending], [self._counts, ones])
+        self._pending, self._waiting = [], 0
+
+    def _entries(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Worker, staleness and count of all pairs that occurred."""
+        self._count()
+        return self._keys // _STALEST, self._keys % _STALEST, self._counts
 
     @property
     def counts(self) -> NDArray[np.int64]:
         """(workers, largest staleness + 1), int64; zero columns wide when nothing was observed."""
-        return self._counts[:, : self._width].copy()
+        who, tau, counts = self._entries()
+        table = np.zeros((self.workers, int(tau.max(initial=-1)) + 1), dtype=np.int64)
+        table[who, tau] = counts
+        return table
+
+    def distribution(self, worker: int | None = None) -> StalenessDistribution:
+        """Of one worker's updates, or of all; as long as its support."""
+        who, tau, counts = self._entries()
+        if worker is not None:
+            if not 0 <= worker < self.workers:
+                raise UsageError(f"worker is {worker}: must be in 0 … {self.workers - 1}")
+            tau, counts = tau[who == worker], counts[who == worker]
+        weights = np.zeros(int(tau.max(initial=0)) + 1)
+        np.add.at(weights, tau, counts)
+        return StalenessDistribution.from_counts(weights)
+
+    def merge(self, other: WorkerHistogram) -> WorkerHistogram:
+        """A new histogram of what both have counted, of the same workers; associative and commutative."""
+        if self.workers != other.workers:
+            raise UsageError(f"histograms of {self.workers} and {other.workers} workers: must be as many")
+        both = WorkerHistogram(self.workers)
+        for one in (self, other):
+            one._count()
+        both._keys, both._counts = _summed([self._keys, other._keys], [self._counts, other._counts])
+        return both
+
+
+def _summed(
+    keys: list[NDArray[np.int64]], counts: list[NDArray[np.int64]]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The different keys, sorted, and the sum of the counts of each."""
+    different, where = np.unique(np.concatenate(keys), return_inverse=True)
+    sums = np.zeros(len(different), dtype=np.int64)
+    np.add.at(sums, where, np.concatenate(counts))
+    return different, sums
 
 
 def _grown(array: NDArray[Any], index: int) -> NDArray[Any]:

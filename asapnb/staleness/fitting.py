@@ -1,0 +1,171 @@
+"""Which model does measured staleness follow? Fits by maximum likelihood, and how good they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import UsageError, unknown
+from .distances import ks
+from .distribution import StalenessDistribution, _weights
+from .models import cmp, geometric, poisson
+
+_LEAST_EXPECTED = 5.0  # updates in a cell of the chi-square distance
+_MAX_DISPERSION = 100.0
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A model with the parameters that make the observed staleness most likely.
+
+    `log_likelihood` is natural, `aic` is 2 · parameters - 2 · log_likelihood (less is better). `ks` is the largest
+    difference of the distribution functions; `chi2` is Pearson's sum of (observed - expected)² / expected over cells
+    of at least 5 expected updates, which for independent draws from the model would be about `degrees`. Staleness of
+    successive updates is not independent: compare models by these figures, but read no significance into them.
+    """
+
+    model: str
+    parameters: Mapping[str, float] = field(hash=False)
+    log_likelihood: float
+    aic: float
+    ks: float
+    chi2: float
+    degrees: int
+    distribution: StalenessDistribution = field(compare=False)
+
+
+def fit(counts: ArrayLike, model: str) -> Fit:
+    """The maximum-likelihood fit of "geometric", "poisson" or "cmp" to counts[k] updates of staleness k.
+
+    `counts` has shape (largest staleness + 1,); of a run, `run.staleness_counts.sum(axis=0)`. The dispersion of cmp
+    is sought in [0, 100], less where its rate would not be a float64; at a bound of it, no cmp has so large or so
+    small a variance.
+
+    >>> fit([4, 2, 1, 1], "geometric").parameters
+    {'p': 0.5333333333333333}
+    """
+    if model not in _FITS:
+        raise unknown("model of staleness", model, _FITS)
+    weights = _weights("counts", counts)
+    total = math.fsum(weights)
+    if not 0.0 < total < math.inf:
+        raise UsageError(f"counts sum to {total}: a fit needs at least one update")
+    observed = StalenessDistribution.from_counts(weights)
+    seen = np.flatnonzero(observed.pmf)
+    mean, log_factorial = observed.mean(), float(observed.pmf[seen] @ _log_factorial(seen))
+    parameters, likelihood = _FITS[model](mean, log_factorial)
+    distribution = _MODELS[model](**parameters)
+    chi2, cells = _chi_square(weights, total * distribution.pmf)
+    return Fit(
+        model,
+        parameters,
+        log_likelihood=total * likelihood,
+        aic=2.0 * len(parameters) - 2.0 * total * likelihood,
+        ks=ks(observed, distribution),
+        chi2=chi2,
+        degrees=max(0, cells - 1 - len(parameters)),
+        distribution=distribution,
+    )
+
+
+def fits(counts: ArrayLike) -> tuple[Fit, ...]:
+    """All three models, fitted; the one of least AIC first.
+
+    >>> [found.model for found in fits(1000 * poisson(15).pmf)]
+    ['poisson', 'cmp', 'geometric']
+    """
+    return tuple(sorted((fit(counts, model) for model in _FITS), key=lambda found: found.aic))
+
+
+# Each from the means of tau and log(tau!) over the updates, which are sufficient: the parameters of greatest
+# likelihood, and the mean log-likelihood of an update.
+
+
+def _geometric(mean: float, log_factorial: float) -> tuple[dict[str, float], float]:
+    log_p, log_q = -math.log1p(mean), -math.log1p(1.0 / mean) if mean else 0.0
+    return {"p": 1.0 / (1.0 + mean)}, log_p + mean * log_q
+
+
+def _poisson(mean: float, log_factorial: float) -> tuple[dict[str, float], float]:
+    return {"mean": mean}, mean * (math.log(mean) if mean else 0.0) - mean - log_factorial
+
+
+def _cmp(mean: float, log_factorial: float) -> tuple[dict[str, float], float]:
+    # The model is an exponential family in (log rate, -dispersion), so the likelihood is concave: for a given
+    # dispersion one rate has the observed mean, and along those rates E[log(tau!)] falls with the dispersion.
+    from scipy.optimize import brentq
+    from scipy.special import logsumexp
+
+    if mean == 0.0:
+        return {"rate": 0.0, "dispersion": 1.0}, 0.0
+    # Both are written about the mean, t = tau - centre and log(tau! / (centre! mean^t)), so that nothing cancels.
+    centre = math.floor(mean)
+    tau = np.arange(math.ceil(40.0 * (mean + 1.0)))  # a cmp has no heavier a tail than the geometric of its mean
+    t, steps = tau - centre, np.log(tau[1:] / mean)
+    bend = np.concatenate((-np.cumsum(steps[:centre][::-1])[::-1], [0.0], np.cumsum(steps[centre:])))
+    mean_bend = log_factorial - math.lgamma(centre + 1.0) - (mean - centre) * math.log(mean)
+
+    def of_mean(dispersion: float) -> tuple[float, NDArray[np.float64]]:
+        """log(rate / mean^dispersion) for the observed mean, and the log pmf: Newton's method in a bracket."""
+        high = dispersion * math.log(2.0 + 1.0 / mean)
+        low = -math.log1p(1.0 / mean) - dispersion * math.log(mean) - 1e-9
+        tilt = max(low, dispersion * math.log1p(0.5 / mean * (1.0 - 1.0 / dispersion))) if dispersion > 1.0 else low
+        for _ in range(100):
+            logs = tilt * t - dispersion * bend
+            logs -= float(logsumexp(logs))
+            pmf = np.exp(logs)
+            at = float(pmf @ t)
+            excess = at - (mean - centre)
+            step = -excess / float(pmf @ (t - at) ** 2)
+            if abs(step) <= 1e-13:
+                break
+            low, high = (low, tilt) if excess > 0.0 else (tilt, high)
+            tilt = tilt + step if low < tilt + step < high else 0.5 * (low + high)
+        return tilt, logs
+
+    def slope(dispersion: float) -> float:
+        return float(np.exp(of_mean(dispersion)[1]) @ bend) - mean_bend
+
+    largest = min(_MAX_DISPERSION, 700.0 / math.log(2.0 * mean + 2.0))
+    if slope(0.0) <= 0.0:
+        dispersion = 0.0
+    elif slope(largest) >= 0.0:
+        dispersion = largest
+    else:
+        dispersion = float(brentq(slope, 0.0, largest, xtol=1e-14, rtol=1e-12))
+    tilt, logs = of_mean(dispersion)
+    likelihood = float(logs[centre]) + tilt * (mean - centre) - dispersion * mean_bend
+    return {"rate": math.exp(tilt + dispersion * math.log(mean)), "dispersion": dispersion}, likelihood
+
+
+_FITS: dict[str, Callable[[float, float], tuple[dict[str, float], float]]] = {
+    "geometric": _geometric,
+    "poisson": _poisson,
+    "cmp": _cmp,
+}
+_MODELS: dict[str, Callable[..., StalenessDistribution]] = {"geometric": geometric, "poisson": poisson, "cmp": cmp}
+
+
+def _log_factorial(tau: NDArray[np.int64]) -> NDArray[np.float64]:
+    from scipy.special import gammaln
+
+    return gammaln(tau + 1.0)
+
+
+def _chi_square(counts: NDArray[np.float64], expected: NDArray[np.float64]) -> tuple[float, int]:
+    """Pearson's distance, and the number of cells: neighbours share one until 5 updates are expected in it."""
+    length = max(len(counts), len(expected))
+    counts, expected = (np.append(array, np.zeros(length - len(array))) for array in (counts, expected))
+    upto = np.cumsum(expected)
+    starts = [0]
+    while True:
+        end = int(np.searchsorted(upto, (upto[starts[-1] - 1] if starts[-1] else 0.0) + _LEAST_EXPECTED))
+        if end >= length or upto[-1] - upto[end] < _LEAST_EXPECTED:  # what is left fills no cell of its own
+            break
+        starts.append(end + 1)
+    seen, due = np.add.reduceat(counts, starts), np.add.reduceat(expected, starts)
+    return float(((seen - due) ** 2 / due).sum()), len(starts)
