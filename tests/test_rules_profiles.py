@@ -217,6 +217,7 @@ def test_what_lies_beyond_the_staleness_seen_gets_the_end_of_the_profile():
 
 def test_a_quantile_cut_drops_without_residue():
     np.testing.assert_array_equal(quantile_cut(0.5)(uniform(0, 9), 4) > 0, np.arange(10) < 5)
+    np.testing.assert_allclose(quantile_cut(1e-14)(uniform(0, 9), 4), [10, *[0] * 9], rtol=1e-15)
     np.testing.assert_allclose(quantile_cut(0.55)(uniform(0, 9), 4)[:6], [*[1 / 0.55] * 5, 0.5 / 0.55], rtol=1e-14)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError, unknown
-from ..staleness import StalenessDistribution
+from ..staleness import StalenessDistribution, fit
 from .arguments import integer, number
 from .framework import Rule, register, with_mean_one
 from .refresh import Every, Once, checked_refresh
@@ -49,8 +49,6 @@ def _log_scales(tau: Array, model: str, parameters: dict[str, float], momentum: 
 def _fitted(staleness: StalenessDistribution, model: str) -> dict[str, float]:
     """The parameters of greatest likelihood."""
     if model == "cmp":
-        from ..staleness import fit
-
         return dict(fit(staleness.pmf, model).parameters)
     mean = staleness.mean()
     return {"p": 1.0 / (1.0 + mean)} if model == "geometric" else {"mean": mean}
@@ -82,15 +80,17 @@ def mindthestep(
 ) -> Rule:
     """The inverse of a staleness model: C^-tau/p, mean^-tau tau!, or rate^-tau (tau!)^dispersion; mean scale 1.
 
-    - model="geometric", with `p` and the implicit `momentum` aimed at, in (0, 1): C = (1 - p)/momentum. In the mean,
+    - model="geometric", with `p` and the implicit `momentum` aimed at, in (0, 1]: C = (1 - p)/momentum. In the mean,
       constant steps under geometric staleness are gradient descent with momentum 1 - p; these make it `momentum`.
     - model="poisson", with its `mean`; model="cmp", with `rate` and `dispersion`: every staleness contributes alike.
 
-    Parameters of the model that are not given are fitted to the staleness seen, by maximum likelihood. Updates with
-    tau > `drop_after` are dropped and scales clipped at `clip` (None: neither is done); the formula's factor is the
-    one for which the clipped scales have mean 1 under the staleness seen, so that clipping costs no step size. (Where
-    more than 1 - 1/clip is dropped, what is left exceeds `clip`.) Scales grow with tau where the model says that it
-    is rare. Bäckström, Papatriantafilou, Tsigas: MindTheStep-AsyncPSGD, 2019, arXiv 1911.03444.
+    Parameters of the model that are not given are fitted to the staleness seen, by maximum likelihood (for cmp this
+    takes some ms at every refresh). Updates with tau > `drop_after` are dropped and scales clipped at `clip` (None:
+    neither is done); the formula's factor is the one for which the clipped scales have mean 1 under the staleness
+    seen, so that clipping costs no step size. (Where more than 1 - 1/clip is dropped, what is left exceeds `clip`.)
+    Scales grow with tau where the model says that it is rare.
+
+    Bäckström, Papatriantafilou, Tsigas: MindTheStep-AsyncPSGD, 2019, arXiv 1911.03444.
 
     >>> seen = StalenessDistribution.from_counts([4, 2, 1, 1])
     >>> mindthestep("geometric", momentum=0.25, p=0.5)(seen, workers=2).round(3)

@@ -78,7 +78,7 @@ def _steps(staleness: StalenessDistribution, heights: Sequence[float], edges: Se
         room = edge - below if edge < 0.5 else above - (1.0 - edge)  # from the nearer end, where ranks are exact
         with np.errstate(divide="ignore", invalid="ignore"):
             share = np.where(p > 0, np.clip(room / p, 0.0, 1.0), room >= 0)  # of the cell, left of the edge
-        share[share < _CLEAN] = 0.0
+        share[(share < _CLEAN) & (below > 0)] = 0.0
         means += (left - right) * share
     return _normalised(means, staleness)
 
