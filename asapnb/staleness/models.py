@@ -139,8 +139,13 @@ def exponential_workers(rates: ArrayLike, rest: float = REST) -> StalenessDistri
     shares = _weights("rates", rates)
     if not shares.size or not shares.all():
         raise UsageError(f"rates are {shares}: give one for each worker, > 0")
-    different, workers = np.unique(shares / math.fsum(shares), return_counts=True)
-    return mixture([geometric(p=min(1.0, p), rest=rest) for p in different], different * workers)
+    p, workers = np.unique(shares / math.fsum(shares), return_counts=True)
+    slowest = geometric(p=min(1.0, p[0]), rest=rest)
+    if len(shares) == 1:
+        return slowest
+    length, log_q = len(slowest), np.log1p(-p)
+    pmf = sum(n * x**2 * np.exp(log * np.arange(length)) for n, x, log in zip(workers, p, log_q, strict=True))
+    return _cut_off(pmf, float(workers * p @ np.exp(log_q * length)))
 
 
 def mixture(distributions: Sequence[StalenessDistribution], weights: ArrayLike) -> StalenessDistribution:
