@@ -88,13 +88,20 @@ def summary(run: Run) -> Text:
     if tau["mean"] is not None:
         figures += [
             ("staleness", f"mean {tau['mean']:.2f}, 99th percentile {tau['p99']:,}, largest {tau['max']:,}"),
-            ("scale", f"mean {facts['mean_scale']:.4f}, sum of steps {number(facts['sum_of_steps'], ',.4g')}"),
+            ("scale", f"mean {facts['mean_scale']:.4f}, sum of steps {_steps(facts)}"),
         ]
     if (step := run.attributes.get("target_step")) is not None:
         figures.append(("target", f"reached at update {step:,}, {run.attributes['target_seconds']:.2f} s"))
     lost = {"dropped": "dropped", "zeroed": "scaled to zero", "failed_cas": "failed compare-and-swaps"}
     figures.append(("gradients", ", ".join(f"{facts[name]:,} {what}" for name, what in lost.items() if facts[name])))
     return Text("\n").join([headline, pairs(figures)])
+
+
+def _steps(facts: dict[str, Any]) -> str:
+    """The sum of all steps, and from how much to how much the workers contributed."""
+    shares = facts["sum_of_steps_by_worker"] or [0.0]
+    total = number(facts["sum_of_steps"], ",.4g")
+    return total if len(shares) == 1 else f"{total}, {min(shares):,.4g} to {max(shares):,.4g} by worker"
 
 
 def _change(facts: dict[str, Any], name: str, show: Callable[[float], str]) -> str:

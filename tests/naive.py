@@ -89,7 +89,7 @@ def recompute(problem, run):
     config, rows = run.config, run.updates
     real = problem.dtype.type
     momentum, decay = real(config["momentum"]), real(config["weight_decay"])
-    shared = config["momentum_kind"] == "shared"
+    shared, strength = config["momentum_kind"] == "shared", real(config["compensation"])
     versions = [run.params["initial"]]
     velocities = {}
     epochs = {}
@@ -105,6 +105,8 @@ def recompute(problem, run):
         assert np.float32(loss) == rows["loss"][i]
         if decay:
             gradient = gradient + decay * view
+        if strength:
+            gradient = gradient + strength * gradient * gradient * (versions[-1] - view)
         step = real(config["step_size"]) * rows["scale"][i] * rows["factor"][i]
         owner = 0 if shared else int(rows["worker"][i])
         if momentum:

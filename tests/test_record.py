@@ -105,7 +105,7 @@ def test_the_summary_is_the_run_in_numbers(recorded):
     run, table, _ = recorded
     applied = table[table["dropped"] != 1]
     facts = json.loads(to_json(run.summary()))
-    mean_scale = applied["scale"].mean(dtype=float)
+    steps = 0.5 * applied["scale"].astype(float) * applied["factor"]
     assert facts == {
         "kind": "train",
         "status": "finished",
@@ -116,8 +116,11 @@ def test_the_summary_is_the_run_in_numbers(recorded):
         "initial": {"step": 0, "t": 0.0, "train_loss": 2.3, "test_loss": "nan", "test_accuracy": 0.1},
         "last": {"step": 5000, "t": 9.0, "train_loss": 0.25, "test_loss": 0.5, "test_accuracy": 0.75},
         "staleness": {"mean": pytest.approx(applied["tau"].mean()), "p99": 6, "max": 6},
-        "mean_scale": pytest.approx(mean_scale),
-        "sum_of_steps": pytest.approx(0.5 * 0.5 * mean_scale * 5000),
+        "mean_scale": pytest.approx(steps.mean() / 0.5),
+        "sum_of_steps": pytest.approx(steps.mean() * 5000),
+        "sum_of_steps_by_worker": pytest.approx(
+            [steps[applied["worker"] == i].sum() * 5000 / len(steps) for i in range(3)]
+        ),
         "dropped": 1,
         "zeroed": 1,
         "failed_cas": int(table["tries"].sum()),

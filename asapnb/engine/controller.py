@@ -45,7 +45,7 @@ class Controller:
         per_epoch: int,
         shared: Shared,
         access: Access,
-        tables: ScaleTables,
+        tables: list[ScaleTables],
         first: np.ndarray,
         writer: RunWriter,
         evaluator: Evaluator,
@@ -64,10 +64,12 @@ class Controller:
         self._asked: dict[int, int] = {}  # mailbox: the version last asked for there
         self._evaluated: dict[int, Evaluation] = {}  # by step, until their turn
         self._due = options.eval_every
-        self._lengths: list[int] = []
+        self._lengths: list[int] = []  # of all tables recorded
+        self._published = [0] * len(tables)  # how many of each owner
         self._losses = np.empty(0)
         self._flushed = self._reported = time.monotonic()
-        self._publish(first)
+        for owner in range(len(tables)):
+            self._publish(owner, first)
 
     def stop(self, reason: int) -> None:
         """Ask all workers to stop; the first reason given stands."""
@@ -163,20 +165,23 @@ class Controller:
         self.clamped += int((applied["tau"] >= np.take(self._lengths, applied["row"])).sum())
         self._losses = np.concatenate([self._losses, rows["loss"]])[-RECENT:]
         if not self.always_fresh and not ended:
-            table = self.tables.observe(applied["tau"])
-            if table is not None:
-                self._publish(table)
+            for owner, tables in enumerate(self.tables):
+                own = applied if len(self.tables) == 1 else applied[applied["worker"] == owner]
+                table = tables.observe(own["tau"])
+                if table is not None:
+                    self._publish(owner, table)
         return len(rows) > RING // 2
 
-    def _publish(self, table: np.ndarray) -> None:
-        """Write a table into a fresh row, then make that row the one in force."""
-        self._in_force = table
-        number = len(self._lengths)
+    def _publish(self, owner: int, table: np.ndarray) -> None:
+        """Write a table of one worker, or of all, into a fresh place, then make that the one in force."""
+        self._in_force = table = table[: self.shared.scales.shape[1]]
+        tables, number = self.shared.tables[owner], self._published[owner]
         slot = number % TABLES
-        self.shared.scales[slot, : len(table)] = table
-        self.shared.control[words.LENGTHS + slot] = len(table)
+        self.shared.scales[owner * TABLES + slot, : len(table)] = table
+        tables[words.LENGTHS + slot], tables[words.RECORDED + slot] = len(table), len(self._lengths)
         self._lengths.append(len(table))
-        self.access.put(self.shared.control, words.TABLE, number)
+        self._published[owner] += 1
+        self.access.put(tables, words.NEWEST, number)
         self.writer.append_table(self.ledger.version, table)
 
     def _collect_mail(self) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import UsageError, unknown
 from ..problems.base import Problem
-from ..schemes import Scheme, Sequential, Synchronous
+from ..schemes import Hogwild, Scheme, Sequential, Synchronous
 from .shared import NEVER
 
 MAX_WORKERS = 1024
@@ -32,12 +32,14 @@ class Options:
     momentum: float
     momentum_kind: MomentumKind
     weight_decay: float
+    compensation: float
     reshuffle: bool
     target_loss: float | None
     max_seconds: float | None
     divergence_factor: float
     eval_every: int
     eval_samples: int | None
+    worker_tables: bool
     pin_workers: bool
 
     @property
@@ -108,12 +110,14 @@ def resolve(
     momentum: float,
     momentum_kind: MomentumKind,
     weight_decay: float,
+    compensation: float,
     reshuffle: bool,
     target_loss: float | None,
     max_seconds: float | None,
     divergence_factor: float,
     eval_every: int | None,
     eval_samples: int | None,
+    worker_tables: bool,
     pin_workers: bool,
 ) -> Options:
     """Check every argument and fill in what was left open; UsageError names the first that cannot be used."""
@@ -142,14 +146,26 @@ def resolve(
         momentum=real("momentum", momentum, 0, below=1, dtype=problem.dtype),
         momentum_kind=momentum_kind,
         weight_decay=real("weight_decay", weight_decay, 0, dtype=problem.dtype),
+        compensation=_compensation(compensation, scheme, problem.dtype),
         reshuffle=_switch("reshuffle", reshuffle),
         target_loss=None if target_loss is None else real("target_loss", target_loss, -math.inf, open_at_least=True),
         max_seconds=None if max_seconds is None else real("max_seconds", max_seconds, 0, open_at_least=True),
         divergence_factor=real("divergence_factor", divergence_factor, 1, open_at_least=True),
         eval_every=whole("eval_every", eval_every, 0, 2**46, why=" (0: only at the start and at the end)") or NEVER,
         eval_samples=None if eval_samples is None else whole("eval_samples", eval_samples, 1),
+        worker_tables=_switch("worker_tables", worker_tables),
         pin_workers=_switch("pin_workers", pin_workers),
     )
+
+
+def _compensation(value: float, scheme: Scheme, dtype: np.dtype[Any]) -> float:
+    strength = real("compensation", value, 0, dtype=dtype)
+    if strength and scheme == Hogwild("in_place"):
+        raise UsageError(
+            f"compensation is {strength}: it needs the view that the gradient was taken at, and Hogwild in place "
+            "keeps none; choose hogwild(view=snapshot), lock-based or leashed"
+        )
+    return strength
 
 
 def updates_per_epoch(problem: Problem, scheme: Scheme, workers: int, batch_size: int) -> int:

@@ -41,12 +41,14 @@ def train(
     momentum: float = 0.0,
     momentum_kind: MomentumKind = "per_worker",
     weight_decay: float = 0.0,
+    compensation: float = 0.0,
     reshuffle: bool = True,
     target_loss: float | None = None,
     max_seconds: float | None = None,
     divergence_factor: float = 10.0,
     eval_every: int | None = None,
     eval_samples: int | None = 10_000,
+    worker_tables: bool = False,
     pin_workers: bool = False,
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
@@ -73,6 +75,9 @@ def train(
         momentum: μ in v ← μ·v − step·g, x ← x + v.
         momentum_kind: one velocity "per_worker", or one "shared" with the parameters.
         weight_decay: λ; λ·view is added to every gradient.
+        compensation: κ of DC-ASGD (Zheng et al., ICML 2017); κ·g·g·(x − view) is added to every gradient g when it
+            is applied to x, elementwise: the gradient at x to first order, with g·g in the place of the Hessian.
+            Not for Hogwild in place, which keeps no view.
         reshuffle: a fresh order of the data in every epoch, rather than the same.
         target_loss: stop with status "converged" when an evaluated training loss is at most this.
         max_seconds: stop with status "timed-out" after so much training time.
@@ -80,6 +85,8 @@ def train(
             initial training loss (where that is positive).
         eval_every: updates between evaluations; default one epoch, 0 for the start and the end only.
         eval_samples: training samples used for the evaluated training loss, evenly spaced; None for all.
+        worker_tables: give each worker a table of its own, made from the staleness of its own updates (which
+            `refresh` then counts), as suits workers of unequal speed.
         pin_workers: pin worker i to the i-th core, round and round.
         out: the run file to write (HDF5). Without it the run stays in memory.
         force: overwrite `out` if it exists.
@@ -115,16 +122,18 @@ def train(
         momentum=momentum,
         momentum_kind=momentum_kind,
         weight_decay=weight_decay,
+        compensation=compensation,
         reshuffle=reshuffle,
         target_loss=target_loss,
         max_seconds=max_seconds,
         divergence_factor=divergence_factor,
         eval_every=eval_every,
         eval_samples=eval_samples,
+        worker_tables=worker_tables,
         pin_workers=pin_workers,
     )
-    tables = ScaleTables(as_rule(rule), options.workers)
-    first = _first_table(tables, options)
+    tables = [ScaleTables(as_rule(rule), options.workers) for _ in range(options.workers if worker_tables else 1)]
+    first = _first_table(tables[0], options)
     if out is not None:
         checked_target(out, force)  # before anything takes time
     begun = time.perf_counter()
@@ -136,11 +145,11 @@ def train(
     evaluator = Evaluator(problem, options.eval_samples)
     initial = problem.init(options.seed)
     evaluation = evaluator.evaluate(initial, 0, 0.0)
-    shared = allocate(problem, options, initial, _loss_limit(options, evaluation))
+    shared = allocate(problem, options, tables[0].rule.schedule, initial, _loss_limit(options, evaluation))
     writer = RunWriter(
         out,
         kind="train",
-        attributes={**_attributes(problem, options, tables.rule), "compile_seconds": compile_seconds},
+        attributes={**_attributes(problem, options, tables[0].rule), "compile_seconds": compile_seconds},
         initial=initial,
         layout=problem.layout,
         workers=options.workers,

@@ -2,12 +2,13 @@
 
 One word says which vector is current: version << SLOT_BITS | slot, so that a compare-and-swap can never mistake an
 old vector in a reused slot for the current one. Every slot has a header of two words, a cache line apart: the
-number of readers, and its state, version << 2 | status. A reader announces itself first and then checks that the
-vector is still current; a vector is freed by whoever sees it stale and without readers. Between the two stands a
-sequentially consistent operation on either side (Dekker's pattern): one of them always sees the other.
+number of readers, and its state, version << 2 | status; behind the state stands the sum of the scales applied. A
+reader announces itself first and then checks that the vector is still current; a vector is freed by whoever sees it
+stale and without readers. Between the two stands a sequentially consistent operation on either side (Dekker's
+pattern): one of them always sees the other.
 
-A worker holds at most one vector to read and one to write, so 2m + 1 vectors suffice, and one more for each
-evaluation that may wait.
+A worker holds at most one vector to read and one to write, so 2m + 1 vectors suffice (3m + 1 where it keeps its view
+for the compensation), and one more for each evaluation that may wait.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from .atomics import compare_and_swap, fetch_add, load, store, yield_core
 from .shared import LINE, PUBLISHED, SLOT_BITS
 
 FREE, OWNED, CURRENT, STALE = range(4)
-HEADER = 2 * LINE  # words of a slot's header: readers, then state
+HEADER = 2 * LINE  # words of a slot's header: readers, then state and sum
+SUM = LINE + 1  # where in a header the sum of applied scales stands
 
 
 @part()

@@ -111,7 +111,7 @@ class Run:
         put_in_place(checked_target(path, force), lambda part: copy(self._source, part))
 
     def summary(self) -> dict[str, Any]:
-        """The run in a few numbers: str, int, float or None (for what there is none of), and dicts of these.
+        """The run in a few numbers: str, int, float or None (for what there is none of), lists and dicts of these.
 
         A loss is what it is, NaN and infinity included; `record.to_json` writes those as text.
         """
@@ -119,8 +119,12 @@ class Run:
         updates = int(version.max(initial=0))  # not the rows: a synchronous update has one for each worker
         seconds = float(self.attributes.get("seconds", self.updates["t_apply"].max(initial=0.0)))
         step_size = self.attributes.get("step_size", self.config.get("step_size"))
-        mean_step = _mean(scale.astype(np.float64) * factor)
-        steps = None if step_size is None or mean_step is None else float(step_size) * mean_step * updates
+        applied = scale.astype(np.float64) * factor
+        steps, shares = None, None
+        if step_size is not None and len(applied):
+            steps = float(step_size) * float(applied.mean()) * updates
+            by_worker = np.bincount(self._applied("worker"), applied, minlength=int(self.attributes["workers"]))
+            shares = (by_worker * (steps / by_worker.sum() if steps else 0.0)).tolist()
         known = not self.staleness.is_empty
         return {
             "kind": self.kind,
@@ -136,8 +140,9 @@ class Run:
                 "p99": int(self.staleness.quantile(0.99)) if known else None,
                 "max": self.staleness.support if known else None,
             },
-            "mean_scale": _mean(scale),
+            "mean_scale": _mean(applied),
             "sum_of_steps": steps,
+            "sum_of_steps_by_worker": shares,
             "dropped": int((self.updates["dropped"] == ABANDONED).sum()),
             "zeroed": int((self.updates["dropped"] == ZEROED).sum()),
             "failed_cas": int(self.updates["tries"].sum(dtype=np.int64)),

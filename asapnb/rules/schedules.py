@@ -70,15 +70,15 @@ class Budget:
 
     @property
     def b(self) -> float:
-        """`alpha`, for compiled code; variant 2 has no use for it."""
-        return self.alpha
+        """For compiled code: `alpha`, or of variant 2 what the sum may reach."""
+        return self.alpha if self.variant == 1 else self.budget * (1.0 + ROUNDING)
 
     def factor(self, t: int, tau: int, window_sum: float) -> float:
         """The factor of an update of staleness tau after steps that sum to `window_sum`; t is not used."""
         if self.variant == 1:
             return self.alpha * max(0.0, self.budget - window_sum)
         share = self.budget / (tau + 1)
-        return share if window_sum + share <= self.budget * (1.0 + ROUNDING) else 0.0
+        return share if window_sum + share <= self.b else 0.0
 
 
 Schedule = AdaDelay | Budget

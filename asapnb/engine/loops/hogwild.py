@@ -6,8 +6,9 @@ from typing import Any
 
 from ...compiled import kernel
 from ..atomics import fetch_add, load
-from ..shared import DRAINED, N_PARAMS, PARAMS, QUOTA, SHARED_MOMENTUM, SNAPSHOT, VELOCITY, VERSION
+from ..shared import APPLIED, DRAINED, N_PARAMS, PARAMS, QUOTA, SHARED_MOMENTUM, SNAPSHOT, VELOCITY, VERSION
 from .steps import (
+    applied,
     begin,
     choose_step,
     copy,
@@ -33,6 +34,7 @@ def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
     while goes_on(shared.control):
         count = next_batch(shared, own)
         read_version = load(shared.control, VERSION)
+        read_sum = load(shared.control, APPLIED)
         own.row[0].t_read = seconds(shared.control)
         if snapshot:
             copy(view, params)
@@ -43,8 +45,9 @@ def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
         version = fetch_add(shared.control, VERSION, 1)
         if version >= shared.control[QUOTA]:
             break
-        step = choose_step(shared, own, version, read_version)
-        update(shared, own, params, velocity, step)
+        step = choose_step(shared, own, version, read_version, load(shared.control, APPLIED) - read_sum)
+        fetch_add(shared.control, APPLIED, applied(own.row))
+        update(shared, own, params, view, velocity, step)
         if evaluation_due(shared.control, version + 1):
             hand_over_copy(shared, own, params, version + 1)
         hand_in(shared, own, 0, DRAINED, version)

@@ -8,6 +8,7 @@ from ...compiled import kernel, part
 from ..atomics import fetch_add, load, store
 from ..shared import (
     CHECK_EARLY,
+    COMPENSATION,
     DRAINED,
     DROPPED,
     DROPPED_DRAINED,
@@ -22,10 +23,12 @@ from ..shared import (
     SHARED_MOMENTUM,
     VERSION,
 )
-from ..vectors import acquire, claim, pin, publish, release, slot_of, version_of
+from ..vectors import HEADER, SUM, acquire, claim, pin, publish, release, slot_of, version_of
 from .steps import (
+    applied,
     begin,
     choose_step,
+    compensate,
     evaluation_due,
     free_box,
     goes_on,
@@ -62,7 +65,7 @@ def accelerate(target: Any, velocity: Any, gradient: Any, step: Any, momentum: A
 
 
 @part()
-def prepare(shared: Any, own: Any, word: int, mine: int, step: Any) -> bool:
+def prepare(shared: Any, own: Any, gradient: Any, word: int, mine: int, step: Any) -> bool:
     """Write into slot `mine` the vector that follows `word`; False if it was left early."""
     n = shared.control[N_PARAMS]
     momentum = shared.numbers[MOMENTUM]
@@ -71,31 +74,37 @@ def prepare(shared: Any, own: Any, word: int, mine: int, step: Any) -> bool:
     velocity = own.velocity
     if shared.control[SHARED_MOMENTUM] != 0:
         velocity = source[n:]
-        accelerate(target[n:], velocity, own.gradient, step, momentum)
+        accelerate(target[n:], velocity, gradient, step, momentum)
     if shared.control[CHECK_EARLY] == 0:
-        descend_into(target[:n], source[:n], velocity, own.gradient, step, momentum)
+        descend_into(target[:n], source[:n], velocity, gradient, step, momentum)
         return True
     for low in range(0, n, _BLOCK):
         if load(shared.control, PUBLISHED) != word:
             return False
         high = min(low + _BLOCK, n)
-        descend_into(target[low:high], source[low:high], velocity[low:high], own.gradient[low:high], step, momentum)
+        descend_into(target[low:high], source[low:high], velocity[low:high], gradient[low:high], step, momentum)
     return True
 
 
 @part()
-def land(shared: Any, own: Any, mine: int, read_version: int) -> int:
+def land(shared: Any, own: Any, mine: int, view: Any, read_version: int, read_sum: int) -> int:
     """Try to publish until it succeeds, the persistence bound is passed or the quota is reached."""
     tries = 0
+    strength = shared.numbers[COMPENSATION]
+    gradient = own.gradient if strength == 0 else own.snapshot
     while True:
         word = acquire(shared.control, shared.slots)
         version = version_of(word)
         if version == shared.control[QUOTA]:
             release(shared.slots, slot_of(word))
             return _ENDED
-        step = choose_step(shared, own, version, read_version)
+        total = load(shared.slots, slot_of(word) * HEADER + SUM)
+        step = choose_step(shared, own, version, read_version, total - read_sum)
+        store(shared.slots, mine * HEADER + SUM, total + applied(own.row))
+        if strength != 0:
+            compensate(gradient, own.gradient, shared.state[slot_of(word)], view, strength)
         evaluated = evaluation_due(shared.control, version + 1)
-        if prepare(shared, own, word, mine, step):
+        if prepare(shared, own, gradient, word, mine, step):
             if evaluated:
                 pin(shared.slots, mine)  # on behalf of who evaluates it
             own.row[0].t_apply = seconds(shared.control)
@@ -112,7 +121,7 @@ def land(shared: Any, own: Any, mine: int, read_version: int) -> int:
             return _DROPPED
     store(shared.control, VERSION, version + 1)  # for information: it may lag behind the published word
     if shared.numbers[MOMENTUM] != 0 and shared.control[SHARED_MOMENTUM] == 0:
-        accelerate(own.velocity, own.velocity, own.gradient, step, shared.numbers[MOMENTUM])
+        accelerate(own.velocity, own.velocity, gradient, step, shared.numbers[MOMENTUM])
     if evaluated:
         hand_over_slot(shared, own, mine, version + 1)
     return _APPLIED
@@ -148,6 +157,7 @@ def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
         store(control, READING + me * LINE, version_of(load(control, PUBLISHED)))
         word = acquire(control, slots)
         read_version = version_of(word)
+        read_sum = load(slots, slot_of(word) * HEADER + SUM)
         own.row[0].tries = 0
         own.row[0].t_read = seconds(shared.control)
         view = shared.state[slot_of(word)][: shared.control[N_PARAMS]]
@@ -155,8 +165,12 @@ def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
             view, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
         )
         note_gradient(shared, own, view, loss)
-        release(slots, slot_of(word))
-        outcome = land(shared, own, mine, read_version)
+        kept = shared.numbers[COMPENSATION] != 0
+        if not kept:
+            release(slots, slot_of(word))
+        outcome = land(shared, own, mine, view, read_version, read_sum)
+        if kept:
+            release(slots, slot_of(word))
         if outcome == _DROPPED:
             hand_in_dropped(shared, own)
         store(control, READING + me * LINE, NEVER)  # before a row may have to wait: others' rows wait for this word

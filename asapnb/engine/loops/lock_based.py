@@ -6,8 +6,9 @@ from typing import Any
 
 from ...compiled import kernel
 from ..atomics import load, store
-from ..shared import DRAINED, N_PARAMS, PARAMS, QUOTA, SHARED_MOMENTUM, VELOCITY, VERSION
+from ..shared import APPLIED, DRAINED, N_PARAMS, PARAMS, QUOTA, SHARED_MOMENTUM, VELOCITY, VERSION
 from .steps import (
+    applied,
     begin,
     choose_step,
     copy,
@@ -35,6 +36,7 @@ def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
         count = next_batch(shared, own)
         lock(control)
         read_version = load(control, VERSION)
+        read_sum = load(control, APPLIED)
         own.row[0].t_read = seconds(shared.control)
         copy(own.snapshot, params)
         unlock(control)
@@ -47,8 +49,10 @@ def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
         if version == shared.control[QUOTA]:
             unlock(control)
             break
-        step = choose_step(shared, own, version, read_version)
-        update(shared, own, params, velocity, step)
+        total = load(control, APPLIED)
+        step = choose_step(shared, own, version, read_version, total - read_sum)
+        update(shared, own, params, own.snapshot, velocity, step)
+        store(control, APPLIED, total + applied(own.row))
         store(control, VERSION, version + 1)
         if evaluation_due(shared.control, version + 1):
             hand_over_copy(shared, own, params, version + 1)

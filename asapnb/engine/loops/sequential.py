@@ -34,8 +34,8 @@ def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
             params, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
         )
         note_gradient(shared, own, params, loss)
-        step = choose_step(shared, own, version, version)
-        update(shared, own, params, own.velocity, step)
+        step = choose_step(shared, own, version, version, 0)
+        update(shared, own, params, params, own.velocity, step)
         store(shared.control, VERSION, version + 1)
         hand_in(shared, own, 0, DRAINED, version)
         if evaluation_due(shared.control, version + 1):

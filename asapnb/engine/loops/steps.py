@@ -5,6 +5,7 @@ The arithmetic is compiled without fastmath, so that a replay with the same func
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ...compiled import part
@@ -14,6 +15,7 @@ from ..shared import (
     BATCH_SIZE,
     BOXES,
     CLAIMED,
+    COMPENSATION,
     DIVERGED,
     EMPTY,
     EVAL_EVERY,
@@ -26,18 +28,21 @@ from ..shared import (
     MAIL,
     MOMENTUM,
     N_SAMPLES,
+    NEWEST,
     ORIGIN,
     PAUSED,
     QUOTA,
     READY,
+    RECORDED,
     RESHUFFLE,
     RING,
+    SCHEDULE,
     SEED,
     STEP_SIZE,
     STOP,
-    TABLE,
     TABLES,
     TICKET,
+    UNIT,
     VERSION,
     WAITED,
     WEIGHT_DECAY,
@@ -51,7 +56,6 @@ _SPINS = 100  # pauses before a waiting thread gives up its core: 64 workers on 
 def begin(shared: Any, me: int, row: Any) -> None:
     """Report ready, then wait for the clock to start."""
     row[0].worker = me
-    row[0].factor = 1.0
     fetch_add(shared.control, READY, 1)
     while load(shared.control, GO) == 0:
         nap(100 + 20 * shared.control[WORKERS])  # many that wake often would starve those that still start
@@ -126,25 +130,60 @@ def note_gradient(shared: Any, own: Any, view: Any, loss: float) -> None:
 
 
 @part()
-def choose_step(shared: Any, own: Any, version: int, read_version: int) -> Any:
-    """Note staleness and scale of an update that lands on `version`; returns its step in the problem's dtype."""
+def choose_step(shared: Any, own: Any, version: int, read_version: int, window: int) -> Any:
+    """Note staleness, scale and factor of an update that lands on `version`; returns its step.
+
+    `window` is what the updates that the view has not seen add up to, in units of 1 / UNIT.
+    """
     row = own.row
     tau = version - read_version
     row[0].version = version + 1
     row[0].read_version = read_version
     row[0].tau = tau
+    owner = row[0].worker if len(shared.tables) > 1 else 0
+    tables = shared.tables[owner]
     while True:
-        table = load(shared.control, TABLE)
-        slot = table % TABLES
-        last = shared.control[LENGTHS + slot] - 1
-        scale = shared.scales[slot, min(tau, last)]
+        number = load(tables, NEWEST)
+        slot = number % TABLES
+        recorded, last = tables[RECORDED + slot], tables[LENGTHS + slot] - 1
+        scale = shared.scales[owner * TABLES + slot, min(tau, last)]
         fence()
-        if load(shared.control, TABLE) - table < TABLES - 1:  # else this slot may have been rewritten meanwhile
+        if load(tables, NEWEST) - number < TABLES - 1:  # else this slot may have been rewritten meanwhile
             break
-    row[0].row = table
+    row[0].row = recorded
     row[0].scale = scale
-    row[0].dropped = 2 if scale == 0 else 0
+    row[0].factor = schedule_factor(shared, version, tau, window)
+    row[0].dropped = 2 if scale * row[0].factor == 0 else 0
     return shared.numbers[STEP_SIZE] * scale * row[0].factor
+
+
+@part()
+def schedule_factor(shared: Any, t: int, tau: int, window: int) -> float:
+    """The factor by the rule's schedule: the twin of the definitions in `rules.schedules`."""
+    kind, a, b = shared.control[SCHEDULE], shared.schedule[0], shared.schedule[1]
+    if kind == 0:
+        return 1.0
+    if kind == 1:
+        return 1 / math.sqrt(1 + a * (t + tau))
+    spent = window / UNIT
+    if kind == 2:
+        return b * max(0.0, a - spent)
+    share = a / (tau + 1)
+    return share if spent + share <= b else 0.0
+
+
+@part()
+def applied(row: Any) -> int:
+    """What the update adds to the sum of applied scales."""
+    return round(float(row[0].scale) * float(row[0].factor) * UNIT)
+
+
+@part()
+def compensate(target: Any, gradient: Any, params: Any, view: Any, strength: Any) -> None:
+    """target = g + λ·g·g·(θ − view): the gradient at θ, to first order, with g·g in the place of the Hessian."""
+    for i in range(gradient.size):
+        g = gradient[i]
+        target[i] = g + strength * g * g * (params[i] - view[i])
 
 
 @part()
@@ -174,8 +213,10 @@ def copy(target: Any, source: Any) -> None:
 
 
 @part()
-def update(shared: Any, own: Any, params: Any, velocity: Any, step: Any) -> None:
-    """Apply the worker's gradient to shared parameters and note when."""
+def update(shared: Any, own: Any, params: Any, view: Any, velocity: Any, step: Any) -> None:
+    """Apply the worker's gradient, taken at `view`, to shared parameters and note when."""
+    if shared.numbers[COMPENSATION] != 0:
+        compensate(own.gradient, own.gradient, params, view, shared.numbers[COMPENSATION])
     descend(params, velocity, own.gradient, step, shared.numbers[MOMENTUM])
     own.row[0].t_apply = seconds(shared.control)
 

@@ -83,7 +83,7 @@ def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
         note_gradient(shared, own, params, loss)
         if not barrier(shared):  # every gradient is there
             break
-        step = choose_step(shared, own, version, version)
+        step = choose_step(shared, own, version, version, 0)
         average(own.snapshot, shared.state, workers, low, high)
         descend(params[low:high], own.velocity[low:high], own.snapshot[low:high], step, shared.numbers[MOMENTUM])
         own.row[0].t_apply = seconds(shared.control)
