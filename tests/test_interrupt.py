@@ -20,10 +20,12 @@ from naive import assert_rows_are_sound
 from problems import counting, quadratic
 
 import asapnb as ab
+from asapnb.engine import controller
 
 KILLS, INTERRUPTS = 25, 50
 SCHEMES = ["leashed", "lock-based", "hogwild", "synchronous", "leashed(persistence=0)", "sequential"]
 N = 5000  # parameters: enough that updates take a while
+FLUSH_SECONDS = 0.02  # fifty times as often as usual, so that many kills fall into an append
 
 
 def serve():
@@ -55,6 +57,7 @@ def rows_in(path):
 
 
 def be_killed(trial):
+    controller.FLUSH_SECONDS = FLUSH_SECONDS
     ab.train(
         quadratic(500),
         trial["scheme"],

@@ -1,9 +1,8 @@
 """Opening, creating and copying HDF5 files so that no crash and no error leaves a broken one.
 
 * A file is open only while something is read or appended, never in between.
-* Space that is freed is never used again (`fs_strategy="none"`): the bytes that the file's index points to stay
-  as they are until the very last moment of an append, when the index itself is written. With HDF5's default
-  strategy a kill in the middle of an append loses the last rows of some columns.
+* Space that is freed is never used again (`fs_strategy="none"`), and what an append changes is written in an order
+  that keeps the file whole after each write (`Append`).
 * The holes that this leaves are closed at the end by copying the file, which also closes it in one step.
 """
 
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RecordError
+from .append import Append
 
 Source = Path | BytesIO  # a run in memory is the same file, in a buffer
 
@@ -28,16 +28,22 @@ def opened(source: Source, mode: str = "r", patience: float = 5.0) -> Iterator[A
     import h5py
 
     deadline = time.monotonic() + patience
-    while True:
-        try:
-            file = h5py.File(source, mode)
-            break
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(0.01)
-    with file:
-        yield file
+    with contextlib.ExitStack() as stack:
+        append = None
+        while True:
+            try:
+                if isinstance(source, Path) and mode == "r+":
+                    append = stack.enter_context(Append(source))
+                file = h5py.File(append or source, mode)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.01)
+        with file:
+            yield file
+        if append:
+            append.commit()
 
 
 def created(source: Source) -> Any:

@@ -1,9 +1,9 @@
-"""Run all benchmarks, one after the other, and write results.md and results.json beside this file.
+"""Run all benchmarks, or those named, and write results.md and results.json beside this file.
 
-    python experiments/benchmarks/all.py [--quick]
+    python experiments/benchmarks/all.py [NAME ...] [--quick]
 
-With --quick (seconds; CI runs it) nothing is written or judged: it only shows that the benchmarks work. PyTorch takes
-part where this Python has it.
+Results of the benchmarks that are not named stay. With --quick (seconds; CI runs it) nothing is written or judged: it
+only shows that the benchmarks work. PyTorch takes part where this Python has it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def page(documents: list[dict[str, Any]]) -> str:
     """The tables, with the machine before and the missed aims first."""
     tables = [Table(**table) for document in documents for table in document["results"]]
     missed = [f"- {line}\n" for table in tables for line in table.missed()]
-    first, last = documents[0], documents[-1]
+    first, last = (pick(documents, key=lambda document: document["date"]) for pick in (min, max))
     machine = first["machine"]
     memory = (machine["memory"] or 0) / 2**30
     used = ", ".join(f"{name} {version}" for name, version in first["versions"].items())
@@ -59,15 +59,21 @@ Written by `make bench`; [performance](../../docs/performance.md) says how to re
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(SCRIPTS)} (default: all)")
     parser.add_argument("--rounds", help="measure each case so often, in every benchmark")
     parser.add_argument("--quick", action="store_true", help="seconds only: shows that all work, writes nothing")
     given = parser.parse_args()
     options = ["--quick"] if given.quick else ["--rounds", given.rounds] if given.rounds else []
-    documents = [run(name, *options) for name in SCRIPTS]
-    text = page(documents)
-    if not given.quick:
-        (HERE / "results.md").write_text(text)
-        (HERE / "results.json").write_text(json.dumps(documents, indent=1, ensure_ascii=False) + "\n")
+    file = HERE / "results.json"
+    documents = (
+        {document["benchmark"]: document for document in json.loads(file.read_text())} if file.exists() else {}
+    )
+    for name in given.names or SCRIPTS:
+        documents[name] = run(name, *options)
+        if not given.quick:
+            ordered = [documents[script] for script in SCRIPTS if script in documents]
+            (HERE / "results.md").write_text(page(ordered))
+            file.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -8,11 +8,13 @@ tail, whose table is refreshed as they go, and record every update in memory.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from typing import Any
 
-from common import Effort, Table, interleaved, main, median, timed
+from common import Effort, Table, interleaved, main, median, steps_in, timed
 from networks import ASYNCHRONOUS, CORES, HOGWILD, SNAPSHOT, bare_step, engine_step, networks
 
 import asapnb as ab
@@ -60,6 +62,18 @@ def overhead(problems: dict[str, ab.Problem], effort: Effort) -> Table:
     return Table("Cost of the engine, one worker", rows, formats, "engine / bare", note)
 
 
+def at_once(runs: list[Callable[[int], None]], n: int) -> Callable[[], float]:
+    """Measures the time per step of all together, each n steps in a thread of its own."""
+
+    def measure() -> float:
+        start = time.perf_counter()
+        with ThreadPoolExecutor(len(runs)) as pool:
+            list(pool.map(lambda run: run(n), runs))
+        return (time.perf_counter() - start) / (n * len(runs))
+
+    return measure
+
+
 def scaling(problems: dict[str, ab.Problem], effort: Effort) -> Table:
     """Two workers against one."""
     places = effort.some(product(("MLP", "LeNet 28×28×1"), (16, 128)))
@@ -67,18 +81,24 @@ def scaling(problems: dict[str, ab.Problem], effort: Effort) -> Table:
         (name, batch, scheme, workers): engine_step(problems[name], batch, value, workers, effort.seconds(0.3))
         for (name, batch), (scheme, value), workers in product(places, ASYNCHRONOUS.items(), (1, 2))
     }
+    for name, batch in places:
+        pair = [bare_step(problems[name], batch) for _ in range(2)]
+        n = steps_in(pair[0], effort.seconds(0.3))
+        cases |= {(name, batch, "bare", m): at_once(pair[:m], n) for m in (1, 2)}
     times = interleaved(cases, effort.rounds)
     rows = []
     for (name, batch), (scheme, value) in product(places, ASYNCHRONOUS.items()):
         one, two = times[name, batch, scheme, 1], times[name, batch, scheme, 2]
+        alone, beside = times[name, batch, "bare", 1], times[name, batch, "bare", 2]
         aim: float | None = 1.9
         if (name, batch) == ("MLP", 16):  # the parameters travel between the cores' caches
             aim = {HOGWILD: None, SNAPSHOT: 1.7}.get(value, 1.85)
         row = {"network": name, "batch": batch, "scheme": scheme, "1 worker, updates/s": 1 / median(one)}
         row |= {"2 workers": 1 / median(two), "2 / 1": median(one / two), "aim": aim and ("≥", aim)}
-        rows.append(row)
-    formats = {"1 worker, updates/s": ",.0f", "2 workers": ",.0f", "2 / 1": ".2f"}
-    return Table("Two workers against one", rows, formats, "2 / 1")
+        rows.append(row | {"bare 2 / 1": median(alone / beside)})
+    formats = {"1 worker, updates/s": ",.0f", "2 workers": ",.0f", "2 / 1": ".2f", "bare 2 / 1": ".2f"}
+    note = "bare: two threads that share nothing, each with its own bare loop, against one: what the machine allows."
+    return Table("Two workers against one", rows, formats, "2 / 1", note)
 
 
 def oversubscription(problems: dict[str, ab.Problem], effort: Effort) -> Table:
