@@ -14,6 +14,7 @@ from asapnb.errors import AsapnbError, unknown
 COMMANDS = {
     "train": "Train on real threads and record every update.",
     "show": "Show what a run file holds.",
+    "rules": "List the step-size rules, show one, or check it.",
     "data": "List the data sets, or get one.",
     "info": "Show versions, machine, kernels and data found.",
 }

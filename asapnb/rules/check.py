@@ -149,10 +149,15 @@ def check(
     rule = as_rule(rule)
     judge: Judge = partial(_judged, rule, workers, tolerance)
     if staleness is None:
+        for name, value in (("seed", seed), ("tries", tries)):
+            if not isinstance(value, int | np.integer) or value < 0:
+                raise UsageError(f"{name} is {value!r}: must be an integer, at least 0")
         searched = candidates(seed, tries)
         return Report(rule, _search(judge, searched), len(searched), _notes(rule))
-    text = staleness if isinstance(staleness, str) else described(staleness)
     seen = parse_staleness(staleness) if isinstance(staleness, str) else staleness
+    if seen.is_empty:
+        raise UsageError("there is nothing to check a rule under: no staleness was seen")
+    text = staleness if isinstance(staleness, str) else described(staleness)
     return Report(rule, judge(text, seen), 1, _notes(rule))
 
 
@@ -200,8 +205,6 @@ def _judged(
     rule: Rule, workers: int | None, tolerance: float, text: str, staleness: StalenessDistribution
 ) -> tuple[Finding, ...]:
     """All four conditions under one distribution, padded as it is when a run makes its table."""
-    if staleness.is_empty:
-        raise UsageError("there is nothing to check a rule under: no staleness was seen")
     if workers is None:
         workers = 1 + round(staleness.mean())
     padded = staleness.padded(table_length(workers, staleness.support))

@@ -128,6 +128,7 @@ def _simpler(tau: NDArray[Any], weights: NDArray[Any]) -> Iterator[Bins]:
             if len(kept):
                 yield tau[kept], weights[kept]
         part //= 2
+    weights = weights / weights.min()
     even, round_ = np.ones(bins), 10.0 ** np.round(np.log10(weights))
     yield from ((tau, simpler) for simpler in (even, round_) if simpler.sum() < weights.sum())
     floor = np.append(0, tau[:-1] + 1)  # as fresh as each bin can be
