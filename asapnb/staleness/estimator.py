@@ -154,8 +154,8 @@ class WorkerHistogram:
         """Count what is pending; seldom, because it sorts all there is."""
         if not self._waiting:
             return
-        ones = np.ones(self._waiting, dtype=np.int64)
-        self._keys, self._counts = _summed([self._keys, *self._pending], [self._counts, ones])
+        keys, counts = np.unique(np.concatenate(self._pending), return_counts=True)
+        self._keys, self._counts = _summed([self._keys, keys], [self._counts, counts])
         self._pending, self._waiting = [], 0
 
     def _entries(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
