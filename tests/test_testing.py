@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import find, given
 
-import asapnb
 from asapnb.errors import RuleError, UsageError
-from asapnb.rules import parse_rule, tail
+from asapnb.rules import tail
 from asapnb.testing import assert_framework, delay_sequences, distributions, histograms
 
 
@@ -85,7 +84,6 @@ def test_bad_arguments():
         assert_framework("tail", ["C5"])
     with pytest.raises(RuleError, match="ZeroDivisionError"):
         assert_framework(lambda seen, workers: 1 / 0)
-    assert parse_rule("tail") == tail()
 
 
 def test_without_hypothesis_an_error_says_how_to_get_it():
@@ -96,5 +94,4 @@ def test_without_hypothesis_an_error_says_how_to_get_it():
         "except asapnb.errors.MissingExtraError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "pip install hypothesis" in done.stdout
-    assert "testing" not in asapnb.__all__
+    assert done.stdout == "asapnb.testing needs Hypothesis, which is not installed: pip install hypothesis\n"

@@ -155,6 +155,8 @@ def check(
         searched = candidates(seed, tries)
         return Report(rule, _search(judge, searched), len(searched), _notes(rule))
     seen = parse_staleness(staleness) if isinstance(staleness, str) else staleness
+    if not isinstance(seen, StalenessDistribution):
+        raise UsageError(f"staleness is {seen!r:.80}: must be a StalenessDistribution, its text, or None to search")
     if seen.is_empty:
         raise UsageError("there is nothing to check a rule under: no staleness was seen")
     text = staleness if isinstance(staleness, str) else described(staleness)
