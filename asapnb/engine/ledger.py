@@ -34,7 +34,7 @@ class Ledger:
     @property
     def staleness(self) -> StalenessDistribution:
         """Of all applied updates so far."""
-        return StalenessDistribution.from_counts(self.histogram.counts.sum(axis=0))
+        return self.histogram.distribution()
 
     def take(self, *, ended: bool = False) -> np.ndarray:
         """The next rows in order (dtype UPDATES); with `ended`, when all workers have, all that are left."""
