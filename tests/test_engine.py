@@ -1,5 +1,6 @@
 """Every scheme on real threads: what is recorded, how a run ends, and that its rows give its parameters."""
 
+import mmap
 import threading
 import time
 from dataclasses import replace
@@ -12,7 +13,7 @@ from problems import CONSISTENT, counting, failing, fails_on_sample_0, pull_slow
 import asapnb as ab
 from asapnb.engine import run as run_module
 from asapnb.engine import vectors
-from asapnb.engine.memory import allocate
+from asapnb.engine.memory import aligned, allocate
 from asapnb.engine.shared import LINE
 from asapnb.schemes import Leashed
 
@@ -283,6 +284,14 @@ def test_an_existing_file_is_kept(tmp_path):
         train(quadratic(), "leashed", updates=10, out=tmp_path / "run.h5")
     assert (tmp_path / "run.h5").read_text() == "mine"
     assert train(quadratic(), "leashed", updates=10, out=tmp_path / "run.h5", force=True).status == "finished"
+
+
+@pytest.mark.parametrize(("size", "alignment"), [(100, 64), (2**20, 2**21)])
+def test_memory_is_zero_and_begins_at_a_cache_line_or_huge_page(size, alignment):
+    array = aligned((3, size), np.float32)
+    assert not array.any()
+    assert array.ctypes.data % (alignment if hasattr(mmap, "MADV_HUGEPAGE") else 64) == 0
+    array[:] = 1
 
 
 def test_train_needs_a_problem():
