@@ -145,6 +145,26 @@ def test_a_nan_parameter_reaches_the_loss(name):
         assert np.isnan(problem.loss_and_gradient(broken, [0, 1, 2])[0]), tensor.name
 
 
+def test_a_gradient_that_was_called_before_any_run_serves_a_run(tmp_path):
+    code = """
+import sys, numpy as np, asapnb as ab
+problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(8,))
+params, workspace = problem.init(0), np.empty(problem.workspace_size(16), np.float32)
+if sys.argv[1] == "call":
+    problem.gradient(params, np.empty_like(params), np.arange(16), problem.plan, workspace, problem.inputs, problem.labels)
+print(ab.train(problem, "hogwild", workers=2, updates=10).status)
+"""
+    for how in ("call", "load"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, how],
+            env={**os.environ, "ASAPNB_CACHE": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stdout == "finished\n", done.stderr
+
+
 def test_the_networks_of_the_paper():
     small = load_dataset("fashion-mnist-mini")
     colour = make("lenet on colour")[0].data

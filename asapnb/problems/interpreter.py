@@ -73,7 +73,7 @@ def _gradient(params, gradient, indices, plan, workspace, inputs, labels):
     for i in range(h.layers):
         if is_convolution(plan, i):
             collect(plan, i, gradient, workspace)
-    return total / count
+    return params.dtype.type(total / count)  # of that dtype also where nobody asked for `gradient_signature`
 
 
 def _evaluate(params, indices, plan, workspace, inputs, labels, predicted):
