@@ -150,8 +150,9 @@ def test_a_gradient_that_was_called_before_any_run_serves_a_run(tmp_path):
 import sys, numpy as np, asapnb as ab
 problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(8,))
 params, workspace = problem.init(0), np.empty(problem.workspace_size(16), np.float32)
+rest = problem.plan, workspace, problem.inputs, problem.labels
 if sys.argv[1] == "call":
-    problem.gradient(params, np.empty_like(params), np.arange(16), problem.plan, workspace, problem.inputs, problem.labels)
+    problem.gradient(params, np.empty_like(params), np.arange(16), *rest)
 print(ab.train(problem, "hogwild", workers=2, updates=10).status)
 """
     for how in ("call", "load"):
