@@ -35,8 +35,8 @@ compile_rest(*arguments)
 @contextmanager
 def compiling_beside(problem: Problem, scheme: type[Scheme]) -> Iterator[None]:
     """While this block compiles the problem, compile what else a run of the scheme needs, if it never was."""
-    arguments = scheme.__name__, problem.dtype.str, problem.inputs.dtype.str
-    done = CACHE and CACHE / "-".join([scheme.__name__, problem.dtype.name, problem.inputs.dtype.name])
+    arguments = scheme.__name__, problem.dtype.name, problem.inputs.dtype.name
+    done = CACHE and CACHE / "-".join(arguments)
     python = Path(sys.executable or "").name.startswith("python")  # and not a program that Python is a part of
     if done is None or done.exists() or len(cores()) < 2 or not python:
         yield

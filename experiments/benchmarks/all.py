@@ -63,6 +63,8 @@ def main() -> None:
     parser.add_argument("--rounds", help="measure each case so often, in every benchmark")
     parser.add_argument("--quick", action="store_true", help="seconds only: shows that all work, writes nothing")
     given = parser.parse_args()
+    if unknown := set(given.names) - set(SCRIPTS):
+        parser.error(f"unknown benchmark {', '.join(sorted(unknown))}; available: {', '.join(SCRIPTS)}")
     options = ["--quick"] if given.quick else ["--rounds", given.rounds] if given.rounds else []
     file = HERE / "results.json"
     documents = (
