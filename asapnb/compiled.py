@@ -30,7 +30,7 @@ from numba import types
 from .errors import unknown
 
 KERNEL_PATHS = ("avx512", "avx2", "portable")
-_KERNEL_PACKAGES = ("problems", "engine")
+_KERNEL_SOURCES = ("compiled.py", "random.py", "problems", "engine", "timing", "simulator")
 _DAYS_KEPT = 30  # a cache folder that no process has used for so long belongs to an older version
 
 
@@ -58,9 +58,10 @@ KERNEL_PATH = _choose_path()
 
 def _source_hash() -> str:
     """One hash over every file that kernels are made of: any edit starts a fresh cache."""
-    digest = hashlib.sha256(Path(__file__).read_bytes())
-    for package in _KERNEL_PACKAGES:
-        for file in sorted((Path(__file__).parent / package).rglob("*.py")):
+    digest = hashlib.sha256()
+    for name in _KERNEL_SOURCES:
+        source = Path(__file__).parent / name
+        for file in [source] if source.suffix else sorted(source.rglob("*.py")):
             digest.update(file.name.encode())
             digest.update(file.read_bytes())
     return digest.hexdigest()[:12]

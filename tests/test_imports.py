@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"errors"},
     {"text", "compiled"},
+    {"random"},
     {"data", "staleness"},
     {"problems", "rules", "schemes", "timing"},
     {"record", "testing"},

@@ -13,17 +13,9 @@ from typing import Any
 from numba import int64, uint64
 
 from ..compiled import kernel, part
+from ..random import splitmix64
 
 _MIN_BITS = 8  # on a smaller domain four rounds have too few distinct keys to look random
-
-
-@part()
-def splitmix64(state: Any) -> Any:
-    """The output function of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): uint64 to well-mixed uint64."""
-    z = uint64(state) + uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> uint64(30))) * uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> uint64(27))) * uint64(0x94D049BB133111EB)
-    return z ^ (z >> uint64(31))
 
 
 @part()

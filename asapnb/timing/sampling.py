@@ -1,0 +1,183 @@
+"""The times of a `Timing` as arrays, and what a compiled loop draws from them.
+
+A component is one law: a kind and up to four numbers. `component` finds the one of a purpose and a worker, once for a
+run; `draw` draws from it. Every worker has a stream of its own for each purpose, a state of SplitMix64 that the loop
+keeps, so what a worker draws does not depend on what others do.
+
+Compiled without reference counts (`_nrt=False`), as a loop that calls these should be: counting the arrays of `Times`
+up and down takes ten times as long as an exponential deviate.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import float64, int64, types, uint64
+
+from ..compiled import kernel, part
+from ..random import splitmix64
+from .ziggurat import GAMMA, exponential, normal, uniform
+
+# What a time is for: rows of `Times.first`, and the purpose of a stream (a loop may use larger ones for its own)
+COMPUTE, READ, UPDATE, NETWORK, JOIN = range(5)
+
+# Kinds of component, and what their numbers are
+CONSTANT = 0  # value
+EXPONENTIAL = 1  # shift, mean of the rest
+UNIFORM = 2  # low, high - low
+LOGNORMAL = 3  # median, sigma
+WEIBULL = 4  # scale, 1 / shape
+PARETO = 5  # minimum, 1 / alpha
+GAMMA_LAW = 6  # scale, d and c of Marsaglia and Tsang, 1 / shape where it is below 1, else 0
+EMPIRICAL = 7  # where its values begin in the table, how many there are
+MIXTURE = 8  # where its cumulative weights begin in the table, how many, the first of as many components
+
+
+class Times(NamedTuple):
+    """What a compiled loop needs to know of a `Timing`, for so many workers."""
+
+    kinds: np.ndarray  # (components,) int64
+    numbers: np.ndarray  # (components, 4) float64
+    table: np.ndarray  # float64: values of empirical components, cumulative weights of mixtures
+    first: np.ndarray  # (5, workers) int64: the component of each purpose; (5, 1) when workers do not differ
+    pause_first: np.ndarray  # (workers + 1) int64: the first pause of each worker; (1,) when nobody pauses
+    pauses: np.ndarray  # (pauses, 2) float64: start and end, by worker, then in order, apart from each other
+
+
+def times_type() -> types.Type:
+    """The Numba type of `Times`."""
+    words, reals, pairs = types.Array(int64, 1, "C"), types.Array(float64, 1, "C"), types.Array(float64, 2, "C")
+    return types.NamedTuple((words, pairs, reals, types.Array(int64, 2, "C"), words, pairs), Times)
+
+
+@part(forceinline=True, _nrt=False)
+def component(times: Any, purpose: int, worker: int) -> int:
+    """The component of this purpose for this worker."""
+    return times.first[purpose, worker if times.first.shape[1] > 1 else 0]
+
+
+@part(forceinline=True, _nrt=False)
+def is_constant_zero(times: Any, component: int) -> bool:
+    """Whether a component takes no time, ever."""
+    return times.kinds[component] == CONSTANT and times.numbers[component, 0] == 0.0
+
+
+@part(_nrt=False)
+def stream(seed: int, purpose: int, worker: int) -> Any:
+    """The state at which the stream of this worker and purpose begins."""
+    return splitmix64(splitmix64(splitmix64(uint64(seed)) + uint64(purpose)) + uint64(worker))
+
+
+@part(forceinline=True, _nrt=False)
+def draw(times: Any, component: int, state: Any) -> Any:
+    """A time and the new state of the stream; a constant leaves the state as it is."""
+    c = uint64(component)  # an index that cannot be negative costs no check
+    kind = times.kinds[c]
+    if kind == CONSTANT:
+        return times.numbers[c, 0], state
+    if kind == EXPONENTIAL:
+        e, state = exponential(state)
+        return times.numbers[c, 0] + times.numbers[c, 1] * e, state
+    if kind == MIXTURE:
+        u, state = uniform(state)
+        c = uint64(int64(times.numbers[c, 2]) + _place(times.table, times.numbers[c, 0], times.numbers[c, 1], u))
+        kind = times.kinds[c]
+    if kind == EMPIRICAL:
+        i, state = uniform_integer(state, int64(times.numbers[c, 1]))
+        return times.table[int64(times.numbers[c, 0]) + i], state
+    return _draw(kind, times.numbers[c, 0], times.numbers[c, 1], times.numbers[c, 2], times.numbers[c, 3], state)
+
+
+@part(_nrt=False)
+def _draw(kind: int, a: float, b: float, c: float, d: float, state: Any) -> Any:
+    """A time of a kind with the numbers a, b, c, d, and the new state; neither empirical nor a mixture."""
+    if kind == CONSTANT:
+        return a, state
+    if kind == UNIFORM:
+        u, state = uniform(state)
+        return a + b * u, state
+    if kind == LOGNORMAL:
+        z, state = normal(state)
+        return a * math.exp(b * z), state
+    if kind == GAMMA_LAW:
+        return _gamma(a, b, c, d, state)
+    e, state = exponential(state)
+    if kind == WEIBULL:
+        return a * e**b, state
+    if kind == PARETO:
+        return a * math.exp(b * e), state
+    return a + b * e, state
+
+
+@part(_nrt=False)
+def _gamma(scale: float, d: float, c: float, inverse: float, state: Any) -> Any:
+    """Marsaglia and Tsang 2000; a shape below 1 by way of shape + 1, with a factor U^(1/shape)."""
+    while True:
+        z, state = normal(state)
+        v = 1.0 + c * z
+        if v > 0.0:
+            v = v * v * v
+            e, state = exponential(state)  # -log U
+            if e > d * (v - 1.0 - math.log(v)) - 0.5 * z * z:
+                break
+    if inverse == 0.0:
+        return scale * (d * v), state
+    e, state = exponential(state)
+    return scale * (d * v) * math.exp(-e * inverse), state
+
+
+@part(forceinline=True, _nrt=False)
+def _place(table: Any, start: float, count: float, u: float) -> int:
+    """Which of the cumulative weights is the first above u."""
+    begin, low, high = int64(start), int64(0), int64(count) - 1
+    while low < high:
+        middle = (low + high) >> 1
+        if u < table[begin + middle]:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+@part(forceinline=True, _nrt=False)
+def uniform_integer(state: Any, n: int) -> Any:
+    """An integer in [0, n), all exactly as likely, and the new state; for n from 1 to 2^32 - 1 (Lemire 2019)."""
+    range_, mask = uint64(n), uint64(0xFFFFFFFF)
+    product = (splitmix64(state) >> uint64(32)) * range_
+    state += GAMMA
+    if (product & mask) < range_:
+        uneven = (mask + uint64(1)) % range_
+        while (product & mask) < uneven:
+            product = (splitmix64(state) >> uint64(32)) * range_
+            state += GAMMA
+    return int64(product >> uint64(32)), state
+
+
+@part(_nrt=False)
+def finish(times: Any, worker: int, start: float, duration: float) -> float:
+    """When a computation ends that begins at `start` and takes `duration` beside the pauses of this worker."""
+    end = start + duration
+    if times.pause_first.size == 1:
+        return end
+    low, last = times.pause_first[worker], times.pause_first[worker + 1]
+    high = last
+    while low < high:  # the first pause that ends after the start
+        middle = (low + high) >> 1
+        if times.pauses[middle, 1] > start:
+            high = middle
+        else:
+            low = middle + 1
+    while low < last and times.pauses[low, 0] < end:
+        end += times.pauses[low, 1] - max(times.pauses[low, 0], start)
+        low += 1
+    return end
+
+
+@kernel(_nrt=False)
+def fill(out: Any, times: Any, component: int, seed: int) -> None:
+    """Draw `out` from a component, with the stream of worker 0 for COMPUTE."""
+    state = stream(seed, COMPUTE, 0)
+    for i in range(out.size):
+        out[i], state = draw(times, component, state)
