@@ -52,11 +52,14 @@ def _call(call: ast.Call, known: Names, kind: str, helpers: Names) -> Any:
 
 
 def _value(node: ast.expr, kind: str, helpers: Names) -> Any:
-    """A literal, a bare word (as text), or a call of a helper."""
+    """A literal, a bare word (as text), a call of a helper, or a list or tuple of these."""
     if isinstance(node, ast.Call):
         return _call(node, helpers, f"name in a {kind}", helpers)
     if isinstance(node, ast.Name):
         return node.id
+    if isinstance(node, ast.List | ast.Tuple):
+        items = [_value(item, kind, helpers) for item in node.elts]
+        return items if isinstance(node, ast.List) else tuple(items)
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError, RecursionError):

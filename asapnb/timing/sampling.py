@@ -116,16 +116,20 @@ def _gamma(scale: float, d: float, c: float, inverse: float, state: Any) -> Any:
     """Marsaglia and Tsang 2000; a shape below 1 by way of shape + 1, with a factor U^(1/shape)."""
     while True:
         z, state = normal(state)
-        v = 1.0 + c * z
-        if v > 0.0:
-            v = v * v * v
-            e, state = exponential(state)  # -log U
-            if e > d * (v - 1.0 - math.log(v)) - 0.5 * z * z:
-                break
+        y = c * z
+        if y <= -1.0:
+            continue
+        u, state = uniform(state)
+        if u < 1.0 - 0.0331 * (z * z) * (z * z):  # most are accepted without a logarithm
+            break
+        # d (v - 1 - log v) for v = (1 + y)^3, without the cancellation when y is small
+        if -math.log(u) > d * (3.0 * (y - math.log1p(y)) + y * y * (3.0 + y)) - 0.5 * z * z:
+            break
+    time = scale * d * (1.0 + y) * (1.0 + y) * (1.0 + y)
     if inverse == 0.0:
-        return scale * (d * v), state
+        return time, state
     e, state = exponential(state)
-    return scale * (d * v) * math.exp(-e * inverse), state
+    return time * math.exp(-e * inverse), state
 
 
 @part(forceinline=True, _nrt=False)
