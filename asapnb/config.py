@@ -10,30 +10,21 @@ import ast
 import inspect
 import os
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
 
-from .data import Dataset, load_dataset
 from .engine.monitor import Evaluation, Progress
 from .engine.run import train
 from .errors import UsageError, unknown
-from .problems import Conv, Dense, MaxPool, Problem, ReLU, cnn, lenet, mlp, network
+from .problems import Problem
+from .problems.text import parse_problem
 from .record import Run, load_run
-from .text import parse_call
 
-
-def _network(data: Dataset, layers: Sequence[str], init: str = "he", dtype: str = "float32") -> Problem:
-    """The network of these layers, each a text such as "Dense(32)"."""
-    known = {layer.__name__: layer for layer in (Conv, Dense, MaxPool, ReLU)}
-    return network(data, [parse_call(layer, known, "layer") for layer in layers], init=init, dtype=dtype)
-
-
-PROBLEMS: dict[str, Callable[..., Problem]] = {"cnn": cnn, "lenet": lenet, "mlp": mlp, "network": _network}
 _NO_DATA = ("problem", "out", "force", "on_eval", "progress")  # the arguments of train that are not plain data
 _KINDS = {bool: "true or false", int: "an integer", float: "a number", str: "a text", NoneType: '"none"'}
 _HDF5 = b"\x89HDF"
@@ -150,15 +141,9 @@ def parse_setting(text: str) -> tuple[str, Any]:
 
 
 def prepare(config: Mapping[str, Any]) -> tuple[Problem, dict[str, Any]]:
-    """The problem of a configuration and the arguments for `train`; data is loaded, nothing is trained."""
+    """The problem of a configuration and the arguments for `train`; its data is loaded, nothing is trained."""
     arguments = {"data": keys()["data"].default, "problem": keys()["problem"].default, **check_keys(config)}
-    if arguments["problem"].startswith("custom"):
-        raise UsageError(
-            f"the problem is one's own, {arguments['problem']}: build it in Python and call train with it"
-        )
-    data = load_dataset(arguments.pop("data"))
-    builders = {name: partial(builder, data) for name, builder in PROBLEMS.items()}
-    return parse_call(arguments.pop("problem"), builders, "problem"), arguments
+    return parse_problem(arguments.pop("problem"), arguments.pop("data")), arguments
 
 
 def run_config(

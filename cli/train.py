@@ -12,11 +12,12 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from asapnb.config import PROBLEMS, check_keys, keys, load_config, merge, parse_setting, parse_value, prepare
+from asapnb.config import check_keys, keys, load_config, merge, parse_setting, parse_value, prepare
 from asapnb.data.catalogue import SOURCES
 from asapnb.engine import Evaluation, train
 from asapnb.engine.options import cores
 from asapnb.problems import Problem
+from asapnb.problems.text import PROBLEMS
 from asapnb.record import Run, checked_target, to_json
 from asapnb.rules import as_rule, available
 from asapnb.schemes import SCHEMES, Sequential, parse_scheme
@@ -29,7 +30,7 @@ from .text import console, document, histogram, pairs, size, summary
 _NAMES = {"workers": ("-m", "--workers"), "batch_size": ("--batch", "--batch-size")}
 _METAVARS = {int: "N", float: "F", str: "TEXT"}
 _HELP = {
-    "data": f"The data set: {', '.join(SOURCES)}.",
+    "data": f"The data set, for problems on one: {', '.join(SOURCES)}.",
     "problem": f"What is minimised: {', '.join(PROBLEMS)}; with arguments as in 'mlp(hidden=[64, 64])'.",
     "scheme": f"How the workers share the parameters: {', '.join(SCHEMES)}; as in 'leashed(persistence=1)'.",
     "rule": f"The step-size rule: {', '.join(available())}; as in 'tail(amplitude=0.5)'; or FILE.py:FUNCTION.",

@@ -1,20 +1,31 @@
-"""What is minimised: networks on data, and problems of one's own, behind one contract."""
+"""What is minimised: networks, objectives with known constants, problems of one's own, behind one contract."""
 
+from .analytic import bounded, log_cosh, quadratic, rosenbrock, sine_pl
 from .base import Parameter, Problem, custom, gradient_signature
+from .constants import Constants
 from .networks import cnn, lenet, mlp, network
 from .plan import Conv, Dense, MaxPool, ReLU
+from .regression import least_squares, logistic
 
 __all__ = [
+    "Constants",
     "Conv",
     "Dense",
     "MaxPool",
     "Parameter",
     "Problem",
     "ReLU",
+    "bounded",
     "cnn",
     "custom",
     "gradient_signature",
+    "least_squares",
     "lenet",
+    "log_cosh",
+    "logistic",
     "mlp",
     "network",
+    "quadratic",
+    "rosenbrock",
+    "sine_pl",
 ]

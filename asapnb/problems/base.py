@@ -12,6 +12,7 @@ import numpy as np
 from numba import types
 
 from ..errors import UsageError, unknown
+from .constants import Constants
 from .minibatch import draw_batch
 
 SPLITS = ("train", "test")
@@ -55,7 +56,8 @@ class Problem:
 
     A compiled worker needs `gradient` (a dispatcher of exactly one signature, `gradient_signature(dtype,
     inputs.dtype)`), `plan`, `workspace_size(batch_size)` elements of its own, `inputs` and `labels`. `config` is
-    what a run file stores to rebuild the problem. Made by `mlp`, `lenet`, `cnn`, `network` and `custom`.
+    what a run file stores to rebuild the problem, `constants` what theory knows of it. Made by `mlp`, `lenet`, `cnn`,
+    `network` and `custom`, and by `quadratic` and the other builders of `asapnb.problems`.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Problem:
     forward: Any = None  # (params, indices, plan, workspace, inputs, labels, predicted) -> mean loss; by inputs dtype
     evaluation: Callable[[np.ndarray, str], tuple[float, float]] | None = None
     data: Any = None
+    constants: Constants | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:

@@ -1,0 +1,250 @@
+"""Objectives with known constants: sums over the coordinates, exact or with normal noise of a known variance."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import inf, isfinite, sqrt
+from typing import Any
+
+import numpy as np
+
+from ..errors import UsageError
+from . import objectives
+from .base import Parameter, Problem, checked_integer
+from .constants import Constants
+
+SAMPLES = 2**20
+_WRITTEN_OUT = 64  # numbers at most in the text of a problem
+_SINE_PL = 0.17553  # the infimum of ½ f'(x)² / f(x) is 0.175530985…, near x = 2.2017
+Start = float | str | Sequence[float]
+
+
+def quadratic(
+    eigenvalues: float | Sequence[float],
+    noise: float = 0.0,
+    *,
+    start: Start = 1.0,
+    samples: int = SAMPLES,
+    seed: int = 0,
+) -> Problem:
+    """f(x) = ½ Σ λ_j x_j², with the eigenvalues λ_j ≥ 0: L is the largest, mu the least.
+
+    The gradient of each of the `samples` samples has independent normal noise on top, of the variance `noise` in
+    all, that is of `noise` / d in each of the d coordinates. It follows from `seed` and the sample alone, and is 0 in
+    the mean over all samples, so that f is what is minimised and evaluated. `start` says where a run begins: a
+    number or a list, repeated for all coordinates, or "normal(s)": drawn with that standard deviation from the
+    seed of the run. UsageError for what cannot be used.
+
+    >>> problem = quadratic([1.0, 10.0], noise=0.1)
+    >>> problem.evaluate([1.0, 1.0])[0], problem.constants.L, problem.config["problem"]
+    (5.5, 10.0, 'quadratic([1.0, 10.0], noise=0.1)')
+    """
+    values = checked_array("eigenvalues", np.atleast_1d(np.asarray(eigenvalues)), 1)
+    if values.min() < 0 or values.max() == 0:
+        raise UsageError(f"eigenvalues are {values.tolist()!s:.80}: none may be negative, and one must be positive")
+    least, largest = float(values.min()), float(values.max())
+    constants = Constants(largest, least, float(values[values > 0].min()), 0.0, np.zeros(len(values)), True)
+    arguments = {"noise": noise, "start": start, "samples": samples, "seed": seed}
+    return _of_coordinates(quadratic, objectives.QUADRATIC, values, constants, arguments, [values])
+
+
+def log_cosh(
+    dimension: int = 1, noise: float = 0.0, *, start: Start = 1.0, samples: int = SAMPLES, seed: int = 0
+) -> Problem:
+    """f(x) = Σ log cosh x_j: convex but not strongly, as it grows like |x|; L = 1. The rest is as for `quadratic`.
+
+    >>> log_cosh(2, start=3.0).loss_and_gradient([0.0, 100.0], [0])[1].tolist()
+    [0.0, 1.0]
+    """
+    n = checked_integer("dimension", dimension, 1)
+    arguments = {"dimension": n, "noise": noise, "start": start, "samples": samples, "seed": seed}
+    constants = Constants(1.0, 0.0, None, 0.0, np.zeros(n), True)
+    return _of_coordinates(log_cosh, objectives.LOG_COSH, np.zeros(n), constants, arguments)
+
+
+def sine_pl(
+    dimension: int = 1, noise: float = 0.0, *, start: Start = 1.0, samples: int = SAMPLES, seed: int = 0
+) -> Problem:
+    """f(x) = Σ x_j² + 3 sin² x_j: not convex, but with the inequality of Polyak and Łojasiewicz; L = 8.
+
+    The example of Karimi, Nutini and Schmidt (2016), who give pl ≥ 1/32; 0.17553 is the best constant, to five
+    digits. The rest is as for `quadratic`.
+
+    >>> sine_pl(start=3.0).constants.pl
+    0.17553
+    """
+    n = checked_integer("dimension", dimension, 1)
+    arguments = {"dimension": n, "noise": noise, "start": start, "samples": samples, "seed": seed}
+    constants = Constants(8.0, 0.0, _SINE_PL, 0.0, np.zeros(n), False)
+    return _of_coordinates(sine_pl, objectives.SINE_PL, np.zeros(n), constants, arguments)
+
+
+def bounded(
+    dimension: int = 1, noise: float = 0.0, *, start: Start = 1.0, samples: int = SAMPLES, seed: int = 0
+) -> Problem:
+    """f(x) = Σ x_j² / (1 + x_j²): not convex, and flat far from its minimum at 0; L = 2. The rest as for `quadratic`.
+
+    >>> bounded().evaluate([1.0])[0]
+    0.5
+    """
+    n = checked_integer("dimension", dimension, 1)
+    arguments = {"dimension": n, "noise": noise, "start": start, "samples": samples, "seed": seed}
+    constants = Constants(2.0, 0.0, None, 0.0, np.zeros(n), False)
+    return _of_coordinates(bounded, objectives.BOUNDED, np.zeros(n), constants, arguments)
+
+
+def rosenbrock(
+    dimension: int = 2, noise: float = 0.0, *, start: Start = (-1.2, 1.0), samples: int = SAMPLES, seed: int = 0
+) -> Problem:
+    """f(x, y) = 100 (y − x²)² + (1 − x)², summed over pairs of coordinates: a curved valley, and no L for all x.
+
+    The rest is as for `quadratic`.
+
+    >>> problem = rosenbrock()
+    >>> problem.init().tolist(), problem.evaluate([1.0, 1.0])[0], problem.constants.L
+    ([-1.2, 1.0], 0.0, None)
+    """
+    n = checked_integer("dimension", dimension, 2)
+    if n % 2:
+        raise UsageError(f"dimension is {n}: Rosenbrock's function takes pairs, so it must be even")
+    arguments = {"dimension": n, "noise": noise, "start": start, "samples": samples, "seed": seed}
+    constants = Constants(None, 0.0, None, 0.0, np.ones(n), False)
+    return _of_coordinates(rosenbrock, objectives.ROSENBROCK, np.zeros(n), constants, arguments)
+
+
+def _of_coordinates(
+    builder: Callable[..., Problem],
+    kind: int,
+    values: np.ndarray,
+    constants: Constants,
+    arguments: dict[str, Any],
+    written: Sequence[np.ndarray] = (),
+) -> Problem:
+    samples = checked_integer("samples", arguments["samples"], 2)
+    if samples % 2:
+        raise UsageError(f"samples is {samples}: must be even, as each sample's noise is another one's, negated")
+    return analytic(
+        builder, objectives.of_coordinates, kind, len(values), values, samples, constants, arguments, written
+    )
+
+
+def analytic(
+    builder: Callable[..., Problem],
+    gradient: Any,
+    kind: int,
+    n_params: int,
+    values: np.ndarray,
+    samples: int,
+    constants: Constants,
+    arguments: dict[str, Any],
+    written: Sequence[np.ndarray],
+) -> Problem:
+    """The problem of a gradient in `objectives`; its text is a call of `builder` with what it was called with.
+
+    `values` are the inputs after the noise's deviation, `written` the arrays among the arguments.
+    """
+    noise = checked_number("noise", arguments["noise"])
+    seed = checked_integer("seed", arguments["seed"], 0, 2**63 - 1)
+    start = _Start.of(arguments["start"], n_params)
+    plan, quiet = (np.array([kind, noisy, seed], np.int64) for noisy in (noise > 0, False))
+    inputs = np.concatenate([[sqrt(noise / n_params)], values])
+    labels = np.zeros(samples, np.int64)
+    seen = np.arange(samples if gradient is objectives.of_rows else 1)
+    return Problem(
+        name=builder.__name__,
+        gradient=gradient,
+        n_params=n_params,
+        inputs=inputs,
+        labels=labels,
+        layout=(Parameter("params", (n_params,), 0),),
+        dtype=np.dtype(np.float64),
+        plan=plan,
+        initial=start,
+        evaluation=_Exact(gradient, seen, quiet, inputs, labels),
+        constants=constants,
+        config={"problem": _text(builder, arguments | {"noise": noise, "start": start.value}, written)},
+    )
+
+
+@dataclass(frozen=True)
+class _Exact:
+    """Evaluates f itself: the plan is one without noise."""
+
+    gradient: Any
+    indices: np.ndarray
+    plan: np.ndarray
+    inputs: np.ndarray
+    labels: np.ndarray
+
+    def __call__(self, params: np.ndarray, split: str) -> tuple[float, float]:
+        if split != "train":
+            return float("nan"), float("nan")
+        gradient = np.empty_like(params)
+        loss = self.gradient(params, gradient, self.indices, self.plan, gradient[:0], self.inputs, self.labels)
+        return loss, float("nan")
+
+
+@dataclass(frozen=True)
+class _Start:
+    """Initial parameters: `pattern` repeated, times standard normal variates if they are `drawn`."""
+
+    value: float | str | list[float]
+    pattern: np.ndarray
+    drawn: bool
+
+    @classmethod
+    def of(cls, value: Any, n: int) -> _Start:
+        """What is meant by the argument `start`, for n parameters."""
+        if isinstance(value, str):
+            match = re.fullmatch(r"normal\(\s*([0-9.eE+-]+)\s*\)", value)
+            try:
+                return cls(value, np.array([checked_number("s", float(match[1]))]), True)  # type: ignore[index]
+            except (TypeError, ValueError):
+                raise UsageError(
+                    f"start is {value!r}: give a number, a list of numbers, or 'normal(s)' with a standard deviation "
+                    "s, as 'normal(1.0)'"
+                ) from None
+        pattern = checked_array("start", np.atleast_1d(np.asarray(value)), 1)
+        if n % len(pattern):
+            raise UsageError(f"start has {len(pattern)} numbers for {n} parameters: must be one, or one for each")
+        return cls(float(pattern[0]) if np.ndim(value) == 0 else pattern.tolist(), pattern, False)
+
+    def __call__(self, n_params: int, generator: np.random.Generator) -> np.ndarray:
+        params = np.tile(self.pattern, n_params // len(self.pattern))
+        return params * generator.standard_normal(n_params) if self.drawn else params
+
+
+def _text(builder: Callable[..., Problem], arguments: dict[str, Any], written: Sequence[np.ndarray]) -> str:
+    """The call that makes the problem again, without what is the default; "custom(…)" if that is too long."""
+    defaults = inspect.signature(builder).parameters
+    named = {key: value for key, value in arguments.items() if not _same(value, defaults[key].default)}
+    if sum(map(np.size, (*written, *named.values()))) > _WRITTEN_OUT:
+        return f"custom({builder.__name__})"
+    parts = [repr(array.tolist()) for array in written] + [f"{key}={value!r}" for key, value in named.items()]
+    return f"{builder.__name__}({', '.join(parts)})" if parts else builder.__name__
+
+
+def _same(value: Any, default: Any) -> bool:
+    return bool(value == (list(default) if isinstance(default, tuple) else default))
+
+
+def checked_number(name: str, value: Any) -> float:
+    """`value` as a finite float ≥ 0, or a UsageError that names it."""
+    if isinstance(value, bool | str) or not np.isscalar(value) or not 0 <= value < inf:  # type: ignore[operator]
+        raise UsageError(f"{name} is {value!r}: must be a finite number, at least 0")
+    return float(value)  # type: ignore[arg-type]
+
+
+def checked_array(name: str, value: Any, dimensions: int) -> np.ndarray:
+    """`value` as a float64 array that is not empty and finite, of so many dimensions, or a UsageError."""
+    kind = "numbers" if dimensions == 1 else "rows of numbers, all of one length"
+    try:
+        array = np.array(value, np.float64)
+    except (TypeError, ValueError):
+        raise UsageError(f"{name} is {value!r:.80}: must be a list of {kind}") from None
+    if array.ndim != dimensions or not array.size or not isfinite(float(np.sum(array * 0))):
+        raise UsageError(f"{name} is {value!r:.80}: must be a list of {kind}, all finite, and not empty")
+    return array

@@ -1,0 +1,33 @@
+"""What is known of an objective beforehand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Constants:
+    """The constants of an objective f that theory asks for; None where there is none, or none is known.
+
+    Attributes:
+        L: ‖∇f(x) − ∇f(y)‖ ≤ L ‖x − y‖ for all x and y.
+        mu: f(y) ≥ f(x) + ⟨∇f(x), y − x⟩ + ½ mu ‖y − x‖², that is strongly convex; 0 where f is not.
+        pl: ½ ‖∇f(x)‖² ≥ pl (f(x) − f_star), the inequality of Polyak and Łojasiewicz.
+        f_star: the least value of f.
+        x_star: parameters where f has it, of several those of least norm.
+        convex: whether f is convex.
+
+    >>> from asapnb.problems import quadratic
+    >>> constants = quadratic([1.0, 10.0]).constants
+    >>> constants.L, constants.mu, constants.x_star
+    (10.0, 1.0, array([0., 0.]))
+    """
+
+    L: float | None
+    mu: float
+    pl: float | None
+    f_star: float | None
+    x_star: np.ndarray | None
+    convex: bool

@@ -1,0 +1,168 @@
+"""Least squares and logistic regression on given or generated rows, with the constants computed from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..errors import UsageError
+from . import objectives
+from .analytic import Start, analytic, checked_array, checked_number
+from .base import Problem, checked_integer
+from .constants import Constants
+
+_RESIDUAL = 0.1  # standard deviation of what generated targets have on top of the linear model
+
+
+def least_squares(
+    matrix: Any = None,
+    targets: Any = None,
+    noise: float = 0.0,
+    *,
+    samples: int | None = None,
+    dimension: int | None = None,
+    rank: int | None = None,
+    start: Start = 0.0,
+    seed: int = 0,
+) -> Problem:
+    """f(x) = 1/(2n) ‖Ax − b‖²: a sample is one of the n rows of the matrix A, with its target.
+
+    L is σ²/n of the largest singular value σ of A, pl that of the least positive one, which is also mu where A has
+    full column rank; else f is not strongly convex. Instead of `matrix` and `targets`, `samples`, `dimension` and
+    `rank` (default: the largest possible) generate a normal A of that rank, and b = Ay + 0.1 z of normal y and z,
+    from `seed`. `noise` and `start` are those of `quadratic`; the middle one of an odd number of rows has no noise.
+
+    >>> problem = least_squares(samples=200, dimension=20, rank=10)
+    >>> problem.constants.mu, round(problem.constants.pl, 3), problem.n_samples
+    (0.0, 0.288, 200)
+    >>> least_squares([[1, 0], [0, 2]], [1, 2]).constants.x_star
+    array([1., 1.])
+    """
+    a, b, arguments = _rows(least_squares, "targets", matrix, targets, samples, dimension, rank, seed)
+    n, d = a.shape
+    u, values, vt = np.linalg.svd(a, full_matrices=False)
+    r = int(np.sum(values > values.max() * max(n, d) * np.finfo(float).eps))
+    if r == 0:
+        raise UsageError("matrix is zero everywhere: there is nothing to minimise; give one of rank 1 or more")
+    squares = values[:r] ** 2 / n
+    x_star = vt[:r].T @ (u[:, :r].T @ b / values[:r])
+    pl = float(squares[-1])
+    f_star = float(np.sum((a @ x_star - b) ** 2)) / (2 * n)
+    constants = Constants(float(squares[0]), pl if r == d else 0.0, pl, f_star, x_star, True)
+    return _of_rows(least_squares, objectives.LEAST_SQUARES, a, b, 0.0, constants, arguments, noise, start)
+
+
+def logistic(
+    matrix: Any = None,
+    labels: Any = None,
+    noise: float = 0.0,
+    *,
+    ridge: float = 0.01,
+    samples: int | None = None,
+    dimension: int | None = None,
+    rank: int | None = None,
+    start: Start = 0.0,
+    seed: int = 0,
+) -> Problem:
+    """f(x) = 1/n Σ log(1 + exp(−y_i ⟨a_i, x⟩)) + ridge/2 ‖x‖²: a sample is a row a_i with its label y_i, −1 or 1.
+
+    L is σ²/(4n) + ridge of the largest singular value σ of the rows, and mu the ridge. `labels` may be 0 and 1 as
+    well. Generated rows are those of `least_squares`, and their labels are drawn by a logistic model. x_star is
+    found by Newton's method; without ridge it and f_star are None. The rest is as for `least_squares`.
+
+    >>> problem = logistic(samples=200, dimension=5, noise=0.1)
+    >>> problem.constants.mu, round(problem.constants.f_star, 3), round(problem.evaluate(problem.init())[0], 3)
+    (0.01, 0.479, 0.693)
+    """
+    ridge = checked_number("ridge", ridge)
+    a, y, arguments = _rows(logistic, "labels", matrix, labels, samples, dimension, rank, seed)
+    largest = float(np.linalg.norm(a, 2)) ** 2 / (4 * len(a))
+    x_star = _newton(a * y[:, None], ridge) if ridge > 0 else None
+    f_star = None if x_star is None else _logistic(a * y[:, None], ridge, x_star)
+    constants = Constants(largest + ridge, ridge, ridge or None, f_star, x_star, True)
+    arguments["ridge"] = ridge
+    return _of_rows(logistic, objectives.LOGISTIC, a, y, ridge, constants, arguments, noise, start)
+
+
+def _of_rows(
+    builder: Callable[..., Problem],
+    kind: int,
+    a: np.ndarray,
+    targets: np.ndarray,
+    ridge: float,
+    constants: Constants,
+    arguments: dict[str, Any],
+    noise: float,
+    start: Start,
+) -> Problem:
+    written = [] if arguments["samples"] else [a, targets]
+    values = np.concatenate([[ridge], targets, a.ravel()])
+    arguments |= {"noise": noise, "start": start}
+    return analytic(builder, objectives.of_rows, kind, a.shape[1], values, len(a), constants, arguments, written)
+
+
+def _rows(
+    builder: Callable[..., Problem],
+    kind: str,
+    matrix: Any,
+    targets: Any,
+    samples: int | None,
+    dimension: int | None,
+    rank: int | None,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """Rows, a target for each, and the arguments that say so."""
+    sizes = {"samples": samples, "dimension": dimension, "rank": rank, "seed": seed}
+    if matrix is None and targets is None and samples is not None and dimension is not None:
+        return *_generated(kind, samples, dimension, rank, seed), sizes
+    if matrix is None or targets is None or (samples, dimension, rank) != (None,) * 3:
+        raise UsageError(
+            f"{builder.__name__} takes a matrix and {kind}, or samples=, dimension= and perhaps rank= to generate "
+            "them: give either, and all of it"
+        )
+    a, b = checked_array("matrix", matrix, 2), checked_array(kind, targets, 1)
+    if len(a) != len(b):
+        raise UsageError(f"matrix has {len(a)} rows and there are {len(b)} {kind}: give one for each row")
+    if kind == "labels":
+        classes = set(b.tolist())
+        if not (classes <= {0.0, 1.0} or classes <= {-1.0, 1.0}):
+            raise UsageError(f"labels are {sorted(classes)!s:.80}: they must be -1 and 1, or 0 and 1")
+        b = np.where(b > 0, 1.0, -1.0)
+    return a, b, sizes
+
+
+def _generated(kind: str, samples: Any, dimension: Any, rank: Any, seed: Any) -> tuple[np.ndarray, np.ndarray]:
+    n, d = checked_integer("samples", samples, 1), checked_integer("dimension", dimension, 1)
+    r = min(n, d) if rank is None else checked_integer("rank", rank, 1, min(n, d))
+    generator = np.random.default_rng(checked_integer("seed", seed, 0, 2**63 - 1))
+    a = generator.standard_normal((n, d))
+    if r < min(n, d):
+        a = a[:, :r] @ generator.standard_normal((r, d)) / np.sqrt(r)
+    product = a @ generator.standard_normal(d)
+    if kind == "labels":
+        return a, np.where(generator.random(n) < 1 / (1 + np.exp(-product)), 1.0, -1.0)
+    return a, product + _RESIDUAL * generator.standard_normal(n)
+
+
+def _logistic(signed: np.ndarray, ridge: float, x: np.ndarray) -> float:
+    return float(np.logaddexp(0, -signed @ x).mean() + ridge / 2 * x @ x)
+
+
+def _newton(signed: np.ndarray, ridge: float) -> np.ndarray:
+    """The minimiser, to rounding: Newton's steps, halved while they go too far."""
+    n, d = signed.shape
+    x, value = np.zeros(d), _logistic(signed, ridge, np.zeros(d))
+    for _ in range(100):
+        chance = np.exp(-np.logaddexp(0, signed @ x))  # of the other label
+        gradient = -(chance @ signed) / n + ridge * x
+        hessian = (signed.T * (chance * (1 - chance))) @ signed / n + ridge * np.eye(d)
+        step = np.linalg.solve(hessian, gradient)
+        while (lower := _logistic(signed, ridge, x - step)) > value:
+            step = step / 2
+        done = lower == value
+        x, value = x - step, lower
+        if done:
+            break
+    return x
