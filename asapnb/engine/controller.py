@@ -14,11 +14,13 @@ from ..record.schema import ABANDONED
 from ..rules import ScaleTables
 from ..schemes import Leashed
 from . import shared as words
+from .checkpoints import Checkpoints
 from .collect import Access
 from .ledger import Ledger
 from .monitor import Evaluation, Evaluator, Progress
 from .options import Options
 from .shared import BOXES, LINE, MAIL, RING, TABLES, Shared
+from .start import Start
 
 if TYPE_CHECKING:
     from ..record import RunWriter
@@ -46,7 +48,8 @@ class Controller:
         shared: Shared,
         access: Access,
         tables: list[ScaleTables],
-        first: np.ndarray,
+        first: list[np.ndarray],
+        start: Start,
         writer: RunWriter,
         evaluator: Evaluator,
         progress: Callable[[Progress], None] | None,
@@ -56,20 +59,23 @@ class Controller:
         self.tables, self.writer, self.evaluator = tables, writer, evaluator
         self.progress, self.on_eval = progress, on_eval
         drops = isinstance(options.scheme, Leashed) and options.scheme.persistence is not None
-        self.ledger = Ledger(shared, access, drops=drops)
+        self.ledger = Ledger(shared, access, drops=drops, start=start)
         self.always_fresh = options.always_fresh
-        self.latest = Evaluation(0, 0.0, math.nan, math.nan, math.nan)
-        self.target_reached: Evaluation | None = None
-        self.clamped = 0
+        known = start.evaluations
+        self.latest = known[-1] if known else Evaluation(0, 0.0, math.nan, math.nan, math.nan)
+        self.target_reached = next(filter(self._reaches_target, known), None)
+        self.clamped = start.beyond_table
         self._asked: dict[int, int] = {}  # mailbox: the version last asked for there
         self._evaluated: dict[int, Evaluation] = {}  # by step, until their turn
-        self._due = options.eval_every
-        self._lengths: list[int] = []  # of all tables recorded
+        self._due = options.eval_every * (start.version // options.eval_every + 1)
+        self._lengths = [start.tables.shape[1]] * len(start.tables)  # of all tables recorded
         self._published = [0] * len(tables)  # how many of each owner
-        self._losses = np.empty(0)
+        self._losses = start.updates["loss"][-RECENT:]
+        self._begun = start.seconds
+        self._checkpoints = Checkpoints(writer)
         self._flushed = self._reported = time.monotonic()
-        for owner in range(len(tables)):
-            self._publish(owner, first)
+        for owner, table in enumerate(first):
+            self._publish(owner, table, start.recorded(table))
 
     def stop(self, reason: int) -> None:
         """Ask all workers to stop; the first reason given stands."""
@@ -85,7 +91,7 @@ class Controller:
         """Training time now."""
         get, control = self.access.get, self.shared.control
         if get(control, words.GO) == 0:
-            return 0.0
+            return self._begun
         now = get(control, words.PAUSED) or self.access.now()
         return (now - get(control, words.ORIGIN)) * 1e-9
 
@@ -100,6 +106,7 @@ class Controller:
         if now - self._flushed > FLUSH_SECONDS:
             self.writer.flush()
             self._flushed = time.monotonic()
+        self._save_checkpoint()
         if now - self._reported > REPORT_SECONDS:
             self.report("running")
             self._reported = now
@@ -124,8 +131,7 @@ class Controller:
         self.writer.append_eval(**vars(evaluation))
         if not evaluation.train_loss <= self.shared.numbers[words.LOSS_LIMIT]:
             self.stop(words.DIVERGED)
-        target = self.options.target_loss
-        if target is not None and self.target_reached is None and evaluation.train_loss <= target:
+        if self.target_reached is None and self._reaches_target(evaluation):
             self.target_reached = evaluation
             self.stop(words.CONVERGED)
         if self.on_eval is not None:
@@ -155,6 +161,10 @@ class Controller:
             )
         )
 
+    def _reaches_target(self, evaluation: Evaluation) -> bool:
+        target = self.options.target_loss
+        return target is not None and evaluation.train_loss <= target
+
     def _take_rows(self, *, ended: bool = False) -> bool:
         """Take rows once; True if there were so many that the next should be taken at once."""
         rows = self.ledger.take(ended=ended)
@@ -172,17 +182,23 @@ class Controller:
                     self._publish(owner, table)
         return len(rows) > RING // 2
 
-    def _publish(self, owner: int, table: np.ndarray) -> None:
-        """Write a table of one worker, or of all, into a fresh place, then make that the one in force."""
+    def _publish(self, owner: int, table: np.ndarray, recorded: int | None = None) -> None:
+        """Write a table of one worker, or of all, into a fresh place, then make that the one in force.
+
+        It is recorded unless it stands in the record already.
+        """
         self._in_force = table = table[: self.shared.scales.shape[1]]
         tables, number = self.shared.tables[owner], self._published[owner]
         slot = number % TABLES
         self.shared.scales[owner * TABLES + slot, : len(table)] = table
-        tables[words.LENGTHS + slot], tables[words.RECORDED + slot] = len(table), len(self._lengths)
-        self._lengths.append(len(table))
+        if recorded is None:
+            recorded = len(self._lengths)
+            self._lengths.append(0)
+            self.writer.append_table(self.ledger.version, table)
+        self._lengths[recorded] = len(table)
+        tables[words.LENGTHS + slot], tables[words.RECORDED + slot] = len(table), recorded
         self._published[owner] += 1
         self.access.put(tables, words.NEWEST, number)
-        self.writer.append_table(self.ledger.version, table)
 
     def _collect_mail(self) -> None:
         """Hand the evaluations that workers ask for to the evaluator."""
@@ -204,7 +220,9 @@ class Controller:
             done = functools.partial(self._release, slot, box)
         else:
             params = shared.state[words.EXTRA + (box - MAIL) // LINE, :n]
-        self.evaluator.submit(params, version, float(shared.control[box + 1]) * 1e-9, done)
+        t = float(shared.control[box + 1]) * 1e-9
+        self._checkpoints.offer(version, t, params)
+        self.evaluator.submit(params, version, t, done)
 
     def _note_evaluated(self, *, ended: bool = False) -> None:
         """Record what has been evaluated in the order of versions: workers may ask out of turn."""
@@ -213,6 +231,12 @@ class Controller:
             step = min(self._evaluated) if ended else self._due
             self.note(self._evaluated.pop(step))
             self._due = step + self.options.eval_every
+
+    def _save_checkpoint(self) -> None:
+        """Save the parameters kept, if any, once the evaluation of their version and its rows are known."""
+        complete = min(self.latest.step, self.ledger.updates // self.options.rows_per_version)
+        waited = self.access.get(self.shared.control, words.WAITED)
+        self._checkpoints.save(complete, beyond_table=self.clamped, waited_for_room=waited)
 
     def _release(self, slot: int, box: int) -> None:
         self.access.release(self.shared.slots, slot)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from ..record.schema import ABANDONED, UPDATES
@@ -9,6 +11,7 @@ from ..staleness import StalenessDistribution, WorkerHistogram
 from . import shared as words
 from .collect import Access
 from .shared import RING, Shared
+from .start import Start
 
 
 class Ledger:
@@ -19,7 +22,7 @@ class Ledger:
     version no newer than the one it reads, before it reads it.
     """
 
-    def __init__(self, shared: Shared, access: Access, *, drops: bool) -> None:
+    def __init__(self, shared: Shared, access: Access, *, drops: bool, start: Start | None = None) -> None:
         self._shared, self._access, self._drops = shared, access, drops
         self._out = np.empty(RING, UPDATES)
         self._held = np.empty(0, UPDATES)  # in order, but something may still have to go between
@@ -30,6 +33,10 @@ class Ledger:
         self.last_t = 0.0  # when it was applied
         self.sum_scale = 0.0
         self.updates = 0  # rows of applied updates: versions, except that a synchronous round has one per worker
+        if start is not None:
+            self._newest = start.version
+            self._count(start.applied("version", "t_apply", "scale", "factor", "worker", "tau"))
+            self.dropped = len(start.updates["dropped"]) - self.updates
 
     @property
     def staleness(self) -> StalenessDistribution:
@@ -42,15 +49,20 @@ class Ledger:
         if self._drops:
             rows = self._in_order(rows, ended)
         applied = rows[rows["dropped"] != ABANDONED] if self._drops else rows
-        if len(applied):
-            self.version = int(applied["version"][-1])
-            self.last_t = max(self.last_t, float(applied["t_apply"].max()))
-            self.updates += len(applied)
-            scales = applied["scale"].astype(np.float64) * applied["factor"]
-            self.sum_scale += float(scales.sum())
-            self.histogram.observe(applied["worker"], applied["tau"])
+        self._count(applied)
         self.dropped += len(rows) - len(applied)
         return rows
+
+    def _count(self, applied: Mapping[str, np.ndarray] | np.ndarray) -> None:
+        """Add up updates that made a version."""
+        if not len(applied["version"]):
+            return
+        self.version = int(applied["version"][-1])
+        self.last_t = max(self.last_t, float(applied["t_apply"].max()))
+        self.updates += len(applied["version"])
+        scales = applied["scale"].astype(np.float64) * applied["factor"]
+        self.sum_scale += float(scales.sum())
+        self.histogram.observe(applied["worker"], applied["tau"])
 
     def _in_order(self, rows: np.ndarray, ended: bool) -> np.ndarray:
         control, access = self._shared.control, self._access

@@ -16,6 +16,7 @@ from ..schemes import Hogwild, Leashed, LockBased, Synchronous
 from . import shared as words
 from .options import Options
 from .shared import BOXES, LINE, RING, TABLES, Own, Shared
+from .start import Start
 from .vectors import CURRENT, HEADER
 
 _LINE_BYTES, _HUGE_BYTES = 64, 2**21
@@ -43,9 +44,9 @@ def aligned(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
 
 
 def allocate(
-    problem: Problem, options: Options, schedule: Schedule | None, initial: np.ndarray, loss_limit: float
+    problem: Problem, options: Options, schedule: Schedule | None, start: Start, loss_limit: float
 ) -> Shared:
-    """What all workers share, with the initial parameters in place."""
+    """What all workers share, with the parameters to start from in place."""
     n, m, scheme, dtype = problem.n_params, options.workers, options.scheme, problem.dtype
     per_row = 2 * n if isinstance(scheme, Leashed) and options.shares_momentum else n
     per_line = _LINE_BYTES // np.dtype(dtype).itemsize
@@ -64,9 +65,12 @@ def allocate(
         rows=aligned(2 * RING, UPDATES),
         written=aligned(2 * RING, np.int64),
     )
-    shared.state[words.PARAMS, :n] = initial
-    shared.slots[LINE] = CURRENT  # slot 0 holds version 0
+    shared.state[words.PARAMS, :n] = start.params
+    shared.slots[LINE] = start.version << 2 | CURRENT  # slot 0 is the first that is read
     control, numbers = shared.control, shared.numbers
+    control[[words.VERSION, words.PUBLISHED]] = start.version, start.version << words.SLOT_BITS
+    control[[words.TICKET, words.DRAINED]] = start.ticket, start.version * options.rows_per_version
+    control[words.WAITED] = start.waited_for_room
     control[words.READING :] = words.NEVER
     control[[words.WORKERS, words.QUOTA, words.N_PARAMS]] = m, options.updates, n
     control[[words.N_SAMPLES, words.BATCH_SIZE]] = problem.n_samples, options.batch_size
@@ -81,6 +85,8 @@ def allocate(
     numbers[[words.STEP_SIZE, words.MOMENTUM]] = options.step_size, options.momentum
     numbers[[words.WEIGHT_DECAY, words.LOSS_LIMIT]] = options.weight_decay, loss_limit
     numbers[words.COMPENSATION] = options.compensation
+    if options.shares_momentum and start.velocity is not None:
+        _shared_velocity(options, shared)[:] = start.velocity[0]
     return shared
 
 
@@ -93,7 +99,7 @@ def _vectors(options: Options) -> int:
     return words.EXTRA + (BOXES if isinstance(options.scheme, LockBased | Hogwild) else 0)
 
 
-def own_buffers(problem: Problem, options: Options, shared: Shared, me: int) -> Own:
+def own_buffers(problem: Problem, options: Options, shared: Shared, start: Start, me: int) -> Own:
     """What one worker has for itself; call it in the worker's thread, which then touches the memory first."""
     n, scheme = problem.n_params, options.scheme
     synchronous = isinstance(scheme, Synchronous)
@@ -110,6 +116,8 @@ def own_buffers(problem: Problem, options: Options, shared: Shared, me: int) -> 
     room = aligned(int(starts[-1]), problem.dtype)  # one for all: the fewest pages
     room.fill(0)
     parts = {name: room[start : start + sizes[name]] for name, start in zip(sizes, starts, strict=False)}
+    if start.velocity is not None and not options.shares_momentum:
+        parts["velocity"][:] = start.velocity[me % len(start.velocity)]
     if synchronous:
         parts["gradient"] = shared.state[words.EXTRA + me, :n]
         parts["gradient"].fill(0)
@@ -118,7 +126,38 @@ def own_buffers(problem: Problem, options: Options, shared: Shared, me: int) -> 
 
 def final_parameters(problem: Problem, options: Options, shared: Shared) -> np.ndarray:
     """A copy of the parameters after the last update."""
-    slot = 0
+    return shared.state[_current(options, shared), : problem.n_params].copy()
+
+
+def final_velocity(options: Options, shared: Shared, owns: list[Own | None]) -> np.ndarray | None:
+    """The velocities after the last update, (workers, n_params), or (1, n_params) where there is one.
+
+    None without momentum, or when a worker never had its buffers (`owns`).
+    """
+    n = int(shared.control[words.N_PARAMS])
+    if options.momentum == 0:
+        return None
+    if options.shares_momentum:
+        return _shared_velocity(options, shared)[None].copy()
+    own = [one.velocity for one in owns if one is not None]
+    if len(own) < len(owns):
+        return None
+    if isinstance(options.scheme, Synchronous):  # each worker has a part of the only one
+        ends = [i * n // len(own) for i in range(len(own) + 1)]
+        return np.concatenate([own[i][ends[i] : ends[i + 1]] for i in range(len(own))])[None]
+    return np.array(own)
+
+
+def _current(options: Options, shared: Shared) -> int:
+    """The row of `state` that holds the parameters."""
     if isinstance(options.scheme, Leashed):
-        slot = int(shared.control[words.PUBLISHED]) & ((1 << words.SLOT_BITS) - 1)
-    return shared.state[slot, : problem.n_params].copy()
+        return int(shared.control[words.PUBLISHED]) & ((1 << words.SLOT_BITS) - 1)
+    return words.PARAMS
+
+
+def _shared_velocity(options: Options, shared: Shared) -> np.ndarray:
+    """Where the velocity of all is."""
+    n = int(shared.control[words.N_PARAMS])
+    if isinstance(options.scheme, Leashed):
+        return shared.state[_current(options, shared), n : 2 * n]
+    return shared.state[words.VELOCITY, :n]

@@ -48,9 +48,14 @@ class Options:
         return isinstance(self.scheme, Sequential | Synchronous)
 
     @property
+    def rows_per_version(self) -> int:
+        """Rows of applied updates that make one version."""
+        return self.workers if isinstance(self.scheme, Synchronous) else 1
+
+    @property
     def shares_momentum(self) -> bool:
-        """Whether the velocity is shared by the workers."""
-        return self.momentum != 0 and self.momentum_kind == "shared"
+        """Whether the velocity is shared by the workers (without staleness there is one in any case)."""
+        return self.momentum != 0 and self.momentum_kind == "shared" and not self.always_fresh
 
 
 def cores() -> list[int]:

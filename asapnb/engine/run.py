@@ -21,9 +21,10 @@ from . import shared as words
 from .ahead import compiling_beside
 from .collect import compile_access
 from .controller import Controller
-from .memory import allocate, final_parameters
+from .memory import allocate, final_parameters, final_velocity
 from .monitor import Evaluation, Evaluator, Progress
 from .options import MomentumKind, Options, resolve, updates_per_epoch
+from .start import Start
 from .team import Team, compile_loop, interruptible
 
 
@@ -132,10 +133,35 @@ def train(
         worker_tables=worker_tables,
         pin_workers=pin_workers,
     )
-    tables = [ScaleTables(as_rule(rule), options.workers) for _ in range(options.workers if worker_tables else 1)]
-    first = _first_table(tables[0], options)
     if out is not None:
         checked_target(out, force)  # before anything takes time
+
+    def create(attributes: dict[str, Any]) -> RunWriter:
+        return RunWriter(
+            out,
+            kind="train",
+            attributes=attributes,
+            initial=start.params,
+            layout=problem.layout,
+            workers=options.workers,
+            force=force,
+        )
+
+    start = Start(problem.init(options.seed))
+    return run_from(start, problem, options, as_rule(rule), create, on_eval, progress)
+
+
+def run_from(
+    start: Start,
+    problem: Problem,
+    options: Options,
+    rule: Rule,
+    record: Callable[[dict[str, Any]], RunWriter],
+    on_eval: Callable[[Evaluation], None] | None,
+    progress: Callable[[Progress], None] | None,
+) -> Run:
+    """Do a run, or what is left of it; `record` makes the writer of its attributes, once all has been compiled."""
+    tables, first = _tables(start, options, rule)
     begun = time.perf_counter()
     with compiling_beside(problem, type(options.scheme)):
         problem.compile()
@@ -143,18 +169,9 @@ def train(
     compile_seconds = time.perf_counter() - begun
 
     evaluator = Evaluator(problem, options.eval_samples)
-    initial = problem.init(options.seed)
-    evaluation = evaluator.evaluate(initial, 0, 0.0)
-    shared = allocate(problem, options, tables[0].rule.schedule, initial, _loss_limit(options, evaluation))
-    writer = RunWriter(
-        out,
-        kind="train",
-        attributes={**_attributes(problem, options, tables[0].rule), "compile_seconds": compile_seconds},
-        initial=initial,
-        layout=problem.layout,
-        workers=options.workers,
-        force=force,
-    )
+    initial = start.evaluations[0] if start.evaluations else evaluator.evaluate(start.params, 0, 0.0)
+    shared = allocate(problem, options, rule.schedule, start, _loss_limit(options, initial))
+    writer = record({**_attributes(problem, options, rule), "compile_seconds": compile_seconds})
     controller = Controller(
         options,
         updates_per_epoch(problem, options.scheme, options.workers, options.batch_size),
@@ -162,16 +179,20 @@ def train(
         access,
         tables,
         first,
+        start,
         writer,
         evaluator,
         progress,
         on_eval,
     )
-    team = Team(problem, options, shared, loop)
+    team = Team(problem, options, shared, loop, start)
     with interruptible(controller):
         status = "failed"
         try:
-            controller.note(evaluation)
+            if start.evaluations:
+                controller.report("running")
+            else:
+                controller.note(initial)
             team.work(controller)
             controller.end(final_parameters(problem, options, shared))
             status = controller.status
@@ -182,21 +203,26 @@ def train(
                 final_parameters(problem, options, shared),
                 controller.ledger.histogram.counts,
                 _outcome(controller, team),
+                final_velocity(options, shared, team.owns),
             )
     controller.report(status)
     return run
 
 
-def _first_table(tables: ScaleTables, options: Options) -> np.ndarray:
-    """The table in force at the start.
+def _tables(start: Start, options: Options, rule: Rule) -> tuple[list[ScaleTables], list[np.ndarray]]:
+    """The tables of all workers or of each, and the first that is in force of each.
 
     Where the scheme makes nothing stale, the rule is told so from the start: the result must not depend on when the
     controller happens to look.
     """
-    if not options.always_fresh:
-        return tables.current
-    fresh = StalenessDistribution.from_counts([1]).padded(len(tables.current))
-    return scale_table(tables.rule, fresh, options.workers)
+    past, owners = start.applied("worker", "tau"), options.workers if options.worker_tables else 1
+    tables = [ScaleTables(rule, options.workers) for _ in range(owners)]
+    if options.always_fresh:
+        fresh = StalenessDistribution.from_counts([1]).padded(len(tables[0].current))
+        return tables, [scale_table(rule, fresh, options.workers)] * owners
+    for owner, one in enumerate(tables):
+        one.catch_up(past["tau"] if owners == 1 else past["tau"][past["worker"] == owner])
+    return tables, [one.current for one in tables]
 
 
 def _loss_limit(options: Options, initial: Evaluation) -> float:

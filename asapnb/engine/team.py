@@ -22,7 +22,8 @@ from . import shared as words
 from .controller import Controller
 from .memory import own_buffers
 from .options import Options, cores
-from .shared import Shared, worker_types
+from .shared import Own, Shared, worker_types
+from .start import Start
 
 POLL_SECONDS = 0.005
 _LOOPS = {
@@ -44,8 +45,12 @@ def compile_loop(scheme: type[Scheme], dtype: np.dtype[Any], inputs: np.dtype[An
 class Team:
     """The workers of one run."""
 
-    def __init__(self, problem: Problem, options: Options, shared: Shared, loop: Callable[..., None]) -> None:
+    def __init__(
+        self, problem: Problem, options: Options, shared: Shared, loop: Callable[..., None], start: Start
+    ) -> None:
         self._problem, self._options, self._shared, self._loop = problem, options, shared, loop
+        self._start = start
+        self.owns: list[Own | None] = [None] * options.workers
         self.pinned: dict[int, int] = {}  # worker: core
         self._errors: list[BaseException] = []
 
@@ -77,7 +82,8 @@ class Team:
         get, put, control = controller.access.get, controller.access.put, self._shared.control
         while get(control, words.READY) < self._options.workers and not self._errors:
             time.sleep(0.0005)
-        put(control, words.ORIGIN, controller.access.now())
+        before = int(self._start.seconds * 1e9) + 1 if self._start.version else 0  # rounded up: no time goes back
+        put(control, words.ORIGIN, controller.access.now() - before)
         put(control, words.GO, 1)
 
     def _worker(self, me: int, controller: Controller) -> None:
@@ -87,7 +93,7 @@ class Team:
                 core = available[me % len(available)]
                 os.sched_setaffinity(0, {core})  # of this thread
                 self.pinned[me] = core
-            own = own_buffers(self._problem, self._options, self._shared, me)
+            own = self.owns[me] = own_buffers(self._problem, self._options, self._shared, self._start, me)
             self._loop(self._problem.gradient, self._shared, own, me)
         except BaseException as error:
             self._errors.append(error)

@@ -1,7 +1,8 @@
 """The run file: every update of a run, its evaluations, scale tables and parameters, in HDF5."""
 
+from .checkpoint import Checkpoint, checkpoint_path, load_checkpoint, remove_checkpoint, save_checkpoint
 from .files import checked_target
-from .provenance import machine, topology, versions
+from .provenance import is_alive, machine, topology, versions
 from .run import RuleTables, Run, load_run
 from .schema import EVALS, SCHEMA, UPDATES
 from .text import to_json, to_toml
@@ -11,12 +12,18 @@ __all__ = [
     "EVALS",
     "SCHEMA",
     "UPDATES",
+    "Checkpoint",
     "RuleTables",
     "Run",
     "RunWriter",
     "checked_target",
+    "checkpoint_path",
+    "is_alive",
+    "load_checkpoint",
     "load_run",
     "machine",
+    "remove_checkpoint",
+    "save_checkpoint",
     "to_json",
     "to_toml",
     "topology",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,28 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[name] = "unknown"
     return found
+
+
+def process() -> dict[str, Any]:
+    """This process and the machine that it runs on."""
+    return {"pid": os.getpid(), "host": platform.node()}
+
+
+def is_alive(attributes: Mapping[str, Any]) -> bool:
+    """Whether the process that `process` named is there, as far as this machine knows.
+
+    >>> is_alive(process()), is_alive({"pid": os.getpid(), "host": "elsewhere"}), is_alive({})
+    (True, False, False)
+    """
+    if "pid" not in attributes or attributes.get("host") != platform.node():
+        return False
+    try:
+        os.kill(int(attributes["pid"]), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def machine(kernel_path: str | None = None) -> dict[str, Any]:

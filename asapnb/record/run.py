@@ -56,7 +56,8 @@ class Run:
     * `status`: running (or killed) | finished | converged | diverged | timed-out | interrupted | failed
     * `kind`, `attributes` (seed, workers, machine, …), `config` (dict), `path` (None: in memory)
     * `updates`: mapping of columns, one row for each update in the order of application; `evals`: the evaluations
-    * `staleness`, `staleness_counts`, `rule_tables`, and `params` with `initial`, `final` and `layout`
+    * `staleness`, `staleness_counts`, `rule_tables`, and `params` with `initial`, `final`, `layout`, and
+      with momentum `velocity`
     """
 
     def __init__(self, source: Source) -> None:
@@ -65,9 +66,10 @@ class Run:
             self.attributes: dict[str, Any] = {key: from_attribute(value) for key, value in file.attrs.items()}
             # A kill may leave columns of unequal length: rows are whole as far as the shortest one goes.
             self._rows = {group: min(map(len, file[group].values())) for group in ("updates", "evals", "rule")}
+            more = ("velocity",) if "params/velocity" in file else ()
         self.updates = Columns(UPDATES.names or (), lambda name: self._read("updates", name))
         self.evals = Columns(EVALS.names or (), lambda name: self._read("evals", name))
-        self.params = Columns(("initial", "final", "layout"), self._read_params)
+        self.params = Columns(("initial", "final", "layout", *more), self._read_params)
 
     @property
     def path(self) -> Path | None:

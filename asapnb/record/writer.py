@@ -7,14 +7,16 @@ import datetime
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import RecordError
+from .checkpoint import remove_checkpoint
 from .files import Source, checked_target, copy, created, opened, put_in_place
-from .provenance import machine, versions
+from .provenance import machine, process, versions
 from .run import Run
 from .schema import CLOCK, EVALS, RUNNING, SCHEMA, UPDATES
 from .text import to_attribute, to_json
@@ -22,6 +24,7 @@ from .text import to_attribute, to_json
 _ROWS = 2048  # in a chunk: a longer one leaves larger holes when it is appended to in small pieces
 _FILTERS: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
 _PATIENCE = 10.0  # seconds that `finish` waits for another process that reads the file
+_OF_AN_END = ("staleness", "params/final", "params/velocity")
 
 
 class RunWriter:
@@ -52,10 +55,8 @@ class RunWriter:
         workers: int,
         force: bool = False,
     ) -> None:
-        self._updates: list[NDArray[Any]] = []
-        self._evals: list[tuple[int, float, float, float, float]] = []
-        self._tables: list[tuple[int, NDArray[np.float64]]] = []
         self._written = {"updates": 0, "evals": 0, "rule": 0}
+        self._forget()
         self._initial, self._layout = initial, to_json(list(layout))
         self._attributes = {
             "schema": SCHEMA,
@@ -65,6 +66,7 @@ class RunWriter:
             "workers": workers,
             "clock": CLOCK,
             "versions": versions(),
+            **process(),
             **attributes,
         }
         self._attributes.setdefault("machine", machine())
@@ -74,7 +76,50 @@ class RunWriter:
             self._create(self._file)
         else:
             self._file = checked_target(path, force)
-            put_in_place(self._file, self._create)
+            put_in_place(self._file, self._replace)
+
+    @classmethod
+    def reopen(cls, path: Path, *, kept: Mapping[str, int], attributes: Mapping[str, Any]) -> RunWriter:
+        """Go on with the run in a file: in one step it becomes that of a run going on, of status "running".
+
+        `kept` says how many rows of "updates", "evals" and "rule" are kept; further ones are cut, and so is what
+        belongs to an end: counts, final parameters and velocities. An attribute given as None is removed. A state
+        to go on from must be in a checkpoint before. RecordError if the file cannot be written.
+        """
+        writer = cls.__new__(cls)
+        writer._file, writer._written = path, dict(kept)
+        writer._forget()
+        put_in_place(path, lambda part: writer._cut(part, {**attributes, **process(), "status": RUNNING}))
+        return writer
+
+    @property
+    def path(self) -> Path | None:
+        """The run file; None in memory."""
+        return self._file if isinstance(self._file, Path) else None
+
+    def _forget(self) -> None:
+        """Nothing is waiting to be written."""
+        self._updates: list[NDArray[Any]] = []
+        self._evals: list[tuple[int, float, float, float, float]] = []
+        self._tables: list[tuple[int, NDArray[np.float64]]] = []
+
+    def _cut(self, part: Path, attributes: Mapping[str, Any]) -> None:
+        copy(self._file, part)
+        with opened(part, "a") as file:
+            for group, count in self._written.items():
+                for column in file[group].values():
+                    column.resize(count, axis=0)
+            for name in _OF_AN_END:
+                if name in file:
+                    del file[name]
+            for name in attributes.keys() & file.attrs.keys():
+                del file.attrs[name]
+            _set_attributes(file, attributes)
+
+    def _replace(self, part: Path) -> None:
+        self._create(part)
+        if self.path is not None:
+            remove_checkpoint(self.path)  # of a run that is overwritten
 
     def _create(self, source: Source) -> None:
         with created(source) as file:
@@ -100,33 +145,46 @@ class RunWriter:
         """Add a scale table, made when `step` updates had been observed."""
         self._tables.append((step, np.array(scales, dtype=np.float64)))
 
-    def flush(self) -> None:
+    def flush(self) -> bool:
         """Append to the file what was collected; kept for the next time while another process reads it.
 
-        RecordError if it cannot be written, for want of space for example; it may be tried again.
+        True if all is in the file now (never in memory). RecordError if it cannot be written, for want of space for
+        example; it may be tried again.
         """
-        if isinstance(self._file, BytesIO) or not (self._updates or self._evals or self._tables):
-            return
-        try:
-            with self._appended(patience=0.0):
-                pass
-        except RecordError as error:
-            if not isinstance(error.__cause__, BlockingIOError):
-                raise
+        if isinstance(self._file, BytesIO):
+            return False
+        if self._updates or self._evals or self._tables:
+            try:
+                with self._appended(patience=0.0):
+                    pass
+            except RecordError as error:
+                if not isinstance(error.__cause__, BlockingIOError):
+                    raise
+                return False
+        return True
 
     def finish(
-        self, status: str, final: NDArray[np.floating] | None, counts: ArrayLike, attributes: Mapping[str, Any]
+        self,
+        status: str,
+        final: NDArray[np.floating] | None,
+        counts: ArrayLike,
+        attributes: Mapping[str, Any],
+        velocity: NDArray[np.floating] | None = None,
     ) -> Run:
         """Append what is left, the final parameters (None: there are none), each worker's counts of staleness (of
-        shape (workers, largest staleness + 1)), the status and further attributes; returns the run."""
+        shape (workers, largest staleness + 1)), the status, further attributes, and with momentum the velocities, a
+        row for each that there is; returns the run. The file is its own checkpoint now: one beside it is removed."""
         with self._appended(_PATIENCE) as file:
             file.create_dataset("staleness/counts", data=np.asarray(counts, dtype=np.int64), **_small(counts))
             if final is not None:
                 file.create_dataset("params/final", data=final)
+            if velocity is not None:
+                file.create_dataset("params/velocity", data=velocity)
             _set_attributes(file, {**attributes, "status": status})
         if not isinstance(self._file, BytesIO):
             with contextlib.suppress(RecordError):  # no room for a copy: the file with its holes is good, too
                 put_in_place(self._file, lambda part: copy(self._file, part))
+            remove_checkpoint(self._file)
         return Run(self._file)
 
     @contextlib.contextmanager
@@ -146,7 +204,7 @@ class RunWriter:
             raise RecordError(f"cannot write to {self._file}: {error}") from error
         for group, count in (("updates", len(updates)), ("evals", len(evals)), ("rule", len(self._tables))):
             self._written[group] += count
-        self._updates, self._evals, self._tables = [], [], []
+        self._forget()
 
 
 def _set_attributes(file: Any, attributes: Mapping[str, Any]) -> None:

@@ -67,6 +67,26 @@ class ScaleTables:
         table = scale_table(self.rule, self._staleness(), self.workers)
         return None if np.array_equal(table, self.current) else self._put_in_force(table)
 
+    def catch_up(self, staleness: ArrayLike) -> None:
+        """Count the updates of an earlier part of the run: in force is then the table of the last refresh due.
+
+        What follows is what would have followed had they been observed one by one.
+
+        >>> from asapnb.rules import every, tail
+        >>> tables = ScaleTables(tail(refresh=every(2)), workers=1)  # due at 10, 12, 14 …
+        >>> tables.catch_up([0, 1] * 6 + [5])
+        >>> tables.next_refresh, tables.current[:3]
+        (14, array([1.5, 0.5, 0. ]))
+        """
+        tau = staleness_array(staleness)
+        refresh, last = self.rule.refresh, 0
+        due = self.next_refresh
+        while refresh is not None and due is not None and due <= self.seen + len(tau):
+            last = due - self.seen
+            due = refresh.due(due, self.workers)
+        self.observe(tau[:last])
+        self.observe(tau[last:])
+
     def _staleness(self) -> StalenessDistribution:
         seen = self._estimator.distribution()
         return seen.padded(table_length(self.workers, seen.support))

@@ -64,13 +64,13 @@ def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
     workers = shared.control[WORKERS]
     low = me * shared.control[N_PARAMS] // workers
     high = (me + 1) * shared.control[N_PARAMS] // workers
-    version = 0
+    version = first = load(shared.control, VERSION)
     while True:
         if not barrier(shared):  # every slice of the round before has been updated
             break
         if me == 0:
             store(shared.control, VERSION, version)
-            if version > 0 and evaluation_due(shared.control, version):
+            if version > first and evaluation_due(shared.control, version):
                 wait_for_evaluation(shared.control, version, own.row[0].t_apply)
             store(shared.control, GOING, goes_on(shared.control))
         if not barrier(shared) or load(shared.control, GOING) == 0:

@@ -1,0 +1,45 @@
+"""Checkpoints of a run that goes on: now and then, evaluated parameters are put beside the run file."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import RecordError
+from ..record.checkpoint import save_checkpoint
+
+if TYPE_CHECKING:
+    from ..record import RunWriter
+
+CHECKPOINT_SECONDS = 10.0
+
+
+class Checkpoints:
+    """One at a time: parameters are copied when they are evaluated, and saved when all that led to them is on disk.
+
+    Nothing is done for a run in memory. Without evaluations there are no checkpoints.
+    """
+
+    def __init__(self, writer: RunWriter) -> None:
+        self._writer = writer
+        self._copied: tuple[int, float, np.ndarray] | None = None
+        self._saved = time.monotonic()
+
+    def offer(self, version: int, t: float, params: np.ndarray) -> None:
+        """Copy the parameters of this version, made at `t` seconds, if a checkpoint is due."""
+        due = self._copied is None and time.monotonic() - self._saved >= CHECKPOINT_SECONDS
+        if due and self._writer.path is not None:
+            self._copied = version, t, params.copy()
+
+    def save(self, complete: int, **attributes: Any) -> None:
+        """Save what was copied, if evaluations and rows up to its version are `complete`; a full disk is no error."""
+        path = self._writer.path
+        if path is None or self._copied is None or self._copied[0] > complete or not self._writer.flush():
+            return
+        version, t, params = self._copied
+        with contextlib.suppress(RecordError):  # the run can do without
+            save_checkpoint(path, {"params": params}, {"version": version, "t": t, **attributes})
+        self._copied, self._saved = None, time.monotonic()

@@ -1,0 +1,51 @@
+"""Where a run begins: at version 0, or where an earlier part of it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..record.schema import ABANDONED, UPDATES
+from .monitor import Evaluation
+
+COUNTS = ("beyond_table", "waited_for_room")  # of a run, besides what its rows tell
+
+
+def _none() -> dict[str, np.ndarray]:
+    return {name: np.empty(0, UPDATES[name]) for name in UPDATES.names or ()}
+
+
+@dataclass(frozen=True)
+class Start:
+    """The state that workers and controller begin with. What is left out is that of a run that is new.
+
+    The sum of applied scales is no part of it: only differences from a view on count, and no view is older.
+    """
+
+    params: np.ndarray
+    version: int = 0
+    ticket: int = 0  # the next minibatch
+    seconds: float = 0.0  # training time
+    velocity: np.ndarray | None = None  # (velocities, n_params); None: they are zero
+    updates: Mapping[str, np.ndarray] = field(default_factory=_none)  # the columns of the rows so far
+    evaluations: tuple[Evaluation, ...] = ()  # so far
+    tables: np.ndarray = field(default_factory=lambda: np.empty((0, 1)))  # recorded so far, as /rule/scale
+    beyond_table: int = 0
+    waited_for_room: int = 0
+
+    def applied(self, *names: str) -> dict[str, np.ndarray]:
+        """These columns of the updates that made a version."""
+        chosen = self.updates["dropped"] != ABANDONED
+        return {name: self.updates[name][chosen] for name in names}
+
+    def recorded(self, table: np.ndarray) -> int | None:
+        """The last row of `tables` with these scales (what is staler has the last one), None if there is none."""
+        width = max(len(table), self.tables.shape[1])
+        ours, theirs = (
+            np.pad(scales, (*[(0, 0)] * (scales.ndim - 1), (0, width - scales.shape[-1])), mode="edge")
+            for scales in (np.asarray(table), self.tables)
+        )
+        equal = np.flatnonzero((theirs == ours).all(axis=1))
+        return int(equal[-1]) if len(equal) else None
