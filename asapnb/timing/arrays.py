@@ -10,7 +10,7 @@ import numpy as np
 
 from . import sampling
 from .sampling import Times
-from .times import Time, weibull_scale
+from .times import Time, constant, weibull_scale
 
 
 def compile_times(
@@ -21,7 +21,7 @@ def compile_times(
     width = workers if any(len(set(row)) > 1 for row in purposes) else 1
     first = np.zeros((5, width), np.int64)
     for p in range(5):
-        row = purposes[p] if p < len(purposes) else [Time("constant", (("value", 0.0),))]
+        row = purposes[p] if p < len(purposes) else [constant(0.0)]
         places = [components.place(time) for time in row]
         first[p] = places if len(places) == width else places[0]
     pause_first, intervals = _intervals(pauses, workers)
@@ -41,6 +41,9 @@ class _Components:
 
     def place(self, time: Time) -> int:
         """The component of a time, made when it is new."""
+        low, high = time.support
+        if low == high:  # however it is written
+            time = constant(low)
         if time not in self._places:
             self._places[time] = self._add(time)
         return self._places[time]
@@ -63,7 +66,7 @@ class _Components:
     def _law(self, time: Time) -> list[float]:
         """Kind and numbers of a time that is no mixture, as `sampling` says what they are."""
         low, high = time.support
-        if low == high:
+        if low == high:  # as a part of a mixture
             return [sampling.CONSTANT, low]
         given = dict(time.parameters)
         match time.name:

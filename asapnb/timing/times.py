@@ -76,8 +76,8 @@ class Time:
         from .arrays import compile_times
         from .sampling import fill
 
-        out = np.empty(size)
-        fill(out, compile_times([[self]], [], 1), 0, seed)
+        out, times = np.empty(size), compile_times([[self]], [], 1)
+        fill(out, times, times.first[0, 0], seed)
         return out
 
     def __repr__(self) -> str:
