@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from . import problems, rules, staleness
+    from .config import resume
     from .data import Dataset, load_dataset
     from .engine import Evaluation, Progress, train
     from .errors import AsapnbError, DataError, MissingExtraError, RecordError, RuleError, UsageError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 # The same names again: each module is imported when a name of it is first used, so that `asapnb --help` need not
 # wait for Numba. A test holds the two lists together.
 _MODULES = {
+    "config": ("resume",),
     "data": ("Dataset", "load_dataset"),
     "engine": ("Evaluation", "Progress", "train"),
     "errors": ("AsapnbError", "DataError", "MissingExtraError", "RecordError", "RuleError", "UsageError"),

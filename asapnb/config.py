@@ -13,17 +13,20 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
 
 from .engine.monitor import Evaluation, Progress
+from .engine.resuming import resume_training
 from .engine.run import train
 from .errors import UsageError, unknown
 from .problems import Problem
 from .problems.text import parse_problem
 from .record import Run, load_run
+from .rules import Rule, as_rule
 
 _NO_DATA = ("problem", "out", "force", "on_eval", "progress")  # the arguments of train that are not plain data
 _KINDS = {bool: "true or false", int: "an integer", float: "a number", str: "a text", NoneType: '"none"'}
@@ -162,3 +165,91 @@ def run_config(
     """
     problem, arguments = prepare(config)
     return train(problem, **arguments, out=out, force=force, on_eval=on_eval, progress=progress)
+
+
+def resume(
+    run: Run | str | os.PathLike[str],
+    *,
+    epochs: int | None = None,
+    updates: int | None = None,
+    max_seconds: float | None = None,
+    problem: Problem | None = None,
+    rule: Rule | Callable[..., Any] | None = None,
+    force: bool = False,
+    on_eval: Callable[[Evaluation], None] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Run:
+    """Go on with a run in its file, from where it ended: it ends where one that was never interrupted does.
+
+    A run that ended, of whatever status but "diverged", goes on from its last update. One that was killed goes on
+    from the checkpoint beside its file, `RUN.h5.checkpoint`, and rows after that are cut; without one it starts from
+    its beginning.
+
+    Args:
+        run: a run file, or a run of which there is one.
+        epochs: the total of passes over the data, those done included. By default the total stays what it was.
+        updates: the total of updates; instead of `epochs`.
+        max_seconds: the total of training time; by default that, too, stays what it was.
+        problem: the run's problem, if it is one's own; else it is built as the file says.
+        rule: the run's rule, if it is a function of one's own; else as the file says.
+        force: go on although the process that wrote the file seems to be alive: another has its number by now.
+        on_eval: called with each new `Evaluation` as it is made.
+        progress: called with a `Progress` a few times a second.
+
+    Returns:
+        The `Run`, as `train` does: the rows before, and those after.
+
+    Raises:
+        UsageError, RecordError, RuleError: for what cannot go on; the file is left as it was.
+
+    The training clock, versions, minibatches, momentum and the staleness that the rule has seen go on, too. Under
+    Sequential and Synchronous the updates are those of an uninterrupted run, to the bit.
+
+    >>> import tempfile, asapnb as ab
+    >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(8,))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     run = ab.train(problem, workers=2, updates=20, out=f"{folder}/run.h5")
+    ...     run = ab.resume(run, updates=50)
+    ...     run.status, run.updates["version"][[0, -1]], run.evals["step"]
+    ('finished', array([ 1, 50]), array([ 0, 20, 50]))
+    """
+    run = run if isinstance(run, Run) else load_run(run)
+    given = {"epochs": epochs, "updates": updates, "max_seconds": max_seconds}
+    changed = {name: value for name, value in given.items() if value is not None}
+    hooks: dict[str, Any] = {"force": force, "on_eval": on_eval, "progress": progress}
+    if run.kind == "simulate":
+        simulator: Any = import_module(".simulator", __package__)
+        simulated: Run = simulator.resume(run, problem=problem, rule=rule, **changed, **hooks)
+        return simulated
+    if run.kind != "train":
+        raise UsageError(f"{run.path} is of kind {run.kind}: only runs of train and simulate can go on")
+    config = merge(run.config, check_keys(changed))
+    text = str(config.get("problem"))
+    if problem is not None:
+        arguments = {name: value for name, value in check_keys(config).items() if name not in ("data", "problem")}
+    elif text.startswith("custom("):
+        raise UsageError(
+            f"the problem of {run.path} is one's own, {text}: build it in Python and give it, as "
+            "asapnb.resume(path, problem=problem)"
+        )
+    else:
+        problem, arguments = prepare(config)
+    return resume_training(run, problem, {**arguments, "rule": _rule_of(run, rule)}, **hooks)
+
+
+def _rule_of(run: Run, rule: Rule | Callable[..., Any] | None) -> Rule:
+    """The rule that a run goes on with: that of its file, or the one given if that is the same by name."""
+    text = run.config["rule"]
+    if rule is not None:
+        given = as_rule(rule)
+        if repr(given) != text:
+            raise UsageError(
+                f"{run.path} has the rule {text}, not {given!r}: a run goes on with the rule it began with"
+            )
+        return given
+    try:
+        return as_rule(text)
+    except UsageError as error:
+        raise UsageError(
+            f"the rule of {run.path} is not known by its text: give it, as asapnb.resume(path, rule=rule); {error}"
+        ) from None

@@ -13,6 +13,7 @@ from asapnb.errors import AsapnbError, unknown
 
 COMMANDS = {
     "train": "Train on real threads and record every update.",
+    "resume": "Go on with a run, from its end or its last checkpoint.",
     "show": "Show what a run file holds.",
     "rules": "List the step-size rules, show one, or check it.",
     "data": "List the data sets, or get one.",

@@ -38,6 +38,7 @@ class Display:
         self._waiting: list[Evaluation] = []
         self._reports: deque[Progress] = deque()  # from the last evaluation shown on
         self._before: Evaluation | None = None
+        self._begun = False
 
     def close(self) -> None:
         """End the moving line, whatever happened."""
@@ -46,15 +47,13 @@ class Display:
 
     def on_eval(self, evaluation: Evaluation) -> None:
         """Take an evaluation: its line is shown with the next report, which knows the staleness and the scales."""
-        if self._before is None and not self._waiting:
-            self._console.print(self._header(), "", sep="\n")
-            self._console.print(row(_COLUMNS, _COLUMNS.values()), style="dim")
-            if self._live:
-                self._live.start()
+        self._begin()
         self._waiting.append(evaluation)
 
     def progress(self, now: Progress) -> None:
         """Show the lines that wait and, on a terminal, where the run stands."""
+        if not self._begun:  # a run that goes on: show the evaluation before
+            self.on_eval(now.evaluation)
         self._reports.append(now)
         for evaluation in self._waiting:
             self._console.print(self._line(evaluation, now))
@@ -62,6 +61,15 @@ class Display:
         self._waiting = []
         if self._live:
             self._live.update(self._standing(now), refresh=True)
+
+    def _begin(self) -> None:
+        if self._begun:
+            return
+        self._begun = True
+        self._console.print(self._header(), "", sep="\n")
+        self._console.print(row(_COLUMNS, _COLUMNS.values()), style="dim")
+        if self._live:
+            self._live.start()
 
     def _line(self, evaluation: Evaluation, now: Progress) -> str:
         """The line of an evaluation, with what was known when its version was made: evaluations may lag behind."""

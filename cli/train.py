@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import inspect
 import re
-import shlex
-from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.text import Text
 
 from asapnb.config import check_keys, keys, load_config, merge, parse_setting, parse_value, prepare
 from asapnb.data.catalogue import SOURCES
-from asapnb.engine import Evaluation, train
+from asapnb.engine import train
 from asapnb.engine.options import cores
 from asapnb.problems import Problem
 from asapnb.problems.text import PROBLEMS
-from asapnb.record import Run, checked_target, to_json
+from asapnb.record import checked_target
 from asapnb.rules import as_rule, available
 from asapnb.schemes import SCHEMES, Sequential, parse_scheme
 
-from . import DIVERGED, INTERRUPTED
-from .compiling import announced
-from .live import Display
-from .text import console, document, histogram, pairs, size, summary
+from .running import Job, carry_out
+from .text import pairs
 
 _NAMES = {"workers": ("-m", "--workers"), "batch_size": ("--batch", "--batch-size")}
 _METAVARS = {int: "N", float: "F", str: "TEXT"}
@@ -90,43 +86,16 @@ def command(
     )
     if out is not None:
         checked_target(out, force)
-    screen = console(quiet=quiet or as_json)
-    with ExitStack() as shown, ExitStack() as compiling:
-        compiling.enter_context(announced(console(stderr=True, quiet=quiet)))
+
+    def make() -> Job:
         problem, arguments = prepare(merged)
-        display = Display(screen, lambda: _header(problem, arguments), arguments.get("max_seconds"))
-        shown.callback(display.close)
-
-        def on_eval(evaluation: Evaluation) -> None:
-            compiling.close()  # nothing is left to compile once the initial parameters have been evaluated
-            display.on_eval(evaluation)
-
-        run = train(problem, **arguments, out=out, force=force, on_eval=on_eval, progress=display.progress)
-    if as_json:
-        click.echo(to_json(document(run)))
-    else:
-        screen.print("", summary(run), "", histogram(run, min(screen.width, 100)), sep="\n")
-    ctx.exit(_close(run, out, screen))
-
-
-def _close(run: Run, out: str | None, screen: Console) -> int:
-    """Say where the run is, and what went wrong; returns the exit code."""
-    path = None if out is None else click.format_filename(out)
-    if path is not None:
-        screen.print(f"\n{path} written, {size(run.path)}. Next: asapnb show {shlex.quote(path)}", style="dim")
-    if run.status == "interrupted":
-        kept = "nothing is kept, as there was no -o RUN.h5" if path is None else f"{path} holds what was done"
-        click.echo(f"Interrupted after {run.summary()['updates']:,} updates: {kept}.", err=True)
-        return INTERRUPTED
-    if run.status == "diverged":
-        last = run.summary()["last"]
-        click.echo(
-            f"Error: diverged at update {last['step']:,}, training loss {last['train_loss']:.4g}: "
-            f"try a smaller --step-size than {run.config['step_size']:g}",
-            err=True,
+        return Job(
+            header=lambda: _header(problem, arguments),
+            run=partial(train, problem, **arguments, out=out, force=force),
+            max_seconds=arguments.get("max_seconds"),
         )
-        return DIVERGED
-    return 0
+
+    ctx.exit(carry_out(make, out, quiet=quiet, as_json=as_json))
 
 
 def _header(problem: Problem, arguments: dict[str, Any]) -> Text:

@@ -242,7 +242,8 @@ def test_a_terminal_that_knows_only_ascii():
 def test_an_unknown_command():
     result = call("trian")
     assert result.exit_code == 2
-    assert "command 'trian'; available: data, info, rules, show, train. Did you mean 'train'?" in result.stderr
+    names = ", ".join(sorted(COMMANDS))
+    assert f"command 'trian'; available: {names}. Did you mean 'train'?" in result.stderr
 
 
 def test_an_error_that_nobody_expects_is_exit_code_1(monkeypatch):

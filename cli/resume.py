@@ -1,0 +1,65 @@
+"""`asapnb resume`."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import click
+from rich.text import Text
+
+from asapnb.config import resume
+from asapnb.record import Run, load_run
+
+from .running import Job, carry_out
+from .text import pairs
+
+
+@click.command("resume")
+@click.argument("run", type=click.Path(), metavar="RUN.h5")
+@click.option("--epochs", type=int, metavar="TOTAL", help="Passes over the data in all, those done included.")
+@click.option("--updates", type=int, metavar="TOTAL", help="Updates in all; instead of --epochs.")
+@click.option("--max-seconds", type=float, metavar="TOTAL", help="The limit of training time in all.")
+@click.option("--force", is_flag=True, help="Go on although the process that wrote the file seems to be alive.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    run: str,
+    epochs: int | None,
+    updates: int | None,
+    max_seconds: float | None,
+    force: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Go on with a run in its file, from its end or, if it was killed, from its last checkpoint.
+
+    Totals count from the beginning of the run, so that a run which was interrupted ends where it would have ended;
+    without any it ends where its configuration says.
+    """
+    before = load_run(run)
+
+    def make() -> Job:
+        return Job(
+            header=lambda: _header(before, epochs, updates),
+            run=partial(resume, before, epochs=epochs, updates=updates, max_seconds=max_seconds, force=force),
+            max_seconds=max_seconds or before.config.get("max_seconds"),
+        )
+
+    ctx.exit(carry_out(make, run, quiet=quiet, as_json=as_json))
+
+
+def _header(run: Run, epochs: int | None, updates: int | None) -> Text:
+    """What goes on."""
+    config, facts = run.config, run.attributes
+    total = f"{epochs:,} epochs" if epochs else f"{updates or config.get('updates', 0):,} updates"
+    data = f" on {config['data']}" if "data" in config else ""
+    workers = facts["workers"]
+    return pairs([
+        ("resumed", f"{run.path}, {run.status if run.status != 'running' else 'killed'}"),
+        ("problem", f"{config['problem']}{data}, {facts['n_params']:,} parameters, {facts['n_samples']:,} samples"),
+        ("scheme", f"{config['scheme']}, {workers} worker{'s' * (workers != 1)}"),
+        ("rule", config["rule"]),
+        ("steps", f"size {config['step_size']:g}, batches of {config['batch_size']:,}, {total}"),
+    ])  # fmt: skip

@@ -1,0 +1,79 @@
+"""What the commands share that make a run: show it while it goes on, and say how it ended."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from asapnb.engine import Evaluation, Progress
+from asapnb.record import Run, to_json
+
+from . import DIVERGED, INTERRUPTED
+from .compiling import announced
+from .live import Display
+from .text import console, document, histogram, size, summary
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run to make: what is said of it before, the function that makes it, and its limit of time if it has one."""
+
+    header: Callable[[], Text]
+    run: Callable[..., Run]  # takes on_eval and progress
+    max_seconds: float | None = None
+
+
+def carry_out(make: Callable[[], Job], out: str | None, *, quiet: bool, as_json: bool) -> int:
+    """Make a run, which is recorded in `out`; returns the exit code. `make` may compile, too."""
+    screen = console(quiet=quiet or as_json)
+    with ExitStack() as shown, ExitStack() as compiling:
+        compiling.enter_context(announced(console(stderr=True, quiet=quiet)))
+        job = make()
+        display = Display(screen, job.header, job.max_seconds)
+        shown.callback(display.close)
+
+        def on_eval(evaluation: Evaluation) -> None:
+            compiling.close()  # nothing is left to compile once there are parameters that have been evaluated
+            display.on_eval(evaluation)
+
+        def progress(now: Progress) -> None:
+            compiling.close()
+            display.progress(now)
+
+        run = job.run(on_eval=on_eval, progress=progress)
+    if as_json:
+        click.echo(to_json(document(run)))
+    else:
+        screen.print("", summary(run), "", histogram(run, min(screen.width, 100)), sep="\n")
+    return _close(run, out, screen)
+
+
+def _close(run: Run, out: str | None, screen: Console) -> int:
+    """Say where the run is, how to go on, and what went wrong; returns the exit code."""
+    name = None if out is None else click.format_filename(out)
+    path = None if name is None else shlex.quote(name)
+    if name is not None:
+        screen.print(f"\n{name} written, {size(run.path)}. Next: asapnb show {path}", style="dim")
+    if run.status == "timed-out" and name is not None:
+        screen.print(f"To go on: asapnb resume {path} --max-seconds TOTAL", style="dim")
+    if run.status == "interrupted":
+        kept = "nothing is kept, as there was no -o RUN.h5"
+        if name is not None:
+            kept = f"{name} holds what was done. To go on: asapnb resume {path}"
+        click.echo(f"Interrupted after {run.summary()['updates']:,} updates: {kept}", err=True)
+        return INTERRUPTED
+    if run.status == "diverged":
+        last = run.summary()["last"]
+        click.echo(
+            f"Error: diverged at update {last['step']:,}, training loss {last['train_loss']:.4g}: "
+            f"try a smaller --step-size than {run.config['step_size']:g}",
+            err=True,
+        )
+        return DIVERGED
+    return 0
