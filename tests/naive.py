@@ -227,3 +227,54 @@ def _unpool(before, g):
     for number, corner in enumerate(corners):
         down[corner] = np.where(winner == number, g, 0)
     return down
+
+
+# --- problems: objectives with known constants, and their noise --------------------------------------------------
+
+OBJECTIVES = {  # f and its gradient
+    "log_cosh": (lambda x: np.log(np.cosh(x)).sum(), np.tanh),
+    "sine_pl": (lambda x: (x**2 + 3 * np.sin(x) ** 2).sum(), lambda x: 2 * x + 6 * np.sin(x) * np.cos(x)),
+    "bounded": (lambda x: (x**2 / (1 + x**2)).sum(), lambda x: 2 * x / (1 + x**2) ** 2),
+    "rosenbrock": (
+        lambda x: sum(100 * (b - a * a) ** 2 + (1 - a) ** 2 for a, b in x.reshape(-1, 2)),
+        lambda x: np.array([(400 * a * (a * a - b) + 2 * (a - 1), 200 * (b - a * a)) for a, b in x.reshape(-1, 2)]),
+    ),
+}
+
+
+def quadratic(eigenvalues, x):
+    """½ xᵀDx and Dx."""
+    matrix = np.diag(eigenvalues)
+    return x @ matrix @ x / 2, matrix @ x
+
+
+def least_squares(matrix, targets, x):
+    """The mean of ½ (⟨a, x⟩ − b)² over rows, and its gradient."""
+    residual = matrix @ x - targets
+    return (residual**2).mean() / 2, matrix.T @ residual / len(targets)
+
+
+def logistic(matrix, labels, ridge, x):
+    """The mean of log(1 + exp(−y ⟨a, x⟩)) over rows, with a ridge, and its gradient."""
+    other = 1 / (1 + np.exp(labels * (matrix @ x)))
+    loss = -np.log(1 - other).mean() + ridge / 2 * x @ x
+    return loss, -matrix.T @ (labels * other) / len(labels) + ridge * x
+
+
+def _splitmix64(state):
+    """The number that SplitMix64 makes of its state before."""
+    mask = 2**64 - 1
+    z = (state + 0x9E3779B97F4A7C15) & mask
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
+    return z ^ (z >> 31)
+
+
+def noise(sample, samples, variance, n, seed):
+    """The linear term of a sample: n normal numbers of this variance in all, mirrored at the middle sample."""
+    mirror, key = samples - 1 - sample, _splitmix64(seed ^ int.from_bytes(b"noise", "big"))
+    pairs, normals = -(-n // 2), []
+    for pair in range(min(sample, mirror) * pairs, (min(sample, mirror) + 1) * pairs):
+        u, v = ((_splitmix64(key + k * 0x9E3779B97F4A7C15) >> 11) / 2**53 for k in (2 * pair, 2 * pair + 1))
+        normals += [np.sqrt(-2 * np.log(1 - u)) * part(2 * np.pi * v) for part in (np.cos, np.sin)]
+    return np.sign(mirror - sample) * np.sqrt(variance / n) * np.array(normals[:n])

@@ -42,7 +42,7 @@ def quadratic(
     >>> problem.evaluate([1.0, 1.0])[0], problem.constants.L, problem.config["problem"]
     (5.5, 10.0, 'quadratic([1.0, 10.0], noise=0.1)')
     """
-    values = checked_array("eigenvalues", np.atleast_1d(np.asarray(eigenvalues)), 1)
+    values = checked_array("eigenvalues", eigenvalues, 1)
     if values.min() < 0 or values.max() == 0:
         raise UsageError(f"eigenvalues are {values.tolist()!s:.80}: none may be negative, and one must be positive")
     least, largest = float(values.min()), float(values.max())
@@ -207,7 +207,7 @@ class _Start:
                     f"start is {value!r}: give a number, a list of numbers, or 'normal(s)' with a standard deviation "
                     "s, as 'normal(1.0)'"
                 ) from None
-        pattern = checked_array("start", np.atleast_1d(np.asarray(value)), 1)
+        pattern = checked_array("start", value, 1)
         if n % len(pattern):
             raise UsageError(f"start has {len(pattern)} numbers for {n} parameters: must be one, or one for each")
         return cls(float(pattern[0]) if np.ndim(value) == 0 else pattern.tolist(), pattern, False)
@@ -220,7 +220,8 @@ class _Start:
 def _text(builder: Callable[..., Problem], arguments: dict[str, Any], written: Sequence[np.ndarray]) -> str:
     """The call that makes the problem again, without what is the default; "custom(…)" if that is too long."""
     defaults = inspect.signature(builder).parameters
-    named = {key: value for key, value in arguments.items() if not _same(value, defaults[key].default)}
+    named = {key: arguments[key] for key in defaults if key in arguments}
+    named = {key: value for key, value in named.items() if not _same(value, defaults[key].default)}
     if sum(map(np.size, (*written, *named.values()))) > _WRITTEN_OUT:
         return f"custom({builder.__name__})"
     parts = [repr(array.tolist()) for array in written] + [f"{key}={value!r}" for key, value in named.items()]
@@ -239,12 +240,15 @@ def checked_number(name: str, value: Any) -> float:
 
 
 def checked_array(name: str, value: Any, dimensions: int) -> np.ndarray:
-    """`value` as a float64 array that is not empty and finite, of so many dimensions, or a UsageError."""
+    """`value` as a float64 array that is not empty and finite, of so many dimensions, or a UsageError.
+
+    A single number is a list of one.
+    """
     kind = "numbers" if dimensions == 1 else "rows of numbers, all of one length"
     try:
-        array = np.array(value, np.float64)
+        array = np.array(value, np.float64, ndmin=1)
     except (TypeError, ValueError):
-        raise UsageError(f"{name} is {value!r:.80}: must be a list of {kind}") from None
+        raise UsageError(f"{name} = {value!r:.80}: must be a list of {kind}") from None
     if array.ndim != dimensions or not array.size or not isfinite(float(np.sum(array * 0))):
-        raise UsageError(f"{name} is {value!r:.80}: must be a list of {kind}, all finite, and not empty")
+        raise UsageError(f"{name} = {value!r:.80}: must be a list of {kind}, all finite, and not empty")
     return array
