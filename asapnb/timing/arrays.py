@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from . import sampling
+from .laws import weibull_scale
 from .sampling import Times
-from .times import Time, constant, weibull_scale
+from .times import Time, constant
 
 
 def compile_times(

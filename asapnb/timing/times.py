@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
+from .laws import LAWS
 
 LONGEST = 1e12  # seconds in a parameter: its square times any count of draws is far from overflow
 KEPT = 1024  # values of an empirical time
@@ -36,17 +37,17 @@ class Time:
     @property
     def mean(self) -> float:
         """The expectation, in virtual seconds; infinite for some (see `finite_mean`)."""
-        return _LAWS[self.name].mean(**dict(self.parameters))
+        return LAWS[self.name].mean(**dict(self.parameters))
 
     @property
     def variance(self) -> float:
         """The variance; may be infinite."""
-        return _LAWS[self.name].variance(**dict(self.parameters))
+        return LAWS[self.name].variance(**dict(self.parameters))
 
     @property
     def support(self) -> tuple[float, float]:
         """The least and the largest time; both equal where nothing is random."""
-        return _LAWS[self.name].support(**dict(self.parameters))
+        return LAWS[self.name].support(**dict(self.parameters))
 
     @property
     def finite_mean(self) -> bool:
@@ -244,79 +245,6 @@ def _cv(value: Any) -> float:
         raise UsageError(f"cv is {cv}: must be 0, or from 1e-06 to 1000")
     return cv
 
-
-class _Law(NamedTuple):
-    """Moments and support as functions of the parameters."""
-
-    mean: Callable[..., float]
-    variance: Callable[..., float]
-    support: Callable[..., tuple[float, float]]
-
-
-def weibull_scale(mean: float, shape: float) -> float:
-    """The scale at which a Weibull law has this mean."""
-    return mean / math.gamma(1.0 + 1.0 / shape)
-
-
-def _weibull_variance(mean: float, shape: float) -> float:
-    return mean**2 * math.expm1(math.lgamma(1.0 + 2.0 / shape) - 2.0 * math.lgamma(1.0 + 1.0 / shape))
-
-
-def _pareto_mean(minimum: float, alpha: float) -> float:
-    if alpha <= 1.0 and minimum > 0.0:
-        return math.inf
-    return minimum and minimum * alpha / (alpha - 1.0)
-
-
-def _pareto_variance(minimum: float, alpha: float) -> float:
-    if alpha <= 2.0 and minimum > 0.0:
-        return math.inf
-    return minimum and minimum**2 * alpha / ((alpha - 1.0) ** 2 * (alpha - 2.0))
-
-
-def _mixture_mean(times: tuple[Time, ...], weights: tuple[float, ...]) -> float:
-    return math.fsum(time.mean * share for time, share in zip(times, weights, strict=True)) / math.fsum(weights)
-
-
-def _mixture_variance(times: tuple[Time, ...], weights: tuple[float, ...]) -> float:
-    if not math.isfinite(mean := _mixture_mean(times, weights)):
-        return math.inf
-    within = (share * (time.variance + (time.mean - mean) ** 2) for time, share in zip(times, weights, strict=True))
-    return math.fsum(within) / math.fsum(weights)
-
-
-def _unbounded(mean: float, cv: float = 1.0, shape: float = 1.0) -> tuple[float, float]:
-    return (0.0, math.inf) if mean > 0.0 and cv > 0.0 else (mean, mean)
-
-
-_LAWS = {
-    "constant": _Law(lambda value: value, lambda value: 0.0, lambda value: (value, value)),
-    "exponential": _Law(lambda mean: mean, lambda mean: mean**2, _unbounded),
-    "shifted_exponential": _Law(
-        lambda shift, mean: shift + mean,
-        lambda shift, mean: mean**2,
-        lambda shift, mean: (shift, math.inf if mean > 0.0 else shift),
-    ),
-    "gamma": _Law(lambda mean, cv: mean, lambda mean, cv: (mean * cv) ** 2, _unbounded),
-    "lognormal": _Law(lambda mean, cv: mean, lambda mean, cv: (mean * cv) ** 2, _unbounded),
-    "weibull": _Law(lambda mean, shape: mean, _weibull_variance, _unbounded),
-    "pareto": _Law(
-        _pareto_mean, _pareto_variance, lambda minimum, alpha: (minimum, math.inf if minimum > 0.0 else 0.0)
-    ),
-    "uniform": _Law(
-        lambda low, high: (low + high) / 2, lambda low, high: (high - low) ** 2 / 12, lambda low, high: (low, high)
-    ),
-    "empirical": _Law(
-        lambda values: math.fsum(values) / len(values),
-        lambda values: float(np.var(values)),
-        lambda values: (values[0], values[-1]),
-    ),
-    "mixture": _Law(
-        _mixture_mean,
-        _mixture_variance,
-        lambda times, weights: (min(time.support[0] for time in times), max(time.support[1] for time in times)),
-    ),
-}
 
 TIMES: dict[str, Callable[..., Time]] = {
     builder.__name__: builder
