@@ -1,0 +1,213 @@
+"""`schedule`: run the events of a scheme under a timing, for any number of workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..compiled import kernel
+from ..engine.memory import aligned
+from ..engine.options import whole
+from ..errors import UsageError
+from ..schemes import Hogwild, Leashed, LockBased, ParameterServer, Scheme, Sequential, Synchronous, parse_scheme
+from ..timing import Timing, as_timing
+from ..timing.sampling import CONSTANT, NETWORK, READ, UPDATE
+from .loops.steps import open_world
+from .schedule import Schedule, Tally
+from .world import QUOTA, ROW, VERSION, World, make_world
+
+MOST_WORKERS = 2**24
+_CHUNK = 2**14  # rows at a time where they are not kept: 1 MB, so that they stay in the cache
+_LOOPS = {
+    Sequential: "lock_based",
+    Synchronous: "rounds",
+    LockBased: "lock_based",
+    Hogwild: "hogwild",
+    Leashed: "leashed",
+    ParameterServer: "server",
+}
+
+
+def schedule(
+    timing: Timing | str,
+    scheme: Scheme | str = LockBased(),  # noqa: B008 (frozen)
+    workers: int = 16,
+    updates: int = 10_000,
+    seed: int = 0,
+) -> Schedule:
+    """Who reads which version and when it is applied, in virtual time, until `updates` have been applied.
+
+    Args:
+        timing: how long gradients, reads, updates and messages take: a `Timing`, or its text, such as
+            "compute=exponential(1), update=0.05".
+        scheme: how the workers share the parameters.
+        workers: 1 to 16 million.
+        updates: versions to make; Synchronous: rounds.
+        seed: all times follow from it. The k-th gradient of a worker takes the same time whatever the scheme.
+
+    Raises:
+        UsageError: for arguments that cannot be used, or times so long that virtual time overflows.
+
+    Gradients that are in flight at the end leave no row. Events at the same time happen in the order in which they
+    were scheduled. Memory: 64 bytes a row, and about 100 for each worker.
+
+    >>> import asapnb as ab
+    >>> made = ab.schedule("compute=exponential(1)", ab.LockBased(), workers=4, updates=100_000, seed=1)
+    >>> made.staleness.mean().round(1), made.tau[:3]
+    (3.0, array([0, 1, 0], dtype=int32))
+    """
+    simulation = _Simulation(timing, scheme, workers, updates, seed)
+    parts, left = [], simulation.updates
+    while left:  # more than once if gradients were dropped
+        part = aligned(left * simulation.rows_per_update + simulation.margin, ROW)
+        views = np.empty(len(part) if simulation.has_views else 0)
+        count = simulation.fill(part, views)
+        parts.append((part[:count], views[:count]))
+        left = simulation.left
+    rows, views = parts[0] if len(parts) == 1 else (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    if isinstance(simulation.scheme, Leashed) and rows["dropped"].any():
+        rows = rows[_after_what_was_seen(rows)]
+    return Schedule(**simulation.facts, rows=rows, t_view=views if simulation.has_views else None)
+
+
+def staleness_only(
+    timing: Timing | str,
+    scheme: Scheme | str = LockBased(),  # noqa: B008 (frozen)
+    workers: int = 16,
+    updates: int = 1_000_000,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> Tally:
+    """What `schedule` would give, as counts: no row is kept, so there may be 10⁹ updates.
+
+    `progress` is called now and then with the number of updates so far.
+
+    >>> tally = staleness_only("exponential(1)", workers=4, updates=100_000, seed=1)
+    >>> tally.staleness.mean().round(1), tally.by_worker.sum()
+    (3.0, 100000)
+    """
+    simulation = _Simulation(timing, scheme, workers, updates, seed)
+    part = aligned(max(_CHUNK, simulation.rows_per_update) + simulation.margin, ROW)
+    views = np.empty(len(part) if simulation.has_views else 0)
+    counts, by_worker = np.zeros(1024, np.int64), np.zeros(simulation.workers, np.int64)
+    totals, seconds = np.zeros(4, np.int64), np.zeros(2)
+    while simulation.left:
+        rows = part[: simulation.fill(part, views)]
+        if (stalest := int(rows["tau"].max(initial=0))) >= len(counts):
+            counts = np.concatenate([counts, np.zeros(stalest, np.int64)])
+        _count(rows, counts, by_worker, totals, seconds)
+        if progress is not None:
+            progress(simulation.updates - simulation.left)
+    return Tally(
+        **simulation.facts,
+        seconds=float(seconds[0]),
+        counts=counts[: np.flatnonzero(counts).max(initial=0) + 1],
+        by_worker=by_worker,
+        dropped=int(totals[0]),
+        failed=int(totals[1]),
+        gradient_seconds=float(seconds[1] / by_worker.sum()),
+    )
+
+
+class _Simulation:
+    """Checked arguments and the world that they describe."""
+
+    def __init__(self, timing: Any, scheme: Any, workers: Any, updates: Any, seed: Any) -> None:
+        self.scheme = parse_scheme(scheme) if isinstance(scheme, str) else scheme
+        self.timing = as_timing(timing)
+        self.workers = whole("workers", workers, 1, MOST_WORKERS)
+        self.updates = whole("updates", updates, 1, 2**46)
+        self.seed = whole("seed", seed, 0, 2**63 - 1)
+        _check_scheme(self.scheme, self.workers)
+        self._world = make_world(self.timing, self.scheme, self.workers, self.updates)
+        if not isinstance(self.scheme, ParameterServer) and _takes_time(self._world, NETWORK):
+            raise UsageError(
+                f"network is {self.timing.network}: {self.scheme} sends no messages; leave it out, or choose "
+                "parameter-server"
+            )
+        open_world(self._world, self.seed)
+        self._run = import_module(f".loops.{self._loop()}", __package__).run
+
+    def _loop(self) -> str:
+        never_waits = isinstance(self.scheme, Sequential | LockBased | Hogwild | Leashed)
+        if never_waits and not self.has_views and not _takes_time(self._world, READ, UPDATE):
+            return "instant"
+        return _LOOPS[type(self.scheme)]
+
+    @property
+    def has_views(self) -> bool:
+        """Whether views take time to read, so that they may be inconsistent."""
+        return isinstance(self.scheme, Hogwild)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a schedule says of itself."""
+        return {name: getattr(self, name) for name in ("scheme", "timing", "workers", "updates", "seed")}
+
+    @property
+    def rows_per_update(self) -> int:
+        """One, but for Synchronous."""
+        return self.scheme.gradients(self.workers) if isinstance(self.scheme, Synchronous) else 1
+
+    @property
+    def margin(self) -> int:
+        """Rows that must be free for the loop to go on."""
+        several = isinstance(self.scheme, ParameterServer) or (
+            isinstance(self.scheme, Leashed) and self.scheme.check_early
+        )
+        return 2 * self.workers + 1 if several else 0
+
+    @property
+    def left(self) -> int:
+        """Updates still to be made."""
+        return int(self._world.words[QUOTA] - self._world.words[VERSION])
+
+    def fill(self, rows: NDArray[Any], views: NDArray[np.float64]) -> int:
+        """Go on until the rows are full or nothing is left; returns how many rows there are."""
+        count: int = self._run(self._world, rows, views)
+        if not count:
+            done = self._world.words[VERSION]
+            raise UsageError(f"virtual time overflows after {done:,} updates: choose shorter times ({self.timing})")
+        return count
+
+
+def _check_scheme(scheme: Scheme, workers: int) -> None:
+    """UsageError unless so many workers can do this."""
+    if not isinstance(scheme, Scheme):
+        raise UsageError(f"scheme is {scheme!r:.80}: must be a scheme, for example asapnb.Leashed(persistence=1)")
+    if isinstance(scheme, Sequential) and workers != 1:
+        raise UsageError(f"workers is {workers}: the scheme Sequential has one; for more choose another scheme")
+    if isinstance(scheme, Synchronous) and not scheme.batches and scheme.gradients(workers) > workers:
+        raise UsageError(f"{scheme} with {workers} workers: a round cannot wait for more gradients than workers")
+
+
+def _takes_time(world: World, *purposes: int) -> bool:
+    """Whether any of these takes time."""
+    times, used = world.times, np.unique(world.times.first[list(purposes)])
+    return bool(((times.kinds[used] != CONSTANT) | (times.numbers[used, 0] != 0)).any())
+
+
+def _after_what_was_seen(rows: NDArray[Any]) -> NDArray[np.intp]:
+    """The order in which a dropped gradient follows the last version that its worker saw."""
+    dropped = rows["dropped"] != 0
+    seen = np.where(dropped, rows["read_version"] + rows["tau"], rows["version"])
+    return np.lexsort((dropped, seen))
+
+
+@kernel(_nrt=False)
+def _count(rows: Any, counts: Any, by_worker: Any, totals: Any, seconds: Any) -> None:
+    """Add rows to a tally."""
+    for i in range(rows.size):
+        row = rows[i]
+        totals[1] += row.tries
+        if row.dropped != 0:
+            totals[0] += 1
+            continue
+        counts[np.uint32(row.tau)] += 1
+        by_worker[np.uint32(row.worker)] += 1
+        seconds[1] += row.t_ready - row.t_read
+        seconds[0] = max(seconds[0], row.t_apply)

@@ -1,0 +1,1 @@
+"""One event loop for each way to synchronize."""

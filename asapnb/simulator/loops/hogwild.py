@@ -1,0 +1,41 @@
+"""No synchronization: the update is claimed when the gradient is ready, then written, and nobody waits for anybody.
+
+`views` gets, for each row, the time at which the view was read to its end.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...compiled import kernel
+from ...timing.sampling import READ, UPDATE
+from ..tournament import next_key, next_worker, time_of
+from ..world import SNAPSHOT
+from .steps import COMPUTED, JOINED, apply, at, computed, duration, goes_on, read, take_ticket
+
+
+@kernel(_nrt=False, error_model="numpy")
+def run(world: Any, rows: Any, views: Any) -> int:
+    """Fill rows; returns how many."""
+    count, snapshot = 0, world.words[SNAPSHOT] != 0
+    while goes_on(world, rows.size - count):
+        worker = next_worker(world.tree)
+        now = written = time_of(next_key(world.tree))
+        self = world.workers[np.uint32(worker)]
+        if self.phase == COMPUTED:
+            views[count] = self.t_ready  # where the end of the view was kept
+            self.t_ready = now
+            written = now + duration(world, worker, UPDATE)
+            count = apply(world, rows, count, worker, written)
+        if written > now:
+            at(world, worker, JOINED, written)
+            continue
+        take_ticket(world, worker)
+        read(world, worker, now)
+        copied = now + duration(world, worker, READ)
+        ready = computed(world, worker, copied)
+        self.t_ready = copied if snapshot else ready
+        at(world, worker, COMPUTED, ready)
+    return count

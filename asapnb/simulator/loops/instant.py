@@ -1,0 +1,55 @@
+"""LockBased, Hogwild and Leashed where reads and updates take no time: they are the same, and nobody ever waits.
+
+What the other loops do then, with all that they need not look at left out: a test compares them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...compiled import kernel
+from ...timing.sampling import COMPUTE, component, draw, finish
+from ..tournament import key_of, next_key, next_worker, put, time_of
+from ..world import QUOTA, SEQUENCE, TICKET, VERSION
+from .steps import COMPUTED
+
+
+@kernel(_nrt=False, error_model="numpy")
+def run(world: Any, rows: Any, views: Any) -> int:
+    """Fill rows; returns how many."""
+    words, tree, workers, times = world.words, world.tree, world.workers, world.times
+    version, ticket, sequence, quota = words[VERSION], words[TICKET], words[SEQUENCE], words[QUOTA]
+    count, size = 0, rows.size
+    while count < size and version < quota:
+        worker = next_worker(tree)
+        time = time_of(next_key(tree))
+        if time == np.inf:
+            break
+        self = workers[np.uint32(worker)]
+        if self.phase == COMPUTED:
+            row = rows[np.uint64(count)]
+            row.worker = worker
+            row.tau = version - self.read_version
+            row.batch = self.batch
+            version += 1
+            row.version = version
+            row.read_version = self.read_version
+            row.t_read = self.t_read
+            row.t_ready = time
+            row.t_apply = time
+            row.tries = 0
+            row.dropped = 0
+            count += 1
+        self.phase = COMPUTED
+        self.batch = ticket
+        self.t_read = time
+        self.read_version = version
+        self.sequence = sequence
+        ticket += 1
+        sequence += 1
+        value, self.stream = draw(times, component(times, COMPUTE, worker), self.stream)
+        put(tree, workers, worker, key_of(finish(times, worker, time, value)))
+    words[VERSION], words[TICKET], words[SEQUENCE] = version, ticket, sequence
+    return count

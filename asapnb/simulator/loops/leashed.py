@@ -1,0 +1,97 @@
+"""Leashed-SGD: an attempt to publish takes the time of an update, and fails if another was published meanwhile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...compiled import kernel, part
+from ...timing.sampling import READ, UPDATE
+from ..tournament import next_key, next_worker, time_of
+from ..world import BOUND, EARLY, MEMBERS, VERSION
+from .steps import COMPUTED, JOINED, apply, at, computed, duration, goes_on, note, read, take_ticket
+
+_TRIED = 2
+_MOST_TRIES = 32767  # that a row can hold
+
+
+@part(forceinline=True, _nrt=False)
+def _begin(world: Any, worker: int, time: float) -> None:
+    """Pin the current vector as a view, and compute."""
+    take_ticket(world, worker)
+    read(world, worker, time)
+    start = time + duration(world, worker, READ)
+    at(world, worker, COMPUTED, computed(world, worker, start))
+
+
+@part(forceinline=True, _nrt=False)
+def _fails(world: Any, rows: Any, count: int, worker: int, time: float) -> bool:
+    """Count a failed attempt; True, with the row in place, if it was one too many."""
+    self = world.workers[np.uint32(worker)]
+    self.tries += 1
+    if not 0 <= world.words[BOUND] < self.tries:
+        return False
+    note(world, rows, count, worker, -1, self.seen - self.read_version, time)
+    rows[np.uint64(count)].tries = min(self.tries, _MOST_TRIES)
+    return True
+
+
+@part(_nrt=False)
+def _overtake(world: Any, rows: Any, count: int, winner: int, time: float) -> int:
+    """With early checks: all others in the loop fail as soon as one has published; returns the number of rows."""
+    members, stay = world.others[0], 0
+    for i in range(world.words[MEMBERS]):
+        worker = members[i]
+        if worker == winner:
+            continue
+        if _fails(world, rows, count, worker, time):
+            count += 1
+            _begin(world, worker, time)
+            continue
+        world.workers[np.uint32(worker)].seen = world.words[VERSION]
+        at(world, worker, _TRIED, time + duration(world, worker, UPDATE))
+        members[stay] = worker
+        stay += 1
+    world.words[MEMBERS] = stay
+    return count
+
+
+@kernel(_nrt=False, error_model="numpy")
+def run(world: Any, rows: Any, views: Any) -> int:
+    """Fill rows; returns how many."""
+    count, early = 0, world.words[EARLY] != 0
+    margin = world.workers.size if early else 0  # all may drop their gradients at once
+    while goes_on(world, rows.size - margin - count):
+        worker = next_worker(world.tree)
+        now = time_of(next_key(world.tree))
+        self = world.workers[np.uint32(worker)]
+        phase = self.phase
+        if phase == COMPUTED:
+            self.t_ready = now
+            self.tries = 0
+            if early:
+                world.others[0, world.words[MEMBERS]] = worker
+                world.words[MEMBERS] += 1
+        while phase != JOINED:
+            if phase == _TRIED:
+                if self.seen == world.words[VERSION]:
+                    count = apply(world, rows, count, worker, now)
+                    rows[np.uint64(count - 1)].tries = min(self.tries, _MOST_TRIES)
+                    if early:
+                        count = _overtake(world, rows, count, worker, now)
+                    phase = JOINED
+                    break
+                if _fails(world, rows, count, worker, now):
+                    count += 1
+                    phase = JOINED
+                    break
+            self.seen = world.words[VERSION]
+            phase = _TRIED
+            end = now + duration(world, worker, UPDATE)
+            if end > now:
+                at(world, worker, _TRIED, end)
+                break
+        if phase == JOINED:
+            _begin(world, worker, now)
+    return count

@@ -1,0 +1,182 @@
+"""A parameter server: messages travel, the server serves them one at a time, in the order of arrival.
+
+A worker's gradient is applied (or discarded), and the answer, the parameters as they then are, belongs to the same
+visit. A worker that the bound of stale synchronous parallel holds back is answered in a visit of its own, as is one
+that joins or is told to start anew.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...compiled import kernel, part
+from ...timing.sampling import NETWORK, READ, UPDATE
+from ..tournament import idle, next_key, next_worker, time_of
+from ..world import BOUND, BUSY, DISCARD, MEMBERS, NOBODY, OLDEST, RESTART, SLOWEST, VERSION, WAITING, YOUNGEST
+from .steps import JOINED, apply, at, computed, dequeue, duration, enqueue, goes_on, note, read, seize, take_ticket
+
+_ASKED, _ARRIVED, _UPDATED, _ANSWERED, _TO_ASK, _TO_UPDATE, _AHEAD = 2, 3, 4, 5, 6, 7, 8
+_HELD, _AFTER, _BEFORE = 0, 1, 2  # rows of `World.others`
+
+
+@part(_nrt=False)
+def _link(world: Any, worker: int) -> None:
+    """Note that a worker has read last."""
+    last = world.words[YOUNGEST]
+    world.others[_BEFORE, worker] = last
+    world.others[_AFTER, worker] = NOBODY
+    if last == NOBODY:
+        world.words[OLDEST] = worker
+    else:
+        world.others[_AFTER, last] = worker
+    world.words[YOUNGEST] = worker
+
+
+@part(_nrt=False)
+def _unlink(world: Any, worker: int) -> None:
+    """Forget when a worker has read, if that is still known."""
+    before, after = world.others[_BEFORE, worker], world.others[_AFTER, worker]
+    if before == NOBODY and world.words[OLDEST] != worker:
+        return
+    if before == NOBODY:
+        world.words[OLDEST] = after
+    else:
+        world.others[_AFTER, before] = after
+    if after == NOBODY:
+        world.words[YOUNGEST] = before
+    else:
+        world.others[_BEFORE, after] = before
+    world.others[_BEFORE, worker] = world.others[_AFTER, worker] = NOBODY
+
+
+@part(_nrt=False)
+def _restart(world: Any, rows: Any, count: int, time: float) -> int:
+    """Have those start anew whose gradients would be discarded; returns the number of rows."""
+    version = world.words[VERSION]
+    while world.words[OLDEST] != NOBODY:
+        worker = world.words[OLDEST]
+        self = world.workers[np.uint32(worker)]
+        tau = version - self.read_version
+        if tau < world.words[DISCARD]:
+            break
+        _unlink(world, worker)
+        if time < self.t_ready:  # else the gradient is on its way, and discarded when it arrives
+            self.t_ready = time
+            note(world, rows, count, worker, -1, tau, time)
+            count += 1
+            enqueue(world, worker, _TO_ASK)
+    return count
+
+
+@part(_nrt=False)
+def _join(world: Any, worker: int) -> None:
+    """A worker that joins is as far as the slowest."""
+    slowest = world.words[SLOWEST]
+    world.workers[np.uint32(worker)].seen = slowest
+    world.paces[slowest % world.paces.size] += 1
+
+
+@part(_nrt=False)
+def _advance(world: Any, worker: int) -> bool:
+    """Count a worker's gradient, let those go on whom it held back; whether the worker itself may go on."""
+    bound, paces = world.words[BOUND], world.paces
+    if bound < 0:
+        return True
+    self = world.workers[np.uint32(worker)]
+    paces[self.seen % paces.size] -= 1
+    self.seen += 1
+    paces[self.seen % paces.size] += 1
+    if paces[world.words[SLOWEST] % paces.size] == 0:
+        while paces[world.words[SLOWEST] % paces.size] == 0:
+            world.words[SLOWEST] += 1
+        for i in range(world.words[MEMBERS]):
+            enqueue(world, world.others[_HELD, i], _TO_ASK)
+        world.words[MEMBERS] = 0
+    return self.seen - world.words[SLOWEST] <= bound
+
+
+@part(_nrt=False)
+def _hold_back(world: Any, worker: int) -> None:
+    """Have a worker wait until the slowest has caught up."""
+    world.others[_HELD, world.words[MEMBERS]] = worker
+    world.words[MEMBERS] += 1
+    idle(world.tree, world.workers, worker)
+
+
+@part(_nrt=False)
+def _answered(world: Any, worker: int, time: float) -> float:
+    """When the answer has been given that the server begins now."""
+    take_ticket(world, worker)
+    read(world, worker, time)
+    return time + duration(world, worker, READ)
+
+
+@part(_nrt=False)
+def _visit(world: Any, rows: Any, count: int, worker: int, phase: int, now: float) -> int:
+    """Serve a worker as far as that takes no time, then schedule what ends next; returns the number of rows."""
+    self = world.workers[np.uint32(worker)]
+    time = now
+    while True:
+        if phase == _TO_UPDATE:
+            tau = world.words[VERSION] - self.read_version
+            if 0 < world.words[DISCARD] <= tau:
+                note(world, rows, count, worker, -1, tau, now)
+                count += 1
+                phase = _TO_ASK if _advance(world, worker) else _AHEAD
+            else:
+                phase, time = _UPDATED, now + duration(world, worker, UPDATE)
+        elif phase == _UPDATED:
+            count = apply(world, rows, count, worker, now)
+            if world.words[RESTART] != 0:
+                count = _restart(world, rows, count, now)
+            phase = _TO_ASK if _advance(world, worker) else _AHEAD
+        elif phase == _TO_ASK:
+            phase, time = _ANSWERED, _answered(world, worker, now)
+        else:  # answered, or held back: the server is free
+            if phase == _ANSWERED:
+                self.t_ready = computed(world, worker, now + duration(world, worker, NETWORK))
+                if world.words[RESTART] != 0:
+                    _link(world, worker)
+                at(world, worker, _ARRIVED, self.t_ready + duration(world, worker, NETWORK))
+            else:
+                _hold_back(world, worker)
+            world.words[BUSY] = 0
+            if world.words[WAITING] == 0:
+                return count
+            world.words[BUSY] = 1
+            worker = dequeue(world)
+            self = world.workers[np.uint32(worker)]
+            phase = self.phase
+        if time > now:
+            at(world, worker, phase, time)
+            return count
+
+
+@kernel(_nrt=False, error_model="numpy")
+def run(world: Any, rows: Any, views: Any) -> int:
+    """Fill rows; returns how many."""
+    count, margin = 0, 2 * world.workers.size  # in a moment, all may be served, and all be told to start anew
+    while goes_on(world, rows.size - margin - count):
+        worker = next_worker(world.tree)
+        now = time_of(next_key(world.tree))
+        phase = world.workers[np.uint32(worker)].phase
+        if phase == JOINED:
+            _join(world, worker)
+            end = now + duration(world, worker, NETWORK)
+            if end > now:
+                at(world, worker, _ASKED, end)
+                continue
+            phase = _ASKED
+        if phase == _ASKED:
+            if seize(world, worker, _TO_ASK):
+                count = _visit(world, rows, count, worker, _TO_ASK, now)
+        elif phase == _ARRIVED:
+            if world.words[RESTART] != 0:
+                _unlink(world, worker)
+            if seize(world, worker, _TO_UPDATE):
+                count = _visit(world, rows, count, worker, _TO_UPDATE, now)
+        else:
+            count = _visit(world, rows, count, worker, phase, now)
+    return count

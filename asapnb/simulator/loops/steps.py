@@ -1,0 +1,139 @@
+"""The steps that the event loops share: schedule, draw a time, read, note a row, queue.
+
+An event is the end of something that takes time. What takes no time is over at once, before any other event of the
+same moment; a gradient always is an event, even if its time is drawn as 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import int64, uint64
+
+from ...compiled import kernel, part
+from ...timing.sampling import COMPUTE, JOIN, NETWORK, component, draw, finish, stream, uniform_integer
+from ..tournament import idle, key_of, next_key, put, time_of
+from ..world import BUSY, CHOICE, HEAD, QUOTA, RANDOM, SEQUENCE, TICKET, VERSION, WAITING
+
+JOINED, COMPUTED = 0, 1  # phases of a worker: what its event ends; each loop has more of its own
+_CHOICE = 100  # the purpose of the stream that chooses from a queue
+
+
+@kernel(_nrt=False)
+def open_world(world: Any, seed: int) -> None:
+    """Have every worker join at its time."""
+    world.words[CHOICE] = int64(stream(seed, _CHOICE, 0))
+    for worker in range(world.workers.size):
+        self = world.workers[worker]
+        self.stream = stream(seed, COMPUTE, worker)
+        for purpose in range(COMPUTE + 1, NETWORK + 1):
+            world.streams[purpose - 1, worker] = stream(seed, purpose, worker)
+        self.t_ready, _ = draw(world.times, component(world.times, JOIN, worker), stream(seed, JOIN, worker))
+        at(world, worker, JOINED, self.t_ready)
+
+
+@part(forceinline=True, _nrt=False)
+def goes_on(world: Any, room: int) -> bool:
+    """Whether to look at the next event: there is room for its rows, the quota is not reached, there is one."""
+    return room > 0 and world.words[VERSION] < world.words[QUOTA] and time_of(next_key(world.tree)) < np.inf
+
+
+@part(_nrt=False)
+def at(world: Any, worker: int, phase: int, time: float) -> None:
+    """Schedule the event of a worker, in the place of the one it had."""
+    self = world.workers[np.uint32(worker)]
+    self.phase = phase
+    self.sequence = world.words[SEQUENCE]
+    world.words[SEQUENCE] += 1
+    put(world.tree, world.workers, worker, key_of(time))
+
+
+@part(_nrt=False)
+def duration(world: Any, worker: int, purpose: int) -> float:
+    """A read, update or network time of a worker."""
+    value, state = draw(world.times, component(world.times, purpose, worker), world.streams[purpose - 1, worker])
+    world.streams[purpose - 1, worker] = state
+    return value
+
+
+@part(_nrt=False)
+def computed(world: Any, worker: int, start: float) -> float:
+    """When a gradient is finished that is begun at `start`."""
+    self = world.workers[np.uint32(worker)]
+    value, self.stream = draw(world.times, component(world.times, COMPUTE, worker), self.stream)
+    return finish(world.times, worker, start, value)
+
+
+@part(forceinline=True, _nrt=False)
+def take_ticket(world: Any, worker: int) -> None:
+    """Take the next minibatch."""
+    world.workers[np.uint32(worker)].batch = world.words[TICKET]
+    world.words[TICKET] += 1
+
+
+@part(forceinline=True, _nrt=False)
+def read(world: Any, worker: int, time: float) -> None:
+    """Begin to read the parameters."""
+    self = world.workers[np.uint32(worker)]
+    self.t_read = time
+    self.read_version = world.words[VERSION]
+
+
+@part(_nrt=False)
+def note(world: Any, rows: Any, count: int, worker: int, version: int, tau: int, time: float) -> None:
+    """Fill row `count`: an update that makes `version`, or with −1 a gradient that is dropped."""
+    row, self = rows[np.uint64(count)], world.workers[np.uint32(worker)]
+    row.worker = worker
+    row.tau = tau
+    row.batch = self.batch
+    row.version = version
+    row.read_version = self.read_version
+    row.t_read = self.t_read
+    row.t_ready = self.t_ready
+    row.t_apply = time
+    row.tries = 0
+    row.dropped = 1 if version < 0 else 0
+
+
+@part(forceinline=True, _nrt=False)
+def apply(world: Any, rows: Any, count: int, worker: int, time: float) -> int:
+    """Apply a worker's gradient; returns the number of rows."""
+    tau = world.words[VERSION] - world.workers[np.uint32(worker)].read_version
+    world.words[VERSION] += 1
+    note(world, rows, count, worker, world.words[VERSION], tau, time)
+    return count + 1
+
+
+@part(_nrt=False)
+def enqueue(world: Any, worker: int, phase: int) -> None:
+    """Have a worker wait for the lock or the server."""
+    place = (world.words[HEAD] + world.words[WAITING]) % world.queue.size
+    world.queue[place] = worker
+    world.words[WAITING] += 1
+    world.workers[np.uint32(worker)].phase = phase
+    idle(world.tree, world.workers, worker)
+
+
+@part(_nrt=False)
+def dequeue(world: Any) -> int:
+    """Who is next: who has waited longest or, in random order, anybody."""
+    head, size = world.words[HEAD], world.queue.size
+    if world.words[RANDOM] != 0 and world.words[WAITING] > 1:
+        chosen, state = uniform_integer(uint64(world.words[CHOICE]), world.words[WAITING])
+        world.words[CHOICE] = int64(state)
+        place = (head + chosen) % size
+        world.queue[head], world.queue[place] = world.queue[place], world.queue[head]
+    world.words[HEAD] = (head + 1) % size
+    world.words[WAITING] -= 1
+    return world.queue[head]
+
+
+@part(forceinline=True, _nrt=False)
+def seize(world: Any, worker: int, phase: int) -> bool:
+    """Take the lock or the server, if it is free; else wait for it in this phase."""
+    if world.words[BUSY] == 0:
+        world.words[BUSY] = 1
+        return True
+    enqueue(world, worker, phase)
+    return False
