@@ -25,7 +25,7 @@ from .engine.run import train
 from .errors import UsageError, unknown
 from .problems import Problem
 from .problems.text import parse_problem
-from .record import Run, load_run
+from .record import Run, check_not_written, file_of, load_run
 from .rules import Rule, as_rule
 
 _NO_DATA = ("problem", "out", "force", "on_eval", "progress")  # the arguments of train that are not plain data
@@ -213,10 +213,12 @@ def resume(
     ...     run.status, run.updates["version"][[0, -1]], run.evals["step"]
     ('finished', array([ 1, 50]), array([ 0, 20, 50]))
     """
-    run = run if isinstance(run, Run) else load_run(run)
+    run = load_run(file_of(run) if isinstance(run, Run) else run)  # as it is now
+    if not force:
+        check_not_written(run)
     given = {"epochs": epochs, "updates": updates, "max_seconds": max_seconds}
     changed = {name: value for name, value in given.items() if value is not None}
-    hooks: dict[str, Any] = {"force": force, "on_eval": on_eval, "progress": progress}
+    hooks: dict[str, Any] = {"on_eval": on_eval, "progress": progress}
     if run.kind == "simulate":
         simulator: Any = import_module(".simulator", __package__)
         simulated: Run = simulator.resume(run, problem=problem, rule=rule, **changed, **hooks)

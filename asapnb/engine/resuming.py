@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import RecordError, UsageError
 from ..problems.base import Problem
-from ..record import Run, RunWriter, checkpoint_path, is_alive, load_checkpoint, save_checkpoint
+from ..record import Run, RunWriter, checkpoint_path, file_of, load_checkpoint, save_checkpoint
 from ..record.schema import ABANDONED, EVALS, RUNNING
 from ..rules import as_rule
 from ..schemes import parse_scheme
@@ -28,12 +27,11 @@ def resume_training(
     problem: Problem,
     arguments: Mapping[str, Any],
     *,
-    force: bool = False,
     on_eval: Callable[[Evaluation], None] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Run:
     """Go on with a run of `train` up to the total in `arguments`, which are those of `train`; see `asapnb.resume`."""
-    path = checked_source(run, force)
+    path = file_of(run)
     rule = as_rule(arguments["rule"])
     options = resolve(problem, **_resolvable(arguments))
     check_problem(run, problem)
@@ -50,18 +48,6 @@ def resume_training(
         return RunWriter.reopen(path, kept=kept, attributes={**changed, "config": attributes["config"]})
 
     return run_from(start, problem, options, rule, reopen, on_eval, progress)
-
-
-def checked_source(run: Run, force: bool) -> Path:
-    """The file of a run that may go on; RecordError if there is none, or another process is at it."""
-    if run.path is None:
-        raise RecordError("the run is in memory: save it to a file with run.save('run.h5') and go on with that")
-    if run.status == RUNNING and is_alive(run.attributes) and not force:
-        raise RecordError(
-            f"{run.path} is still being written by process {run.attributes['pid']}: wait for it or end it (if that "
-            "is another program by now, go on with force=True, --force)"
-        )
-    return run.path
 
 
 def check_problem(run: Run, problem: Problem) -> None:
@@ -124,7 +110,7 @@ def _start(run: Run, options: Options) -> tuple[Start, dict[str, int]]:
     if (updates["dropped"] != ABANDONED).sum() != version * options.rows_per_version:
         raise RecordError(
             f"{run.path} does not hold all updates up to {version:,}, where it would go on"
-            + (f": is {checkpoint_path(run.path)} of another run?" if run.path and run.status == RUNNING else "")
+            + (f": is {checkpoint_path(file_of(run))} of another run?" if run.status == RUNNING else "")
         )
     known = zip(*(run.evals[name][:evals].tolist() for name in EVALS.names or ()), strict=True)
     start = Start(
@@ -146,7 +132,7 @@ def _state(run: Run) -> tuple[int, np.ndarray, np.ndarray | None, Mapping[str, A
     if run.status != RUNNING:
         version = int(run.updates["version"].max(initial=0))
         return version, run.params["final"], run.params.get("velocity"), run.attributes
-    checkpoint = None if run.path is None else load_checkpoint(run.path)
+    checkpoint = load_checkpoint(file_of(run))
     if checkpoint is None:
         return 0, run.params["initial"], None, {}
     arrays, facts = checkpoint.arrays, checkpoint.attributes

@@ -2,8 +2,8 @@
 
 from .checkpoint import Checkpoint, checkpoint_path, load_checkpoint, remove_checkpoint, save_checkpoint
 from .files import checked_target
-from .provenance import is_alive, machine, topology, versions
-from .run import RuleTables, Run, load_run
+from .provenance import machine, topology, versions
+from .run import RuleTables, Run, check_not_written, file_of, load_run
 from .schema import EVALS, SCHEMA, UPDATES
 from .text import to_json, to_toml
 from .writer import RunWriter
@@ -16,9 +16,10 @@ __all__ = [
     "RuleTables",
     "Run",
     "RunWriter",
+    "check_not_written",
     "checked_target",
     "checkpoint_path",
-    "is_alive",
+    "file_of",
     "load_checkpoint",
     "load_run",
     "machine",

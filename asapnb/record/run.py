@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from ..errors import RecordError
 from ..staleness import StalenessDistribution, WorkerHistogram
 from .files import Source, checked_target, copy, opened, put_in_place
-from .schema import ABANDONED, EVALS, SCHEMA, UPDATES, ZEROED
+from .provenance import is_alive
+from .schema import ABANDONED, EVALS, RUNNING, SCHEMA, UPDATES, ZEROED
 from .text import from_attribute
 
 
@@ -195,6 +196,22 @@ class Run:
 
 def _mean(values: NDArray[Any]) -> float | None:
     return float(values.mean(dtype=np.float64)) if values.size else None
+
+
+def file_of(run: Run) -> Path:
+    """The file of a run; RecordError if it has none."""
+    if run.path is None:
+        raise RecordError("the run is in memory: save it to a file with run.save('run.h5') and go on with that")
+    return run.path
+
+
+def check_not_written(run: Run) -> None:
+    """RecordError while the process that writes a run's file is there, as far as this machine knows."""
+    if run.status == RUNNING and is_alive(run.attributes):
+        raise RecordError(
+            f"{run.path} is still being written by process {run.attributes['pid']}: wait for it or end it (if that "
+            "is another program by now, go on with force=True, --force)"
+        )
 
 
 def load_run(path: str | os.PathLike[str]) -> Run:
