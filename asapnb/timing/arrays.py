@@ -111,6 +111,8 @@ def _flat(time: Time, share: float) -> Iterator[tuple[Time, float]]:
 
 def _intervals(pauses: Sequence[tuple[int, float, float]], workers: int) -> tuple[np.ndarray, np.ndarray]:
     """Where the pauses of each worker begin, and their starts and ends; those that touch are one."""
+    if not pauses:
+        return np.zeros(1, np.int64), np.zeros((0, 2))
     merged: list[list[list[float]]] = [[] for _ in range(workers)]
     for worker, start, length in sorted(pauses):
         own = merged[worker]
@@ -118,7 +120,5 @@ def _intervals(pauses: Sequence[tuple[int, float, float]], workers: int) -> tupl
             own[-1][1] = max(own[-1][1], start + length)
         else:
             own.append([start, start + length])
-    if not pauses:
-        return np.zeros(1, np.int64), np.zeros((0, 2))
     counts = itertools.accumulate((len(own) for own in merged), initial=0)
     return np.array(list(counts), np.int64), np.array([pause for own in merged for pause in own], np.float64)

@@ -73,7 +73,9 @@ class Timing:
         beyond = max((worker for worker, _, _ in self.pauses), default=0)
         if beyond >= workers:
             raise UsageError(f"pauses name worker {beyond} of {workers}: workers count from 0 to {workers - 1}")
-        return compile_times([self.times(purpose, workers) for purpose in PURPOSES], self.pauses, int(workers))
+        given = {purpose: getattr(self, purpose) for purpose in PURPOSES}
+        rows = [(time,) if isinstance(time, Time) else self.times(name, workers) for name, time in given.items()]
+        return compile_times(rows, self.pauses, int(workers))
 
     def notes(self) -> list[str]:
         """What a reader of results should know, in sentences.
