@@ -347,6 +347,13 @@ def test_starts():
     assert drawn.init(1)[0] == drawn.init(1)[0] != drawn.init(2)[0]
 
 
+def test_numbers_of_numpy_are_written_as_numbers():
+    problem = quadratic(np.array([1, 2]), np.float32(0.5), start=np.int64(3), samples=np.int64(4), seed=np.int64(2))
+    assert problem.config == {"problem": "quadratic([1.0, 2.0], noise=0.5, start=3.0, samples=4, seed=2)"}
+    problem = least_squares(samples=np.int64(4), dimension=np.int64(2))
+    assert problem.config == {"problem": "least_squares(samples=4, dimension=2)"}
+
+
 def test_labels_may_be_zero_and_one():
     np.testing.assert_array_equal(logistic(A, Y > 0).inputs, logistic(A, Y).inputs)
 

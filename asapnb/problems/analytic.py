@@ -221,7 +221,7 @@ def _text(builder: Callable[..., Problem], arguments: dict[str, Any], written: S
     """The call that makes the problem again, without what is the default; "custom(…)" if that is too long."""
     defaults = inspect.signature(builder).parameters
     named = {key: arguments[key] for key in defaults if key in arguments}
-    named = {key: value for key, value in named.items() if not _same(value, defaults[key].default)}
+    named = {key: _plain(value) for key, value in named.items() if not _same(value, defaults[key].default)}
     if sum(map(np.size, (*written, *named.values()))) > _WRITTEN_OUT:
         return f"custom({builder.__name__})"
     parts = [repr(array.tolist()) for array in written] + [f"{key}={value!r}" for key, value in named.items()]
@@ -230,6 +230,10 @@ def _text(builder: Callable[..., Problem], arguments: dict[str, Any], written: S
 
 def _same(value: Any, default: Any) -> bool:
     return bool(value == (list(default) if isinstance(default, tuple) else default))
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def checked_number(name: str, value: Any) -> float:
