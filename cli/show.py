@@ -41,4 +41,5 @@ def _origin(run: Run) -> Text:
         ("made", f"{facts['created_utc']} by asapnb {versions['asapnb']}, numba {versions['numba']}"),
         ("machine", f"{place['cpu']}, {place['allowed']} of {place['cpus']} CPUs, {place['kernels']} kernels"),
         ("command", facts.get("command", "")),
+        ("resumed", ", ".join(f"from update {entry['version']:,}" for entry in facts.get("resumed", []))),
     ])  # fmt: skip

@@ -38,6 +38,7 @@ def test_quiet_and_json(path):
     found = json.loads(call("resume", path, "--updates", 130, "--json").stdout)
     assert (found["status"], found["updates"], found["config"]["updates"]) == ("finished", 130, 130)
     assert [entry["version"] for entry in found["attributes"]["resumed"]] == [100, 120]
+    assert "resumed  from update 100, from update 120" in call("show", path).stdout
 
 
 def test_a_run_that_timed_out_says_how_to_go_on(tmp_path):

@@ -96,7 +96,8 @@ def train(
 
     Returns:
         The `Run`: status, every update, evaluations, staleness, rule tables, parameters. Its status is "finished",
-        "converged", "diverged", "timed-out", or "interrupted" after Ctrl-C: that, too, returns a valid run.
+        "converged", "diverged", "timed-out", or "interrupted" after Ctrl-C: that, too, returns a valid run. One with
+        a file can go on later; see `asapnb.resume`.
 
     Raises:
         UsageError, RuleError, RecordError: before anything is written, for arguments that cannot be used.
