@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -189,15 +190,14 @@ def test_the_limit_of_time_is_one_of_all_training(tmp_path):
 
 
 def test_the_limit_of_divergence_is_that_of_the_first_start(tmp_path):
-    """From loss 12.5 to 0.5, and then up: past ten times the seam's loss, not past twice the first one."""
-    problem = counting(50)
-    losses = iter([1.0, 0.01, *[1.9] * 1000])
-    object.__setattr__(problem, "evaluation", lambda params, split: (next(losses), np.nan))
-    try:
-        before = train(problem, "sequential", updates=5, divergence_factor=2.0, eval_every=0, out=tmp_path / "run.h5")
-        assert ab.resume(before, updates=9, problem=problem).status == "finished"
-    finally:
-        object.__setattr__(problem, "evaluation", None)
+    """Twice the first loss of all, not twice that at the seam."""
+    losses = {0.0: 1.0, 5.0: 0.01, 9.0: 1.9}  # by version: the parameters of `counting` equal it
+    problem = replace(counting(50), evaluation=lambda params, split: (losses[float(params[0])], np.nan))
+    arguments = {"step_size": 1.0, "divergence_factor": 2.0, "eval_every": 0}
+    before = train(problem, "sequential", updates=5, out=tmp_path / "run.h5", **arguments)
+    assert ab.resume(before, updates=9, problem=problem).status == "finished"
+    losses[12.0] = 2.1
+    assert ab.resume(before, updates=12, problem=problem).status == "diverged"
 
 
 def test_counts_that_rows_do_not_tell_go_on(tmp_path):
@@ -452,7 +452,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint(killed, number):
         np.testing.assert_array_equal(run.updates[name][:kept], rows[name][:kept], err_msg=name)
     assert (np.diff(run.evals["step"]) > 0).all()
     assert set(range(0, total + 1, 10)) <= set(run.evals["step"])
-    assert (np.diff(run.evals["t"]) > 0).all()
+    assert "hogwild" in scheme or (np.diff(run.evals["t"]) > 0).all()
     entry = {"version": version, "velocity": momentum == 0 or when != "late"}
     assert run.attributes["resumed"] == [entry]
     assert [path.name for path in killed.glob(f"{number}.h5*")] == [out.name]
