@@ -9,8 +9,8 @@ import numpy as np
 from ...compiled import kernel, part
 from ...timing.sampling import READ, UPDATE
 from ..tournament import next_key, next_worker, time_of
-from ..world import BOUND, EARLY, MEMBERS, VERSION
-from .steps import COMPUTED, JOINED, apply, at, computed, duration, goes_on, note, read, take_ticket
+from ..world import BOUND, EARLY, MEMBERS, QUOTA, VERSION
+from .steps import COMPUTED, JOINED, apply, at, computed, duration, goes_on, note, read, take_ticket, until
 
 _TRIED = 2
 _MOST_TRIES = 32767  # that a row can hold
@@ -50,7 +50,7 @@ def _overtake(world: Any, rows: Any, count: int, winner: int, time: float) -> in
             _begin(world, worker, time)
             continue
         world.workers[np.uint32(worker)].seen = world.words[VERSION]
-        at(world, worker, _TRIED, time + duration(world, worker, UPDATE))
+        until(world, worker, _TRIED, time, time + duration(world, worker, UPDATE))
         members[stay] = worker
         stay += 1
     world.words[MEMBERS] = stay
@@ -78,7 +78,7 @@ def run(world: Any, rows: Any, views: Any) -> int:
                 if self.seen == world.words[VERSION]:
                     count = apply(world, rows, count, worker, now)
                     rows[np.uint64(count - 1)].tries = min(self.tries, _MOST_TRIES)
-                    if early:
+                    if early and world.words[VERSION] < world.words[QUOTA]:
                         count = _overtake(world, rows, count, worker, now)
                     phase = JOINED
                     break

@@ -10,7 +10,20 @@ from ...compiled import kernel, part
 from ...timing.sampling import READ, UPDATE
 from ..tournament import next_key, next_worker, time_of
 from ..world import BUSY, FUSED, WAITING
-from .steps import COMPUTED, JOINED, apply, at, computed, dequeue, duration, goes_on, read, seize, take_ticket
+from .steps import (
+    COMPUTED,
+    JOINED,
+    apply,
+    at,
+    computed,
+    dequeue,
+    duration,
+    goes_on,
+    read,
+    seize,
+    take_ticket,
+    until,
+)
 
 _COPIED, _UPDATED, _TO_READ, _TO_UPDATE = 2, 3, 4, 5
 
@@ -33,7 +46,7 @@ def _release(world: Any, time: float) -> None:
         worker = dequeue(world)
         phase = world.workers[np.uint32(worker)].phase
         end = _served(world, worker, phase, time)
-        at(world, worker, _UPDATED if phase == _TO_UPDATE else _COPIED, end)
+        until(world, worker, _UPDATED if phase == _TO_UPDATE else _COPIED, time, end)
 
 
 @kernel(_nrt=False, error_model="numpy")
@@ -65,8 +78,8 @@ def run(world: Any, rows: Any, views: Any) -> int:
                     break
                 phase, time = _COPIED, _served(world, worker, _TO_READ, now)
             else:
-                _release(world, now)
                 at(world, worker, COMPUTED, computed(world, worker, now))
+                _release(world, now)
                 break
         else:
             at(world, worker, phase, time)

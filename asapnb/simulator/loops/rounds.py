@@ -10,38 +10,42 @@ from ...compiled import kernel, part
 from ...timing.sampling import READ, UPDATE
 from ..tournament import idle, next_key, next_worker, time_of
 from ..world import BATCHES, BOUND, QUOTA, VERSION
-from .steps import COMPUTED, at, computed, duration, note, read, take_ticket
+from .steps import COMPUTED, JOINED, at, computed, duration, note, read, take_ticket
 
 
 @part(_nrt=False)
-def _begin(world: Any, begun: float) -> None:
-    """Have every worker read and compute, if it has joined; or else as soon as it joins."""
-    for worker in range(world.workers.size):
-        self = world.workers[worker]
-        start = max(begun, self.t_ready)  # which at first is when it joins
-        take_ticket(world, worker)
-        read(world, worker, start)
-        at(world, worker, COMPUTED, computed(world, worker, start + duration(world, worker, READ)))
+def _begin(world: Any, worker: int, time: float) -> None:
+    """Read, and compute."""
+    take_ticket(world, worker)
+    read(world, worker, time)
+    at(world, worker, COMPUTED, computed(world, worker, time + duration(world, worker, READ)))
 
 
 @part(_nrt=False)
 def _gather(world: Any, rows: Any, count: int, gradients: int) -> float:
     """Wait for the gradients of a round, and give the others up; returns when the last was ready."""
     by_worker = world.words[BATCHES] == 0
-    version, now = world.words[VERSION] + 1, 0.0
-    for i in range(gradients):
+    version, now, found = world.words[VERSION] + 1, 0.0, 0
+    while found < gradients:
         worker = next_worker(world.tree)
         now = time_of(next_key(world.tree))
+        if not now < np.inf:
+            return np.inf
         self = world.workers[np.uint32(worker)]
+        if self.phase == JOINED:
+            _begin(world, worker, now)
+            continue
         self.t_ready = now
+        found += 1
         if by_worker:
             self.seen = version  # it is in this round
             idle(world.tree, world.workers, worker)
         else:
-            note(world, rows, count + i, worker, version, 0, now)
-            take_ticket(world, worker)
-            self.t_read = now
-            at(world, worker, COMPUTED, computed(world, worker, now))
+            note(world, rows, count + found - 1, worker, version, 0, now)
+            if found < gradients:
+                take_ticket(world, worker)
+                self.t_read = now
+                at(world, worker, COMPUTED, computed(world, worker, now))
     if by_worker:  # in the order of workers, in which gradients are added
         for worker in range(world.workers.size):
             if world.workers[worker].seen == version:
@@ -54,9 +58,14 @@ def _gather(world: Any, rows: Any, count: int, gradients: int) -> float:
 def run(world: Any, rows: Any, views: Any) -> int:
     """Fill rows, those of whole rounds; returns how many."""
     count, gradients = 0, world.words[BOUND]
-    while rows.size - count >= gradients and world.words[VERSION] < world.words[QUOTA] and world.clock[0] < np.inf:
-        _begin(world, world.clock[0])
+    while rows.size - count >= gradients and world.words[VERSION] < world.words[QUOTA]:
+        begun = world.clock[0]
+        for worker in range(world.workers.size):
+            if world.workers[worker].t_ready <= begun:  # which at first is when it joins
+                _begin(world, worker, begun)
         end = _gather(world, rows, count, gradients) + duration(world, 0, UPDATE)
+        if not end < np.inf:
+            break
         for i in range(count, count + gradients):
             rows[i].t_apply = end
         count += gradients

@@ -14,7 +14,7 @@ import numpy as np
 from ...compiled import kernel, part
 from ...timing.sampling import NETWORK, READ, UPDATE
 from ..tournament import idle, next_key, next_worker, time_of
-from ..world import BOUND, BUSY, DISCARD, MEMBERS, NOBODY, OLDEST, RESTART, SLOWEST, VERSION, WAITING, YOUNGEST
+from ..world import BOUND, BUSY, DISCARD, MEMBERS, NOBODY, OLDEST, QUOTA, RESTART, SLOWEST, VERSION, WAITING, YOUNGEST
 from .steps import JOINED, apply, at, computed, dequeue, duration, enqueue, goes_on, note, read, seize, take_ticket
 
 _ASKED, _ARRIVED, _UPDATED, _ANSWERED, _TO_ASK, _TO_UPDATE, _AHEAD = 2, 3, 4, 5, 6, 7, 8
@@ -129,6 +129,8 @@ def _visit(world: Any, rows: Any, count: int, worker: int, phase: int, now: floa
                 phase, time = _UPDATED, now + duration(world, worker, UPDATE)
         elif phase == _UPDATED:
             count = apply(world, rows, count, worker, now)
+            if world.words[VERSION] == world.words[QUOTA]:
+                return count
             if world.words[RESTART] != 0:
                 count = _restart(world, rows, count, now)
             phase = _TO_ASK if _advance(world, worker) else _AHEAD

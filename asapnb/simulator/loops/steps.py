@@ -1,7 +1,8 @@
 """The steps that the event loops share: schedule, draw a time, read, note a row, queue.
 
 An event is the end of something that takes time. What takes no time is over at once, before any other event of the
-same moment; a gradient always is an event, even if its time is drawn as 0.
+same moment; a gradient always is an event, even if its time is drawn as 0. Whoever lets others in goes on first,
+then they do.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ..world import BUSY, CHOICE, HEAD, QUOTA, RANDOM, SEQUENCE, TICKET, VERSION
 
 JOINED, COMPUTED = 0, 1  # phases of a worker: what its event ends; each loop has more of its own
 _CHOICE = 100  # the purpose of the stream that chooses from a queue
+_AT_ONCE = 2**62  # taken from a sequence number, it puts an event before all others of its moment
 
 
 @kernel(_nrt=False)
@@ -47,6 +49,17 @@ def at(world: Any, worker: int, phase: int, time: float) -> None:
     self.sequence = world.words[SEQUENCE]
     world.words[SEQUENCE] += 1
     put(world.tree, world.workers, worker, key_of(time))
+
+
+@part(_nrt=False)
+def until(world: Any, worker: int, phase: int, now: float, time: float) -> None:
+    """Schedule the end of what a worker begins on another's event; if it takes no time, before any other event."""
+    if time == now:
+        world.words[SEQUENCE] -= _AT_ONCE
+        at(world, worker, phase, time)
+        world.words[SEQUENCE] += _AT_ONCE
+    else:
+        at(world, worker, phase, time)
 
 
 @part(_nrt=False)

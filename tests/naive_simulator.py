@@ -1,0 +1,384 @@
+"""A slow, obvious twin of the event loops: processes that wait, one for each worker, on a heap of events.
+
+Each worker is a generator. What it yields is when it goes on: `Until` a time, and if that is now, before any event of
+this moment; at an `Event`, however soon; or None, when somebody wakes it. The times are those that compiled code draws.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Generator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from asapnb.compiled import kernel
+from asapnb.schemes import Hogwild, Leashed, LockBased, ParameterServer, Sequential, Synchronous
+from asapnb.simulator.world import ROW
+from asapnb.timing import sampling
+
+COMPUTE, READ, UPDATE, NETWORK, JOIN = range(5)
+CHOICE = 100
+
+
+@kernel(_nrt=False)
+def _draw_many(out, times, purpose, worker, seed):
+    state = sampling.stream(seed, purpose, worker)
+    for i in range(out.size):
+        out[i], state = sampling.draw(times, sampling.component(times, purpose, worker), state)
+
+
+@kernel(_nrt=False)
+def _finish(times, worker, start, seconds):
+    return sampling.finish(times, worker, start, seconds)
+
+
+@kernel(_nrt=False)
+def _opening(seed, purpose, worker):
+    return sampling.stream(seed, purpose, worker)
+
+
+@kernel(_nrt=False)
+def _integer(state, n):
+    return sampling.uniform_integer(state, n)
+
+
+@dataclass
+class Until:
+    time: float
+
+
+@dataclass
+class Event:
+    time: float
+
+
+@dataclass(eq=False)
+class Process:
+    steps: Generator
+    turn: int = 0  # what was scheduled for an earlier one is void
+
+
+class Done(Exception):
+    pass
+
+
+class Simulation:
+    """The clock, the times, the versions and the rows."""
+
+    def __init__(self, timing, workers, updates, seed):
+        self.workers, self.updates, self.seed = workers, updates, seed
+        self.times = timing.compiled(workers)
+        self.drawn = {}
+        self.now, self.sequence, self.version, self.tickets = 0.0, 0, 0, 0
+        self.heap, self.soon, self.rows = [], deque(), []
+
+    def draw(self, purpose, worker):
+        """The next time of a worker for a purpose."""
+        left = self.drawn.setdefault((purpose, worker), [0, deque()])
+        if not left[1]:
+            out = np.empty(2 * left[0] + 16)
+            _draw_many(out, self.times, purpose, worker, self.seed)
+            left[1].extend(out[left[0] :].tolist())
+            left[0] = len(out)
+        return left[1].popleft()
+
+    def ready(self, worker, start):
+        """When a gradient is finished that begins at `start`."""
+        return float(_finish(self.times, worker, start, self.draw(COMPUTE, worker)))
+
+    def ticket(self):
+        self.tickets += 1
+        return self.tickets - 1
+
+    def start(self, steps):
+        """A new process, which has gone to its first stop."""
+        process = Process(steps)
+        self.resume(process)
+        return process
+
+    def resume(self, process, why=None):
+        """Have a process go on to its next stop; what it waited for is void."""
+        process.turn += 1
+        stop = process.steps.send(why)
+        if isinstance(stop, Event) or (isinstance(stop, Until) and stop.time > self.now):
+            heapq.heappush(self.heap, (stop.time, self.sequence, process.turn, process))
+            self.sequence += 1
+        elif stop is not None:
+            self.wake(process)
+
+    def wake(self, process):
+        """Have a process go on in this moment, before any event."""
+        self.soon.append((process.turn, process))
+
+    def run(self):
+        try:
+            while True:
+                if self.soon:
+                    turn, process = self.soon.popleft()
+                else:
+                    time, _, turn, process = heapq.heappop(self.heap)
+                    if turn == process.turn:
+                        self.now = time
+                if turn == process.turn:
+                    self.resume(process)
+        except Done:
+            pass
+
+    def apply(self, **row):
+        """One more version; the last ends the simulation."""
+        row = {"t_apply": self.now, **row}
+        self.rows.append(
+            row | {"tau": self.version - row["read_version"], "version": self.version + 1, "seen": self.version + 1}
+        )
+        self.version += 1
+        if self.version == self.updates:
+            raise Done
+
+    def drop(self, seen, **row):
+        """A gradient that is not applied, after a look at version `seen`."""
+        self.rows.append(
+            row | {"t_apply": self.now, "tau": seen - row["read_version"], "version": -1, "seen": seen, "dropped": 1}
+        )
+
+
+class Lock:
+    def __init__(self, sim, order):
+        self.sim, self.order, self.queue, self.owner = sim, order, [], None
+        self.state = _opening(sim.seed, CHOICE, 0)
+
+    def acquire(self, worker):
+        if self.owner is None:
+            self.owner = worker
+        else:
+            self.queue.append(worker)
+            yield None
+
+    def release(self):
+        self.owner = None
+        if self.queue:
+            if self.order == "random" and len(self.queue) > 1:
+                k, self.state = _integer(np.uint64(self.state), len(self.queue))
+                self.queue[0], self.queue[k] = self.queue[k], self.queue[0]
+            self.owner = self.queue.pop(0)
+            self.sim.wake(self.owner.process)
+
+
+@dataclass(eq=False)
+class Worker:
+    number: int
+    process: Process = None
+    row: dict = field(default_factory=dict)
+    made: int | None = None  # gradients; None before it has joined
+
+
+def read(sim, worker, batch):
+    worker.row = {"worker": worker.number, "batch": batch, "read_version": sim.version, "t_read": sim.now}
+
+
+def lock_based(sim, worker, lock, fused):
+    yield Event(sim.draw(JOIN, worker.number))
+    batch = sim.ticket()
+    yield from lock.acquire(worker)
+    while True:
+        read(sim, worker, batch)
+        yield Until(sim.now + sim.draw(READ, worker.number))
+        lock.release()
+        yield Event(sim.ready(worker.number, sim.now))
+        worker.row["t_ready"] = sim.now
+        yield from lock.acquire(worker)
+        yield Until(sim.now + sim.draw(UPDATE, worker.number))
+        sim.apply(**worker.row)
+        if not fused:
+            lock.release()
+        batch = sim.ticket()
+        if not fused:
+            yield from lock.acquire(worker)
+
+
+def hogwild(sim, worker, view):
+    yield Event(sim.draw(JOIN, worker.number))
+    while True:
+        read(sim, worker, sim.ticket())
+        copied = sim.now + sim.draw(READ, worker.number)
+        yield Event(sim.ready(worker.number, copied))
+        written = sim.now + sim.draw(UPDATE, worker.number)
+        sim.apply(
+            **worker.row, t_ready=sim.now, t_view=copied if view == "snapshot" else sim.now, t_apply=written
+        )  # claimed now
+        yield Until(written)
+
+
+def leashed(sim, worker, publishing, persistence, early):
+    yield Event(sim.draw(JOIN, worker.number))
+    while True:
+        read(sim, worker, sim.ticket())
+        yield Event(sim.ready(worker.number, sim.now + sim.draw(READ, worker.number)))
+        row = worker.row | {"t_ready": sim.now, "tries": 0}
+        publishing.append(worker)
+        while True:
+            seen = sim.version
+            overtaken = yield Until(sim.now + sim.draw(UPDATE, worker.number))
+            if not overtaken and sim.version == seen:
+                publishing.remove(worker)
+                sim.apply(**row)
+                if early:
+                    for other in list(publishing):
+                        sim.resume(other.process, True)
+                break
+            row["tries"] += 1
+            if persistence is not None and row["tries"] > persistence:
+                publishing.remove(worker)
+                sim.drop(seen, **row)
+                break
+
+
+class Server:
+    """Serves one worker after the other: takes its gradient, if it brings one, and answers."""
+
+    def __init__(self, sim, scheme, workers):
+        self.sim, self.scheme, self.workers = sim, scheme, workers
+        self.queue, self.held, self.idle = deque(), [], False
+        self.process = sim.start(self.steps())
+
+    def call(self, worker, gradient):
+        self.queue.append((worker, gradient))
+        if self.idle:
+            self.idle = False
+            self.sim.wake(self.process)
+
+    def slowest(self):
+        return min((worker.made for worker in self.workers if worker.made is not None), default=0)
+
+    def steps(self):
+        sim, scheme = self.sim, self.scheme
+        while True:
+            if not self.queue:
+                self.idle = True
+                yield None
+            worker, gradient = self.queue.popleft()
+            if gradient:
+                if scheme.discard_after and sim.version - worker.row["read_version"] >= scheme.discard_after:
+                    sim.drop(sim.version, **worker.row)
+                else:
+                    yield Until(sim.now + sim.draw(UPDATE, worker.number))
+                    sim.apply(**worker.row)
+                    if scheme.restart:
+                        self.restart()
+                worker.made += 1
+                if scheme.bound is not None:
+                    self.held.append(worker)
+                    ahead = [w for w in self.held if w.made - self.slowest() > scheme.bound]
+                    goes_on = [w for w in self.held if w not in ahead and w is not worker]
+                    self.held = ahead
+                    for other in goes_on:
+                        self.call(other, False)
+                    if worker in ahead:
+                        continue
+            read(sim, worker, sim.ticket())
+            yield Until(sim.now + sim.draw(READ, worker.number))
+            sim.resume(worker.process, "answered")
+
+    def restart(self):
+        sim = self.sim
+        for worker in sorted(self.workers, key=lambda w: w.row.get("batch", -1)):
+            computes = worker.row.get("t_ready", 0.0) > sim.now
+            if computes and sim.version - worker.row["read_version"] >= self.scheme.discard_after:
+                sim.drop(sim.version, **worker.row | {"t_ready": sim.now})
+                sim.resume(worker.process, "restart")
+                worker.row = {}
+                self.call(worker, False)
+
+
+def remote(sim, worker, server):
+    number = worker.number
+    yield Event(sim.draw(JOIN, number))
+    worker.made = server.slowest()
+    yield Until(sim.now + sim.draw(NETWORK, number))
+    server.call(worker, False)
+    while True:
+        yield None
+        worker.row["t_ready"] = sim.ready(number, sim.now + sim.draw(NETWORK, number))
+        if (yield Event(worker.row["t_ready"] + sim.draw(NETWORK, number))) != "restart":
+            server.call(worker, True)
+
+
+class Round:
+    """Waits for the gradients of one round after the other."""
+
+    def __init__(self, sim, scheme, workers):
+        self.sim, self.workers = sim, workers
+        self.needed, self.batches = scheme.gradients(len(workers)), scheme.batches
+        self.joined, self.open, self.rows, self.process = [], False, [], None
+
+    def steps(self):
+        sim = self.sim
+        yield Event(0.0)
+        while True:
+            self.open, self.rows = True, []
+            for worker in sorted(self.joined, key=lambda w: w.number):
+                sim.resume(worker.process, "begin")
+            yield None
+            yield Until(sim.now + sim.draw(UPDATE, 0))
+            if not self.batches:
+                self.rows.sort(key=lambda row: row["worker"])
+            sim.rows += [row | {"t_apply": sim.now, "tau": 0, "version": sim.version + 1} for row in self.rows]
+            sim.version += 1
+            if sim.version == sim.updates:
+                raise Done
+
+    def hand_in(self, row):
+        self.rows.append(row)
+        if len(self.rows) == self.needed:
+            self.open = False
+            self.sim.wake(self.process)
+
+
+def in_rounds(sim, worker, rounds):
+    yield Event(sim.draw(JOIN, worker.number))
+    rounds.joined.append(worker)
+    if not rounds.open:
+        yield None
+    while True:
+        read(sim, worker, sim.ticket())
+        start = sim.now + sim.draw(READ, worker.number)
+        while True:
+            if (yield Event(sim.ready(worker.number, start))) == "begin":
+                break
+            if rounds.open:
+                rounds.hand_in(worker.row | {"t_ready": sim.now})
+            if not rounds.open or not rounds.batches:
+                yield None
+                break
+            start = sim.now
+            worker.row = worker.row | {"batch": sim.ticket(), "t_read": start}
+
+
+def simulate(timing, scheme, workers, updates, seed):
+    """The rows of a schedule (dtype ROW), and t_view (None but for Hogwild)."""
+    sim = Simulation(timing, workers, updates, seed)
+    team = [Worker(number) for number in range(workers)]
+    if isinstance(scheme, Sequential):
+        scheme = LockBased()
+    if isinstance(scheme, LockBased):
+        kind, shared = lock_based, (Lock(sim, scheme.order), scheme.fused)
+    elif isinstance(scheme, Hogwild):
+        kind, shared = hogwild, (scheme.view,)
+    elif isinstance(scheme, Leashed):
+        kind, shared = leashed, ([], scheme.persistence, scheme.check_early)
+    elif isinstance(scheme, ParameterServer):
+        kind, shared = remote, (Server(sim, scheme, team),)
+    elif isinstance(scheme, Synchronous):
+        kind, shared = in_rounds, (Round(sim, scheme, team),)
+    for worker in team:
+        worker.process = sim.start(kind(sim, worker, *shared))
+    if isinstance(scheme, Synchronous):  # who is there from 0 on has joined when the first round begins
+        shared[0].process = sim.start(shared[0].steps())
+    sim.run()
+    if isinstance(scheme, Leashed):
+        sim.rows.sort(key=lambda row: (row["seen"], row["version"] < 0))
+    rows = np.zeros(len(sim.rows), ROW)
+    for i, row in enumerate(sim.rows):
+        for name in ROW.names:
+            rows[name][i] = row.get(name, 0)
+    views = np.array([row["t_view"] for row in sim.rows]) if isinstance(scheme, Hogwild) else None
+    return rows, views
