@@ -1,7 +1,7 @@
 """A slow, obvious twin of the event loops: processes that wait, one for each worker, on a heap of events.
 
 Each worker is a generator. What it yields is when it goes on: `Until` a time, and if that is now, before any event of
-this moment; at an `Event`, however soon; or None, when somebody wakes it. The times are those that compiled code draws.
+this moment; at an `Event`, however soon; or None, when somebody wakes it. Times are those that compiled code draws.
 """
 
 import heapq

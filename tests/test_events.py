@@ -50,14 +50,13 @@ LOOPS = {
     Leashed: "leashed",
     ParameterServer: "server",
 }
+TIED_OR_ZERO = "mixture(0, 0.5, 1, weights=[1, 1, 1])"
 GRID = (0.25, 0.5, 1.0, 1.5, 2.0)  # sums of these are exact, so events tie
 CONTINUOUS = st.sampled_from([times.exponential(1.0), times.exponential(0.1), times.gamma(1.0, 0.5)])
 TIED = st.builds(times.constant, st.sampled_from(GRID)) | st.just(
     times.mixture(times.constant(0.0), times.constant(1.0), weights=[1, 1])
 )
-MIXED = st.just(
-    times.mixture(times.constant(0.0), times.exponential(1.0), times.constant(0.5), weights=[1, 1, 1])
-)
+MIXED = st.just(times.mixture(times.constant(0.0), times.exponential(1.0), times.constant(0.5), weights=[1, 1, 1]))
 ANY = TIED | CONTINUOUS | MIXED
 PER_UPDATE = st.just(times.constant(0.0)) | ANY
 
@@ -109,7 +108,7 @@ def assert_same(rows, expected):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_schedule_is_that_of_the_twin(family):
-    @settings(max_examples=60)
+    @settings(max_examples=200)
     @given(cases(family))
     def compare(case):
         made = schedule(*case)
@@ -119,6 +118,15 @@ def test_a_schedule_is_that_of_the_twin(family):
             np.testing.assert_array_equal(made.t_view, views)
 
     compare()
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "sequential"])
+@pytest.mark.parametrize("laws", [(TIED_OR_ZERO, "0.5"), ("exponential(1)", TIED_OR_ZERO), ("1.5", "0.25")])
+def test_a_schedule_of_many_workers_is_that_of_the_twin(family, laws):
+    compute, other = laws
+    network = TIED_OR_ZERO if isinstance(ONE_OF_EACH[family], ParameterServer) else 0
+    case = Timing(compute, other, other, network, join=TIED_OR_ZERO), ONE_OF_EACH[family], 70, 200, 6
+    assert_same(schedule(*case).rows, simulate(*case)[0])
 
 
 @settings(max_examples=40)
@@ -318,12 +326,12 @@ def test_nothing_is_lost_of_what_others_apply(family):
     check()
 
 
-# --- a tally, and what cannot be used --------------------------------------------------------------------------------
+# --- a tally, and what cannot be used ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("scheme", "workers"),
-    [(Leashed(0, True), 40), (Synchronous(3), 5), (LockBased(), 2000), (ONE_OF_EACH["ringmaster"], 7), (Hogwild(), 9)],
+    [(Leashed(0, True), 40), (Synchronous(3), 5), (LockBased(), 2000), (Hogwild(), 9), (ParameterServer(0, 2), 7)],
     ids=str,
 )
 def test_a_tally_counts_the_rows(scheme, workers):
