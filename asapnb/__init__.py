@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import problems, rules, staleness
+    from . import problems, rules, staleness, timing
     from .config import resume
     from .data import Dataset, load_dataset
     from .engine import Evaluation, Progress, train
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from .problems import Problem, cnn, custom, lenet, mlp, network
     from .record import Run, load_run
     from .rules import Report, Rule, check, constant, every, inverse, once, preserve, tail
-    from .schemes import Hogwild, Leashed, LockBased, Sequential, Synchronous
+    from .schemes import Hogwild, Leashed, LockBased, ParameterServer, Sequential, Synchronous
+    from .simulator import Schedule, replay, schedule, simulate
     from .staleness import StalenessDistribution
+    from .timing import Timing
 
 # The same names again: each module is imported when a name of it is first used, so that `asapnb --help` need not
 # wait for Numba. A test holds the two lists together.
@@ -34,8 +36,10 @@ _MODULES = {
     "problems": ("Problem", "cnn", "custom", "lenet", "mlp", "network"),
     "record": ("Run", "load_run"),
     "rules": ("Report", "Rule", "check", "constant", "every", "inverse", "once", "preserve", "tail"),
-    "schemes": ("Hogwild", "Leashed", "LockBased", "Sequential", "Synchronous"),
+    "schemes": ("Hogwild", "Leashed", "LockBased", "ParameterServer", "Sequential", "Synchronous"),
+    "simulator": ("Schedule", "replay", "schedule", "simulate"),
     "staleness": ("StalenessDistribution",),
+    "timing": ("Timing",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -44,6 +48,7 @@ __all__ = [
     "problems",
     "rules",
     "staleness",
+    "timing",
 ]
 
 

@@ -1,7 +1,8 @@
 """A run as plain data: what a configuration file, the command line's flags and a run file hold.
 
 A configuration is a flat mapping. `data` and `problem` are texts, such as "fashion-mnist-mini" and
-"mlp(hidden=[64, 64])"; every other key is an argument of `train`, schemes and rules as their texts too.
+"mlp(hidden=[64, 64])"; every other key is an argument of `train` or of `simulate`, schemes, rules and timings as
+their texts too (a timing may be a table).
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
@@ -27,9 +27,14 @@ from .problems import Problem
 from .problems.text import parse_problem
 from .record import Run, check_not_written, file_of, load_run
 from .rules import Rule, as_rule
+from .simulator.resuming import resume_simulation
+from .simulator.run import simulate
 
-_NO_DATA = ("problem", "out", "force", "on_eval", "progress")  # the arguments of train that are not plain data
-_KINDS = {bool: "true or false", int: "an integer", float: "a number", str: "a text", NoneType: '"none"'}
+RUNS: dict[str, Callable[..., Run]] = {"train": train, "simulate": simulate}
+_NO_DATA = ("problem", "out", "force", "on_eval", "progress")  # the arguments that are not plain data
+_KINDS = {
+    bool: "true or false", int: "an integer", float: "a number", str: "a text", dict: "a table", NoneType: '"none"',
+}  # fmt: skip
 _HDF5 = b"\x89HDF"
 
 
@@ -44,14 +49,14 @@ class Key:
 
 
 @cache
-def keys() -> dict[str, Key]:
-    """Every key, by name: `data`, `problem` and the arguments of `train`.
+def keys(kind: str = "train") -> dict[str, Key]:
+    """Every key, by name: `data`, `problem` and the arguments of `train`, or of `simulate`.
 
     >>> keys()["step_size"]
     Key(name='step_size', kinds=(<class 'float'>,), default=0.01, choices=())
     """
     found = {"data": Key("data", (str,), "fashion-mnist-mini"), "problem": Key("problem", (str,), "lenet")}
-    for name, parameter in inspect.signature(train, eval_str=True).parameters.items():
+    for name, parameter in inspect.signature(RUNS[kind], eval_str=True).parameters.items():
         hint = parameter.annotation
         choices = get_args(hint) if get_origin(hint) is Literal else ()
         kinds = (str,) if choices else tuple(kind for kind in get_args(hint) or (hint,) if kind in _KINDS)
@@ -60,21 +65,27 @@ def keys() -> dict[str, Key]:
     return found
 
 
-def check_keys(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration, each key known and each value of a type that it takes; UsageError names what is not.
+def check_keys(config: Mapping[str, Any], kind: str = "train") -> dict[str, Any]:
+    """The configuration of a run of this kind, each key known and each value of a type that it takes.
+
+    UsageError names what is not.
 
     The text "none" stands for None where that is allowed, because TOML has no None.
 
     >>> check_keys({"workers": 8, "eval_samples": "none"})
     {'workers': 8, 'eval_samples': None}
     """
-    return {name: _checked(name, value) for name, value in config.items()}
+    return {name: _checked(name, value, kind) for name, value in config.items()}
 
 
-def _checked(name: str, value: Any) -> Any:
-    if name not in keys():
-        raise unknown("key", name, keys())
-    key = keys()[name]
+def _checked(name: str, value: Any, kind: str) -> Any:
+    known = keys(kind)
+    if name not in known:
+        others = [other for other in RUNS if name in keys(other)]
+        if others:
+            raise UsageError(f"{name} = {value!r}: {kind} has no {name}; it is of asapnb {others[0]}")
+        raise unknown("key", name, known)
+    key = known[name]
     value = value.item() if isinstance(value, np.generic) else value
     if NoneType in key.kinds and value in (None, "none"):
         return None
@@ -85,18 +96,23 @@ def _checked(name: str, value: Any) -> Any:
     return value
 
 
-def load_config(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The checked configuration in a TOML file, or that of the run in a run file; UsageError if there is none."""
+def load_config(path: str | os.PathLike[str], kind: str = "train") -> dict[str, Any]:
+    """The checked configuration in a TOML file, or that of the run in a run file; UsageError if there is none.
+
+    Of a run of another kind, what this one has no key for is left out.
+    """
     try:
         with open(path, "rb") as file:
             is_run = file.peek(len(_HDF5)).startswith(_HDF5)
             config = load_run(path).config if is_run else tomllib.load(file)
+            if is_run:
+                config = {name: value for name, value in config.items() if name in keys(kind)}
     except OSError as error:
         raise UsageError(f"cannot read the configuration {path}: {error.strerror}") from None
     except ValueError as error:
         raise UsageError(f"{path} is no TOML: {error}") from None
     try:
-        return check_keys(config)
+        return check_keys(config, kind)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
 
@@ -143,28 +159,29 @@ def parse_setting(text: str) -> tuple[str, Any]:
     return name.strip(), parse_value(value.strip())
 
 
-def prepare(config: Mapping[str, Any]) -> tuple[Problem, dict[str, Any]]:
-    """The problem of a configuration and the arguments for `train`; its data is loaded, nothing is trained."""
-    arguments = {"data": keys()["data"].default, "problem": keys()["problem"].default, **check_keys(config)}
+def prepare(config: Mapping[str, Any], kind: str = "train") -> tuple[Problem, dict[str, Any]]:
+    """The problem of a configuration, and the arguments for a run; its data is loaded, nothing is run."""
+    arguments = {"data": keys()["data"].default, "problem": keys()["problem"].default, **check_keys(config, kind)}
     return parse_problem(arguments.pop("problem"), arguments.pop("data")), arguments
 
 
 def run_config(
     config: Mapping[str, Any],
+    kind: str = "train",
     *,
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
     on_eval: Callable[[Evaluation], None] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Run:
-    """Train what a configuration says; the other arguments are those of `train`.
+    """Train, or simulate, what a configuration says; the other arguments are those of `train`.
 
     >>> run = run_config({"problem": "mlp(hidden=[8])", "workers": 2, "updates": 50})
     >>> run.status, run_config(run.config).config == run.config
     ('finished', True)
     """
-    problem, arguments = prepare(config)
-    return train(problem, **arguments, out=out, force=force, on_eval=on_eval, progress=progress)
+    problem, arguments = prepare(config, kind)
+    return RUNS[kind](problem, **arguments, out=out, force=force, on_eval=on_eval, progress=progress)
 
 
 def resume(
@@ -203,7 +220,8 @@ def resume(
         UsageError, RecordError, RuleError: for what cannot go on; the file is left as it was.
 
     The training clock, versions, minibatches, momentum and the staleness that the rule has seen go on, too. Under
-    Sequential and Synchronous the updates are those of an uninterrupted run, to the bit.
+    Sequential and Synchronous, and in every simulated run, the updates are those of an uninterrupted run, to the bit.
+    A simulated run that was not interrupted but is to be longer is computed again from its beginning.
 
     >>> import tempfile, asapnb as ab
     >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(8,))
@@ -219,24 +237,22 @@ def resume(
     given = {"epochs": epochs, "updates": updates, "max_seconds": max_seconds}
     changed = {name: value for name, value in given.items() if value is not None}
     hooks: dict[str, Any] = {"on_eval": on_eval, "progress": progress}
-    if run.kind == "simulate":
-        simulator: Any = import_module(".simulator", __package__)
-        simulated: Run = simulator.resume(run, problem=problem, rule=rule, **changed, **hooks)
-        return simulated
-    if run.kind != "train":
-        raise UsageError(f"{run.path} is of kind {run.kind}: only runs of train and simulate can go on")
+    if run.kind not in RUNS:
+        raise UsageError(f"{run.path} is of kind {run.kind}: only runs of {' and '.join(RUNS)} can go on")
     config = merge(run.config, check_keys(changed))
     text = str(config.get("problem"))
     if problem is not None:
-        arguments = {name: value for name, value in check_keys(config).items() if name not in ("data", "problem")}
+        checked = check_keys(config, run.kind)
+        arguments = {name: value for name, value in checked.items() if name not in ("data", "problem")}
     elif text.startswith("custom("):
         raise UsageError(
             f"the problem of {run.path} is one's own, {text}: build it in Python and give it, as "
             "asapnb.resume(path, problem=problem)"
         )
     else:
-        problem, arguments = prepare(config)
-    return resume_training(run, problem, {**arguments, "rule": _rule_of(run, rule)}, **hooks)
+        problem, arguments = prepare(config, run.kind)
+    go_on = resume_training if run.kind == "train" else resume_simulation
+    return go_on(run, problem, {**arguments, "rule": _rule_of(run, rule)}, **hooks)
 
 
 def _rule_of(run: Run, rule: Rule | Callable[..., Any] | None) -> Rule:

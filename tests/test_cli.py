@@ -197,7 +197,6 @@ def test_show(run):
         "Staleness",
         "tail(amplitude=1.0)",
         str(run.path),
-        "mean scale",
     ):
         assert said in text
     assert f"{run.evals['test_loss'][-1]:.4f}" in text

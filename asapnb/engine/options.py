@@ -12,10 +12,11 @@ import numpy as np
 
 from ..errors import UsageError, unknown
 from ..problems.base import Problem
-from ..schemes import Hogwild, Scheme, Sequential, Synchronous
+from ..schemes import Hogwild, Scheme, Sequential, Synchronous, simulated_only
 from .shared import NEVER
 
 MAX_WORKERS = 1024
+MAX_SIMULATED, SIMULATED_WORKERS = 2**24, 16  # workers in virtual time: at most, and by default
 MomentumKind = Literal["per_worker", "shared"]
 
 
@@ -50,7 +51,7 @@ class Options:
     @property
     def rows_per_version(self) -> int:
         """Rows of applied updates that make one version."""
-        return self.workers if isinstance(self.scheme, Synchronous) else 1
+        return self.scheme.gradients(self.workers) if isinstance(self.scheme, Synchronous) else 1
 
     @property
     def shares_momentum(self) -> bool:
@@ -123,18 +124,23 @@ def resolve(
     eval_every: int | None,
     eval_samples: int | None,
     worker_tables: bool,
-    pin_workers: bool,
+    pin_workers: bool = False,
+    simulated: bool = False,
 ) -> Options:
-    """Check every argument and fill in what was left open; UsageError names the first that cannot be used."""
+    """Check every argument and fill in what was left open; UsageError names the first that cannot be used.
+
+    With `simulated`, for a run in virtual time.
+    """
     if not isinstance(problem, Problem):
         raise UsageError(f"problem is {problem!r:.80}: must be a Problem, for example asapnb.lenet(data)")
     if not isinstance(scheme, Scheme):
         raise UsageError(f"scheme is {scheme!r:.80}: must be a scheme, for example asapnb.Leashed(persistence=1)")
+    if not simulated and (only := simulated_only(scheme)):
+        raise UsageError(f"scheme is {scheme}: real threads have no {only}; run it in virtual time with simulate")
     if workers is None:
-        workers = 1 if isinstance(scheme, Sequential) else len(cores())
-    workers = whole("workers", workers, 1, MAX_WORKERS)
-    if isinstance(scheme, Sequential) and workers != 1:
-        raise UsageError(f"workers is {workers}: the scheme Sequential has one; for more choose another scheme")
+        workers = 1 if isinstance(scheme, Sequential) else SIMULATED_WORKERS if simulated else len(cores())
+    workers = whole("workers", workers, 1, MAX_SIMULATED if simulated else MAX_WORKERS)
+    check_workers(scheme, workers)
     size = whole("batch_size", batch_size, 1, problem.n_samples, " (the training samples)")
     per_epoch = updates_per_epoch(problem, scheme, workers, size)
     if momentum_kind not in ("per_worker", "shared"):
@@ -163,6 +169,14 @@ def resolve(
     )
 
 
+def check_workers(scheme: Scheme, workers: int) -> None:
+    """UsageError unless so many workers can do this."""
+    if isinstance(scheme, Sequential) and workers != 1:
+        raise UsageError(f"workers is {workers}: the scheme Sequential has one; for more choose another scheme")
+    if isinstance(scheme, Synchronous) and not scheme.batches and scheme.gradients(workers) > workers:
+        raise UsageError(f"{scheme} with {workers} workers: a round cannot wait for more gradients than workers")
+
+
 def _compensation(value: float, scheme: Scheme, dtype: np.dtype[Any]) -> float:
     strength = real("compensation", value, 0, dtype=dtype)
     if strength and scheme == Hogwild("in_place"):
@@ -174,9 +188,9 @@ def _compensation(value: float, scheme: Scheme, dtype: np.dtype[Any]) -> float:
 
 
 def updates_per_epoch(problem: Problem, scheme: Scheme, workers: int, batch_size: int) -> int:
-    """Updates in a pass over the data; a synchronous update takes a minibatch for each worker."""
+    """Updates in a pass over the data; a synchronous update takes as many minibatches as gradients."""
     batches = problem.batches_per_epoch(batch_size)
-    return -(-batches // workers) if isinstance(scheme, Synchronous) else batches
+    return -(-batches // scheme.gradients(workers)) if isinstance(scheme, Synchronous) else batches
 
 
 def _quota(epochs: int | None, updates: int | None, per_epoch: int) -> int:

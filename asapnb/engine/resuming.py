@@ -33,10 +33,10 @@ def resume_training(
     """Go on with a run of `train` up to the total in `arguments`, which are those of `train`; see `asapnb.resume`."""
     path = file_of(run)
     rule = as_rule(arguments["rule"])
-    options = resolve(problem, **_resolvable(arguments))
+    options = resolve(problem, **resolvable(arguments))
     check_problem(run, problem)
     start, kept = _start(run, options)
-    _check_going_on(run, start, options)
+    check_going_on(run, start.version, start.seconds, options)
     had_velocity = start.version == 0 or options.momentum == 0 or start.velocity is not None
     resumed = [entry for entry in run.attributes.get("resumed", []) if entry["version"] < start.version]
     resumed.append({"version": start.version, "velocity": had_velocity})
@@ -68,7 +68,7 @@ def check_problem(run: Run, problem: Problem) -> None:
             )
 
 
-def _resolvable(arguments: Mapping[str, Any]) -> dict[str, Any]:
+def resolvable(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of `resolve`, from those of a run's configuration."""
     scheme = parse_scheme(arguments["scheme"])
     rest = {name: value for name, value in arguments.items() if name not in ("scheme", "rule")}
@@ -76,22 +76,22 @@ def _resolvable(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {**unlimited, **rest, "scheme": scheme}
 
 
-def _check_going_on(run: Run, start: Start, options: Options) -> None:
+def check_going_on(run: Run, version: int, seconds: float, options: Options) -> None:
     """UsageError for a run that would end at once, or as it did."""
     if run.status == "diverged":
         raise UsageError(
-            f"{run.path} diverged at update {start.version:,}, and would again: train anew with a smaller step_size "
+            f"{run.path} diverged at update {version:,}, and would again: train anew with a smaller step_size "
             f"than {options.step_size:g}"
         )
-    if start.version >= options.updates:
+    if version >= options.updates:
         raise UsageError(
-            f"{run.path} has {start.version:,} updates, and the total is {options.updates:,}: give a larger total, "
+            f"{run.path} has {version:,} updates, and the total is {options.updates:,}: give a larger total, "
             "epochs or updates (--epochs, --updates)"
         )
     limit, before = options.max_seconds, run.config.get("max_seconds", 0.0)
-    if limit is not None and (start.seconds >= limit or (run.status == "timed-out" and limit <= before)):
+    if limit is not None and (seconds >= limit or (run.status == "timed-out" and limit <= before)):
         raise UsageError(
-            f"{run.path} has been trained for {start.seconds:.3g} s, and max_seconds is {limit:g}: give a larger "
+            f"{run.path} has been trained for {seconds:.3g} s, and max_seconds is {limit:g}: give a larger "
             "total, max_seconds (--max-seconds)"
         )
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..compiled import KERNEL_PATH
+from ..errors import UsageError
 from ..problems.base import Problem
 from ..record import UPDATES, Run, RunWriter, checked_target, machine
 from ..rules import Rule, ScaleTables, as_rule, constant, scale_table
@@ -134,6 +135,9 @@ def train(
         worker_tables=worker_tables,
         pin_workers=pin_workers,
     )
+    rule = as_rule(rule)
+    if rule.shuffled:
+        raise UsageError(f"rule is {rule}: which scales there will be must be known; use it in simulate or replay")
     if out is not None:
         checked_target(out, force)  # before anything takes time
 
@@ -149,7 +153,7 @@ def train(
         )
 
     start = Start(problem.init(options.seed))
-    return run_from(start, problem, options, as_rule(rule), create, on_eval, progress)
+    return run_from(start, problem, options, rule, create, on_eval, progress)
 
 
 def run_from(
@@ -171,8 +175,8 @@ def run_from(
 
     evaluator = Evaluator(problem, options.eval_samples)
     initial = start.evaluations[0] if start.evaluations else evaluator.evaluate(start.params, 0, 0.0)
-    shared = allocate(problem, options, rule.schedule, start, _loss_limit(options, initial))
-    writer = record({**_attributes(problem, options, rule), "compile_seconds": compile_seconds})
+    shared = allocate(problem, options, rule.schedule, start, loss_limit(options, initial))
+    writer = record({**run_attributes(problem, options, rule), "compile_seconds": compile_seconds})
     controller = Controller(
         options,
         updates_per_epoch(problem, options.scheme, options.workers, options.batch_size),
@@ -226,13 +230,13 @@ def _tables(start: Start, options: Options, rule: Rule) -> tuple[list[ScaleTable
     return tables, [one.current for one in tables]
 
 
-def _loss_limit(options: Options, initial: Evaluation) -> float:
+def loss_limit(options: Options, initial: Evaluation) -> float:
     """The loss above which a run counts as diverged: a multiple of the initial one has a meaning if that is > 0."""
     largest = float(np.finfo(np.float32).max)
     return min(options.divergence_factor * initial.train_loss, largest) if initial.train_loss > 0 else largest
 
 
-def _attributes(problem: Problem, options: Options, rule: Rule) -> dict[str, Any]:
+def run_attributes(problem: Problem, options: Options, rule: Rule) -> dict[str, Any]:
     """What is known of a run before it begins."""
     config = {**problem.config, "rule": rule, **vars(options)}
     if options.eval_every == words.NEVER:

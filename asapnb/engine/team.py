@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numba import types
@@ -108,8 +108,15 @@ def _wait(threads: list[threading.Thread]) -> None:
         alive.join(POLL_SECONDS)
 
 
+class Stoppable(Protocol):
+    """What has workers that can be asked to stop."""
+
+    def stop(self, reason: int) -> None:
+        """Ask them, for this reason."""
+
+
 @contextmanager
-def interruptible(controller: Controller) -> Iterator[None]:
+def interruptible(controller: Stoppable) -> Iterator[None]:
     """Make the first Ctrl-C stop the workers and let the run end in good order; a second one raises as usual."""
     if threading.current_thread() is not threading.main_thread():
         yield

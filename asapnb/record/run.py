@@ -16,7 +16,7 @@ from ..errors import RecordError
 from ..staleness import StalenessDistribution, WorkerHistogram
 from .files import Source, checked_target, copy, opened, put_in_place
 from .provenance import is_alive
-from .schema import ABANDONED, EVALS, RUNNING, SCHEMA, UPDATES, ZEROED
+from .schema import ABANDONED, EVALS, GROUPS, MICROSCOPE, RUNNING, SCHEMA, UPDATES, VIEWS, ZEROED
 from .text import from_attribute
 
 
@@ -57,6 +57,7 @@ class Run:
     * `status`: running (or killed) | finished | converged | diverged | timed-out | interrupted | failed
     * `kind`, `attributes` (seed, workers, machine, …), `config` (dict), `path` (None: in memory)
     * `updates`: mapping of columns, one row for each update in the order of application; `evals`: the evaluations
+    * `microscope`: what a microscope saw, if there was one
     * `staleness`, `staleness_counts`, `rule_tables`, and `params` with `initial`, `final`, `layout`, and
       with momentum `velocity`
     """
@@ -66,9 +67,18 @@ class Run:
         with self._reading() as file:
             self.attributes: dict[str, Any] = {key: from_attribute(value) for key, value in file.attrs.items()}
             # A kill may leave columns of unequal length: rows are whole as far as the shortest one goes.
-            self._rows = {group: min(map(len, file[group].values())) for group in ("updates", "evals", "rule")}
+            groups = ["rule", *(name for name in GROUPS if name in file)]
+            self._rows = {group: min(map(len, file[group].values())) for group in groups}
+            if "views" in self._rows:
+                self._rows["updates"] = self._rows["views"] = min(self._rows["updates"], self._rows["views"])
             more = ("velocity",) if "params/velocity" in file else ()
-        self.updates = Columns(UPDATES.names or (), lambda name: self._read("updates", name))
+        views = VIEWS.names or () if "views" in self._rows else ()
+        self.updates = Columns(
+            (*(UPDATES.names or ()), *views), lambda name: self._read("views" if name in views else "updates", name)
+        )
+        self.microscope = Columns(
+            MICROSCOPE.names or () if "microscope" in self._rows else (), lambda name: self._read("microscope", name)
+        )
         self.evals = Columns(EVALS.names or (), lambda name: self._read("evals", name))
         self.params = Columns(("initial", "final", "layout", *more), self._read_params)
 
@@ -84,7 +94,7 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """What made the run: "train"."""
+        """What made the run: "train", "simulate" or "replay"."""
         return str(self.attributes["kind"])
 
     @cached_property

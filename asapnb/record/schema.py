@@ -31,6 +31,25 @@ UPDATES = np.dtype(
     align=True,
 )
 
+# When the view of an update had been read to its end: a simulated Hogwild run has one for each row of UPDATES.
+VIEWS = np.dtype([("t_view", np.float64)])
+
+# What the microscope saw of one update, on its minibatch B; x are the parameters it was applied to
+MICROSCOPE = np.dtype(
+    [
+        ("version", np.int64),  # made by the update
+        ("tau", np.int32),
+        ("distance", np.float64),  # |x - view|
+        ("gradient", np.float64),  # |g(view)|, g the gradient of B
+        ("error", np.float64),  # |g(view) - g(x)|: what asynchrony adds
+        ("cosine", np.float64),  # of g(view) and g(x)
+        ("fresh", np.float64),  # |G(x)|, G the gradient of all samples
+        ("noise", np.float64),  # |g(x) - G(x)|: what the minibatch adds
+        ("along", np.float64),  # <g(view), G(x)> / |G(x)|^2: the part of it that descends
+    ],
+    align=True,
+)
+
 EVALS = np.dtype(
     [
         ("step", np.int64),  # the version evaluated
@@ -40,3 +59,5 @@ EVALS = np.dtype(
         ("test_accuracy", np.float64),
     ]
 )
+
+GROUPS = {"updates": UPDATES, "evals": EVALS, "views": VIEWS, "microscope": MICROSCOPE}

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from .checkpoint import remove_checkpoint
 from .files import Source, checked_target, copy, created, opened, put_in_place
 from .provenance import machine, process, versions
 from .run import Run
-from .schema import CLOCK, EVALS, RUNNING, SCHEMA, UPDATES
+from .schema import CLOCK, EVALS, GROUPS, RUNNING, SCHEMA, UPDATES
 from .text import to_attribute, to_json
 
 _ROWS = 2048  # in a chunk: a longer one leaves larger holes when it is appended to in small pieces
@@ -36,6 +37,7 @@ class RunWriter:
 
     `attributes` are those of the file's root: numbers, text, or nested values, which are stored as JSON (the
     configuration, `config`, as TOML). `layout` lists the name, shape and offset of each tensor in the parameters.
+    `groups` are further tables of a run, by name, with the dtype of their rows.
 
     >>> writer = RunWriter(None, kind="train", attributes={"seed": 1}, initial=np.zeros(2), layout=[], workers=1)
     >>> writer.append_updates(np.zeros(3, UPDATES))
@@ -54,8 +56,10 @@ class RunWriter:
         layout: Iterable[Any],
         workers: int,
         force: bool = False,
+        groups: Mapping[str, np.dtype[Any]] = MappingProxyType({}),
     ) -> None:
-        self._written = {"updates": 0, "evals": 0, "rule": 0}
+        self._groups = {"updates": UPDATES, "evals": EVALS, **groups}
+        self._written = dict.fromkeys([*self._groups, "rule"], 0)
         self._forget()
         self._initial, self._layout = initial, to_json(list(layout))
         self._attributes = {
@@ -88,6 +92,7 @@ class RunWriter:
         """
         writer = cls.__new__(cls)
         writer._file, writer._written = path, dict(kept)
+        writer._groups = {name: GROUPS[name] for name in kept if name in GROUPS}
         writer._forget()
         put_in_place(path, lambda part: writer._cut(part, {**attributes, **process(), "status": RUNNING}))
         return writer
@@ -99,8 +104,7 @@ class RunWriter:
 
     def _forget(self) -> None:
         """Nothing is waiting to be written."""
-        self._updates: list[NDArray[Any]] = []
-        self._evals: list[tuple[int, float, float, float, float]] = []
+        self._rows: dict[str, list[NDArray[Any]]] = {name: [] for name in self._groups}
         self._tables: list[tuple[int, NDArray[np.float64]]] = []
 
     def _cut(self, part: Path, attributes: Mapping[str, Any]) -> None:
@@ -124,7 +128,7 @@ class RunWriter:
     def _create(self, source: Source) -> None:
         with created(source) as file:
             _set_attributes(file, self._attributes)
-            for group, rows in (("updates", UPDATES), ("evals", EVALS)):
+            for group, rows in self._groups.items():
                 for name in rows.names or ():
                     _growing(file, f"{group}/{name}", rows[name], _ROWS)
             _growing(file, "rule/step", np.dtype(np.int64), _ROWS)
@@ -135,11 +139,15 @@ class RunWriter:
 
     def append_updates(self, rows: NDArray[Any]) -> None:
         """Add updates, as rows of `schema.UPDATES` in the order of application; they are copied."""
-        self._updates.append(rows.astype(UPDATES, copy=True))
+        self.append("updates", rows)
+
+    def append(self, group: str, rows: NDArray[Any]) -> None:
+        """Add rows to a group; they are copied."""
+        self._rows[group].append(rows.astype(self._groups[group], copy=True))
 
     def append_eval(self, step: int, t: float, train_loss: float, test_loss: float, test_accuracy: float) -> None:
         """Add an evaluation of version `step`, which was made at `t` seconds; NaN for what was not measured."""
-        self._evals.append((step, t, train_loss, test_loss, test_accuracy))
+        self.append("evals", np.array([(step, t, train_loss, test_loss, test_accuracy)], EVALS))
 
     def append_table(self, step: int, scales: ArrayLike) -> None:
         """Add a scale table, made when `step` updates had been observed."""
@@ -153,7 +161,7 @@ class RunWriter:
         """
         if isinstance(self._file, BytesIO):
             return False
-        if self._updates or self._evals or self._tables:
+        if self._tables or any(self._rows.values()):
             try:
                 with self._appended(patience=0.0):
                     pass
@@ -190,11 +198,12 @@ class RunWriter:
     @contextlib.contextmanager
     def _appended(self, patience: float) -> Iterator[Any]:
         """The open file, what was collected appended to it; forgotten here once the file is closed again."""
-        updates = np.concatenate([np.empty(0, UPDATES), *self._updates])
-        evals = np.array(self._evals, dtype=EVALS)
+        collected = {
+            group: np.concatenate([np.empty(0, self._groups[group]), *parts]) for group, parts in self._rows.items()
+        }
         try:
             with opened(self._file, "r+", patience) as file:
-                for group, rows in (("updates", updates), ("evals", evals)):
+                for group, rows in collected.items():
                     for name in rows.dtype.names or ():
                         _extend(file[group][name], self._written[group], rows[name])
                 if self._tables:
@@ -202,8 +211,9 @@ class RunWriter:
                 yield file
         except OSError as error:
             raise RecordError(f"cannot write to {self._file}: {error}") from error
-        for group, count in (("updates", len(updates)), ("evals", len(evals)), ("rule", len(self._tables))):
-            self._written[group] += count
+        for group, rows in collected.items():
+            self._written[group] += len(rows)
+        self._written["rule"] += len(self._tables)
         self._forget()
 
 

@@ -8,6 +8,7 @@ from .preserve import preserve
 from .profiles import exponential_profile, power, profile, quantile_cut, tail
 from .refresh import every, once, released_code
 from .schedules import AdaDelay, Budget
+from .shuffled import shuffled
 from .static import (
     concurrency,
     constant,
@@ -56,6 +57,7 @@ __all__ = [
     "released_code",
     "ringmaster",
     "scale_table",
+    "shuffled",
     "tail",
     "wu_adaptive",
 ]

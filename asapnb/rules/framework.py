@@ -34,7 +34,8 @@ class Rule:
 
     `function(staleness, workers, **parameters)` returns one scale for each of the len(staleness) entries.
     `refresh` is None for a static table, which does not depend on the staleness seen. A `schedule` multiplies each
-    scale by a factor of that very update. Two rules are equal when all five are; the text of a built-in rule is what
+    scale by a factor of that very update. A `shuffled` rule's scales go to other updates than those they were made
+    for. Two rules are equal when all six are; the text of a built-in rule is what
     `parse_rule` reads.
 
     >>> from asapnb.rules import tail
@@ -50,6 +51,7 @@ class Rule:
     parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
     refresh: Refresh | None = None
     schedule: Schedule | None = None
+    shuffled: bool = False
 
     def __call__(self, staleness: StalenessDistribution, workers: int) -> NDArray[np.float64]:
         """The scales, float64, exactly len(staleness) of them, validated; see `scale_table`."""
@@ -59,7 +61,7 @@ class Rule:
         if self.name not in RULES:
             return self.name
         shown = dict(self.parameters)
-        if self.refresh not in (None, DEFAULT_REFRESH):
+        if self.refresh not in (None, DEFAULT_REFRESH) and not self.shuffled:  # whose rule says so itself
             shown["refresh"] = self.refresh
         return f"{self.name}({', '.join(f'{key}={_shown(value)}' for key, value in shown.items())})"
 

@@ -11,16 +11,15 @@ from numpy.typing import NDArray
 
 from ..compiled import kernel
 from ..engine.memory import aligned
-from ..engine.options import whole
+from ..engine.options import MAX_SIMULATED, check_workers, whole
 from ..errors import UsageError
 from ..schemes import Hogwild, Leashed, LockBased, ParameterServer, Scheme, Sequential, Synchronous, parse_scheme
 from ..timing import Timing, as_timing
 from ..timing.sampling import CONSTANT, NETWORK, READ, UPDATE
 from .loops.steps import open_world
-from .schedule import Schedule, Tally
+from .schedules import Schedule, Tally
 from .world import QUOTA, ROW, VERSION, World, make_world
 
-MOST_WORKERS = 2**24
 _CHUNK = 2**14  # rows at a time where they are not kept: 1 MB, so that they stay in the cache
 _LOOPS = {
     Sequential: "lock_based",
@@ -119,10 +118,12 @@ class _Simulation:
     def __init__(self, timing: Any, scheme: Any, workers: Any, updates: Any, seed: Any) -> None:
         self.scheme = parse_scheme(scheme) if isinstance(scheme, str) else scheme
         self.timing = as_timing(timing)
-        self.workers = whole("workers", workers, 1, MOST_WORKERS)
+        self.workers = whole("workers", workers, 1, MAX_SIMULATED)
         self.updates = whole("updates", updates, 1, 2**46)
         self.seed = whole("seed", seed, 0, 2**63 - 1)
-        _check_scheme(self.scheme, self.workers)
+        if not isinstance(self.scheme, Scheme):
+            raise UsageError(f"scheme is {scheme!r:.80}: must be a scheme, for example asapnb.Leashed(persistence=1)")
+        check_workers(self.scheme, self.workers)
         self._world = make_world(self.timing, self.scheme, self.workers, self.updates)
         if not isinstance(self.scheme, ParameterServer) and _takes_time(self._world, NETWORK):
             raise UsageError(
@@ -173,16 +174,6 @@ class _Simulation:
             done = self._world.words[VERSION]
             raise UsageError(f"virtual time overflows after {done:,} updates: choose shorter times ({self.timing})")
         return count
-
-
-def _check_scheme(scheme: Scheme, workers: int) -> None:
-    """UsageError unless so many workers can do this."""
-    if not isinstance(scheme, Scheme):
-        raise UsageError(f"scheme is {scheme!r:.80}: must be a scheme, for example asapnb.Leashed(persistence=1)")
-    if isinstance(scheme, Sequential) and workers != 1:
-        raise UsageError(f"workers is {workers}: the scheme Sequential has one; for more choose another scheme")
-    if isinstance(scheme, Synchronous) and not scheme.batches and scheme.gradients(workers) > workers:
-        raise UsageError(f"{scheme} with {workers} workers: a round cannot wait for more gradients than workers")
 
 
 def _takes_time(world: World, *purposes: int) -> bool:

@@ -1,0 +1,32 @@
+"""`shuffled`: the control of an experiment, in which scales do not go with staleness."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UsageError
+from ..staleness import StalenessDistribution
+from .framework import Rule, as_rule, register
+
+
+def _scales(staleness: StalenessDistribution, workers: int, rule: Rule) -> NDArray[np.float64]:
+    return rule(staleness, workers)
+
+
+@register("shuffled(rule=tail())")
+def shuffled(rule: Rule | str | Callable[..., object]) -> Rule:
+    """The scales of another rule, permuted over the updates: their mean and variance stay, the tie to tau is cut.
+
+    For `simulate` and `replay`, which know all scales beforehand: they permute them among each 1,024 applied updates
+    in turn, by the seed of the run. If this does as well as the rule itself, it was not the staleness that mattered.
+
+    >>> shuffled("tail(amplitude=0.5)")
+    shuffled(rule=tail(amplitude=0.5))
+    """
+    inner = as_rule(rule)
+    if inner.schedule is not None or inner.shuffled:
+        raise UsageError(f"rule is {inner}: shuffled takes a rule whose scales depend on staleness only")
+    return Rule("shuffled", _scales, {"rule": inner}, inner.refresh, shuffled=True)

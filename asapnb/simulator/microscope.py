@@ -1,0 +1,86 @@
+"""The staleness microscope: what the age of a view does to one update.
+
+An update with the gradient g(view) of a minibatch is the gradient G(x) of all samples at the parameters it is applied
+to, plus the noise of the minibatch there, g(x) − G(x), plus the error that asynchrony adds, g(view) − g(x).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..problems.minibatch import draw_batch
+from ..record import RunWriter
+from ..record.schema import MICROSCOPE
+from .director import Execution, Stop
+from .plan import READ
+from .stage import Stage
+
+_CHUNK = 1000  # samples at a time, for the gradient of all
+
+
+class Microscope:
+    """Looks at updates just before they are applied, and records what it sees."""
+
+    def __init__(self, execution: Execution, stage: Stage, writer: RunWriter) -> None:
+        self._problem, self._options, self._rows = execution.problem, execution.options, execution.rows
+        self._stage, self._writer = stage, writer
+        n, samples = self._problem.n_samples, self._options.eval_samples
+        count = n if samples is None else min(n, samples)
+        self._samples = np.arange(count) * n // count  # as for the evaluated training loss
+        places = np.flatnonzero(stage.operations["kind"] != READ)[::-1]
+        self._begins = np.zeros(len(stage.steps), np.int64)
+        self._begins[stage.operations["row"][places]] = places  # the first operation of a row that applies it stands
+
+    def stop_at(self, row: int) -> Stop:
+        """Where to look at a row: before anything of it is applied."""
+        return Stop(int(self._begins[row]), lambda: self._look(row))
+
+    def _look(self, row: int) -> None:
+        version, tau = int(self._rows["version"][row]), int(self._rows["tau"][row])
+        self._writer.append("microscope", np.array([(version, tau, *self._seen(row))], MICROSCOPE))
+
+    def _seen(self, row: int) -> tuple[float, ...]:
+        stage, options, n = self._stage, self._options, self._problem.n_params
+        source = int(stage.operations["source"][self._begins[row]])
+        x, view = (stage.state[slot, :n] for slot in (source, int(stage.steps["slot"][row])))
+        indices = np.empty(options.batch_size, np.int64)
+        count = draw_batch(
+            indices, int(stage.steps["batch"][row]), self._problem.n_samples, options.batch_size, options.seed,
+            options.reshuffle,
+        )  # fmt: skip
+        old, new = (self._gradient(params, indices[:count]) for params in (view, x))
+        whole = self._whole_gradient(x)
+        along, size = float(old @ whole), float(whole @ whole)
+        norms = _norm(old), _norm(new)
+        return (
+            _norm(x.astype(np.float64) - view),
+            norms[0],
+            _norm(old - new),
+            float(old @ new) / (norms[0] * norms[1]) if norms[0] * norms[1] > 0 else math.nan,
+            math.sqrt(size),
+            _norm(new - whole),
+            along / size if size > 0 else math.nan,
+        )
+
+    def _gradient(self, params: NDArray[Any], indices: NDArray[np.int64]) -> NDArray[np.float64]:
+        return self._problem.loss_and_gradient(params, indices)[1].astype(np.float64)
+
+    def _whole_gradient(self, params: NDArray[Any]) -> NDArray[np.float64]:
+        """The gradient of all samples (of `eval_samples`), or the exact one of a problem with known constants."""
+        exact = getattr(self._problem.evaluation, "exact_gradient", None)
+        if exact is not None:
+            known: NDArray[np.float64] = exact(params)
+            return known
+        chunks = np.array_split(self._samples, -(-len(self._samples) // _CHUNK))
+        total = np.zeros(len(params))
+        for chunk in chunks:
+            total += self._gradient(params, chunk) * len(chunk)
+        return total / len(self._samples)
+
+
+def _norm(vector: NDArray[np.float64]) -> float:
+    return float(np.sqrt(vector @ vector))

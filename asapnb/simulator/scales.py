@@ -1,0 +1,138 @@
+"""The scale of every update of a schedule, before a single gradient is computed.
+
+A rule sees staleness only, and that is known: so every table is made at its exact update number, and every scale and
+factor is looked up, ahead of the replay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..compiled import kernel
+from ..engine.loops.steps import applied, schedule_factor
+from ..engine.shared import SCHEDULE
+from ..record import Run
+from ..record.schema import ABANDONED, APPLIED, UPDATES, ZEROED
+from ..rules import Rule, ScaleTables, scale_table
+from ..rules.schedules import Schedule as FactorSchedule
+from ..staleness import StalenessDistribution
+
+SHUFFLED = 1024  # updates among which a control experiment permutes the scales
+
+
+@dataclass(frozen=True)
+class Scales:
+    """What each row is scaled with, and the tables that this came from."""
+
+    row: NDArray[np.int32]  # of the tables
+    scale: NDArray[np.float32]
+    factor: NDArray[np.float32]
+    dropped: NDArray[np.uint8]  # as in a run file
+    steps: list[int]  # updates seen when each table was made
+    tables: list[NDArray[np.float64]]
+
+
+class _Factors(NamedTuple):
+    """What `schedule_factor` looks at."""
+
+    control: NDArray[np.int64]
+    schedule: NDArray[np.float64]
+
+
+def recorded_scales(run: Run, rows: int) -> Scales:
+    """Those of the first rows of a run."""
+    columns = {name: run.updates[name][:rows] for name in ("row", "scale", "factor", "dropped")}
+    return Scales(**columns, steps=run.rule_tables.steps.tolist(), tables=list(run.rule_tables.scales))
+
+
+def scales_of(
+    rows: NDArray[Any], rule: Rule, workers: int, *, per_worker: bool, always_fresh: bool, seed: int
+) -> Scales:
+    """Apply a rule to the rows of a schedule or a run: `worker`, `tau`, `version`, `read_version`, `dropped`."""
+    owners = workers if per_worker else 1
+    number, scale = np.zeros(len(rows), np.int32), np.ones(len(rows), np.float32)
+    made: list[tuple[int, int, NDArray[np.float64]]] = []  # update, owner, table
+    pieces: list[tuple[NDArray[np.intp], int]] = []  # rows, and the place in `made` of their table
+    ahead = rows["dropped"] == ABANDONED  # which take the table in force, and are not counted
+    for owner in range(owners):
+        mine = np.flatnonzero(rows["worker"] == owner) if per_worker else np.arange(len(rows))
+        own = rows[mine] if per_worker else rows
+        for low, high, step, table in _tables(own, ~ahead[mine], rule, workers, always_fresh):
+            pieces.append((mine[low:high], len(made)))
+            made.append((step, owner, table))
+    order = sorted(range(len(made)), key=lambda i: made[i][:2])
+    for place, i in enumerate(order):
+        chosen, table = pieces[i][0], made[i][2]
+        tau = np.minimum(rows["tau"][chosen], len(table) - 1)
+        number[chosen], scale[chosen] = place, table.astype(np.float32)[tau]
+    if rule.shuffled:
+        _shuffle(np.flatnonzero(~ahead), scale, number, seed)
+    factor = np.ones(len(rows), np.float32)
+    dropped = np.where(ahead, ABANDONED, np.where(scale == 0, ZEROED, APPLIED)).astype(np.uint8)
+    if rule.schedule is not None:
+        _apply_schedule(rows, scale, factor, dropped, rule.schedule)
+    tables = [made[i][2] for i in order]
+    return Scales(number, scale, factor, dropped, [made[i][0] for i in order], tables)
+
+
+def _tables(rows: NDArray[Any], counted: NDArray[np.bool_], rule: Rule, workers: int, always_fresh: bool) -> Any:
+    """Yield, for each table in turn: from which row to which it serves, the version it was made at, the table."""
+    tables = ScaleTables(rule, workers)
+    if always_fresh:
+        fresh = StalenessDistribution.from_counts([1]).padded(len(tables.current))
+        yield 0, len(rows), 0, scale_table(rule, fresh, workers)
+        return
+    places = np.flatnonzero(counted)  # of the updates that are counted
+    tau, seen, low, step = rows["tau"][places], 0, 0, 0
+    current = tables.current
+    while True:
+        due = tables.next_refresh
+        stop = len(places) if due is None else min(due, len(places))
+        table = tables.observe(tau[seen:stop])
+        seen = stop
+        if seen == len(places):
+            yield low, len(rows), step, current
+            return
+        if table is None:
+            continue
+        high = int(places[seen - 1]) + 1
+        yield low, high, step, current
+        low, step, current = high, int(rows["version"][places[seen - 1]]), table
+
+
+def _shuffle(applied_rows: NDArray[np.intp], scale: Any, number: Any, seed: int) -> None:
+    """Permute the scales among each 1,024 updates in turn."""
+    for start in range(0, len(applied_rows), SHUFFLED):
+        block = applied_rows[start : start + SHUFFLED]
+        order = np.random.default_rng([seed, start]).permutation(len(block))
+        scale[block], number[block] = scale[block[order]], number[block[order]]
+
+
+def _apply_schedule(rows: Any, scale: Any, factor: Any, dropped: Any, schedule: FactorSchedule) -> None:
+    control = np.zeros(SCHEDULE + 1, np.int64)
+    control[SCHEDULE] = schedule.kind
+    work = np.zeros(len(rows), UPDATES)
+    for name in ("version", "read_version", "tau"):
+        work[name] = rows[name]
+    work["scale"], work["dropped"] = scale, dropped
+    _factors(_Factors(control, np.array([schedule.a, schedule.b])), work)
+    factor[:], dropped[:] = work["factor"], work["dropped"]
+
+
+@kernel(_nrt=False)
+def _factors(shared: Any, rows: Any) -> None:
+    """The factor of each row by the rule's schedule, from the sum of the steps that its view had not seen."""
+    sums = np.zeros(rows.size + 1, np.int64)  # of the steps that made the first versions
+    for i in range(rows.size):
+        row = rows[i]
+        t = row.read_version + row.tau
+        window = sums[t] - sums[row.read_version]
+        row.factor = schedule_factor(shared, t, row.tau, window)
+        if row.dropped != ABANDONED:
+            if row.scale * row.factor == 0:
+                row.dropped = ZEROED
+            sums[row.version] = sums[row.version - 1] + applied(rows[i : i + 1])
