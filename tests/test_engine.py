@@ -1,9 +1,11 @@
 """Every scheme on real threads: what is recorded, how a run ends, and that its rows give its parameters."""
 
 import mmap
+import re
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -297,3 +299,11 @@ def test_memory_is_zero_and_begins_at_a_cache_line_or_huge_page(size, alignment)
 def test_train_needs_a_problem():
     with pytest.raises(ab.UsageError, match=r"must be a Problem, for example asapnb.lenet"):
         ab.train("lenet")
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="no such file on this system")
+def test_large_memory_is_private_as_only_that_has_huge_pages():
+    array = aligned(2**22, np.uint8)
+    regions = re.findall(r"^(\w+)-(\w+) (\S+)", Path("/proc/self/smaps").read_text(), re.MULTILINE)
+    (flags,) = {flags for low, high, flags in regions if int(low, 16) <= array.ctypes.data < int(high, 16)}
+    assert flags == "rw-p"

@@ -33,7 +33,8 @@ def aligned(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
     dtype = np.dtype(dtype)
     size = int(np.prod(shape)) * dtype.itemsize
     if size >= _HUGE_FROM and hasattr(mmap, "MADV_HUGEPAGE"):
-        pages = mmap.mmap(-1, size + _HUGE_BYTES)
+        private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS  # shared memory, the default, has small pages only
+        pages = mmap.mmap(-1, size + _HUGE_BYTES, flags=private)
         with suppress(OSError):  # a kernel without them
             pages.madvise(mmap.MADV_HUGEPAGE)
         memory, alignment = np.frombuffer(pages, np.uint8), _HUGE_BYTES
