@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -27,13 +28,24 @@ _COLUMNS = {
     "p99": 6,
     "scale": 10,
 }  # 80 in all
+_CLOCKS = {  # how the times are headed on each
+    "": {},
+    "virtual": {"time": "virt. s", "upd/s": "upd/vs"},
+    "recorded": {"time": "rec. s", "upd/s": "upd/rs"},
+}
 
 
 class Display:
-    """Shows a run: its `header` when all is ready, then a line for each evaluation; to be closed."""
+    """Shows a run: its `header` when all is ready, then a line for each evaluation; to be closed.
 
-    def __init__(self, console: Console, header: Callable[[], Text], max_seconds: float | None = None) -> None:
-        self._console, self._header, self._max_seconds = console, header, max_seconds
+    `clock` says whose seconds its times are: real ones, "virtual" or "recorded".
+    """
+
+    def __init__(
+        self, console: Console, header: Callable[[], Text], max_seconds: float | None = None, clock: str = ""
+    ) -> None:
+        self._console, self._header, self._max_seconds, self._clock = console, header, max_seconds, clock
+        self._started: tuple[float, float] | None = None  # real time, and what was done then
         self._live = Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else None
         self._waiting: list[Evaluation] = []
         self._reports: deque[Progress] = deque()  # from the last evaluation shown on
@@ -67,7 +79,8 @@ class Display:
             return
         self._begun = True
         self._console.print(self._header(), "", sep="\n")
-        self._console.print(row(_COLUMNS, _COLUMNS.values()), style="dim")
+        heads = _CLOCKS[self._clock]
+        self._console.print(row((heads.get(name, name) for name in _COLUMNS), _COLUMNS.values()), style="dim")
         if self._live:
             self._live.start()
 
@@ -91,7 +104,8 @@ class Display:
         done = now.updates / now.total_updates
         if self._max_seconds is not None:
             done = min(1.0, max(done, now.seconds / self._max_seconds))
-        left = f", {_clock(now.seconds * (1 - done) / done)} left" if done else ""
+        whole = self._whole(now, done)
+        left = f", {_clock(whole * (1 - done))} left" if whole is not None else ""
         rate = now.updates / now.seconds if now.seconds > 0 else None
         bar = Table.grid(padding=(0, 2))
         bar.add_row(
@@ -101,6 +115,15 @@ class Display:
         )
         return Group(Text(_cells(now.seconds, now.epoch, rate, now.evaluation, now), "bold"), bar)
 
+    def _whole(self, now: Progress, done: float) -> float | None:
+        """The real seconds that all takes, as far as one can say."""
+        if not self._clock:
+            return now.seconds / done if done else None
+        if self._started is None:
+            self._started = time.perf_counter(), done
+        begun, before = self._started
+        return (time.perf_counter() - begun) / (done - before) if done > before else None
+
 
 def _cells(
     t: float, epoch: float, rate: float | None, evaluation: Evaluation, now: Progress, *, known: bool = True
@@ -109,7 +132,7 @@ def _cells(
     low, high = now.scale_range if known else (math.nan, math.nan)
     scale = "–".join(f"{value:.2f}" if value < 10 else f"{value:.3g}" for value in sorted({low, high}))
     cells = (
-        f"{t:.2f}" if t < 1000 else f"{t:.0f}",
+        _time(t),
         f"{epoch:.2f}",
         number(rate),
         loss(evaluation.train_loss),
@@ -120,6 +143,13 @@ def _cells(
         NONE if math.isnan(low) else scale,
     )
     return row(cells, _COLUMNS.values())
+
+
+def _time(t: float) -> str:
+    """A time in at most seven characters."""
+    if t < 1000:
+        return f"{t:.2g}" if 0 < t < 0.005 else f"{t:.2f}"
+    return f"{t:.0f}" if t < 1e7 else f"{t:.2g}"
 
 
 def _clock(seconds: float) -> str:

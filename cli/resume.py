@@ -9,9 +9,11 @@ from rich.text import Text
 
 from asapnb.config import resume
 from asapnb.record import Run, load_run
+from asapnb.timing import parse_timing
 
+from .flags import timing_rows
 from .running import Job, carry_out
-from .text import pairs
+from .text import clock, pairs
 
 
 @click.command("resume")
@@ -36,7 +38,8 @@ def command(
     """Go on with a run in its file, from its end or, if it was killed, from its last checkpoint.
 
     Totals count from the beginning of the run, so that a run which was interrupted ends where it would have ended;
-    without any it ends where its configuration says.
+    without any it ends where its configuration says. A simulated run goes on to the same bits; its --max-seconds are
+    virtual ones.
     """
     before = load_run(run)
 
@@ -45,6 +48,7 @@ def command(
             header=lambda: _header(before, epochs, updates),
             run=partial(resume, before, epochs=epochs, updates=updates, max_seconds=max_seconds, force=force),
             max_seconds=max_seconds or before.config.get("max_seconds"),
+            clock=clock(before),
         )
 
     ctx.exit(carry_out(make, run, quiet=quiet, as_json=as_json))
@@ -59,7 +63,8 @@ def _header(run: Run, epochs: int | None, updates: int | None) -> Text:
     return pairs([
         ("resumed", f"{run.path}, {run.status if run.status != 'running' else 'killed'}"),
         ("problem", f"{config['problem']}{data}, {facts['n_params']:,} parameters, {facts['n_samples']:,} samples"),
-        ("scheme", f"{config['scheme']}, {workers} worker{'s' * (workers != 1)}"),
+        ("scheme", f"{config['scheme']}, {workers:,} worker{'s' * (workers != 1)}"),
         ("rule", config["rule"]),
         ("steps", f"size {config['step_size']:g}, batches of {config['batch_size']:,}, {total}"),
+        *timing_rows(parse_timing(config["timing"]) if "timing" in config else None),
     ])  # fmt: skip

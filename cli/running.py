@@ -6,11 +6,13 @@ import shlex
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.text import Text
 
+from asapnb.config import RUNS
 from asapnb.engine import Evaluation, Progress
 from asapnb.record import Run, to_json
 
@@ -22,11 +24,14 @@ from .text import console, document, histogram, size, summary
 
 @dataclass(frozen=True)
 class Job:
-    """A run to make: what is said of it before, the function that makes it, and its limit of time if it has one."""
+    """A run to make: what is said of it before, the function that makes it, its limit of time if it has one, whose
+    seconds its times are, and what more is found of it when it is done: as entries of its document, and as text."""
 
     header: Callable[[], Text]
     run: Callable[..., Run]  # takes on_eval and progress
     max_seconds: float | None = None
+    clock: str = ""
+    more: Callable[[Run], tuple[dict[str, Any], Text]] | None = None
 
 
 def carry_out(make: Callable[[], Job], out: str | None, *, quiet: bool, as_json: bool) -> int:
@@ -35,7 +40,7 @@ def carry_out(make: Callable[[], Job], out: str | None, *, quiet: bool, as_json:
     with ExitStack() as shown, ExitStack() as compiling:
         compiling.enter_context(announced(console(stderr=True, quiet=quiet)))
         job = make()
-        display = Display(screen, job.header, job.max_seconds)
+        display = Display(screen, job.header, job.max_seconds, job.clock)
         shown.callback(display.close)
 
         def on_eval(evaluation: Evaluation) -> None:
@@ -47,10 +52,13 @@ def carry_out(make: Callable[[], Job], out: str | None, *, quiet: bool, as_json:
             display.progress(now)
 
         run = job.run(on_eval=on_eval, progress=progress)
+    found, said = ({}, None) if job.more is None else job.more(run)
     if as_json:
-        click.echo(to_json(document(run)))
+        click.echo(to_json({**document(run), **found}))
     else:
         screen.print("", summary(run), "", histogram(run, min(screen.width, 100)), sep="\n")
+        if said is not None:
+            screen.print("", said, sep="\n")
     return _close(run, out, screen)
 
 
@@ -60,12 +68,14 @@ def _close(run: Run, out: str | None, screen: Console) -> int:
     path = None if name is None else shlex.quote(name)
     if name is not None:
         screen.print(f"\n{name} written, {size(run.path)}. Next: asapnb show {path}", style="dim")
-    if run.status == "timed-out" and name is not None:
+    goes_on = run.kind in RUNS
+    if run.status == "timed-out" and goes_on and name is not None:
         screen.print(f"To go on: asapnb resume {path} --max-seconds TOTAL", style="dim")
     if run.status == "interrupted":
         kept = "nothing is kept, as there was no -o RUN.h5"
         if name is not None:
-            kept = f"{name} holds what was done. To go on: asapnb resume {path}"
+            how = f"To go on: asapnb resume {path}" if goes_on else "A replay does not go on: start it anew, --force"
+            kept = f"{name} holds what was done. {how}"
         click.echo(f"Interrupted after {run.summary()['updates']:,} updates: {kept}", err=True)
         return INTERRUPTED
     if run.status == "diverged":

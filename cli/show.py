@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 from rich.text import Text
 
 from asapnb.record import Run, load_run, to_json
 
-from .text import console, document, evaluations, histogram, pairs, size, summary
+from .text import console, document, evaluations, histogram, microscope_table, pairs, shortened, size, summary
 
 
 @click.command("show")
@@ -24,7 +26,8 @@ def command(run: str, as_json: bool) -> None:
         ("", summary(loaded)),
         ("Evaluations", evaluations(loaded)),
         ("Staleness", histogram(loaded, min(screen.width, 100))),
-        ("Configuration", pairs((name, str(value)) for name, value in loaded.config.items())),
+        *([("Microscope", microscope_table(loaded))] if loaded.microscope else []),
+        ("Configuration", pairs((name, shortened(value)) for name, value in loaded.config.items())),
         ("Origin", _origin(loaded)),
     ):
         if title:
@@ -41,5 +44,16 @@ def _origin(run: Run) -> Text:
         ("made", f"{facts['created_utc']} by asapnb {versions['asapnb']}, numba {versions['numba']}"),
         ("machine", f"{place['cpu']}, {place['allowed']} of {place['cpus']} CPUs, {place['kernels']} kernels"),
         ("command", facts.get("command", "")),
+        ("clock", facts["clock"]),
+        ("replayed", _replayed(facts.get("replayed"), facts.get("exact"))),
         ("resumed", ", ".join(f"from update {entry['version']:,}" for entry in facts.get("resumed", []))),
     ])  # fmt: skip
+
+
+def _replayed(source: dict[str, Any] | None, exact: bool | None) -> str:
+    """What a run is the replay of; nothing if it is none."""
+    if source is None:
+        return ""
+    same = "the same" if exact else "other"
+    where = source["path"] or "a run in memory"
+    return f"{where}, kind {source['kind']}, made {source['created_utc']}, by {same} kernels and versions"

@@ -8,17 +8,22 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.text import Text
 
 from asapnb.data import available
 from asapnb.data.catalogue import EMBEDDED
 from asapnb.record import Run
+from asapnb.staleness import StalenessDistribution
+from asapnb.timing import parse_timing
 
 NONE = "–"  # shown for what there is none of
 BLOCKS = " ▏▎▍▌▋▊▉█"
 _BINS = 16  # rows of a histogram
 _SHOWN = 21  # evaluations that `show` lists
+_LONGEST = 200  # characters of a value
+_AVERAGED = ("distance", "error", "fresh", "noise", "cosine", "along")  # of what a microscope saw
 STATUS_STYLES = {"finished": "bold green", "converged": "bold green", "diverged": "bold red", "failed": "bold red"}
 
 
@@ -53,6 +58,26 @@ def measured(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else value
 
 
+def seconds_text(seconds: float) -> str:
+    """Seconds, which virtual ones may be of any size.
+
+    >>> seconds_text(0.0), seconds_text(1234.5), seconds_text(2e-5)
+    ('0.00', '1,234.50', '2e-05')
+    """
+    return format(seconds, ",.2f" if seconds == 0 or 0.01 <= seconds < 1e9 else ".4g")
+
+
+def shortened(value: object) -> str:
+    """A value as text, cut where it is long."""
+    text = str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
+
+
+def clock(run: Run) -> str:
+    """Whose seconds the times of a run are: "virtual" or, in a replay of real threads, "recorded"; else ""."""
+    return "virtual" if run.is_virtual else "recorded" if run.kind == "replay" else ""
+
+
 def row(cells: Iterable[str], widths: Iterable[int]) -> str:
     """The cells in columns, flush right."""
     return "".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
@@ -74,10 +99,12 @@ def summary(run: Run) -> Text:
     """How a run ended, and its figures."""
     facts = run.summary()
     tau, workers = facts["staleness"], facts["workers"]
-    rate = number(facts["updates_per_second"])
+    whose = clock(run)
+    unit, second = f"{whose} s".strip(), f"{whose} second".strip()
+    rate = number(facts["updates_per_second"], ",.4g" if whose else ",.0f")
     headline = Text.assemble(
         (facts["status"], STATUS_STYLES.get(facts["status"], "bold yellow")),
-        f"  {facts['updates']:,} updates in {facts['seconds']:.2f} s, {rate} per second, ",
+        f"  {facts['updates']:,} updates in {seconds_text(facts['seconds'])} {unit}, {rate} per {second}, ",
         f"{workers} worker{'s' * (workers != 1)}",
     )
     figures = [
@@ -91,9 +118,13 @@ def summary(run: Run) -> Text:
             ("scale", f"mean {facts['mean_scale']:.4f}, sum of steps {_steps(facts)}"),
         ]
     if (step := run.attributes.get("target_step")) is not None:
-        figures.append(("target", f"reached at update {step:,}, {run.attributes['target_seconds']:.2f} s"))
+        at = seconds_text(run.attributes["target_seconds"])
+        figures.append(("target", f"reached at update {step:,}, {at} {unit}"))
     lost = {"dropped": "dropped", "zeroed": "scaled to zero", "failed_cas": "failed compare-and-swaps"}
     figures.append(("gradients", ", ".join(f"{facts[name]:,} {what}" for name, what in lost.items() if facts[name])))
+    if (work := run.attributes.get("replay")) is not None:
+        threads = f"{work['threads']} thread{'s' * (work['threads'] != 1)}"
+        figures.append(("real time", f"{work['wall_seconds']:.2f} s on {threads}"))
     return Text("\n").join([headline, pairs(figures)])
 
 
@@ -146,21 +177,57 @@ def histogram(run: Run, width: int) -> Text:
         return Text("no updates")
     applied = run.updates["dropped"] != 1
     tau, scale = run.updates["tau"][applied], run.updates["scale"][applied].astype(float)
-    counts, sums = np.bincount(tau), np.bincount(tau, weights=scale)
-    ranges = bins(len(counts) - 1, *(int(run.staleness.quantile(q)) for q in (0.5, 0.99)))
+    sums = np.bincount(tau, weights=scale).astype(np.float64)
+    return drawing(np.bincount(tau), width, sums if (scale != 1).any() else None)
+
+
+def drawing(counts: NDArray[np.int64], width: int, sums: NDArray[np.float64] | None = None) -> Text:
+    """How many updates had each staleness, in bins; beside each its mean scale, of the `sums` of scales if given."""
+    seen, total, scaled = StalenessDistribution.from_counts(counts), int(counts.sum()), sums is not None
+    ranges = bins(len(counts) - 1, *(int(seen.quantile(q)) for q in (0.5, 0.99)))
     held = [int(counts[first : last + 1].sum()) for first, last in ranges]
-    labels = [f"{first:,}" if first == last else f"{first:,}–{last:,}" for first, last in ranges]
-    scaled = bool((scale != 1).any())
+    labels = [_label(*ends) for ends in ranges]
     widths = (max(9, *map(len, labels)), max(9, *(len(f"{count:,}") + 2 for count in held)), 8)
     room = width - sum(widths) - 2 - 12 * scaled
     lines = [Text(row(("staleness", "updates", "share"), widths) + (" " * room + "  mean scale") * scaled, "dim")]
     for (first, last), label, count in zip(ranges, labels, held, strict=True):
-        line = Text(row((label, f"{count:,}", f"{count / len(tau):.1%}"), widths) + "  ")
+        line = Text(row((label, f"{count:,}", f"{count / total:.1%}"), widths) + "  ")
         line.append(bar(count / max(held), room).ljust(room * scaled), "cyan")
-        if scaled:
+        if sums is not None:
             mean = sums[first : last + 1].sum() / count if count else None
             line.append(number(mean, ".3f").rjust(12), "green" if mean is not None and mean >= 1 else "yellow")
         lines.append(line)
+    return Text("\n").join(lines)
+
+
+def _label(first: int, last: int) -> str:
+    """The values of a bin."""
+    return f"{first:,}" if first == last else f"{first:,}–{last:,}"
+
+
+def microscope(run: Run) -> list[dict[str, Any]]:
+    """What a microscope saw, as means over bins of staleness (those of the cosine over what has one); [] without."""
+    tau = run.microscope.get("tau", np.empty(0, np.int32))
+    if not len(tau):
+        return []
+    seen = StalenessDistribution.from_counts(np.bincount(tau))
+    found = []
+    for first, last in bins(seen.support, *(int(seen.quantile(q)) for q in (0.5, 0.99))):
+        within = (tau >= first) & (tau <= last)
+        if within.any():
+            columns = {name: run.microscope[name][within] for name in _AVERAGED}
+            means = {name: float(np.nanmean(v)) if not np.isnan(v).all() else math.nan for name, v in columns.items()}
+            found.append({"staleness": [first, last], "updates": int(within.sum()), **means})
+    return found
+
+
+def microscope_table(run: Run) -> Text:
+    """What a microscope saw, a line for each bin of staleness."""
+    widths = (9, 9, *(11 for _ in _AVERAGED))
+    lines = [Text(row(("staleness", "updates", *_AVERAGED), widths), "dim")]
+    for found in microscope(run):
+        cells = (number(measured(found[name]), ".4g") for name in _AVERAGED)
+        lines.append(Text(row((_label(*found["staleness"]), f"{found['updates']:,}", *cells), widths)))
     return Text("\n").join(lines)
 
 
@@ -169,10 +236,14 @@ def evaluations(run: Run) -> Text:
     count = len(run.evals["step"])
     chosen: Sequence[int] = np.unique(np.linspace(0, count - 1, min(count, _SHOWN)).round().astype(int)).tolist()
     widths = (10, 12, 16, 12, 16)
-    lines = [Text(row(("time", "updates", "training loss", "test loss", "test accuracy"), widths), "dim")]
+    whose = clock(run)
+    head, unit = f"{whose} s" if whose else "time", "" if whose else " s"
+    widths = (max(10, len(head) + 1), *widths[1:])
+    lines = [Text(row((head, "updates", "training loss", "test loss", "test accuracy"), widths), "dim")]
     for i in chosen:
         now = {name: column[i].item() for name, column in run.evals.items()}
-        cells = (f"{now['t']:.2f} s", f"{now['step']:,}", loss(now["train_loss"]), loss(measured(now["test_loss"])))
+        when, losses = f"{seconds_text(now['t'])}{unit}", (now["train_loss"], measured(now["test_loss"]))
+        cells = (when, f"{now['step']:,}", *map(loss, losses))
         lines.append(Text(row((*cells, number(measured(now["test_accuracy"]), ".1%")), widths)))
     if len(chosen) < count:
         lines.append(Text(f"{len(chosen)} of {count:,} evaluations; --json gives all", "dim"))
@@ -195,6 +266,7 @@ def data_sets(root: str | None = None) -> Text:
 
 def document(run: Run) -> dict[str, Any]:
     """A run as one JSON document: its figures, evaluations, staleness, and what it was made with."""
+    seen, timing = microscope(run), run.config.get("timing")
     return {
         **run.summary(),
         "path": run.path,
@@ -202,6 +274,8 @@ def document(run: Run) -> dict[str, Any]:
             dict(zip(run.evals, values, strict=True)) for values in zip(*run.evals.values(), strict=True)
         ],
         "staleness_counts": run.staleness_counts.sum(axis=0),
+        **({"microscope": seen} if seen else {}),
+        **({"notes": parse_timing(timing).notes()} if timing is not None else {}),
         "attributes": {name: value for name, value in run.attributes.items() if name != "config"},
         "config": run.config,
     }

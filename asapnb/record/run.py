@@ -16,7 +16,7 @@ from ..errors import RecordError
 from ..staleness import StalenessDistribution, WorkerHistogram
 from .files import Source, checked_target, copy, opened, put_in_place
 from .provenance import is_alive
-from .schema import ABANDONED, EVALS, GROUPS, MICROSCOPE, RUNNING, SCHEMA, UPDATES, VIEWS, ZEROED
+from .schema import ABANDONED, EVALS, GROUPS, MICROSCOPE, RUNNING, SCHEMA, UPDATES, VIEWS, VIRTUAL, ZEROED
 from .text import from_attribute
 
 
@@ -97,6 +97,11 @@ class Run:
         """What made the run: "train", "simulate" or "replay"."""
         return str(self.attributes["kind"])
 
+    @property
+    def is_virtual(self) -> bool:
+        """Whether all times are virtual seconds."""
+        return self.attributes.get("clock") == VIRTUAL
+
     @cached_property
     def config(self) -> dict[str, Any]:
         """The full configuration of the run."""
@@ -163,7 +168,8 @@ class Run:
 
     def __repr__(self) -> str:
         facts = self.summary()
-        text = f"{facts['updates']:,} updates by {facts['workers']} workers in {facts['seconds']:.3g} s"
+        unit = "virtual s" if self.is_virtual else "s"
+        text = f"{facts['updates']:,} updates by {facts['workers']} workers in {facts['seconds']:.3g} {unit}"
         if facts["last"]:
             text += f", training loss {facts['last']['train_loss']:.4g}"
         if facts["staleness"]["max"] is not None:

@@ -6,6 +6,7 @@ import numpy as np
 
 SCHEMA = 1
 CLOCK = "seconds since training start, monotonic, compilation excluded"
+VIRTUAL = "virtual seconds"
 RUNNING = "running"
 
 APPLIED, ABANDONED, ZEROED = 0, 1, 2

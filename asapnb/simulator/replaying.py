@@ -93,7 +93,9 @@ def replay(
     if not isinstance(source, Run | Schedule):
         raise UsageError(f"source is {source!r:.80}: must be a Run, such as load_run(path) returns, or a Schedule")
     if out is not None:
-        checked_target(out, force)
+        target = checked_target(out, force)
+        if isinstance(source, Run) and source.path is not None and target.resolve() == source.path.resolve():
+            raise UsageError(f"out is {out}: that is the run to be replayed; give another name")
     watch = Watch(whole("microscope", microscope, 0), threads, on_eval, progress)
     if isinstance(source, Schedule):
         execution = _of_schedule(source, problem, rule, {**given, "target_loss": target_loss}, watch)

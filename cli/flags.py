@@ -1,0 +1,126 @@
+"""What the commands share that make a run from a configuration: a flag for each of its keys, and the header shown."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+from rich.text import Text
+
+from asapnb.config import RUNS, check_keys, keys, load_config, merge, parse_setting, parse_value
+from asapnb.data.catalogue import SOURCES
+from asapnb.engine.options import SIMULATED_WORKERS, cores
+from asapnb.problems import Problem
+from asapnb.problems.text import PROBLEMS
+from asapnb.rules import as_rule, available
+from asapnb.schemes import SCHEMES, Scheme, Sequential, parse_scheme, simulated_only
+
+from .text import pairs, shortened
+
+_NAMES = {"workers": ("-m", "--workers"), "batch_size": ("--batch", "--batch-size")}
+_METAVARS = {int: "N", float: "F", str: "TEXT"}
+
+
+def flags(kind: str) -> list[click.Parameter]:
+    """A flag for each key of a run of this kind."""
+    return [flag(name, kind) for name in keys(kind)]
+
+
+def flag(name: str, kind: str, default: str | None = None) -> click.Option:
+    """The flag of a key; its text is read later, like that of --set. `default` says what holds without it."""
+    key = keys(kind)[name]
+    dashed = name.replace("_", "-")
+    default = default or ("" if key.default is None else str(key.default))
+    text = _help(kind).get(name, "") + (f"  [default: {default}]" if default else "")
+    if key.kinds == (bool,):
+        return click.Option([f"--{dashed}/--no-{dashed}", name], default=None, help=text)
+    names = _NAMES.get(name, (f"--{dashed}",))
+    return click.Option([*names, name], metavar="|".join(key.choices) or _METAVARS[key.kinds[0]], help=text)
+
+
+def _help(kind: str) -> dict[str, str]:
+    """What is said of each key: by the docstring of what makes such a run, but for those that have names."""
+    found = re.findall(r"^    (\w+): (.+(?:\n {8}.+)*)", inspect.getdoc(RUNS[kind]) or "", re.MULTILINE)
+    texts = {name: " ".join(text.replace("`", "").split()) for name, text in found}
+    schemes = [name for name, scheme in SCHEMES.items() if kind != "train" or simulated_only(scheme()) is None]
+    return {
+        **{name: text[0].upper() + text[1:] if text[0].isascii() else text for name, text in texts.items()},
+        "data": f"The data set, for problems on one: {', '.join(SOURCES)}.",
+        "problem": f"What is minimised: {', '.join(PROBLEMS)}; with arguments as in 'mlp(hidden=[64, 64])'.",
+        "scheme": f"How the workers share the parameters: {', '.join(schemes)}; as in 'leashed(persistence=1)'.",
+        "rule": f"The step-size rule: {', '.join(available())}; as in 'tail(amplitude=0.5)'; or FILE.py:FUNCTION.",
+    }
+
+
+def output(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a command with where a run goes, and what is printed."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."),
+        click.option("--quiet", is_flag=True, help="Print nothing but errors."),
+        click.option("--force", is_flag=True, help="Overwrite the run file if it exists."),
+        click.option("-o", "--out", type=click.Path(), metavar="RUN.h5", help="The run file to write."),
+    ):
+        command = option(command)
+    return command
+
+
+def configured(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a command with a configuration file, settings, and `output`."""
+    settings = click.option(
+        "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set any key; overrides flags."
+    )
+    return click.argument("config", required=False, type=click.Path())(settings(output(command)))
+
+
+def said(given: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """The keys that flags set, checked."""
+    found = {name: _read(name, value, kind) for name, value in given.items() if value is not None}
+    return check_keys(found, kind)
+
+
+def _read(name: str, value: Any, kind: str) -> Any:
+    """What a flag holds, as a value of its key."""
+    return parse_value(value) if isinstance(value, str) and str not in keys(kind)[name].kinds else value
+
+
+def configuration(kind: str, path: str | None, given: Mapping[str, Any], settings: tuple[str, ...]) -> dict[str, Any]:
+    """The keys of a file, of flags and of settings, later ones going before."""
+    return merge(
+        load_config(path, kind) if path else {},
+        said(given, kind),
+        check_keys(dict(map(parse_setting, settings)), kind),
+    )
+
+
+def scheme_and_workers(arguments: Mapping[str, Any], kind: str) -> tuple[Scheme, int]:
+    """What a run takes for these where nothing was said."""
+    scheme = arguments.get("scheme", keys(kind)["scheme"].default)
+    scheme = parse_scheme(scheme) if isinstance(scheme, str) else scheme
+    several = len(cores()) if kind == "train" else SIMULATED_WORKERS
+    workers = arguments.get("workers")
+    return scheme, (1 if isinstance(scheme, Sequential) else several) if workers is None else workers
+
+
+def header(problem: Problem, arguments: Mapping[str, Any], kind: str) -> Text:
+    """What is going to run, with what is taken where nothing was said."""
+    values = {name: key.default for name, key in keys(kind).items()} | dict(arguments)
+    scheme, workers = scheme_and_workers(arguments, kind)
+    length = f"{values['updates']:,} updates" if values["updates"] else f"{values['epochs'] or 1:,} epochs"
+    data = f" on {problem.data.name}" if problem.data else ""
+    return pairs([
+        ("problem", f"{problem.name}{data}, {problem.n_params:,} parameters, {problem.n_samples:,} samples"),
+        ("scheme", f"{scheme}, {workers:,} worker{'s' * (workers != 1)}"),
+        ("rule", f"{as_rule(values['rule'])}"),
+        ("steps", f"size {values['step_size']:g}, batches of {values['batch_size']:,}, {length}"),
+        *timing_rows(values.get("timing")),
+    ])  # fmt: skip
+
+
+def timing_rows(timing: Any) -> list[tuple[str, str]]:
+    """A timing and what a reader should know of it, as rows of a header; none for None."""
+    if timing is None:
+        return []
+    return [("timing", f"{shortened(timing)}, in virtual seconds"), *(("note", note) for note in timing.notes())]

@@ -1,0 +1,77 @@
+"""`asapnb simulate`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import click
+
+from asapnb.config import keys, prepare
+from asapnb.errors import UsageError
+from asapnb.record import checked_target
+from asapnb.simulator import simulate
+from asapnb.timing import as_timing
+
+from .flags import configuration, configured, flags, header, scheme_and_workers
+from .running import Job, carry_out
+from .tally import tally
+
+_OF_A_SCHEDULE = ("timing", "scheme", "workers", "updates", "seed")
+
+
+@click.command("simulate")
+@configured
+@click.option("--staleness-only", is_flag=True, help="Make no gradients: only count who would be how stale.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    config: str | None,
+    settings: tuple[str, ...],
+    out: str | None,
+    force: bool,
+    quiet: bool,
+    as_json: bool,
+    staleness_only: bool,
+    **given: Any,
+) -> None:
+    """Run any number of workers in virtual time, with true gradients, and record every update.
+
+    CONFIG is a TOML file of the keys that --set takes (the flags below, with _ for -; timing may be a table), or a
+    run file: that run again, or a run of real threads in virtual time. Flags override it, and --set overrides flags.
+
+    With --staleness-only there is no problem: the schedule alone is made, for --timing, --scheme, --workers,
+    --updates and --seed, and its staleness counted.
+    """
+    merged = configuration("simulate", config, given, settings)
+    if staleness_only:
+        _check_schedule_only({**configuration("simulate", None, given, settings), "out": out})
+        tally({name: merged[name] for name in _OF_A_SCHEDULE if name in merged}, quiet=quiet, as_json=as_json)
+        return
+    if out is not None:
+        checked_target(out, force)
+
+    def make() -> Job:
+        problem, arguments = prepare(merged, "simulate")
+        workers = scheme_and_workers(arguments, "simulate")[1]
+        arguments["timing"] = as_timing(arguments.get("timing", keys("simulate")["timing"].default), workers)
+        return Job(
+            header=lambda: header(problem, arguments, "simulate"),
+            run=partial(simulate, problem, **arguments, out=out, force=force),
+            max_seconds=arguments.get("max_seconds"),
+            clock="virtual",
+        )
+
+    ctx.exit(carry_out(make, out, quiet=quiet, as_json=as_json))
+
+
+def _check_schedule_only(given: dict[str, Any]) -> None:
+    for name, value in given.items():
+        if name not in _OF_A_SCHEDULE and value is not None:
+            raise UsageError(
+                f"{name} is {value!r}, but --staleness-only makes no gradients and no run file: it takes "
+                f"{', '.join(_OF_A_SCHEDULE)}; leave {name} out, or --staleness-only"
+            )
+
+
+command.params[:0] = flags("simulate")

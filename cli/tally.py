@@ -1,0 +1,116 @@
+"""`asapnb simulate --staleness-only`: a schedule of any length, of which only counts are kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from asapnb.config import keys
+from asapnb.record import to_json
+from asapnb.simulator import Tally, staleness_only
+from asapnb.timing import as_timing
+
+from .compiling import announced
+from .flags import scheme_and_workers, timing_rows
+from .text import console, drawing, number, pairs, seconds_text
+
+_UPDATES = 1_000_000
+_SHARES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999)
+
+
+def tally(arguments: Mapping[str, Any], *, quiet: bool, as_json: bool) -> None:
+    """Count the staleness of a schedule, and print what was found."""
+    scheme, workers = scheme_and_workers(arguments, "simulate")
+    timing = as_timing(arguments.get("timing", keys("simulate")["timing"].default), workers)
+    updates, seed = arguments.get("updates", _UPDATES), arguments.get("seed", 0)
+    screen = console(quiet=quiet or as_json)
+    with ExitStack() as showing:
+        compiling = showing.enter_context(ExitStack())
+        compiling.enter_context(announced(console(stderr=True, quiet=quiet)))
+        bar = showing.enter_context(_bar(screen, updates))
+
+        def progress(done: int) -> None:
+            compiling.close()
+            bar(done)
+
+        begun = time.perf_counter()
+        found = staleness_only(timing, scheme, workers, updates, seed, progress)
+        wall_seconds = time.perf_counter() - begun
+    facts = _facts(found, wall_seconds)
+    if as_json:
+        click.echo(to_json(facts))
+        return
+    staleness = facts["staleness"]
+    tau, shares = found.staleness, ", ".join(f"{name} {value:,}" for name, value in staleness["percentiles"].items())
+    lost = [(facts["dropped"], f"dropped ({facts['dropped_share']:.2%})"), (facts["failed_cas"], "failed attempts")]
+    screen.print(
+        pairs([
+            ("scheme", f"{scheme}, {workers:,} worker{'s' * (workers != 1)}"),
+            *timing_rows(timing),
+            ("updates", f"{updates:,} in {seconds_text(found.seconds)} virtual s, "
+                        f"{number(facts['updates_per_virtual_second'], ',.4g')} per virtual second; seed {seed}"),
+            ("staleness", f"mean {tau.mean():.4f}, variance {tau.variance():.4g}, largest {tau.support:,}"),
+            ("percentiles", shares),
+            ("gradients", ", ".join(f"{count:,} {what}" for count, what in lost if count)),
+            ("by worker", f"{facts['by_worker']['least']:,} to {facts['by_worker']['most']:,} gradients"),
+            ("real time", f"{wall_seconds:.2f} s"),
+        ]),
+        "",
+        drawing(found.counts, min(screen.width, 100)),
+        sep="\n",
+    )  # fmt: skip
+
+
+@contextmanager
+def _bar(screen: Console, updates: int) -> Iterator[Callable[[int], None]]:
+    """What shows on a terminal how many updates are done, and how long the others will take."""
+    count = TextColumn("{task.completed:,.0f} of {task.total:,.0f} updates")
+    columns = (TaskProgressColumn(), BarColumn(), count, TimeRemainingColumn())
+    shown = Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
+    task = shown.add_task("", total=updates, start=False)
+
+    def progress(done: int) -> None:
+        if not shown.tasks[0].started:
+            shown.start_task(task)
+            shown.start()
+        shown.update(task, completed=done)
+
+    try:
+        yield progress
+    finally:
+        shown.stop()
+
+
+def _facts(found: Tally, wall_seconds: float) -> dict[str, Any]:
+    """A tally as one JSON document."""
+    tau, applied = found.staleness, int(found.by_worker.sum())
+    return {
+        "kind": "staleness-only",
+        "scheme": str(found.scheme),
+        "timing": str(found.timing),
+        "notes": found.timing.notes(),
+        "workers": found.workers,
+        "updates": found.updates,
+        "seed": found.seed,
+        "virtual_seconds": found.seconds,
+        "updates_per_virtual_second": found.updates / found.seconds if found.seconds else None,
+        "wall_seconds": wall_seconds,
+        "staleness": {
+            "mean": tau.mean(),
+            "variance": tau.variance(),
+            "percentiles": {f"{share:.1%}".replace(".0%", "%"): int(tau.quantile(share)) for share in _SHARES},
+            "max": tau.support,
+        },
+        "staleness_counts": found.counts,
+        "by_worker": {"least": found.by_worker.min(), "most": found.by_worker.max()},
+        "dropped": found.dropped,
+        "dropped_share": found.dropped / (found.dropped + applied),
+        "failed_cas": found.failed,
+        "gradient_seconds": found.gradient_seconds,
+    }
