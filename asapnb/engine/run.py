@@ -19,7 +19,7 @@ from ..rules import Rule, ScaleTables, as_rule, constant, scale_table
 from ..schemes import LockBased, Scheme, parse_scheme
 from ..staleness import StalenessDistribution
 from . import shared as words
-from .ahead import compiling_beside
+from .ahead import compile_rest, compiling_beside
 from .collect import compile_access
 from .controller import Controller
 from .memory import allocate, final_parameters, final_velocity
@@ -168,7 +168,7 @@ def run_from(
     """Do a run, or what is left of it; `record` makes the writer of its attributes, once all has been compiled."""
     tables, first = _tables(start, options, rule)
     begun = time.perf_counter()
-    with compiling_beside(problem, type(options.scheme)):
+    with compiling_beside(compile_rest, problem, type(options.scheme).__name__):
         problem.compile()
     access, loop = compile_access(UPDATES), compile_loop(type(options.scheme), problem.dtype, problem.inputs.dtype)
     compile_seconds = time.perf_counter() - begun

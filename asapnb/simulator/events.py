@@ -59,7 +59,7 @@ def schedule(
     >>> made.staleness.mean().round(1), made.tau[:3]
     (3.0, array([0, 1, 0], dtype=int32))
     """
-    simulation = _Simulation(timing, scheme, workers, updates, seed)
+    simulation = Simulation(timing, scheme, workers, updates, seed)
     parts, left = [], simulation.updates
     while left:  # more than once if gradients were dropped
         part = aligned(left * simulation.rows_per_update + simulation.margin, ROW)
@@ -89,7 +89,7 @@ def staleness_only(
     >>> tally.staleness.mean().round(1), tally.by_worker.sum()
     (3.0, 100000)
     """
-    simulation = _Simulation(timing, scheme, workers, updates, seed)
+    simulation = Simulation(timing, scheme, workers, updates, seed)
     part = aligned(max(_CHUNK, simulation.rows_per_update) + simulation.margin, ROW)
     views = np.empty(len(part) if simulation.has_views else 0)
     counts, by_worker = np.zeros(1024, np.int64), np.zeros(simulation.workers, np.int64)
@@ -112,7 +112,7 @@ def staleness_only(
     )
 
 
-class _Simulation:
+class Simulation:
     """Checked arguments and the world that they describe."""
 
     def __init__(self, timing: Any, scheme: Any, workers: Any, updates: Any, seed: Any) -> None:

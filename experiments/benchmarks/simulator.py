@@ -1,0 +1,178 @@
+"""Updates per second of schedules, beside the same model in SimPy; what a replay costs over bare gradients; memory.
+
+    python experiments/benchmarks/simulator.py
+
+SimPy takes part where this Python has it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.util import find_spec
+from itertools import product
+from typing import Any
+
+import numpy as np
+from common import Effort, Table, interleaved, main, median, steps_in, timed
+from networks import CORES, bare_step, networks
+from start import python
+
+import asapnb as ab
+from asapnb.engine.memory import aligned
+from asapnb.simulator.events import Simulation, staleness_only
+from asapnb.simulator.world import ROW
+
+AIMS = {16: 3e7, 1024: 1.5e7, 10**6: 3e6}
+EXPONENTIAL = "exponential(1)"
+BUSY = "compute=exponential(1), read=exponential(0.002), update=exponential(0.002)"
+TRAVELLING = f"{BUSY}, network=exponential(0.1)"
+SCHEMES = {
+    "lock-based": BUSY,
+    "lock-based(fused=True)": BUSY,
+    "lock-based(order=random)": BUSY,
+    "hogwild": BUSY,
+    "leashed": BUSY,
+    "leashed(persistence=1)": BUSY,
+    "leashed(check_early=True)": BUSY,
+    "synchronous": BUSY,
+    "synchronous(wait_for=8)": BUSY,
+    "parameter-server": TRAVELLING,
+    "parameter-server(bound=4)": TRAVELLING,
+    "parameter-server(discard_after=32, restart=True)": TRAVELLING,
+}
+MEMORY = """
+import sys, asapnb as ab
+problem = ab.lenet(ab.load_dataset("fashion-mnist-mini"))
+ab.simulate(problem, workers=1024, updates=int(sys.argv[1]), eval_every=0, step_size=1e-4)
+"""
+
+
+def per_update(run: Callable[[], object], updates: int) -> Callable[[], float]:
+    """Measures the time of `run` per update."""
+
+    def measure() -> float:
+        start = time.perf_counter()
+        run()
+        return (time.perf_counter() - start) / updates
+
+    return measure
+
+
+def into_old_memory(workers: int, updates: int) -> Callable[[], object]:
+    """The event loop alone, all columns, into rows that have been touched before."""
+    rows, views = aligned(updates, ROW), np.empty(0)
+    simulation = Simulation(EXPONENTIAL, "lock-based", workers, 2**46, 0)
+    simulation.fill(rows, views)
+    return lambda: simulation.fill(rows, views)
+
+
+def in_simpy(workers: int, updates: int) -> None:
+    """The same model in SimPy: a process for each worker, which records the staleness of its updates."""
+    from simpy import Environment
+
+    environment = Environment()
+    done = environment.event()
+    times = iter(np.random.default_rng(0).exponential(size=updates + workers).tolist())
+    staleness: list[int] = []
+
+    def worker() -> Iterator[Any]:
+        read = 0
+        while True:
+            yield environment.timeout(next(times))
+            staleness.append(len(staleness) - read)
+            read = len(staleness)
+            if read == updates:
+                done.succeed()
+
+    for _ in range(workers):
+        environment.process(worker())
+    environment.run(done)
+
+
+def schedules(effort: Effort) -> Table:
+    """Exponential compute times, reads and updates without duration."""
+    count, fewer = (10_000, 10_000) if effort.quick else (5_000_000, 200_000)
+    cases: dict[Any, Callable[[], float]] = {}
+    for workers in effort.some(AIMS):
+        arguments = {"timing": EXPONENTIAL, "workers": workers, "updates": count}
+        cases[workers, "whole"] = per_update(partial(ab.schedule, **arguments), count)
+        cases[workers, "old"] = per_update(into_old_memory(workers, count), count)
+        cases[workers, "counted"] = per_update(partial(staleness_only, **arguments), count)
+        if workers < fewer and find_spec("simpy"):
+            cases[workers, "simpy"] = per_update(partial(in_simpy, workers, fewer), fewer)
+    times = interleaved(cases, effort.rounds)
+    rows = []
+    for workers in effort.some(AIMS):
+        here, beside = times[workers, "whole"], times.get((workers, "simpy"))
+        row = {"workers": workers, "updates/s": 1 / median(here), "aim": ("≥", AIMS[workers])}
+        row |= {"into old memory": 1 / median(times[workers, "old"])}
+        row |= {"staleness only": 1 / median(times[workers, "counted"])}
+        row |= {"SimPy": None if beside is None else 1 / median(beside)}
+        rows.append(row | {"over SimPy": None if beside is None else median(beside / here)})
+    formats = dict.fromkeys(("updates/s", "into old memory", "staleness only", "SimPy", "over SimPy"), ",.0f")
+    note = (
+        "updates/s: whole calls of `schedule`, all columns of 5 million updates, in fresh memory; into old memory:\n"
+        "the event loop alone, where rows have been touched before. SimPy records staleness only, of 200,000 updates."
+    )
+    return Table("Schedules, exponential compute times", rows, formats, "updates/s", note)
+
+
+def schemes(effort: Effort) -> Table:
+    """Every scheme, where reads and updates take time."""
+    count = 1000 if effort.quick else 300_000
+    cases = {}
+    for scheme, workers in product(effort.some(SCHEMES), (16, 256)):
+        updates = count // workers if scheme.startswith("synchronous") else count
+        run = partial(staleness_only, SCHEMES[scheme], scheme, workers, updates)
+        cases[scheme, workers] = per_update(run, count if updates < count else updates)
+    times = interleaved(cases, effort.rounds)
+    rows = [{"scheme": s, "workers": m, "gradients/s": 1 / median(times[s, m])} for s, m in cases]
+    title = "Schedules of every scheme, reads and updates of 0.002 of a gradient each"
+    return Table(title, rows, {"gradients/s": ",.0f"}, note="Synchronous: for all workers, those given up included.")
+
+
+def replayed(problem: ab.Problem, batch: int, workers: int, threads: int, updates: int) -> Callable[[], float]:
+    """Measures the time of a simulated run per update, from the first to the last, without compilation."""
+    options = {"workers": workers, "batch_size": batch, "updates": updates, "threads": threads}
+    fixed = {"rule": "tail", "step_size": 1e-4, "eval_every": 0, "eval_samples": 10}
+    return lambda: ab.simulate(problem, **options, **fixed).attributes["replay"]["wall_seconds"] / updates
+
+
+def replays(effort: Effort) -> Table:
+    """Gradients at true views, against the same gradients in a bare loop."""
+    problems, seconds = networks(), effort.seconds(0.5)
+    places = list(product(effort.some([("MLP", 16), ("LeNet 28×28×1", 16), ("LeNet 28×28×1", 128)]), (1, 16, 64)))
+    cases: dict[Any, Callable[[], float]] = {}
+    for (name, batch), workers in places:
+        count = max(4, steps_in(bare_step(problems[name], batch), seconds))
+        cases[name, batch, "bare"] = timed(bare_step(problems[name], batch), seconds)
+        for threads in (1, CORES):
+            cases[name, batch, workers, threads] = replayed(problems[name], batch, workers, threads, count * threads)
+    times = interleaved(cases, effort.rounds)
+    rows = []
+    for (name, batch), workers in places:
+        bare, one, all_cores = times[name, batch, "bare"], *(times[name, batch, workers, n] for n in (1, CORES))
+        row = {"network": name, "batch": batch, "workers": workers, "bare, ms": median(bare) * 1e3}
+        row |= {"replay, ms": median(one) * 1e3, "replay / bare": median(one / bare), "aim": ("≤", 1.05)}
+        rows.append(row | {f"{CORES} threads / 1": median(one / all_cores) if workers > 1 else None})
+    formats = {"bare, ms": ".4f", "replay, ms": ".4f", "replay / bare": ".3f", f"{CORES} threads / 1": ".2f"}
+    note = f"bare: gradient and update on one vector. Aim of {CORES} threads is {0.9 * CORES:.1f} from 16 workers on."
+    return Table("Replays", rows, formats, "replay / bare", note)
+
+
+def memory(effort: Effort) -> Table:
+    """The peak of a process that replays LeNet with 1,024 workers."""
+    _, peak, _ = python(MEMORY, "10" if effort.quick else "3000")
+    row = {"network": "LeNet 28×28×1", "workers": 1024, "peak memory, MB": peak / 1e6, "aim": ("≤", 1000.0)}
+    return Table("Memory of a replay", [row], {"peak memory, MB": ",.0f"}, "peak memory, MB")
+
+
+def measure(effort: Effort) -> list[Table]:
+    """All four."""
+    return [part(effort) for part in (schedules, schemes, replays, memory)]
+
+
+if __name__ == "__main__":
+    main(measure, rounds=7)
