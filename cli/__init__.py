@@ -15,6 +15,7 @@ COMMANDS = {
     "train": "Train on real threads and record every update.",
     "simulate": "Run any number of workers in virtual time, with true gradients.",
     "replay": "Carry out a recorded run again, under another rule.",
+    "calibrate": "Measure how long gradients, reads and updates take on this machine.",
     "resume": "Go on with a run, from its end or its last checkpoint.",
     "show": "Show what a run file holds.",
     "rules": "List the step-size rules, show one, or check it.",

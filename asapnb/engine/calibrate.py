@@ -1,0 +1,223 @@
+"""`calibrate`: how long a gradient, a read and an update take on this machine, as a `Timing` for virtual time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from ..compiled import specialise
+from ..errors import UsageError
+from ..problems.base import Problem, gradient_signature
+from ..record import UPDATES
+from ..schemes import Leashed, LockBased, Scheme, parse_scheme
+from ..timing import Time, Timing, empirical
+from . import shared as words
+from .collect import Access, compile_access
+from .memory import aligned, allocate
+from .options import Options, cores, real, resolve, whole
+from .shared import RING, Shared, array_type, worker_types
+from .start import Start
+from .team import Team, interruptible
+
+QUANTILES = 100  # kept of each measured time
+_ROOM = 2**18  # rounds of a worker that are remembered: the last
+_LEAST = 20  # rounds of each worker, however long they take
+_WARM_UP = 0.1  # the share of rounds that are left out, the first
+_STEP = 1e-9  # so small that the parameters stay about where they are
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What was measured with so many workers at once: seconds of each round, and gradients per second of all."""
+
+    workers: int
+    compute: NDArray[np.float64]
+    read: NDArray[np.float64]
+    update: NDArray[np.float64]
+    gradients_per_second: float
+    share: float  # of their cores that the workers had: less than 1 where something else was running
+
+    @cached_property
+    def timing(self) -> Timing:
+        """These times for virtual time, as a few quantiles."""
+        return Timing(*map(quantiles, (self.compute, self.read, self.update)))
+
+
+def calibrate(
+    problem: Problem,
+    *,
+    batch_size: int = 16,
+    scheme: Scheme | str = LockBased(),  # noqa: B008 (frozen)
+    workers: int | None = None,
+    seconds: float = 2.0,
+    seed: int = 0,
+) -> dict[int, Timing]:
+    """How long a gradient, a read and an update take on this machine, with 1, 2 … `workers` threads at work.
+
+    Each thread has a core of its own, and does what a worker of `train` does: draws a minibatch, reads the shared
+    parameters, computes a gradient, applies it. Waiting for another is no part of any time.
+
+    Args:
+        problem: what is minimised; its gradient is measured at its initial parameters.
+        batch_size: samples per gradient.
+        scheme: LockBased, where a read is a copy of the parameters and an update is in place; or Leashed, where a
+            read pins a vector and an update makes a new one.
+        workers: measure up to so many at once; at most (and by default) one per core.
+        seconds: of measurement for each number of workers.
+        seed: of initial parameters and the order of the data.
+
+    Returns:
+        A `Timing` for each number of workers, as `save_timing` takes them: at most 100 quantiles of each time,
+        with the mean that was measured.
+
+    Raises:
+        UsageError: for arguments that cannot be used, and a loss that is not finite.
+
+    >>> import asapnb as ab
+    >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(8,))
+    >>> timings = calibrate(problem, workers=1, seconds=0.1)
+    >>> list(timings), timings[1].compute.mean > 0
+    ([1], True)
+    >>> made = ab.schedule(timings[1], workers=64, updates=1000)  # 64 such cores
+    """
+    measured = measure(problem, batch_size=batch_size, scheme=scheme, workers=workers, seconds=seconds, seed=seed)
+    return {one.workers: one.timing for one in measured}
+
+
+def measure(
+    problem: Problem,
+    *,
+    batch_size: int = 16,
+    scheme: Scheme | str = LockBased(),  # noqa: B008 (frozen)
+    workers: int | None = None,
+    seconds: float = 2.0,
+    seed: int = 0,
+) -> Iterator[Measured]:
+    """What `calibrate` makes its timings of, for 1, 2 … workers, each as soon as it is known."""
+    scheme = parse_scheme(scheme) if isinstance(scheme, str) else scheme
+    if scheme not in (LockBased(), Leashed()):
+        raise UsageError(f"scheme is {scheme!r:.80}: calibrate measures LockBased() and Leashed(); for any other "
+                         "take the times of LockBased()")  # fmt: skip
+    most, why = len(cores()), " (the cores; a timing for so many serves for more workers, too)"
+    most = most if workers is None else whole("workers", workers, 1, most, why)
+    seconds = real("seconds", seconds, 0, open_at_least=True)
+    options = [_options(problem, scheme, count, batch_size, seed) for count in range(1, most + 1)]
+    problem.compile()
+    access, loop = compile_access(UPDATES), _compile(scheme, problem)
+    return (_measured(problem, one, access, loop, seconds) for one in options)
+
+
+def quantiles(seconds: NDArray[np.float64]) -> Time:
+    """An empirical time of at most 100 values: the means of as many equal parts of the sorted measurements.
+
+    >>> quantiles(np.arange(1000.0)).parameters[0][1][:3]
+    (4.5, 14.5, 24.5)
+    """
+    parts = np.array_split(np.sort(seconds), min(QUANTILES, len(seconds)))
+    means = np.array([part.mean() for part in parts])
+    if means.any():  # the parts differ by one in length
+        means *= seconds.mean() / means.mean()
+    return empirical([float(f"{value:.5g}") for value in means])
+
+
+def _options(problem: Problem, scheme: Scheme, workers: int, batch_size: int, seed: int) -> Options:
+    """Those of a run without momentum, evaluations and end."""
+    return resolve(
+        problem,
+        scheme=scheme,
+        workers=workers,
+        step_size=_STEP,
+        batch_size=batch_size,
+        epochs=None,
+        updates=2**46,
+        seed=seed,
+        momentum=0.0,
+        momentum_kind="per_worker",
+        weight_decay=0.0,
+        compensation=0.0,
+        reshuffle=True,
+        target_loss=None,
+        max_seconds=None,
+        divergence_factor=10.0,
+        eval_every=0,
+        eval_samples=None,
+        worker_tables=False,
+        pin_workers=True,
+    )
+
+
+def _compile(scheme: Scheme, problem: Problem) -> Callable[..., int]:
+    from .loops import calibrating  # only now, as importing may compile
+
+    loop = calibrating.leashed if isinstance(scheme, Leashed) else calibrating.lock_based
+    gradient = types.FunctionType(gradient_signature(problem.dtype, problem.inputs.dtype))
+    kinds = worker_types(problem.dtype, problem.inputs.dtype)
+    return specialise(loop, gradient, *kinds, types.int64, array_type(np.int64, 2), types.int64)
+
+
+def _measured(
+    problem: Problem, options: Options, access: Access, loop: Callable[..., int], seconds: float
+) -> Measured:
+    """Have the workers go round for so long."""
+    start = Start(problem.init(options.seed))
+    shared = allocate(problem, options, None, start, float(np.finfo(np.float32).max))
+    shared.tables[0, words.LENGTHS], shared.scales[0, 0] = 1, 1.0  # one table: the scale is 1 throughout
+    found: dict[int, NDArray[np.int64]] = {}
+
+    def work(gradient: Any, shared: Shared, own: Any, me: int) -> None:
+        times = aligned((_ROOM, 3), np.int64)
+        rounds = loop(gradient, shared, own, me, times, _LEAST)
+        found[me] = times[int(_WARM_UP * rounds) if rounds <= _ROOM else 0 : rounds]
+
+    timer = _Timer(shared, access, seconds)
+    with interruptible(timer):
+        Team(problem, options, shared, work, start).work(timer)  # type: ignore[arg-type]
+    if timer.reason == words.INTERRUPTED:
+        raise KeyboardInterrupt
+    if timer.reason == words.DIVERGED:
+        raise UsageError(f"the loss of {problem!r} is not finite near its initial parameters: give another seed than "
+                         f"{options.seed}, or another problem")  # fmt: skip
+    compute, read, update = np.concatenate([found[me] for me in range(options.workers)]).T * 1e-9
+    return Measured(options.workers, compute, read, update, timer.rate, timer.share)
+
+
+class _Timer:
+    """In the place of a run's controller: takes the rows, as that does, and ends the work when the time is over."""
+
+    def __init__(self, shared: Shared, access: Access, seconds: float) -> None:
+        self.access, self._shared, self._seconds = access, shared, seconds
+        self._rows = np.empty(RING, UPDATES)
+        self._cpu = time.process_time()
+        self.rate = self.share = 0.0
+
+    @property
+    def reason(self) -> int:
+        """Why the workers stop, 0 if they do not."""
+        return self.access.get(self._shared.control, words.STOP)
+
+    def stop(self, reason: int) -> None:
+        """Ask all workers to stop; the first reason given stands."""
+        self.access.swap(self._shared.control, words.STOP, 0, reason)
+
+    def tick(self) -> bool:
+        """Take the rows, look at the clock; True if there were so many rows that the next should be taken at once."""
+        count = self.salvage()
+        get, control = self.access.get, self._shared.control
+        passed = (self.access.now() - get(control, words.ORIGIN)) * 1e-9
+        if passed >= self._seconds and not self.reason:
+            self.rate = get(control, words.VERSION) / passed
+            self.share = (time.process_time() - self._cpu) / (passed * int(control[words.WORKERS]))
+            self.stop(words.TIMED_OUT)
+        return count > RING // 2
+
+    def salvage(self, *, ended: bool = False) -> int:
+        """Take the rows that there are, for nobody; returns how many."""
+        shared = self._shared
+        return self.access.take(shared.control, words.DRAINED, 0, shared.rows, shared.written, self._rows)

@@ -1,0 +1,111 @@
+"""The rounds of LockBased and of Leashed with a look at the clock between their steps: what `calibrate` measures.
+
+Each is the worker loop of its scheme, but for evaluations and limits. Whatever a worker does for itself counts as
+computing: drawing the minibatch, the gradient, handing in the row. Waiting counts as nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...compiled import kernel, part
+from ..atomics import clock, load, store
+from ..shared import APPLIED, DRAINED, N_PARAMS, PARAMS, STOP, TIMED_OUT, VERSION
+from ..vectors import HEADER, SUM, acquire, claim, release, slot_of, version_of
+from .leashed import land
+from .steps import (
+    applied,
+    begin,
+    choose_step,
+    copy,
+    goes_on,
+    hand_in,
+    lock,
+    next_batch,
+    note_gradient,
+    seconds,
+    unlock,
+    update,
+)
+
+COMPUTE, READ, UPDATE = range(3)  # columns of `times`
+
+
+@part()
+def another(control: Any, rounds: int, least: int) -> bool:
+    """Whether to start another round: until the time is over, and if that was short a few more."""
+    return goes_on(control) or (rounds < least and load(control, STOP) == TIMED_OUT)
+
+
+@kernel()
+def lock_based(gradient: Any, shared: Any, own: Any, me: int, times: Any, least: int) -> int:
+    """Fill `times`, (rounds, 3) nanoseconds, from its beginning again when it is full; returns the rounds made."""
+    begin(shared, me, own.row)
+    control = shared.control
+    params = shared.state[PARAMS][: control[N_PARAMS]]
+    rounds, ended = 0, clock()
+    while another(control, rounds, least):
+        row = times[rounds % len(times)]
+        count = next_batch(shared, own)
+        drawn = clock()
+        lock(control)
+        begun = clock()
+        read_version = load(control, VERSION)
+        read_sum = load(control, APPLIED)
+        own.row[0].t_read = seconds(control)
+        copy(own.snapshot, params)
+        unlock(control)
+        copied = clock()
+        loss = gradient(
+            own.snapshot, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
+        )
+        note_gradient(shared, own, own.snapshot, loss)
+        ready = clock()
+        lock(control)
+        locked = clock()
+        version = load(control, VERSION)
+        total = load(control, APPLIED)
+        step = choose_step(shared, own, version, read_version, total - read_sum)
+        update(shared, own, params, own.snapshot, own.velocity, step)
+        store(control, APPLIED, total + applied(own.row))
+        store(control, VERSION, version + 1)
+        unlock(control)
+        updated = clock()
+        row[COMPUTE], row[READ], row[UPDATE] = drawn - ended + ready - copied, copied - begun, updated - locked
+        rounds, ended = rounds + 1, updated
+        hand_in(shared, own, 0, DRAINED, version)
+    return rounds
+
+
+@kernel()
+def leashed(gradient: Any, shared: Any, own: Any, me: int, times: Any, least: int) -> int:
+    """`lock_based` for Leashed: reading pins the vector, and an update is one attempt to publish the next."""
+    begin(shared, me, own.row)
+    control, slots = shared.control, shared.slots
+    mine = claim(slots, 2 * me)
+    rounds, ended = 0, clock()
+    while another(control, rounds, least):
+        row = times[rounds % len(times)]
+        count = next_batch(shared, own)
+        drawn = clock()
+        word = acquire(control, slots)
+        read_version = version_of(word)
+        read_sum = load(slots, slot_of(word) * HEADER + SUM)
+        own.row[0].tries = 0
+        own.row[0].t_read = seconds(control)
+        pinned = clock()
+        view = shared.state[slot_of(word)][: control[N_PARAMS]]
+        loss = gradient(
+            view, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
+        )
+        note_gradient(shared, own, view, loss)
+        release(slots, slot_of(word))
+        ready = clock()
+        land(shared, own, mine, view, read_version, read_sum)
+        updated = clock()
+        row[COMPUTE], row[READ] = drawn - ended + ready - pinned, pinned - drawn
+        row[UPDATE] = (updated - ready) // (own.row[0].tries + 1)
+        rounds, ended = rounds + 1, updated
+        hand_in(shared, own, 0, DRAINED, own.row[0].version - 1)
+        mine = claim(slots, 2 * me)
+    return rounds

@@ -1,0 +1,165 @@
+"""`asapnb calibrate`."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from asapnb.compiled import KERNEL_PATH
+from asapnb.config import keys
+from asapnb.engine.calibrate import Measured, measure
+from asapnb.errors import UsageError
+from asapnb.problems import Problem
+from asapnb.problems.text import parse_problem
+from asapnb.record import checked_target, machine, to_json, versions
+from asapnb.record.files import put_in_place
+from asapnb.timing import save_timing
+
+from .compiling import announced
+from .text import console, number, pairs, row
+
+_STEPS = ("compute", "read", "update")
+_WIDTHS = (7, 10, 13, 8, 13, 14)
+_ENOUGH = 0.9  # of their cores: with less, what is measured is also what else runs
+
+
+@click.command("calibrate")
+@click.option("--problem", default=keys()["problem"].default, metavar="TEXT", show_default=True,
+              help="What is minimised, as train takes it.")  # fmt: skip
+@click.option("--data", default=keys()["data"].default, metavar="TEXT", show_default=True, help="The data set.")
+@click.option("--batch", "--batch-size", "batch_size", type=int, default=keys()["batch_size"].default, metavar="N",
+              show_default=True, help="Samples per gradient.")  # fmt: skip
+@click.option("--scheme", default="lock-based", metavar="TEXT", show_default=True,
+              help="Whose steps are measured: lock-based or leashed.")  # fmt: skip
+@click.option("-m", "--workers", type=int, metavar="N", help="Measure 1, 2 … so many workers at once.  [default: the "
+              "cores]")  # fmt: skip
+@click.option(
+    "--seconds", type=float, default=2.0, metavar="F", show_default=True, help="For each number of workers."
+)
+@click.option("--seed", type=int, default=0, metavar="N", help="Initial parameters and the order of the data.")
+@click.option("-o", "--out", type=click.Path(), metavar="TIMING.toml", help="The timing file to write.")
+@click.option("--force", is_flag=True, help="Overwrite the timing file if it exists.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+def command(
+    problem: str,
+    data: str,
+    batch_size: int,
+    scheme: str,
+    workers: int | None,
+    seconds: float,
+    seed: int,
+    out: str | None,
+    force: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Measure how long gradients, reads and updates take on this machine, one to all cores at work.
+
+    The timing file serves `asapnb simulate --timing TIMING.toml`: any number of workers, each as fast as a core of
+    this machine.
+    """
+    target = None if out is None else _target(out, force)
+    screen = console(quiet=quiet or as_json)
+    with announced(console(stderr=True, quiet=quiet)):
+        built = parse_problem(problem, data)
+        rounds = measure(built, batch_size=batch_size, scheme=scheme, workers=workers, seconds=seconds, seed=seed)
+    screen.print(pairs([
+        ("problem", f"{built.name}{f' on {data}' if built.data else ''}, {built.n_params:,} parameters, batches of "
+                    f"{batch_size:,}"),
+        ("scheme", f"{scheme}, each thread on a core of its own"),
+    ]), "")  # fmt: skip
+    screen.print(row(("workers", "step", "mean", "cv", "p99", "gradients/s"), _WIDTHS), style="dim")
+    found = []
+    for one in rounds:
+        found.append(one)
+        _show(one, screen)
+    about = _about(built, problem, data, batch_size, scheme, seconds, found)
+    if target is not None:
+        put_in_place(target, lambda part: save_timing(part, {one.workers: one.timing for one in found}, about))
+    if as_json:
+        click.echo(to_json({"path": out, "about": about, "workers": {one.workers: _figures(one) for one in found}}))
+    share = min(one.share for one in found)
+    if share < _ENOUGH:
+        text = f"\nThe threads had {share:.0%} of their cores: something else runs here, and is in these times."
+        screen.print(text, style="yellow")
+    if out is not None:
+        name = click.format_filename(out)
+        screen.print(f"\n{name} written. Next: asapnb simulate --timing {name} -m 64", style="dim")
+
+
+def _target(out: str, force: bool) -> Path:
+    if not out.endswith(".toml"):
+        raise UsageError(f"-o {out}: a timing file must end in .toml, as --timing tells a file by that")
+    return checked_target(out, force)
+
+
+def _show(one: Measured, screen: Console) -> None:
+    """Three lines of the table."""
+    figures = _figures(one)
+    for name in _STEPS:
+        first = name == _STEPS[0]
+        cells = (f"{one.workers}" if first else "", name, _duration(figures[name]["mean"]),
+                 number(figures[name]["cv"], ".2f"), _duration(figures[name]["p99"]),
+                 number(one.gradients_per_second) if first else "")  # fmt: skip
+        screen.print(row(cells, _WIDTHS).rstrip())
+
+
+def _duration(seconds: float) -> str:
+    """A short time.
+
+    >>> _duration(5.6e-8), _duration(1.0416e-4), _duration(0.0123), _duration(2.5)
+    ('0.056 µs', '104 µs', '12.3 ms', '2.5 s')
+    """
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} µs"
+
+
+def _figures(one: Measured) -> dict[str, Any]:
+    """What the JSON document holds of so many workers; times in seconds."""
+    return {
+        **{name: _moments(getattr(one, name)) for name in _STEPS},
+        "gradients_per_second": one.gradients_per_second,
+        "share_of_cores": one.share,
+        "timing": str(one.timing),
+    }
+
+
+def _moments(seconds: NDArray[np.float64]) -> dict[str, float]:
+    mean = float(seconds.mean())
+    return {
+        "mean": mean,
+        "cv": float(seconds.std()) / mean if mean else 0.0,
+        "p99": float(np.quantile(seconds, 0.99)),
+        "count": len(seconds),
+    }
+
+
+def _about(
+    built: Problem, problem: str, data: str, batch_size: int, scheme: str, seconds: float, found: list[Measured]
+) -> dict[str, Any]:
+    """Where the times come from, for the file."""
+    place = machine(KERNEL_PATH)
+    return {
+        "problem": problem,
+        **({"data": data} if built.data else {}),
+        "batch_size": batch_size,
+        "n_params": built.n_params,
+        "scheme": scheme,
+        "seconds": seconds,
+        "gradients_per_second": [round(one.gradients_per_second, 1) for one in found],
+        "share_of_cores": [round(one.share, 3) for one in found],
+        "cpu": place["cpu"],
+        "cores": place["allowed"],
+        "kernels": place["kernels"],
+        "created_utc": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
+    }

@@ -1,0 +1,190 @@
+"""Measuring times on this machine: nothing here depends on how long anything takes."""
+
+import json
+import tomllib
+
+import numba
+import numpy as np
+import pytest
+from asapnb.cli import main
+from click.testing import CliRunner
+from problems import failing, quadratic
+
+import asapnb as ab
+from asapnb.engine import calibrate as module
+from asapnb.engine.calibrate import calibrate, measure, quantiles
+from asapnb.engine.options import cores
+from asapnb.errors import UsageError
+from asapnb.timing import Timing, load_timing, save_timing
+
+CORES = len(cores())
+SHORT = {"batch_size": 7, "seconds": 0.02}
+
+
+@numba.njit
+def nowhere(params, gradient, indices, plan, workspace, inputs, labels):
+    """A loss that is not a number."""
+    gradient[:] = 0
+    return np.nan
+
+
+def call(*arguments):
+    result = CliRunner().invoke(main, ["calibrate", *map(str, arguments)])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+@pytest.mark.parametrize("scheme", ["lock-based", ab.Leashed()], ids=str)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_each_number_of_workers_has_times_above_0(scheme, dtype):
+    timings = calibrate(quadratic(dtype=dtype), scheme=scheme, **SHORT)
+    assert list(timings) == list(range(1, CORES + 1))
+    for workers, timing in timings.items():
+        assert all(getattr(timing, name).mean > 0 for name in ("compute", "read", "update"))
+        assert timing.compute.variance < np.inf
+        assert timing.times("compute", workers)  # a time for any number of workers, not one for each
+        assert timing.times("compute", 64)
+
+
+def test_what_was_measured_goes_into_the_timing():
+    (one,) = measure(quadratic(), workers=1, **SHORT)
+    assert one.workers == 1
+    assert one.gradients_per_second > 0
+    assert one.share > 0
+    for name in ("compute", "read", "update"):
+        seconds, time = getattr(one, name), getattr(one.timing, name)
+        assert len(seconds) >= 18
+        assert len(dict(time.parameters)["values"]) <= 100
+        assert time.mean == pytest.approx(seconds.mean(), rel=1e-4)
+
+
+def test_a_round_is_measured_however_long_it_takes():
+    (one,) = measure(quadratic(), workers=1, batch_size=60, seconds=1e-9)
+    assert len(one.compute) >= 18
+
+
+def test_only_the_last_rounds_are_kept(monkeypatch):
+    monkeypatch.setattr(module, "_ROOM", 16)
+    (one,) = measure(quadratic(), workers=1, **SHORT)
+    assert len(one.compute) == 16
+    assert (one.compute > 0).all()
+
+
+def test_quantiles_are_the_means_of_parts():
+    assert quantiles(np.arange(200.0)[::-1]).parameters == (("values", tuple(np.arange(0.5, 200, 2))),)
+    assert quantiles(np.array([3.0, 1.0])).parameters == (("values", (1.0, 3.0)),)
+    draws = np.random.default_rng(1).lognormal(size=12_345)
+    assert quantiles(draws).mean == pytest.approx(draws.mean(), rel=1e-4)
+    assert quantiles(np.zeros(5)).mean == 0.0
+
+
+def test_a_schedule_takes_the_times():
+    timing = calibrate(quadratic(), workers=1, **SHORT)[1]
+    made = ab.schedule(timing, "lock-based", workers=8, updates=500, seed=1)
+    mean = timing.compute.mean + timing.read.mean + timing.update.mean
+    assert made.seconds > 500 / 8 * mean / 100  # the same unit
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"workers": CORES + 1}, f"workers is {CORES + 1}: must be from 1 to {CORES} .the cores; a timing for"),
+        ({"workers": 0}, "workers is 0"),
+        ({"seconds": 0}, "seconds is 0"),
+        ({"batch_size": 61}, "batch_size is 61"),
+        ({"seed": -1}, "seed is -1"),
+        ({"scheme": "hogwild"}, r"calibrate measures LockBased\(\) and Leashed\(\); for any other"),
+        ({"scheme": ab.Leashed(persistence=1)}, "scheme is Leashed"),
+        ({"scheme": ab.LockBased(fused=True)}, "scheme is LockBased"),
+        ({"scheme": 5}, "scheme is 5"),
+    ],
+    ids=str,
+)
+def test_errors(arguments, message):
+    with pytest.raises(UsageError, match=message):
+        calibrate(quadratic(), **{**SHORT, **arguments})
+
+
+def test_what_is_no_problem():
+    with pytest.raises(UsageError, match="problem is 5"):
+        calibrate(5)
+
+
+def test_a_loss_that_is_not_finite():
+    with pytest.raises(UsageError, match="is not finite near its initial parameters"):
+        calibrate(ab.custom(nowhere, np.zeros(60, np.float32), np.zeros(60, int), 4), workers=1, **SHORT)
+
+
+def test_a_gradient_that_fails():
+    with pytest.raises(ValueError, match="this gradient fails"):
+        calibrate(failing(start=21), workers=1, **SHORT)
+
+
+def test_an_interrupt_ends_it(monkeypatch):
+    monkeypatch.setattr(module._Timer, "tick", lambda self: self.stop(module.words.INTERRUPTED))
+    with pytest.raises(KeyboardInterrupt):
+        calibrate(quadratic(), workers=1, **SHORT)
+
+
+def test_files_round_trip(tmp_path):
+    timings = calibrate(quadratic(), **SHORT)
+    save_timing(tmp_path / "timing.toml", timings)
+    for workers, timing in timings.items():
+        assert load_timing(tmp_path / "timing.toml", workers) == timing
+    assert load_timing(tmp_path / "timing.toml", 64) == timings[CORES]
+
+
+def test_the_command(tmp_path):
+    file = tmp_path / "timing.toml"
+    flags = ["--problem", "mlp(hidden=[8])", "--batch", 50, "--seconds", 0.05]
+    result = call(*flags, "-o", file)
+    assert result.exit_code == 0, result.output
+    assert "compute" in result.stdout
+    assert "gradients/s" in result.stdout
+    about = tomllib.loads(file.read_text())["about"]
+    assert (about["problem"], about["data"], about["batch_size"]) == ("mlp(hidden=[8])", "fashion-mnist-mini", 50)
+    assert about["n_params"] == 6370
+    assert {"scheme", "cpu", "cores", "kernels", "created_utc", "versions"} <= set(about)
+    timing = load_timing(file, workers=CORES)
+    assert isinstance(timing, Timing)
+    problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(8,))
+    run = ab.simulate(problem, workers=8, timing=str(file), updates=20, eval_every=0)
+    assert run.status == "finished"
+
+    before = file.read_bytes()
+    result = call(*flags, "-o", file)
+    assert result.exit_code == 2
+    assert "already exists" in result.stderr
+    assert file.read_bytes() == before
+    result = call(*flags, "-o", file, "--force", "--quiet", "--scheme", "leashed", "--workers", 1)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert list(tomllib.loads(file.read_text())["workers"]) == ["1"]
+    assert tomllib.loads(file.read_text())["about"]["scheme"] == "leashed"
+
+
+def test_the_command_as_json():
+    result = call("--problem", "quadratic([1, 10], noise=0.1)", "--batch", 1, "--seconds", 0.02, "--json")
+    found = json.loads(result.stdout)
+    assert found["path"] is None
+    assert "data" not in found["about"]
+    assert list(found["workers"]) == [str(n) for n in range(1, CORES + 1)]
+    assert set(found["workers"]["1"]["compute"]) == {"mean", "cv", "p99", "count"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["-o", "timing.txt"], "must end in .toml"),
+        (["--scheme", "hogwild"], "calibrate measures"),
+        (["--workers", 1025], "workers is 1025"),
+        (["--problem", "nothing"], "nothing"),
+        (["-o", "no/such/place.toml"], "does not exist"),
+    ],
+    ids=str,
+)
+def test_errors_of_the_command(flags, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = call(*flags)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert list(tmp_path.iterdir()) == []
