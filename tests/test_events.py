@@ -4,7 +4,7 @@ from importlib import import_module
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from naive_simulator import COMPUTE, Simulation, simulate
 
@@ -279,18 +279,19 @@ def test_nothing_is_lost_of_what_others_apply(family):
 
     What it missed is counted from the times of reads and updates; `tau` is what the loop says.
     """
+    what_takes_time = st.sampled_from(["all", "gradients", "updates"])
 
     @settings(max_examples=60)
-    @given(cases(family, compute=CONTINUOUS, other=CONTINUOUS, paused=False, most=300), st.sampled_from("ruin"))
-    def check(case, variant):
+    @given(cases(family, compute=CONTINUOUS, other=CONTINUOUS, paused=False, most=300), what_takes_time)
+    def check(case, timed):
         timing, scheme, workers, updates, seed = case
-        if variant == "n":  # no time but that of gradients
+        if timed == "gradients":
             timing = Timing(timing.compute, network=timing.network)
-        elif variant == "u":
+        elif timed == "updates":
             timing = Timing(timing.compute, update=timing.update)
-        elif variant == "r" and not isinstance(scheme, LockBased):  # else a read may begin as an update ends
-            timing = Timing(timing.compute, read=timing.read, update=timing.update)
-        at_once = variant in "un" and (isinstance(scheme, Leashed | Hogwild) or scheme == LockBased(fused=True))
+        at_once = timed == "gradients" or (
+            timed == "updates" and (isinstance(scheme, Leashed) or (isinstance(scheme, LockBased) and scheme.fused))
+        )  # everybody reads at 0, and as soon as it has applied
         made, more = schedule(timing, scheme, workers, updates, seed), 20 * workers
         ends = claimed(made.rows, scheme)[made.rows["version"] == updates][0]
         while True:  # until everybody has a row after the end
@@ -299,6 +300,7 @@ def test_nothing_is_lost_of_what_others_apply(family):
             if len(np.unique(later["worker"])) == workers:
                 break
             more *= 2
+            assume(more < 30_000)  # who takes long to publish may never succeed in Leashed
         applies = np.sort(claimed(longer, scheme)[longer["dropped"] == 0])
         assert applies[updates - 1] == ends
 
@@ -320,7 +322,7 @@ def test_nothing_is_lost_of_what_others_apply(family):
                 last = row["read_version"] + row["tau"] if dropped else version_at(claimed(row, scheme))
                 assert row["read_version"] == version_at(row["t_read"])
         assert taus + gaps + in_flight + between == (workers - 1) * updates
-        if at_once and not (isinstance(scheme, Hogwild) and variant == "u") and made.dropped.sum() == 0:
+        if at_once and not isinstance(scheme, ParameterServer) and made.dropped.sum() == 0:
             assert gaps == between == 0
 
     check()
