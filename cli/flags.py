@@ -25,8 +25,12 @@ _METAVARS = {int: "N", float: "F", str: "TEXT"}
 
 
 def flags(kind: str) -> list[click.Parameter]:
-    """A flag for each key of a run of this kind."""
-    return [flag(name, kind) for name in keys(kind)]
+    """A flag for each key of a run of this kind; those of other kinds are known, so that an error can say whose."""
+    others = {name: other for other in RUNS for name in keys(other) if name not in keys(kind)}
+    hidden = [flag(name, other) for name, other in others.items()]
+    for option in hidden:
+        option.hidden = True
+    return [*(flag(name, kind) for name in keys(kind)), *hidden]
 
 
 def flag(name: str, kind: str, default: str | None = None) -> click.Option:
@@ -83,7 +87,8 @@ def said(given: Mapping[str, Any], kind: str) -> dict[str, Any]:
 
 def _read(name: str, value: Any, kind: str) -> Any:
     """What a flag holds, as a value of its key."""
-    return parse_value(value) if isinstance(value, str) and str not in keys(kind)[name].kinds else value
+    known = keys(kind)
+    return parse_value(value) if isinstance(value, str) and name in known and str not in known[name].kinds else value
 
 
 def configuration(kind: str, path: str | None, given: Mapping[str, Any], settings: tuple[str, ...]) -> dict[str, Any]:

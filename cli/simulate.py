@@ -70,7 +70,7 @@ def _check_schedule_only(given: dict[str, Any]) -> None:
         if name not in _OF_A_SCHEDULE and value is not None:
             raise UsageError(
                 f"{name} is {value!r}, but --staleness-only makes no gradients and no run file: it takes "
-                f"{', '.join(_OF_A_SCHEDULE)}; leave {name} out, or --staleness-only"
+                f"{', '.join(_OF_A_SCHEDULE)}; go without {name}, or without --staleness-only"
             )
 
 

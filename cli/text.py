@@ -273,7 +273,7 @@ def document(run: Run) -> dict[str, Any]:
         "evaluations": [
             dict(zip(run.evals, values, strict=True)) for values in zip(*run.evals.values(), strict=True)
         ],
-        "staleness_counts": run.staleness_counts.sum(axis=0),
+        "staleness_counts": np.bincount(run.updates["tau"][run.updates["dropped"] != 1]),
         **({"microscope": seen} if seen else {}),
         **({"notes": parse_timing(timing).notes()} if timing is not None else {}),
         "attributes": {name: value for name, value in run.attributes.items() if name != "config"},

@@ -117,8 +117,8 @@ class Simulation:
 
     def __init__(self, timing: Any, scheme: Any, workers: Any, updates: Any, seed: Any) -> None:
         self.scheme = parse_scheme(scheme) if isinstance(scheme, str) else scheme
-        self.timing = as_timing(timing)
         self.workers = whole("workers", workers, 1, MAX_SIMULATED)
+        self.timing = as_timing(timing, self.workers)
         self.updates = whole("updates", updates, 1, 2**46)
         self.seed = whole("seed", seed, 0, 2**63 - 1)
         if not isinstance(self.scheme, Scheme):

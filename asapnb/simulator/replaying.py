@@ -13,7 +13,7 @@ from ..compiled import KERNEL_PATH
 from ..engine.monitor import Evaluation, Progress
 from ..engine.options import Options, resolve, whole
 from ..engine.resuming import check_problem
-from ..errors import UsageError
+from ..errors import RecordError, RuleError, UsageError
 from ..problems.base import Problem
 from ..problems.text import parse_problem
 from ..record import Run, checked_target, versions
@@ -130,6 +130,11 @@ def _of_run(source: Run, problem: Problem | None, rule: Any, given: dict[str, An
             "was never recorded, so it cannot be replayed; simulate Hogwild instead, or train lock-based or leashed"
         )
     if problem is None:
+        if config["problem"].startswith("custom("):
+            raise UsageError(
+                f"the problem of {source.path or 'the run'} is one's own, {config['problem']}: build it in Python "
+                "and give it, as asapnb.replay(run, problem)"
+            )
         problem = parse_problem(config["problem"], config.get("data", ""))
     check_problem(source, problem)
     rows = _rows_of(source)
@@ -160,7 +165,7 @@ def _known_rule(source: Run) -> Rule:
     """The rule of a run: its scales are recorded, so one that is known by name only will do."""
     try:
         return as_rule(source.config["rule"])
-    except UsageError:
+    except (UsageError, RuleError):
         return Rule(source.config["rule"], lambda staleness, workers: np.ones(len(staleness)))
 
 
@@ -178,12 +183,13 @@ def _resolved(problem: Problem, scheme: Any, arguments: dict[str, Any], updates:
 
 
 def _rows_of(run: Run) -> NDArray[Any]:
-    missing = [name for name in ROW.names or () if name not in run.updates]
-    if missing:
-        raise UsageError(f"{run.path or 'the run'} has no column {', '.join(missing)}: it cannot be replayed")
-    rows = np.zeros(len(run.updates["worker"]), ROW)
-    for name in ROW.names or ():
-        rows[name] = run.updates[name]
+    try:
+        columns = {name: run.updates[name] for name in ROW.names or ()}
+    except RecordError as error:
+        raise RecordError(f"{error}: a run without this column cannot be replayed") from error
+    rows = np.zeros(len(columns["worker"]), ROW)
+    for name, column in columns.items():
+        rows[name] = column
     rows["dropped"] &= 1  # what the rule zeroed is not dropped
     return rows
 
