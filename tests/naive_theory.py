@@ -1,0 +1,155 @@
+"""What theory says of delayed gradients of ½λx², with a = ηλ: recursions, moments, matrices, one line a formula."""
+
+import numpy as np
+
+# --- constant staleness --------------------------------------------------------------------------------------------
+
+
+def constant_delay(a, tau, updates, noise=None):
+    """x[t+1] = x[t] − a·x[t−τ] − noise[t] from x[0] = 1; before t = τ the oldest there is, x[0], is read."""
+    x = [np.ones_like(a)]
+    for t in range(updates):
+        x.append(x[t] - a * x[max(t - tau, 0)] - (0.0 if noise is None else noise[t]))
+    return np.array(x)
+
+
+def companion(a, tau):
+    """The matrix that takes (x[t], …, x[t−τ]) one update further."""
+    matrix = np.eye(tau + 1, k=-1)
+    matrix[0, 0] += 1
+    matrix[0, tau] -= a
+    return matrix
+
+
+def radius(matrix):
+    """The largest modulus of an eigenvalue."""
+    return np.abs(np.linalg.eigvals(matrix)).max()
+
+
+def largest_stable(family, high):
+    """The largest a in (0, high) for which radius(family(a)) ≤ 1, by bisection."""
+    low = 0.0
+    while high - low > 1e-9:
+        a = (low + high) / 2
+        low, high = (a, high) if radius(family(a)) <= 1 + 1e-12 else (low, a)
+    return low
+
+
+# --- a staleness of its own for each update: x[t+1] = x[t] − a·s(τ)·x[t−τ], P(τ = k) = p[k] ------------------------
+
+
+def independent_delays(a, pmf, scales):
+    """The matrix of the second moments E[x[t−i]·x[t−j]]: Σ p[k] A[k]⊗A[k], with a companion matrix for each k."""
+    total = np.zeros((len(pmf) ** 2,) * 2)
+    for k, (p, scale) in enumerate(zip(pmf, scales, strict=True)):
+        matrix = np.eye(len(pmf), k=-1)
+        matrix[0, 0] += 1
+        matrix[0, k] -= a * scale
+        total += p * np.kron(matrix, matrix)
+    return total
+
+
+def mean_of_independent_delays(a, pmf, updates):
+    """E[x[t]] from x[0] = 1, where everything older is 1, too."""
+    past, mean = np.ones(len(pmf)), [1.0]
+    for _ in range(updates):
+        past = np.concatenate([[past[0] - a * pmf @ past], past[:-1]])
+        mean.append(past[0])
+    return np.array(mean)
+
+
+def heavy_ball(step, momentum, velocity, updates):
+    """x[t+1] = x[t] + Δ[t+1], Δ[t+1] = momentum·Δ[t] − step·x[t], from x[0] = 1 and Δ[0] = velocity."""
+    x = [1.0]
+    for _ in range(updates):
+        velocity = momentum * velocity - step * x[-1]
+        x.append(x[-1] + velocity)
+    return np.array(x)
+
+
+# --- m workers in any order: one of them, drawn evenly, applies its gradient and reads ------------------------------
+
+
+def workers_in_order(order, a, m, scales=(1.0,), noise=None):
+    """x after each update, if worker order[..., t] makes update t: x ← x − a·s(τ)·v[i], then v[i] ← x; all from 1.
+
+    Any number of orders at once, shape (..., T); gives (..., T + 1). The last scale stands for all that is staler.
+    """
+    order, scales = np.asarray(order), np.asarray(scales)
+    several = order.reshape(-1, order.shape[-1])
+    rows = np.arange(len(several))
+    view, age, x = np.ones((len(several), m)), np.zeros((len(several), m), int), [np.ones(len(several))]
+    for t in range(order.shape[-1]):
+        i = several[:, t]
+        scale = scales[np.minimum(age[rows, i], len(scales) - 1)]
+        x.append(x[-1] - a * scale * view[rows, i] - (0.0 if noise is None else noise[t]))
+        age += 1
+        view[rows, i], age[rows, i] = x[-1], 0
+    return np.array(x).T.reshape(*order.shape[:-1], -1)
+
+
+def every_order(m, updates):
+    """All m^updates orders of workers, each as likely as the others."""
+    return np.stack(np.meshgrid(*[np.arange(m)] * updates, indexing="ij"), -1).reshape(-1, updates)
+
+
+def four_moments(a, m, independent=False):
+    """The matrix that takes E[x²], E[x·v[i]], E[v[i]²], E[v[i]·v[j]] one update further.
+
+    `independent`: for views x[t−τ] with a geometric τ of its own each time, of any two independent: then the third
+    and the fourth are means over τ, and two views may be the same, which those of two workers never are.
+    """
+    p = 1 / m
+    x2, xv, v2, vw = np.eye(4)
+    new = x2 - 2 * a * xv + a * a * v2  # E[x²] after the update
+    other = xv - a * vw  # E[x·v[j]] after it, where it is not j's
+    both = (
+        p * p * new + 2 * p * (1 - p) * other + (1 - p) ** 2 * vw if independent else 2 * p * other + (1 - 2 * p) * vw
+    )
+    return np.array([new, p * new + (1 - p) * other, p * new + (1 - p) * v2, both])
+
+
+def moments_by_age(a, m, scales):
+    """The matrix of the second moments of m workers whose scale is a function of the staleness; also where to begin.
+
+    They are E[x²], E[x·v[i]; i's view is of age k], E[v[i]²; k] and E[v[i]·v[j]; k, l]. The last age stands for all
+    that is older, which have its scale: so nothing is cut off.
+    """
+    ages, p, s = len(scales), 1 / m, np.asarray(scales)
+    older = np.eye(ages, k=-1)
+    older[-1, -1] = 1
+    size = 1 + 2 * ages + ages * ages
+
+    def update(vector):
+        x2, xv, v2, vw = np.split(vector, [1, 1 + ages, 1 + 2 * ages])
+        vw = vw.reshape(ages, ages)
+        new = x2 - 2 * a * s @ xv + a * a * (s * s) @ v2
+        other = older @ (xv - a * s @ vw)
+        xv, v2 = (1 - p) * other, (1 - p) * older @ v2
+        xv[0] += p * new[0]
+        v2[0] += p * new[0]
+        vw = (1 - 2 * p) * older @ vw @ older.T
+        vw[0, :] += p * other
+        vw[:, 0] += p * other
+        return np.concatenate([new, xv, v2, vw.ravel()])
+
+    begin = np.zeros(size)
+    begin[[0, 1, 1 + ages, 1 + 2 * ages]] = 1  # every view is of age 0, and 1
+    return np.array([update(column) for column in np.eye(size)]).T, begin
+
+
+def powers(matrix, vector, updates):
+    """The first component of vector, matrix·vector, matrix²·vector, …"""
+    first = [vector[0]]
+    for _ in range(updates):
+        vector = matrix @ vector
+        first.append(vector[0])
+    return np.array(first)
+
+
+def growth(matrix, vector):
+    """The leading eigenvalue of a matrix of second moments, which is positive, by the power method."""
+    for _ in range(1000):
+        vector = matrix @ vector
+        vector /= np.abs(vector).sum()
+    return np.abs(matrix @ vector).sum()
