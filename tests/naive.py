@@ -4,6 +4,9 @@ from fractions import Fraction
 
 import numpy as np
 
+from asapnb.rules import ScaleTables, scale_table
+from asapnb.staleness import StalenessDistribution
+
 # --- staleness and rules: loops over fractions -----------------------------------------------------------------
 
 
@@ -278,3 +281,119 @@ def noise(sample, samples, variance, n, seed):
         u, v = ((_splitmix64(key + k * 0x9E3779B97F4A7C15) >> 11) / 2**53 for k in (2 * pair, 2 * pair + 1))
         normals += [np.sqrt(-2 * np.log(1 - u)) * part(2 * np.pi * v) for part in (np.cos, np.sin)]
     return np.sign(mirror - sample) * np.sqrt(variance / n) * np.array(normals[:n])
+
+
+# --- simulator -----------------------------------------------------------------------------------------------------
+
+
+def minibatch(problem, config, ticket):
+    """The samples of a ticket."""
+    epoch, position = divmod(int(ticket), problem.batches_per_epoch(config["batch_size"]))
+    return problem.batches(config["seed"], epoch, config["batch_size"], config["reshuffle"])[position]
+
+
+def rounds(problem, run):
+    """The final parameters of a run of rounds, each the mean of its rows' gradients, added in their order."""
+    config, rows = run.config, run.updates
+    real = problem.dtype.type
+    momentum, decay = real(config["momentum"]), real(config["weight_decay"])
+    params, velocity = run.params["initial"], np.zeros_like(run.params["initial"])
+    for version in range(1, int(rows["version"].max()) + 1):
+        total, members = None, np.flatnonzero(rows["version"] == version)
+        for i in members:
+            loss, gradient = problem.loss_and_gradient(params, minibatch(problem, config, rows["batch"][i]))
+            assert np.float32(loss) == rows["loss"][i]
+            gradient = gradient + decay * params if decay else gradient
+            total = gradient if total is None else total + gradient
+        step = real(config["step_size"]) * rows["scale"][i] * rows["factor"][i]
+        velocity = momentum * velocity - step * (total * (real(1) / real(len(members))))
+        params = params + velocity
+    return params
+
+
+def hogwild_events(rows, blocks):
+    """(time, claimed, reads or writes, row, block) in order; a sweep that takes no time has one event, of all blocks.
+
+    At equal times a read sees those updates that had been claimed when it began.
+    """
+    events = []
+    for row in range(len(rows["tau"])):
+        for writes, begin, end, claimed in (
+            (False, rows["t_read"][row], rows["t_view"][row], 2 * rows["read_version"][row] + 1),
+            (True, rows["t_ready"][row], rows["t_apply"][row], 2 * rows["version"][row]),
+        ):
+            if begin == end:
+                events.append((begin, claimed, writes, row, None))
+                continue
+            for block in range(blocks):
+                time = end if block == blocks - 1 else begin + (end - begin) * ((block + 1) / blocks)
+                events.append((time, claimed, writes, row, block))
+    return sorted(events, key=lambda event: event[:2])
+
+
+def hogwild(problem, run, blocks):
+    """The parameters when each version and all before it have been written, and those at the end."""
+    config, rows, n = run.config, run.updates, problem.n_params
+    real = problem.dtype.type
+    momentum, decay = real(config["momentum"]), real(config["weight_decay"])
+    shared, strength = config["momentum_kind"] == "shared", real(config["compensation"])
+    params = run.params["initial"].copy()
+    views, gradients, velocities = {}, {}, {}
+    events = hogwild_events(rows, blocks)
+    last = {row: k for k, (*_, row, _) in enumerate(events)}
+    written, versions = set(), [params.copy()]
+    for k, (_, _, writes, row, block) in enumerate(events):
+        part = slice(None) if block is None else slice(block * n // blocks, (block + 1) * n // blocks)
+        if not writes:
+            views.setdefault(row, np.zeros_like(params))[part] = params[part]
+            continue
+        view = views[row]
+        if row not in gradients:
+            loss, gradients[row] = problem.loss_and_gradient(view, minibatch(problem, config, rows["batch"][row]))
+            assert np.float32(loss) == rows["loss"][row]
+            gradients[row] = gradients[row] + decay * view if decay else gradients[row]
+        gradient = gradients[row][part]
+        if strength:
+            gradient = gradient + strength * gradient * gradient * (params[part] - view[part])
+        step = real(config["step_size"]) * rows["scale"][row] * rows["factor"][row]
+        if momentum:
+            owner = 0 if shared else int(rows["worker"][row])
+            velocity = velocities.setdefault(owner, np.zeros_like(params))
+            velocity[part] = momentum * velocity[part] - step * gradient
+            params[part] = params[part] + velocity[part]
+        else:
+            params[part] = params[part] - step * gradient
+        if last[row] == k:
+            written.add(row)
+        while len(versions) - 1 in written:
+            versions.append(params.copy())
+    return versions, params
+
+
+def scales(rows, rule, workers, per_worker=False, always_fresh=False):
+    """Table, scale, factor and fate of each row, one by one; the tables are (update, owner, scales), in order."""
+    owners = workers if per_worker else 1
+    tables = [ScaleTables(rule, workers) for _ in range(owners)]
+    current = [table.current for table in tables]
+    if always_fresh:
+        fresh = StalenessDistribution.from_counts([1]).padded(len(current[0]))
+        current = [scale_table(rule, fresh, workers)] * owners
+    made, place = [(0, owner, table) for owner, table in enumerate(current)], list(range(owners))
+    sums, found = {0: 0}, []
+    for row in rows:
+        owner = int(row["worker"]) if per_worker else 0
+        tau, t = int(row["tau"]), int(row["read_version"] + row["tau"])
+        scale = np.float32(current[owner][min(tau, len(current[owner]) - 1)])
+        factor = np.float32(1)
+        if rule.schedule is not None:
+            factor = np.float32(rule.schedule.factor(t, tau, (sums[t] - sums[int(row["read_version"])]) / 2**32))
+        fate = 1 if row["dropped"] == 1 else 2 if scale * factor == 0 else 0
+        found.append((place[owner], scale, factor, fate))
+        if fate == 1:
+            continue
+        sums[int(row["version"])] = sums[int(row["version"]) - 1] + round(float(scale) * float(factor) * 2**32)
+        table = None if always_fresh else tables[owner].observe([tau])
+        if table is not None:
+            current[owner], place[owner] = table, len(made)
+            made.append((int(row["version"]), owner, table))
+    return found, made

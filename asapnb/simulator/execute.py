@@ -16,7 +16,7 @@ from ..engine.team import interruptible
 from ..record import Run, RunWriter, save_checkpoint
 from ..record.schema import ABANDONED
 from ..schemes import Hogwild
-from .director import Director, Execution, Past, Stop, compile_work
+from .director import Director, Execution, Past, Stop, compile_work, digest
 from .microscope import Microscope
 from .plan import plan_blocks, plan_versions
 from .stage import make_stage
@@ -26,11 +26,8 @@ def execute(execution: Execution, record: Callable[[dict[str, Any]], RunWriter],
     """Carry it out; `record` makes the writer of these attributes, once all has been compiled."""
     problem, options = execution.problem, execution.options
     threads = len(cores()) if execution.threads is None else whole("threads", execution.threads, 1, 1024)
-    begun = time.perf_counter()
     problem.compile()
     loop = compile_work(problem.dtype, problem.inputs.dtype)
-    compile_seconds, begun = time.perf_counter() - begun, time.perf_counter()
-
     evaluator = Evaluator(problem, options.eval_samples)
     first = evaluator.evaluate(execution.initial, 0, 0.0) if past is None else past.evaluations[0]
     if execution.t_view is None:
@@ -40,32 +37,33 @@ def execute(execution: Execution, record: Callable[[dict[str, Any]], RunWriter],
         plan = plan_blocks(execution.rows, execution.t_view, blocks)
     limit = loss_limit(options, first)
     stage = make_stage(execution, plan, limit, threads)
+    if past is not None:
+        past.check(digest(execution, stage))
     writer = record(_attributes(execution))
     per_epoch = updates_per_epoch(problem, options.scheme, options.workers, options.batch_size)
     director = Director(execution, stage, loop, threads, per_epoch, writer, evaluator)
     if past is not None:
         director.go_on_from(past)
+    begun = time.perf_counter()
     with interruptible(director):
         status = "failed"
         try:
             if past is None:
                 director.note(first)
             if director.status == "finished":  # so far
-                director.run(_stops(execution, director, past))
+                director.run(_stops(execution, director)[director.looks :])
             director.end()
             status = director.status
             if status == "finished" and execution.timed_out:
                 status = "timed-out"
         finally:
             evaluator.close()
-            work = {
-                "threads": threads,
-                "wall_seconds": time.perf_counter() - begun,
-                "compile_seconds": compile_seconds,
-            }
+            if status == "failed":
+                director.salvage()
+            work = {"threads": threads, "wall_seconds": time.perf_counter() - begun}
             checkpoint = director.checkpoint() if status == "interrupted" else None
             final = director.params.copy() if director.final is None else director.final
-            run = writer.finish(status, final, director.histogram.counts, {**_outcome(director), "replay": work})
+            run = writer.finish(status, final, director.counts, {**_outcome(director), "replay": work})
             if checkpoint is not None and run.path is not None:
                 save_checkpoint(run.path, *checkpoint)
     director.report(status)
@@ -79,30 +77,31 @@ def _attributes(execution: Execution) -> dict[str, Any]:
     return {**found, "config": {**config, **execution.config}, "clock": execution.clock, **execution.attributes}
 
 
-def _stops(execution: Execution, director: Director, past: Past | None) -> list[Stop]:
-    """Where parameters are evaluated, and where the microscope looks, in order; but not where they have before."""
+def _stops(execution: Execution, director: Director) -> list[Stop]:
+    """Where parameters are evaluated, and where the microscope looks, in order.
+
+    A version is evaluated as soon as it and all before it have been made, which under Hogwild may take longer.
+    """
     options, rows, stage = execution.options, execution.rows, director.stage
     making = np.flatnonzero(execution.scales.dropped != ABANDONED)
     making = making[options.rows_per_version - 1 :: options.rows_per_version]  # the row that makes each version
     stops = []
     if options.eval_every != words.NEVER:
-        evaluated = {evaluation.step for evaluation in past.evaluations} if past else ()
+        ends = np.maximum.accumulate(stage.steps["ends"])
+        applied = np.where(execution.scales.dropped == ABANDONED, 0.0, rows["t_apply"])
+        seconds = np.maximum.accumulate(applied)
         for row in making[options.eval_every - 1 :: options.eval_every].tolist():
-            version = int(rows["version"][row])
-            if version not in evaluated:
-                stops.append(Stop(int(stage.steps["ends"][row]), director.evaluate_at(version, row + 1)))
+            look = director.evaluate_at(int(rows["version"][row]), row + 1, float(seconds[row]))
+            stops.append(Stop(int(ends[row]), look))
     if execution.microscope:
-        seen, microscope = past.microscope if past else (), Microscope(execution, stage, director.writer)
-        for row in making[execution.microscope - 1 :: execution.microscope].tolist():
-            if rows["version"][row] not in seen:
-                stops.append(microscope.stop_at(row))
+        microscope = Microscope(execution, stage, director.saw)
+        stops += map(microscope.stop_at, making[execution.microscope - 1 :: execution.microscope].tolist())
     return sorted(stops, key=lambda stop: stop.operations)
 
 
 def _outcome(director: Director) -> dict[str, Any]:
     """What is known of a run after it has ended."""
-    target, updates = director.target_reached, director.updates
-    mean_scale = director.sum_scale / updates if updates else None
+    target, mean_scale = director.target_reached, director.mean_scale
     step_size = float(director.stage.numbers[words.STEP_SIZE])
     return {
         "seconds": director.seconds,

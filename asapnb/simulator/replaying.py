@@ -156,6 +156,7 @@ def _of_run(source: Run, problem: Problem | None, rule: Any, given: dict[str, An
         kind="replay",
         config={name: config[name] for name in ("timing",) if name in config} | {"microscope": watch.microscope},
         attributes={"replayed": replayed, "exact": exact},
+        start=source.params["initial"],
         clock=source.attributes["clock"],
         **vars(watch),
     )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from ..engine.monitor import Evaluation, Progress
 from ..engine.options import resolve
 from ..engine.resuming import check_going_on, check_problem, resolvable
+from ..errors import RecordError
 from ..problems.base import Problem
-from ..record import Run, RunWriter, file_of, load_checkpoint
+from ..record import Run, RunWriter, checkpoint_path, file_of, load_checkpoint, remove_checkpoint
 from ..record.schema import EVALS
 from ..rules import as_rule
 from ..timing import as_timing
@@ -19,7 +20,7 @@ from .director import Past
 from .execute import execute
 from .run import Watch, scheduled
 
-_OF_AN_END = ("seconds", "mean_scale", "sum_of_steps", "target_step", "target_seconds", "beyond_table", "replay")
+_OF_AN_END = ("seconds", "mean_scale", "sum_of_steps", "beyond_table", "replay")
 
 
 def resume_simulation(
@@ -45,12 +46,18 @@ def resume_simulation(
         check_going_on(run, version, float(run.updates["t_apply"].max(initial=0.0)), options)
     watch = Watch(**watched, on_eval=on_eval, progress=progress)
     timing = as_timing(arguments["timing"], options.workers)
-    execution = scheduled(problem, options, as_rule(arguments["rule"]), timing, watch)
+    execution = replace(
+        scheduled(problem, options, as_rule(arguments["rule"]), timing, watch),
+        start=run.params["initial"],
+        reached=_reached(run),
+    )
     past = None
     if options.updates == run.config["updates"] and options.max_seconds == run.config.get("max_seconds"):
-        past = _past(run, options.eval_every)
+        past = _past(run)
 
     def reopen(attributes: dict[str, Any]) -> RunWriter:
+        if past is None:  # a checkpoint of what the run was before is none of what it will be
+            remove_checkpoint(path)
         return RunWriter.reopen(
             path,
             kept=_kept(run, execution.groups, past),
@@ -60,21 +67,26 @@ def resume_simulation(
     return execute(execution, reopen, past)
 
 
-def _past(run: Run, eval_every: int) -> Past | None:
+def _reached(run: Run) -> Evaluation | None:
+    """When the run has reached its target, if it has: it goes on from there, as one of `train` does."""
+    step, seconds = (run.attributes.get(name) for name in ("target_step", "target_seconds"))
+    return None if step is None or seconds is None else Evaluation(step, seconds, math.nan, math.nan, math.nan)
+
+
+def _past(run: Run) -> Past | None:
     """What the run left: the checkpoint beside its file, and what is in the file up to there; None without one."""
+    path = checkpoint_path(file_of(run))
     checkpoint = load_checkpoint(file_of(run))
-    if checkpoint is None or len(run.updates["loss"]) < checkpoint.attributes["rows"]:
+    if checkpoint is None:
         return None
-    version, steps = checkpoint.attributes["version"], run.evals["step"]
-    kept = (steps <= version) & (steps % eval_every == 0)  # not the one at an interrupted end
-    known = zip(*(run.evals[name][kept].tolist() for name in EVALS.names or ()), strict=True)
-    seen = run.microscope["version"] if "version" in run.microscope else np.empty(0, np.int64)
-    return Past(
-        checkpoint,
-        run.updates["loss"][: checkpoint.attributes["rows"]],
-        tuple(Evaluation(*values) for values in known),
-        seen[seen <= version + 1],
-    )
+    rows, evaluations = (int(checkpoint.attributes.get(name, 0)) for name in ("rows", "evaluations"))
+    if len(run.updates["loss"]) < rows or len(run.evals["step"]) < evaluations:
+        raise RecordError(
+            f"{run.path} does not hold what came before its checkpoint: if {path} is of another run, remove it to "
+            "start the run again from its beginning"
+        )
+    known = zip(*(run.evals[name][:evaluations].tolist() for name in EVALS.names or ()), strict=True)
+    return Past(path, checkpoint, run.updates["loss"][:rows], tuple(Evaluation(*values) for values in known))
 
 
 def _kept(run: Run, groups: Mapping[str, Any], past: Past | None) -> dict[str, int]:
@@ -83,5 +95,7 @@ def _kept(run: Run, groups: Mapping[str, Any], past: Past | None) -> dict[str, i
         return dict.fromkeys(("updates", "evals", "rule", *groups), 0)
     rows = int(past.checkpoint.attributes["rows"])
     tables = int(run.updates["row"][:rows].max(initial=-1)) + 1
-    kept = {"updates": rows, "evals": len(past.evaluations), "rule": tables}
-    return kept | {name: len(past.microscope) if name == "microscope" else rows for name in groups}
+    kept = {"updates": rows, "evals": len(past.evaluations), "rule": tables} | dict.fromkeys(groups, rows)
+    if "microscope" in groups:
+        kept["microscope"] = int((run.microscope["version"] <= past.checkpoint.attributes["version"]).sum())
+    return kept

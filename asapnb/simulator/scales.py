@@ -94,14 +94,14 @@ def _tables(rows: NDArray[Any], counted: NDArray[np.bool_], rule: Rule, workers:
         stop = len(places) if due is None else min(due, len(places))
         table = tables.observe(tau[seen:stop])
         seen = stop
-        if seen == len(places):
-            yield low, len(rows), step, current
-            return
-        if table is None:
+        if table is None and seen < len(places):
             continue
-        high = int(places[seen - 1]) + 1
+        high = len(rows) if table is None else int(places[seen - 1]) + 1
+        if high == len(rows):
+            yield low, high, step, current
+            return
         yield low, high, step, current
-        low, step, current = high, int(rows["version"][places[seen - 1]]), table
+        low, step, current = high, int(rows["version"][places[seen - 1]]), tables.current
 
 
 def _shuffle(applied_rows: NDArray[np.intp], scale: Any, number: Any, seed: int) -> None:
@@ -119,14 +119,13 @@ def _apply_schedule(rows: Any, scale: Any, factor: Any, dropped: Any, schedule: 
     for name in ("version", "read_version", "tau"):
         work[name] = rows[name]
     work["scale"], work["dropped"] = scale, dropped
-    _factors(_Factors(control, np.array([schedule.a, schedule.b])), work)
+    _factors(_Factors(control, np.array([schedule.a, schedule.b])), work, np.zeros(len(rows) + 1, np.int64))
     factor[:], dropped[:] = work["factor"], work["dropped"]
 
 
 @kernel(_nrt=False)
-def _factors(shared: Any, rows: Any) -> None:
-    """The factor of each row by the rule's schedule, from the sum of the steps that its view had not seen."""
-    sums = np.zeros(rows.size + 1, np.int64)  # of the steps that made the first versions
+def _factors(shared: Any, rows: Any, sums: Any) -> None:
+    """The factor of each row by the rule's schedule, from the `sums` of the steps that made the first versions."""
     for i in range(rows.size):
         row = rows[i]
         t = row.read_version + row.tau

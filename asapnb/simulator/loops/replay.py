@@ -161,15 +161,28 @@ def _possible(stage: Any, done: int) -> bool:
 
 @part()
 def _leave(stage: Any, row: int, done: int) -> None:
-    """Be done with a row: its place is free for another."""
+    """Be done with a row: its place is free for another. A run that diverges ends with the first row (or round) to.
+
+    So it is looked at in the order of rows, which under Hogwild is not the order in which they are done with.
+    """
     control = stage.control
-    if not stage.steps[row].loss <= stage.numbers[LOSS_LIMIT]:
-        compare_and_swap(control, STOP, 0, DIVERGED)
     store(stage.ring, _place(stage, row), row + control[WINDOW] << 2 | FREE)
     first = load(control, FIRST)
     while first < stage.steps.size and stage.steps[first].ends <= done:
         first += 1
+        if first % control[AVERAGED] == 0 and _diverges(stage, first - control[AVERAGED], first):
+            compare_and_swap(control, STOP, 0, DIVERGED)
+            break
     store(control, FIRST, first)
+
+
+@part()
+def _diverges(stage: Any, low: int, high: int) -> bool:
+    """Whether the loss of any of these rows shows divergence."""
+    found = False
+    for row in range(low, high):
+        found |= not stage.steps[row].loss <= stage.numbers[LOSS_LIMIT]
+    return found
 
 
 @part()
