@@ -46,6 +46,11 @@ def test_each_number_of_workers_has_times_above_0(scheme, dtype):
         assert timing.times("compute", 64)
 
 
+def test_a_list_says_how_many_workers():
+    assert list(calibrate(quadratic(), workers=[CORES, 1, 1], **SHORT)) == sorted({1, CORES})
+    assert list(calibrate(quadratic(), workers=[CORES], **SHORT)) == [CORES]
+
+
 def test_what_was_measured_goes_into_the_timing():
     (one,) = measure(quadratic(), workers=1, **SHORT)
     assert one.workers == 1
@@ -90,6 +95,9 @@ def test_a_schedule_takes_the_times():
     [
         ({"workers": CORES + 1}, f"workers is {CORES + 1}: must be from 1 to {CORES} .the cores; a timing for"),
         ({"workers": 0}, "workers is 0"),
+        ({"workers": [1, 0]}, r"workers\[1\] is 0"),
+        ({"workers": []}, r"workers is \[\]"),
+        ({"workers": "2"}, "workers is '2'"),
         ({"seconds": 0}, "seconds is 0"),
         ({"batch_size": 61}, "batch_size is 61"),
         ({"seed": -1}, "seed is -1"),

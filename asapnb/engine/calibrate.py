@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -55,11 +55,11 @@ def calibrate(
     *,
     batch_size: int = 16,
     scheme: Scheme | str = LockBased(),  # noqa: B008 (frozen)
-    workers: int | None = None,
+    workers: int | Sequence[int] | None = None,
     seconds: float = 2.0,
     seed: int = 0,
 ) -> dict[int, Timing]:
-    """How long a gradient, a read and an update take on this machine, with 1, 2 … `workers` threads at work.
+    """How long a gradient, a read and an update take on this machine, with 1, 2 … all cores at work.
 
     Each thread has a core of its own, and does what a worker of `train` does: draws a minibatch, reads the shared
     parameters, computes a gradient, applies it. Waiting for another is no part of any time.
@@ -69,7 +69,8 @@ def calibrate(
         batch_size: samples per gradient.
         scheme: LockBased, where a read is a copy of the parameters and an update is in place; or Leashed, where a
             read pins a vector and an update makes a new one.
-        workers: measure up to so many at once; at most (and by default) one per core.
+        workers: measure 1, 2 … so many at once, or as many as a list says, such as [1, 8, 64]; at most (and by
+            default) one per core.
         seconds: of measurement for each number of workers.
         seed: of initial parameters and the order of the data.
 
@@ -96,22 +97,29 @@ def measure(
     *,
     batch_size: int = 16,
     scheme: Scheme | str = LockBased(),  # noqa: B008 (frozen)
-    workers: int | None = None,
+    workers: int | Sequence[int] | None = None,
     seconds: float = 2.0,
     seed: int = 0,
 ) -> Iterator[Measured]:
-    """What `calibrate` makes its timings of, for 1, 2 … workers, each as soon as it is known."""
+    """What `calibrate` makes its timings of, for each number of workers, as soon as it is known."""
     scheme = parse_scheme(scheme) if isinstance(scheme, str) else scheme
     if scheme not in (LockBased(), Leashed()):
         raise UsageError(f"scheme is {scheme!r:.80}: calibrate measures LockBased() and Leashed(); for any other "
                          "take the times of LockBased()")  # fmt: skip
-    most, why = len(cores()), " (the cores; a timing for so many serves for more workers, too)"
-    most = most if workers is None else whole("workers", workers, 1, most, why)
+    counts = _counts(workers)
     seconds = real("seconds", seconds, 0, open_at_least=True)
-    options = [_options(problem, scheme, count, batch_size, seed) for count in range(1, most + 1)]
+    options = [_options(problem, scheme, count, batch_size, seed) for count in counts]
     problem.compile()
     access, loop = compile_access(UPDATES), _compile(scheme, problem)
     return (_measured(problem, one, access, loop, seconds) for one in options)
+
+
+def _counts(workers: int | Sequence[int] | None) -> list[int]:
+    """How many workers to measure: each once, the fewest first."""
+    most, why = len(cores()), " (the cores; a timing for so many serves for more workers, too)"
+    if isinstance(workers, Sequence | np.ndarray) and not isinstance(workers, str) and len(workers):
+        return sorted({whole(f"workers[{i}]", count, 1, most, why) for i, count in enumerate(workers)})
+    return list(range(1, (most if workers is None else whole("workers", workers, 1, most, why)) + 1))
 
 
 def quantiles(seconds: NDArray[np.float64]) -> Time:
