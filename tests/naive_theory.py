@@ -70,7 +70,7 @@ def heavy_ball(step, momentum, velocity, updates):
 # --- m workers in any order: one of them, drawn evenly, applies its gradient and reads ------------------------------
 
 
-def workers_in_order(order, a, m, scales=(1.0,), noise=None):
+def workers_in_order(order, a, m, scales=(1.0,)):
     """x after each update, if worker order[..., t] makes update t: x ← x − a·s(τ)·v[i], then v[i] ← x; all from 1.
 
     Any number of orders at once, shape (..., T); gives (..., T + 1). The last scale stands for all that is staler.
@@ -82,7 +82,7 @@ def workers_in_order(order, a, m, scales=(1.0,), noise=None):
     for t in range(order.shape[-1]):
         i = several[:, t]
         scale = scales[np.minimum(age[rows, i], len(scales) - 1)]
-        x.append(x[-1] - a * scale * view[rows, i] - (0.0 if noise is None else noise[t]))
+        x.append(x[-1] - a * scale * view[rows, i])
         age += 1
         view[rows, i], age[rows, i] = x[-1], 0
     return np.array(x).T.reshape(*order.shape[:-1], -1)
@@ -103,9 +103,9 @@ def four_moments(a, m, independent=False):
     x2, xv, v2, vw = np.eye(4)
     new = x2 - 2 * a * xv + a * a * v2  # E[x²] after the update
     other = xv - a * vw  # E[x·v[j]] after it, where it is not j's
-    both = (
-        p * p * new + 2 * p * (1 - p) * other + (1 - p) ** 2 * vw if independent else 2 * p * other + (1 - 2 * p) * vw
-    )
+    both = 2 * p * other + (1 - 2 * p) * vw
+    if independent:
+        both = p * p * new + 2 * p * (1 - p) * other + (1 - p) ** 2 * vw
     return np.array([new, p * new + (1 - p) * other, p * new + (1 - p) * v2, both])
 
 
@@ -149,7 +149,7 @@ def powers(matrix, vector, updates):
 
 def growth(matrix, vector):
     """The leading eigenvalue of a matrix of second moments, which is positive, by the power method."""
-    for _ in range(1000):
+    for _ in range(400):
         vector = matrix @ vector
         vector /= np.abs(vector).sum()
     return np.abs(matrix @ vector).sum()
