@@ -95,7 +95,7 @@ def _compared(
         ("changed", ", ".join(f"{name} {run.config[name]}" for name in changed)),
     ]
     if changed:
-        return found, Text("\n").join([pairs(lines), Text(""), *_columns(table)])
+        return found, Text("\n").join([pairs(lines), *_columns(table)])
     if final is None:
         said = "nothing to compare with: the recorded run was killed, and has no final ones"
     elif facts["updates"] != recorded["updates"]:

@@ -108,12 +108,13 @@ def test_every_page_is_reachable_from_the_readme():
 
 
 def test_the_run_file_page_names_every_column_and_dtype():
-    from asapnb.record import EVALS, UPDATES
+    from asapnb.record.schema import EVALS, MICROSCOPE, UPDATES, VIEWS
 
     page = (ROOT / "docs/run-file.md").read_text()
     for name, (dtype, _) in UPDATES.fields.items():
         assert f"| `{name}` | {dtype} |" in page, name
     assert all(name in page for name in EVALS.names)
+    assert all(f"`{name}`" in page or f"/{name}`" in page for name in (*MICROSCOPE.names, *VIEWS.names))
 
 
 def test_every_attribute_of_a_run_is_documented(tmp_path):
@@ -121,8 +122,10 @@ def test_every_attribute_of_a_run_is_documented(tmp_path):
 
     problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(4,))
     run = ab.train(problem, workers=2, updates=5, target_loss=100.0, pin_workers=hasattr(os, "sched_setaffinity"))
+    simulated = ab.simulate(problem, workers=2, updates=5, target_loss=100.0)
     page = (ROOT / "docs/run-file.md").read_text()
-    assert [name for name in run.attributes if f"`{name}`" not in page] == []
+    for made in (run, simulated, ab.replay(ab.train(problem, workers=2, updates=5))):
+        assert [name for name in made.attributes if f"`{name}`" not in page] == []
 
 
 def test_the_picture_is_small():
