@@ -149,7 +149,7 @@ def _time(t: float) -> str:
     """A time in at most seven characters."""
     if t < 1000:
         return f"{t:.2g}" if 0 < t < 0.005 else f"{t:.2f}"
-    return f"{t:.0f}" if t < 1e7 else f"{t:.2g}"
+    return f"{t:.0f}" if t < 9.9e6 else f"{t:.2g}"
 
 
 def _clock(seconds: float) -> str:

@@ -18,7 +18,7 @@ from asapnb.timing import as_timing
 
 from .compiling import announced
 from .flags import scheme_and_workers, timing_rows
-from .text import console, drawing, number, pairs, seconds_text
+from .text import console, drawing, pairs, rate_text, seconds_text
 
 _UPDATES = 1_000_000
 _SHARES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999)
@@ -54,7 +54,7 @@ def tally(arguments: Mapping[str, Any], *, quiet: bool, as_json: bool) -> None:
             ("scheme", f"{scheme}, {workers:,} worker{'s' * (workers != 1)}"),
             *timing_rows(timing),
             ("updates", f"{updates:,} in {seconds_text(found.seconds)} virtual s, "
-                        f"{number(facts['updates_per_virtual_second'], ',.4g')} per virtual second; seed {seed}"),
+                        f"{rate_text(facts['updates_per_virtual_second'])} per virtual second; seed {seed}"),
             ("staleness", f"mean {tau.mean():.4f}, variance {tau.variance():.4g}, largest {tau.support:,}"),
             ("percentiles", shares),
             ("gradients", ", ".join(f"{count:,} {what}" for count, what in lost if count)),

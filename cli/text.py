@@ -67,6 +67,15 @@ def seconds_text(seconds: float) -> str:
     return format(seconds, ",.2f" if seconds == 0 or 0.01 <= seconds < 1e9 else ".4g")
 
 
+def rate_text(rate: float | None) -> str:
+    """A rate of any size: four digits, or all before the point.
+
+    >>> rate_text(15.99987), rate_text(1234567.8), rate_text(None)
+    ('16', '1,234,568', '–')
+    """
+    return number(rate, ",.4g" if rate is None or rate < 1000 or rate >= 1e12 else ",.0f")
+
+
 def shortened(value: object) -> str:
     """A value as text, cut where it is long."""
     text = str(value)
@@ -101,11 +110,11 @@ def summary(run: Run) -> Text:
     tau, workers = facts["staleness"], facts["workers"]
     whose = clock(run)
     unit, second = f"{whose} s".strip(), f"{whose} second".strip()
-    rate = number(facts["updates_per_second"], ",.4g" if whose else ",.0f")
+    rate = rate_text(facts["updates_per_second"]) if whose else number(facts["updates_per_second"])
     headline = Text.assemble(
         (facts["status"], STATUS_STYLES.get(facts["status"], "bold yellow")),
         f"  {facts['updates']:,} updates in {seconds_text(facts['seconds'])} {unit}, {rate} per {second}, ",
-        f"{workers} worker{'s' * (workers != 1)}",
+        f"{workers:,} worker{'s' * (workers != 1)}",
     )
     figures = [
         ("training loss", _change(facts, "train_loss", loss)),

@@ -3,7 +3,7 @@ import itertools
 
 import numpy as np
 import pytest
-from asapnb.cli import live, text
+from asapnb.cli import live, tally, text
 from asapnb.cli.compiling import announced
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +14,7 @@ from asapnb.compiled import kernel
 from asapnb.config import run_config
 from asapnb.engine import Evaluation, Progress
 from asapnb.record import UPDATES, RunWriter
+from asapnb.record.schema import MICROSCOPE
 
 
 @given(st.lists(st.integers(0, 10**6), min_size=1))
@@ -69,10 +70,10 @@ def test_many_evaluations_are_thinned():
     assert (lines[1].split()[2], lines[-2].split()[2]) == ("0", "999")
 
 
-def show_live(**options):
+def show_live(clock="", **options):
     """A display fed with five evaluations, a report after every second one."""
     screen = Console(file=io.StringIO(), soft_wrap=True, width=80, **options)
-    display = live.Display(screen, lambda: Text("head"), max_seconds=100.0)
+    display = live.Display(screen, lambda: Text("head"), max_seconds=100.0, clock=clock)
     for i in range(5):
         evaluation = Evaluation(i * 1000, i * 1.0, 10.0 ** (4 - i), 1.0, i / 10)
         display.on_eval(evaluation)
@@ -107,6 +108,61 @@ def test_a_terminal_has_the_same_lines_and_one_that_moves():
     assert "\x1b[2K" in moving, "the moving line is wiped"
     assert "\x1b[3" not in moving, "no colours"
     assert "\x1b[3" in show_live(force_terminal=True, color_system="standard")
+
+
+@pytest.mark.parametrize(
+    ("clock", "heads"),
+    [("virtual", ["virt.", "s", "epoch", "upd/vs"]), ("recorded", ["rec.", "s", "epoch", "upd/rs"])],
+)
+def test_other_clocks_are_named_and_say_nothing_of_what_is_left(clock, heads, monkeypatch):
+    times = itertools.count(10.0, 30.0)  # of real seconds
+    monkeypatch.setattr(live.time, "perf_counter", lambda: next(times))
+    plain = show_live(clock, force_terminal=False)
+    assert plain.splitlines()[2].split()[:4] == heads
+    assert plain.splitlines()[3:] == show_live(force_terminal=False).splitlines()[3:]
+    moving = show_live(clock, force_terminal=True, color_system=None, no_color=True)
+    assert "epoch 1.0 of 2, 0:30 left" in moving, "half is done, in 30 real seconds"
+
+
+@given(st.floats(1e-9, 1e12) | st.floats(1e-9, 1e-2))
+def test_times_fit_into_their_column(seconds):
+    shown = live._time(seconds)
+    assert len(shown) <= 7
+    assert float(shown) == pytest.approx(seconds, rel=0.05, abs=1e-300 if seconds < 0.005 else 0.005)
+
+
+def test_the_bar_of_a_tally():
+    for terminal in (False, True):
+        screen = Console(file=io.StringIO(), force_terminal=terminal, no_color=True, width=100, legacy_windows=False)
+        with tally._bar(screen, 4000) as progress:
+            progress(1000)
+            progress(3000)
+        assert ("3,000 of 4,000 updates" in screen.file.getvalue()) == terminal
+
+
+def test_a_microscope_is_averaged_over_all_it_saw():
+    rows = np.zeros(100, MICROSCOPE)
+    rows["tau"], rows["error"], rows["cosine"] = np.arange(100) % 40, np.arange(100), 0.5
+    rows["cosine"][rows["tau"] < 3] = np.nan
+    writer = RunWriter(
+        None,
+        kind="simulate",
+        attributes={},
+        initial=np.zeros(1),
+        layout=[],
+        workers=1,
+        groups={"microscope": MICROSCOPE},
+    )
+    writer.append("microscope", rows)
+    run = writer.finish("finished", None, [[0]], {})
+    found = text.microscope(run)
+    assert sum(entry["updates"] for entry in found) == 100
+    assert sum(entry["updates"] * entry["error"] for entry in found) == pytest.approx(rows["error"].sum())
+    assert {entry["cosine"] for entry in found if entry["staleness"][0] >= 3} == {0.5}
+    lines = text.microscope_table(run).plain.splitlines()
+    assert len(lines) == len(found) + 1
+    assert "–" in lines[1].split()
+    assert text.microscope(stale_run([0], 1)) == []
 
 
 def triple(x):
