@@ -54,12 +54,10 @@ def at(world: Any, worker: int, phase: int, time: float) -> None:
 @part(_nrt=False)
 def until(world: Any, worker: int, phase: int, now: float, time: float) -> None:
     """Schedule the end of what a worker begins on another's event; if it takes no time, before any other event."""
-    if time == now:
-        world.words[SEQUENCE] -= _AT_ONCE
-        at(world, worker, phase, time)
-        world.words[SEQUENCE] += _AT_ONCE
-    else:
-        at(world, worker, phase, time)
+    first = _AT_ONCE if time == now else 0
+    world.words[SEQUENCE] -= first
+    at(world, worker, phase, time)
+    world.words[SEQUENCE] += first
 
 
 @part(_nrt=False)
