@@ -85,7 +85,12 @@ def first_of_each_class(labels, count):
 
 
 def recompute(problem, run):
-    """The final parameters of a recorded run whose views were consistent, in NumPy, to the bit.
+    """The final parameters of a recorded run whose views were consistent, in NumPy, to the bit."""
+    return versions_of(problem, run)[-1]
+
+
+def versions_of(problem, run):
+    """All versions of a recorded run whose views were consistent, in NumPy, to the bit.
 
     Every applied row takes the gradient of its minibatch at the version it read; arithmetic is that of the dtype.
     """
@@ -117,7 +122,7 @@ def recompute(problem, run):
             versions.append(versions[-1] + velocities[owner])
         else:
             versions.append(versions[-1] - step * gradient)
-    return versions[-1]
+    return versions
 
 
 def synchronous(problem, run):
@@ -332,13 +337,14 @@ def hogwild_events(rows, blocks):
 
 
 def hogwild(problem, run, blocks):
-    """The parameters when each version and all before it have been written, and those at the end."""
+    """The parameters when each version and all before it have been written; those at the end; and for each row, its
+    view and the parameters just before anything of it is written."""
     config, rows, n = run.config, run.updates, problem.n_params
     real = problem.dtype.type
     momentum, decay = real(config["momentum"]), real(config["weight_decay"])
     shared, strength = config["momentum_kind"] == "shared", real(config["compensation"])
     params = run.params["initial"].copy()
-    views, gradients, velocities = {}, {}, {}
+    views, gradients, velocities, befores = {}, {}, {}, {}
     events = hogwild_events(rows, blocks)
     last = {row: k for k, (*_, row, _) in enumerate(events)}
     written, versions = set(), [params.copy()]
@@ -349,6 +355,7 @@ def hogwild(problem, run, blocks):
             continue
         view = views[row]
         if row not in gradients:
+            befores[row] = params.copy()
             loss, gradients[row] = problem.loss_and_gradient(view, minibatch(problem, config, rows["batch"][row]))
             assert np.float32(loss) == rows["loss"][row]
             gradients[row] = gradients[row] + decay * view if decay else gradients[row]
@@ -367,7 +374,7 @@ def hogwild(problem, run, blocks):
             written.add(row)
         while len(versions) - 1 in written:
             versions.append(params.copy())
-    return versions, params
+    return versions, params, {row: (views[row], befores[row]) for row in befores}
 
 
 def scales(rows, rule, workers, per_worker=False, always_fresh=False):

@@ -101,7 +101,7 @@ def test_hogwild_block_by_block_to_the_bit(scheme, arguments, timing, dtype):
         arguments = {**arguments, "compensation": 0.0}
     problem, blocks = quadratic(n=37, dtype=dtype), parse_scheme(scheme).blocks
     run = simulate(problem, scheme, timing=timing, rule="inverse", updates=70, threads=2, **arguments)
-    versions, final = hogwild(problem, run, blocks)
+    versions, final, _ = hogwild(problem, run, blocks)
     np.testing.assert_array_equal(final, run.params["final"])
     assert len(versions) == 71
     assert run.evals["step"].tolist() == [*range(0, 70, 8), 70]

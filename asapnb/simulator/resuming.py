@@ -80,10 +80,10 @@ def _past(run: Run) -> Past | None:
     if checkpoint is None:
         return None
     rows, evaluations = (int(checkpoint.attributes.get(name, 0)) for name in ("rows", "evaluations"))
-    if len(run.updates["loss"]) < rows or len(run.evals["step"]) < evaluations:
+    if not evaluations or len(run.updates["loss"]) < rows or len(run.evals["step"]) < evaluations:
         raise RecordError(
-            f"{run.path} does not hold what came before its checkpoint: if {path} is of another run, remove it to "
-            "start the run again from its beginning"
+            f"{run.path} is not the run that the checkpoint {path} is of, which came after {rows:,} rows and "
+            f"{evaluations:,} evaluations: remove it to start the run again from its beginning"
         )
     known = zip(*(run.evals[name][:evaluations].tolist() for name in EVALS.names or ()), strict=True)
     return Past(path, checkpoint, run.updates["loss"][:rows], tuple(Evaluation(*values) for values in known))
