@@ -13,7 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 _TEXT = "compiling kernels (first run only, not counted) …"
 
 
-class _Watch(event.Listener):
+class Watch(event.Listener):
     """Adds up the time in which Numba compiles; one compilation may start others."""
 
     def __init__(self, announce: Callable[[], None]) -> None:
@@ -33,8 +33,11 @@ class _Watch(event.Listener):
 
 
 @contextmanager
-def announced(console: Console) -> Iterator[None]:
-    """Announce on a console that kernels are compiled in this block, if any are, and at its end the time it took."""
+def announced(console: Console) -> Iterator[Watch]:
+    """Announce on a console that kernels are compiled in this block, if any are, and at its end the time it took.
+
+    Yields what knows these `seconds`.
+    """
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     spinner = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
@@ -44,10 +47,10 @@ def announced(console: Console) -> Iterator[None]:
         if not console.is_terminal:
             console.print(_TEXT)
 
-    watch = _Watch(announce)
+    watch = Watch(announce)
     try:
         with event.install_listener("numba:compile", watch):
-            yield
+            yield watch
     finally:
         if watch.seconds:
             spinner.stop()

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from asapnb.config import keys
 from asapnb.record import to_json
 from asapnb.simulator import Tally, staleness_only
+from asapnb.staleness import fits
 from asapnb.timing import as_timing
 
 from .compiling import announced
@@ -21,6 +22,7 @@ from .flags import scheme_and_workers, timing_rows
 from .text import console, drawing, pairs, rate_text, seconds_text
 
 _UPDATES = 1_000_000
+_FITTED = 2**17  # staleness up to which models are fitted, which takes a moment
 _SHARES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999)
 
 
@@ -32,7 +34,7 @@ def tally(arguments: Mapping[str, Any], *, quiet: bool, as_json: bool) -> None:
     screen = console(quiet=quiet or as_json)
     with ExitStack() as showing:
         compiling = showing.enter_context(ExitStack())
-        compiling.enter_context(announced(console(stderr=True, quiet=quiet)))
+        watch = compiling.enter_context(announced(console(stderr=True, quiet=quiet)))
         bar = showing.enter_context(_bar(screen, updates))
 
         def progress(done: int) -> None:
@@ -41,7 +43,7 @@ def tally(arguments: Mapping[str, Any], *, quiet: bool, as_json: bool) -> None:
 
         begun = time.perf_counter()
         found = staleness_only(timing, scheme, workers, updates, seed, progress)
-        wall_seconds = time.perf_counter() - begun
+        wall_seconds = time.perf_counter() - begun - watch.seconds
     facts = _facts(found, wall_seconds)
     if as_json:
         click.echo(to_json(facts))
@@ -57,6 +59,7 @@ def tally(arguments: Mapping[str, Any], *, quiet: bool, as_json: bool) -> None:
                         f"{rate_text(facts['updates_per_virtual_second'])} per virtual second; seed {seed}"),
             ("staleness", f"mean {tau.mean():.4f}, variance {tau.variance():.4g}, largest {tau.support:,}"),
             ("percentiles", shares),
+            ("models", "; ".join(map(_fitted, facts["fits"]))),
             ("gradients", ", ".join(f"{count:,} {what}" for count, what in lost if count)),
             ("by worker", f"{facts['by_worker']['least']:,} to {facts['by_worker']['most']:,} gradients"),
             ("real time", f"{wall_seconds:.2f} s"),
@@ -87,6 +90,12 @@ def _bar(screen: Console, updates: int) -> Iterator[Callable[[int], None]]:
         shown.stop()
 
 
+def _fitted(found: dict[str, Any]) -> str:
+    """A fitted model as text, and how far it is off."""
+    parameters = ", ".join(f"{name}={value:.4g}" for name, value in found["parameters"].items())
+    return f"{found['model']}({parameters}) off by {found['ks']:.4f}"
+
+
 def _facts(found: Tally, wall_seconds: float) -> dict[str, Any]:
     """A tally as one JSON document."""
     tau, applied = found.staleness, int(found.by_worker.sum())
@@ -108,6 +117,10 @@ def _facts(found: Tally, wall_seconds: float) -> dict[str, Any]:
             "max": tau.support,
         },
         "staleness_counts": found.counts,
+        "fits": [
+            {name: getattr(one, name) for name in ("model", "parameters", "aic", "ks")}
+            for one in (fits(found.counts) if 0 < tau.support < _FITTED else ())
+        ],
         "by_worker": {"least": found.by_worker.min(), "most": found.by_worker.max()},
         "dropped": found.dropped,
         "dropped_share": found.dropped / (found.dropped + applied),

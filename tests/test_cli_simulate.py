@@ -13,6 +13,7 @@ import asapnb as ab
 from asapnb import load_run
 from asapnb.config import keys, load_config, run_config
 from asapnb.simulator import staleness_only
+from asapnb.staleness import fits
 
 SMALL = {"problem": "mlp(hidden=[8])", "workers": 8, "batch_size": 50, "step_size": 0.1}
 FLAGS = ["--problem", "mlp(hidden=[8])", "-m", "8", "--batch", "50", "--step-size", "0.1"]
@@ -165,7 +166,9 @@ def test_staleness_only():
     assert (found["dropped"], found["failed_cas"]) == (tally.dropped, tally.failed)
     assert found["dropped_share"] == pytest.approx(tally.dropped / (tally.dropped + 40_000))
     assert found["updates_per_virtual_second"] == pytest.approx(40_000 / tally.seconds)
+    assert [one["model"] for one in found["fits"]] == [one.model for one in fits(tally.counts)]
     text = call("simulate", "--staleness-only", "--timing", timing, *arguments).stdout
+    assert re.search(r"^models +\w+\(.*\) off by 0\.\d{4}; ", text, re.MULTILINE)
     assert f"mean {tally.staleness.mean():.4f}, variance" in text
     assert f"gradients    {tally.dropped:,} dropped" in text
     rows = re.findall(r"^ *[\d,–]+ +([\d,]+) +[\d.]+%", text, re.MULTILINE)
