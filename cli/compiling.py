@@ -21,12 +21,14 @@ class Watch(event.Listener):
         self._announce, self._depth, self._begun = announce, 0, 0.0
 
     def on_start(self, event: object) -> None:
+        """A compilation begins."""
         if not self.seconds and not self._depth:
             self._announce()
         self._begun = self._begun if self._depth else time.perf_counter()
         self._depth += 1
 
     def on_end(self, event: object) -> None:
+        """A compilation has ended."""
         self._depth -= 1
         if not self._depth:
             self.seconds += time.perf_counter() - self._begun
