@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..engine.ahead import compiling_beside
 from ..engine.monitor import Evaluation, Progress
 from ..engine.options import MomentumKind, Options, resolve, whole
 from ..problems.base import Problem
@@ -15,7 +16,7 @@ from ..record import Run, RunWriter, checked_target
 from ..rules import Rule, as_rule, constant
 from ..schemes import LockBased, Scheme, parse_scheme
 from ..timing import Timing, as_timing, exponential
-from .director import Execution
+from .director import Execution, compile_ahead
 from .events import schedule
 from .execute import execute
 from .scales import Scales, scales_of
@@ -129,7 +130,9 @@ def simulate(
     if out is not None:
         checked_target(out, force)  # before anything takes time
     watch = Watch(whole("microscope", microscope, 0), threads, on_eval, progress)
-    execution = scheduled(problem, options, as_rule(rule), as_timing(timing, options.workers), watch)
+    with compiling_beside(compile_ahead, problem):
+        execution = scheduled(problem, options, as_rule(rule), as_timing(timing, options.workers), watch)
+        problem.compile()
     return execute(execution, new_file(execution, out, force))
 
 

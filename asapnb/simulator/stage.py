@@ -29,7 +29,7 @@ WINDOW = CONSTANTS + 8  # places in the ring
 # What may be done with the row in a place of the ring: row << 2 | one of these
 FREE, CLAIMED, READY = range(3)
 
-LOOK_AHEAD = 4  # gradients for each thread that may be ready before their turn
+LOOK_AHEAD = 4  # gradients for each thread that may be ready before their turn, unless there is one only
 
 # What the replay of one row needs, and its loss
 STEP = np.dtype(
@@ -87,7 +87,8 @@ def make_stage(execution: Execution, plan: Plan, loss_limit: float, threads: int
     gradients = options.rows_per_version
     n, dtype, count = problem.n_params, problem.dtype, len(plan.slot)
     row_of = -(-n * dtype.itemsize // 64) * 64 // dtype.itemsize  # vectors begin at a cache line
-    window = min(max(plan.overlap + LOOK_AHEAD * threads, 2), max(count, 2))
+    ahead = LOOK_AHEAD * threads if threads > 1 else 0
+    window = max(1, min(plan.overlap + ahead, count))
     one_velocity = options.shares_momentum or options.always_fresh
     velocities = 0 if options.momentum == 0 else 1 if one_velocity else options.workers
     steps = np.zeros(count, STEP)
