@@ -18,6 +18,7 @@ from asapnb.simulator.world import ROW
 SLOW = quadratic(gradient=pull_slowly)
 NETWORK = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(6,))
 SCHEDULED = set(ROW.names) - {"dropped"}
+OWN = "tail(refresh=every(10))"
 OPTIONS = {
     "plain": {},
     "all": {"momentum": 0.9, "weight_decay": 0.01, "compensation": 0.1, "rule": "tail(refresh=every(20))"},
@@ -53,9 +54,10 @@ def assert_replayed(run, again):
 # --- as it was -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("workers", [2, 8])
 @pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize("scheme", ["lock-based", "leashed", "leashed(persistence=0)"])
+@pytest.mark.parametrize(
+    ("scheme", "workers"), [("lock-based", 2), ("lock-based", 8), ("leashed", 8), ("leashed(persistence=0)", 8)]
+)
 def test_a_run_of_real_threads_to_the_bit(scheme, options, workers, tmp_path):
     run = recorded(tmp_path / "run.h5", scheme, workers=workers, **OPTIONS[options])
     again = ab.replay(run, SLOW, threads=2, out=tmp_path / "again.h5")
@@ -67,7 +69,8 @@ def test_a_run_of_real_threads_to_the_bit(scheme, options, workers, tmp_path):
     }  # fmt: skip
     for name in ("mean_scale", "sum_of_steps"):
         np.testing.assert_allclose(again.attributes[name], run.attributes[name])
-    assert_replayed(run, ab.replay(ab.load_run(tmp_path / "again.h5"), SLOW, threads=1))
+    if options == "all":
+        assert_replayed(run, ab.replay(ab.load_run(tmp_path / "again.h5"), SLOW, threads=1))
 
 
 @pytest.mark.parametrize("scheme", ["sequential", "synchronous"])
@@ -98,17 +101,17 @@ def test_gradients_that_were_dropped(tmp_path):
     pytest.fail("no gradient was dropped in 20 runs")
 
 
-@pytest.mark.parametrize("rule", [None, "tail(refresh=every(10))"])
-@pytest.mark.parametrize("worker_tables", [False, True])
+@pytest.mark.parametrize(("rule", "worker_tables"), [(None, True), (OWN, True), (OWN, False)])
 @pytest.mark.parametrize("scheme", [*CONSISTENT, *ROUNDS, *HOGWILD])
 def test_a_simulated_run_to_the_bit_under_its_own_rule(scheme, worker_tables, rule):
     """Its tables were made at their exact updates: so they are made again the same."""
-    arguments = {"momentum": 0.5, "worker_tables": worker_tables, "rule": "tail(refresh=every(10))"}
+    arguments = {"momentum": 0.5, "worker_tables": worker_tables, "rule": OWN}
     run = simulate(scheme=scheme, microscope=7, **arguments)
     again = ab.replay(run, quadratic(), rule, microscope=7, threads=2)
     assert_same_runs(run, again)
     assert again.config == run.config
-    assert_same_runs(run, ab.replay(again, quadratic(), rule, microscope=7))
+    if scheme == "hogwild":
+        assert_same_runs(run, ab.replay(again, quadratic(), rule, microscope=7))
 
 
 def test_a_rule_of_one_s_own_need_not_be_known(tmp_path):
