@@ -323,3 +323,12 @@ def test_other_kernels_are_told(tmp_path):
     with h5py.File(run.path, "r+") as file:
         file.attrs["machine"] = file.attrs["machine"].replace('"kernels": "', '"kernels": "not ')
     assert not ab.replay(ab.load_run(run.path), SLOW).attributes["exact"]
+
+
+def test_hogwild_that_ended_in_the_midst_of_writes_is_not_exact():
+    start = simulate(scheme="hogwild").evals["train_loss"][0]
+    run = simulate(scheme="hogwild", target_loss=0.8 * start)
+    again = ab.replay(run, quadratic())
+    assert run.status == "converged"
+    assert not again.attributes["exact"]
+    assert ab.replay(simulate(scheme="lock-based", target_loss=0.8 * start), quadratic()).attributes["exact"]

@@ -145,6 +145,8 @@ def _of_run(source: Run, problem: Problem | None, rule: Any, given: dict[str, An
     chosen = _known_rule(source) if rule is None else as_rule(rule)
     _check_velocity(source, options)
     exact = source.attributes["machine"].get("kernels") == KERNEL_PATH and source.attributes["versions"] == versions()
+    if isinstance(scheme, Hogwild) and source.status not in ("finished", "timed-out"):
+        exact = False  # its parameters may hold parts of updates that have no row yet
     replayed = {"path": source.path, "kind": source.kind, "created_utc": source.attributes["created_utc"]}
     return Execution(
         problem,
