@@ -78,6 +78,9 @@ def _lay_out(
         view[i], needs[i] = slot_of[old], made[old]
         source = slot_of[current]
         readers[old] -= 1
+        if readers[old] == 0 and old != current:
+            free[spare] = slot_of[old]  # the next to be written: it has just been read, so it is in the cache
+            spare += 1
         operations[i].row, operations[i].source, operations[i].target = i, source, source
         if abandoned[i]:
             operations[i].kind = SKIP
@@ -94,9 +97,6 @@ def _lay_out(
                     slots += 1
             current += 1
             slot_of[current], made[current] = operations[i].target, i + 1
-        if readers[old] == 0 and slot_of[old] != slot_of[current]:
-            free[spare] = slot_of[old]
-            spare += 1
     return slots
 
 
