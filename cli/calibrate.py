@@ -24,7 +24,7 @@ from asapnb.timing import save_timing
 from .compiling import announced
 from .text import console, number, pairs, row
 
-_STEPS = ("compute", "read", "update")
+_STEPS = ("compute", "read", "update", "retry")  # the last only if there were further attempts
 _WIDTHS = (7, 10, 13, 8, 13, 14)
 _ENOUGH = 0.9  # of their cores: with less, what is measured is also what else runs
 
@@ -101,9 +101,9 @@ def _target(out: str, force: bool) -> Path:
 
 
 def _show(one: Measured, screen: Console) -> None:
-    """Three lines of the table."""
+    """The lines of the table for so many workers."""
     figures = _figures(one)
-    for name in _STEPS:
+    for name in filter(figures.__contains__, _STEPS):
         first = name == _STEPS[0]
         cells = (f"{one.workers}" if first else "", name, _duration(figures[name]["mean"]),
                  number(figures[name]["cv"], ".2f"), _duration(figures[name]["p99"]),
@@ -126,7 +126,7 @@ def _duration(seconds: float) -> str:
 def _figures(one: Measured) -> dict[str, Any]:
     """What the JSON document holds of so many workers; times in seconds."""
     return {
-        **{name: _moments(getattr(one, name)) for name in _STEPS},
+        **{name: _moments(times) for name in _STEPS if len(times := getattr(one, name))},
         "gradients_per_second": one.gradients_per_second,
         "share_of_cores": one.share,
         "timing": str(one.timing),

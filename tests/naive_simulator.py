@@ -16,7 +16,7 @@ from asapnb.schemes import Hogwild, Leashed, LockBased, ParameterServer, Sequent
 from asapnb.simulator.world import ROW
 from asapnb.timing import sampling
 
-COMPUTE, READ, UPDATE, NETWORK, JOIN = range(5)
+COMPUTE, READ, UPDATE, NETWORK, JOIN, RETRY = range(6)
 CHOICE = 100
 
 
@@ -217,7 +217,7 @@ def leashed(sim, worker, publishing, persistence, early):
         publishing.append(worker)
         while True:
             seen = sim.version
-            overtaken = yield Until(sim.now + sim.draw(UPDATE, worker.number))
+            overtaken = yield Until(sim.now + sim.draw(RETRY if row["tries"] else UPDATE, worker.number))
             if not overtaken and sim.version == seen:
                 publishing.remove(worker)
                 sim.apply(**row)

@@ -63,6 +63,55 @@ def test_what_was_measured_goes_into_the_timing():
         assert time.mean == pytest.approx(seconds.mean(), rel=1e-4)
 
 
+def with_further_attempts(monkeypatch, count):
+    """Have each worker report so many further attempts, of 1, 2 … ns, whoever overtook it."""
+    compiled = module._compile
+
+    def compile_(*names):
+        loop = compiled(*names)
+
+        def go_round(*arguments):
+            rounds, further = loop(*arguments), arguments[4][:, 3]
+            further[:] = 0
+            further[:count] = np.arange(1, count + 1)
+            return rounds
+
+        return go_round
+
+    monkeypatch.setattr(module, "_compile", compile_)
+
+
+@pytest.mark.parametrize("scheme", ["lock-based", "leashed"])
+def test_one_alone_makes_no_further_attempts(scheme):
+    (one,) = measure(quadratic(), scheme=scheme, workers=1, **SHORT)
+    assert len(one.retry) == 0
+    assert one.timing.retry is None
+
+
+@pytest.mark.parametrize(("count", "kept"), [(21, 0), (22, 20), (200, 180)])
+def test_further_attempts_are_a_time_of_their_own_if_there_are_enough(monkeypatch, count, kept):
+    with_further_attempts(monkeypatch, count)
+    (one,) = measure(quadratic(), scheme="leashed", workers=1, **SHORT)
+    assert len(one.retry) == kept
+    if kept:
+        np.testing.assert_allclose(np.sort(one.retry) * 1e9, np.arange(count - kept, count) + 1)
+        assert one.timing.retry.mean == pytest.approx(one.retry.mean(), rel=1e-4)
+    else:
+        assert one.timing.retry is None
+
+
+def test_the_command_shows_and_writes_further_attempts(monkeypatch, tmp_path):
+    with_further_attempts(monkeypatch, 1000)
+    flags = ["--problem", "quadratic([1, 10], noise=0.1)", "--batch", 1, "--seconds", 0.02, "--scheme", "leashed"]
+    result = call(*flags, "-o", tmp_path / "timing.toml")
+    assert result.stdout.count("retry") == CORES
+    timing = load_timing(tmp_path / "timing.toml", CORES)
+    assert timing.retry.mean == pytest.approx(550.5e-9, rel=1e-4)
+    assert json.loads(call(*flags, "--json").stdout)["workers"]["1"]["retry"]["count"] == 900
+    schedules = [ab.schedule(timing, scheme, workers=4, updates=50) for scheme in ("leashed", "lock-based")]
+    assert [made.updates for made in schedules] == [50, 50]
+
+
 def test_a_round_is_measured_however_long_it_takes():
     (one,) = measure(quadratic(), workers=1, batch_size=60, seconds=1e-9)
     assert len(one.compute) >= 18

@@ -1,5 +1,6 @@
 """Schedules against what queueing and renewal theory say of them, within bounds that the number of samples sets."""
 
+import itertools
 import math
 
 import numpy as np
@@ -207,6 +208,45 @@ def test_leashed_with_early_checks_and_exponential_times_never_waits():
     made = schedule(timing, Leashed(check_early=True), m, 400_000, seed=9)
     assert agrees(np.diff(made.t_apply)[1000:], (1 + u) / m, 0.02)
     assert in_the_loop(made) == pytest.approx(m * u / (1 + u), rel=0.01)
+
+
+def two_who_publish(update, retry):
+    """Leashed without bound, 2 workers, all times exponential, those of gradients of mean 1: an exact Markov chain.
+
+    Returns the shares of updates with τ = 0, τ = 1 and more, the mean time between two, and failures for each.
+    """
+    rates = {"computes": 1.0, "first": 1 / update, "further": 1 / retry}
+    phases = [("computes", False), *((name, late) for name in ("first", "further") for late in (False, True))]
+    ones = [(*phase, missed) for phase in phases for missed in range(3)]  # late: another has published meanwhile
+    states = list(itertools.product(ones, ones))
+    place = {state: i for i, state in enumerate(states)}
+    moves, publishes, fails = np.zeros((len(states),) * 2), np.zeros((3, len(states))), np.zeros(len(states))
+    for i, state in enumerate(states):
+        for mine in range(2):
+            (phase, late, missed), (other, _, others) = state[mine], state[1 - mine]
+            after, rival = ("first", False, missed), state[1 - mine]
+            if phase != "computes" and late:
+                after = ("further", False, missed)
+                fails[i] += rates[phase]
+            elif phase != "computes":
+                after, rival = ("computes", False, 0), (other, other != "computes", min(others + 1, 2))
+                publishes[missed, i] += rates[phase]
+            moves[i, place[(after, rival) if mine == 0 else (rival, after)]] += rates[phase]
+    balance = np.vstack([(moves - np.diag(moves.sum(1))).T, np.ones(len(states))])
+    stationary = np.linalg.lstsq(balance, np.append(np.zeros(len(states)), 1.0))[0]
+    per_second = publishes @ stationary
+    return per_second / per_second.sum(), 1 / per_second.sum(), fails @ stationary / per_second.sum()
+
+
+@pytest.mark.parametrize(("update", "retry"), [(2.0, 0.3), (0.5, 2.0), (1.0, None)])
+def test_leashed_of_two_workers_is_an_exact_chain(update, retry):
+    timing = Timing("exponential(1)", update=times.exponential(update), retry=retry and times.exponential(retry))
+    made = schedule(timing, Leashed(), 2, 400_000, seed=14)
+    staleness, gap, failures = two_who_publish(update, retry or update)
+    for tau in range(3):
+        assert agrees(np.minimum(made.tau, 2) == tau, staleness[tau], 0.05)
+    assert agrees(np.diff(made.t_apply), gap, 0.02)
+    assert agrees(made.tries.astype(float), failures, 0.03)
 
 
 # --- rounds and servers --------------------------------------------------------------------------------------------

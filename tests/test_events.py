@@ -72,6 +72,8 @@ def cases(draw, family, compute=ANY, other=PER_UPDATE, paused=True, most=200):
     given = {"compute": each(compute), "read": each(other), "update": each(other)}
     if family in ("parameter-server", "ringmaster"):
         given["network"] = each(other)
+    if family == "leashed" and draw(st.booleans()):
+        given["retry"] = each(other)
     if draw(st.booleans()):
         given["join"] = each(other)
     if paused and draw(st.booleans()):
@@ -222,6 +224,27 @@ def _play(tree, workers, steps, found):
         found[i, 1] = -1 if nobody else time_of(next_key(tree))
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_only_leashed_makes_further_attempts(family):
+    scheme, workers = ONE_OF_EACH[family], 1 if family == "sequential" else 6
+    plain, given = (
+        schedule(Timing("exponential(1)", update="exponential(0.5)", retry=retry), scheme, workers, 300, 3).rows
+        for retry in (None, "exponential(0.1)")
+    )
+    assert np.array_equal(plain, given) == (family != "leashed")
+
+
+@settings(max_examples=40)
+@given(cases("leashed"))
+def test_without_a_retry_a_further_attempt_takes_an_update(case):
+    timing, *rest = case
+    without, same = (
+        Timing(timing.compute, timing.read, timing.update, join=timing.join, retry=retry)
+        for retry in (None, timing.update)
+    )
+    assert_same(schedule(without, *rest).rows, schedule(same, *rest).rows)
+
+
 # --- what holds for any schedule -----------------------------------------------------------------------------------
 
 
@@ -288,7 +311,7 @@ def test_nothing_is_lost_of_what_others_apply(family):
         if timed == "gradients":
             timing = Timing(timing.compute, network=timing.network)
         elif timed == "updates":
-            timing = Timing(timing.compute, update=timing.update)
+            timing = Timing(timing.compute, update=timing.update, retry=timing.retry)
         at_once = timed == "gradients" or (
             timed == "updates" and (isinstance(scheme, Leashed) or (isinstance(scheme, LockBased) and scheme.fused))
         )  # everybody reads at 0, and as soon as it has applied

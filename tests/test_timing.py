@@ -3,6 +3,7 @@
 import itertools
 import math
 import pickle
+import tomllib
 
 import numba
 import numpy as np
@@ -239,14 +240,31 @@ def look(times, purpose, worker, state):
 def test_components_are_found_and_constants_leave_the_state():
     made = Timing(compute=[1.0, 2.0, 2.0], read=0.5, update=timing.exponential(0)).compiled(3)
     state = np.uint64(5)
-    found = [look(made, purpose, worker, state) for purpose in range(5) for worker in range(3)]
-    assert [time for _, _, time, _ in found] == [1, 2, 2, 0.5, 0.5, 0.5, *[0] * 9]
-    assert [zero for _, zero, _, _ in found] == [False] * 6 + [True] * 9
+    found = [look(made, purpose, worker, state) for purpose in range(6) for worker in range(3)]
+    assert [time for _, _, time, _ in found] == [1, 2, 2, 0.5, 0.5, 0.5, *[0] * 12]
+    assert [zero for _, zero, _, _ in found] == [False] * 6 + [True] * 12
     assert {after for *_, after in found} == {5}
-    assert made.first.shape == (5, 3)
+    assert made.first.shape == (6, 3)
     assert len(made.kinds) == 4  # equal times are one component
-    assert Timing().compiled(64).first.shape == (5, 1)
+    assert Timing().compiled(64).first.shape == (6, 1)
     assert look(Timing(timing.exponential(1)).compiled(2), 0, 1, state)[3] != state
+
+
+def test_a_retry_takes_the_time_of_an_update_unless_it_has_its_own():
+    for update in (0.5, timing.exponential(2), [1, 2], slowed(3, 2)):
+        given = Timing(update=update)
+        assert given.retry is None
+        assert "retry" not in str(given)
+        assert given.times("retry", 2) == given.times("update", 2)
+        first = given.compiled(2).first
+        assert (first[compiled.RETRY] == first[compiled.UPDATE]).all()
+    own = Timing(update=[1, 2], retry="[exponential(0.1), 0]")
+    assert own.times("retry", 2) == (timing.exponential(0.1), timing.constant(0))
+    assert str(own) == "Timing(update=[1.0, 2.0], retry=[exponential(mean=0.1), 0.0])"
+    assert [look(own.compiled(2), compiled.RETRY, worker, np.uint64(5))[1] for worker in range(2)] == [False, True]
+    assert str(Timing(retry=0)) == "Timing(retry=0.0)"  # at once, and not as an update
+    assert parse_timing("retry=None") == as_timing({"retry": None}) == Timing()
+    assert as_timing({"retry": ["exponential(0.1)", 0], "update": [1, 2]}) == own
 
 
 def test_the_numba_type_is_that_of_what_is_compiled():
@@ -359,6 +377,14 @@ def test_a_file_holds_what_was_saved(tmp_path_factory, sections, workers):
     assert parse_timing(str(path), workers) == as_timing(path, workers) == load_timing(path, workers)
 
 
+def test_what_a_file_says_about_itself_may_come_from_numpy(tmp_path):
+    about = {"share": np.float32(0.5), "n": np.int64(3), "ok": np.bool_(True), "each": [np.float64(1.5)], "x": "y"}
+    save_timing(tmp_path / "timing.toml", {1: Timing()}, about)
+    written = tomllib.loads((tmp_path / "timing.toml").read_text())["about"]
+    assert written == {"share": 0.5, "n": 3, "ok": True, "each": [1.5], "x": "y"}
+    assert [type(written[key]) for key in ("share", "n", "ok")] == [float, int, bool]
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -368,6 +394,7 @@ def test_a_file_holds_what_was_saved(tmp_path_factory, sections, workers):
             "[exponential(1), 2], pauses=[(0, 1, 2)]",
         ),
         ("[workers.4]\ncompute = 2.0", "2.0"),
+        ('update = 1\nretry = "exponential(0.1)"', "update=1, retry=exponential(0.1)"),
     ],
 )
 def test_files_of_other_forms(content, expected, tmp_path):
@@ -393,6 +420,7 @@ def test_notes_say_what_averages_suffer_from():
     assert first.startswith("compute: pareto(minimum=1.0, alpha=0.9) has an infinite mean")
     assert second.startswith("compute: pareto(minimum=1.0, alpha=1.5) has an infinite variance")
     assert Timing().notes() == []
+    assert Timing(retry=timing.pareto(1, 0.9)).notes()[0].startswith("retry: pareto")
 
 
 @pytest.mark.parametrize(
@@ -428,6 +456,8 @@ def test_notes_say_what_averages_suffer_from():
         (lambda: Timing(None), "compute is None: must be a number of seconds or a time"),
         (lambda: Timing([]), "compute is an empty list"),
         (lambda: Timing(read=[1, [2]]), "read[1] is [2]"),
+        (lambda: Timing(retry=-1), "retry is -1"),
+        (lambda: Timing(retry=[1, 2]).compiled(3), "retry has 2 times for 3 workers"),
         (lambda: Timing(0), "compute is 0.0: its mean must be above 0"),
         (lambda: Timing([1, 0]), "compute is [1.0, 0.0]: its mean must be above 0"),
         (lambda: Timing(slowed(0, 4)), "its mean must be above 0"),

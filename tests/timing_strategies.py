@@ -61,7 +61,7 @@ def timings(draw, workers):
     computes = times().filter(lambda time: time.mean > 0)
     others = {
         name: draw(per_worker(workers, times()))
-        for name in ("read", "update", "network", "join")
+        for name in ("read", "update", "network", "join", "retry")
         if draw(st.booleans())
     }
     pauses = st.tuples(st.integers(0, workers - 1), st.floats(0, 100), st.floats(0, 10))

@@ -19,6 +19,7 @@ from ..record import UPDATES
 from ..schemes import Leashed, LockBased, Scheme, parse_scheme
 from ..timing import Time, Timing, empirical
 from . import shared as words
+from .ahead import compiling_beside
 from .collect import Access, compile_access
 from .memory import aligned, allocate
 from .options import Options, cores, real, resolve, whole
@@ -27,6 +28,7 @@ from .start import Start
 from .team import Team, interruptible
 
 QUANTILES = 100  # kept of each measured time
+_FEW = 20  # further attempts of Leashed: of fewer there is no law
 _ROOM = 2**18  # rounds of a worker that are remembered: the last
 _LEAST = 20  # rounds of each worker, however long they take
 _WARM_UP = 0.1  # the share of rounds that are left out, the first
@@ -41,13 +43,16 @@ class Measured:
     compute: NDArray[np.float64]
     read: NDArray[np.float64]
     update: NDArray[np.float64]
+    retry: NDArray[np.float64]  # of each further attempt of Leashed; empty if there were few
     gradients_per_second: float
     share: float  # of their cores that the workers had: less than 1 where something else was running
 
     @cached_property
     def timing(self) -> Timing:
         """These times for virtual time, as a few quantiles."""
-        return Timing(*map(quantiles, (self.compute, self.read, self.update)))
+        retry = quantiles(self.retry) if len(self.retry) else None
+        compute, read, update = map(quantiles, (self.compute, self.read, self.update))
+        return Timing(compute, read, update, retry=retry)
 
 
 def calibrate(
@@ -68,7 +73,7 @@ def calibrate(
         problem: what is minimised; its gradient is measured at its initial parameters.
         batch_size: samples per gradient.
         scheme: LockBased, where a read is a copy of the parameters and an update is in place; or Leashed, where a
-            read pins a vector and an update makes a new one.
+            read pins a vector and an update makes a new one; a further attempt at that is a `retry`.
         workers: measure 1, 2 … so many at once, or as many as a list says, such as [1, 8, 64]; at most (and by
             default) one per core.
         seconds: of measurement for each number of workers.
@@ -76,7 +81,7 @@ def calibrate(
 
     Returns:
         A `Timing` for each number of workers, as `save_timing` takes them: at most 100 quantiles of each time,
-        with the mean that was measured.
+        with the mean that was measured. Without a `retry` if there were fewer than 20 further attempts.
 
     Raises:
         UsageError: for arguments that cannot be used, and a loss that is not finite.
@@ -109,8 +114,10 @@ def measure(
     counts = _counts(workers)
     seconds = real("seconds", seconds, 0, open_at_least=True)
     options = [_options(problem, scheme, count, batch_size, seed) for count in counts]
-    problem.compile()
-    access, loop = compile_access(UPDATES), _compile(scheme, problem)
+    with compiling_beside(compile_rest, problem, type(scheme).__name__):
+        problem.compile()
+    access = compile_access(UPDATES)
+    loop = _compile(type(scheme).__name__, problem.dtype, problem.inputs.dtype)
     return (_measured(problem, one, access, loop, seconds) for one in options)
 
 
@@ -161,12 +168,18 @@ def _options(problem: Problem, scheme: Scheme, workers: int, batch_size: int, se
     )
 
 
-def _compile(scheme: Scheme, problem: Problem) -> Callable[..., int]:
+def compile_rest(scheme: str, dtype: str, inputs: str) -> None:
+    """Fill the cache on disk."""
+    _compile(scheme, np.dtype(dtype), np.dtype(inputs))
+    compile_access(UPDATES)
+
+
+def _compile(scheme: str, dtype: np.dtype[Any], inputs: np.dtype[Any]) -> Callable[..., int]:
     from .loops import calibrating  # only now, as importing may compile
 
-    loop = calibrating.leashed if isinstance(scheme, Leashed) else calibrating.lock_based
-    gradient = types.FunctionType(gradient_signature(problem.dtype, problem.inputs.dtype))
-    kinds = worker_types(problem.dtype, problem.inputs.dtype)
+    loop = calibrating.leashed if scheme == "Leashed" else calibrating.lock_based
+    gradient = types.FunctionType(gradient_signature(dtype, inputs))
+    kinds = worker_types(dtype, inputs)
     return specialise(loop, gradient, *kinds, types.int64, array_type(np.int64, 2), types.int64)
 
 
@@ -178,11 +191,14 @@ def _measured(
     shared = allocate(problem, options, None, start, float(np.finfo(np.float32).max))
     shared.tables[0, words.LENGTHS], shared.scales[0, 0] = 1, 1.0  # one table: the scale is 1 throughout
     found: dict[int, NDArray[np.int64]] = {}
+    further: dict[int, NDArray[np.int64]] = {}
 
     def work(gradient: Any, shared: Shared, own: Any, me: int) -> None:
-        times = aligned((_ROOM, 3), np.int64)
+        times = aligned((_ROOM, 4), np.int64)
         rounds = loop(gradient, shared, own, me, times, _LEAST)
-        found[me] = times[int(_WARM_UP * rounds) if rounds <= _ROOM else 0 : rounds]
+        found[me] = times[_warm(rounds) : rounds, :3]
+        retries = times[times[:, 3] > 0, 3]
+        further[me] = retries[_warm(len(retries)) :]
 
     timer = _Timer(shared, access, seconds)
     with interruptible(timer):
@@ -193,7 +209,14 @@ def _measured(
         raise UsageError(f"the loss of {problem!r} is not finite near its initial parameters: give another seed than "
                          f"{options.seed}, or another problem")  # fmt: skip
     compute, read, update = np.concatenate([found[me] for me in range(options.workers)]).T * 1e-9
-    return Measured(options.workers, compute, read, update, timer.rate, timer.share)
+    retry = np.concatenate([further[me] for me in range(options.workers)]) * 1e-9
+    retry = retry if len(retry) >= _FEW else retry[:0]
+    return Measured(options.workers, compute, read, update, retry, timer.rate, timer.share)
+
+
+def _warm(count: int) -> int:
+    """The first of so many measurements that counts: if the room was too small, the first are gone already."""
+    return int(_WARM_UP * count) if count < _ROOM else 0
 
 
 class _Timer:

@@ -14,7 +14,7 @@ import numpy as np
 from ..engine.memory import aligned
 from ..schemes import Hogwild, Leashed, LockBased, ParameterServer, Scheme, Synchronous
 from ..timing import Timing
-from ..timing.sampling import Times
+from ..timing.sampling import RETRY, Times
 from .tournament import Tournament, tournament
 
 # One row of a schedule: a cache line
@@ -83,7 +83,7 @@ class World(NamedTuple):
     times: Times
     tree: Tournament
     workers: np.ndarray  # (workers,) WORKER
-    streams: np.ndarray  # uint64 (3, workers): states for read, update and network times
+    streams: np.ndarray  # uint64 (5, workers): states, by purpose - 1, for read, update, network and retry times
     queue: np.ndarray  # int32 (workers,): a ring of who waits for the lock or the server
     others: np.ndarray  # int32 (3, workers): members or held back; links to who read before and after
     paces: np.ndarray  # int64: ParameterServer: how many workers have made SLOWEST, SLOWEST + 1, … gradients; a ring
@@ -100,7 +100,7 @@ def make_world(timing: Timing, scheme: Scheme, workers: int, updates: int) -> Wo
         times=timing.compiled(workers),
         tree=tournament(workers),
         workers=aligned(workers, WORKER),
-        streams=aligned((3, workers), np.uint64),
+        streams=aligned((RETRY, workers), np.uint64),
         queue=np.zeros(workers if served else 0, np.int32),
         others=np.full((3, workers if listed else 0), NOBODY, np.int32),
         paces=np.zeros(1 if bound is None else bound + 2, np.int64),

@@ -20,8 +20,8 @@ def compile_times(
     """`purposes[p][w]` is the time of worker w for purpose p; a row of one is for all, a missing row takes none."""
     components = _Components()
     width = workers if any(len(set(row)) > 1 for row in purposes) else 1
-    first = np.zeros((5, width), np.int64)
-    for p in range(5):
+    first = np.zeros((6, width), np.int64)
+    for p in range(6):
         row = purposes[p] if p < len(purposes) else [constant(0.0)]
         places = [components.place(time) for time in row]
         first[p] = places if len(places) == width else places[0]

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import UsageError, unknown
 from .timing import PURPOSES, Timing, as_timing
 
@@ -107,6 +109,8 @@ def _key(key: str) -> str:
 
 def _value(value: Any) -> str:
     """As TOML: a JSON string is a TOML string, but for one character."""
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):

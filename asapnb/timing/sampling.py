@@ -21,7 +21,7 @@ from ..random import splitmix64
 from .ziggurat import GAMMA, exponential, normal, uniform
 
 # What a time is for: rows of `Times.first`, and the purpose of a stream (a loop may use larger ones for its own)
-COMPUTE, READ, UPDATE, NETWORK, JOIN = range(5)
+COMPUTE, READ, UPDATE, NETWORK, JOIN, RETRY = range(6)
 
 # Kinds of component, and what their numbers are
 CONSTANT = 0  # value
@@ -41,7 +41,7 @@ class Times(NamedTuple):
     kinds: np.ndarray  # (components,) int64
     numbers: np.ndarray  # (components, 4) float64
     table: np.ndarray  # float64: values of empirical components, cumulative weights of mixtures
-    first: np.ndarray  # (5, workers) int64: the component of each purpose; (5, 1) when workers do not differ
+    first: np.ndarray  # (6, workers) int64: the component of each purpose; (6, 1) when workers do not differ
     pause_first: np.ndarray  # (workers + 1) int64: the first pause of each worker; (1,) when nobody pauses
     pauses: np.ndarray  # (pauses, 2) float64: start and end, by worker, then in order, apart from each other
 

@@ -17,14 +17,14 @@ from .sampling import Times
 from .times import Time, constant, number
 from .workers import HELPERS, as_times, entries, for_workers, text
 
-PURPOSES = ("compute", "read", "update", "network", "join")  # in the order of `sampling`
+PURPOSES = ("compute", "read", "update", "network", "join", "retry")  # in the order of `sampling`
 
 
 @dataclass(frozen=True, repr=False)
 class Timing:
     """The times of the steps of all workers, in virtual seconds.
 
-    Each of the first five is a time for all workers or one for each: a `Time`, a number, a text, a list of these,
+    Each but `pauses` is a time for all workers or one for each: a `Time`, a number, a text, a list of these,
     `groups(…)` or `slowed(…)`. They are kept as `Time`, a tuple of `Time`, `Groups` or `Slowed`.
 
     Args:
@@ -34,6 +34,7 @@ class Timing:
         network: each message between a worker and a parameter server.
         join: when a worker reads for the first time.
         pauses: (worker, start, length) of each time a worker stands still: what it computes then ends as much later.
+        retry: each further attempt of Leashed to publish; None: as `update`. Other schemes make none.
 
     >>> timing = Timing(compute="exponential(1)", update=0.05)
     >>> timing
@@ -48,14 +49,20 @@ class Timing:
     network: Any = 0.0
     join: Any = 0.0
     pauses: Any = ()
+    retry: Any = None
 
     def __post_init__(self) -> None:
-        for name in PURPOSES:
-            object.__setattr__(self, name, as_times(getattr(self, name), name))
+        for name, value in self._given().items():
+            object.__setattr__(self, name, as_times(value, name))
         object.__setattr__(self, "pauses", _pauses(self.pauses))
         if any(time.mean == 0.0 for time in entries(self.compute)):
             raise UsageError(f"compute is {text(self.compute):.80}: its mean must be above 0 for every worker, or "
                              "virtual time would stand still; write for example compute=exponential(1)")  # fmt: skip
+
+    def _given(self) -> dict[str, Any]:
+        """The times by purpose, but for a `retry` that is as `update`."""
+        values = {name: getattr(self, name) for name in PURPOSES}
+        return {name: value for name, value in values.items() if name != "retry" or value is not None}
 
     def times(self, purpose: str, workers: int) -> tuple[Time, ...]:
         """The time of each worker for a purpose such as "compute".
@@ -64,7 +71,7 @@ class Timing:
         >>> [time.mean for time in Timing(compute=slowed(1.0, 3)).times("compute", 3)]
         [3.0, 1.0, 1.0]
         """
-        return for_workers(getattr(self, purpose), workers, purpose)
+        return for_workers({"retry": self.update, **self._given()}[purpose], workers, purpose)
 
     def compiled(self, workers: int) -> Times:
         """What a compiled loop needs, for so many workers; their number must suit lists, groups and pauses."""
@@ -73,8 +80,9 @@ class Timing:
         beyond = max((worker for worker, _, _ in self.pauses), default=0)
         if beyond >= workers:
             raise UsageError(f"pauses name worker {beyond} of {workers}: workers count from 0 to {workers - 1}")
-        given = {purpose: getattr(self, purpose) for purpose in PURPOSES}
-        rows = [(time,) if isinstance(time, Time) else self.times(name, workers) for name, time in given.items()]
+        given = {name: for_workers(value, 1 if isinstance(value, Time) else workers, name)
+                 for name, value in self._given().items()}  # fmt: skip
+        rows = [given.get(name, given["update"]) for name in PURPOSES]
         return compile_times(rows, self.pauses, int(workers))
 
     def notes(self) -> list[str]:
@@ -85,8 +93,8 @@ class Timing:
         ['compute: pareto(minimum=1.0, alpha=0.9) has an infinite mean, so averages depend on the length of the run.']
         """
         found = []
-        for purpose in PURPOSES:
-            for time in dict.fromkeys(entries(getattr(self, purpose))):
+        for purpose, value in self._given().items():
+            for time in dict.fromkeys(entries(value)):
                 if not time.finite_mean:
                     effect = "an infinite mean, so averages depend on the length of the run"
                 elif not math.isfinite(time.variance):
@@ -98,14 +106,14 @@ class Timing:
 
     def changed(self) -> dict[str, Any]:
         """The fields that are not as by default: texts, or pauses as a list."""
-        values = {name: text(getattr(self, name)) for name in PURPOSES if getattr(self, name) != _DEFAULTS[name]}
+        values = {name: text(value) for name, value in self._given().items() if value != _DEFAULTS.get(name)}
         return {**values, "pauses": list(self.pauses)} if self.pauses else values
 
     def __repr__(self) -> str:
         return f"Timing({', '.join(f'{key}={value}' for key, value in self.changed().items())})"
 
 
-_DEFAULTS = {field.name: constant(field.default) for field in fields(Timing) if field.name != "pauses"}  # type: ignore[arg-type]
+_DEFAULTS = {field.name: constant(field.default) for field in fields(Timing) if isinstance(field.default, float)}
 
 
 def _pauses(pauses: Any) -> tuple[tuple[int, float, float], ...]:

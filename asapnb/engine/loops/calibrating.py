@@ -11,8 +11,8 @@ from typing import Any
 from ...compiled import kernel, part
 from ..atomics import clock, load, store
 from ..shared import APPLIED, DRAINED, N_PARAMS, PARAMS, STOP, TIMED_OUT, VERSION
-from ..vectors import HEADER, SUM, acquire, claim, release, slot_of, version_of
-from .leashed import land
+from ..vectors import HEADER, SUM, acquire, claim, publish, release, slot_of, version_of
+from .leashed import prepare
 from .steps import (
     applied,
     begin,
@@ -28,7 +28,7 @@ from .steps import (
     update,
 )
 
-COMPUTE, READ, UPDATE = range(3)  # columns of `times`
+COMPUTE, READ, UPDATE, RETRY = range(4)  # columns of `times`; the last is a list of its own, 0 beyond its end
 
 
 @part()
@@ -39,7 +39,7 @@ def another(control: Any, rounds: int, least: int) -> bool:
 
 @kernel()
 def lock_based(gradient: Any, shared: Any, own: Any, me: int, times: Any, least: int) -> int:
-    """Fill `times`, (rounds, 3) nanoseconds, from its beginning again when it is full; returns the rounds made."""
+    """Fill `times`, (rounds, 4) nanoseconds, from its beginning again when it is full; returns the rounds made."""
     begin(shared, me, own.row)
     control = shared.control
     params = shared.state[PARAMS][: control[N_PARAMS]]
@@ -77,13 +77,29 @@ def lock_based(gradient: Any, shared: Any, own: Any, me: int, times: Any, least:
     return rounds
 
 
+@part()
+def attempt(shared: Any, own: Any, mine: int, read_version: int, read_sum: int) -> bool:
+    """Make the vector that follows the current one and try to publish it, as `land` does; True on success."""
+    slots = shared.slots
+    word = acquire(shared.control, slots)
+    total = load(slots, slot_of(word) * HEADER + SUM)
+    step = choose_step(shared, own, version_of(word), read_version, total - read_sum)
+    store(slots, mine * HEADER + SUM, total + applied(own.row))
+    prepare(shared, own, own.gradient, word, mine, step)
+    own.row[0].t_apply = seconds(shared.control)
+    return publish(shared.control, slots, word, mine)
+
+
 @kernel()
 def leashed(gradient: Any, shared: Any, own: Any, me: int, times: Any, least: int) -> int:
-    """`lock_based` for Leashed: reading pins the vector, and an update is one attempt to publish the next."""
+    """`lock_based` for Leashed: reading pins the vector, and an update is the first attempt to publish the next.
+
+    Whenever a further attempt ends, its time is the next of the column RETRY, whatever the round.
+    """
     begin(shared, me, own.row)
     control, slots = shared.control, shared.slots
     mine = claim(slots, 2 * me)
-    rounds, ended = 0, clock()
+    rounds, retries, ended = 0, 0, clock()
     while another(control, rounds, least):
         row = times[rounds % len(times)]
         count = next_batch(shared, own)
@@ -101,11 +117,16 @@ def leashed(gradient: Any, shared: Any, own: Any, me: int, times: Any, least: in
         note_gradient(shared, own, view, loss)
         release(slots, slot_of(word))
         ready = clock()
-        land(shared, own, mine, view, read_version, read_sum)
-        updated = clock()
-        row[COMPUTE], row[READ] = drawn - ended + ready - pinned, pinned - drawn
-        row[UPDATE] = (updated - ready) // (own.row[0].tries + 1)
-        rounds, ended = rounds + 1, updated
+        published = attempt(shared, own, mine, read_version, read_sum)
+        updated = tried = clock()
+        while not published:
+            published = attempt(shared, own, mine, read_version, read_sum)
+            begun, tried = tried, clock()
+            times[retries % len(times), RETRY] = max(tried - begun, 1)
+            retries += 1
+        store(control, VERSION, own.row[0].version)
+        row[COMPUTE], row[READ], row[UPDATE] = drawn - ended + ready - pinned, pinned - drawn, updated - ready
+        rounds, ended = rounds + 1, tried
         hand_in(shared, own, 0, DRAINED, own.row[0].version - 1)
         mine = claim(slots, 2 * me)
     return rounds

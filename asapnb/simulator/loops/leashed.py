@@ -1,4 +1,7 @@
-"""Leashed-SGD: an attempt to publish takes the time of an update, and fails if another was published meanwhile."""
+"""Leashed-SGD: an attempt to publish takes the time of an update, a further one that of a retry.
+
+It fails if another was published meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...compiled import kernel, part
-from ...timing.sampling import READ, UPDATE
+from ...timing.sampling import READ, RETRY, UPDATE
 from ..tournament import next_key, next_worker, time_of
 from ..world import BOUND, EARLY, MEMBERS, QUOTA, VERSION
 from .steps import COMPUTED, JOINED, apply, at, computed, duration, goes_on, note, read, take_ticket, until
@@ -50,7 +53,7 @@ def _overtake(world: Any, rows: Any, count: int, winner: int, time: float) -> in
             _begin(world, worker, time)
             continue
         world.workers[np.uint32(worker)].seen = world.words[VERSION]
-        until(world, worker, _TRIED, time, time + duration(world, worker, UPDATE))
+        until(world, worker, _TRIED, time, time + duration(world, worker, RETRY))
         members[stay] = worker
         stay += 1
     world.words[MEMBERS] = stay
@@ -88,7 +91,7 @@ def run(world: Any, rows: Any, views: Any) -> int:
                     break
             self.seen = world.words[VERSION]
             phase = _TRIED
-            end = now + duration(world, worker, UPDATE)
+            end = now + duration(world, worker, UPDATE if self.tries == 0 else RETRY)
             if end > now:
                 at(world, worker, _TRIED, end)
                 break

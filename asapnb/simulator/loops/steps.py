@@ -13,7 +13,19 @@ import numpy as np
 from numba import int64, uint64
 
 from ...compiled import kernel, part
-from ...timing.sampling import COMPUTE, JOIN, NETWORK, component, draw, finish, stream, uniform_integer
+from ...timing.sampling import (
+    COMPUTE,
+    JOIN,
+    NETWORK,
+    READ,
+    RETRY,
+    UPDATE,
+    component,
+    draw,
+    finish,
+    stream,
+    uniform_integer,
+)
 from ..tournament import idle, key_of, next_key, put, time_of
 from ..world import BUSY, CHOICE, HEAD, QUOTA, RANDOM, SEQUENCE, TICKET, VERSION, WAITING
 
@@ -29,7 +41,7 @@ def open_world(world: Any, seed: int) -> None:
     for worker in range(world.workers.size):
         self = world.workers[worker]
         self.stream = stream(seed, COMPUTE, worker)
-        for purpose in range(COMPUTE + 1, NETWORK + 1):
+        for purpose in (READ, UPDATE, NETWORK, RETRY):
             world.streams[purpose - 1, worker] = stream(seed, purpose, worker)
         self.t_ready, _ = draw(world.times, component(world.times, JOIN, worker), stream(seed, JOIN, worker))
         at(world, worker, JOINED, self.t_ready)
@@ -62,7 +74,7 @@ def until(world: Any, worker: int, phase: int, now: float, time: float) -> None:
 
 @part(_nrt=False)
 def duration(world: Any, worker: int, purpose: int) -> float:
-    """A read, update or network time of a worker."""
+    """A read, update, network or retry time of a worker."""
     value, state = draw(world.times, component(world.times, purpose, worker), world.streams[purpose - 1, worker])
     world.streams[purpose - 1, worker] = state
     return value
