@@ -227,7 +227,7 @@ def test_the_same_file_twice_and_on_more_threads(scheme, tmp_path):
 def test_segments_long_and_short_commit_the_same(tmp_path, monkeypatch):
     """Each kind of segment: in this thread, or in threads of their own."""
     for name, seconds in (("a", 0.0), ("b", 1e9)):
-        monkeypatch.setattr("asapnb.simulator.director._INLINE_SECONDS", seconds)
+        monkeypatch.setattr("asapnb.simulator.crew._INLINE_SECONDS", seconds)
         simulate(scheme="hogwild", out=tmp_path / name, threads=2, rule="inverse", microscope=3)
     assert_same_contents(tmp_path / "a", tmp_path / "b")
 

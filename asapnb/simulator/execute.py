@@ -16,7 +16,9 @@ from ..engine.team import interruptible
 from ..record import Run, RunWriter, save_checkpoint
 from ..record.schema import ABANDONED
 from ..schemes import Hogwild
-from .director import Director, Execution, Past, Stop, compile_work, digest
+from .crew import Crew, compile_work
+from .director import Director, Stop
+from .execution import Execution, Past, digest
 from .microscope import Microscope
 from .plan import plan_blocks, plan_versions
 from .stage import make_stage
@@ -41,7 +43,8 @@ def execute(execution: Execution, record: Callable[[dict[str, Any]], RunWriter],
         past.check(digest(execution, stage))
     writer = record(_attributes(execution))
     per_epoch = updates_per_epoch(problem, options.scheme, options.workers, options.batch_size)
-    director = Director(execution, stage, loop, threads, per_epoch, writer, evaluator)
+    crew = Crew(problem, options.batch_size, stage, loop, threads)
+    director = Director(execution, stage, crew, per_epoch, writer, evaluator)
     if past is not None:
         director.go_on_from(past)
     begun = time.perf_counter()
@@ -63,7 +66,7 @@ def execute(execution: Execution, record: Callable[[dict[str, Any]], RunWriter],
             work = {"threads": threads, "wall_seconds": time.perf_counter() - begun}
             checkpoint = director.checkpoint() if status == "interrupted" else None
             final = director.params.copy() if director.final is None else director.final
-            run = writer.finish(status, final, director.counts, {**_outcome(director), "replay": work})
+            run = writer.finish(status, final, director.journal.counts, {**_outcome(director), "replay": work})
             if checkpoint is not None and run.path is not None:
                 save_checkpoint(run.path, *checkpoint)
     director.report(status)
@@ -94,20 +97,20 @@ def _stops(execution: Execution, director: Director) -> list[Stop]:
             look = director.evaluate_at(int(rows["version"][row]), row + 1, float(seconds[row]))
             stops.append(Stop(int(ends[row]), look))
     if execution.microscope:
-        microscope = Microscope(execution, stage, director.saw)
+        microscope = Microscope(execution, stage, director.journal.seen)
         stops += map(microscope.stop_at, making[execution.microscope - 1 :: execution.microscope].tolist())
     return sorted(stops, key=lambda stop: stop.operations)
 
 
 def _outcome(director: Director) -> dict[str, Any]:
     """What is known of a run after it has ended."""
-    target, mean_scale = director.target_reached, director.mean_scale
+    target, journal, mean_scale = director.target_reached, director.journal, director.journal.mean_scale
     step_size = float(director.stage.numbers[words.STEP_SIZE])
     return {
-        "seconds": director.seconds,
+        "seconds": journal.seconds,
         "mean_scale": mean_scale,
-        "sum_of_steps": None if mean_scale is None else step_size * mean_scale * director.version,
-        "beyond_table": director.beyond_table,
+        "sum_of_steps": None if mean_scale is None else step_size * mean_scale * journal.version,
+        "beyond_table": journal.beyond_table,
         "target_step": None if target is None else target.step,
         "target_seconds": None if target is None else target.t,
     }

@@ -7,7 +7,6 @@ to, plus the noise of the minibatch there, g(x) − G(x), plus the error that as
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,8 @@ from numpy.typing import NDArray
 
 from ..problems.minibatch import draw_batch
 from ..record.schema import MICROSCOPE
-from .director import Execution, Stop
+from .director import Stop
+from .execution import Execution
 from .plan import READ
 from .stage import Stage
 
@@ -23,11 +23,11 @@ _CHUNK = 1000  # samples at a time, for the gradient of all
 
 
 class Microscope:
-    """Looks at updates just before they are applied, and tells what it `saw` of each row."""
+    """Looks at updates just before they are applied, and keeps what it has seen of each row."""
 
-    def __init__(self, execution: Execution, stage: Stage, saw: Callable[[int, NDArray[Any]], None]) -> None:
+    def __init__(self, execution: Execution, stage: Stage, seen: dict[int, NDArray[Any]]) -> None:
         self._problem, self._options, self._rows = execution.problem, execution.options, execution.rows
-        self._stage, self._saw = stage, saw
+        self._stage, self._sightings = stage, seen
         n, samples = self._problem.n_samples, self._options.eval_samples
         count = n if samples is None else min(n, samples)
         self._samples = np.arange(count) * n // count  # as for the evaluated training loss
@@ -41,7 +41,7 @@ class Microscope:
 
     def _look(self, row: int) -> None:
         version, tau = int(self._rows["version"][row]), int(self._rows["tau"][row])
-        self._saw(row, np.array([(version, tau, *self._seen(row))], MICROSCOPE))
+        self._sightings[row] = np.array([(version, tau, *self._seen(row))], MICROSCOPE)
 
     def _seen(self, row: int) -> tuple[float, ...]:
         stage, options, n = self._stage, self._options, self._problem.n_params

@@ -19,8 +19,8 @@ from ..problems.text import parse_problem
 from ..record import Run, checked_target, versions
 from ..rules import Rule, as_rule, constant
 from ..schemes import Hogwild, parse_scheme
-from .director import Execution
 from .execute import execute
+from .execution import Execution
 from .run import Watch, new_file, scales_for
 from .scales import recorded_scales
 from .schedules import Schedule

@@ -16,8 +16,8 @@ from ..record import Run, RunWriter, checkpoint_path, file_of, load_checkpoint, 
 from ..record.schema import EVALS
 from ..rules import as_rule
 from ..timing import as_timing
-from .director import Past
 from .execute import execute
+from .execution import Past
 from .run import Watch, scheduled
 
 _OF_AN_END = ("seconds", "mean_scale", "sum_of_steps", "beyond_table", "replay")

@@ -16,9 +16,10 @@ from ..record import Run, RunWriter, checked_target
 from ..rules import Rule, as_rule, constant
 from ..schemes import LockBased, Scheme, parse_scheme
 from ..timing import Timing, as_timing, exponential
-from .director import Execution, compile_ahead
+from .crew import compile_ahead
 from .events import schedule
 from .execute import execute
+from .execution import Execution
 from .scales import Scales, scales_of
 
 

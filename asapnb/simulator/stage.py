@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
@@ -10,10 +10,8 @@ from numba import types
 from ..engine.memory import aligned
 from ..engine.shared import COMPENSATION, LINE, LOSS_LIMIT, MOMENTUM, NUMBERS, STEP_SIZE, WEIGHT_DECAY, array_type
 from ..problems.base import Problem
+from .execution import Execution
 from .plan import OPERATION, Plan
-
-if TYPE_CHECKING:
-    from .director import Execution
 
 # Words: positions in `Stage.control`, those that change a cache line apart
 DONE = 0 * LINE  # operations carried out
