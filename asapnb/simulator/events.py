@@ -52,7 +52,7 @@ def schedule(
         UsageError: for arguments that cannot be used, or times so long that virtual time overflows.
 
     Gradients that are in flight at the end leave no row. Events at the same time happen in the order in which they
-    were scheduled. Memory: 64 bytes a row, and about 100 for each worker.
+    were scheduled. Memory: 64 bytes a row, and about 110 for each worker.
 
     >>> import asapnb as ab
     >>> made = ab.schedule("compute=exponential(1)", ab.LockBased(), workers=4, updates=100_000, seed=1)
