@@ -1,6 +1,7 @@
 # Two commands do everything on a fresh machine with Python and make: `make demo` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
+CORES := --numprocesses auto --dist worksteal
 
 .PHONY: help demo test test-portable lint bench clean
 
@@ -27,11 +28,11 @@ demo: .venv/demo-ready
 	$(BIN)/asapnb train experiments/demo.toml -o demo.h5 --force
 
 test: .venv/dev-ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(CORES)
 
 # The same kernels as plain loops, for CPUs without AVX2.
 test-portable: .venv/dev-ready
-	ASAPNB_KERNELS=portable $(BIN)/python -m pytest tests/test_kernels.py tests/test_problems_networks.py tests/test_replay.py
+	ASAPNB_KERNELS=portable $(BIN)/python -m pytest $(CORES) tests/test_kernels.py tests/test_problems_networks.py tests/test_replay.py
 
 lint: .venv/dev-ready
 	$(BIN)/ruff check .

@@ -21,6 +21,7 @@ from simulations import CONSISTENT, HOGWILD, ROUNDS, assert_same_contents, asser
 import asapnb as ab
 from asapnb.record import checkpoint_path, load_checkpoint, save_checkpoint
 from asapnb.simulator import director
+from asapnb.simulator.crew import Crew
 from asapnb.simulator.director import Director
 from asapnb.simulator.stage import DONE
 
@@ -377,3 +378,30 @@ def test_a_killed_run_goes_on_from_its_checkpoint(killed, number, whole):
 
 if __name__ == "__main__":
     serve(sys.argv[1])
+
+
+@pytest.mark.parametrize("scheme", ["lock-based", "hogwild", "synchronous(wait_for=3)"])
+def test_a_long_stretch_without_evaluations_is_paused_for_checkpoints(scheme, tmp_path, monkeypatch):
+    arguments = {"scheme": scheme, "eval_every": 0, "momentum": 0.9}
+    simulate(out=tmp_path / "whole.h5", **arguments)
+    saved, carry_out = [], Crew.carry_out
+
+    def carry_out_a_little(self, until, meanwhile):
+        carry_out(self, min(until, int(self._stage.control[DONE]) + 7), meanwhile)
+
+    def keep(path, arrays, attributes):
+        save_checkpoint(path, arrays, attributes)
+        saved.append(attributes["operations"])
+        if len(saved) == 5:
+            shutil.copy(path, tmp_path / "killed.h5")
+            shutil.copy(checkpoint_path(path), checkpoint_path(tmp_path / "killed.h5"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Crew, "carry_out", carry_out_a_little)
+        patched.setattr(director, "save_checkpoint", keep)
+        simulate(out=tmp_path / "paused.h5", **arguments)
+    assert len(saved) >= 8
+    assert saved == list(range(7, 7 * len(saved) + 1, 7))
+    assert_same_contents(tmp_path / "whole.h5", tmp_path / "paused.h5")
+    ab.resume(tmp_path / "killed.h5", problem=quadratic(), force=True)
+    assert_same_contents(tmp_path / "whole.h5", tmp_path / "killed.h5")

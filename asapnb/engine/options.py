@@ -157,7 +157,7 @@ def resolve(
         momentum=real("momentum", momentum, 0, below=1, dtype=problem.dtype),
         momentum_kind=momentum_kind,
         weight_decay=real("weight_decay", weight_decay, 0, dtype=problem.dtype),
-        compensation=_compensation(compensation, scheme, problem.dtype),
+        compensation=_compensation(compensation, scheme, problem.dtype, simulated),
         reshuffle=_switch("reshuffle", reshuffle),
         target_loss=None if target_loss is None else real("target_loss", target_loss, -math.inf, open_at_least=True),
         max_seconds=None if max_seconds is None else real("max_seconds", max_seconds, 0, open_at_least=True),
@@ -177,9 +177,9 @@ def check_workers(scheme: Scheme, workers: int) -> None:
         raise UsageError(f"{scheme} with {workers} workers: a round cannot wait for more gradients than workers")
 
 
-def _compensation(value: float, scheme: Scheme, dtype: np.dtype[Any]) -> float:
+def _compensation(value: float, scheme: Scheme, dtype: np.dtype[Any], simulated: bool) -> float:
     strength = real("compensation", value, 0, dtype=dtype)
-    if strength and scheme == Hogwild("in_place"):
+    if strength and scheme == Hogwild("in_place") and not simulated:
         raise UsageError(
             f"compensation is {strength}: it needs the view that the gradient was taken at, and Hogwild in place "
             "keeps none; choose hogwild(view=snapshot), lock-based or leashed"

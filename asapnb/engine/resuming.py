@@ -63,8 +63,8 @@ def check_problem(run: Run, problem: Problem) -> None:
     ):
         if theirs != ours:
             raise UsageError(
-                f"{run.path} was made with other {what}: {theirs}, and this is {ours}; a run goes on, and is "
-                "replayed, with what it began with"
+                f"{run.path or 'the run'} was made with other {what}: {theirs}, and this is {ours}; "
+                "a run goes on, and is replayed, with what it began with"
             )
 
 

@@ -46,8 +46,12 @@ class Crew:
         if self._stage.control[STOP] == 0:
             self._stage.control[STOP] = reason
 
+    def pause(self) -> None:
+        """Have the threads leave for now: `carry_out` returns before it is done."""
+        self._stage.control[UNTIL] = 0
+
     def carry_out(self, until: int, meanwhile: Callable[[], None]) -> None:
-        """Have the operations carried out up to number `until`, unless the run is stopped before.
+        """Have the operations carried out up to number `until`, unless the run is stopped or paused before.
 
         `meanwhile` is called every few milliseconds.
         """

@@ -85,7 +85,7 @@ class Director:
             self._commit(int(self.stage.control[FIRST]))
             if self.stage.control[STOP] != 0 or place is None:
                 return
-            if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
+            if self._save_due:
                 self._save()
             self.looks += 1
             place.look()
@@ -191,26 +191,39 @@ class Director:
         seen = {row: arrays["seen"][i : i + 1] for i, row in enumerate(arrays["seen_rows"].tolist())}
         self.journal.take_up(rows, seen)
 
+    @property
+    def _save_due(self) -> bool:
+        return self.writer.path is not None and time.monotonic() - self._saved > CHECKPOINT_SECONDS
+
     def _save(self) -> None:
         """Leave a checkpoint beside the file, once everything before it is in the file."""
         if self.writer.path is not None and self.writer.flush():
             save_checkpoint(self.writer.path, *self.checkpoint())
-            self._saved = time.monotonic()
+        self._saved = time.monotonic()  # or tried: a reader may have the file locked
 
     def _segment(self, until: int) -> None:
         """Have the operations carried out up to number `until`, unless the run is stopped before."""
-        self.crew.carry_out(until, self._tick)
-        if self.crew.errors:
-            self._settle(wait=True)  # an evaluation that ends the run comes before
-            if not self._ended:
-                raise self.crew.errors[0]
-        self._keep_divergence()
+        while True:
+            self.crew.carry_out(until, self._tick)
+            if self.crew.errors:
+                self._settle(wait=True)  # an evaluation that ends the run comes before
+                if not self._ended:
+                    raise self.crew.errors[0]
+            self._keep_divergence()
+            if self.stage.control[STOP] != 0 or self.stage.control[DONE] >= until:
+                break
+            self._settle(wait=True)
+            self._commit(int(self.stage.control[FIRST]))
+            if self.stage.control[STOP] == 0:
+                self._save()
         self._tick()
 
     def _tick(self) -> None:
         """Record what is done, write it now and then, and say how far the run is."""
         self._settle(wait=False)
         self._commit(int(self.stage.control[FIRST]))
+        if self._save_due:
+            self.crew.pause()
         now = time.monotonic()
         if now - self._flushed > FLUSH_SECONDS:
             self.writer.flush()

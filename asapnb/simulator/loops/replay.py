@@ -153,7 +153,7 @@ def _move_block(stage: Any, operation: Any) -> None:
 @part()
 def _possible(stage: Any, done: int) -> bool:
     """Whether the next operation can be carried out."""
-    if done >= stage.control[UNTIL] or load(stage.control, STOP) != 0:
+    if done >= load(stage.control, UNTIL) or load(stage.control, STOP) != 0:
         return False
     operation = stage.operations[done]
     return operation.kind == READ or load(stage.ring, _place(stage, operation.row)) == operation.row << 2 | READY
@@ -209,7 +209,7 @@ def _advance(stage: Any) -> None:
 def work(gradient: Any, stage: Any, own: Any) -> None:
     """Compute and carry out until enough operations are done or the replay is stopped."""
     control, spins = stage.control, 0
-    while load(control, DONE) < control[UNTIL] and load(control, STOP) == 0:
+    while load(control, DONE) < load(control, UNTIL) and load(control, STOP) == 0:
         row = _claim(stage)
         if row < 0:
             _advance(stage)
