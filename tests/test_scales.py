@@ -72,7 +72,11 @@ def test_all_at_once_is_one_by_one(scheme, per_worker):
             assert len(found.tables) > 1
 
 
-@pytest.mark.parametrize("rule", [RULES[3], RULES[4], RULES[5], fresh_only, *RULES[8:]], ids=str)
+def name_of(rule):
+    return getattr(rule, "__name__", str(rule))
+
+
+@pytest.mark.parametrize("rule", [RULES[3], RULES[4], RULES[5], fresh_only, *RULES[8:]], ids=name_of)
 @pytest.mark.parametrize("per_worker", [False, True])
 @pytest.mark.parametrize("scheme", ["leashed(persistence=0)", "parameter-server(discard_after=3)"])
 def test_the_scales_of_the_first_rows_do_not_depend_on_later_ones(scheme, per_worker, rule):
