@@ -56,8 +56,8 @@ def schedule(
 
     >>> import asapnb as ab
     >>> made = ab.schedule("compute=exponential(1)", ab.LockBased(), workers=4, updates=100_000, seed=1)
-    >>> made.staleness.mean().round(1), made.tau[:3]
-    (3.0, array([0, 1, 0], dtype=int32))
+    >>> round(made.staleness.mean(), 2), made.tau[:3]
+    (3.0, array([0, 0, 2], dtype=int32))
     """
     simulation = Simulation(timing, scheme, workers, updates, seed)
     parts, left = [], simulation.updates
@@ -86,7 +86,7 @@ def staleness_only(
     `progress` is called now and then with the number of updates so far.
 
     >>> tally = staleness_only("exponential(1)", workers=4, updates=100_000, seed=1)
-    >>> tally.staleness.mean().round(1), tally.by_worker.sum()
+    >>> round(tally.staleness.mean(), 2), int(tally.by_worker.sum())
     (3.0, 100000)
     """
     simulation = Simulation(timing, scheme, workers, updates, seed)

@@ -102,7 +102,7 @@ def simulate(
 
     >>> import asapnb as ab
     >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(32,))
-    >>> run = ab.simulate(problem, workers=64, timing="lognormal(mean=1, cv=0.3)", step_size=0.05, updates=300)
+    >>> run = ab.simulate(problem, workers=64, timing="lognormal(mean=1, cv=0.3)", step_size=1e-3, updates=300)
     >>> run.status, len(run.updates["tau"]), run.staleness.support < 300
     ('finished', 300, True)
     """
