@@ -264,8 +264,9 @@ def least_squares(matrix, targets, x):
 
 def logistic(matrix, labels, ridge, x):
     """The mean of log(1 + exp(−y ⟨a, x⟩)) over rows, with a ridge, and its gradient."""
-    other = 1 / (1 + np.exp(labels * (matrix @ x)))
-    loss = -np.log(1 - other).mean() + ridge / 2 * x @ x
+    margin = labels * (matrix @ x)
+    other = 1 / (1 + np.exp(margin))
+    loss = np.logaddexp(0, -margin).mean() + ridge / 2 * x @ x
     return loss, -matrix.T @ (labels * other) / len(labels) + ridge * x
 
 
