@@ -30,7 +30,7 @@ _PAUSE: dict[str, tuple[str, tuple[int, ...]]] = {
 }
 
 
-def _element(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+def element(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     """The address of `array[index]`, without wraparound of negative indices."""
     array = context.make_array(signature.args[0])(context, builder, args[0])
     index = context.cast(builder, args[1], signature.args[1], types.intp)
@@ -45,7 +45,7 @@ def _read_modify_write(operation: str) -> Callable[..., Any]:
     @intrinsic
     def function(typing_context, array, index, value):  # type: ignore[no-untyped-def]
         def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            address = _element(context, builder, signature, args)
+            address = element(context, builder, signature, args)
             return builder.atomic_rmw(operation, address, _word(context, builder, signature, args, 2), "seq_cst")
 
         return types.int64(array, index, value), generate
@@ -61,7 +61,7 @@ def compare_and_swap(typing_context, array, index, expected, new):  # type: igno
     """`compare_and_swap(array, index, expected, new)` -> True when `expected` was there and `new` is now."""
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        address = _element(context, builder, signature, args)
+        address = element(context, builder, signature, args)
         expected, new = (_word(context, builder, signature, args, position) for position in (2, 3))
         outcome = builder.cmpxchg(address, expected, new, "seq_cst", "seq_cst")
         return builder.extract_value(outcome, 1)
@@ -74,7 +74,7 @@ def load(typing_context, array, index):  # type: ignore[no-untyped-def]
     """`load(array, index)` -> the element, sequentially consistent."""
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        return builder.load_atomic(_element(context, builder, signature, args), "seq_cst", 8)
+        return builder.load_atomic(element(context, builder, signature, args), "seq_cst", 8)
 
     return types.int64(array, index), generate
 
@@ -84,7 +84,7 @@ def store(typing_context, array, index, value):  # type: ignore[no-untyped-def]
     """`store(array, index, value)` releases: what the thread wrote before is visible to who loads `value`."""
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        address = _element(context, builder, signature, args)
+        address = element(context, builder, signature, args)
         builder.store_atomic(_word(context, builder, signature, args, 2), address, "release", 8)
         return context.get_dummy_value()
 

@@ -81,8 +81,7 @@ class Director:
         """Carry everything out, with these stops in order."""
         for place in [*stops, None]:
             self._segment(len(self.stage.operations) if place is None else place.operations)
-            self._settle(wait=True)
-            self._commit(int(self.stage.control[FIRST]))
+            self._rest()
             if self.stage.control[STOP] != 0 or place is None:
                 return
             if self._save_due:
@@ -212,8 +211,7 @@ class Director:
             self._keep_divergence()
             if self.stage.control[STOP] != 0 or self.stage.control[DONE] >= until:
                 break
-            self._settle(wait=True)
-            self._commit(int(self.stage.control[FIRST]))
+            self._rest()
             if self.stage.control[STOP] == 0:
                 self._save()
         self._tick()
@@ -231,6 +229,11 @@ class Director:
         if now - self._reported > REPORT_SECONDS:
             self.report("running")
             self._reported = now
+
+    def _rest(self) -> None:
+        """Between segments: wait for the evaluation that goes on, and record all that is done."""
+        self._settle(wait=True)
+        self._commit(int(self.stage.control[FIRST]))
 
     def _settle(self, *, wait: bool) -> None:
         """See whether the evaluation that goes on has finished, and whether it ends the run."""

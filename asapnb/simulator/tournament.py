@@ -18,6 +18,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from ..compiled import part
+from ..engine.atomics import element
 from ..engine.memory import aligned
 
 GROUP = 8  # keys of 8 bytes: a cache line
@@ -50,18 +51,12 @@ def tournament(workers: int) -> Tournament:
     return tree
 
 
-def _element(context: Any, builder: Any, signature: Any, args: Any, position: int = 1) -> Any:
-    """The address of `array[index]`, without wraparound of negative indices."""
-    array = context.make_array(signature.args[0])(context, builder, args[0])
-    return builder.gep(array.data, [context.cast(builder, args[position], signature.args[position], types.intp)])
-
-
 @intrinsic
 def peek(typing_context, array, index):  # type: ignore[no-untyped-def]
     """`peek(array, index)`: the element; the index must not be negative."""
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        return builder.load(_element(context, builder, signature, args))
+        return builder.load(element(context, builder, signature, args))
 
     return array.dtype(array, index), generate
 
@@ -72,7 +67,7 @@ def poke(typing_context, array, index, value):  # type: ignore[no-untyped-def]
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         value = context.cast(builder, args[2], signature.args[2], signature.args[0].dtype)
-        builder.store(value, _element(context, builder, signature, args))
+        builder.store(value, element(context, builder, signature, args))
         return context.get_dummy_value()
 
     return types.void(array, index, value), generate
@@ -103,7 +98,7 @@ def _least_of_group(typing_context, keys, start):  # type: ignore[no-untyped-def
     """Which of the eight keys from `start` is the least, 0 to 7; 8 or more if two that met were equal."""
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        base = _element(context, builder, signature, args)
+        base = element(context, builder, signature, args)
         players = [(builder.load(builder.gep(base, [_I64(i)])), _I64(i)) for i in range(GROUP)]
         tie = ir.Constant(ir.IntType(1), 0)
         while len(players) > 1:

@@ -45,10 +45,7 @@ WORKER = np.dtype(
         ("sequence", np.int64),  # of its event
         ("phase", np.int32),
         ("tries", np.int32),
-        (
-            "seen",
-            np.int64,
-        ),  # the version that its attempt began at (Leashed), gradients it has made (ParameterServer)
+        ("seen", np.int64),  # Leashed: the version its attempt began at; ParameterServer: gradients it has made
     ],
     align=True,
 )
