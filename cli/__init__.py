@@ -16,13 +16,14 @@ COMMANDS = {
     "simulate": "Run any number of workers in virtual time, with true gradients.",
     "replay": "Carry out a recorded run again, under another rule.",
     "calibrate": "Measure how long gradients, reads and updates take on this machine.",
+    "sweep": "Carry out a grid of runs from one file, in parallel.",
     "resume": "Go on with a run, from its end or its last checkpoint.",
     "show": "Show what a run file holds.",
     "rules": "List the step-size rules, show one, or check it.",
     "data": "List the data sets, or get one.",
     "info": "Show versions, machine, kernels and data found.",
 }
-USAGE, DIVERGED, INTERRUPTED = 2, 3, 130  # exit codes; besides 0 done, 1 failed
+FAILED, USAGE, DIVERGED, INTERRUPTED = 1, 2, 3, 130  # exit codes; besides 0 done
 
 
 class _Commands(click.Group):

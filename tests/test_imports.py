@@ -19,6 +19,7 @@ LAYERS = [
     {"simulator"},
     {"analysis", "theory"},
     {"config"},
+    {"sweep"},
     {"plots", "report"},
     {"cli"},
 ]

@@ -70,7 +70,7 @@ def checked_target(path: str | os.PathLike[str], force: bool) -> Path:
     return target
 
 
-def put_in_place(target: Path, write: Callable[[Path], None]) -> None:
+def put_in_place(target: Path, write: Callable[[Path], object]) -> None:
     """Write a file under a temporary name and move it to `target`; an error leaves things as they were."""
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:

@@ -1,0 +1,229 @@
+"""What a sweep file says: the points of its grids, with their seeds and names."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..config import RUNS, check_keys, keys, merge
+from ..engine.options import whole
+from ..errors import UsageError, unknown
+from ..record.text import plain
+
+_SEED_AXES = ("data", "problem")
+_LENGTH = 72  # characters of what a name says of a point
+_UNSAFE = re.compile(r"[^A-Za-z0-9.=_+-]+")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run of a sweep: its name, that of its run file too; its configuration; and what of it varies."""
+
+    name: str
+    kind: str
+    config: Mapping[str, Any]
+    axes: Mapping[str, Any]
+
+    @property
+    def file(self) -> str:
+        """The name of its run file."""
+        return f"{self.name}.h5"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Axes, each a key with its values, of which every combination is a point; and keys with one value.
+
+    `repetitions` (None: as the sweep says) counts the seeds of each combination.
+    """
+
+    axes: Mapping[str, Sequence[Any]]
+    fixed: Mapping[str, Any]
+    repetitions: int | None = None
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The runs that a sweep file asks for.
+
+    Attributes:
+        kind: "train" or "simulate".
+        base: what all points have in common.
+        grids: the points are those of all grids.
+        seed: what the seeds of all points are derived from.
+        repetitions: how many seeds each combination has, where a grid does not say.
+        seed_axes: the keys that the seed depends on, besides the number of the repetition. Points that agree in them
+            share the seed, and with it initial parameters, order of the data and times, so that they can be paired.
+    """
+
+    kind: str
+    base: Mapping[str, Any]
+    grids: tuple[Grid, ...]
+    seed: int = 0
+    repetitions: int = 1
+    seed_axes: tuple[str, ...] = _SEED_AXES
+
+    @cached_property
+    def points(self) -> tuple[Point, ...]:
+        """Every point, by repetition, so that a sweep cut short holds all cells; UsageError if two are equal."""
+        points = sorted((point for grid in self.grids for point in self._of_grid(grid)), key=_repetition)
+        several = {
+            name for point in points for name, value in point.axes.items() if value != points[0].axes.get(name)
+        }
+        named = [_named(point, several) for point in points]
+        seen: dict[str, Point] = {}
+        for point in named:
+            if point.name in seen:
+                raise UsageError(
+                    f"two points of the sweep are equal: {describe(point.axes)}; take one of the grids' values out"
+                )
+            seen[point.name] = point
+        return tuple(named)
+
+    def _of_grid(self, grid: Grid) -> Iterator[Point]:
+        count = self.repetitions if grid.repetitions is None else grid.repetitions
+        for values in itertools.product(*grid.axes.values()):
+            chosen = {**grid.fixed, **dict(zip(grid.axes, values, strict=True))}
+            config = merge(self.base, chosen)
+            if "seed" in config:
+                if count > 1:
+                    raise UsageError(
+                        f"repetitions is {count}, but the seeds are given: take repetitions out, or the key seed"
+                    )
+                yield Point("", self.kind, config, chosen)
+                continue
+            for repetition in range(count):
+                seeded = {**config, "seed": self.seed_of(config, repetition)}
+                yield Point("", self.kind, seeded, {**chosen, "repetition": repetition})
+
+    def seed_of(self, config: Mapping[str, Any], repetition: int) -> int:
+        """The seed of a repetition of this configuration: 32 bits of a hash of what it depends on."""
+        of = {name: config[name] for name in self.seed_axes if name in config}
+        return int(_digest({"seed": self.seed, "repetition": repetition, **of})[:8], 16)
+
+    def plain(self) -> dict[str, Any]:
+        """The sweep as a table, which `parse_sweep` makes the same sweep of."""
+        grids = [
+            {**grid.axes, **grid.fixed, **({} if grid.repetitions is None else {"repetitions": grid.repetitions})}
+            for grid in self.grids
+        ]
+        own = {name: getattr(self, name) for name in ("kind", "seed", "repetitions")}
+        return {**own, "seed_axes": list(self.seed_axes), "base": dict(self.base), "grid": grids}
+
+
+def load_sweep(path: str | os.PathLike[str]) -> Sweep:
+    """The sweep in a TOML file; UsageError names the file and what in it cannot be used."""
+    try:
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read the sweep {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise UsageError(f"{path} is no TOML: {error}") from None
+    try:
+        return parse_sweep(table)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+def parse_sweep(table: Mapping[str, Any]) -> Sweep:
+    """The sweep of a table such as a TOML file holds, its keys and values checked, its points made.
+
+    >>> sweep = parse_sweep({
+    ...     "repetitions": 2,
+    ...     "base": {"problem": "mlp(hidden=[8])", "updates": 50},
+    ...     "grid": {"rule": ["constant", "tail"], "workers": 4},
+    ... })
+    >>> [(point.config["rule"], point.axes["repetition"]) for point in sweep.points]
+    [('constant', 0), ('tail', 0), ('constant', 1), ('tail', 1)]
+    >>> len({point.config["seed"] for point in sweep.points})  # the rules are paired
+    2
+    """
+    known = ("kind", "seed", "repetitions", "seed_axes", "base", "grid")
+    for name in table:
+        if name not in known:
+            raise unknown("key of a sweep", name, known)
+    kind = table.get("kind", "train")
+    if kind not in RUNS:
+        raise unknown("kind of run", kind, RUNS)
+    base = check_keys(_table("base", table.get("base", {})), kind)
+    grids = table.get("grid", {})
+    sweep = Sweep(
+        kind,
+        base,
+        tuple(_grid(_table("grid", grid), kind) for grid in (grids if isinstance(grids, list) else [grids])),
+        whole("seed", table.get("seed", 0), 0, 2**63 - 1),
+        whole("repetitions", table.get("repetitions", 1), 1),
+        _seed_axes(table.get("seed_axes", list(_SEED_AXES)), kind),
+    )
+    if not sweep.points:
+        raise UsageError('the sweep has no points: give [grid] an axis, such as rule = ["constant", "tail"]')
+    return sweep
+
+
+def describe(axes: Mapping[str, Any]) -> str:
+    """What varies of a point, in words.
+
+    >>> describe({"rule": "tail", "workers": 16, "repetition": 3})
+    'rule=tail, workers=16, repetition=3'
+    """
+    return ", ".join(f"{name}={_text(value)}" for name, value in axes.items())
+
+
+def _grid(table: Mapping[str, Any], kind: str) -> Grid:
+    axes: dict[str, list[Any]] = {}
+    fixed: dict[str, Any] = {}
+    for name, values in table.items():
+        if name == "repetitions":
+            continue
+        if not isinstance(values, list):
+            fixed |= check_keys({name: values}, kind)
+        elif not values:
+            raise UsageError(f"the axis {name} of [grid] is empty: give it values, or take it out")
+        else:
+            axes[name] = [check_keys({name: value}, kind)[name] for value in values]
+    if {"epochs", "updates"} <= {*axes, *fixed}:
+        raise UsageError("[grid] has epochs and updates: give one of them, the other in a grid of its own")
+    given = table.get("repetitions")
+    return Grid(axes, fixed, None if given is None else whole("repetitions", given, 1))
+
+
+def _table(name: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{name} = {value!r:.80}: must be a table, written [{name}]")
+    return value
+
+
+def _seed_axes(names: Any, kind: str) -> tuple[str, ...]:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UsageError(f"seed_axes = {names!r:.80}: must be a list of keys, such as {list(_SEED_AXES)}")
+    for name in names:
+        if name not in keys(kind) or name == "seed":
+            raise unknown("key in seed_axes", name, set(keys(kind)) - {"seed"})
+    return tuple(names)
+
+
+def _repetition(point: Point) -> int:
+    return int(point.axes.get("repetition", 0))
+
+
+def _named(point: Point, several: set[str]) -> Point:
+    said = _UNSAFE.sub("-", describe({name: value for name, value in point.axes.items() if name in several}))
+    digest = _digest({"kind": point.kind, "config": dict(point.config)})[:8]
+    return replace(point, name="-".join(filter(None, [said[:_LENGTH].strip("-"), digest])))
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(plain(value), sort_keys=True).encode()).hexdigest()
