@@ -1,0 +1,240 @@
+"""The runs of a comparison: read from files and folders, told apart by what varies in their configurations."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ..errors import RecordError, UsageError, unknown
+from ..record import Run, load_run
+from ..rules import as_rule
+from ..schemes import parse_scheme
+from ..timing import parse_timing
+from .curves import Curve, evaluated, smoothed, versions
+
+Loss = Literal["evaluated", "smoothed"]
+LOSSES = ("evaluated", "smoothed")
+CLOCKS = ("updates", "seconds", "steps", "epochs")
+# Keys whose values have several texts
+_TEXTS: dict[str, Callable[[str], Any]] = {"rule": as_rule, "scheme": parse_scheme, "timing": parse_timing}
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run in a comparison; what is read of its file is kept, but not its columns, so hundreds fit in memory.
+
+    >>> import asapnb as ab
+    >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(4,))
+    >>> (record,) = records([ab.simulate(problem, workers=2, updates=10)])
+    >>> record.value("workers"), record.status, record.clock, record.curve().updates
+    (2, 'finished', 'virtual', array([ 0, 10]))
+    """
+
+    run: Run
+    _curves: dict[Any, Curve] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The configuration of the run."""
+        return self.run.config
+
+    @property
+    def status(self) -> str:
+        """How the run ended."""
+        return self.run.status
+
+    @property
+    def kind(self) -> str:
+        """What made the run: "train", "simulate" or "replay"."""
+        return self.run.kind
+
+    @property
+    def is_virtual(self) -> bool:
+        """Whether its seconds are virtual."""
+        return self.run.is_virtual
+
+    @property
+    def path(self) -> Path | None:
+        """Its file; None in memory."""
+        return self.run.path
+
+    @property
+    def clock(self) -> str:
+        """Whose seconds its times are: "virtual", "wall", or "recorded" in a replay of real threads."""
+        return "virtual" if self.is_virtual else "recorded" if self.kind == "replay" else "wall"
+
+    @property
+    def cores(self) -> int | None:
+        """How many cores the process could use; None if unknown."""
+        machine = self.run.attributes.get("machine", {})
+        return machine.get("allowed") or machine.get("cpus")
+
+    @property
+    def name(self) -> str:
+        """The file's name, or what the run is, for messages."""
+        return str(self.path) if self.path else f"the run in memory with seed {self.value('seed')}"
+
+    def value(self, key: str) -> Any:
+        """What the configuration says of a key, None if nothing; "kind" is one, too."""
+        found = self.kind if key == "kind" else self.config.get(key)
+        return found if found is None or isinstance(found, str | int | float) else str(found)
+
+    def summary(self) -> dict[str, Any]:
+        """The figures of `Run.summary`, read once."""
+        return self._facts[0]
+
+    @property
+    def updates_per_epoch(self) -> float:
+        """Updates that make one pass over the data; fewer in synchronous rounds, of several minibatches each."""
+        return self._facts[2]
+
+    @property
+    def end(self) -> dict[str, float]:
+        """Where the run ended, in updates, seconds, steps (the sum of all step sizes) and epochs."""
+        facts = self.summary()
+        updates = float(facts["updates"])
+        return {
+            "updates": updates,
+            "seconds": facts["seconds"],
+            "steps": facts["sum_of_steps"] or 0.0,
+            "epochs": updates / self.updates_per_epoch,
+        }
+
+    @property
+    def initial_loss(self) -> float:
+        """The first evaluated training loss; RecordError if nothing was evaluated."""
+        first = self.summary()["initial"]
+        if first is None:
+            raise RecordError(f"{self.name} has no evaluation, so it has no initial loss: leave the run out")
+        return float(first["train_loss"])
+
+    def curve(self, loss: Loss = "evaluated", window: int | None = None) -> Curve:
+        """The training loss along the run: each evaluation, or "smoothed", a mean of the last `window` minibatches.
+
+        The default window is a fifth of an epoch.
+        """
+        if loss not in LOSSES:
+            raise unknown("loss", loss, LOSSES)
+        if loss == "evaluated":
+            return self._facts[1]
+        if (loss, window) not in self._curves:
+            run = self._fresh()
+            self._curves[loss, window] = smoothed(run, versions(run), window)
+        return self._curves[loss, window]
+
+    @cached_property
+    def _facts(self) -> tuple[dict[str, Any], Curve, float]:
+        run = self._fresh()
+        found = versions(run)
+        rows = found.rows[1:].sum() / max(1, len(found.rows) - 1) or 1.0
+        return run.summary(), evaluated(run, found), float(run.attributes["batches_per_epoch"] / rows)
+
+    def _fresh(self) -> Run:
+        """The run with columns that are forgotten when it is."""
+        return self.run if self.path is None else Run(self.path)
+
+
+def records(paths: Iterable[Run | str | os.PathLike[str]] | Run | str | os.PathLike[str]) -> list[Record]:
+    """The runs in files, in folders of them (`FOLDER/*.h5`), or given as `Run`.
+
+    RecordError for what is no run file or cannot be read, for a folder without any, and for no runs at all.
+    """
+    given = [paths] if isinstance(paths, Run | str | os.PathLike) else list(paths)
+    found: list[Run] = []
+    for one in given:
+        if isinstance(one, Run):
+            found.append(one)
+        elif os.path.isdir(one):
+            files = sorted(Path(one).glob("*.h5"))
+            if not files:
+                raise RecordError(
+                    f"the folder {one} holds no run file (*.h5): give one that does, such as a sweep made"
+                )
+            found += map(load_run, files)
+        else:
+            found.append(load_run(one))
+    if not found:
+        raise RecordError("there are no runs: give run files, or folders of them")
+    paths_seen = {run.path if run.path else id(run): run for run in found}
+    return [Record(run) for run in paths_seen.values()]
+
+
+def varying(records: Sequence[Record]) -> list[str]:
+    """The keys that differ among the runs, in the order of their configurations, the seed last.
+
+    A key that only runs of one kind have does not count for the others; "kind" then does.
+    """
+    kinds = sorted({record.kind for record in records})
+    keys = list(dict.fromkeys(key for record in records for key in record.config))
+
+    def differs(key: str) -> bool:
+        of_kinds = [{record.value(key) for record in records if record.kind == kind} for kind in kinds]
+        return any(len(values) > 1 for values in of_kinds) or len(set().union(*of_kinds) - {None}) > 1
+
+    found = [key for key in keys if differs(key)] + ["kind"] * (len(kinds) > 1)
+    return sorted(found, key=lambda key: key == "seed")
+
+
+def grouped(records: Sequence[Record], by: Sequence[str]) -> dict[tuple[Any, ...], list[Record]]:
+    """The runs by their values of these keys, in the order of the values; UsageError for a key that none has.
+
+    >>> grouped([], [])
+    {}
+    """
+    check_keys(records, by)
+    groups: dict[tuple[Any, ...], list[Record]] = {}
+    for record in records:
+        groups.setdefault(tuple(record.value(key) for key in by), []).append(record)
+    return dict(sorted(groups.items(), key=lambda item: [_rank(value) for value in item[0]]))
+
+
+def _rank(value: Any) -> tuple[bool, str, Any]:
+    """Where a value stands among others: numbers by size, then texts, then what there is none of."""
+    number = isinstance(value, int | float)
+    return value is None, "" if number else "text", value if number else str(value)
+
+
+def check_keys(records: Sequence[Record], keys: Iterable[str]) -> None:
+    """UsageError for a key that no configuration has: it says which ones differ."""
+    known = {"kind", *(key for record in records for key in record.config)}
+    for key in keys:
+        if records and key not in known:
+            vary = ", ".join(varying(records)) or "nothing"
+            raise UsageError(f"no run has a key {key!r}: what differs among these runs is {vary}")
+
+
+def matching(records: Sequence[Record], where: Mapping[str, Any]) -> list[Record]:
+    """The runs with these values; UsageError if there are none: it says which values there are.
+
+    Rules, schemes and timings may be given by any of their texts: "tail" is "tail(amplitude=1.0)".
+    """
+    check_keys(records, where)
+    found = list(records)
+    for key, wanted in where.items():
+        texts = {str(wanted), _text(key, wanted)}
+        kept = [record for record in found if record.value(key) == wanted or str(record.value(key)) in texts]
+        if found and not kept:
+            there = sorted({record.value(key) for record in found}, key=_rank)
+            raise UsageError(f"no run has {key}={wanted}: {key} is {', '.join(map(str, there))}")
+        found = kept
+    return found
+
+
+def _text(key: str, value: Any) -> str:
+    if key in _TEXTS and isinstance(value, str):
+        try:
+            return str(_TEXTS[key](value))
+        except ValueError:  # UsageError is one: of a rule of one's own, say, whose text is all that is known
+            pass
+    return str(value)
+
+
+def seeds(records: Sequence[Record]) -> list[int]:
+    """The seeds of the runs, each once, in order."""
+    return np.unique([int(record.value("seed") or 0) for record in records]).tolist()

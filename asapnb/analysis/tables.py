@@ -1,0 +1,99 @@
+"""A table of results, as aligned text, CSV, LaTeX or Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Cell = str | int | float | None
+NONE = "–"
+FORMATS = ("text", "csv", "latex", "markdown")
+_LATEX = {
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "η": r"$\eta$",
+    "Σ": r"$\Sigma$", "τ": r"$\tau$", "≤": r"$\leq$", **{c: f"\\{c}" for c in "&%$#_{}"},
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text and numbers under named columns; None where there is nothing.
+
+    Numbers are kept as they are: `csv` writes them in full, the others with four digits.
+
+    >>> print(Table("Times", ("rule", "updates"), (("tail", 1234.56), ("constant", None)), ("seed 0",)).text())
+    Times
+    rule      updates
+    tail        1,235
+    constant        –
+    seed 0
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
+
+    def text(self) -> str:
+        """Columns of equal width, numbers flush right."""
+        cells = [self.columns, *([shown(cell) for cell in row] for row in self.rows)]
+        widths = [max(len(row[i]) for row in cells) for i in range(len(self.columns))]
+        pads = [(str.ljust if left else str.rjust, width) for left, width in zip(self._left(), widths, strict=True)]
+        lines = ["  ".join(pad(c, width) for c, (pad, width) in zip(row, pads, strict=True)) for row in cells]
+        return "\n".join([self.title, *(line.rstrip() for line in lines), *self.notes])
+
+    def csv(self) -> str:
+        """Comma-separated values: a line of names, then the rows, nothing for None; no title and no notes."""
+        out = io.StringIO()
+        csv.writer(out, lineterminator="\n").writerows([self.columns, *self.rows])
+        return out.getvalue().rstrip("\n")
+
+    def markdown(self) -> str:
+        """A table as GitHub renders it."""
+        marks = ["---" if left else "--:" for left in self._left()]
+        cells = [self.columns, marks, *([shown(cell) for cell in row] for row in self.rows)]
+        lines = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in cells]
+        return "\n\n".join([f"**{self.title}**", "\n".join(lines), *self.notes])
+
+    def latex(self) -> str:
+        """A tabular environment of booktabs, with the title and the notes as comments."""
+        head, *body = [
+            " & ".join(map(_escaped, row)) + r" \\"
+            for row in (self.columns, *([shown(cell) for cell in row] for row in self.rows))
+        ]
+        letters = "".join("l" if left else "r" for left in self._left())
+        lines = [rf"\begin{{tabular}}{{{letters}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule"]
+        return "\n".join([f"% {self.title}", *lines, r"\end{tabular}", *(f"% {note}" for note in self.notes)])
+
+    def render(self, form: str = "text") -> str:
+        """The table as "text", "csv", "latex" or "markdown"."""
+        makers: dict[str, Callable[[], str]] = {name: getattr(self, name) for name in FORMATS}
+        return makers[form]()
+
+    def _left(self) -> list[bool]:
+        """Which columns are flush left: those that hold text."""
+        return [any(isinstance(row[i], str) for row in self.rows) for i in range(len(self.columns))]
+
+
+def shown(cell: Cell) -> str:
+    """A cell for a reader.
+
+    >>> [shown(cell) for cell in (None, "tail", 12345, 0.123456, 54321.0, 2e-7, float("inf"))]
+    ['–', 'tail', '12,345', '0.1235', '54,321', '2e-07', 'not finite']
+    """
+    if cell is None:
+        return NONE
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, int):
+        return f"{cell:,}"
+    if not math.isfinite(cell):
+        return "not finite"
+    return f"{cell:,.0f}" if 1000 <= abs(cell) < 1e9 else f"{cell:.4g}"
+
+
+def _escaped(text: str) -> str:
+    return re.sub("|".join(map(re.escape, _LATEX)), lambda found: _LATEX[found[0]], text)

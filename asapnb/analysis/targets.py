@@ -1,0 +1,144 @@
+"""When a run first reaches a loss, and what became of a run that never did."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UsageError, unknown
+from .curves import Curve
+from .records import CLOCKS, Loss, Record
+
+PLATEAU = 0.95  # of the initial loss: below, a run has left its first plateau
+_OUTCOMES = {"diverged": "diverged", "interrupted": "interrupted", "running": "interrupted", "failed": "failed"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A training loss to reach: an absolute `loss`, or a `fraction` of each run's own initial one.
+
+    The fraction is of the loss itself, as if the least one were 0. UsageError unless exactly one is given, the loss
+    finite, the fraction in (0, 1).
+
+    >>> print(Target(fraction=0.2)), print(Target(loss=0.5))
+    20 % of the initial loss
+    loss 0.5
+    (None, None)
+    """
+
+    loss: float | None = None
+    fraction: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.loss is None) == (self.fraction is None):
+            raise UsageError(f"a target has a loss or a fraction, not {'none' if self.loss is None else 'both'}")
+        if self.fraction is not None and not (_is_real(self.fraction) and 0 < self.fraction < 1):
+            raise UsageError(f"the target fraction is {self.fraction!r}: must be between 0 and 1, both excluded")
+        if self.loss is not None and not (_is_real(self.loss) and math.isfinite(self.loss)):
+            raise UsageError(f"the target loss is {self.loss!r}: must be a finite number")
+
+    def __str__(self) -> str:
+        return (
+            f"{100 * self.fraction:g} % of the initial loss" if self.fraction is not None else f"loss {self.loss:g}"
+        )
+
+    def level(self, record: Record) -> float:
+        """The loss that this run has to reach; UsageError if it starts at or below it."""
+        initial = record.initial_loss
+        level = self.fraction * initial if self.fraction is not None else float(self.loss or 0.0)
+        if not level < initial:
+            raise UsageError(
+                f"the target, {self}, is not below the initial loss of {record.name}, {initial:.6g}: give a lower one"
+            )
+        return level
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """When a run first had a loss at or below a target.
+
+    Attributes:
+        outcome: "reached"; else "diverged", "not reached" (it ended otherwise: at its budget of updates or time, or
+            at a target of its own), "interrupted" (also: killed, or still running) or "failed".
+        updates, seconds, steps, epochs: when it was reached, interpolated linearly between the points of the curve;
+            None if it was not. `steps` is the sum of all step sizes.
+        end: where the run ended, by clock: as far as it is known not to have reached its target.
+    """
+
+    outcome: str
+    updates: float | None
+    seconds: float | None
+    steps: float | None
+    epochs: float | None
+    end: dict[str, float]
+
+    @property
+    def reached(self) -> bool:
+        """Whether the target was reached."""
+        return self.outcome == "reached"
+
+    def at(self, clock: str) -> float | None:
+        """When the target was reached, in "updates", "seconds", "steps" or "epochs"; None if it was not."""
+        if clock not in CLOCKS:
+            raise unknown("clock", clock, CLOCKS)
+        found: float | None = getattr(self, clock)
+        return found
+
+    def time(self, clock: str) -> float:
+        """When the target was reached or, if it was not, until when the run was watched: infinity if it diverged.
+
+        With `reached` these are the times that `kaplan_meier` and `restricted_mean` take: a run that diverged will
+        never reach it, however long one waits.
+        """
+        reached = self.at(clock)
+        return reached if reached is not None else math.inf if self.outcome == "diverged" else self.end[clock]
+
+
+def crossing(record: Record, target: Target, loss: Loss = "evaluated", window: int | None = None) -> Crossing:
+    """When a run first reached a target, on its evaluated or smoothed training loss.
+
+    UsageError for a target that is not below its initial loss.
+
+    >>> import asapnb as ab
+    >>> from asapnb.analysis import records
+    >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(4,))
+    >>> (record,) = records(ab.simulate(problem, workers=2, updates=200, step_size=0.1, eval_every=20))
+    >>> found = crossing(record, Target(fraction=0.9))
+    >>> found.outcome, 0 < found.updates < 200, crossing(record, Target(fraction=0.001)).outcome
+    ('reached', True, 'not reached')
+    """
+    curve, end = record.curve(loss, window), record.end
+    at = _first_at_or_below(curve, target.level(record))
+    if at is None:
+        return Crossing(_OUTCOMES.get(record.status, "not reached"), None, None, None, None, end)
+    updates, seconds, steps = (_between(column, *at) for column in (curve.updates, curve.seconds, curve.steps))
+    return Crossing("reached", updates, seconds, steps, updates / record.updates_per_epoch, end)
+
+
+def escape(record: Record, share: float = PLATEAU, loss: Loss = "evaluated", window: int | None = None) -> Crossing:
+    """When a run left the plateau it started on: first had a loss at or below this share of the initial one."""
+    return crossing(record, Target(fraction=share), loss, window)
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def _first_at_or_below(curve: Curve, level: float) -> tuple[int, float] | None:
+    """The first point at or below a level, and how far the way to it from the point before had been gone."""
+    below = curve.loss <= level
+    if not below.any():
+        return None
+    i = int(below.argmax())
+    if i == 0:
+        return 0, 1.0
+    before, after = curve.loss[i - 1 : i + 1]
+    return i, float((before - level) / (before - after)) if np.isfinite(before - after) else 1.0
+
+
+def _between(column: NDArray[Any], i: int, part: float) -> float:
+    return float(column[i]) if part == 1.0 or i == 0 else float(column[i - 1] + part * (column[i] - column[i - 1]))
