@@ -5,20 +5,42 @@ Sets of runs are lists of `Record`, told apart by the keys in which their config
 
 from .curves import Curve
 from .records import Record, grouped, matching, records, seeds, varying
+from .speed import SpeedUp, speed_up
+from .statistics import (
+    Interval,
+    Steps,
+    bootstrap,
+    cumulative_incidence,
+    kaplan_meier,
+    restricted_mean,
+    wilson,
+)
+from .stepsizes import BestStep, best_step_size
 from .tables import Table
 from .targets import Crossing, Target, crossing, escape
 
 __all__ = [
+    "BestStep",
     "Crossing",
     "Curve",
+    "Interval",
     "Record",
+    "SpeedUp",
+    "Steps",
     "Table",
     "Target",
+    "best_step_size",
+    "bootstrap",
     "crossing",
+    "cumulative_incidence",
     "escape",
     "grouped",
+    "kaplan_meier",
     "matching",
     "records",
+    "restricted_mean",
     "seeds",
+    "speed_up",
     "varying",
+    "wilson",
 ]

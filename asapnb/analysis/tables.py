@@ -74,8 +74,8 @@ class Table:
         return makers[form]()
 
     def _left(self) -> list[bool]:
-        """Which columns are flush left: those that hold text."""
-        return [any(isinstance(row[i], str) for row in self.rows) for i in range(len(self.columns))]
+        """Which columns are flush left: those without a number."""
+        return [not any(isinstance(row[i], int | float) for row in self.rows) for i in range(len(self.columns))]
 
 
 def shown(cell: Cell) -> str:

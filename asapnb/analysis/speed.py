@@ -1,0 +1,259 @@
+"""By how much faster one set of runs reaches a target than another, in all cells that both have."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UsageError, unknown
+from .records import CLOCKS, Loss, Record, grouped, varying
+from .statistics import RESAMPLES, Interval, bootstrap, restricted_mean, restricted_means
+from .targets import Crossing, Target, crossing
+
+_SCHEDULE = ("scheme", "workers", "timing")
+_CELL = ("data", "problem", "batch_size", "reshuffle", *_SCHEDULE)
+_COMPLETE = ("finished", "timed-out")
+
+
+@dataclass(frozen=True)
+class SpeedUp:
+    """How many times as fast runs reach a target as those of a baseline.
+
+    Attributes:
+        ratio: mean time of the baseline / mean time of the others: 2 is half the time, 1 no difference. Over several
+            cells the geometric mean of their ratios.
+        interval: of the ratio; None where there is but one run.
+        clock: "updates", "seconds", "steps" (the sum of step sizes) or "epochs".
+        budgets: of each cell, up to where times count: a run that has not reached the target by then counts as this
+            much. None where all reached it and no budget was given.
+        cells: how many there were.
+        runs, not_reached, diverged: how many, of the baseline and of the others.
+        paired: whether runs were compared seed by seed, on the same schedules.
+        magnitudes: mean realised scales, of the baseline and of the others.
+    """
+
+    ratio: float
+    interval: Interval | None
+    clock: str
+    budgets: tuple[float | None, ...]
+    runs: tuple[int, int]
+    not_reached: tuple[int, int]
+    diverged: tuple[int, int]
+    paired: bool
+    magnitudes: tuple[float, float]
+
+    @property
+    def cells(self) -> int:
+        """How many cells the ratio is a mean of."""
+        return len(self.budgets)
+
+    @property
+    def gain(self) -> float:
+        """ratio - 1: 0.25 is a quarter more progress in the same time."""
+        return self.ratio - 1.0
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The runs of one set in one cell: the keys that tell them apart, and when they reached the target."""
+
+    keys: tuple[Hashable, ...]
+    times: NDArray[np.float64]
+    observed: NDArray[np.bool_]
+    crossings: list[Crossing]
+
+
+def speed_up(
+    baseline: Sequence[Record],
+    other: Sequence[Record],
+    target: Target,
+    *,
+    by: str = "updates",
+    budget: float | None = None,
+    paired: bool | None = None,
+    loss: Loss = "evaluated",
+    window: int | None = None,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> SpeedUp:
+    """By how much faster `other` reaches a target than `baseline`: the ratio of mean times, and its interval.
+
+    Args:
+        baseline, other: the runs. What is constant in each and differs between them (the rule, say) is compared; runs
+            that differ otherwise (in workers, say) are compared cell by cell, over the cells that both have.
+        target: the loss to reach.
+        by: the clock: "updates", "seconds", "steps" (the sum of step sizes) or "epochs".
+        budget: up to where times count, better set before the runs are seen. By default, if a run did not reach the
+            target, where the shortest run of the cell ended of those that were not stopped by what happened to them.
+        paired: compare runs of equal seeds; None: where they share schedules too, which simulated runs of equal
+            seeds do, and replays of one run.
+        loss, window: the curve, as of `Record.curve`.
+        confidence, resamples, seed: of the bootstrap, which draws seeds, the same ones in all cells that have them.
+
+    Raises:
+        UsageError: for clocks that cannot be compared, seeds that are no pairs, sets without a cell in common, a target
+            that no run of a cell reaches, or a budget beyond what was watched.
+
+    >>> import asapnb as ab
+    >>> from asapnb.analysis import Target, records
+    >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(4,))
+    >>> runs = [ab.simulate(problem, workers=2, updates=100, step_size=0.1, eval_every=20, seed=i) for i in range(3)]
+    >>> same = speed_up(records(runs), records(runs), Target(fraction=0.9))
+    >>> same.ratio, same.interval, same.paired
+    (1.0, Interval(low=1.0, high=1.0), True)
+    """
+    check_clock([*baseline, *other], by)
+    found = list(cells(baseline, other).values())
+    alike = _keys_alike(found, _schedule)
+    if paired is None:
+        paired = alike and not _compared(baseline, other) & set(_SCHEDULE)
+    key = _schedule if alike else _seed
+    if paired and not _keys_alike(found, key):
+        raise UsageError(_unpaired(found))
+    sides, budgets = [], []
+    for pair in found:
+        made = [_side(runs, target, by, loss, window, key) for runs in pair]
+        if not any(side.observed.any() for side in made):
+            raise UsageError(
+                f"no run reaches the target, {target}, so there is no speed-up: give one that is reached"
+            )
+        sides.append(made)
+        budgets.append(_budget([*pair[0], *pair[1]], made, by, budget))
+    ratio, interval = _ratio(sides, budgets, paired, confidence, resamples, seed)
+    count = [[run for made in sides for run in made[i].crossings] for i in (0, 1)]
+    return SpeedUp(
+        ratio=ratio,
+        interval=interval,
+        clock=by,
+        budgets=tuple(budgets),
+        runs=(len(count[0]), len(count[1])),
+        not_reached=(sum(not c.reached for c in count[0]), sum(not c.reached for c in count[1])),
+        diverged=(sum(c.outcome == "diverged" for c in count[0]), sum(c.outcome == "diverged" for c in count[1])),
+        paired=paired,
+        magnitudes=(magnitude(baseline), magnitude(other)),
+    )
+
+
+def cells(
+    baseline: Sequence[Record], other: Sequence[Record]
+) -> dict[tuple[tuple[str, Any], ...], tuple[list[Record], list[Record]]]:
+    """The runs of both in each cell that both have, by the keys and values that tell the cells apart.
+
+    Cells differ in what a schedule or a loss depends on, and in whatever else has several values in one of them.
+    """
+    if not baseline or not other:
+        raise UsageError("there are no runs to compare: both sets need some")
+    keys = [key for key in varying([*baseline, *other]) if key != "seed"]
+    keys = [key for key in keys if key not in _compared(baseline, other)]
+    chosen = [key for key in keys if key in _CELL]
+    for key in keys:
+        groups = [group for side in (baseline, other) for group in grouped(side, chosen).values()]
+        if key not in chosen and any(len({record.value(key) for record in group}) > 1 for group in groups):
+            chosen.append(key)
+    ours, theirs = grouped(baseline, chosen), grouped(other, chosen)
+    common = [values for values in ours if values in theirs]
+    if not common:
+        raise UsageError(f"the two sets of runs have no values of {', '.join(chosen)} in common: nothing to compare")
+    return {tuple(zip(chosen, values, strict=True)): (ours[values], theirs[values]) for values in common}
+
+
+def check_clock(records: Sequence[Record], by: str) -> None:
+    """UsageError for an unknown clock, and for seconds of runs some of which are virtual."""
+    if by not in CLOCKS:
+        raise unknown("clock", by, CLOCKS)
+    if by == "seconds" and len({record.is_virtual for record in records}) > 1:
+        raise UsageError(
+            "some of these runs are in virtual and some in real time, so their seconds cannot be compared: compare in "
+            "updates, steps or epochs, or leave one kind out"
+        )
+
+
+def magnitude(records: Sequence[Record]) -> float:
+    """The mean over runs of their realised mean scales; NaN where no run has one."""
+    found = [record.summary()["mean_scale"] for record in records]
+    known = [scale for scale in found if scale is not None]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def _compared(baseline: Sequence[Record], other: Sequence[Record]) -> set[str]:
+    """The keys that differ between the two sets but not within them."""
+    return set(varying([*baseline, *other])) - set(varying(baseline)) - set(varying(other)) - {"seed"}
+
+
+def _schedule(record: Record) -> Hashable:
+    """What runs share, within a cell, that have the same initial parameters, order of data, and schedule."""
+    if record.is_virtual:
+        return _seed(record)
+    source = record.run.attributes.get("replayed")
+    made, path = (
+        (source["created_utc"], source["path"]) if source else (record.run.attributes["created_utc"], record.path)
+    )
+    return _seed(record), made, str(path)
+
+
+def _seed(record: Record) -> Hashable:
+    return record.value("seed")
+
+
+def _keys_alike(found: list[tuple[list[Record], list[Record]]], key: Any) -> bool:
+    """Whether in each cell both have the same keys, each once."""
+    pairs = [tuple(sorted(map(repr, map(key, runs))) for runs in pair) for pair in found]
+    return all(ours == theirs and len(set(ours)) == len(ours) for ours, theirs in pairs)
+
+
+def _unpaired(found: list[tuple[list[Record], list[Record]]]) -> str:
+    ours, theirs = next(pair for pair in found if not _keys_alike([pair], _seed))
+    seeds = [sorted(int(record.value("seed") or 0) for record in runs) for runs in (ours, theirs)]
+    return f"the runs are no pairs: the baseline has the seeds {seeds[0]}, the others {seeds[1]}; leave paired out"
+
+
+def _side(runs: Sequence[Record], target: Target, by: str, loss: Loss, window: int | None, key: Any) -> _Side:
+    ordered = sorted(runs, key=lambda record: repr(key(record)))
+    found = [crossing(record, target, loss, window) for record in ordered]
+    return _Side(
+        tuple(map(key, ordered)),
+        np.array([one.time(by) for one in found]),
+        np.array([one.reached for one in found]),
+        found,
+    )
+
+
+def _budget(runs: Sequence[Record], made: list[_Side], by: str, budget: float | None) -> float | None:
+    if budget is None:
+        if all(side.observed.all() for side in made):
+            return None
+        ends = [record.end[by] for record in runs if record.status in _COMPLETE]
+        budget = min(ends) if ends else max(record.end[by] for record in runs)
+    for side in made:
+        restricted_mean(side.times, side.observed, budget)  # an error where it is too long
+    return float(budget)
+
+
+def _ratio(
+    sides: list[list[_Side]], budgets: list[float | None], paired: bool, confidence: float, resamples: int, seed: int
+) -> tuple[float, Interval | None]:
+    """The geometric mean of the ratios of all cells, and its interval."""
+    samples = list(dict.fromkeys((0 if paired else i, side.keys) for made in sides for i, side in enumerate(made)))
+
+    def statistic(*weights: NDArray[Any]) -> NDArray[np.float64]:
+        drawn, total = dict(zip(samples, weights, strict=True)), np.zeros(len(weights[0]))
+        for made, budget in zip(sides, budgets, strict=True):
+            limit = budget if budget is not None else max(float(side.times.max()) for side in made)
+            base, other = (
+                restricted_means(side.times, side.observed, limit, drawn[0 if paired else i, side.keys])
+                for i, side in enumerate(made)
+            )
+            total += np.log(base) - np.log(other)
+        return total / len(sides)
+
+    once = statistic(*(np.ones((1, len(keys))) for _, keys in samples))
+    found = bootstrap(
+        statistic, [len(keys) for _, keys in samples], confidence=confidence, resamples=resamples, seed=seed
+    )
+    exact = Interval(*np.exp(found).tolist()) if found else None
+    return float(np.exp(once[0])), exact

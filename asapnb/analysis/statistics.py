@@ -1,0 +1,199 @@
+"""Shares, times that may be censored, and intervals for both.
+
+A run that ends before it reaches a target is censored: all that is known is that it takes longer. One that diverges
+never reaches it; its time is infinite, or divergence is an outcome of its own that competes with reaching it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import UsageError
+
+RESAMPLES = 10_000
+
+
+class Interval(NamedTuple):
+    """A confidence interval."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A step function: values[i] from times[i] on, up to times[i + 1]; times[0] is 0."""
+
+    times: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+    def __call__(self, at: ArrayLike) -> NDArray[np.float64]:
+        """The values at these times, which are not negative."""
+        found: NDArray[np.float64] = self.values[np.searchsorted(self.times, at, side="right") - 1]
+        return found
+
+
+def wilson(k: int, n: int, confidence: float = 0.95) -> Interval:
+    """Wilson's score interval for a share of which k in n were seen (Wilson 1927).
+
+    >>> low, high = wilson(9, 10)
+    >>> round(low, 4), round(high, 4)
+    (0.5958, 0.9821)
+    """
+    from scipy.special import ndtri
+
+    if not 0 <= k <= n or n < 1:
+        raise UsageError(f"k is {k} of n = {n}: must be from 0 to n, and n at least 1")
+    z, p = float(ndtri(0.5 + 0.5 * checked_confidence(confidence))), k / n
+    middle, half = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    low, high = (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
+    return Interval(float(low) if k else 0.0, float(high) if k < n else 1.0)
+
+
+def kaplan_meier(times: ArrayLike, observed: ArrayLike) -> Steps:
+    """The probability that more than t is needed, estimated from times of which some are censored (Kaplan, Meier 1958).
+
+    Args:
+        times: shape (n,), not negative; infinity for what never happens.
+        observed: shape (n,), whether it happened then; if not, it had not happened until then.
+
+    >>> kaplan_meier([3, 5, 5, 8], [True, True, False, True])
+    Steps(times=array([0., 3., 5., 8.]), values=array([1.  , 0.75, 0.5 , 0.  ]))
+    """
+    at, happened = _checked(times, observed)
+    when, events, risk = _counts(at, happened)
+    return _from_zero(when, np.cumprod(1.0 - events / risk), 1.0)
+
+
+def cumulative_incidence(times: ArrayLike, outcomes: Sequence[str], events: Sequence[str]) -> dict[str, Steps]:
+    """The probability of each of several outcomes by time t, where the first excludes the others (Aalen, Johansen 1978).
+
+    Args:
+        times: shape (n,), when the outcome happened, or until when there was none.
+        outcomes: n texts; any that is not among `events` is censored.
+        events: the outcomes that compete, such as ("reached", "diverged").
+
+    Together they are 1 - `kaplan_meier` of any of them.
+
+    >>> found = cumulative_incidence([2, 4, 6], ["diverged", "reached", "not reached"], ("reached", "diverged"))
+    >>> found["reached"](10.0).round(4), found["diverged"](10.0).round(4)
+    (np.float64(0.3333), np.float64(0.3333))
+    """
+    named = np.asarray(outcomes, dtype=object)
+    at, happened = _checked(times, np.isin(named.astype(str), list(events)))
+    when, total, risk = _counts(at, happened)
+    before = np.concatenate(([1.0], np.cumprod(1.0 - total / risk)[:-1])) if len(when) else np.empty(0)
+    counts = {event: np.bincount(np.searchsorted(when, at[named == event]), minlength=len(when)) for event in events}
+    return {event: _from_zero(when, np.cumsum(before * count / risk), 0.0) for event, count in counts.items()}
+
+
+def restricted_mean(times: ArrayLike, observed: ArrayLike, budget: float) -> float:
+    """The mean of the time spent when everyone stops at `budget`: the area under `kaplan_meier` up to there.
+
+    UsageError if all were watched for less than the budget, so that nothing is known beyond.
+
+    >>> restricted_mean([3, 5, float("inf")], [True, True, False], budget=10)
+    6.0
+    """
+    at, happened = _checked(times, observed)
+    _check_followed(at, happened, budget)
+    return float(restricted_means(at, happened, budget, np.ones((1, len(at))))[0])
+
+
+def restricted_means(
+    times: NDArray[np.float64], observed: NDArray[np.bool_], budget: float, weights: NDArray[Any]
+) -> NDArray[np.float64]:
+    """`restricted_mean` for each row of weights, (resamples, n): how often each time is there. No checks."""
+    order = np.lexsort((~observed, times))  # what happened before what was censored at the same time
+    counts = weights[:, order].astype(np.float64)
+    risk = np.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
+    hazard = np.divide(counts * observed[order], risk, out=np.zeros_like(counts), where=risk > 0)
+    clipped = np.minimum(times[order], budget)
+    widths = np.diff(np.append(clipped, budget))
+    return np.asarray(clipped[0] + np.cumprod(1.0 - hazard, axis=1) @ widths, dtype=np.float64)
+
+
+def bootstrap(
+    statistic: Callable[..., NDArray[np.float64]],
+    sizes: Sequence[int],
+    *,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval | None:
+    """A bootstrap interval of a statistic of samples that are independent of each other; None for a sample of 1.
+
+    Args:
+        statistic: takes a matrix of weights for each sample, (resamples, size): how often each element was drawn;
+            gives a value for each row.
+        sizes: of the samples.
+        confidence: of the interval, in (0, 1).
+        resamples: how many are drawn.
+        seed: of the draws.
+
+    The percentiles are those of Hesterberg (2015, The American Statistician 69), which are further out for small
+    samples, because a percentile interval is too narrow by about what the normal one is against Student's.
+
+    >>> heights = np.array([1.6, 1.7, 1.8, 1.9, 1.7])
+    >>> low, high = bootstrap(lambda weights: weights @ heights / 5, [5])
+    >>> bool(1.6 <= low < heights.mean() < high <= 1.9)
+    True
+    """
+    from scipy.special import ndtr, stdtrit
+
+    checked_confidence(confidence)
+    n = min(sizes)
+    if n < 2:
+        return None
+    rng = np.random.default_rng(seed)
+    draws = statistic(*(rng.multinomial(size, np.full(size, 1.0 / size), size=resamples) for size in sizes))
+    tail = float(ndtr(np.sqrt(n / (n - 1)) * stdtrit(n - 1, 0.5 * (1.0 - confidence))))
+    low, high = np.quantile(draws, [tail, 1.0 - tail])
+    return Interval(float(low), float(high))
+
+
+def checked_confidence(confidence: float) -> float:
+    """The confidence if it is in (0, 1), else UsageError."""
+    if not 0 < confidence < 1:
+        raise UsageError(f"confidence is {confidence!r}: must be between 0 and 1, both excluded, such as 0.95")
+    return confidence
+
+
+def _checked(times: ArrayLike, observed: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    at, happened = np.asarray(times, dtype=np.float64), np.asarray(observed, dtype=bool)
+    if at.ndim != 1 or at.shape != happened.shape or not len(at):
+        raise UsageError(
+            f"times have the shape {at.shape}, observed {happened.shape}: give two arrays of equal length"
+        )
+    if not (at >= 0).all() or np.isinf(at[happened]).any():
+        raise UsageError("times must not be negative or NaN, and finite where something happened")
+    return at, happened
+
+
+def _counts(
+    at: NDArray[np.float64], happened: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """The times at which anything happened; how often, and how many it had not happened to just before."""
+    when, events = np.unique(at[happened], return_counts=True)
+    return when, events, len(at) - np.searchsorted(np.sort(at), when)
+
+
+def _from_zero(when: NDArray[np.float64], values: NDArray[np.float64], start: float) -> Steps:
+    if len(when) and when[0] == 0:
+        return Steps(when, values)
+    return Steps(np.append(0.0, when), np.append(start, values))
+
+
+def _check_followed(at: NDArray[np.float64], happened: NDArray[np.bool_], budget: float) -> None:
+    if not budget > 0:
+        raise UsageError(f"budget is {budget!r}: must be above 0")
+    if at.max() < budget and not happened[at == at.max()].all():
+        raise UsageError(
+            f"budget is {budget:g}: of the runs that did not reach the target the longest was watched until "
+            f"{at.max():g} only; give at most that"
+        )

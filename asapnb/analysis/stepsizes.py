@@ -1,0 +1,148 @@
+"""The best step size of each rule, from a grid that is the same for all, on seeds that are then left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import UsageError
+from .records import Loss, Record, grouped, seeds, varying
+from .speed import check_clock
+from .statistics import restricted_mean
+from .targets import Target, crossing
+
+
+@dataclass(frozen=True)
+class BestStep:
+    """The step size that reached a target soonest, of a rule (or whatever else varies).
+
+    Attributes:
+        values: what it is the best of, by key.
+        step_size: the best one; None if none of the grid reached the target.
+        edge: "smallest" or "largest" where it stands at that end of the grid, so that a better one may lie beyond; or
+            None.
+        grid, means: the step sizes, and the mean time of each, which counts as `budget` at most.
+        budget: up to where times count.
+        tuned_on: the seeds it was chosen on.
+        held_out: the runs of the best step size with other seeds: those to report.
+    """
+
+    values: dict[str, Any]
+    step_size: float | None
+    edge: str | None
+    grid: tuple[float, ...]
+    means: tuple[float, ...]
+    budget: float
+    tuned_on: tuple[int, ...]
+    held_out: tuple[Record, ...]
+
+
+def best_step_size(
+    records: Sequence[Record],
+    target: Target,
+    tune_seeds: int,
+    *,
+    by: str = "updates",
+    budget: float | None = None,
+    loss: Loss = "evaluated",
+    window: int | None = None,
+) -> list[BestStep]:
+    """The best step size of each rule: that of the least restricted mean time to a target on the first seeds.
+
+    Args:
+        records: runs of a grid of step sizes, the same for every rule (for everything else that varies), each with
+            the same seeds.
+        target: the loss to reach.
+        tune_seeds: how many of the seeds, in ascending order, the choice is made on; at least one must be left.
+        by: the clock, as of `speed_up`.
+        budget: up to where times count: a run that does not reach the target, or diverges, counts as this much. By
+            default where the shortest run ended that did not diverge.
+        loss, window: the curve, as of `Record.curve`.
+
+    UsageError where the grids or the seeds differ, or there is no grid.
+    """
+    check_clock(records, by)
+    all_seeds = seeds(records)
+    if not 1 <= tune_seeds < len(all_seeds):
+        raise UsageError(
+            f"tune_seeds is {tune_seeds}, and the runs have {len(all_seeds)} seeds: must be at least 1 and leave one, "
+            "so that what is reported was not chosen on"
+        )
+    chosen = tuple(all_seeds[:tune_seeds])
+    by_keys = [key for key in varying(records) if key not in ("step_size", "seed")]
+    groups = grouped(records, by_keys)
+    tables = {values: _table(dict(zip(by_keys, values, strict=True)), group) for values, group in groups.items()}
+    _check_same(by_keys, tables)
+    found = []
+    for values, table in tables.items():
+        found.append(_best(dict(zip(by_keys, values, strict=True)), table, target, chosen, by, budget, loss, window))
+    return found
+
+
+_Grid = dict[float, dict[int, Record]]  # the run of each step size and seed
+
+
+def _table(values: dict[str, Any], group: Sequence[Record]) -> _Grid:
+    table: _Grid = {}
+    for record in sorted(group, key=lambda record: (record.value("step_size"), record.value("seed"))):
+        runs = table.setdefault(float(record.value("step_size")), {})
+        if runs.setdefault(record.value("seed"), record) is not record:
+            raise UsageError(
+                f"{_said(values)}step_size={record.value('step_size')} has two runs of seed {record.value('seed')}: "
+                "leave one out"
+            )
+    return table
+
+
+def _check_same(keys: list[str], tables: dict[tuple[Any, ...], _Grid]) -> None:
+    """The same step sizes everywhere, each with the same seeds, and more than one of them."""
+    every = {(step, seed) for table in tables.values() for step, runs in table.items() for seed in runs}
+    steps, all_seeds = {step for step, _ in every}, {seed for _, seed in every}
+    if len(steps) < 2:
+        raise UsageError(f"all runs have step_size={min(steps):g}: there is no grid to choose from")
+    for values, table in tables.items():
+        said = _said(dict(zip(keys, values, strict=True)))
+        if missing := sorted(steps - table.keys()):
+            raise UsageError(
+                f"{said}has no runs of step size {', '.join(f'{step:g}' for step in missing)}, which others have: give "
+                "every rule the same grid"
+            )
+        for step, runs in table.items():
+            if lacking := sorted(all_seeds - runs.keys()):
+                raise UsageError(
+                    f"{said}step_size={step:g} has no run of seed {', '.join(map(str, lacking))}: give every step size "
+                    "the same seeds"
+                )
+
+
+def _best(
+    values: dict[str, Any],
+    table: _Grid,
+    target: Target,
+    chosen: tuple[int, ...],
+    by: str,
+    budget: float | None,
+    loss: Loss,
+    window: int | None,
+) -> BestStep:
+    tuned = {step: [runs[seed] for seed in chosen] for step, runs in table.items()}
+    if budget is None:
+        every = [record for runs in tuned.values() for record in runs]
+        complete = [record.end[by] for record in every if record.status in ("finished", "timed-out")]
+        budget = min(complete) if complete else max(record.end[by] for record in every)
+    means = []
+    for runs in tuned.values():
+        found = [crossing(record, target, loss, window) for record in runs]
+        means.append(restricted_mean([one.time(by) for one in found], [one.reached for one in found], budget))
+    grid, best = tuple(tuned), int(np.argmin(means))
+    none = min(means) >= budget
+    held_out = () if none else tuple(run for seed, run in table[grid[best]].items() if seed not in chosen)
+    edge = None if none else {0: "smallest", len(grid) - 1: "largest"}.get(best)
+    return BestStep(values, None if none else grid[best], edge, grid, tuple(means), budget, chosen, held_out)
+
+
+def _said(values: dict[str, Any]) -> str:
+    return "".join(f"{key}={value} " for key, value in values.items())
