@@ -16,7 +16,6 @@ from .targets import Crossing, Target, crossing
 
 _SCHEDULE = ("scheme", "workers", "timing")
 _CELL = ("data", "problem", "batch_size", "reshuffle", *_SCHEDULE)
-_COMPLETE = ("finished", "timed-out")
 
 
 @dataclass(frozen=True)
@@ -88,16 +87,16 @@ def speed_up(
             that differ otherwise (in workers, say) are compared cell by cell, over the cells that both have.
         target: the loss to reach.
         by: the clock: "updates", "seconds", "steps" (the sum of step sizes) or "epochs".
-        budget: up to where times count, better set before the runs are seen. By default, if a run did not reach the
-            target, where the shortest run of the cell ended of those that were not stopped by what happened to them.
+        budget: up to where times count, better set before the runs are seen; as it is by default, where all runs of
+            a cell have the same length: `default_budget`, unless all reach the target.
         paired: compare runs of equal seeds; None: where they share schedules too, which simulated runs of equal
             seeds do, and replays of one run.
         loss, window: the curve, as of `Record.curve`.
         confidence, resamples, seed: of the bootstrap, which draws seeds, the same ones in all cells that have them.
 
     Raises:
-        UsageError: for clocks that cannot be compared, seeds that are no pairs, sets without a cell in common, a target
-            that no run of a cell reaches, or a budget beyond what was watched.
+        UsageError: for clocks that cannot be compared, seeds that are no pairs, sets without a cell in common, a
+            target that no run of a cell reaches, or a budget beyond what was watched.
 
     >>> import asapnb as ab
     >>> from asapnb.analysis import Target, records
@@ -123,7 +122,7 @@ def speed_up(
                 f"no run reaches the target, {target}, so there is no speed-up: give one that is reached"
             )
         sides.append(made)
-        budgets.append(_budget([*pair[0], *pair[1]], made, by, budget))
+        budgets.append(_budget(made, by, budget))
     ratio, interval = _ratio(sides, budgets, paired, confidence, resamples, seed)
     count = [[run for made in sides for run in made[i].crossings] for i in (0, 1)]
     return SpeedUp(
@@ -168,9 +167,18 @@ def check_clock(records: Sequence[Record], by: str) -> None:
         raise unknown("clock", by, CLOCKS)
     if by == "seconds" and len({record.is_virtual for record in records}) > 1:
         raise UsageError(
-            "some of these runs are in virtual and some in real time, so their seconds cannot be compared: compare in "
+            "some of these runs are in virtual and some in real time, so their seconds cannot be compared: compare "
             "updates, steps or epochs, or leave one kind out"
         )
+
+
+def default_budget(crossings: Sequence[Crossing], by: str) -> float:
+    """Where the first run ended that did not reach the target: so far no time is unknown.
+
+    If all others diverged, where the last run ended.
+    """
+    censored = [found.end[by] for found in crossings if found.outcome == "not reached"]
+    return min(censored) if censored else max(found.end[by] for found in crossings)
 
 
 def magnitude(records: Sequence[Record]) -> float:
@@ -189,11 +197,9 @@ def _schedule(record: Record) -> Hashable:
     """What runs share, within a cell, that have the same initial parameters, order of data, and schedule."""
     if record.is_virtual:
         return _seed(record)
-    source = record.run.attributes.get("replayed")
-    made, path = (
-        (source["created_utc"], source["path"]) if source else (record.run.attributes["created_utc"], record.path)
-    )
-    return _seed(record), made, str(path)
+    facts = record.run.attributes
+    source = facts.get("replayed") or {"created_utc": facts["created_utc"], "path": record.path}
+    return _seed(record), source["created_utc"], str(source["path"])
 
 
 def _seed(record: Record) -> Hashable:
@@ -223,12 +229,11 @@ def _side(runs: Sequence[Record], target: Target, by: str, loss: Loss, window: i
     )
 
 
-def _budget(runs: Sequence[Record], made: list[_Side], by: str, budget: float | None) -> float | None:
+def _budget(made: list[_Side], by: str, budget: float | None) -> float | None:
     if budget is None:
         if all(side.observed.all() for side in made):
             return None
-        ends = [record.end[by] for record in runs if record.status in _COMPLETE]
-        budget = min(ends) if ends else max(record.end[by] for record in runs)
+        budget = default_budget([found for side in made for found in side.crossings], by)
     for side in made:
         restricted_mean(side.times, side.observed, budget)  # an error where it is too long
     return float(budget)

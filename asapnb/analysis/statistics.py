@@ -56,7 +56,7 @@ def wilson(k: int, n: int, confidence: float = 0.95) -> Interval:
 
 
 def kaplan_meier(times: ArrayLike, observed: ArrayLike) -> Steps:
-    """The probability that more than t is needed, estimated from times of which some are censored (Kaplan, Meier 1958).
+    """The probability that more than t is needed, from times of which some are censored (Kaplan, Meier 1958).
 
     Args:
         times: shape (n,), not negative; infinity for what never happens.
@@ -71,7 +71,7 @@ def kaplan_meier(times: ArrayLike, observed: ArrayLike) -> Steps:
 
 
 def cumulative_incidence(times: ArrayLike, outcomes: Sequence[str], events: Sequence[str]) -> dict[str, Steps]:
-    """The probability of each of several outcomes by time t, where the first excludes the others (Aalen, Johansen 1978).
+    """The probability of each outcome by time t, where the first excludes the others (Aalen, Johansen 1978).
 
     Args:
         times: shape (n,), when the outcome happened, or until when there was none.
@@ -167,9 +167,7 @@ def checked_confidence(confidence: float) -> float:
 def _checked(times: ArrayLike, observed: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     at, happened = np.asarray(times, dtype=np.float64), np.asarray(observed, dtype=bool)
     if at.ndim != 1 or at.shape != happened.shape or not len(at):
-        raise UsageError(
-            f"times have the shape {at.shape}, observed {happened.shape}: give two arrays of equal length"
-        )
+        raise UsageError(f"times have the shape {at.shape}, observed {happened.shape}: give arrays of equal length")
     if not (at >= 0).all() or np.isinf(at[happened]).any():
         raise UsageError("times must not be negative or NaN, and finite where something happened")
     return at, happened
@@ -183,15 +181,15 @@ def _counts(
     return when, events, len(at) - np.searchsorted(np.sort(at), when)
 
 
-def _from_zero(when: NDArray[np.float64], values: NDArray[np.float64], start: float) -> Steps:
+def _from_zero(when: NDArray[np.float64], values: NDArray[Any], start: float) -> Steps:
     if len(when) and when[0] == 0:
         return Steps(when, values)
     return Steps(np.append(0.0, when), np.append(start, values))
 
 
 def _check_followed(at: NDArray[np.float64], happened: NDArray[np.bool_], budget: float) -> None:
-    if not budget > 0:
-        raise UsageError(f"budget is {budget!r}: must be above 0")
+    if not 0 < budget < np.inf:
+        raise UsageError(f"budget is {budget!r}: must be above 0 and finite")
     if at.max() < budget and not happened[at == at.max()].all():
         raise UsageError(
             f"budget is {budget:g}: of the runs that did not reach the target the longest was watched until "

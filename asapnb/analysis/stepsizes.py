@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import UsageError
 from .records import Loss, Record, grouped, seeds, varying
-from .speed import check_clock
+from .speed import check_clock, default_budget
 from .statistics import restricted_mean
 from .targets import Target, crossing
 
@@ -57,29 +57,30 @@ def best_step_size(
             the same seeds.
         target: the loss to reach.
         tune_seeds: how many of the seeds, in ascending order, the choice is made on; at least one must be left.
-        by: the clock, as of `speed_up`.
-        budget: up to where times count: a run that does not reach the target, or diverges, counts as this much. By
-            default where the shortest run ended that did not diverge.
+        by: the clock: "updates", "seconds" or "epochs" (the smallest step size needs the least sum of steps).
+        budget: up to where times count, as of `speed_up`: what a run counts that does not reach the target.
         loss, window: the curve, as of `Record.curve`.
 
     UsageError where the grids or the seeds differ, or there is no grid.
     """
     check_clock(records, by)
+    if by == "steps":
+        raise UsageError("by is 'steps': a step size is chosen by updates, seconds or epochs")
     all_seeds = seeds(records)
     if not 1 <= tune_seeds < len(all_seeds):
         raise UsageError(
-            f"tune_seeds is {tune_seeds}, and the runs have {len(all_seeds)} seeds: must be at least 1 and leave one, "
-            "so that what is reported was not chosen on"
+            f"tune_seeds is {tune_seeds}, and the runs have {len(all_seeds)} seeds: must be at least 1 and leave one "
+            "to report on"
         )
     chosen = tuple(all_seeds[:tune_seeds])
     by_keys = [key for key in varying(records) if key not in ("step_size", "seed")]
     groups = grouped(records, by_keys)
     tables = {values: _table(dict(zip(by_keys, values, strict=True)), group) for values, group in groups.items()}
     _check_same(by_keys, tables)
-    found = []
-    for values, table in tables.items():
-        found.append(_best(dict(zip(by_keys, values, strict=True)), table, target, chosen, by, budget, loss, window))
-    return found
+    return [
+        _best(dict(zip(by_keys, values, strict=True)), table, target, chosen, by, budget, loss, window)
+        for values, table in tables.items()
+    ]
 
 
 _Grid = dict[float, dict[int, Record]]  # the run of each step size and seed
@@ -107,14 +108,14 @@ def _check_same(keys: list[str], tables: dict[tuple[Any, ...], _Grid]) -> None:
         said = _said(dict(zip(keys, values, strict=True)))
         if missing := sorted(steps - table.keys()):
             raise UsageError(
-                f"{said}has no runs of step size {', '.join(f'{step:g}' for step in missing)}, which others have: give "
-                "every rule the same grid"
+                f"{said}has no runs of step size {', '.join(f'{step:g}' for step in missing)}, which others have: "
+                "give every rule the same grid"
             )
         for step, runs in table.items():
             if lacking := sorted(all_seeds - runs.keys()):
                 raise UsageError(
-                    f"{said}step_size={step:g} has no run of seed {', '.join(map(str, lacking))}: give every step size "
-                    "the same seeds"
+                    f"{said}step_size={step:g} has no run of seed {', '.join(map(str, lacking))}: give every step "
+                    "size the same seeds"
                 )
 
 
@@ -128,15 +129,13 @@ def _best(
     loss: Loss,
     window: int | None,
 ) -> BestStep:
-    tuned = {step: [runs[seed] for seed in chosen] for step, runs in table.items()}
+    tuned = {step: [crossing(runs[seed], target, loss, window) for seed in chosen] for step, runs in table.items()}
     if budget is None:
-        every = [record for runs in tuned.values() for record in runs]
-        complete = [record.end[by] for record in every if record.status in ("finished", "timed-out")]
-        budget = min(complete) if complete else max(record.end[by] for record in every)
-    means = []
-    for runs in tuned.values():
-        found = [crossing(record, target, loss, window) for record in runs]
-        means.append(restricted_mean([one.time(by) for one in found], [one.reached for one in found], budget))
+        budget = default_budget([one for found in tuned.values() for one in found], by)
+    means = [
+        restricted_mean([one.time(by) for one in found], [one.reached for one in found], budget)
+        for found in tuned.values()
+    ]
     grid, best = tuple(tuned), int(np.argmin(means))
     none = min(means) >= budget
     held_out = () if none else tuple(run for seed, run in table[grid[best]].items() if seed not in chosen)
