@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import problems, rules, staleness, timing
+    from . import analysis, problems, rules, staleness, theory, timing
+    from .analysis import compare
     from .config import resume
     from .data import Dataset, load_dataset
     from .engine import Evaluation, Progress, train
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 # The same names again: each module is imported when a name of it is first used, so that `asapnb --help` need not
 # wait for Numba. A test holds the two lists together.
 _MODULES = {
+    "analysis": ("compare",),
     "config": ("resume",),
     "data": ("Dataset", "load_dataset"),
     "engine": ("Evaluation", "Progress", "train"),
@@ -45,9 +47,11 @@ _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     *sorted(_HOME),
+    "analysis",
     "problems",
     "rules",
     "staleness",
+    "theory",
     "timing",
 ]
 

@@ -1,6 +1,9 @@
 """What theory says of delayed gradients of ½λx², with a = ηλ: recursions, moments, matrices, one line a formula."""
 
+import math
+
 import numpy as np
+from scipy import stats
 
 # --- constant staleness --------------------------------------------------------------------------------------------
 
@@ -153,3 +156,58 @@ def growth(matrix, vector):
         vector = matrix @ vector
         vector /= np.abs(vector).sum()
     return np.abs(matrix @ vector).sum()
+
+
+# --- queues ---------------------------------------------------------------------------------------------------------
+
+
+def repairman(m, ratio):
+    """M/M/1//m: the throughput for a service of mean `ratio`, and the mean number in the queue and in service."""
+    weights = np.array([math.perm(m, n) * ratio**n for n in range(m + 1)])
+    weights /= weights.sum()
+    return (1 - weights[0]) / ratio, weights @ np.arange(m + 1)
+
+
+def repairman_of_constant_service(m, service):
+    """M/D/1//m: the throughput, from the chain of those who wait as one has been served and computes again."""
+    arrives = 1 - math.exp(-service)
+    chain = np.zeros((m, m))  # of 0 to m - 1 who wait, as one leaves; if nobody waits, the next comes alone
+    for waiting in range(m):
+        there = max(waiting, 1)
+        for more in range(m - there + 1):
+            chain[waiting, there - 1 + more] += stats.binom.pmf(more, m - there, arrives)
+    stationary = np.linalg.matrix_power(chain, 2**14)[0]
+    return 1 / (service + stationary[0] / m)
+
+
+# --- any order of workers, any steps, with noise: what E over the noise is, exactly ---------------------------------
+
+
+def staleness_of_order(order):
+    """τ of each update, if worker order[t] makes update t and reads after it."""
+    last, tau = {}, []
+    for t, worker in enumerate(order):
+        tau.append(t - last.get(worker, 0))
+        last[worker] = t + 1
+    return np.array(tau)
+
+
+def path(gradient, start, order, steps):
+    """The parameters before each update and after the last, without noise."""
+    x = [np.asarray(start, float)]
+    for t, (tau, step) in enumerate(zip(staleness_of_order(order), steps, strict=True)):
+        x.append(x[t] - step * gradient(x[t - tau]))
+    return np.array(x)
+
+
+def mean_squares(curvature, start, order, steps, noise):
+    """E x[t]² of λx²/2 with noise in each gradient, and E of the square of the mean of x[t] weighted by steps."""
+    count = len(order)
+    x = np.zeros((count + 1, count + 1))  # row t: how x[t] depends on x[0] and on each gradient's noise
+    x[0, 0] = 1.0
+    for t, (tau, step) in enumerate(zip(staleness_of_order(order), steps, strict=True)):
+        x[t + 1] = x[t] - step * curvature * x[t - tau]
+        x[t + 1, t + 1] -= step
+    sizes = np.array([start**2] + [noise] * count)
+    average = steps @ x[:-1] / np.sum(steps)
+    return x**2 @ sizes, average**2 @ sizes

@@ -15,6 +15,7 @@ from asapnb.problems import quadratic
 from asapnb.rules import Rule
 from asapnb.simulator import schedule
 from asapnb.staleness import StalenessDistribution, geometric
+from asapnb.theory import constant_best, constant_limit, constant_variance, exponential_limit, independent_limit
 
 STABLE = {0: 2, 1: 1, 2: 0.6180, 5: 0.2846, 10: 0.1495, 20: 0.0766}  # up to which a, by staleness
 STEP = 0.5  # a power of two: η·(λx) and (ηλ)·x are the same number
@@ -58,20 +59,11 @@ def simulated(a, workers, timing, updates, *, every=1, seed=0, start=1.0, noise=
 # --- constant staleness: m = τ + 1 workers whose gradients all take the same time -----------------------------------
 
 
-def limit(tau):
-    """The a from which on a constant staleness is unstable."""
-    return 2 * math.sin(math.pi / (2 * (2 * tau + 1)))
-
-
-def best(tau):
-    """The a at which f falls fastest in the end: two roots of z^(τ+1) − z^τ + a meet."""
-    return tau**tau / (tau + 1) ** (tau + 1)
-
-
 @cache
 def of_constant_times(tau):
     """0.99 and 1.01 times the limit; 0.9, 1 and 1.1 times the best."""
-    a = np.array([0.99 * limit(tau), 1.01 * limit(tau), 0.9 * best(tau), best(tau), 1.1 * best(tau)])
+    limit, best = constant_limit(tau), constant_best(tau)[0]
+    a = np.array([0.99 * limit, 1.01 * limit, 0.9 * best, best, 1.1 * best])
     return a, *simulated(a, tau + 1, 1.0, 1500)
 
 
@@ -95,8 +87,8 @@ def test_constant_staleness_is_the_recursion_to_the_bit(tau):
 
 @pytest.mark.parametrize("tau", STABLE)
 def test_constant_staleness_is_stable_up_to_2_sin_and_no_further(tau):
-    assert limit(tau) == pytest.approx(STABLE[tau], abs=5e-5)
-    assert theory.radius(theory.companion(limit(tau), tau)) == pytest.approx(1, abs=1e-12)
+    assert constant_limit(tau) == pytest.approx(STABLE[tau], abs=5e-5)
+    assert theory.radius(theory.companion(constant_limit(tau), tau)) == pytest.approx(1, abs=1e-12)
     a, _, x = of_constant_times(tau)
     for i in (0, 1):
         expected = theory.radius(theory.companion(a[i], tau))
@@ -109,19 +101,19 @@ def test_constant_staleness_is_stable_up_to_2_sin_and_no_further(tau):
 @pytest.mark.parametrize("tau", STABLE)
 def test_a_run_just_above_the_limit_diverges_and_one_just_below_does_not(tau):
     for factor, status in ((0.99, "finished"), (1.01, "diverged")):
-        problem = quadratic([factor * limit(tau) / STEP], start=3.0)
+        problem = quadratic([factor * constant_limit(tau) / STEP], start=3.0)
         run = ab.simulate(
             problem, workers=tau + 1, timing=1.0, step_size=STEP, batch_size=1, updates=20_000, eval_every=100
         )
         assert run.status == status
-        x = theory.constant_delay(factor * limit(tau), tau, int(run.evals["step"][-1]))
+        x = theory.constant_delay(factor * constant_limit(tau), tau, int(run.evals["step"][-1]))
         exact = (problem.constants.L / 2 * (3 * x) ** 2)[run.evals["step"]]
         np.testing.assert_allclose(run.evals["train_loss"], exact, rtol=1e-6, atol=1e-300)
 
 
 @pytest.mark.parametrize("tau", STABLE)
 def test_the_best_rate_is_that_of_a_double_root(tau):
-    matrices = [theory.companion(factor * best(tau), tau) for factor in (0.9, 0.99, 1, 1.01, 1.1)]
+    matrices = [theory.companion(factor * constant_best(tau)[0], tau) for factor in (0.9, 0.99, 1, 1.01, 1.1)]
     radii = [theory.radius(matrix) for matrix in matrices]
     assert radii[2] == pytest.approx(tau / (tau + 1), abs=1e-7)
     assert min(range(5), key=lambda i: radii[i]) == 2
@@ -138,34 +130,28 @@ def test_the_best_rate_is_that_of_a_double_root(tau):
     assert np.abs(x[high, 3]) < np.abs(x[high : high + 2 * tau, [2, 4]]).max(0).min()
 
 
-def stationary(a, tau):
-    """Var[x] per variance of a step's noise, in closed form."""
-    angle = (2 * tau + 1) * math.asin(a / 2)
-    return (1 + math.sin(angle)) / (math.cos(angle) * a * math.sqrt(4 - a * a))
-
-
 @pytest.mark.parametrize("tau", STABLE)
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_the_formula_of_the_stationary_variance_solves_the_equation_of_lyapunov(share, tau):
-    a = share * limit(tau)
+    a = share * constant_limit(tau)
     noise = np.zeros((tau + 1, tau + 1))
     noise[0, 0] = 1
     exact = linalg.solve_discrete_lyapunov(theory.companion(a, tau), noise)
-    assert stationary(a, tau) == pytest.approx(exact[0, 0], rel=1e-9)
+    assert constant_variance(a, tau) == pytest.approx(exact[0, 0], rel=1e-9)
     if tau == 0:
-        assert stationary(a, tau) == pytest.approx(1 / (a * (2 - a)))
+        assert constant_variance(a, tau) == pytest.approx(1 / (a * (2 - a)))
     if tau == 1:
-        assert stationary(a, tau) == pytest.approx((1 + a) / ((1 - a) * a * (2 + a)))
+        assert constant_variance(a, tau) == pytest.approx((1 + a) / ((1 - a) * a * (2 + a)))
 
 
 @pytest.mark.parametrize("tau", [0, 1, 2, 5])
 def test_noise_leaves_the_stationary_variance(tau):
     shares, each = np.array([0.1, 0.5, 0.9]), 32  # coordinates of independent noise
-    a, deviation, skipped = np.repeat(shares * limit(tau), each), 0.3, 500
+    a, deviation, skipped = np.repeat(shares * constant_limit(tau), each), 0.3, 500
     _, x = simulated(a, tau + 1, 1.0, 10_000, every=5, noise=(deviation / STEP) ** 2)
     squares = (x[skipped // 5 :] ** 2).mean(0).reshape(len(shares), each)
     for share, square in zip(shares, squares, strict=True):
-        expected = deviation**2 * stationary(share * limit(tau), tau)
+        expected = deviation**2 * constant_variance(share * constant_limit(tau), tau)
         bound = stats.t.isf(1e-5 / 2, each - 1) * square.std(ddof=1) / math.sqrt(each)
         assert bound < 0.1 * expected
         assert abs(square.mean() - expected) < bound
@@ -173,7 +159,7 @@ def test_noise_leaves_the_stationary_variance(tau):
 
 @pytest.mark.parametrize("tau", [0, 1, 2, 5])
 def test_noise_is_added_where_the_recursion_adds_it(tau):
-    a, samples = 0.5 * limit(tau), 256
+    a, samples = 0.5 * constant_limit(tau), 256
     run, x = simulated(a, tau + 1, 1.0, 400, noise=4.0, samples=samples)
     orders = np.concatenate([quadratic([1.0], samples=samples).batches(0, epoch, 1) for epoch in (0, 1)])
     drawn = [naive.noise(orders[ticket, 0], samples, 4.0, 1, 0)[0] for ticket in run.updates["batch"]]
@@ -185,17 +171,6 @@ def test_noise_is_added_where_the_recursion_adds_it(tau):
 # --- exponential workers: any of them is next, whatever was before --------------------------------------------------
 
 
-def closed_limit(m):
-    """Where E[x²] of m exponential workers neither grows nor falls: the root of m·a² − a − 2."""
-    return (1 + math.sqrt(1 + 8 * m)) / (2 * m)
-
-
-def independent_limit(m):
-    """The same for independent geometric delays: a root of 2q·a² + p²·a − 2p(1 + q), p = 1/m and q = 1 − p."""
-    p, q = 1 / m, 1 - 1 / m
-    return (math.sqrt(p**4 + 16 * p * q * (1 + q)) - p * p) / (4 * q)
-
-
 SHARES = np.array([0.5, 0.8, 1.0, 1.15])  # of the limit
 UPDATES, SEEDS = 20, 60
 
@@ -203,7 +178,7 @@ UPDATES, SEEDS = 20, 60
 @cache
 def of_seeds(m):
     """x of independent runs, (seeds, updates + 1, shares)."""
-    a = SHARES * closed_limit(m)
+    a = SHARES * exponential_limit(m)
     return np.array([simulated(a, m, EXPONENTIAL, UPDATES, seed=seed)[1] for seed in range(SEEDS)])
 
 
@@ -211,7 +186,7 @@ def of_seeds(m):
 def of_parts(m):
     """x of the executions that one schedule falls into, if every worker read what there was where a part begins."""
     order = schedule(EXPONENTIAL, workers=m, updates=20_000 * UPDATES, seed=7).worker.reshape(-1, UPDATES)
-    return np.stack([theory.workers_in_order(order, share * closed_limit(m), m) for share in SHARES], -1)
+    return np.stack([theory.workers_in_order(order, share * exponential_limit(m), m) for share in SHARES], -1)
 
 
 def errors(values, spread):
@@ -233,7 +208,7 @@ def test_the_twins_of_exponential_workers_are_means_over_all_orders(m, updates):
 
 @pytest.mark.parametrize("m", [2, 4, 8, 64])
 def test_exponential_workers_are_the_recursion_of_their_order(m):
-    a = np.array([0.5, 1.0, 1.3]) * closed_limit(m)
+    a = np.array([0.5, 1.0, 1.3]) * exponential_limit(m)
     run, x = simulated(a, m, EXPONENTIAL, 400, seed=m)
     assert run.staleness.support > 3 * m
     for i, value in enumerate(a):
@@ -243,10 +218,10 @@ def test_exponential_workers_are_the_recursion_of_their_order(m):
 @pytest.mark.parametrize("m", LIMITS)
 def test_the_limit_in_mean_square_is_known_for_the_process_and_for_independent_delays(m):
     found = theory.largest_stable(lambda a: theory.four_moments(a, m), 2.0)
-    assert found == pytest.approx(closed_limit(m), abs=1e-8)
+    assert found == pytest.approx(exponential_limit(m), abs=1e-8)
     assert found == pytest.approx(LIMITS[m], abs=5e-4)
     apart = theory.largest_stable(lambda a: theory.four_moments(a, m, independent=True), 2.0)
-    assert apart == pytest.approx(independent_limit(m), abs=1e-8)
+    assert apart == pytest.approx(independent_limit(geometric(m=m)), abs=1e-8)
     assert apart == pytest.approx(INDEPENDENT[m], abs=5e-4)
 
 
@@ -254,7 +229,7 @@ def test_the_limit_in_mean_square_is_known_for_the_process_and_for_independent_d
 def test_the_four_moments_of_independent_delays_are_those_of_kronecker_products(m):
     pmf = geometric(m=m).pmf[:30].copy()
     pmf[-1] += 1 - pmf.sum()
-    a = 0.9 * independent_limit(m)
+    a = 0.9 * independent_limit(geometric(m=m))
     matrix = theory.independent_delays(a, pmf, np.ones(30))
     exact = theory.powers(matrix, np.ones(900), 25)
     np.testing.assert_allclose(theory.powers(theory.four_moments(a, m, True), np.ones(4), 25), exact, rtol=1e-3)
@@ -263,7 +238,7 @@ def test_the_four_moments_of_independent_delays_are_those_of_kronecker_products(
 @pytest.mark.parametrize("m", [2, 4, 8])
 def test_second_moments_of_simulated_runs_are_those_of_the_process_and_not_of_independent_delays(m):
     parts, seeds = of_parts(m) ** 2, of_seeds(m) ** 2
-    a = SHARES * closed_limit(m)
+    a = SHARES * exponential_limit(m)
     exact, apart = (
         np.stack([theory.powers(theory.four_moments(value, m, i), np.ones(4), UPDATES) for value in a], -1)
         for i in (False, True)
@@ -281,8 +256,8 @@ def test_second_moments_of_simulated_runs_are_those_of_the_process_and_not_of_in
 def test_second_moments_fall_below_the_limit_and_grow_above(m):
     for share, low, high in ((0.93, 0.5, 0.995), (1.0, 0.995, 1.005), (1.07, 1.005, 2)):
         order = schedule(EXPONENTIAL, workers=m, updates=1_000_000, seed=8).worker.reshape(-1, 40)
-        x = theory.workers_in_order(order, share * closed_limit(m), m)
-        exact = theory.powers(theory.four_moments(share * closed_limit(m), m), np.ones(4), 400)
+        x = theory.workers_in_order(order, share * exponential_limit(m), m)
+        exact = theory.powers(theory.four_moments(share * exponential_limit(m), m), np.ones(4), 400)
         assert low < exact[400] / exact[399] < high
         assert abs((x[:, 40] ** 2).mean() - exact[40]) < BOUND * errors(x, x**2)[40]
 
@@ -291,11 +266,11 @@ def test_second_moments_fall_below_the_limit_and_grow_above(m):
 def test_single_runs_converge_beyond_the_limit_in_mean_square_but_not_far_beyond(m):
     rng, length = np.random.default_rng(9), 450
     shares = np.array([1.1, 2.0, 3.0])
-    _, x = simulated(shares * closed_limit(m), m, EXPONENTIAL, length, seed=10, start=1e-140)
+    _, x = simulated(shares * exponential_limit(m), m, EXPONENTIAL, length, seed=10, start=1e-140)
     logs = np.log(np.abs(x[50:]))
     for i, share in enumerate(shares):
         orders = rng.integers(0, m, (400, 300))
-        twin = np.log(np.abs(theory.workers_in_order(orders, share * closed_limit(m), m)))
+        twin = np.log(np.abs(theory.workers_in_order(orders, share * exponential_limit(m), m)))
         slopes = (twin[:, 300] - twin[:, 100]) / 200
         parts = np.diff(logs[::25, i]) / 25
         bound = stats.t.isf(1e-5 / 2, len(parts) - 1) * parts.std(ddof=1) / math.sqrt(len(parts))
@@ -305,7 +280,7 @@ def test_single_runs_converge_beyond_the_limit_in_mean_square_but_not_far_beyond
 
 @pytest.mark.parametrize("m", [2, 4, 8])
 def test_the_noise_of_exponential_workers_leaves_a_known_variance(m):
-    a, deviation, batches, each = np.array([0.2, 0.4, 0.6]) * closed_limit(m), 0.5, 50, 16
+    a, deviation, batches, each = np.array([0.2, 0.4, 0.6]) * exponential_limit(m), 0.5, 50, 16
     _, x = simulated(np.repeat(a, each), m, EXPONENTIAL, 50_000, every=25, seed=m, noise=(deviation / STEP) ** 2)
     squares = (x[20:] ** 2).reshape(-1, len(a), each).mean(2)
     means = np.array([part.mean(0) for part in np.array_split(squares, batches)])
@@ -338,7 +313,7 @@ def test_the_mean_of_simulated_runs_is_a_heavy_ball(m):
     tested = [1, 2, 3, 5, 10, 20]  # of what is correlated
 
     def off(values, momentum):
-        balls = [theory.heavy_ball(a / m, momentum, -a, UPDATES) for a in SHARES * closed_limit(m)]
+        balls = [theory.heavy_ball(a / m, momentum, -a, UPDATES) for a in SHARES * exponential_limit(m)]
         return (np.abs(values.mean(0) - np.stack(balls, -1)) / errors(values, parts))[tested].max()
 
     assert off(parts, 1 - 1 / m) < BOUND
@@ -394,7 +369,7 @@ def test_rules_move_the_limit_of_independent_delays(name):
 @pytest.mark.parametrize("name", RULES)
 @pytest.mark.parametrize("m", [2, 8])
 def test_a_rule_s_runs_are_the_recursion_of_their_order(m, name):
-    a = 0.7 * closed_limit(m)
+    a = 0.7 * exponential_limit(m)
     run, x = simulated(a, m, EXPONENTIAL, 500, seed=11, rule=fixed(RULES[name][0], m))
     scales = table(name, m).astype(np.float32).astype(np.float64)
     np.testing.assert_array_equal(run.updates["scale"], scales[run.updates["tau"]])

@@ -11,6 +11,7 @@ from scipy import stats
 from asapnb import timing as times
 from asapnb.schemes import Hogwild, Leashed, LockBased, ParameterServer, Synchronous
 from asapnb.simulator import schedule
+from asapnb.theory import leashed_fluid, machine_repairman
 from asapnb.timing import Timing
 
 RISK = 1e-5  # of a test that fails although all is well, had the seed not been fixed
@@ -127,46 +128,24 @@ def test_staleness_grows_with_the_gradient_s_own_time(time):
 # --- a lock --------------------------------------------------------------------------------------------------------
 
 
-def repairman(m, ratio):
-    """M/M/1//m: the throughput for a service of mean `ratio`, and the mean number in the queue and in service."""
-    weights = np.array([math.perm(m, n) * ratio**n for n in range(m + 1)])
-    weights /= weights.sum()
-    return (1 - weights[0]) / ratio, weights @ np.arange(m + 1)
-
-
-def repairman_of_constant_service(m, service):
-    """M/D/1//m: the throughput, from the chain of those who wait as one has been served and computes again."""
-    arrives = 1 - math.exp(-service)
-    chain = np.zeros((m, m))  # of 0 to m - 1 who wait, as one leaves; if nobody waits, the next comes alone
-    for waiting in range(m):
-        there = max(waiting, 1)
-        for more in range(m - there + 1):
-            chain[waiting, there - 1 + more] += stats.binom.pmf(more, m - there, arrives)
-    stationary = np.linalg.matrix_power(chain, 2**14)[0]
-    return 1 / (service + stationary[0] / m)
-
-
 @pytest.mark.parametrize(("m", "ratio"), [(16, 0.1), (4, 0.1), (8, 0.5), (30, 0.02), (2, 1.0)])
 @pytest.mark.parametrize(
     "scheme", [LockBased(fused=True), LockBased("random", fused=True), ParameterServer()], ids=str
 )
 def test_an_exponential_lock_is_a_machine_repairman(m, ratio, scheme):
     made = schedule(Timing("exponential(1)", update=times.exponential(ratio)), scheme, m, 400_000, seed=5)
-    throughput, queue = repairman(m, ratio)
-    if (m, ratio) == (16, 0.1):
-        assert (throughput, queue) == (pytest.approx(9.777, abs=5e-4), pytest.approx(6.223, abs=5e-4))
+    known = machine_repairman(m, 1.0, ratio)
     between, waits = np.diff(made.t_apply)[1000:], (made.t_apply - made.t_ready)[1000:]
-    assert agrees(between, 1 / throughput, 0.02)
-    assert agrees(waits, queue / throughput, 0.05)  # Little: both are stationary
+    assert agrees(between, 1 / known.throughput, 0.02)
+    assert agrees(waits, known.time, 0.05)
 
 
 @pytest.mark.parametrize(("m", "service"), [(16, 0.1), (5, 0.1), (8, 0.3)])
 def test_a_constant_lock_is_a_repairman_of_constant_service(m, service):
-    throughput = repairman_of_constant_service(m, service)
-    if (m, service) == (16, 0.1):
-        assert throughput == pytest.approx(9.9582, abs=5e-5)
+    known = machine_repairman(m, 1.0, service, "constant")
     made = schedule(Timing("exponential(1)", update=service), LockBased(fused=True), m, 1_000_000, seed=6)
-    assert agrees(np.diff(made.t_apply)[1000:], 1 / throughput, 0.005)
+    assert agrees(np.diff(made.t_apply)[1000:], 1 / known.throughput, 0.005)
+    assert agrees((made.t_apply - made.t_ready)[1000:], known.time, 0.05)
 
 
 # --- Leashed -------------------------------------------------------------------------------------------------------
@@ -181,7 +160,7 @@ def in_the_loop(made):
 @pytest.mark.parametrize("law", [times.exponential, times.constant])
 def test_leashed_of_one_attempt_has_the_fluid_limit(m, compute, update, law):
     made = schedule(Timing("exponential(1)", update=law(update)), Leashed(persistence=0), m, 200_000, seed=7)
-    assert in_the_loop(made) == pytest.approx(m / (compute / update + 1), rel=0.01)
+    assert in_the_loop(made) == pytest.approx(leashed_fluid(m, compute, update), rel=0.01)
     assert (made.tries == made.dropped).all()
     applied = np.flatnonzero(made.dropped == 0)
     ends = made.t_apply[applied]
@@ -311,4 +290,4 @@ def test_what_is_too_stale_is_discarded_and_with_restart_not_computed_on(limit, 
 
 def test_the_laws_hold_for_the_twin_too():
     made = simulate(Timing("exponential(1)", update="exponential(0.1)"), LockBased(fused=True), 16, 6000, 13)[0]
-    assert agrees(np.diff(made["t_apply"])[500:], 1 / repairman(16, 0.1)[0], 0.12)
+    assert agrees(np.diff(made["t_apply"])[500:], 1 / machine_repairman(16, 1.0, 0.1).throughput, 0.12)

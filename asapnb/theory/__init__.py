@@ -1,0 +1,67 @@
+"""What is known of asynchronous SGD without a run: staleness, queues, limits of stability, convergence bounds.
+
+Where a function takes a `rule` it may be a `Rule`, its text, a function, or an array of scales whose last entry
+serves every staler update. A `step` is a = eta lambda, the step size times the curvature of f(x) = lambda x^2 / 2.
+"""
+
+from .bounds import concurrency_bound, convex_bound, nonconvex_bound, pl_bound, pl_mean_bound, strongly_convex_updates
+from .delayed import constant_best, constant_limit, constant_radius, constant_variance
+from .moments import (
+    exponential_growth,
+    exponential_limit,
+    exponential_variance,
+    independent_growth,
+    independent_limit,
+    independent_variance,
+)
+from .queues import Repairman, leashed_fluid, machine_repairman
+from .scales import (
+    HeavyBall,
+    effective_delay,
+    fleet_beta,
+    implicit_momentum,
+    mean_exponential,
+    mean_fleet,
+    mean_inverse,
+    tail_effective_delay,
+    tail_mean,
+    tail_variance,
+)
+from .workers import exponential_workers, round_time, staleness_by_worker, staleness_given_time, update_shares
+
+__all__ = [
+    "HeavyBall",
+    "Repairman",
+    "concurrency_bound",
+    "constant_best",
+    "constant_limit",
+    "constant_radius",
+    "constant_variance",
+    "convex_bound",
+    "effective_delay",
+    "exponential_growth",
+    "exponential_limit",
+    "exponential_variance",
+    "exponential_workers",
+    "fleet_beta",
+    "implicit_momentum",
+    "independent_growth",
+    "independent_limit",
+    "independent_variance",
+    "leashed_fluid",
+    "machine_repairman",
+    "mean_exponential",
+    "mean_fleet",
+    "mean_inverse",
+    "nonconvex_bound",
+    "pl_bound",
+    "pl_mean_bound",
+    "round_time",
+    "staleness_by_worker",
+    "staleness_given_time",
+    "strongly_convex_updates",
+    "tail_effective_delay",
+    "tail_mean",
+    "tail_variance",
+    "update_shares",
+]

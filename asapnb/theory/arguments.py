@@ -1,0 +1,59 @@
+"""Arguments that the functions of this package share, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UsageError
+from ..rules import as_rule, scale_table
+from ..rules.arguments import number
+from ..staleness import StalenessDistribution
+
+Array = NDArray[np.float64]
+
+
+def count(name: str, value: Any, least: int) -> int:
+    """`value` as an int, at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise UsageError(f"{name} is {value!r}: must be an integer, at least {least}")
+    return int(value)
+
+
+def positive(name: str, value: Any) -> float:
+    """`value` as a finite float above 0."""
+    return number(name, value, above=True)
+
+
+def numbers(name: str, values: Any, *, above: bool = False) -> Array:
+    """`values` as a float64 array of one axis, of at least one entry, finite and >= 0 (or > 0 with `above`)."""
+    try:
+        array = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise UsageError(f"{name} is {values!r:.80}: give an array of numbers") from None
+    if array.ndim != 1 or not array.size:
+        raise UsageError(f"{name} has shape {array.shape}: give an array of one axis, with at least one entry")
+    bad = ~(np.isfinite(array) & ((array > 0) if above else (array >= 0)))
+    if bad.any():
+        i = int(bad.argmax())
+        raise UsageError(f"{name}[{i}] is {array[i]}: must be finite and {'above 0' if above else 'at least 0'}")
+    return array
+
+
+def seen(staleness: Any) -> StalenessDistribution:
+    """A distribution of staleness that is not empty, without zeros at its end."""
+    if not isinstance(staleness, StalenessDistribution) or staleness.is_empty:
+        raise UsageError(f"staleness is {staleness!r:.80}: give a StalenessDistribution that is not empty, such as "
+                         "asapnb.staleness.geometric(m=8)")  # fmt: skip
+    return staleness.padded(staleness.support + 1)
+
+
+def table(rule: object, staleness: StalenessDistribution, workers: int) -> Array:
+    """The scales of a rule under this staleness, one for each entry of its pmf."""
+    if isinstance(rule, np.ndarray | Sequence) and not isinstance(rule, str):
+        scales = numbers("scales", rule)
+        return scales[np.minimum(np.arange(len(staleness)), len(scales) - 1)]
+    return scale_table(as_rule(rule), staleness, workers)

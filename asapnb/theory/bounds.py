@@ -1,0 +1,192 @@
+"""Convergence bounds of asynchronous SGD, and when they hold.
+
+f is L-smooth; a gradient at a view x has the mean grad f(x) and a variance of at most `noise`, summed over the
+coordinates; views are consistent (so not Hogwild); and who is how stale does not depend on the samples. `gap` is
+f(x_0) - f*. `steps` are the step sizes eta_t that were applied, in their order, scale included, and H the largest.
+Each bound has a condition on the steps; beyond it nothing is known, and a UsageError says how large they may be.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..errors import UsageError
+from ..rules.arguments import number
+from ..staleness import StalenessDistribution, staleness_array
+from .arguments import Array, count, numbers, positive, seen, table
+
+_ROUNDING = 1e-9
+
+
+def nonconvex_bound(steps: Any, *, L: float, gap: float, noise: float, workers: int, tau_max: int) -> float:
+    """A bound of sum eta_t E|grad f(x_t)|^2 / sum eta_t, for any f; m workers, whose staleness is at most tau_max.
+
+    [2 gap + L noise (1 + 2 L H (m - 1)) sum eta_t^2] / sum eta_t, for H <= 1 / (2 L max(1, sqrt((m - 1) tau_max))).
+
+    >>> nonconvex_bound([0.01] * 1000, L=1.0, gap=1.0, noise=0.1, workers=8, tau_max=40).__round__(5)
+    0.20114
+    """
+    eta = _steps(steps)
+    return (2 * number("gap", gap) + positive("L", L) * _noise(eta, L, noise, workers, tau_max)) / float(eta.sum())
+
+
+def convex_bound(steps: Any, *, L: float, distance: float, noise: float, workers: int, tau_max: int) -> float:
+    """A bound of E f(x_mean) - f* for convex f, x_mean = sum eta_t x_t / sum eta_t, distance = |x_0 - x*|.
+
+    [distance^2 + noise (1 + 2 L H (m - 1)) sum eta_t^2] / (2 sum eta_t), for H as for `nonconvex_bound`.
+
+    >>> convex_bound([0.01] * 1000, L=1.0, distance=1.0, noise=0.1, workers=8, tau_max=40).__round__(5)
+    0.05057
+    """
+    eta = _steps(steps)
+    return (number("distance", distance) ** 2 + _noise(eta, L, noise, workers, tau_max)) / (2 * float(eta.sum()))
+
+
+def concurrency_bound(steps: Any, staleness: Any, *, L: float, gap: float, noise: float) -> float:
+    """The same as `nonconvex_bound`, from the staleness of each update: neither tau_max nor m is needed.
+
+    With W_t the sum of the steps applied while gradient t was under way, and V_j = sum eta_t over the gradients t
+    under way when update j was applied: [2 gap + L noise sum eta_j^2 (1 + 2 L V_j)] / sum eta_t, if for every update
+    j 2 L^2 sum eta_t W_t + L eta_j <= 1, the sum over those same t. Steps of at most 1/(2 L C) min(1, C / tau) always
+    qualify, C >= 1 the number of other gradients under way, however stale the stalest is: `delay_adaptive`, as in
+    Koloskova et al. 2022, arXiv 2206.08307, and Mishchenko et al. 2022, arXiv 2206.07638.
+
+    >>> concurrency_bound([0.01] * 4, [0, 1, 1, 3], L=1.0, gap=1.0, noise=0.1).__round__(4)
+    50.001
+    """
+    eta, tau, lipschitz = _steps(steps), staleness_array(staleness), positive("L", L)
+    t = np.arange(len(eta))
+    if tau.shape != eta.shape or (tau > t).any():
+        raise UsageError(f"staleness has {len(tau)} entries and steps {len(eta)}: give one for each update, of at "
+                         "most the number of updates before it")  # fmt: skip
+    applied = np.concatenate(([0.0], np.cumsum(eta)))
+    meanwhile = applied[t] - applied[t - tau]
+    drift = 2 * lipschitz**2 * _while_under_way(eta * meanwhile, tau) + lipschitz * eta
+    if drift.max() > 1 + _ROUNDING:
+        j = int(drift.argmax())
+        raise UsageError(f"steps are too large for the bound: 2 L^2 sum eta_t W_t + L eta is {drift[j]:.6g} at "
+                         f"update {j}, must be at most 1; it is, if all steps are divided by that")  # fmt: skip
+    added = lipschitz * number("noise", noise) * float(eta**2 @ (1 + 2 * lipschitz * _while_under_way(eta, tau)))
+    return (2 * number("gap", gap) + added) / float(eta.sum())
+
+
+def pl_bound(steps: Any, *, L: float, mu: float, gap: float, noise: float, tau_max: int) -> float:
+    """A bound of E f(x_T) - f* where |grad f|^2 / 2 >= mu (f - f*), the inequality of Polyak and Łojasiewicz.
+
+    prod (1 - mu eta_t) gap + L noise H / mu, for H <= 1 / (4 L max(1, tau_max)).
+
+    >>> pl_bound([0.01] * 1000, L=1.0, mu=0.5, gap=1.0, noise=0.1, tau_max=20).__round__(5)
+    0.00865
+    """
+    eta = _steps(steps)
+    _at_most(eta.max(), _pl_step(L, tau_max))
+    left = float(np.exp(np.log1p(-_mu(mu, L) * eta).sum())) * number("gap", gap)
+    return left + L * number("noise", noise) * float(eta.max()) / mu
+
+
+def pl_mean_bound(
+    step_size: float,
+    updates: int,
+    rule: object,
+    staleness: StalenessDistribution,
+    *,
+    L: float,
+    mu: float,
+    gap: float,
+    noise: float,
+    workers: int = 1,
+) -> float:
+    """As `pl_bound`, of a rule that keeps the mean step (C1), if the staleness of each update is independent.
+
+    (1 - mu eta_0)^T gap + (1 - (1 - mu eta_0)^T) L noise eta_0 (1 + Var[scale]) / mu, for H as for `pl_bound`, with
+    the largest staleness of the law. TAIL-tau has Var[scale] <= A^2 / 3.
+
+    >>> from asapnb.staleness import uniform
+    >>> law, of = uniform(0, 20), dict(L=1.0, mu=0.5, gap=1.0, noise=0.1)
+    >>> [pl_mean_bound(0.005, 4000, rule, law, **of).__round__(6) for rule in ("constant", "tail")]
+    [0.001045, 0.001377]
+    """
+    law, eta = seen(staleness), positive("step_size", step_size)
+    scales = table(rule, law, count("workers", workers, 1))
+    mean = float(scales @ law.pmf)
+    if abs(mean - 1) > _ROUNDING:
+        raise UsageError(f"the mean scale of {rule!r:.60} is {mean:.6g} here: must be 1; see preserve")
+    _at_most(eta * scales[law.pmf > 0].max(), _pl_step(L, law.support))
+    left = (1 - _mu(mu, L) * eta) ** count("updates", updates, 0)
+    return left * number("gap", gap) + (1 - left) * L * number("noise", noise) * eta * float(scales**2 @ law.pmf) / mu
+
+
+def strongly_convex_updates(
+    step_size: float,
+    rule: object,
+    staleness: StalenessDistribution,
+    *,
+    c: float,
+    L: float,
+    M: float,
+    distance: float,
+    target: float,
+    workers: int = 1,
+) -> float:
+    """Updates after which E|x - x*|^2 <= target has been reached, f c-strongly convex, E|g|^2 <= M^2.
+
+    ln(distance^2 / target) / (2c E[a] - 2LM target^(-1/2) E[tau a] E[a] - M^2 target^-1 E[a^2]), a = step_size scale,
+    independent staleness: the mean staleness counts, not the largest. UsageError if the denominator is not > 0.
+    Bäckström, Papatriantafilou, Tsigas: MindTheStep-AsyncPSGD, 2019, arXiv 1911.03444.
+
+    >>> from asapnb.staleness import geometric
+    >>> given = dict(c=1.0, L=1.0, M=1.0, distance=1.0, target=0.04, workers=4)
+    >>> strongly_convex_updates(0.01, "constant", geometric(m=4), **given).__round__()
+    222
+    """
+    law, epsilon, grad = seen(staleness), positive("target", target), number("M", M)
+    alpha = positive("step_size", step_size) * table(rule, law, count("workers", workers, 1))
+    mean, square = float(alpha @ law.pmf), float(alpha**2 @ law.pmf)
+    stale = float(alpha * np.arange(len(alpha)) @ law.pmf)
+    gain = 2 * positive("c", c) * mean
+    loss = 2 * positive("L", L) * grad * stale * mean / math.sqrt(epsilon) + grad**2 * square / epsilon
+    if gain <= loss:
+        raise UsageError(f"step_size is {step_size}: the bound needs one below {step_size * gain / loss:.6g} for "
+                         f"the target {target}, or a larger target")  # fmt: skip
+    return max(0.0, math.log(positive("distance", distance) ** 2 / epsilon)) / (gain - loss)
+
+
+# --- conditions ----------------------------------------------------------------------------------------------------
+
+
+def _steps(steps: Any) -> Array:
+    eta = numbers("steps", steps)
+    if not eta.any():
+        raise UsageError("steps are all 0: nothing has moved, so there is no bound")
+    return eta
+
+
+def _at_most(step: float, largest: float) -> None:
+    if step > largest * (1 + _ROUNDING):
+        raise UsageError(f"the largest step is {step:.6g}: the bound holds up to {largest:.6g}; choose smaller steps")
+
+
+def _noise(eta: Array, L: float, noise: float, workers: int, tau_max: int) -> float:
+    """noise (1 + 2 L H (m - 1)) sum eta_t^2, of steps within the condition."""
+    others, largest = count("workers", workers, 1) - 1, float(eta.max())
+    spread = max(1.0, math.sqrt(others * count("tau_max", tau_max, 0)))
+    _at_most(largest, 1 / (2 * positive("L", L) * spread))
+    return number("noise", noise) * (1 + 2 * L * largest * others) * float(eta @ eta)
+
+
+def _pl_step(L: float, tau_max: int) -> float:
+    return 1 / (4 * positive("L", L) * max(1, count("tau_max", tau_max, 0)))
+
+
+def _mu(mu: float, L: float) -> float:
+    return number("mu", mu, most=L, above=True)
+
+
+def _while_under_way(values: Array, tau: Any) -> Array:
+    """For every update j the sum of values[t] over the t whose gradients were under way: t - tau_t <= j < t."""
+    t = np.arange(len(values))
+    change = np.bincount(t - tau, values, len(values)) - np.bincount(t, values, len(values))
+    return np.maximum(np.cumsum(change), 0.0)

@@ -1,0 +1,60 @@
+"""f(x) = lambda x^2 / 2 with a constant staleness: x[t+1] = x[t] - a x[t - tau], a = eta lambda."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..errors import UsageError
+from ..rules.arguments import number
+from .arguments import count, positive
+
+
+def constant_limit(tau: int) -> float:
+    """The step a = eta lambda up to which a constant staleness is stable: 2 sin(pi / (4 tau + 2)).
+
+    >>> constant_limit(0), constant_limit(2).__round__(4)
+    (2.0, 0.618)
+    """
+    return 2.0 * math.sin(math.pi / (4 * count("tau", tau, 0) + 2))
+
+
+def constant_best(tau: int) -> tuple[float, float]:
+    """The step a of the fastest convergence in the end, tau^tau / (tau+1)^(tau+1), and its factor per update.
+
+    The factor is tau / (tau + 1), of a double root: the error falls as t (tau / (tau + 1))^t.
+
+    >>> constant_best(1)
+    (0.25, 0.5)
+    """
+    rate = count("tau", tau, 0) / (tau + 1)
+    return rate**tau / (tau + 1), rate
+
+
+def constant_radius(step: float, tau: int) -> float:
+    """The factor by which the error changes per update in the end: the largest root of |z^(tau+1) - z^tau + a|.
+
+    >>> constant_radius(1.0, 1).__round__(9), constant_radius(0.5, 0)
+    (1.0, 0.5)
+    """
+    polynomial = np.zeros(count("tau", tau, 0) + 2)
+    polynomial[0], polynomial[-1] = 1.0, number("step", step)
+    polynomial[1] -= 1.0
+    return float(np.abs(np.roots(polynomial)).max(initial=0.0))
+
+
+def constant_variance(step: float, tau: int, noise: float = 1.0) -> float:
+    """Var[x] in the long run, if each step adds independent noise of variance `noise` (that of eta times a gradient).
+
+    noise (1 + sin T) / (cos T a sqrt(4 - a^2)) with T = (2 tau + 1) arcsin(a / 2). UsageError from the limit on.
+
+    >>> constant_variance(0.5, 0).__round__(9), constant_variance(0.5, 1).__round__(9)
+    (1.333333333, 2.4)
+    """
+    a, limit = positive("step", step), constant_limit(tau)
+    if a >= limit:
+        raise UsageError(f"step is {a}: with staleness {tau} it must be below {limit:.6g}, or the variance grows "
+                         "without bound")  # fmt: skip
+    angle = (2 * tau + 1) * math.asin(a / 2)
+    return number("noise", noise) * (1 + math.sin(angle)) / (math.cos(angle) * a * math.sqrt(4 - a * a))

@@ -1,0 +1,91 @@
+"""Workers that queue for one lock or server, and workers that publish without one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import unknown
+from .arguments import Array, count, positive
+
+LAWS = ("exponential", "constant")
+
+
+@dataclass(frozen=True)
+class Repairman:
+    """m workers that compute and then queue for one server, in the long run.
+
+    Attributes:
+        throughput: updates per second.
+        queue: mean number of workers that wait or are served.
+        time: mean seconds of a worker's visit, waiting included.
+        utilisation: share of the time in which the server works.
+    """
+
+    throughput: float
+    queue: float
+    time: float
+    utilisation: float
+
+
+def machine_repairman(workers: int, compute: float, service: float, law: str = "exponential") -> Repairman:
+    """The machine repairman: exponential compute times of mean `compute`, one visit of mean `service` per update.
+
+    Describes a lock with one visit per update (`LockBased(fused=True)`) or a server. `law` is that of the service:
+    "exponential" (M/M/1//m: pi_n proportional to m!/(m-n)! rho^n) or "constant" (M/D/1//m: the chain of those who
+    wait as one is done). UsageError for numbers that are not positive.
+
+    >>> machine_repairman(16, compute=1.0, service=0.1).throughput.__round__(3)
+    9.777
+    >>> machine_repairman(16, compute=1.0, service=0.1, law="constant").throughput.__round__(3)
+    9.958
+    """
+    m, compute, service = count("workers", workers, 1), positive("compute", compute), positive("service", service)
+    if law not in LAWS:
+        raise unknown("law of the service", law, LAWS)
+    ratio = service / compute
+    idle = _idle_exponential(m, ratio) if law == "exponential" else _idle_constant(m, ratio)
+    throughput = (1.0 - idle) / service
+    queue = m - throughput * compute
+    return Repairman(throughput, queue, queue / throughput, 1.0 - idle)
+
+
+def _idle_exponential(m: int, ratio: float) -> float:
+    """pi_0, from logarithms of the weights."""
+    log_weights = np.concatenate(([0.0], np.cumsum(np.log(ratio * np.arange(m, 0, -1.0)))))
+    return float(1.0 / np.exp(log_weights - log_weights.max()).sum() * math.exp(-log_weights.max()))
+
+
+def _idle_constant(m: int, ratio: float) -> float:
+    """The share of time without service: between two ends of service nobody is there with probability left[0]."""
+    left = _left_behind(m, ratio)
+    empty = float(left[0]) / m  # mean idle time per service, in mean compute times
+    return empty / (ratio + empty)
+
+
+def _left_behind(m: int, ratio: float) -> Array:
+    """Probabilities that 0 … m-1 workers wait as a service of constant time ends."""
+    from scipy import stats
+
+    arrives, chain = -math.expm1(-ratio), np.zeros((m, m))
+    for waiting in range(m):
+        there = max(waiting, 1)  # where nobody waits, the next comes alone
+        chain[waiting, there - 1 :] = stats.binom.pmf(np.arange(m - there + 1), m - there, arrives)
+    equations = np.eye(m) - chain.T
+    equations[-1] = 1.0  # in place of one equation, which follows from the others: they sum to 1
+    left: Array = np.linalg.solve(equations, np.eye(m)[-1])
+    return np.maximum(left, 0.0)
+
+
+def leashed_fluid(workers: int, compute: float, update: float) -> float:
+    """The mean number of workers in Leashed's publishing loop, m / (compute / update + 1).
+
+    `compute` and `update` are mean times. Right where every gradient has one attempt (`Leashed(persistence=0)`);
+    with more, one worker at a time can win, and the loop holds more than that. Bäckström et al., IPDPS 2021.
+
+    >>> leashed_fluid(16, compute=1.0, update=0.1).__round__(3)
+    1.455
+    """
+    return count("workers", workers, 1) / (positive("compute", compute) / positive("update", update) + 1.0)

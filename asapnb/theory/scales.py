@@ -1,0 +1,141 @@
+"""What a rule's scales do under a law of staleness: the mean step, the effective delay, the implicit momentum."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import UsageError, unknown
+from ..rules.arguments import number
+from ..staleness import CDF_KINDS, Kind, StalenessDistribution
+from .arguments import count, seen, table
+
+_NEGLIGIBLE = 1e-9  # of the contributions, when a momentum is read off
+_GEOMETRIC = 1e-6  # relative difference of ratios that are called equal
+
+
+def mean_inverse(workers: int) -> float:
+    """E[1/(tau + 1)] of m exponential workers, ln m / (m - 1): how the rule `inverse` shrinks the mean step.
+
+    >>> mean_inverse(64).__round__(3)
+    0.066
+    """
+    m = count("workers", workers, 1)
+    return math.log(m) / (m - 1) if m > 1 else 1.0
+
+
+def mean_exponential(beta: float, workers: int) -> float:
+    """E[exp(-beta tau)] of m exponential workers, p / (1 - (1 - p) exp(-beta)) with p = 1/m.
+
+    >>> mean_exponential(0.5, 1), mean_exponential(0.1, 16).__round__(3)
+    (1.0, 0.412)
+    """
+    m = count("workers", workers, 1)
+    return 1.0 / (1.0 - (m - 1) * math.expm1(-number("beta", beta)))
+
+
+def fleet_beta(threshold: float) -> float:
+    """The beta of FLeet's exp(-beta tau), (2/T) ln(1 + T/2): at tau = T/2 the scale is 1/(T/2 + 1), as `inverse`'s.
+
+    Damaskinos et al. 2020.
+
+    >>> fleet_beta(2).__round__(4)
+    0.6931
+    """
+    half = number("threshold", threshold) / 2
+    return math.log1p(half) / half if half else 1.0
+
+
+def mean_fleet(workers: int) -> float:
+    """E[scale] of FLeet with T = m + 1 under m exponential workers.
+
+    >>> [mean_fleet(m).__round__(3) for m in (8, 64, 256)]
+    [0.312, 0.134, 0.095]
+    """
+    return mean_exponential(fleet_beta(count("workers", workers, 1) + 1), workers)
+
+
+def tail_mean(staleness: StalenessDistribution, amplitude: float = 1.0, cdf: Kind = "midpoint") -> float:
+    """E[scale] of TAIL-tau: 1 with the midpoint, 1 + A s2 ("exclusive") or 1 - A s2 ("inclusive"), s2 = sum p_k^2.
+
+    >>> from asapnb.staleness import geometric
+    >>> tail_mean(geometric(m=4), cdf="exclusive").__round__(4)  # 1 + 1/(2m - 1)
+    1.1429
+    """
+    if cdf not in CDF_KINDS:
+        raise unknown("kind of cdf", cdf, CDF_KINDS)
+    sign = {"midpoint": 0.0, "exclusive": 1.0, "inclusive": -1.0}[cdf]
+    return 1.0 + sign * number("amplitude", amplitude, most=1.0) * seen(staleness).s2()
+
+
+def tail_variance(staleness: StalenessDistribution, amplitude: float = 1.0) -> float:
+    """Var[scale] of TAIL-tau with the midpoint, A^2 (1 - sum p_k^3) / 3, so at most A^2 / 3.
+
+    >>> from asapnb.staleness import uniform
+    >>> tail_variance(uniform(0, 9)).__round__(6)
+    0.33
+    """
+    return number("amplitude", amplitude, most=1.0) ** 2 * (1.0 - float((seen(staleness).pmf ** 3).sum())) / 3.0
+
+
+def tail_effective_delay(staleness: StalenessDistribution, amplitude: float = 1.0) -> float:
+    """The effective delay of TAIL-tau with the midpoint, E[tau] - A E|tau - tau'| / 2, in updates.
+
+    >>> from asapnb.staleness import uniform
+    >>> tail_effective_delay(uniform(0, 9)).__round__(6)
+    2.85
+    """
+    law = seen(staleness)
+    return law.mean() - number("amplitude", amplitude, most=1.0) * law.gini_mean_difference() / 2.0
+
+
+def effective_delay(rule: object, staleness: StalenessDistribution, workers: int = 1) -> float:
+    """E[scale tau] / E[scale] = E[tau] + Cov(scale, tau) / E[scale], in updates: how stale what is applied is.
+
+    At most E[tau] for every rule that does not increase with tau. NaN when every scale is 0.
+
+    >>> from asapnb.staleness import uniform
+    >>> effective_delay("tail", uniform(0, 9)).__round__(6)
+    2.85
+    """
+    law = seen(staleness)
+    weights = law.pmf * table(rule, law, count("workers", workers, 1))
+    total = float(weights.sum())
+    return float(weights @ np.arange(len(weights))) / total if total else math.nan
+
+
+@dataclass(frozen=True)
+class HeavyBall:
+    """x[t+1] = x[t] + D[t+1], D[t+1] = momentum D[t] - step eta_0 grad f(x[t])."""
+
+    step: float
+    momentum: float
+
+
+def implicit_momentum(rule: object, staleness: StalenessDistribution, workers: int = 1) -> HeavyBall:
+    """The heavy ball that asynchrony is in the mean, on a quadratic: where p_k scale_k = step momentum^k.
+
+    Of m exponential workers with a constant step it has momentum 1 - 1/m and step 1/m (Mitliagkas et al. 2016), and
+    mindthestep("geometric", momentum) has the momentum aimed at (Bäckström et al. 2019). Contributions that end are
+    no such series: then UsageError, as for all that are not geometric to 1e-6.
+
+    >>> from asapnb.staleness import geometric
+    >>> ball = implicit_momentum("constant", geometric(m=4), workers=4)
+    >>> ball.step.__round__(9), ball.momentum.__round__(9)
+    (0.25, 0.75)
+    >>> implicit_momentum("tail", geometric(m=4), workers=4).momentum.__round__(9)  # (1 - 1/m)^2
+    0.5625
+    """
+    law = seen(staleness)
+    given = law.pmf * table(rule, law, count("workers", workers, 1))
+    first, momentum = float(given[0]), float(given[1] / given[0]) if len(given) > 1 and given[0] else 0.0
+    series = first * momentum ** np.arange(len(given))
+    left = first * momentum ** len(given) / (1.0 - momentum) if momentum < 1 else math.inf
+    off = np.abs(given - series)
+    if not first or left > _NEGLIGIBLE * given.sum() or (off > _GEOMETRIC * series + _NEGLIGIBLE * first).any():
+        raise UsageError(f"the contributions p_k scale_k of {rule!r:.60} under {law!r} are not a geometric series, "
+                         "so there is no momentum; those of constant() and mindthestep('geometric') under geometric "
+                         "staleness are")  # fmt: skip
+    return HeavyBall(first, momentum)
