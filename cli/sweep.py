@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
+from rich.text import Text
 
 from asapnb.record import to_json
 from asapnb.sweep import Progress, Sweep, describe, load_sweep, run_sweep
-from asapnb.sweep.points import FAILED
 
-from . import FAILED as EXIT_FAILED
-from . import INTERRUPTED
-from .text import console, pairs, seconds_text
+from . import FAILED, INTERRUPTED
+from .text import STATUS_STYLES, console, pairs, seconds_text
 
 
 @click.command("sweep")
@@ -28,8 +29,8 @@ from .text import console, pairs, seconds_text
               help="Processes at a time.  [default: one per core; one for runs on real threads]")  # fmt: skip
 @click.option("--dask", "address", metavar="ADDRESS", help="Compute on the Dask cluster of this scheduler.")
 @click.option("--resume", is_flag=True, help="Go on: skip what is done, do again what failed or is half-written.")
-@click.option("--extend", is_flag=True, help="With --resume: also if the sweep has got more points.")
-@click.option("--force", is_flag=True, help="Start anew in a folder that holds a sweep.")
+@click.option("--extend", is_flag=True, help="As --resume, also if the sweep has got more points.")
+@click.option("--force", is_flag=True, help="Start anew in a folder that holds a sweep, whose run files are removed.")
 @click.option("--list", "listed", is_flag=True, help="Only list the points.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
@@ -58,34 +59,29 @@ def command(
     if listed:
         _list(sweep, screen, as_json)
         return
-    screen.print(pairs([
-        ("sweep", f"{len(sweep.points):,} runs of {sweep.kind}"),
-        ("varying", ", ".join(f"{name} ({count})" for name, count in _varying(sweep).items())),
-        ("folder", str(folder)),
-    ]))  # fmt: skip
-    screen.print()
+    again = f"asapnb sweep {shlex.quote(source)} -o {shlex.quote(str(folder))} --resume"
     with ExitStack() as stack:
-        display = stack.enter_context(_Display(screen, sweep))
+        display = stack.enter_context(_Display(screen, sweep, folder))
         try:
             manifest = run_sweep(sweep, folder, jobs=jobs, address=address, resume=resume,
                                  extend=extend, force=force, progress=display.show)  # fmt: skip
         except KeyboardInterrupt:
             stack.close()
-            again = f"asapnb sweep {source} -o {folder} --resume"
             click.echo(f"Interrupted. What is done is kept; to go on: {again}", err=True)
             ctx.exit(INTERRUPTED)
-    counts = Counter(outcome.status for outcome in manifest.outcomes.values())
+    outcomes = manifest.outcomes.values()
+    counts = dict(sorted(Counter(outcome.status for outcome in outcomes).items()))
     if as_json:
         click.echo(to_json({"folder": str(folder), "points": len(sweep.points), "statuses": counts}))
-    screen.print("", ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items())), sep="\n")
-    screen.print(f"{folder} holds the runs. Next: asapnb compare {folder}", style="dim")
-    if counts[FAILED]:
+    screen.print("", ", ".join(f"{count:,} {status}" for status, count in counts.items()), sep="\n")
+    screen.print(f"{folder} holds the runs. Next: asapnb compare {shlex.quote(str(folder))}", style="dim")
+    if failed := sum(not outcome.done for outcome in outcomes):
         click.echo(
-            f"Error: {counts[FAILED]:,} of {len(sweep.points):,} points failed; {folder}/manifest.jsonl says why; "
-            f"to try them again: asapnb sweep {source} -o {folder} --resume",
+            f"Error: {failed:,} of {len(sweep.points):,} points failed; {folder}/manifest.jsonl says why; to try "
+            f"them again: {again}",
             err=True,
         )
-        ctx.exit(EXIT_FAILED)
+        ctx.exit(FAILED)
 
 
 def _list(sweep: Sweep, screen: Console, as_json: bool) -> None:
@@ -109,16 +105,20 @@ def _varying(sweep: Sweep) -> dict[str, int]:
 
 
 class _Display:
-    """Shows how far a sweep is: a bar with the time left on a terminal, a line for each point elsewhere."""
+    """Shows how far a sweep is: a line for each point and, on a terminal, a bar below."""
 
-    def __init__(self, screen: Console, sweep: Sweep) -> None:
+    def __init__(self, screen: Console, sweep: Sweep, folder: Path) -> None:
         self._screen = screen
-        self._axes = {point.name: point.axes for point in sweep.points}
+        self._header = pairs([
+            ("sweep", f"{len(sweep.points):,} runs of {sweep.kind}"),
+            ("varying", ", ".join(f"{name} ({count})" for name, count in _varying(sweep).items())),
+            ("folder", str(folder)),
+        ])  # fmt: skip
         self._bar = Bar(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            TextColumn("left"), TimeRemainingColumn(), console=screen, disable=not screen.is_terminal, transient=True,
+            TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            TextColumn("{task.description}"), console=screen, disable=not screen.is_terminal, transient=True,
         )  # fmt: skip
-        self._task = self._bar.add_task("runs", total=len(sweep.points))
+        self._task = self._bar.add_task("", total=len(sweep.points))
 
     def __enter__(self) -> _Display:
         self._bar.start()
@@ -128,13 +128,19 @@ class _Display:
         self._bar.stop()
 
     def show(self, now: Progress) -> None:
-        failed = f", {now.failed} failed" if now.failed else ""
-        self._bar.update(self._task, completed=now.done, description=f"runs{failed}")
-        if (outcome := now.outcome) is None:
+        """Say how far it is, and what came of the last point."""
+        left = "" if now.seconds_left is None else f"{timedelta(seconds=round(now.seconds_left))} left"
+        failed = f"{now.failed} failed" if now.failed else ""
+        self._bar.update(self._task, completed=now.done, description=", ".join(filter(None, [left, failed])))
+        if now.outcome is None or now.point is None:
+            self._screen.print(self._header, "", sep="\n")
             if now.skipped:
                 self._screen.print(f"{now.skipped:,} runs are there already", style="dim")
             return
-        said = f"{now.done:>5}/{now.total}  {outcome.status:<10} {seconds_text(outcome.seconds):>8} s"
-        self._screen.print(f"{said}  {describe(self._axes[outcome.point])}")
-        if outcome.error:
-            self._screen.print(f"       {outcome.error.strip().splitlines()[-1]}", style="red")
+        status, seconds = now.outcome.status, seconds_text(now.outcome.seconds)
+        self._screen.print(Text.assemble(
+            f"{now.done:>5}/{now.total}  ", (f"{status:<10}", STATUS_STYLES.get(status, "yellow")),
+            f" {seconds:>8} s  {describe(now.point.axes)}  ", (left, "dim"),
+        ))  # fmt: skip
+        if now.outcome.error:
+            self._screen.print(f"       {now.outcome.error.strip().splitlines()[-1]}", style="red")

@@ -3,57 +3,117 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..errors import MissingExtraError, UsageError
+from .. import __version__
+from ..errors import MissingExtraError, RecordError, UsageError
 from ..record.files import put_in_place
-from .points import Outcome, carry_out, lost
+from .points import Outcome, carry_out, digest_of, failed
 from .spec import Point
 
-_PATIENCE = 10.0  # seconds to reach the scheduler
+PATIENCE = 10.0  # seconds to reach the scheduler, and for its first worker to come
+_AHEAD = 2  # points given to each thread: one to compute, one to go on with; more would keep more results in memory
 
 
-def on_cluster(points: Sequence[Point], folder: Path, address: str) -> Iterator[Outcome]:
-    """The outcome of each point, as they come, its run file put into `folder` first.
+@contextmanager
+def connected(address: str, files: Mapping[str, str]) -> Iterator[Any]:
+    """A client of the scheduler at this address, all workers of which have this asapnb and these files.
 
-    A worker that dies has its points computed by others, by Dask's own rule; only this process writes here, so none
-    is recorded twice.
+    `files`: paths with their SHA-256. MissingExtraError without distributed; UsageError for what is not there.
     """
     try:
-        from distributed import Client, as_completed
+        from distributed import Client
     except ImportError:
         raise MissingExtraError('a Dask cluster needs distributed: pip install "asapnb[dask]"') from None
     try:
-        client = Client(address, timeout=_PATIENCE, set_as_default=False)
+        client = Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(
             f"no Dask scheduler answers at {address!r}: give its address, such as tcp://localhost:8786 ({error})"
         ) from None
     with client:
-        futures = {client.submit(_computed, point, pure=False): point for point in points}
-        for future in as_completed(list(futures)):
-            point = futures.pop(future)
-            try:
-                outcome, content = future.result()
-            except Exception as error:  # Dask gave it up: several workers died of it
-                yield lost(point, f"{type(error).__name__}: {error}")
+        try:
+            client.wait_for_workers(1, timeout=PATIENCE)
+        except TimeoutError:
+            raise UsageError(
+                f"the Dask scheduler at {address} has no workers: start some, as dask worker {address} --nthreads 1"
+            ) from None
+        for worker, found in client.run(_lacks, __version__, dict(files), on_error="return").items():
+            if found is not None:
+                raise UsageError(f"the Dask worker {worker} cannot take part: {found}")
+        yield client
+
+
+def on_cluster(points: Sequence[Point], folder: Path, client: Any, files: Mapping[str, str]) -> Generator[Outcome]:
+    """The outcome of each point, as they come, its run file put into `folder` first.
+
+    A worker that dies has its points computed by others, by Dask's own rule; only this process writes here, so none
+    is recorded twice. RecordError when the scheduler is gone.
+    """
+    from distributed import as_completed
+
+    compute = partial(_computed, version=__version__, files=dict(files))
+    waiting, running, finished = deque(points), dict[Any, Point](), as_completed()
+    while waiting or running:
+        try:
+            room = _AHEAD * max(1, sum(client.nthreads().values())) if waiting else 0
+        except OSError:
+            raise _gone(folder) from None
+        while waiting and len(running) < room:
+            point = waiting.popleft()
+            future = client.submit(compute, point, pure=False)
+            running[future] = point
+            finished.add(future)
+        future = next(finished)
+        if future.cancelled():
+            raise _gone(folder)
+        yield _fetched(future, running.pop(future), folder)
+
+
+def _gone(folder: Path) -> RecordError:
+    return RecordError(
+        f"the Dask scheduler is gone: what is done is in {folder}; go on with resume=True (--resume) when there is "
+        "one again"
+    )
+
+
+def _fetched(future: Any, point: Point, folder: Path) -> Outcome:
+    """The outcome that a future holds, its run file put in place; then the cluster may forget both."""
+    try:
+        outcome, content = future.result()
+    except Exception as error:  # Dask gave it up: several workers died of it
+        return failed(point, f"{type(error).__name__}: {error}")
+    finally:
+        future.release()
+    if content is not None:
+        put_in_place(folder / point.file, lambda part: part.write_bytes(content))
+    return outcome
+
+
+def _lacks(version: str, files: Mapping[str, str]) -> str | None:
+    """On a worker: what it lacks to make the same runs as others; None if nothing."""
+    if version != __version__:
+        return f"it has asapnb {__version__}, the sweep is of {version}; install the same on all machines"
+    for file, digest in files.items():
+        with suppress(UsageError):
+            if digest_of(file) == digest:
                 continue
-            if content is not None:
-                put_in_place(folder / point.file, partial(_write, content))
-            future.release()
-            yield outcome
+        return f"it has no {file}, or another one; put the same file there on all machines"
+    return None
 
 
-def _write(content: bytes, part: Path) -> None:
-    part.write_bytes(content)
+def _computed(point: Point, version: str, files: Mapping[str, str]) -> tuple[Outcome, bytes | None]:
+    """On a worker: the outcome of a point and its run file."""
+    from distributed import get_worker
 
-
-def _computed(point: Point) -> tuple[Outcome, Any]:
-    """On a worker: the outcome of a point and its run file, one thread for each of the worker's."""
-    with tempfile.TemporaryDirectory() as folder:
+    if (lack := _lacks(version, files)) is not None:  # it may have come after the others were asked
+        return failed(point, lack), None
+    with tempfile.TemporaryDirectory(dir=get_worker().local_directory) as folder:
         path = Path(folder, point.file)
         outcome = carry_out(point, path, threads=1)
-        return outcome, path.read_bytes() if outcome.done else None
+        return outcome, path.read_bytes() if path.exists() else None

@@ -1,28 +1,34 @@
-"""The manifest of a sweep: one line of JSON that says what is run and where, then one for each point that is done."""
+"""The manifest of a sweep: one line of JSON that says what is run and where, then one for each outcome of a point.
+
+The last line of a point is what holds. A run file counts when a line says so, or, where a process died in
+between, when it is whole and was begun since the sweep was.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import fcntl
 import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from ..errors import RecordError
-from ..record import load_run, machine, to_json, to_toml, versions
+from ..errors import RecordError, UsageError
+from ..record import load_run, machine, remove_checkpoint, to_json, versions
 from ..record.files import put_in_place
-from .points import Outcome
-from .spec import Sweep, parse_sweep
+from .points import Outcome, now, outcome_of, sources
+from .spec import Point, Sweep, parse_sweep
 
 SCHEMA = 1
 NAME = "manifest.jsonl"
+_COLUMNS = {column.name for column in fields(Outcome)}
 
 
 @dataclass(frozen=True)
@@ -33,72 +39,124 @@ class Manifest:
     head: Mapping[str, Any]
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def sweep(self) -> Sweep:
         """The sweep that is carried out."""
         return parse_sweep(self.head["sweep"])
+
+    @cached_property
+    def points(self) -> tuple[Point, ...]:
+        """Its points, by the names of their files: those that were there before it was extended keep theirs."""
+        names = self.head.get("names", {})
+        return tuple(replace(point, name=names.get(point.name, point.name)) for point in self.sweep.points)
 
 
 def load_manifest(folder: str | os.PathLike[str]) -> Manifest:
     """The manifest in a folder, also while it is being written; RecordError if there is none."""
     path = Path(folder, NAME)
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")[:-1]  # a line without its end was cut off
+        lines = path.read_bytes().split(b"\n")[:-1]  # a line without its end was cut off
     except OSError as error:
         raise RecordError(f"cannot read the manifest {path}: {error.strerror}") from None
     try:
-        head, *rest = (json.loads(line) for line in lines)
+        head, *rest = map(json.loads, lines)
         schema = head["schema"]
         if schema <= SCHEMA:
-            return Manifest(head, {line["point"]: Outcome(**line) for line in rest})
+            return Manifest(head, {line["point"]: _outcome(line) for line in rest})
     except (ValueError, TypeError, KeyError):
         raise RecordError(f"{path} is no manifest of a sweep: give another folder, or remove it") from None
     raise RecordError(f"{path} has schema {schema}; this asapnb reads up to {SCHEMA}: install a newer one")
 
 
-def begin(sweep: Sweep, folder: Path, *, resume: bool, force: bool, extend: bool) -> Manifest:
-    """The manifest that a sweep goes on from, written to its folder; with outcomes only of points that are done.
+def _outcome(line: Mapping[str, Any]) -> Outcome:
+    return Outcome(**{name: value for name, value in line.items() if name in _COLUMNS})
 
-    RecordError where there is one already that is not to be touched, or that is of another sweep.
+
+def begin(sweep: Sweep, folder: Path, *, resume: bool, force: bool, extend: bool) -> Manifest:
+    """The manifest that a sweep goes on from, written to its folder; nobody else may be using that.
+
+    RecordError where there is one already, or a run file, that is not to be touched, or that is of another sweep.
     """
-    head = {
+    manifest = Manifest({
         "schema": SCHEMA,
-        "created_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created_utc": now(),
         "command": shlex.join(sys.argv),
         "points": len(sweep.points),
         "versions": versions(),
         "machine": machine(),
+        "sources": sources(sweep.points),
         "sweep": sweep.plain(),
-    }
-    manifest = Manifest(head)
-    if (folder / NAME).exists() and not force:
-        if not resume:
+    })  # fmt: skip
+    since = ""
+    if (folder / NAME).exists():
+        old = _readable(folder)
+        if force:
+            _clear(old, folder)
+        elif not resume:
             raise RecordError(
                 f"{folder} holds a sweep already: go on with it with resume=True (--resume), start it anew with "
                 "force=True (--force), or give another folder"
             )
-        manifest = _continued(load_manifest(folder), sweep, folder, head, extend)
-    found = {point.name: point for point in sweep.points}
-    outcomes = {name: outcome for name, outcome in manifest.outcomes.items() if outcome.done and name in found}
-    if resume and not force:
-        outcomes |= {name: adopted for name in found if name not in outcomes and (adopted := _adopted(folder, name))}
-    manifest = Manifest(manifest.head, outcomes)
-    lines = [to_json(manifest.head), *(to_json(asdict(outcome)) for outcome in outcomes.values())]
-    put_in_place(
-        folder / NAME, lambda part: part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    )
+        else:
+            since = old.head["created_utc"]
+            manifest = _continued(old, manifest, folder, extend)
+    elif not (resume or force):
+        _check_unwritten(manifest, folder)
+    outcomes = {} if force else _still_there(manifest, folder, since)
+    for part in folder.glob(".*.part"):  # of processes that were killed
+        if any(part.name.startswith(f".{name}.") for name in (NAME, *(point.file for point in manifest.points))):
+            part.unlink(missing_ok=True)
+    lines = [manifest.head, *map(asdict, outcomes.values())]
+    put_in_place(folder / NAME, lambda part: _write(part, lines))
+    return Manifest(manifest.head, outcomes)
+
+
+def _readable(folder: Path) -> Manifest:
+    """The manifest that is there, its sweep known to be one that this version can read."""
+    manifest = load_manifest(folder)
+    try:
+        assert manifest.points
+    except (UsageError, KeyError) as error:
+        raise RecordError(
+            f"the sweep in {folder} is not one that this asapnb knows: give another folder ({error})"
+        ) from None
     return manifest
 
 
-def _continued(old: Manifest, sweep: Sweep, folder: Path, head: dict[str, Any], extend: bool) -> Manifest:
-    """The old manifest, with a new head where the sweep was extended."""
-    if old.sweep.plain() == sweep.plain():
+def _clear(old: Manifest, folder: Path) -> None:
+    """Remove the run files of a sweep that is started anew: others are not its own."""
+    for point in old.points:
+        (folder / point.file).unlink(missing_ok=True)
+        remove_checkpoint(folder / point.file)
+
+
+def _check_unwritten(manifest: Manifest, folder: Path) -> None:
+    for point in manifest.points:
+        if (path := folder / point.file).exists():
+            raise RecordError(
+                f"{path} already exists, without a manifest: take over runs that are whole with resume=True "
+                "(--resume), overwrite them with force=True (--force), or give another folder"
+            )
+
+
+def _continued(old: Manifest, new: Manifest, folder: Path, extend: bool) -> Manifest:
+    """The old manifest, or the new one where the sweep was extended."""
+    for file, digest in old.head.get("sources", {}).items():
+        if new.head["sources"].get(file, digest) != digest:
+            raise RecordError(
+                f"{file} has changed since the sweep in {folder} began, whose runs would not be comparable: give "
+                "another folder, or start anew with force=True (--force)"
+            )
+    names = {point.identity: point.name for point in old.points}
+    there = {point.identity for point in new.points}
+    if names.keys() == there:
         return old
-    kept = {point.name for point in old.sweep.points} <= {point.name for point in sweep.points}
-    if extend and kept:
+    kept = names.keys() <= there
+    if kept and extend:
+        same = {point.name: names[point.identity] for point in new.points if point.identity in names}
+        head = {**new.head, "names": {name: before for name, before in same.items() if name != before}}
         return Manifest(head, old.outcomes)
-    before, now = (to_toml(each.plain()).splitlines() for each in (old.sweep, sweep))
-    changes = "\n".join(difflib.unified_diff(before, now, f"{folder / NAME}", "now", lineterm="", n=1))
+    changes = "\n".join(difflib.unified_diff(_listed(old), _listed(new), f"{folder / NAME}", "now", lineterm="", n=1))
     how = (
         "points were only added: go on with extend=True (--extend), or give another folder"
         if kept
@@ -107,41 +165,77 @@ def _continued(old: Manifest, sweep: Sweep, folder: Path, head: dict[str, Any], 
     raise RecordError(f"the sweep in {folder} was another one; {how}:\n{changes}")
 
 
-def _adopted(folder: Path, name: str) -> Outcome | None:
-    """The outcome of a run whose file is whole although no line of the manifest says so."""
-    path = folder / f"{name}.h5"
-    if not path.exists():
-        return None
+def _listed(manifest: Manifest) -> list[str]:
+    """A sweep, one key a line."""
+    plain = manifest.sweep.plain()
+    base, grids = plain.pop("base"), plain.pop("grid")
+    tables = [("", plain), ("[base]", base), *(("[[grid]]", grid) for grid in grids)]
+    return [line for title, table in tables for line in (title, *(f"{k} = {to_json(v)}" for k, v in table.items()))]
+
+
+def _still_there(manifest: Manifest, folder: Path, since: str) -> dict[str, Outcome]:
+    """The outcomes of all points that have a run file, or failed; those of whole files that no line tells of, too."""
+    found = {}
+    for point in manifest.points:
+        outcome, path = manifest.outcomes.get(point.name), folder / point.file
+        if path.exists() and (outcome is None or not outcome.done):
+            outcome = _adopted(point, path, since) or outcome
+        if outcome is not None and (path.exists() or not outcome.done):
+            found[point.name] = outcome
+    return found
+
+
+def _adopted(point: Point, path: Path, since: str) -> Outcome | None:
+    """The outcome of a run whose file is whole although no line of the manifest says so, if it is of this sweep."""
     try:
-        status = load_run(path).status
+        run = load_run(path)
     except RecordError:
         return None
-    outcome = Outcome(name, status, 0.0, datetime.now(UTC).isoformat(timespec="seconds"), "unknown")
+    ours = run.kind == point.kind and run.config.get("seed") == point.config.get("seed", 0)
+    if not ours or run.attributes["created_utc"] < since:
+        return None
+    outcome = outcome_of(point, run)
     return outcome if outcome.done else None
 
 
-@contextlib.contextmanager
-def written(folder: Path) -> Iterator[IO[str]]:
-    """The manifest, to be appended to, as long as no other process does; RecordError if one does."""
-    with (folder / NAME).open("a", encoding="utf-8") as file:
-        yield file
-
-
-def note(file: IO[str], outcome: Outcome) -> None:
+def note(folder: Path, outcome: Outcome) -> None:
     """Append what came of a point, so that no crash of the machine can lose it."""
-    file.write(to_json(asdict(outcome)) + "\n")
-    file.flush()
-    os.fsync(file.fileno())
+    path, line = folder / NAME, _line(asdict(outcome))
+    try:
+        with path.open("ab", buffering=0) as file:
+            if file.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise RecordError(f"cannot write {path}: {error.strerror}; go on with --resume when that is mended") from None
+
+
+def _write(part: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    with part.open("wb") as file:
+        file.writelines(map(_line, lines))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _line(content: Mapping[str, Any]) -> bytes:
+    return f"{to_json(content)}\n".encode()
 
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """While no other process carries out the sweep of this folder; RecordError if one does."""
-    with (folder / ".lock").open("w") as lock:
+    """The folder, made if it is not there, while no other process works in it; RecordError if one does."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise RecordError(f"cannot write to the folder {folder}: {error.strerror}; give another one") from None
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise RecordError(
                 f"another process is carrying out the sweep of {folder}: wait for it, or end it"
             ) from None
+        except OSError as error:
+            raise RecordError(f"the file system of {folder} cannot lock files: {error.strerror}") from None
         yield

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import platform
+import re
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from .. import __version__
 from ..config import keys, prepare, run_config
-from ..engine.options import resolve
+from ..engine.options import resolve, whole
 from ..errors import AsapnbError, UsageError
 from ..problems import Problem
+from ..record import Run
 from ..record.schema import RUNNING
-from ..rules import as_rule
+from ..record.text import to_json
+from ..rules import Rule, ScaleTables, as_rule
 from ..schemes import parse_scheme
+from ..simulator.events import Simulation
 from ..timing import as_timing
 from .spec import Point, describe
 
@@ -27,7 +34,8 @@ UNDONE = (FAILED, INTERRUPTED, RUNNING)  # statuses of points that a resumed swe
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a point: the status of its run, or "failed" with the error; its seconds, when and where."""
+    """What came of a point: the status of its run, or "failed" with the error; its seconds of real time, when, where
+    and by which version of asapnb (None: unknown)."""
 
     point: str
     status: str
@@ -35,6 +43,7 @@ class Outcome:
     finished_utc: str
     host: str
     error: str | None = None
+    asapnb: str | None = None
 
     @property
     def done(self) -> bool:
@@ -44,35 +53,82 @@ class Outcome:
 
 def check_points(points: Iterable[Point]) -> None:
     """Raise what is wrong with the first point that cannot run, or that is the same as another, before any does."""
-    problems: dict[str, Problem] = {}
-    seen: dict[str, Point] = {}
+    groups: dict[str, list[Point]] = {}  # one for each problem, so that only one is in memory
     for point in points:
-        try:
-            same = _resolved(point, problems)
-        except AsapnbError as error:
-            raise type(error)(f"the point {describe(point.axes)}: {error}") from None
-        if same in seen:
-            raise UsageError(
-                f"two points of the sweep are equal: {describe(seen[same].axes)} and {describe(point.axes)}; "
-                "take one of the values out"
-            )
-        seen[same] = point
+        groups.setdefault(to_json([point.config.get(name) for name in ("data", "problem")]), []).append(point)
+    seen: dict[str, Point] = {}
+    for group in groups.values():
+        problem: Problem | None = None
+        once = _Once()
+        for point in group:
+            try:
+                problem = _problem(point) if problem is None else problem
+                same = _resolved(point, problem, once)
+            except AsapnbError as error:
+                raise type(error)(f"the point {describe(point.axes)}: {error}") from None
+            if same in seen:
+                raise UsageError(
+                    f"two points of the sweep are equal: {describe(seen[same].axes)} and {describe(point.axes)}; "
+                    "take one of the values out"
+                )
+            seen[same] = point
 
 
-def _resolved(point: Point, problems: dict[str, Problem]) -> str:
-    """All that a run of this point depends on, as text, its arguments checked; `problems`: those made so far."""
+class _Once:
+    """What is made once for all points that share it: rules and timings may be files."""
+
+    def __init__(self) -> None:
+        self._made: dict[Hashable, Any] = {}
+
+    def __call__(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
+
+
+def _problem(point: Point) -> Problem:
     what = {name: value for name, value in point.config.items() if name in ("data", "problem")}
-    if str(what) not in problems:
-        problems[str(what)] = prepare(what, point.kind)[0]
+    return prepare(what, point.kind)[0]
+
+
+def _resolved(point: Point, problem: Problem, once: _Once) -> str:
+    """All that a run of this point depends on, as text, its arguments checked."""
     arguments = {name: key.default for name, key in keys(point.kind).items()} | dict(point.config)
-    scheme, rule = arguments["scheme"], as_rule(arguments["rule"])
+    scheme, simulated = arguments["scheme"], point.kind == "simulate"
     arguments["scheme"] = parse_scheme(scheme) if isinstance(scheme, str) else scheme
     taken = inspect.signature(resolve).parameters.keys() & arguments.keys() - {"problem"}
-    options = resolve(
-        problems[str(what)], **{name: arguments[name] for name in taken}, simulated=point.kind == "simulate"
-    )
-    timing = as_timing(arguments["timing"], options.workers) if "timing" in arguments else None
-    return str((what, options, rule, timing, arguments.get("microscope")))
+    options = resolve(problem, **{name: arguments[name] for name in taken}, simulated=simulated)
+    rule: Rule = once(("rule", arguments["rule"]), lambda: as_rule(arguments["rule"]))
+    if not options.always_fresh:  # raises RuleError for scales that cannot be used
+        once(("tables", repr(rule), options.workers), lambda: ScaleTables(rule, options.workers))
+    if not simulated:
+        if rule.shuffled:
+            raise UsageError(f'rule is {rule}: real threads cannot shuffle scales; take kind = "simulate"')
+        return str((problem.config, options, rule))
+    given = arguments["timing"]
+    timing = once(("timing", str(given), options.workers), lambda: as_timing(given, options.workers))
+    world = timing, options.scheme, options.workers
+    once(("world", str(world)), lambda: Simulation(*world, options.updates, options.seed))
+    counts = whole("microscope", arguments["microscope"], 0), arguments["threads"]
+    if counts[1] is not None:
+        whole("threads", counts[1], 1, 1024)
+    return str((problem.config, options, rule, timing, counts))
+
+
+def sources(points: Iterable[Point]) -> dict[str, str]:
+    """The files that rules and timings of the points come from, each with the SHA-256 of what is in it."""
+    texts = {str(point.config.get(name, "")).strip() for point in points for name in ("rule", "timing")}
+    files = {text.rpartition(":")[0] for text in texts if re.search(r"\.py:\w*$", text)}
+    files |= {text for text in texts if text.endswith(".toml")}
+    return {file: digest_of(file) for file in sorted(files)}
+
+
+def digest_of(file: str) -> str:
+    """The SHA-256 of a file; UsageError if it cannot be read."""
+    try:
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from None
 
 
 def carry_out(point: Point, out: Path, threads: int | None = None) -> Outcome:
@@ -86,12 +142,27 @@ def carry_out(point: Point, out: Path, threads: int | None = None) -> Outcome:
         status = run_config(config, point.kind, out=out, force=True).status
     except AsapnbError as problem:
         error = str(problem)
-    except Exception:  # one point that fails must not end the others
+    except (Exception, SystemExit):  # one point that fails must not end the others
         error = traceback.format_exc()
-    finished = datetime.now(UTC).isoformat(timespec="seconds")
-    return Outcome(point.name, status, time.monotonic() - started, finished, platform.node(), error)
+    return _outcome(point, status, time.monotonic() - started, error)
 
 
-def lost(point: Point, why: str) -> Outcome:
-    """The outcome of a point whose process did not live to say."""
-    return Outcome(point.name, FAILED, 0.0, datetime.now(UTC).isoformat(timespec="seconds"), platform.node(), why)
+def failed(point: Point, why: str) -> Outcome:
+    """The outcome of a point of which nothing else is known."""
+    return _outcome(point, FAILED, 0.0, why)
+
+
+def _outcome(point: Point, status: str, seconds: float, error: str | None) -> Outcome:
+    return Outcome(point.name, status, seconds, now(), platform.node(), error, __version__)
+
+
+def outcome_of(point: Point, run: Run) -> Outcome:
+    """The outcome of a run that is there already, though nobody said so; when it ended is not known."""
+    facts = run.attributes
+    seconds = facts.get("replay", {}).get("wall_seconds", facts.get("seconds", 0.0))
+    return Outcome(point.name, run.status, seconds, now(), facts["host"], None, facts["versions"]["asapnb"])
+
+
+def now() -> str:
+    """The time, as run files and manifests say it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

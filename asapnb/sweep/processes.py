@@ -2,73 +2,157 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
-from collections import Counter, deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 from ..engine.options import cores
-from .points import Outcome, carry_out, lost
+from ..errors import UsageError
+from .points import Outcome, carry_out, failed
 from .spec import Point
 
-_ATTEMPTS = 2  # of a point beside which a process died
 
-
-def in_processes(points: Sequence[Point], folder: Path, jobs: int) -> Iterator[Outcome]:
+def in_processes(points: Sequence[Point], folder: Path, jobs: int) -> Generator[Outcome]:
     """The outcome of each point, as they come; the order in which they start is that of `points`.
 
-    Where a process dies (of a lack of memory, say), the points that were running are tried once more, each alone.
+    Where a process dies (of a lack of memory, say), the others go on, and its point is tried once more at the end, by
+    itself. All processes end with the iterator, however it ends.
     """
-    threads = max(1, len(cores()) // jobs)
-    waiting, attempts, suspects = deque(points), Counter[str](), deque[Point]()
-    while waiting or suspects:
-        alone = not waiting
-        queue = suspects if alone else waiting
-        running: dict[Future[Outcome], Point] = {}
-        with _pool(1 if alone else jobs) as pool:
-            try:
-                while queue or running:
-                    while queue and len(running) < (1 if alone else jobs):
-                        point = queue.popleft()
-                        running[pool.submit(carry_out, point, folder / point.file, threads)] = point
-                        attempts[point.name] += 1
-                    for future in wait(running, return_when=FIRST_COMPLETED).done:
-                        outcome = future.result()
-                        del running[future]
-                        yield outcome
-            except BrokenProcessPool:
-                for point in running.values():
-                    if attempts[point.name] < _ATTEMPTS:
-                        suspects.append(point)
-                    else:
-                        yield lost(point, "its process died, for example because memory ran out: try fewer --jobs")
-
-
-@contextmanager
-def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that end with the block, however it ends; those of a block that was left early at once."""
-    context = multiprocessing.get_context("spawn")  # a process forked beside running threads may hang
-    pool = ProcessPoolExecutor(jobs, context, initializer=_prepare)
+    jobs = max(1, min(jobs, len(points)))
+    first, again = deque(points), deque[Point]()
+    team = _Team(folder, max(1, len(cores()) // jobs))
     try:
-        yield pool
-    except BaseException:
-        for child in multiprocessing.active_children():
-            child.terminate()
-        raise
+        while first or again or team.busy:
+            while first and len(team.busy) < jobs:
+                team.give(first.popleft(), last=False)
+            if again and not team.busy:
+                team.give(again.popleft(), last=True)
+            for task, outcome in team.answers():
+                if outcome is not None:
+                    yield outcome
+                elif task.last:
+                    yield failed(task.point, f"its process {task.end}, twice: if memory ran out, try fewer --jobs")
+                else:
+                    again.append(task.point)
     finally:
-        pool.shutdown(cancel_futures=True)
+        team.end()
 
 
-def _prepare() -> None:
-    """In a new process: leave Ctrl-C to the one that waits, and do not outlive it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@dataclass
+class _Task:
+    """What a process is doing, and whether it has come so far as to begin."""
+
+    process: BaseProcess
+    point: Point
+    last: bool  # try
+    begun: bool
+
+    @property
+    def end(self) -> str:
+        """How its process ended."""
+        code = self.process.exitcode or 0
+        return f"ended with code {code}" if code >= 0 else f"was killed by signal {-code}"
+
+
+class _Team:
+    """Processes that carry out one point at a time, each told and heard through a pipe of its own."""
+
+    def __init__(self, folder: Path, threads: int) -> None:
+        self._context = multiprocessing.get_context("spawn")  # a process forked beside running threads may hang
+        self._arguments = folder, threads
+        self._all: list[BaseProcess] = []
+        self._idle: list[tuple[BaseProcess, Connection]] = []
+        self.busy: dict[Connection, _Task] = {}
+
+    def give(self, point: Point, *, last: bool) -> None:
+        """Let a process carry out this point, one that has nothing to do or a new one."""
+        begun = bool(self._idle)
+        process, line = self._idle.pop() if begun else self._start()
+        self.busy[line] = _Task(process, point, last, begun)
+        with contextlib.suppress(OSError):  # it has died: its line says so to who waits
+            line.send(point)
+
+    def answers(self) -> list[tuple[_Task, Outcome | None]]:
+        """Wait for tasks that end: with an outcome, or with None as the process died; there may be none yet."""
+        found: list[tuple[_Task, Outcome | None]] = []
+        for line in wait(list(self.busy)):
+            assert isinstance(line, Connection)
+            task = self.busy[line]
+            try:
+                outcome: Outcome | None = line.recv()
+            except (EOFError, OSError):
+                outcome = None
+                self._bury(line)
+            else:
+                if outcome is None:
+                    task.begun = True
+                    continue
+                self._idle.append((task.process, line))
+                del self.busy[line]
+            found.append((task, outcome))
+        return found
+
+    def end(self) -> None:
+        """End all processes, whatever they are doing."""
+        for process in self._all:
+            process.terminate()
+        for process in self._all:
+            process.join()
+            process.close()
+        for line in [*self.busy, *(line for _, line in self._idle)]:
+            line.close()
+
+    def _start(self) -> tuple[BaseProcess, Connection]:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_work, args=(theirs, *self._arguments), daemon=True)
+        with _deaf():
+            process.start()
+            self._all.append(process)
+        theirs.close()
+        return process, ours
+
+    def _bury(self, line: Connection) -> None:
+        task = self.busy.pop(line)
+        line.close()
+        task.process.join()
+        if not task.begun and (task.process.exitcode or 0) > 0:
+            raise UsageError(
+                f"the processes of the sweep do not start: the first {task.end}; in a script, call run_sweep under "
+                'if __name__ == "__main__":'
+            )
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """A process started here never hears Ctrl-C, which is for the one that waits; that one may hear it later."""
+    resource_tracker.ensure_running()  # else it is started with the process, and then lets Ctrl-C in
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _work(line: Any, folder: Path, threads: int) -> None:
+    """In a process: say that it has begun, then carry out point after point, as long as there is somebody to ask."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    sys.stdout = sys.stderr  # a rule of one's own may print, and must not print into what the sweep prints
+    with contextlib.suppress(EOFError, OSError):
+        line.send(None)
+        while True:
+            point = line.recv()
+            line.send(carry_out(point, folder / point.file, threads))
 
 
 def _end_with_parent() -> None:

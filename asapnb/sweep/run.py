@@ -3,30 +3,45 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ..engine.options import cores, whole
-from ..errors import RecordError
+from ..errors import UsageError
 from . import manifest as manifests
-from .cluster import on_cluster
+from .cluster import connected, on_cluster
 from .manifest import Manifest
-from .points import FAILED, Outcome, check_points
+from .points import Outcome, check_points, sources
 from .processes import in_processes
 from .spec import Point, Sweep, load_sweep
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a sweep is: the points that are done, of how many, those that failed, and the last outcome, if any."""
+    """How far a sweep is: points carried out, those skipped included, of how many; of them those that failed; real
+    seconds since it began; and the last point with its outcome, if any."""
 
     done: int
     failed: int
     total: int
     skipped: int
+    seconds: float
+    point: Point | None = None
     outcome: Outcome | None = None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the rest takes if it goes on like this; None while nobody can say.
+
+        >>> Progress(done=6, failed=0, total=10, skipped=4, seconds=5.0).seconds_left
+        10.0
+        """
+        made = self.done - self.skipped
+        return self.seconds / made * (self.total - self.done) if made else None
 
 
 def run_sweep(
@@ -50,17 +65,19 @@ def run_sweep(
         address: that of the scheduler of a Dask cluster, which computes instead; the run files come back here.
         resume: go on in a folder that holds the sweep already: what is done is skipped, failed and half-written runs
             are done again.
-        extend: with `resume`, also if the sweep has points now that it had not.
-        force: start anew in such a folder.
+        extend: as `resume`, also if the sweep has points now that it had not.
+        force: start anew in such a folder; run files of the sweep that it holds are removed, others are not.
         progress: called with a `Progress` at the beginning and after each point.
 
     Returns:
         The `Manifest`, with the outcome of each point. A point that fails is recorded, and the others are done.
 
     Raises:
-        UsageError, RuleError, DataError: before anything is run, for a sweep that cannot be.
+        UsageError, RuleError, DataError, MissingExtraError: before anything is run, for a sweep that cannot be.
         RecordError: for a folder that holds a sweep, if nothing was said of that, or another one, with the
-            differences; or that another process is working in.
+            differences; that another process is working in; or that cannot be written to.
+
+    The processes import the script that calls this, which must do so under `if __name__ == "__main__":`.
 
     >>> import tempfile
     >>> from asapnb.sweep import parse_sweep
@@ -74,41 +91,39 @@ def run_sweep(
     ['finished', 'finished', 'finished', 'finished']
     """
     sweep = source if isinstance(source, Sweep) else load_sweep(source)
+    if address is not None and jobs is not None:
+        raise UsageError(f"jobs is {jobs}, but the cluster has workers of its own: take jobs (--jobs) out")
+    if force and (resume or extend):
+        raise UsageError("to go on or to start anew? Take force (--force) or resume (--resume, --extend) out")
     jobs = whole("jobs", _jobs(sweep) if jobs is None else jobs, 1)
     check_points(sweep.points)
-    folder = _folder(out)
-    with manifests.alone(folder):
-        found = manifests.begin(sweep, folder, resume=resume, force=force, extend=extend)
-        left = [point for point in sweep.points if point.name not in found.outcomes]
+    folder = Path(out)
+    with ExitStack() as stack:
+        carry_out: Callable[..., Generator[Outcome]] = partial(in_processes, jobs=jobs)
+        if address is not None:
+            files = sources(sweep.points)
+            carry_out = partial(on_cluster, client=stack.enter_context(connected(address, files)), files=files)
+        stack.enter_context(manifests.alone(folder))
+        found = manifests.begin(sweep, folder, resume=resume or extend, force=force, extend=extend)
         outcomes = dict(found.outcomes)
-        skipped, counts = len(outcomes), Counter[str]()
-
-        def report(outcome: Outcome | None) -> None:
+        left = {point.name: point for point in found.points if not _done(outcomes.get(point.name))}
+        total, skipped, failed, started = len(found.points), len(found.points) - len(left), 0, time.monotonic()
+        if progress is not None:
+            progress(Progress(skipped, failed, total, skipped, 0.0))
+        made = stack.enter_context(closing(carry_out(list(left.values()), folder)))  # else Ctrl-C leaves processes
+        for done, outcome in enumerate(made, skipped + 1):
+            manifests.note(folder, outcome)
+            outcomes[outcome.point] = outcome
+            failed += not outcome.done
             if progress is not None:
-                progress(Progress(skipped + counts.total(), counts[FAILED], len(sweep.points), skipped, outcome))
-
-        report(None)
-        with manifests.written(folder) as file:
-            for outcome in _outcomes(left, folder, jobs, address):
-                manifests.note(file, outcome)
-                outcomes[outcome.point] = outcome
-                counts[outcome.status] += 1
-                report(outcome)
+                seconds = time.monotonic() - started
+                progress(Progress(done, failed, total, skipped, seconds, left[outcome.point], outcome))
     return Manifest(found.head, outcomes)
-
-
-def _outcomes(points: Sequence[Point], folder: Path, jobs: int, address: str | None) -> Iterator[Outcome]:
-    return on_cluster(points, folder, address) if address is not None else in_processes(points, folder, jobs)
 
 
 def _jobs(sweep: Sweep) -> int:
     return 1 if sweep.kind == "train" else len(cores())
 
 
-def _folder(out: str | os.PathLike[str]) -> Path:
-    folder = Path(out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RecordError(f"cannot make the folder {folder}: {error.strerror}") from None
-    return folder
+def _done(outcome: Outcome | None) -> bool:
+    return outcome is not None and outcome.done

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 import os
 import re
 import tomllib
@@ -20,6 +21,7 @@ from ..errors import UsageError, unknown
 from ..record.text import plain
 
 _SEED_AXES = ("data", "problem")
+_MOST = 1_000_000  # points
 _LENGTH = 72  # characters of what a name says of a point
 _UNSAFE = re.compile(r"[^A-Za-z0-9.=_+-]+")
 
@@ -37,6 +39,11 @@ class Point:
     def file(self) -> str:
         """The name of its run file."""
         return f"{self.name}.h5"
+
+    @property
+    def identity(self) -> str:
+        """All that makes it the run that it is, as text; the end of its name is a digest of this."""
+        return _canonical({"kind": self.kind, "config": dict(self.config)})
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,9 @@ class Sweep:
     @cached_property
     def points(self) -> tuple[Point, ...]:
         """Every point, by repetition, so that a sweep cut short holds all cells; UsageError if two are equal."""
+        count = sum(math.prod(map(len, grid.axes.values())) * self._repetitions(grid) for grid in self.grids)
+        if count > _MOST:
+            raise UsageError(f"the sweep has {count:,} points: at most {_MOST:,}; take values or repetitions out")
         points = sorted((point for grid in self.grids for point in self._of_grid(grid)), key=_repetition)
         several = {
             name for point in points for name, value in point.axes.items() if value != points[0].axes.get(name)
@@ -90,7 +100,7 @@ class Sweep:
         return tuple(named)
 
     def _of_grid(self, grid: Grid) -> Iterator[Point]:
-        count = self.repetitions if grid.repetitions is None else grid.repetitions
+        count = self._repetitions(grid)
         for values in itertools.product(*grid.axes.values()):
             chosen = {**grid.fixed, **dict(zip(grid.axes, values, strict=True))}
             config = merge(self.base, chosen)
@@ -104,6 +114,9 @@ class Sweep:
             for repetition in range(count):
                 seeded = {**config, "seed": self.seed_of(config, repetition)}
                 yield Point("", self.kind, seeded, {**chosen, "repetition": repetition})
+
+    def _repetitions(self, grid: Grid) -> int:
+        return self.repetitions if grid.repetitions is None else grid.repetitions
 
     def seed_of(self, config: Mapping[str, Any], repetition: int) -> int:
         """The seed of a repetition of this configuration: 32 bits of a hash of what it depends on."""
@@ -152,7 +165,7 @@ def parse_sweep(table: Mapping[str, Any]) -> Sweep:
         if name not in known:
             raise unknown("key of a sweep", name, known)
     kind = table.get("kind", "train")
-    if kind not in RUNS:
+    if not isinstance(kind, str) or kind not in RUNS:
         raise unknown("kind of run", kind, RUNS)
     base = check_keys(_table("base", table.get("base", {})), kind)
     grids = table.get("grid", {})
@@ -164,8 +177,8 @@ def parse_sweep(table: Mapping[str, Any]) -> Sweep:
         whole("repetitions", table.get("repetitions", 1), 1),
         _seed_axes(table.get("seed_axes", list(_SEED_AXES)), kind),
     )
-    if not sweep.points:
-        raise UsageError('the sweep has no points: give [grid] an axis, such as rule = ["constant", "tail"]')
+    if len(sweep.points) < 2 and not any(grid.axes for grid in sweep.grids):
+        raise UsageError('nothing varies in the sweep: give [grid] an axis, such as rule = ["constant", "tail"]')
     return sweep
 
 
@@ -217,7 +230,7 @@ def _repetition(point: Point) -> int:
 
 def _named(point: Point, several: set[str]) -> Point:
     said = _UNSAFE.sub("-", describe({name: value for name, value in point.axes.items() if name in several}))
-    digest = _digest({"kind": point.kind, "config": dict(point.config)})[:8]
+    digest = hashlib.sha256(point.identity.encode()).hexdigest()[:8]
     return replace(point, name="-".join(filter(None, [said[:_LENGTH].strip("-"), digest])))
 
 
@@ -226,4 +239,8 @@ def _text(value: Any) -> str:
 
 
 def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(plain(value), sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(_canonical(value).encode()).hexdigest()
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(plain(value), sort_keys=True)
