@@ -1,0 +1,159 @@
+"""Loss against time, updates, epochs or the sum of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..analysis import Curve, Record, Target
+from ..analysis.records import Loss
+from ..errors import UsageError, unknown
+from .groups import Group, Panel, Runs, as_records, clock_of, panels, time_label
+from .labels import End, label_ends
+from .style import TARGET, new_figure, note, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Points = tuple[NDArray[np.float64], NDArray[np.float64]]
+CLOCKS = ("seconds", "updates", "epochs", "steps")
+_INFINITE = 1e300  # stands for infinite and NaN losses while quantiles are taken
+_POINTS = 400  # of a line, at most
+_QUARTILES_FROM = 5  # runs: of fewer, bands go from least to greatest
+
+
+class Band(NamedTuple):
+    """Quantiles over the runs of a group at each x."""
+
+    x: NDArray[np.float64]
+    low: NDArray[np.float64]
+    median: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+@styled
+def loss(
+    runs: Runs,
+    by: Sequence[str] | None = None,
+    *,
+    x: str = "seconds",
+    curve: Loss = "evaluated",
+    window: int | None = None,
+    target: Target | None = None,
+) -> Figure:
+    """The training loss against `x`: "seconds", "updates", "epochs" or "steps" (the sum of all step sizes).
+
+    One line for each group of runs, by the keys `by` (by default, all that vary but the seed), in panels where that
+    would be more than six: the median over its
+    runs, with a band between the quartiles, or of fewer than five runs from the least to the greatest. A line ends
+    where the first of its runs does; a run that diverged counts as infinite from then on, one that stopped at its
+    target keeps its last loss. `curve` and `window` are those of `Record.curve`; a `target` is drawn across.
+
+    UsageError for times of several clocks on one axis, and for more groups than can be told apart.
+
+    >>> import asapnb as ab
+    >>> problem = ab.problems.quadratic([1.0])
+    >>> runs = [ab.simulate(problem, workers=2, updates=30, eval_every=10, batch_size=1, seed=s) for s in (1, 2)]
+    >>> loss(runs, x="updates").axes[0].lines[0].get_xdata().tolist()
+    [0.0, 10.0, 20.0, 30.0]
+    """
+    found = as_records(runs)
+    label = axis_label(found, x)
+    parts = panels(found, by)
+    figure = new_figure(5.8, sum(max(2.1 if len(parts) > 1 else 3.3, 0.3 + 0.2 * len(part.lines)) for part in parts))
+    all_axes = figure.subplots(len(parts), 1, squeeze=False, sharex=x != "seconds")[:, 0]
+    for axes, part in zip(all_axes, parts, strict=True):
+        _draw(axes, part.lines, lambda record: _points(record, record.curve(curve, window), x), target)
+        axes.set_title(part.label)
+        axes.set_ylabel("training loss")
+    all_axes[-1].set_xlabel(label)
+    how = ["smoothed losses of minibatches"] if curve == "smoothed" else []
+    note(figure, "; ".join([_says(parts), *how, *([clock_of(found)] if x != "seconds" else [])]))
+    return figure
+
+
+def _draw(axes: Axes, lines: Sequence[Group], points: Callable[[Record], Points], target: Target | None) -> None:
+    """A panel: a line and a band for each group, and the target."""
+    ends, bands = [], []
+    for group in lines:
+        found = band([points(record) for record in group.records], group.records)
+        axes.plot(found.x, found.median, color=group.look.color, linestyle=group.look.dash)
+        if len(group.records) > 1:
+            axes.fill_between(found.x, found.low, found.high, color=group.look.color, alpha=0.16, linewidth=0)
+        left = np.isinf(found.median)  # the axes
+        last = int(left.argmax()) if left.any() else len(left) - 1
+        ends.append(End(found.x[last], found.median[last], _label(group), group.look))
+        bands.append(found)
+    _limit(axes, bands)
+    axes.set_xlim(0, None)
+    if target is not None:
+        level = float(np.median([target.level(record) for group in lines for record in group.records]))
+        axes.axhline(level, color="black", linewidth=0.7, linestyle=(0, (1, 2)))
+        ends.append(
+            End(axes.get_xlim()[1], level, str(target).replace(" of the initial loss", " of initial"), TARGET)
+        )
+    label_ends(axes, [end for end in ends if end.text])
+
+
+def axis_label(found: Sequence[Record], x: str) -> str:
+    """What an axis of this clock says."""
+    if x not in CLOCKS:
+        raise unknown("x", x, CLOCKS)
+    return {"updates": "updates", "epochs": "epochs", "steps": "sum of step sizes Ση"}.get(x) or time_label(found)
+
+
+def _points(record: Record, curve: Curve, x: str) -> Points:
+    """The x and the losses of a run."""
+    if not len(curve):
+        raise UsageError(f"{record.name} has no evaluation, so there is no loss to draw: leave the run out")
+    at = curve.updates / record.updates_per_epoch if x == "epochs" else getattr(curve, x)
+    return np.asarray(at, float), np.asarray(curve.loss, float)
+
+
+def band(points: Sequence[Points], found: Sequence[Record]) -> Band:
+    """Median, and quartiles or extremes, over runs on a common x, between whose points losses are linear."""
+    goes_on = [record.status in ("diverged", "converged") for record in found]  # to what is known without it
+    end = min((at[-1] for (at, _), ever in zip(points, goes_on, strict=True) if not ever), default=None)
+    end = max(at[-1] for at, _ in points) if end is None else end
+    x = np.unique(np.concatenate([at for at, _ in points] + [[end]]))
+    x = x[x <= end] if len(x) <= _POINTS else np.linspace(0.0, end, _POINTS)
+    values = np.empty((len(points), len(x)))
+    for row, (at, y), record in zip(values, points, found, strict=True):
+        known = np.where(y < _INFINITE, y, _INFINITE)  # NaN, too
+        row[:] = np.interp(x, at, known, right=_INFINITE if record.status == "diverged" else None)
+    shares = (0.25, 0.5, 0.75) if len(points) >= _QUARTILES_FROM else (0.0, 0.5, 1.0)
+    lines = np.quantile(values, shares, axis=0)
+    return Band(x, *np.where(lines < 1e-9 * _INFINITE, lines, np.inf))
+
+
+def _limit(axes: Axes, bands: Sequence[Band]) -> None:
+    """From 0, or on a log scale where losses fall by more than a hundred, to a little above where lines begin."""
+    start = max(line.median[0] for line in bands)
+    finite = np.concatenate([line.median[np.isfinite(line.median)] for line in bands])
+    least = finite[finite > 0].min(initial=np.inf)
+    if np.isfinite(least) and finite.min() > 0 and start > 100 * least:
+        axes.set_yscale("log")
+        axes.set_ylim(least / 2, 3 * start)
+    else:
+        axes.set_ylim(min(0.0, float(finite.min(initial=0.0))), 1.12 * start if np.isfinite(start) else None)
+
+
+def _label(group: Group) -> str:
+    """A group's name, and how many of its runs diverged if some did."""
+    diverged = sum(record.status == "diverged" for record in group.records)
+    return group.label + (f"\n{diverged} of {len(group.records)} diverged" if diverged else "")
+
+
+def _says(parts: Sequence[Panel]) -> str:
+    """What lines and bands are."""
+    sizes = sorted({len(group.records) for part in parts for group in part.lines})
+    if sizes == [1]:
+        return "one run a line"
+    runs = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    few, many = sizes[0] < _QUARTILES_FROM, sizes[-1] >= _QUARTILES_FROM
+    bands = "least to greatest" if not many else "quartiles" if not few else "quartiles (of less than 5, all)"
+    return f"medians of {runs} runs; bands: {bands}"

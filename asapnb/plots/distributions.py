@@ -1,0 +1,133 @@
+"""Histograms of staleness, with the models that fit them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..analysis import Record
+from ..errors import UsageError
+from ..staleness import Fit, StalenessDistribution, fit
+from .groups import PANELS, Runs, as_records, clock_of, groups
+from .labels import number
+from .style import BLACK, GREEN, PALE, VERMILION, new_figure, note, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_BARS = 40
+_SHOWN = 0.995  # of the updates; the rest are staler than the axis is long
+_HEAVY = 4  # times the axis would be long: there a largest staleness asks for bins that double
+_LINES = {"geometric": (VERMILION, "-"), "poisson": (GREEN, (0, (4, 1.5))), "cmp": (BLACK, (0, (1, 1.2)))}
+_NAMES = {"geometric": "geometric", "poisson": "Poisson", "cmp": "Conway–Maxwell–Poisson (CMP)"}
+_SYMBOLS = {"p": "p", "mean": "λ", "rate": "λ", "dispersion": "ν"}
+
+
+@styled
+def staleness(
+    runs: Runs, by: Sequence[str] | None = None, *, models: Sequence[str] = ("geometric", "poisson", "cmp")
+) -> Figure:
+    """How many of the applied updates had which staleness, a panel for each group of runs.
+
+    Groups are by scheme and number of workers as far as they vary, or by the keys `by`. Over the bars lie `models`,
+    fitted by maximum likelihood to the counts (`asapnb.staleness.fit`); the panel names the one of least AIC. The
+    axis ends where 99.5 % of the updates are shown; where some are far staler, bins double and both axes are
+    logarithmic: a bar then stands for all values from the one below it up to the next.
+
+    UsageError for runs without updates, an unknown model, and more than 12 groups.
+
+    >>> import asapnb as ab
+    >>> run = ab.simulate(ab.problems.quadratic([1.0]), workers=8, updates=200, batch_size=1, step_size=0.01)
+    >>> figure = staleness(run, models=["geometric"])
+    >>> float(figure.axes[0].patches[0].get_height()), 100 * float(run.staleness.pmf[0])
+    (12.5, 12.5)
+    """
+    found = as_records(runs)
+    schemes = [key for key in ("scheme", "workers") if len({record.value(key) for record in found}) > 1]
+    parts = groups(found, schemes if by is None else by)
+    if len(parts) > PANELS:
+        raise UsageError(
+            f"there are {len(parts)} groups of runs: at most {PANELS} fit in a figure; show fewer (--where)"
+        )
+    last = len({part.key[-1:] for part in parts})
+    columns = last if 1 < last < 4 and len(parts) % last == 0 else min(len(parts), 3)
+    rows = -(-len(parts) // columns)
+    wide = 5.0 if columns == 1 else 3.0 * columns
+    figure = new_figure(min(7.2, wide), 0.9 + (2.3 if columns == 1 else 1.75) * rows)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes, part in zip(grid.ravel(), parts, strict=False):
+        _draw(axes, counts(part.records), models)
+        axes.set_title(part.label)
+    for axes in grid.ravel()[len(parts) :]:
+        axes.set_axis_off()
+    for axes in grid[:, 0]:
+        axes.set_ylabel("share of updates, %")
+    for column in range(columns):
+        grid[(len(parts) - 1 - column) // columns, column].set_xlabel("staleness τ, updates")
+    handles, names = grid[0, 0].get_legend_handles_labels()
+    if names:
+        figure.legend(handles, names, loc="outside upper left", ncols=len(names))
+    note(figure, f"bars: seen; lines: models fitted; {clock_of(found)}")
+    return figure
+
+
+def counts(found: Sequence[Record]) -> NDArray[np.int64]:
+    """How many applied updates of these runs had staleness 0, 1, …; UsageError if there are none."""
+    of_runs = [np.bincount(record.run.updates["tau"][record.run.updates["dropped"] != 1]) for record in found]
+    total = np.zeros(max(map(len, of_runs)), np.int64)
+    for some in of_runs:
+        total[: len(some)] += some
+    if not total.any():
+        raise UsageError(f"{found[0].name} has no applied update, so no staleness: leave the run out")
+    return total
+
+
+def _draw(axes: Axes, seen: NDArray[np.int64], models: Sequence[str]) -> None:
+    """A panel: bars, lines, and what is known in numbers."""
+    observed = StalenessDistribution.from_counts(seen)
+    fitted = [fit(seen, model) for model in models]
+    end = int(max(observed.quantile(_SHOWN), 3))
+    heavy = observed.support > _HEAVY * (end + 1)
+    if heavy:
+        edges = np.array([0, *(2**i for i in range(observed.support.bit_length() + 1))])
+        middle, width = np.arange(len(edges) - 1.0), 1.0
+        each = np.diff(edges)  # a bar holds all of its bin, where bins are not equally wide
+    else:
+        width = math.ceil((end + 1) / _BARS)
+        edges = np.arange(0, end + width + 1, width)
+        middle, each = (edges[:-1] + edges[1:] - 1) / 2, np.ones(len(edges) - 1)
+    bars = 100 * each * _shares(observed, edges)
+    axes.bar(middle, bars, width=0.86 * width, color=PALE, linewidth=0)
+    for found in fitted:
+        color, dash = _LINES[found.model]
+        line = 100 * each * _shares(found.distribution, edges)
+        axes.plot(middle, line, color=color, linestyle=dash, linewidth=1.2, label=_NAMES[found.model])
+    if heavy:
+        axes.set(yscale="log", ylim=(0.3 * bars[bars > 0].min(), 3000), xlim=(-0.6, len(middle) - 0.4))
+        axes.set_xticks(middle, [f"{low:,}" for low in edges[:-1]], rotation=45 if len(middle) > 8 else 0)
+        axes.set_yticks([y for y in (0.01, 0.1, 1, 10, 100) if y > axes.get_ylim()[0]])
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.minorticks_off()
+    else:
+        axes.set(xlim=(-0.5 - 0.01 * end, edges[-1] - 0.5), ylim=(0, 1.3 * axes.get_ylim()[1]))
+        axes.locator_params(axis="x", integer=True)
+    lines = [f"mean {observed.mean():.3g}, largest {observed.support:,}", *([_best(fitted)] if fitted else [])]
+    axes.annotate("\n".join(lines), (1, 1), xycoords="axes fraction", ha="right", va="top", fontsize=7.5)
+
+
+def _shares(staleness: StalenessDistribution, edges: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The mean probability of the values in each bin: the sums over bins of one value."""
+    pmf = staleness.padded(max(len(staleness), int(edges[-1]) + 1)).pmf
+    return np.add.reduceat(pmf[: edges[-1]], edges[:-1]) / np.diff(edges)
+
+
+def _best(fitted: Sequence[Fit]) -> str:
+    """The model of least AIC, with its parameters."""
+    best = min(fitted, key=lambda found: found.aic)
+    given = ", ".join(f"{_SYMBOLS[name]} = {number(value)}" for name, value in best.parameters.items())
+    return f"best: {best.model.upper() if best.model == 'cmp' else _NAMES[best.model]}, {given}"

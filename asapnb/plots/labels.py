@@ -1,0 +1,126 @@
+"""Text in figures: labels at the ends of lines, which never overlap; numbers; names of groups."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .style import Look
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_LINE = 1.35  # height of a line of text over the size of its letters
+
+
+class End(NamedTuple):
+    """The end of a line, in data coordinates, and what is to be written there."""
+
+    x: float
+    y: float
+    text: str
+    look: Look
+
+
+def label_ends(axes: Axes, ends: Sequence[End], size: float = 8.0) -> None:
+    """Write each label right of the axes, as near to its line's end as the others allow, and lead from end to label.
+
+    For an end that is off the axes, as of a run that diverged, the label stands at their edge.
+    """
+    if not ends:
+        return
+    figure, (low, high) = axes.figure, sorted(axes.get_ylim())
+    wanted = [(end.x, min(max(end.y, low), high)) for end in ends]
+    line = {"arrowstyle": "-", "linewidth": 0.6, "shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5)}
+    texts = [
+        axes.annotate(
+            end.text, xy=xy, xytext=(1.035, 0.5), textcoords="axes fraction", fontsize=size, va="center",
+            color=end.look.color, annotation_clip=False, arrowprops={**line, "color": end.look.color},
+        )
+        for end, xy in zip(ends, wanted, strict=True)
+    ]  # fmt: skip
+    figure.draw_without_rendering()  # type: ignore[union-attr]  # so that the axes have their place
+    at = axes.transAxes.inverted().transform(axes.transData.transform(wanted))[:, 1]
+    points = axes.get_window_extent().height * 72 / figure.dpi
+    heights = [(1 + end.text.count("\n")) * size * _LINE / points for end in ends]
+    for text, y in zip(texts, spread(at, heights), strict=True):
+        text.set_position((1.035, y))
+
+
+def spread(wanted: ArrayLike, heights: ArrayLike) -> NDArray[np.float64]:
+    """Places in [0, 1] for labels of these heights, in the order of the wanted ones, none closer than heights allow.
+
+    Their sum of squared distances to what is wanted is least (isotonic regression, pool adjacent violators). Labels
+    that are too many for [0, 1] go beyond it.
+
+    >>> spread([0.5, 0.5, 0.1], [0.2, 0.2, 0.2]).round(9).tolist()
+    [0.4, 0.6, 0.1]
+    """
+    wanted, heights = np.asarray(wanted, float), np.asarray(heights, float)
+    order = np.argsort(wanted, kind="stable")
+    h = heights[order]
+    offsets = np.concatenate(([0.0], np.cumsum((h[:-1] + h[1:]) / 2))) if len(h) else h
+    pools: list[list[float]] = []  # mean, count
+    for value in wanted[order] - offsets:
+        pools.append([value, 1])
+        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
+            (a, n), (b, m) = pools[-2:]
+            pools[-2:] = [[(a * n + b * m) / (n + m), n + m]]
+    free = np.repeat([mean for mean, _ in pools], [int(n) for _, n in pools])
+    room = max(0.0, 1.0 - offsets[-1]) if len(h) else 0.0
+    placed = np.empty(len(wanted))
+    placed[order] = np.clip(free, 0.0, room) + offsets
+    return placed
+
+
+def short(values: Sequence[Any]) -> list[str]:
+    """Texts such as rules and schemes without their arguments, where that leaves them different.
+
+    >>> short(["tail(amplitude=1.0)", "preserve(rule=inverse(variant='shifted'))", "constant()"])
+    ['tail', 'preserve(inverse)', 'constant']
+    >>> short(["tail(amplitude=1.0)", "tail(amplitude=0.5)"])
+    ['tail(amplitude=1.0)', 'tail(amplitude=0.5)']
+    """
+    texts = [str(value) for value in values]
+    brief = [_without_arguments(text) for text in texts]
+    same = {name for name in brief if len({t for t, b in zip(texts, brief, strict=True) if b == name}) > 1}
+    return [t.replace("()", "") if b in same else b for t, b in zip(texts, brief, strict=True)]
+
+
+def _without_arguments(text: str) -> str:
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError):
+        return text
+    return _name_of(tree) if isinstance(tree, ast.Call) else text
+
+
+def _name_of(call: ast.Call) -> str:
+    given = [*call.args, *(word.value for word in call.keywords if word.arg != "refresh")]
+    inner = ", ".join(_name_of(argument) for argument in given if isinstance(argument, ast.Call))
+    return ast.unparse(call.func) + (f"({inner})" if inner else "")
+
+
+def number(value: float) -> str:
+    """A number in at most three digits, large ones in full with commas.
+
+    >>> [number(value) for value in (0.05, 1.0, 12345, 0.00012345, 1e9, math.inf)]
+    ['0.05', '1', '12,345', '0.000123', '1e+09', '∞']
+    """
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.3g}"
+
+
+def count(number: int, what: str) -> str:
+    """A number of things.
+
+    >>> count(1, "run"), count(1200, "run")
+    ('1 run', '1,200 runs')
+    """
+    return f"{number:,} {what}{'s' * (number != 1)}"

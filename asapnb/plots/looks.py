@@ -1,0 +1,100 @@
+"""What the microscope saw: how wrong a gradient is by its staleness."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..analysis import Record
+from ..errors import UsageError
+from .curves import Points
+from .groups import Group, Runs, as_records, clock_of, groups
+from .labels import End, label_ends
+from .style import GREY, Look, grey_line, new_figure, note, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_BINS = 10
+_NOISE = Look(GREY, (0, (5, 1.6)), "", "")
+
+
+@styled
+def microscope(runs: Runs, by: Sequence[str] | None = None) -> Figure:
+    """What staleness does to gradients: their error, and their angle to the fresh gradient, against τ.
+
+    Above the error ‖g(view) − g(x)‖ that asynchrony adds to the gradient of a minibatch, in units of ‖G(x)‖, the
+    gradient of all samples, beside the noise ‖g(x) − G(x)‖ of the minibatch itself. Below the cosine between g(view)
+    and g(x). Dots are updates; lines are medians over bins of equally many of a group's updates.
+
+    UsageError for runs that were made without a microscope.
+
+    >>> import asapnb as ab
+    >>> problem = ab.problems.quadratic([1.0, 2.0], noise=0.1)
+    >>> run = ab.simulate(problem, workers=8, updates=60, batch_size=1, step_size=0.01, microscope=1)
+    >>> len(microscope(run).axes)
+    2
+    """
+    found = as_records(runs)
+    for record in found:
+        if "tau" not in record.run.microscope or not len(record.run.microscope["tau"]):
+            raise UsageError(
+                f"{record.name} has nothing seen by a microscope: make the run with one, which looks at every tenth "
+                "update, as asapnb simulate … --microscope 10, or asapnb replay RUN.h5 --microscope 10"
+            )
+    parts = groups(found, by)
+    figure = new_figure(5.8, 4.4)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.4, 1))
+    ends: list[End] = []
+    tops = [_draw_error(above, part, ends) for part in parts]
+    x, noise = _binned(*_column(found, "noise"))
+    above.plot(x, noise, color=GREY, linestyle=_NOISE.dash, linewidth=1.0)
+    above.set(ylabel="error / size of full gradient", ylim=(0, 1.15 * max(*tops, float(noise.max()))))
+    ends.append(End(x[-1], float(noise[-1]), "noise of the\nminibatch", _NOISE))
+    label_ends(above, ends)
+    grey_line(below, 0.0)
+    cosines = [_column(part.records, "cosine", relative=False) for part in parts]
+    lower = [_draw(below, *seen, part.look, part.label) for seen, part in zip(cosines, parts, strict=True)]
+    label_ends(below, [end for end in lower if end.text])
+    below.set(xlabel="staleness τ, updates", ylabel="cosine with fresh", ylim=(None, 1.05))
+    below.set_xlim(-0.5, 1.12 * max(end.x for end in ends))
+    note(figure, f"dots: updates; lines: medians; {clock_of(found)}")
+    return figure
+
+
+def _draw_error(axes: Axes, part: Group, ends: list[End]) -> float:
+    """The errors of a group; returns how high most of them are."""
+    tau, values = _column(part.records, "error")
+    ends.append(_draw(axes, tau, values, part.look, "\n".join(filter(None, ("error by staleness", part.label)))))
+    return float(np.quantile(values, 0.95))
+
+
+def _column(found: Sequence[Record], name: str, relative: bool = True) -> Points:
+    """Staleness and what was seen, over the size of the full gradient if relative; without what is not finite."""
+    seen = [record.run.microscope for record in found]
+    tau = np.concatenate([one["tau"] for one in seen]).astype(float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = np.concatenate([one[name] / one["fresh"] if relative else one[name] for one in seen])
+    known = np.isfinite(values)
+    if not known.any():
+        raise UsageError(f"{found[0].name} has no finite {name} seen by its microscope: leave the run out")
+    return tau[known], values[known]
+
+
+def _draw(axes: Axes, tau: NDArray[np.float64], values: NDArray[np.float64], of: Look, label: str) -> End:
+    axes.plot(tau, values, ".", color=of.color, markersize=3, alpha=0.3, markeredgewidth=0, rasterized=True)
+    x, middle = _binned(tau, values)
+    axes.plot(x, middle, color=of.color, linestyle=of.dash, marker=of.marker, markersize=3.5)
+    return End(x[-1], float(middle[-1]), label, of)
+
+
+def _binned(tau: NDArray[np.float64], values: NDArray[np.float64]) -> Points:
+    """The medians of tau and of the values over bins of about equally many, each tau in one bin."""
+    edges = np.unique(np.quantile(tau, np.linspace(0, 1, _BINS + 1)[1:-1], method="inverted_cdf"))
+    bins = np.searchsorted(edges, tau)
+    x, y = ([np.median(column[bins == b]) for b in np.unique(bins)] for column in (tau, values))
+    return np.array(x), np.array(y)

@@ -1,0 +1,184 @@
+"""The way of a run over an objective of two parameters, and the update that staleness led astray."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..analysis import Record
+from ..errors import UsageError
+from ..problems import Problem
+from ..problems.minibatch import draw_batch
+from ..problems.text import parse_problem
+from ..record.schema import ABANDONED
+from .executions import one
+from .groups import Runs, clock_of
+from .labels import count, number, short
+from .style import BLACK, BLUE, GREY, VERMILION, new_figure, note, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_GRID = 120
+_LEVELS = 14
+
+
+class Path(NamedTuple):
+    """Every version of the parameters, (updates + 1, n), and of each update its view's version, tau and step."""
+
+    points: NDArray[np.float64]
+    views: NDArray[np.int64]
+    steps: NDArray[np.float64]
+    gradients: NDArray[np.float64]
+
+
+def trace(record: Record, problem: Problem | None = None) -> Path:
+    """All versions of the parameters of a run, computed again in float64 from its rows: x − step · g(view).
+
+    For runs whose views are whole versions, with momentum and weight decay 0 and no compensation. UsageError if the
+    last version found is not the one recorded.
+    """
+    run, config = record.run, record.config
+    extra = [name for name in ("momentum", "weight_decay", "compensation") if config.get(name)]
+    if extra:
+        raise UsageError(f"{record.name} has {extra[0]} {config[extra[0]]}: a path needs runs without it")
+    problem = parse_problem(str(config["problem"]), str(config.get("data"))) if problem is None else problem
+    rows = np.flatnonzero(run.updates["dropped"] != ABANDONED)
+    views, batches = run.updates["read_version"][rows], run.updates["batch"][rows]
+    scales = run.updates["scale"][rows].astype(float) * run.updates["factor"][rows]
+    steps = float(config["step_size"]) * scales
+    if not np.array_equal(run.updates["version"][rows], np.arange(1, len(rows) + 1)):
+        raise UsageError(f"{record.name} has rounds of several gradients: a path needs one update a row, such as "
+                         "of LockBased or Leashed")  # fmt: skip
+    points = np.empty((len(rows) + 1, problem.n_params))
+    gradients = np.empty((len(rows), problem.n_params))
+    points[0] = run.params["initial"]
+    indices = np.empty(int(config["batch_size"]), np.int64)
+    for v in range(len(rows)):
+        size = draw_batch(indices, batches[v], problem.n_samples, len(indices), config["seed"], config["reshuffle"])
+        gradients[v] = problem.loss_and_gradient(points[views[v]].astype(problem.dtype), indices[:size])[1]
+        points[v + 1] = points[v] - steps[v] * gradients[v]
+    if "final" in run.params and not _close(points[-1], run.params["final"], problem):
+        raise UsageError(
+            f"the path of {record.name} ends elsewhere than the run did: its views were no whole versions, as under "
+            "Hogwild; use lock-based or leashed"
+        )
+    return Path(points, views, steps, gradients)
+
+
+def _close(found: NDArray[Any], recorded: NDArray[Any], problem: Problem) -> bool:
+    return np.allclose(found, recorded, rtol=1e-9 if problem.dtype == np.float64 else 1e-3, atol=1e-9, equal_nan=True)
+
+
+@styled
+def path(run: Runs, update: int | None = None, *, problem: Problem | None = None) -> Figure:
+    """The path of a run over the level lines of an objective of two parameters, and one update that is stale.
+
+    Dots are the versions of the parameters. Of the `update` (its number, from 1; by default the stale one that
+    raises the objective most) an arrow shows the step of the gradient at its view, where that was computed, and
+    where it was applied; a dashed arrow shows the step that a fresh gradient would have made.
+
+    UsageError for problems of other than two parameters, a run too short, one whose views are no whole versions, or
+    one with momentum, weight decay or compensation. A `problem` of one's own has to be given.
+
+    >>> import asapnb as ab
+    >>> bowl = ab.problems.quadratic([1.0, 8.0])
+    >>> run = ab.simulate(bowl, workers=4, updates=30, batch_size=1, step_size=0.1, timing="compute=exponential(1)")
+    >>> path(run).axes[0].get_xlabel()
+    'x₁'
+    """
+    record = one(run, "a path")
+    if (n := int(record.run.attributes["n_params"])) != 2:
+        raise UsageError(
+            f"{record.name} has {n:,} parameters: a path can be drawn of two, as of problem 'quadratic([1, 10])' or "
+            "'rosenbrock'"
+        )
+    problem = parse_problem(str(record.config["problem"]), "") if problem is None else problem
+    found = trace(record, problem)
+    chosen = _worst(found, problem) if update is None else update
+    if not 1 <= chosen <= len(found.views):
+        raise UsageError(f"update {chosen} is asked for: the run has {len(found.views):,}, numbered from 1")
+    figure = new_figure(5.6, 4.2)
+    axes = figure.add_subplot()
+    shown = _extent(found, chosen)
+    _contours(axes, problem, shown)
+    before, after = found.points[:chosen], found.points[chosen:]
+    axes.plot(*before.T, color=BLUE, linewidth=0.9, marker=".", markersize=4.5)
+    axes.plot(
+        *np.concatenate((before[-1:], after)).T, color=BLUE, linewidth=0.6, marker=".", markersize=3, alpha=0.35
+    )
+    _write_update(axes, found, chosen, problem)
+    axes.set(xlim=shown[0], ylim=shown[1], xlabel="x₁", ylabel="x₂")
+    scheme, rule = short([record.value("scheme")])[0], short([record.value("rule")])[0]
+    axes.set_title(f"{short([record.value('problem')])[0]}, {scheme}, {record.value('workers')} workers, {rule}, "
+                   f"step size {number(record.config['step_size'])}")  # fmt: skip
+    note(figure, f"level lines: equal steps of √f; dots: parameters after each update; {clock_of([record])}")
+    return figure
+
+
+def _worst(found: Path, problem: Problem) -> int:
+    """The number of the stale update that raises the objective most."""
+    if not len(found.views):
+        raise UsageError("the run has no updates: there is no path to draw")
+    values = np.array([problem.evaluate(point)[0] for point in found.points])
+    rise = np.where(np.arange(len(found.views)) > found.views, np.diff(values), -np.inf)
+    return int(np.nan_to_num(rise, nan=-np.inf).argmax()) + 1
+
+
+def _extent(found: Path, chosen: int) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The ranges shown: of the path up to a little after the update, and of its arrows."""
+    seen = found.points[: chosen + 12]
+    seen = seen[np.isfinite(seen).all(axis=1)]
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    margin = np.maximum(0.16 * (high - low), 0.12 * (high - low).max())
+    (x0, y0), (x1, y1) = low - margin, high + margin
+    return (float(x0), float(x1)), (float(y0), float(y1))
+
+
+def _contours(axes: Axes, problem: Problem, shown: tuple[tuple[float, float], tuple[float, float]]) -> None:
+    x, y = (np.linspace(*ends, _GRID) for ends in shown)
+    values = np.array([[problem.evaluate(np.array([a, b]))[0] for a in x] for b in y])
+    axes.contour(x, y, np.sqrt(values - values.min()), _LEVELS, colors="#bbbbbb", linewidths=0.6)
+
+
+def _write_update(axes: Axes, found: Path, chosen: int, problem: Problem) -> None:
+    """The view, where it was applied, the step made, the step of a fresh gradient, and what these are."""
+    view, at, to = found.points[found.views[chosen - 1]], found.points[chosen - 1], found.points[chosen]
+    whole = problem.loss_and_gradient(at, np.arange(1))[1] if problem.n_samples == 1 else _gradient(problem, at)
+    fresh = at - found.steps[chosen - 1] * whole
+    arrow = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0, "mutation_scale": 9}
+    for start, end, color, dash in (
+        (view, view + (to - at), GREY, ":"), (at, fresh, BLACK, (0, (3, 1.5))), (at, to, VERMILION, "-"),
+    ):  # fmt: skip
+        axes.annotate(
+            "", end, start, arrowprops={**arrow, "color": color, "linestyle": dash, "linewidth": 1.4}, zorder=4
+        )
+    axes.plot(*view, "s", color="white", markeredgecolor=GREY, markersize=6, zorder=5)
+    axes.plot(*at, "o", color=VERMILION, markersize=6, zorder=5)
+    values = [problem.evaluate(point)[0] for point in (at, to, fresh)]
+    from matplotlib.lines import Line2D
+
+    tau = int(chosen - 1 - found.views[chosen - 1])
+    square: dict[str, Any] = {"marker": "s", "markersize": 6, "markerfacecolor": "white", "markeredgecolor": GREY}
+    handles = [
+        Line2D([], [], color=GREY, linestyle=":", label=f"view {count(tau, 'update')} before, its step", **square),
+        Line2D([], [], color=BLACK, linestyle=(0, (3, 1.5)), label=f"fresh: f {_change(values[0], values[2])}"),
+        Line2D([], [], color=VERMILION, marker="o", markersize=6,
+               label=f"update {chosen} as applied: f {_change(values[0], values[1])}"),
+    ]  # fmt: skip
+    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(0, -0.14), ncols=2, borderaxespad=0)
+
+
+def _gradient(problem: Problem, at: NDArray[Any]) -> NDArray[np.float64]:
+    """The exact gradient of a problem that knows it, else that of its first samples."""
+    exact = getattr(problem.evaluation, "exact_gradient", None)
+    if exact is not None:
+        return np.asarray(exact(at), dtype=float)
+    return np.asarray(problem.loss_and_gradient(at, np.arange(min(problem.n_samples, 10_000)))[1], dtype=float)
+
+
+def _change(before: float, after: float) -> str:
+    return f"{before:.3g} → {after:.3g}"

@@ -1,0 +1,132 @@
+"""Which step sizes converge with how many workers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..analysis import Record, Target, crossing, grouped, varying
+from ..errors import UsageError
+from .groups import PANELS, Runs, as_records, clock_of, groups
+from .labels import number
+from .scales import worker_axis
+from .style import new_figure, note, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Curves = Mapping[str, tuple[ArrayLike, ArrayLike]]
+_DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
+
+
+@styled
+def stability(
+    runs: Runs, by: Sequence[str] | None = None, *, target: Target | None = None, curves: Curves | None = None
+) -> Figure:
+    """The share of runs that converged, for each step size and number of workers: a panel for each other group.
+
+    A run converged if it did not diverge and ended below its initial loss, or, with a `target`, if it reached that.
+    `curves` are limits to draw over it, as label: (workers, step sizes); one whose label is that of a panel is drawn
+    there only. Panels are by what else varies, or by the keys `by`. A cell without runs stays white; a share that is
+    neither 0 nor 1 is written into it, in percent.
+
+    UsageError for runs of one step size.
+    """
+    found = as_records(runs)
+    if len({record.value("step_size") for record in found}) < 2:
+        raise UsageError(
+            "the runs have one step size: a stability region needs several, and numbers of workers; make such runs "
+            "with asapnb sweep, whose grid has step_size = [0.01, 0.02, 0.04] and workers = [2, 4, 8]"
+        )
+    keys = [key for key in varying(found) if key not in ("seed", "step_size", "workers")] if by is None else list(by)
+    parts = groups(found, [key for key in keys if key not in ("step_size", "workers")])
+    if len(parts) > PANELS:
+        raise UsageError(
+            f"there are {len(parts)} groups of runs: at most {PANELS} fit in a figure; show fewer (--where)"
+        )
+    columns = min(len(parts), 3)
+    rows = -(-len(parts) // columns)
+    figure = new_figure(1.2 + 2.3 * columns if columns > 1 else 4.6, 0.9 + 2.2 * rows)
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    x, y = (np.array(sorted({float(record.value(key)) for record in found})) for key in ("workers", "step_size"))
+    images = [_draw(axes, part.records, x, y, target) for axes, part in zip(grid.ravel(), parts, strict=False)]
+    for axes, part in zip(grid.ravel(), parts, strict=False):
+        axes.set_title(part.label)
+        others = {part.label for part in parts} - {part.label}
+        _overlay(axes, {name: curve for name, curve in (curves or {}).items() if name not in others}, part.label)
+    for axes in grid.ravel()[len(parts) :]:
+        axes.set_axis_off()
+    for axes in grid[:, 0]:
+        axes.set_ylabel("step size η₀")
+    for axes in grid[:-1].ravel():
+        axes.set_xlabel("")
+    bar = figure.colorbar(images[0], ax=grid, aspect=28, pad=0.02)
+    bar.set_label("share converged" if target is None else f"share that reached {target}")
+    bar.outline.set_visible(False)
+    sizes = sorted({len(cell) for cell in grouped(found, [*keys, "step_size", "workers"]).values()})
+    each = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    note(figure, f"{each} runs a cell; {clock_of(found)}")
+    return figure
+
+
+def converged(record: Record, target: Target | None) -> bool:
+    """Whether a run reached the target or, without one, ended below its initial loss."""
+    if target is not None:
+        return crossing(record, target).reached
+    last = record.summary()["last"]
+    return record.status != "diverged" and last is not None and last["train_loss"] < record.initial_loss
+
+
+def _draw(
+    axes: Axes, found: Sequence[Record], x: NDArray[np.float64], y: NDArray[np.float64], target: Target | None
+) -> Any:
+    """The shares of one panel, and those between 0 and 1 as text."""
+    from matplotlib.patheffects import withStroke
+
+    shares = np.full((len(y), len(x)), math.nan)
+    for (workers, size), some in grouped(found, ["workers", "step_size"]).items():
+        at = int(np.searchsorted(y, float(size))), int(np.searchsorted(x, float(workers)))
+        shares[at] = np.mean([converged(record, target) for record in some])
+    image = axes.pcolormesh(_edges(x), _edges(y), shares, vmin=0, vmax=1, edgecolors="white", linewidth=0.6)
+    axes.set_yscale("log")
+    worker_axis(axes, x.astype(int).tolist())
+    axes.set_yticks(y, [number(size) for size in y])
+    axes.minorticks_off()
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    for (row, column), share in np.ndenumerate(shares):
+        if 0 < share < 1:
+            ink, under = ("white", "#333333") if share < 0.6 else ("black", "white")
+            axes.text(float(x[column]), float(y[row]), f"{100 * share:.0f} %", ha="center", va="center", fontsize=7,
+                      color=ink, zorder=5, path_effects=[withStroke(linewidth=1.2, foreground=under)])  # fmt: skip
+    return image
+
+
+def _edges(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The borders between values on a log axis: halfway, and as far outside."""
+    if len(values) == 1:
+        return np.array([values[0] / math.sqrt(2), values[0] * math.sqrt(2)])
+    logs = np.log(values)
+    middle = (logs[1:] + logs[:-1]) / 2
+    return np.exp(np.concatenate(([2 * logs[0] - middle[0]], middle, [2 * logs[-1] - middle[-1]])))
+
+
+def _overlay(axes: Axes, curves: Curves, panel: str) -> None:
+    """Lines over the map, white within black, each with a dash of its own."""
+    from matplotlib.patheffects import Normal, Stroke
+
+    limits = axes.get_xlim(), axes.get_ylim()
+    for n, (name, (workers, sizes)) in enumerate(curves.items()):
+        axes.plot(np.asarray(workers, float), np.asarray(sizes, float), color="white", linewidth=1.6,
+                  linestyle=_DASHES[n % len(_DASHES)], label=name if name != panel else "limit",
+                  path_effects=[Stroke(linewidth=3.2, foreground="black"), Normal()])  # fmt: skip
+    axes.set(xlim=limits[0], ylim=limits[1])
+    if curves:
+        axes.legend(loc="lower left", fontsize=7, frameon=True, framealpha=0.9, facecolor="#888888",
+                    labelcolor="white", edgecolor="none")  # fmt: skip

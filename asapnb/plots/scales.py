@@ -1,0 +1,176 @@
+"""What rules make of staleness: their scales, and how the mean step fares as workers are added."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..analysis import Record
+from ..errors import UsageError
+from ..rules import as_rule
+from ..rules.tables import table_length
+from ..staleness import StalenessDistribution, parse_staleness
+from .distributions import counts
+from .groups import Runs, as_records, clock_of, groups
+from .labels import End, label_ends, number, short
+from .style import PALE, Look, grey_line, look, new_figure, note, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_SHOWN = 0.995
+
+
+@styled
+def scale(
+    source: StalenessDistribution | str | Runs, rules: Sequence[Any] = (), *, workers: int | None = None
+) -> Figure:
+    """The scale η(τ)/η₀ that rules give to each staleness, over the distribution of staleness.
+
+    `source` is a distribution, a model as text such as "geometric(m=16)", or runs of one number of workers: then the
+    last table that each of their own rules used is drawn, too. Beside a rule stands its mean scale E[scale] under the
+    distribution, for runs the mean of the scales that were applied.
+
+    UsageError for nothing to draw.
+
+    >>> figure = scale("geometric(m=8)", ["tail", "inverse"])
+    >>> [text.get_text() for text in figure.axes[0].texts]
+    ['tail: mean 1', 'inverse: mean 0.297']
+    """
+    seen, workers, about, lines = _given(source, workers)
+    padded = seen.padded(table_length(workers, seen.support))
+    named = [as_rule(rule) for rule in rules]
+    for name, rule in zip(short([str(rule) for rule in named]), named, strict=True):
+        lines.append((name, rule(padded, workers), rule.mean_scale(padded, workers)))
+    if not lines:
+        raise UsageError('there is no rule to draw: give some, as ["tail", "inverse"] (--rule tail --rule inverse)')
+    end = int(max(seen.quantile(_SHOWN), 3))
+    tau = np.arange(end + 1)
+    figure = new_figure(5.8, 4.0)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1))
+    grey_line(above, 1.0)
+    ends = []
+    for n, (name, table, mean) in enumerate(lines):
+        of, drawn = look(n), table[np.minimum(tau, len(table) - 1)]
+        above.plot(tau, drawn, color=of.color, linestyle=of.dash)
+        ends.append(End(end, float(drawn[-1]), f"{name}: mean {number(mean)}", of))
+    above.set(ylabel="scale η(τ)/η₀", ylim=(0, min(1.06 * above.get_ylim()[1], _tallest(lines, end))))
+    below.bar(tau, 100 * seen.padded(max(len(seen), end + 1)).pmf[: end + 1], width=0.86 if end < 60 else 1.0,
+              color=PALE, linewidth=0)  # fmt: skip
+    below.set(xlabel="staleness τ, updates", ylabel="share, %", xlim=(-0.5 - 0.01 * end, end + 0.5))
+    label_ends(above, ends)
+    note(figure, about)
+    return figure
+
+
+Line = tuple[str, NDArray[np.float64], float]
+
+
+def _given(source: Any, workers: int | None) -> tuple[StalenessDistribution, int, str, list[Line]]:
+    """The staleness, the number of workers, what is said of both, and the lines of the runs' own rules."""
+    if isinstance(source, str) and "(" in source and not source.endswith(".h5"):
+        seen, about = parse_staleness(source), f"computed for {source}"
+    elif isinstance(source, StalenessDistribution):
+        seen, about = source, f"computed, for staleness of mean {number(source.mean())}"
+    else:
+        return _recorded(source)
+    return seen, workers or 1 + round(seen.mean()), about, []
+
+
+def _recorded(runs: Runs) -> tuple[StalenessDistribution, int, str, list[Line]]:
+    found = as_records(runs)
+    workers = sorted({int(record.run.attributes["workers"]) for record in found})
+    if len(workers) > 1:
+        raise UsageError(
+            f"the runs have {', '.join(map(str, workers))} workers, and so different staleness: choose one number "
+            f"(--where workers={workers[0]})"
+        )
+    lines = []
+    for part in groups(found, ["rule"]):
+        tables = [record.run.rule_tables.scales[-1] for record in part.records]
+        mean = float(np.mean([record.summary()["mean_scale"] or np.nan for record in part.records]))
+        lines.append((part.label, tables[0], mean))
+    seen = StalenessDistribution.from_counts(counts(found))
+    return seen, workers[0], f"staleness of {workers[0]} workers, {clock_of(found)}; last tables", lines
+
+
+def _tallest(lines: Sequence[Line], end: int) -> float:
+    """Where the axis is cut for a rule whose scales leave those of all others far below."""
+    tops = sorted(float(table[: end + 1].max()) for _, table, _ in lines)
+    return 1.06 * max(tops[-1] if tops[-1] < 6 else 4.0, 1.2)
+
+
+@styled
+def magnitude(
+    runs: Runs | None = None, by: Sequence[str] | None = None, *, rules: Sequence[Any] = (),
+    staleness: str = "geometric(m={workers})", workers: Sequence[int] = (1, 2, 4, 8, 16, 32, 64, 128, 256),
+) -> Figure:  # fmt: skip
+    """The mean step size over η₀, E[scale], against the number of workers: what is left of a step for each rule.
+
+    Points are the means over the applied updates of `runs`, by rule (or by the keys `by`); a bar goes from the least
+    to the greatest run. Lines are `rules` under a model of `staleness`, whose text may hold {workers}, or, with runs,
+    under the staleness that they had. Rules that only dampen fall; those that keep the mean step stay at 1.
+
+    UsageError if there are neither runs nor rules.
+
+    >>> figure = magnitude(rules=["tail", "inverse"], workers=(2, 8))
+    >>> [line.get_ydata().round(3).tolist() for line in figure.axes[0].lines[1:]]
+    [[1.0, 1.0], [0.693, 0.297]]
+    """
+    if runs is None and not rules:
+        raise UsageError('there is nothing to draw: give runs, or rules such as ["tail", "inverse"]')
+    figure = new_figure(5.2, 3.2)
+    axes = figure.add_subplot()
+    grey_line(axes, 1.0)
+    found = [] if runs is None else as_records(runs)
+    parts = groups(found, ["rule"] if by is None else by) if found else []
+    ends = [_points(axes, part.records, part.label, part.look) for part in parts]
+    if found:
+        at = sorted({int(record.run.attributes["workers"]) for record in found})
+        seen = [StalenessDistribution.from_counts(counts([record for record in found
+                if record.run.attributes["workers"] == m])) for m in at]  # fmt: skip
+    else:
+        at, seen = list(workers), [parse_staleness(staleness.replace("{workers}", str(m))) for m in workers]
+    named = [as_rule(rule) for rule in rules]
+    for n, (name, rule) in enumerate(zip(short([str(rule) for rule in named]), named, strict=True), len(parts)):
+        means = [
+            rule.mean_scale(one.padded(table_length(m, one.support)), m) for one, m in zip(seen, at, strict=True)
+        ]
+        axes.plot(at, means, color=look(n).color, linestyle=look(n).dash)
+        ends.append(End(at[-1], means[-1], name + (", computed" if found else ""), look(n)))
+    worker_axis(axes, at)
+    axes.set(ylabel="mean scale E[η]/η₀", ylim=(0, 1.08 * max(1.0, *(end.y for end in ends), axes.dataLim.y1)))
+    label_ends(axes, ends)
+    model = staleness.replace("{workers}", "workers")
+    note(figure, f"means over the updates applied; {clock_of(found)}" if found else f"computed for {model}")
+    return figure
+
+
+def _points(axes: Axes, found: Sequence[Record], label: str, of: Look) -> End:
+    """The mean scale of these runs at each number of workers, over all runs, with their range."""
+    means: dict[int, list[float]] = {}
+    for record in found:
+        mean = record.summary()["mean_scale"]
+        if mean is not None:
+            means.setdefault(int(record.run.attributes["workers"]), []).append(mean)
+    if not means:
+        raise UsageError(f"{found[0].name} has no applied update, so no mean scale: leave the run out")
+    at = sorted(means)
+    middle = np.array([np.mean(means[m]) for m in at])
+    reach = np.array([[y - min(means[m]), max(means[m]) - y] for m, y in zip(at, middle, strict=True)]).T
+    axes.errorbar(
+        at, middle, np.maximum(reach, 0), color=of.color, linestyle=of.dash, marker=of.marker, elinewidth=0.9
+    )
+    return End(at[-1], float(middle[-1]), label, of)
+
+
+def worker_axis(axes: Axes, workers: Sequence[int]) -> None:
+    """Numbers of workers on a log axis, each with a tick."""
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(list(workers), [f"{m:,}" for m in workers])
+    axes.minorticks_off()
+    axes.set_xlabel("workers")

@@ -1,0 +1,272 @@
+"""When runs reach a target: box plots, speed-ups over a baseline, and the share that has reached it by a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import analysis
+from ..analysis import Crossing, Record, Target, crossing, cumulative_incidence, grouped, matching, varying
+from ..analysis.records import Loss
+from ..errors import UsageError
+from .curves import axis_label
+from .groups import Group, Runs, as_records, clock_of, groups, named
+from .labels import End, label_ends, short
+from .style import GREY, new_figure, note, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+_BOX_FROM = 5  # runs that reached the target: fewer are shown as points, with their median
+_EVENTS = ("reached", "diverged")
+
+
+def usual_target(found: Sequence[Record], loss: Loss = "evaluated") -> Target:
+    """The least of 10, 20 … 90 % of the initial loss that at least half of the runs reach; else 90 %."""
+    for fraction in FRACTIONS:
+        target = Target(fraction=fraction)
+        if 2 * sum(crossing(record, target, loss).reached for record in found) >= len(found):
+            return target
+    return Target(fraction=FRACTIONS[-1])
+
+
+@styled
+def time_to_target(
+    runs: Runs, target: Target | None = None, by: Sequence[str] | None = None, *,
+    x: str = "seconds", curve: Loss = "evaluated", window: int | None = None,
+) -> Figure:  # fmt: skip
+    """When runs reached a target, as box plots by number of workers, one box for each other group.
+
+    Boxes are quartiles with the median, whiskers reach to the last run within 1.5 times the box; points are runs, and
+    fewer than five have no box. Runs that never reached the target are counted in rows above, diverged ones apart:
+    they are in no box. Time is in `x`: "seconds", "updates", "epochs" or "steps". Without a target that is the least
+    of 10, 20 … 90 % of the initial loss which half of the runs reach.
+
+    UsageError for times of several clocks, and for a target not below a run's initial loss.
+    """
+    found = as_records(runs)
+    target = usual_target(found, curve) if target is None else target
+    label = axis_label(found, x)
+    parts, columns = _by_workers(found, by)
+    lost = [
+        o
+        for o in ("diverged", "not reached")
+        if any(_outcome(crossing(r, target, curve, window)) == o for r in found)
+    ]
+    figure = new_figure(max(4.4, min(7.2, 1.2 + 0.34 * len(parts) * len(columns))), 3.3 + 0.22 * len(lost))
+    above, axes = figure.subplots(2, 1, sharex=True, height_ratios=(max(0.01, 0.075 * len(lost)), 1))
+    width = 0.8 / len(parts)
+    for n, part in enumerate(parts):
+        for position, value in enumerate(columns):
+            runs_here = part.records if value is None else [r for r in part.records if r.value("workers") == value]
+            if runs_here:
+                place = position + (n - (len(parts) - 1) / 2) * width
+                crossings = [crossing(record, target, curve, window) for record in runs_here]
+                _box(axes, place, 0.8 * width, [float(c.at(x) or 0) for c in crossings if c.reached], part)
+                _count(above, place, [_outcome(c) for c in crossings], lost)
+        axes.plot([], [], color=part.look.color, marker=part.look.marker, linestyle="none", label=part.label)
+    _columns(axes, columns)
+    axes.set(ylabel=label, ylim=(0, None))
+    above.set_title(f"until {target} is reached")
+    _rows(above, lost)
+    if len(parts) > 1:
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=min(4, len(parts)),
+                      handletextpad=0.2, columnspacing=1.2)  # fmt: skip
+    how = "boxes: quartiles; points: runs" if len(found) > len(parts) * len(columns) else "one run a point"
+    note(figure, "; ".join([how, *([clock_of(found)] if x != "seconds" else [])]))
+    return figure
+
+
+def _outcome(found: Crossing) -> str:
+    """ "reached", "diverged", or "not reached" for whatever else kept a run from it."""
+    return found.outcome if found.outcome in _EVENTS else "not reached"
+
+
+def _by_workers(found: Sequence[Record], by: Sequence[str] | None) -> tuple[list[Group], list[Any]]:
+    """The groups, workers aside, and the numbers of workers; [None] where these are one or not asked for."""
+    keys = [key for key in varying(found) if key != "seed"] if by is None else list(by)
+    parts = groups(found, [key for key in keys if key != "workers"])
+    return parts, [value for (value,) in grouped(found, ["workers"])] if "workers" in keys else [None]
+
+
+def _box(axes: Axes, place: float, width: float, times: Sequence[float], part: Group) -> None:
+    """The times of the runs that reached the target, as a box and points, or only as points."""
+    if len(times) >= _BOX_FROM:
+        line = {"color": part.look.color, "linewidth": 0.9}
+        axes.boxplot(
+            [times], positions=[place], widths=[width], manage_ticks=False, showfliers=False, patch_artist=True,
+            boxprops={"facecolor": part.look.color, "alpha": 0.3, "linewidth": 0}, whiskerprops=line,
+            medianprops={**line, "linewidth": 1.8}, capprops={**line, "linewidth": 0},
+        )  # fmt: skip
+    elif times:
+        axes.hlines(np.median(times), place - width / 2, place + width / 2, color=part.look.color, linewidth=1.8)
+    axes.plot([place] * len(times), times, part.look.marker, color=part.look.color, markersize=2.8, alpha=0.7,
+              linestyle="none")  # fmt: skip
+
+
+def _count(axes: Axes, place: float, outcomes: Sequence[str], lost: Sequence[str]) -> None:
+    """How many runs came to each end that is no arrival; nothing for none."""
+    for row, outcome in enumerate(lost):
+        if number_of := sum(one == outcome for one in outcomes):
+            axes.text(place, row, f"{number_of}/{len(outcomes)}", ha="center", va="center", fontsize=7)
+
+
+def _rows(axes: Axes, lost: Sequence[str]) -> None:
+    """The rows of counts above the boxes."""
+    axes.set_ylim(len(lost) - 0.5, -0.5)
+    axes.set_yticks(range(len(lost)), lost)
+    axes.tick_params(length=0, labelbottom=False)
+    for name in ("left", "bottom"):
+        axes.spines[name].set_visible(False)
+    for row in range(len(lost)):
+        axes.axhspan(row - 0.42, row + 0.42, color="#f0f0f0", linewidth=0, zorder=0)
+
+
+def _columns(axes: Axes, columns: Sequence[Any]) -> None:
+    axes.set_xlim(-0.55, len(columns) - 0.45)
+    axes.set_xticks(range(len(columns)), ["" if value is None else f"{value:,}" for value in columns])
+    axes.tick_params(axis="x", length=0)
+    axes.set_xlabel("" if columns == [None] else "workers")
+
+
+@styled
+def speed_up(
+    runs: Runs, target: Target | None = None, baseline: Mapping[str, Any] | None = None,
+    by: Sequence[str] | None = None, *, x: str = "updates", curve: Loss = "evaluated", window: int | None = None,
+    budget: float | None = None, confidence: float = 0.95,
+) -> Figure:  # fmt: skip
+    """By how much faster other runs reach a target than those of a baseline, by number of workers.
+
+    A bar is `asapnb.analysis.speed_up`: the ratio of mean times, restricted to a budget where runs never arrive; a
+    line its bootstrap interval. 1 is no difference; the axis is logarithmic, so that twice and half as fast are as
+    far from it. The baseline is the constant rule unless it is given, as {"rule": "inverse"}; runs are grouped by
+    what else varies, or by the keys `by`. Where neither reaches the target "none reached" stands instead of a bar.
+
+    UsageError for a baseline that no run has, and if there are no other runs.
+    """
+    from matplotlib.patches import Patch
+
+    found = as_records(runs)
+    baseline = {"rule": "constant"} if baseline is None else dict(baseline)
+    base = matching(found, baseline)
+    others = [record for record in found if all(record is not one for one in base)]
+    what = ", ".join(f"{key}={value}" for key, value in baseline.items())
+    if not others:
+        raise UsageError(f"all runs are of the baseline {what}: give others, too, or another baseline (--baseline)")
+    target = usual_target(found, curve) if target is None else target
+    parts, columns = _by_workers(others, by or [key for key in varying(found) if key != "seed"])
+    figure = new_figure(max(4.4, min(7.2, 1.4 + 0.42 * len(parts) * len(columns))), 3.2)
+    axes = figure.add_subplot()
+    axes.set_yscale("log", base=2)
+    width, tops = 0.8 / len(parts), [1.25, 0.8]
+    for n, part in enumerate(parts):
+        for position, value in enumerate(columns):
+            sides = [
+                [r for r in side if value is None or r.value("workers") == value] for side in (base, part.records)
+            ]
+            place = position + (n - (len(parts) - 1) / 2) * width
+            if all(sides):
+                options = {"by": x, "budget": budget, "loss": curve, "window": window, "confidence": confidence}
+                tops += _bar(axes, place, 0.86 * width, sides, target, options, part)
+    axes.axhline(1, color="black", linewidth=0.8)
+    _columns(axes, columns)
+    axes.set_ylim(min(tops) / 1.15, max(tops) * 1.3)
+    _ratio_ticks(axes)
+    axes.set_ylabel(f"speed-up over {short([named(k, str(v)) for k, v in baseline.items()])[0]}")
+    axes.set_title(f"until {target} is reached, in {x if x != 'steps' else 'sums of step sizes'}")
+    figure.legend(
+        handles=[Patch(facecolor=p.look.color, hatch=p.look.hatch, edgecolor="white", label=p.label) for p in parts],
+        loc="outside upper left", ncols=min(4, len(parts)), columnspacing=1.2,
+    )  # fmt: skip
+    note(figure, f"bars: ratio of mean times; lines: {100 * confidence:g} % intervals; {clock_of(found)}")
+    return figure
+
+
+def _bar(
+    axes: Axes, place: float, width: float, sides: Sequence[list[Record]], target: Target, options: dict[str, Any],
+    part: Group,
+) -> list[float]:  # fmt: skip
+    """One bar with its interval and its number; returns how far they reach."""
+    curve = {name: options[name] for name in ("loss", "window")}
+    if not any(crossing(record, target, **curve).reached for side in sides for record in side):
+        axes.text(place, 1.02, "none\nreached", ha="center", va="bottom", fontsize=6.5, color=GREY)
+        return []
+    found = analysis.speed_up(sides[0], sides[1], target, **options)
+    axes.bar(place, found.ratio - 1, width, bottom=1, color=part.look.color, hatch=part.look.hatch, alpha=0.75,
+             edgecolor="white", linewidth=0)  # fmt: skip
+    low, high = found.interval or (found.ratio, found.ratio)
+    axes.vlines(place, low, high, color="black", linewidth=1.0)
+    axes.annotate(f"{found.ratio:.2f}", (place, max(1.0, high)), (0, 2), textcoords="offset points", ha="center",
+                  va="bottom", fontsize=7)  # fmt: skip
+    return [low, high]
+
+
+def _ratio_ticks(axes: Axes) -> None:
+    """Ticks at ratios, closer where the axis is short."""
+    low, high = axes.get_ylim()
+    steps = (1, 1.25, 1.5, 2, 2.5, 3) if high / low < 8 else (1, 2, 4, 8, 16, 32, 64)
+    ticks = sorted({y for step in steps for y in (step, 1 / step) if low <= y <= high})
+    axes.set_yticks(ticks, [f"{y:.3g}" if y >= 1 else f"{y:.2f}" for y in ticks])
+    axes.minorticks_off()
+
+
+@styled
+def survival(
+    runs: Runs, target: Target | None = None, by: Sequence[str] | None = None, *,
+    x: str = "seconds", curve: Loss = "evaluated", window: int | None = None,
+) -> Figure:  # fmt: skip
+    """The share of runs that have reached a target by each time, and below the share that have diverged by then.
+
+    Shares are those of Aalen and Johansen, for which divergence competes with arrival: where nothing diverged they
+    are 1 minus the curve of Kaplan and Meier. A run that ended otherwise is censored, which a tick on its curve
+    marks. A line for each group of runs, by what varies but the seed or by the keys `by`.
+
+    UsageError for times of several clocks, and for a target not below a run's initial loss.
+
+    >>> import asapnb as ab
+    >>> problem = ab.problems.quadratic([1.0])
+    >>> runs = [ab.simulate(problem, workers=2, updates=60, eval_every=1, batch_size=1, seed=s) for s in (1, 2)]
+    >>> survival(runs, Target(fraction=0.5), x="updates").axes[0].lines[0].get_ydata()[-1]
+    np.float64(1.0)
+    """
+    found = as_records(runs)
+    target = usual_target(found, curve) if target is None else target
+    label = axis_label(found, x)
+    parts = groups(found, by)
+    crossings = [[crossing(record, target, curve, window) for record in part.records] for part in parts]
+    events = [
+        event for event in _EVENTS if event == "reached" or any(c.outcome == event for p in crossings for c in p)
+    ]
+    figure = new_figure(5.8, 3.2 if len(events) == 1 else 4.6)
+    grid = figure.subplots(len(events), 1, squeeze=False, sharex=True, height_ratios=(1.7, 1)[: len(events)])[:, 0]
+    end = max(c.end[x] for part in crossings for c in part)
+    ends: dict[str, list[End]] = {event: [] for event in events}
+    for part, all_of in zip(parts, crossings, strict=True):
+        times = np.array([c.end[x] if c.at(x) is None else c.at(x) for c in all_of], float)
+        curves = cumulative_incidence(times, [c.outcome for c in all_of], _EVENTS)
+        for axes, event in zip(grid, events, strict=True):
+            steps, happened = curves[event], sum(c.outcome == event for c in all_of)
+            known = end if all(c.outcome in _EVENTS for c in all_of) else times.max()
+            axes.step(np.append(steps.times, known), np.append(steps.values, steps.values[-1]), where="post",
+                      color=part.look.color, linestyle=part.look.dash)  # fmt: skip
+            censored = times[[c.outcome not in _EVENTS for c in all_of]]
+            axes.plot(censored, steps(censored), "|", color=part.look.color, markersize=7)
+            if happened or event == "reached":
+                text = f"{part.label}: {happened} of {len(all_of)}".removeprefix(": ")
+                ends[event].append(End(known, float(steps.values[-1]), text, part.look))
+    for axes, event in zip(grid, events, strict=True):
+        axes.set(
+            ylim=(-0.02, 1.04),
+            xlim=(0, 1.01 * end),
+            ylabel="share that reached it" if event == "reached" else "diverged",
+        )
+    for axes, event in zip(grid, events, strict=True):
+        label_ends(axes, ends[event])
+    grid[0].set_title(f"{target} reached")
+    grid[-1].set_xlabel(label)
+    note(figure, "; ".join(["ticks: runs that ended without", *([clock_of(found)] if x != "seconds" else [])]))
+    return figure
