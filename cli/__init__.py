@@ -19,6 +19,8 @@ COMMANDS = {
     "sweep": "Carry out a grid of runs from one file, in parallel.",
     "resume": "Go on with a run, from its end or its last checkpoint.",
     "show": "Show what a run file holds.",
+    "compare": "Compare runs: times to a loss, and speed-ups with their intervals.",
+    "plot": "Draw runs: loss, staleness, scales, times to a loss, stability, and more.",
     "rules": "List the step-size rules, show one, or check it.",
     "data": "List the data sets, or get one.",
     "info": "Show versions, machine, kernels and data found.",

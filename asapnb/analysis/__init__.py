@@ -3,6 +3,7 @@
 Sets of runs are lists of `Record`, told apart by the keys in which their configurations differ.
 """
 
+from .comparison import Comparison, compare, comparison
 from .curves import Curve
 from .records import Record, grouped, matching, records, seeds, varying
 from .speed import SpeedUp, speed_up
@@ -21,6 +22,7 @@ from .targets import Crossing, Target, crossing, escape
 
 __all__ = [
     "BestStep",
+    "Comparison",
     "Crossing",
     "Curve",
     "Interval",
@@ -31,6 +33,8 @@ __all__ = [
     "Target",
     "best_step_size",
     "bootstrap",
+    "compare",
+    "comparison",
     "crossing",
     "cumulative_incidence",
     "escape",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from .curves import Curve, evaluated, smoothed, versions
 
 Loss = Literal["evaluated", "smoothed"]
 LOSSES = ("evaluated", "smoothed")
+_SMALL = 2**18  # bytes of a file
 CLOCKS = ("updates", "seconds", "steps", "epochs")
 # Keys whose values have several texts
 _TEXTS: dict[str, Callable[[str], Any]] = {"rule": as_rule, "scheme": parse_scheme, "timing": parse_timing}
@@ -82,8 +84,7 @@ class Record:
 
     def value(self, key: str) -> Any:
         """What the configuration says of a key, None if nothing; "kind" is one, too."""
-        found = self.kind if key == "kind" else self.config.get(key)
-        return found if found is None or isinstance(found, str | int | float) else str(found)
+        return self._values.get(key)
 
     def summary(self) -> dict[str, Any]:
         """The figures of `Run.summary`, read once."""
@@ -122,6 +123,8 @@ class Record:
         if loss not in LOSSES:
             raise unknown("loss", loss, LOSSES)
         if loss == "evaluated":
+            if window is not None:
+                raise UsageError(f"window is {window!r}, but the loss is evaluated: a window is for loss='smoothed'")
             return self._facts[1]
         if (loss, window) not in self._curves:
             run = self._fresh()
@@ -135,15 +138,20 @@ class Record:
         rows = found.rows[1:].sum() / max(1, len(found.rows) - 1) or 1.0
         return run.summary(), evaluated(run, found), float(run.attributes["batches_per_epoch"] / rows)
 
+    @cached_property
+    def _values(self) -> dict[str, Any]:
+        plain = {key: v if isinstance(v, str | int | float) else str(v) for key, v in self.config.items()}
+        return {**plain, "kind": self.kind}
+
     def _fresh(self) -> Run:
-        """The run with columns that are forgotten when it is."""
-        return self.run if self.path is None else Run(self.path)
+        """The run with columns that are forgotten when it is, unless they are few."""
+        return self.run if self.path is None or self.path.stat().st_size <= _SMALL else Run(self.path)
 
 
 def records(paths: Iterable[Run | str | os.PathLike[str]] | Run | str | os.PathLike[str]) -> list[Record]:
     """The runs in files, in folders of them (`FOLDER/*.h5`), or given as `Run`.
 
-    RecordError for what is no run file or cannot be read, for a folder without any, and for no runs at all.
+    RecordError for what is no run file or cannot be read, and for a folder without any; UsageError for no runs.
     """
     given = [paths] if isinstance(paths, Run | str | os.PathLike) else list(paths)
     found: list[Run] = []
@@ -160,7 +168,7 @@ def records(paths: Iterable[Run | str | os.PathLike[str]] | Run | str | os.PathL
         else:
             found.append(load_run(one))
     if not found:
-        raise RecordError("there are no runs: give run files, or folders of them")
+        raise UsageError("there are no runs: give run files, or folders of them")
     paths_seen = {run.path if run.path else id(run): run for run in found}
     return [Record(run) for run in paths_seen.values()]
 
@@ -217,8 +225,8 @@ def matching(records: Sequence[Record], where: Mapping[str, Any]) -> list[Record
     check_keys(records, where)
     found = list(records)
     for key, wanted in where.items():
-        texts = {str(wanted), _text(key, wanted)}
-        kept = [record for record in found if record.value(key) == wanted or str(record.value(key)) in texts]
+        texts = {str(wanted).lower(), _text(key, wanted).lower()}
+        kept = [record for record in found if _number(record.value(key)).lower() in texts]
         if found and not kept:
             there = sorted({record.value(key) for record in found}, key=_rank)
             raise UsageError(f"no run has {key}={wanted}: {key} is {', '.join(map(str, there))}")
@@ -226,12 +234,30 @@ def matching(records: Sequence[Record], where: Mapping[str, Any]) -> list[Record
     return found
 
 
+def parsed(text: str) -> dict[str, str]:
+    """The key and the value of "key=value"; UsageError if it is none.
+
+    >>> parsed("rule=tail")
+    {'rule': 'tail'}
+    """
+    key, equals, value = (part.strip() for part in text.partition("="))
+    if not (key and equals and value):
+        raise UsageError(f"{text!r} is no key and value: write KEY=VALUE, for example rule=constant")
+    return {key: value}
+
+
 def _text(key: str, value: Any) -> str:
+    """A value as a configuration has it."""
     if key in _TEXTS and isinstance(value, str):
-        try:
+        with suppress(UsageError):  # a rule of one's own, say, of which there is only this text
             return str(_TEXTS[key](value))
-        except ValueError:  # UsageError is one: of a rule of one's own, say, whose text is all that is known
-            pass
+    return _number(value)
+
+
+def _number(value: Any) -> str:
+    """A value as text, numbers alike however they are written."""
+    with suppress(ValueError, TypeError):
+        return repr(float(value)) if not isinstance(value, bool) else str(value)
     return str(value)
 
 

@@ -1,0 +1,157 @@
+"""Tables that compare runs: how they ended, when they reached targets, and by how much faster than a baseline."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import UsageError
+from ..record import Run
+from .overview import outcomes, overview
+from .records import Loss, Record, matching, parsed, records, varying
+from .speed import check_clock
+from .stepsizes import best_step_size
+from .tables import Table
+from .targets import Target, crossing
+from .times import speed_ups, step_sizes, times
+
+_FRACTIONS = (0.9, 0.75, 0.5, 0.25, 0.1, 0.05, 0.025, 0.01)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The tables of a comparison; printed, they are text."""
+
+    tables: tuple[Table, ...]
+
+    def __iter__(self) -> Iterator[Table]:
+        return iter(self.tables)
+
+    def __str__(self) -> str:
+        return self.render()
+
+    def render(self, form: str = "text") -> str:
+        """All tables as "text", "csv", "latex" or "markdown"; in CSV each begins with a line `# title`."""
+        if form == "csv" and len(self.tables) > 1:
+            return "\n\n".join(f"# {table.title}\n{table.csv()}" for table in self.tables)
+        return "\n\n".join(table.render(form) for table in self.tables)
+
+
+def compare(
+    runs: Iterable[Run | str | os.PathLike[str]] | Run | str | os.PathLike[str],
+    *,
+    target_loss: float | Sequence[float] = (),
+    target_fraction: float | Sequence[float] = (),
+    **options: Any,
+) -> Comparison:
+    """Compare runs: how they ended, when they reached a loss, and by how much faster than a baseline.
+
+    Args:
+        runs: `Run`, run files, or folders of them.
+        target_loss: training losses to reach.
+        target_fraction: losses to reach as fractions of each run's own initial loss, in (0, 1). Without any target:
+            the lowest of some fractions that all runs reach, and the lowest that any does.
+        options: those of `comparison`.
+
+    >>> import asapnb as ab
+    >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(4,))
+    >>> runs = [
+    ...     ab.simulate(problem, rule=rule, workers=4, updates=150, step_size=0.1, eval_every=30, seed=seed)
+    ...     for rule in ("constant", "tail") for seed in (0, 1)
+    ... ]
+    >>> found = ab.compare(runs, target_fraction=0.9)
+    >>> [table.title for table in found][:2], found.tables[2].columns[:4]
+    (['4 runs', 'Time to 90 % of the initial loss'], ('rule', 'speed-up', 'from', 'to'))
+    """
+    losses, fractions = (np.atleast_1d(given).tolist() for given in (target_loss, target_fraction))
+    targets = [*(Target(loss=loss) for loss in losses), *(Target(fraction=fraction) for fraction in fractions)]
+    return Comparison(tuple(comparison(records(runs), targets, **options)))
+
+
+def comparison(
+    records: Sequence[Record],
+    targets: Sequence[Target] = (),
+    *,
+    loss: Loss = "evaluated",
+    window: int | None = None,
+    clock: str = "updates",
+    by: Sequence[str] | None = None,
+    baseline: str | Mapping[str, Any] | None = None,
+    where: Mapping[str, Any] | None = None,
+    budget: float | None = None,
+    tune_seeds: int | None = None,
+    paired: bool | None = None,
+    confidence: float = 0.95,
+) -> list[Table]:
+    """The tables of `compare`.
+
+    Args:
+        records: the runs.
+        targets: what they are to reach; () for fractions of the initial loss that they do reach.
+        loss, window: the curve, as of `Record.curve`.
+        clock: of speed-ups and budgets: "updates", "seconds", "steps" (the sum of step sizes) or "epochs".
+        by: the keys that make a row; by default all that vary but the seed.
+        baseline: a key and its value, such as "rule=constant"; by default the constant rule if rules vary.
+        where: only runs with these values.
+        budget: up to where times count for speed-ups and step sizes, on this clock; as of `speed_up`.
+        tune_seeds: choose each rule's step size on so many seeds, and report on the others.
+        paired: as of `speed_up`.
+        confidence: of all intervals.
+
+    UsageError for what is unknown or cannot be compared.
+    """
+    records = matching(records, where or {})
+    check_clock(records, clock)
+    chosen = list(targets) or reached_fractions(records, loss, window)
+    tables = []
+    if tune_seeds is not None:
+        if not chosen:
+            raise UsageError("no run leaves its initial loss, so no step size is the best: give runs that do")
+        on = "updates" if clock == "steps" else clock
+        best = best_step_size(
+            records, chosen[0], tune_seeds, by=on, budget=budget if on == clock else None, loss=loss, window=window
+        )
+        tables.append(step_sizes(best, chosen[0], on))
+        records = [record for found in best for record in found.held_out]
+        if not records:
+            raise UsageError(f"no step size of any rule reaches the target, {chosen[0]}: give an easier one")
+    by = [key for key in varying(records) if key != "seed"] if by is None else list(by)
+    tables.append(overview(records, by))
+    if any(record.status != "finished" for record in records):
+        tables.append(outcomes(records, by, confidence))
+    against = _baseline(records, baseline)
+    for target in chosen:
+        tables.append(times(records, target, by, loss=loss, window=window, confidence=confidence))
+        if against:
+            tables += speed_ups(
+                records, target, against, clock=clock, loss=loss, window=window, budget=budget, paired=paired,
+                confidence=confidence,
+            )  # fmt: skip
+    return tables
+
+
+def reached_fractions(records: Sequence[Record], loss: Loss = "evaluated", window: int | None = None) -> list[Target]:
+    """The lowest of 90, 75, 50, 25, 10, 5, 2.5 and 1 % of the initial loss that all runs reach, and that any does."""
+    found = []
+    for enough in (all, any):
+        targets = [Target(fraction=fraction) for fraction in _FRACTIONS]
+        reached = [t for t in targets if enough(crossing(record, t, loss, window).reached for record in records)]
+        found += [target for target in reached[-1:] if target not in found]
+    return found
+
+
+def _baseline(records: Sequence[Record], given: str | Mapping[str, Any] | None) -> dict[str, Any]:
+    """The key and value of the baseline, {} if there is none; UsageError if no run has it, or every run."""
+    if given is None:
+        rules = {record.value("rule") for record in records}
+        return {"rule": "constant()"} if "constant()" in rules and len(rules) > 1 else {}
+    baseline = parsed(given) if isinstance(given, str) else dict(given)
+    kept = matching(records, baseline)
+    if len(kept) == len(records):
+        said = ", ".join(f"{key}={value}" for key, value in baseline.items())
+        raise UsageError(f"every run has {said}: there is nothing to compare this baseline with")
+    return {key: kept[0].value(key) for key in baseline}

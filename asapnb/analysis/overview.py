@@ -1,0 +1,139 @@
+"""Tables of what runs are and how they ended."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .records import Record, grouped, seeds, varying
+from .speed import magnitude
+from .statistics import wilson
+from .tables import Cell, Table, shown
+
+TOLERANCE = 0.05  # by which mean scales may differ before runs are said to be of unequal magnitude
+_STATUSES = ("converged", "diverged", "timed-out", "interrupted", "failed", "running")
+_SAME = ("problem", "data", "scheme", "rule", "workers", "step_size", "batch_size")  # said once if they do not vary
+
+
+def overview(records: Sequence[Record], by: Sequence[str]) -> Table:
+    """A row for each group of runs: how they ended, and medians of their figures."""
+    columns = [*by, "runs", "seeds", "status", "updates", *_seconds_column(records), "training loss", "test loss"]
+    columns += ["accuracy", "mean τ", "mean scale", "Ση"]
+    rows = []
+    for values, group in grouped(records, by).items():
+        facts = [record.summary() for record in group]
+        last = [one["last"] or {} for one in facts]
+        statuses = Counter(record.status for record in group)
+        status = ", ".join(f"{n} {name}" if len(statuses) > 1 else name for name, n in statuses.most_common())
+        figures: list[Cell] = [_median(one["updates"] for one in facts)]
+        figures += [_median(one["seconds"] for one in facts)] * len(_seconds_column(records))
+        figures += [
+            _median(one.get("train_loss") for one in last),
+            _median(_known(one.get("test_loss"), one) for one in last),
+            _median(_known(one.get("test_accuracy"), one) for one in last),
+            _median(one["staleness"]["mean"] for one in facts),
+            _median(one["mean_scale"] for one in facts),
+            _median(one["sum_of_steps"] for one in facts),
+        ]
+        rows.append((*values, len(group), _ranges(seeds(group)), status, *figures))
+    kept = [i for i in range(len(columns)) if i < len(by) or any(row[i] is not None for row in rows)]
+    same = [f"{key}={records[0].value(key)}" for key in _SAME if key not in varying(records) and records]
+    notes = [f"All runs: {', '.join(same)}"] if same else []
+    if len(records) > len(rows):
+        notes.append("Figures are medians over the runs of a row.")
+    return Table(
+        f"{len(records):,} run{'s' * (len(records) != 1)}",
+        tuple(columns[i] for i in kept),
+        tuple(tuple(row[i] for i in kept) for row in rows),
+        (*notes, *clock_notes(records), *magnitude_notes(records, by)),
+    )
+
+
+def outcomes(records: Sequence[Record], by: Sequence[str], confidence: float = 0.95) -> Table:
+    """A row for each group of runs: the share of each way to end that occurs, with Wilson's interval."""
+    there = [status for status in _STATUSES if any(record.status == status for record in records)]
+    rows = []
+    for values, group in grouped(records, by).items():
+        cells: list[Cell] = []
+        for status in there:
+            count = sum(record.status == status for record in group)
+            cells += [count, count / len(group), *wilson(count, len(group), confidence)]
+        rows.append((*values, len(group), *cells))
+    columns = [name for status in there for name in (status, f"{status} share", f"{status} from", f"{status} to")]
+    note = f"from, to: Wilson's {100 * confidence:g} % intervals of the shares"
+    return Table("How the runs ended", (*by, "runs", *columns), tuple(rows), (note,))
+
+
+def clock_notes(records: Sequence[Record]) -> list[str]:
+    """What must be said of the seconds of these runs."""
+    clocks = sorted({record.clock for record in records})
+    if len({record.is_virtual for record in records}) > 1:
+        return [f"Seconds are left out: these runs are on different clocks ({', '.join(clocks)})."]
+    cores = sorted({record.cores for record in records if record.cores and not record.is_virtual})
+    return [f"Seconds are those of machines with {' and '.join(map(str, cores))} cores."] * (len(cores) > 1)
+
+
+def magnitude_notes(records: Sequence[Record], by: Sequence[str]) -> list[str]:
+    """A warning where the realised mean scales of groups differ, so that their steps are of unequal size."""
+    found = {values: magnitude(group) for values, group in grouped(records, by).items()}
+    found = {values: scale for values, scale in found.items() if not np.isnan(scale)}
+    if len(found) < 2 or max(found.values()) <= (1 + TOLERANCE) * min(found.values()):
+        return []
+    order = sorted(found, key=lambda values: found[values])
+    least, most = (f"{shown(found[values])} ({said(by, values)})" for values in (order[0], order[-1]))
+    return [
+        f"Unequal magnitude: mean scales from {least} to {most}. Such runs differ in the size of their steps, too; "
+        "preserve(rule) would keep it, and Ση counts it."
+    ]
+
+
+def seconds_name(records: Sequence[Record]) -> str:
+    """A heading for seconds that says whose they are."""
+    clocks = {record.clock for record in records}
+    return f"{clocks.pop()} s" if len(clocks) == 1 else "seconds"
+
+
+def said(keys: Sequence[str], values: Sequence[Any]) -> str:
+    """Keys and values as text.
+
+    >>> said(["rule", "workers"], ["tail", 4])
+    'rule=tail, workers=4'
+    """
+    return ", ".join(f"{key}={value}" for key, value in zip(keys, values, strict=True))
+
+
+def _seconds_column(records: Sequence[Record]) -> list[str]:
+    """Empty where seconds cannot be compared."""
+    return [] if len({record.is_virtual for record in records}) > 1 else [seconds_name(records)]
+
+
+def _known(value: Any, evaluation: dict[str, Any]) -> Any:
+    """None for a NaN that means there is none: of a run whose training loss is finite."""
+    return None if value is None or (np.isnan(value) and np.isfinite(evaluation["train_loss"])) else value
+
+
+def _median(values: Any) -> float | None:
+    """The median of what there is; a loss that is not a number counts as infinite."""
+    known = [np.inf if np.isnan(value) else value for value in values if value is not None]
+    if not known:
+        return None
+    low, high = np.sort(known)[[(len(known) - 1) // 2, len(known) // 2]].tolist()
+    return float(low if low == high else 0.5 * (low + high))
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Ascending integers, runs of them shortened.
+
+    >>> _ranges([0, 1, 2, 3, 7, 9, 10])
+    '0–3, 7, 9, 10'
+    """
+    runs: list[list[int]] = []
+    for n in numbers:
+        if runs and n == runs[-1][-1] + 1:
+            runs[-1].append(n)
+        else:
+            runs.append([n])
+    return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)

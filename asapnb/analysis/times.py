@@ -1,0 +1,159 @@
+"""Tables of when runs reach a target: of each group, beside a baseline, and by step size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .overview import TOLERANCE, clock_notes, said, seconds_name
+from .records import Loss, Record, grouped, matching
+from .speed import SpeedUp, cells, speed_up
+from .statistics import kaplan_meier, wilson
+from .stepsizes import BestStep
+from .tables import Cell, Table, shown
+from .targets import PLATEAU, Crossing, Target, crossing, escape
+
+NEVER = "not reached"
+_UNITS = {"updates": "updates", "seconds": "seconds", "steps": "sums of step sizes Ση", "epochs": "epochs"}
+
+
+def times(
+    records: Sequence[Record],
+    target: Target,
+    by: Sequence[str],
+    *,
+    loss: Loss = "evaluated",
+    window: int | None = None,
+    confidence: float = 0.95,
+) -> Table:
+    """A row for each group of runs: how many reached the target, and by when half of them had, on every clock.
+
+    Besides, in updates: when half had left the plateau they started on, and how long half of those that left it and
+    reached the target took from there.
+    """
+    clocks = {"updates": "updates", "seconds": seconds_name(records), "steps": "Ση", "epochs": "epochs"}
+    if len({record.is_virtual for record in records}) > 1:
+        del clocks["seconds"]
+    rows, lost = [], 0
+    for values, group in grouped(records, by).items():
+        found = [crossing(record, target, loss, window) for record in group]
+        left = [escape(record, PLATEAU, loss, window) for record in group]
+        reached = sum(one.reached for one in found)
+        lost += len(group) - reached
+        after = [one.updates - start.updates for one, start in zip(found, left, strict=True)
+                 if one.updates is not None and start.updates is not None]  # fmt: skip
+        rows.append((
+            *values, len(group), reached, *wilson(reached, len(group), confidence),
+            sum(one.outcome == "diverged" for one in found),
+            *(_half(found, clock) for clock in clocks), _half(left, "updates"),
+            float(np.median(after).clip(0)) if after else None,
+        ))  # fmt: skip
+    head = ("runs", "reached", "share from", "share to", "diverged", *clocks.values(), "escape", "after escape")
+    notes = [
+        f"Training loss as {loss}. Times are those by which half of the runs had reached the target (Kaplan–Meier); "
+        f"escape: {100 * PLATEAU:g} % of the initial loss, in updates.",
+        f"share: Wilson's {100 * confidence:g} % interval of the share that reached it",
+    ]
+    if lost:
+        notes.append(f"Not reached by {lost:,} of {len(records):,} runs.")
+    return Table(f"Time to {target}", (*by, *head), tuple(rows), (*notes, *clock_notes(records)))
+
+
+def _half(found: Sequence[Crossing], clock: str) -> Cell:
+    """By when half of the runs had reached it; text if half never did, as far as was seen."""
+    curve = kaplan_meier([one.time(clock) for one in found], [one.reached for one in found])
+    below = curve.values <= 0.5
+    return float(curve.times[below.argmax()]) if below.any() else NEVER
+
+
+def speed_ups(
+    records: Sequence[Record],
+    target: Target,
+    baseline: Mapping[str, Any],
+    *,
+    clock: str = "updates",
+    loss: Loss = "evaluated",
+    window: int | None = None,
+    **options: Any,
+) -> list[Table]:
+    """A row for each group beside the baseline in every cell that both have, and one for the mean over its cells.
+
+    The options are those of `speed_up`. Cells where no run reaches the target are left out; [] if all are.
+    """
+    ours = matching(records, baseline)
+    theirs = [record for record in records if not any(record is one for one in ours)]
+    rows: list[tuple[Cell, ...]] = []
+    found: list[SpeedUp] = []
+    names: tuple[str, ...] = ()
+    for values, others in grouped(theirs, list(baseline)).items():
+        kept = {
+            key: pair for key, pair in cells(ours, others).items()
+            if any(crossing(record, target, loss, window).reached for side in pair for record in side)
+        }  # fmt: skip
+        compared: list[tuple[tuple[Any, ...], Any]] = [(tuple(value for _, value in key), kept[key]) for key in kept]
+        if kept:
+            names = tuple(name for name, _ in next(iter(kept)))
+        if len(kept) > 1:
+            pooled = [[record for pair in kept.values() for record in pair[side]] for side in (0, 1)]
+            compared.append((("all", *[None] * (len(names) - 1)), pooled))
+        for cell, (base, other) in compared:
+            one = speed_up(base, other, target, by=clock, loss=loss, window=window, **options)
+            found.append(one)
+            rows.append((*values, *cell, *_figures(one)))
+    if not rows:
+        return []
+    head = ("speed-up", "from", "to", "runs", "not reached", "baseline runs", "baseline not reached", "budget",
+            "magnitude")  # fmt: skip
+    title = f"Speed-up over {said(list(baseline), list(baseline.values()))} to {target}, in {_UNITS[clock]}"
+    return [Table(title, (*baseline, *names, *head), tuple(rows), tuple(_notes(found, options)))]
+
+
+def _figures(found: SpeedUp) -> tuple[Cell, ...]:
+    budgets, (base, other) = set(found.budgets), found.magnitudes
+    return (
+        found.ratio, *(found.interval or (None, None)), found.runs[1], found.not_reached[1], found.runs[0],
+        found.not_reached[0], budgets.pop() if len(budgets) == 1 else None, other / base if base else None,
+    )  # fmt: skip
+
+
+def _notes(found: Sequence[SpeedUp], options: Mapping[str, Any]) -> Iterator[str]:
+    """What the figures mean, and what to beware of."""
+    pairs = "seed by seed, on equal schedules" if found[0].paired else "as independent samples"
+    yield (
+        f"Mean time of the baseline / mean time: above 1 is faster. Compared {pairs}; from, to: "
+        f"{100 * options.get('confidence', 0.95):g} % bootstrap interval over seeds; all: geometric mean."
+    )
+    if any(budget is not None for one in found for budget in one.budgets):
+        yield "Not all reach the target: times are restricted means, a run that has not by the budget counts as that."
+    if any(one.interval is None for one in found):
+        yield "No interval from a single seed."
+    if any(one.interval and min(one.runs) < 5 * one.cells for one in found):
+        yield "Fewer than 5 runs in a cell: the intervals are rough."
+    ratios = [other / base for base, other in (one.magnitudes for one in found) if base]
+    if any(abs(ratio - 1) > TOLERANCE for ratio in ratios):
+        yield (
+            f"Unequal magnitude: mean scales are {shown(min(ratios))} to {shown(max(ratios))} times the baseline's, "
+            "so this compares sizes of steps as well."
+        )
+
+
+def step_sizes(best: Sequence[BestStep], target: Target, clock: str) -> Table:
+    """The best step size of each rule, and the mean time of each of the grid."""
+    rows: list[tuple[Cell, ...]] = []
+    tuned = ", ".join(map(str, best[0].tuned_on))
+    notes = [
+        f"Chosen by the least restricted mean time, in {_UNITS[clock]}, on the seeds {tuned}; what is reported below "
+        "is of the others."
+    ]
+    for one in best:
+        means = (mean if mean < one.budget else NEVER for mean in one.means)
+        rows.append((*one.values.values(), NEVER if one.step_size is None else one.step_size, *means))
+        name = said(list(one.values), list(one.values.values())) or "the best"
+        if one.step_size is None:
+            notes.append(f"{name}: no step size of the grid reaches the target, so it is left out below.")
+        elif one.edge:
+            notes.append(f"{name}: {one.step_size:g} is the {one.edge} of the grid; a better one may lie beyond.")
+    grid = (f"mean at {step:g}" for step in best[0].grid)
+    return Table(f"Best step size to {target}", (*best[0].values, "step_size", *grid), tuple(rows), tuple(notes))

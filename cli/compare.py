@@ -1,0 +1,110 @@
+"""`asapnb compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from asapnb.analysis import Comparison, compare
+from asapnb.analysis.records import CLOCKS, LOSSES, parsed
+from asapnb.analysis.tables import FORMATS
+from asapnb.errors import UsageError
+from asapnb.record import to_json
+
+
+@click.command("compare")
+@click.argument("runs", nargs=-1, type=click.Path(), metavar="RUN.h5|FOLDER…")
+@click.option("--target-loss", type=float, multiple=True, metavar="F", help="A training loss to reach.")
+@click.option(
+    "--target-fraction", type=float, multiple=True, metavar="F",
+    help="A fraction of each run's own initial loss to reach, in (0, 1).  [default: two that the runs do reach]",
+)  # fmt: skip
+@click.option(
+    "--loss", type=click.Choice(LOSSES), default="evaluated", show_default=True,
+    help="The training loss: at evaluations, or the mean of the last minibatches.",
+)  # fmt: skip
+@click.option(
+    "--window",
+    type=int,
+    metavar="N",
+    help="Updates that a smoothed loss is the mean of.  [default: a fifth of an epoch]",
+)
+@click.option(
+    "--clock", type=click.Choice(CLOCKS), default="updates", show_default=True,
+    help="What speed-ups and the budget are measured in; steps: the sum of step sizes.",
+)  # fmt: skip
+@click.option(
+    "--by", multiple=True, metavar="KEY", help="A key that makes a row.  [default: all that vary but the seed]"
+)
+@click.option(
+    "--baseline", metavar="KEY=VALUE", help="What to compare with.  [default: rule=constant, if rules vary]"
+)
+@click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only runs with this value.")
+@click.option(
+    "--budget", type=float, metavar="F",
+    help="Up to where times count, on the clock, for runs that do not reach the target.  [default: where the first "
+    "of them ended]",
+)  # fmt: skip
+@click.option(
+    "--tune-seeds", type=int, metavar="N",
+    help="Choose the step size of each rule on the first N seeds, and report on the others.",
+)  # fmt: skip
+@click.option(
+    "--paired/--unpaired", default=None,
+    help="Compare runs of equal seeds, or as independent samples.  [default: paired where they share schedules]",
+)  # fmt: skip
+@click.option("--confidence", type=float, default=0.95, show_default=True, metavar="F", help="Of all intervals.")
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="How tables are written."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("-o", "--out", type=click.Path(), metavar="FILE", help="Write to a file.")
+@click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
+def command(
+    runs: tuple[str, ...],
+    by: tuple[str, ...],
+    where: tuple[str, ...],
+    form: str,
+    as_json: bool,
+    out: str | None,
+    force: bool,
+    **options: Any,
+) -> None:
+    """Compare runs: what they are, how they ended, when they reached a loss, and by how much faster than a baseline.
+
+    Runs with the same configuration but for the seed make a row.
+    """
+    if out is not None:
+        _check_target(Path(out), force)
+    wanted = {key: value for setting in where for key, value in parsed(setting).items()}
+    found = compare(runs, by=by or None, where=wanted, **options)
+    text = _document(found) if as_json else found.render(form)
+    if out is None:
+        click.echo(text)
+        return
+    try:
+        Path(out).write_text(f"{text}\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {out}: {error.strerror}") from None
+    click.echo(f"{out} written, {len(found.tables)} tables.", err=True)
+
+
+def _check_target(path: Path, force: bool) -> None:
+    if path.exists() and not (force and path.is_file()):
+        raise UsageError(f"{path} already exists: give another name, or overwrite a file with --force")
+    if not path.parent.is_dir():
+        raise UsageError(f"the directory {path.parent} for {path} does not exist: make it first")
+
+
+def _document(found: Comparison) -> str:
+    """The tables as JSON, numbers in full."""
+    return to_json([
+        {
+            "title": table.title,
+            "rows": [dict(zip(table.columns, row, strict=True)) for row in table.rows],
+            "notes": table.notes,
+        }
+        for table in found.tables
+    ])  # fmt: skip

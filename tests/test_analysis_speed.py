@@ -1,0 +1,184 @@
+"""Speed-ups and best step sizes, on records whose times are known."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from synthetic import HALF, record, runs
+
+from asapnb.analysis import best_step_size, compare, comparison, speed_up
+from asapnb.errors import UsageError
+
+TIME = st.one_of(st.integers(1, 99), st.none())
+PAIRS = st.lists(st.tuples(TIME, TIME), min_size=2, max_size=6).filter(lambda p: any(t for pair in p for t in pair))
+
+
+def both(pairs, **config):
+    """Runs of the constant rule, and of TAIL, by these times."""
+    base, other = zip(*pairs, strict=True)
+    return runs(base, **config), runs(other, rule="tail(amplitude=1.0)", **config)
+
+
+def test_the_ratio_is_that_of_restricted_means():
+    found = speed_up(*both([(40, 20), (60, 30), (None, 40)]), HALF)
+    assert found.ratio == pytest.approx((40 + 60 + 100) / (20 + 30 + 40))
+    assert (found.budgets, found.not_reached, found.runs, found.paired) == ((100.0,), (1, 0), (3, 3), True)
+    assert found.interval.low < found.ratio < found.interval.high
+    assert found.gain == found.ratio - 1
+    assert speed_up(*both([(40, 20), (60, 30)]), HALF).budgets == (None,)
+    assert speed_up(*both([(40, 20), (60, 30)]), HALF, budget=50).ratio == pytest.approx(90 / 50)
+
+
+@given(PAIRS)
+def test_swapping_inverts_and_the_same_is_1(pairs):
+    base, other = both(pairs)
+    found, back = (speed_up(*sides, HALF, resamples=200) for sides in ((base, other), (other, base)))
+    assert found.ratio == pytest.approx(1 / back.ratio)
+    assert found.interval == pytest.approx((1 / back.interval.high, 1 / back.interval.low))
+    if any(record.curve().loss[-1] <= 0.5 for record in base):
+        same = speed_up(base, base, HALF, resamples=200)
+        assert (same.ratio, same.interval) == (1.0, (1.0, 1.0))
+
+
+@given(PAIRS)
+def test_the_unit_of_time_does_not_matter(pairs):
+    sides = both(pairs)
+    by_clock = [speed_up(*sides, HALF, by=by, resamples=200) for by in ("updates", "seconds", "steps", "epochs")]
+    for found in by_clock[1:]:
+        assert found.ratio == pytest.approx(by_clock[0].ratio)
+        assert found.interval == pytest.approx(by_clock[0].interval)
+
+
+def test_a_run_that_diverges_never_arrives():
+    base = [record(40, seed=0), record(None, "diverged", end=5.0, seed=1)]
+    other = runs([40, 40], rule="tail(amplitude=1.0)")
+    found = speed_up(base, other, HALF, budget=100)
+    assert (found.ratio, found.diverged, found.not_reached) == (pytest.approx(140 / 80), (1, 0), (1, 0))
+
+
+def test_an_interrupted_run_is_censored_not_slow():
+    base = [record(40, seed=0), record(None, "interrupted", end=5.0, seed=1), record(80, seed=2)]
+    other = runs([60, 60, 60], rule="tail(amplitude=1.0)")
+    assert speed_up(base, other, HALF, budget=100).ratio == pytest.approx(1)
+
+
+def test_cells_are_averaged_by_geometric_mean_and_seeds_drawn_together():
+    """What one worker number gains on a seed the other loses on it: jointly drawn, the mean is known exactly."""
+    few, many = both([(10, 20), (10, 10)], workers=4), both([(20, 10), (10, 10)], workers=16)
+    base, other = ([*few[i], *many[i]] for i in (0, 1))
+    found = speed_up(base, other, HALF)
+    assert found.cells == 2
+    assert found.ratio == pytest.approx(1)
+    assert found.interval == pytest.approx((1, 1))
+    assert speed_up(base, other, HALF, paired=False).interval.high > 1.05
+    with pytest.raises(UsageError, match="nothing to compare"):
+        speed_up(few[0], many[1] + runs([5], workers=64, rule="tail(amplitude=1.0)"), HALF)
+
+
+def test_pairs():
+    base, other = both([(20, 19), (40, 39), (60, 59), (80, 79)])
+    paired, apart = (speed_up(base, other, HALF, paired=paired) for paired in (None, False))
+    assert paired.ratio == apart.ratio
+    assert paired.paired
+    assert not apart.paired
+    assert np.ptp(paired.interval) < 0.1 < np.ptp(apart.interval)
+    assert not speed_up(base, other[:3], HALF).paired
+    with pytest.raises(UsageError, match=r"seeds \[0, 1, 2, 3\], the others \[0, 1, 2\]"):
+        speed_up(base, other[:3], HALF, paired=True)
+    threads = both([(20, 19), (40, 39)], kind="train", virtual=False)
+    assert [speed_up(*threads, HALF, paired=paired).paired for paired in (None, True)] == [False, True]
+    schemes = runs([20, 40]), runs([10, 20], scheme="Leashed()")
+    assert not speed_up(*schemes, HALF).paired
+
+
+def test_what_cannot_be_compared():
+    base, other = both([(20, 10), (20, 10)])
+    wall = runs([10, 10], kind="train", virtual=False, rule="tail(amplitude=1.0)")
+    for sides, options, message in (
+        ((base, wall), {"by": "seconds"}, "cannot be compared"),
+        ((base, other), {"by": "hours"}, "unknown clock"),
+        ((base, []), {}, "no runs"),
+        (both([(None, None)] * 2), {}, "no run reaches the target"),
+        (both([(None, 20)] * 2), {"budget": 101}, "watched until 100 only"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            speed_up(*sides, HALF, **options)
+    assert speed_up(base, wall, HALF).ratio == pytest.approx(2)
+
+
+def grid(times, **config):
+    """Runs of three step sizes and four seeds: each takes as long as its step size does, and a little of its seed."""
+    return [
+        record(time and time + seed, seed=seed, step_size=step, **config)
+        for step, time in zip((0.1, 0.2, 0.4), times, strict=True)
+        for seed in range(4)
+    ]
+
+
+def test_the_best_step_size_is_chosen_on_other_seeds():
+    found = grid((50, 20, None))
+    found += grid((60, 40, 30), rule="tail(amplitude=1.0)") + grid((None,) * 3, rule="inverse()")
+    best = best_step_size(found, HALF, 2)
+    assert [one.values["rule"] for one in best] == ["constant()", "inverse()", "tail(amplitude=1.0)"]
+    assert [one.step_size for one in best] == [0.2, None, 0.4]
+    assert [one.edge for one in best] == [None, None, "largest"]
+    assert best[0].means == pytest.approx((50.5, 20.5, 100))
+    assert [record.value("seed") for record in best[0].held_out] == [2, 3]
+    assert {record.value("step_size") for record in best[0].held_out} == {0.2}
+    text = "\n".join(table.text() for table in comparison(found, [HALF], tune_seeds=2))
+    assert "rule=tail(amplitude=1.0): 0.4 is the largest of the grid" in text
+    assert "rule=inverse(): no step size of the grid reaches the target" in text
+    assert "nan" not in text
+
+
+def test_grids_must_be_alike():
+    found = grid((50, 20, None)) + grid((60, 40, 30), rule="tail(amplitude=1.0)")
+    for records, tune, message in (
+        (found[:-4], 2, "rule=tail.* has no runs of step size 0.4"),
+        (found[:-1], 2, "step_size=0.4 has no run of seed 3"),
+        ([*found, record(50, step_size=0.1)], 2, "two runs of seed 0"),
+        (found[:4], 2, "no grid"),
+        (found, 4, "leave one"),
+        (found, 0, "at least 1"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            best_step_size(records, HALF, tune)
+    with pytest.raises(UsageError, match="chosen by updates"):
+        best_step_size(found, HALF, 2, by="steps")
+
+
+def test_tables_say_what_was_not_reached_and_what_is_unequal():
+    base, other = runs([20, None, 40, 60]), runs([10, 20, 30, 40], rule="inverse()", scale=0.4)
+    overview, times, speed = comparison([*base, *other], [HALF])
+    assert dict(zip(times.columns, times.rows[0], strict=True)) == {
+        "rule": "constant()", "runs": 4, "reached": 3, "share from": pytest.approx(0.3006, abs=1e-4),
+        "share to": pytest.approx(0.9544, abs=1e-4), "diverged": 0, "updates": 40.0, "virtual s": 20.0, "Ση": 4.0,
+        "epochs": 4.0, "escape": pytest.approx(4), "after escape": pytest.approx(36),
+    }  # fmt: skip
+    assert "Not reached by 1 of 8 runs." in times.notes
+    assert any("Unequal magnitude: mean scales from 0.4 (rule=inverse()) to 1" in note for note in overview.notes)
+    assert any("Unequal magnitude" in note for note in speed.notes)
+    row = dict(zip(speed.columns, speed.rows[0], strict=True))
+    assert (row["speed-up"], row["budget"], row["magnitude"]) == (pytest.approx(2.2), 100.0, 0.4)
+    text = "\n".join(table.text() for table in comparison([record(None, seed=i) for i in range(3)], [HALF]))
+    assert "not reached" in text
+    assert "nan" not in text
+
+
+def test_statuses_with_intervals():
+    found = [record(20, "converged", seed=0), record(None, "diverged", seed=1), record(None, "timed-out", seed=2)]
+    ended = comparison(found, [HALF])[1]
+    row = dict(zip(ended.columns, ended.rows[0], strict=True))
+    assert [row[name] for name in ("runs", "converged", "diverged", "timed-out")] == [3, 1, 1, 1]
+    assert row["diverged share"] == pytest.approx(1 / 3)
+    assert row["diverged from"] == pytest.approx(0.0615, abs=1e-4)
+
+
+def test_seconds_of_different_clocks_are_left_out():
+    found = [*runs([20, 30]), *runs([20, 30], kind="train", virtual=False)]
+    overview, times = comparison(found, [HALF])
+    assert overview.columns[0] == "kind"
+    assert not any(name.endswith(" s") for name in (*overview.columns, *times.columns))
+    assert "Seconds are left out: these runs are on different clocks (virtual, wall)." in overview.notes
+    with pytest.raises(UsageError, match="no runs"):
+        compare([])
