@@ -78,17 +78,18 @@ def loss(
 
 def _draw(axes: Axes, lines: Sequence[Group], points: Callable[[Record], Points], target: Target | None) -> None:
     """A panel: a line and a band for each group, and the target."""
-    ends, bands = [], []
-    for group in lines:
-        found = band([points(record) for record in group.records], group.records)
-        axes.plot(found.x, found.median, color=group.look.color, linestyle=group.look.dash)
-        if len(group.records) > 1:
-            axes.fill_between(found.x, found.low, found.high, color=group.look.color, alpha=0.16, linewidth=0)
-        left = np.isinf(found.median)  # the axes
-        last = int(left.argmax()) if left.any() else len(left) - 1
-        ends.append(End(found.x[last], found.median[last], _label(group), group.look))
-        bands.append(found)
+    ends = []
+    bands = [band([points(record) for record in group.records], group.records) for group in lines]
     _limit(axes, bands)
+    beyond = 3 * axes.get_ylim()[1]  # where a line that leaves the axes goes on, so that no huge number is drawn
+    for group, found in zip(lines, bands, strict=True):
+        low, median, high = (np.minimum(values, beyond) for values in found[1:])
+        axes.plot(found.x, median, color=group.look.color, linestyle=group.look.dash)
+        if len(group.records) > 1:
+            axes.fill_between(found.x, low, high, color=group.look.color, alpha=0.16, linewidth=0)
+        left = np.append(median[:-1] == beyond, True)
+        last = int(left.argmax())
+        ends.append(End(found.x[last], median[last], _label(group), group.look))
     axes.set_xlim(0, None)
     if target is not None:
         level = float(np.median([target.level(record) for group in lines for record in group.records]))

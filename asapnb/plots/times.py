@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _BOX_FROM = 5  # runs that reached the target: fewer are shown as points, with their median
+_BOXES, _ROOMY = 40, 16  # boxes in a figure at most; and so many that counts have room for "of how many"
 _EVENTS = ("reached", "diverged")
 
 
@@ -52,22 +53,24 @@ def time_to_target(
     target = usual_target(found, curve) if target is None else target
     label = axis_label(found, x)
     parts, columns = _by_workers(found, by)
-    lost = [
-        o
-        for o in ("diverged", "not reached")
-        if any(_outcome(crossing(r, target, curve, window)) == o for r in found)
-    ]
-    figure = new_figure(max(4.4, min(7.2, 1.2 + 0.34 * len(parts) * len(columns))), 3.3 + 0.22 * len(lost))
+    crossings = {id(record): crossing(record, target, curve, window) for record in found}
+    lost = [event for event in ("diverged", "not reached") if event in map(_outcome, crossings.values())]
+    boxes = len(parts) * len(columns)
+    if boxes > _BOXES:
+        raise UsageError(
+            f"there would be {boxes} boxes, {len(parts)} at each of {len(columns)} numbers of workers: a figure has "
+            f"room for {_BOXES}; show some runs (--where), or fewer keys (--by)"
+        )
+    figure = new_figure(max(4.4, min(7.2, 1.2 + 0.34 * boxes)), 3.3 + 0.22 * len(lost))
     above, axes = figure.subplots(2, 1, sharex=True, height_ratios=(max(0.01, 0.075 * len(lost)), 1))
-    width = 0.8 / len(parts)
+    width, of = 0.8 / len(parts), "/{}" if boxes <= _ROOMY else ""
     for n, part in enumerate(parts):
         for position, value in enumerate(columns):
-            runs_here = part.records if value is None else [r for r in part.records if r.value("workers") == value]
-            if runs_here:
+            here = [crossings[id(r)] for r in part.records if value is None or r.value("workers") == value]
+            if here:
                 place = position + (n - (len(parts) - 1) / 2) * width
-                crossings = [crossing(record, target, curve, window) for record in runs_here]
-                _box(axes, place, 0.8 * width, [float(c.at(x) or 0) for c in crossings if c.reached], part)
-                _count(above, place, [_outcome(c) for c in crossings], lost)
+                _box(axes, place, 0.8 * width, [float(c.at(x) or 0) for c in here if c.reached], part)
+                _count(above, place, list(map(_outcome, here)), lost, of.format(len(here)))
         axes.plot([], [], color=part.look.color, marker=part.look.marker, linestyle="none", label=part.label)
     _columns(axes, columns)
     axes.set(ylabel=label, ylim=(0, None))
@@ -76,13 +79,13 @@ def time_to_target(
     if len(parts) > 1:
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=min(4, len(parts)),
                       handletextpad=0.2, columnspacing=1.2)  # fmt: skip
-    how = "boxes: quartiles; points: runs" if len(found) > len(parts) * len(columns) else "one run a point"
+    how = "boxes: quartiles; points: runs" if len(found) > boxes else "one run a point"
     note(figure, "; ".join([how, *([clock_of(found)] if x != "seconds" else [])]))
     return figure
 
 
 def _outcome(found: Crossing) -> str:
-    """ "reached", "diverged", or "not reached" for whatever else kept a run from it."""
+    """What became of a run: "reached", "diverged", or "not reached" for whatever else kept a run from it."""
     return found.outcome if found.outcome in _EVENTS else "not reached"
 
 
@@ -108,11 +111,11 @@ def _box(axes: Axes, place: float, width: float, times: Sequence[float], part: G
               linestyle="none")  # fmt: skip
 
 
-def _count(axes: Axes, place: float, outcomes: Sequence[str], lost: Sequence[str]) -> None:
+def _count(axes: Axes, place: float, outcomes: Sequence[str], lost: Sequence[str], of: str) -> None:
     """How many runs came to each end that is no arrival; nothing for none."""
     for row, outcome in enumerate(lost):
         if number_of := sum(one == outcome for one in outcomes):
-            axes.text(place, row, f"{number_of}/{len(outcomes)}", ha="center", va="center", fontsize=7)
+            axes.text(place, row, f"{number_of}{of}", ha="center", va="center", fontsize=7)
 
 
 def _rows(axes: Axes, lost: Sequence[str]) -> None:

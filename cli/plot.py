@@ -1,0 +1,97 @@
+"""`asapnb plot`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from asapnb.analysis import Target, matching, records
+from asapnb.analysis.records import LOSSES
+from asapnb.config import parse_setting
+from asapnb.plots import save
+from asapnb.plots.curves import CLOCKS
+from asapnb.plots.executions import ROWS
+from asapnb.plots.kinds import KINDS, draw, kind_for
+from asapnb.plots.style import format_of
+from asapnb.record import checked_target
+
+
+@click.command("plot")
+@click.argument("runs", nargs=-1, type=click.Path(), metavar="RUN.h5|FOLDER…")
+@click.option("--kind", metavar="|".join(KINDS), help="What is drawn.  [default: one that suits the runs]")
+@click.option(
+    "--by",
+    multiple=True,
+    metavar="KEY",
+    help="A key whose values make lines, boxes or panels.  [default: all that vary but the seed]",
+)
+@click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only runs with this value.")
+@click.option(
+    "--x",
+    metavar="|".join(CLOCKS),
+    help="The unit of time; steps: the sum of step sizes.  [default: seconds; of speed-up updates]",
+)
+@click.option(
+    "--loss",
+    "curve",
+    metavar="|".join(LOSSES),
+    help="The training loss: at evaluations, or the mean of the last minibatches.  [default: evaluated]",
+)
+@click.option("--target-loss", type=float, metavar="F", help="The training loss to reach.")
+@click.option(
+    "--target-fraction",
+    type=float,
+    metavar="F",
+    help="The fraction of the initial loss to reach.  [default: the least of 0.1, 0.2 … that half reach]",
+)
+@click.option("--baseline", metavar="KEY=VALUE", help="What speed-ups are over.  [default: rule=constant]")
+@click.option("--rule", "rules", multiple=True, metavar="RULE", help="A further rule, of scale and magnitude.")
+@click.option("--first", type=int, metavar="N", help="The first row of a timeline, from 0.  [default: 0]")
+@click.option("--rows", type=int, metavar="N", help=f"The rows of a timeline.  [default: {ROWS}]")
+@click.option(
+    "--update",
+    type=int,
+    metavar="N",
+    help="The update marked in a path.  [default: the stale one that raised the loss most]",
+)
+@click.option("-o", "--out", type=click.Path(), metavar="FIG.png|pdf|svg", help="The file.  [default: KIND.png]")
+@click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
+@click.option("--dpi", type=float, metavar="F", help="Dots per inch of a PNG.  [default: 200]")
+def command(
+    runs: tuple[str, ...],
+    kind: str | None,
+    where: tuple[str, ...],
+    target_loss: float | None,
+    target_fraction: float | None,
+    baseline: str | None,
+    out: str | None,
+    force: bool,
+    dpi: float | None,
+    **chosen: Any,
+) -> None:
+    """Draw runs: their loss, staleness, step sizes, times to a target, where they converge.
+
+    Every figure says whose time it shows: virtual time, or wall time of threads and on how many cores.
+    """
+    if out is not None:
+        format_of(out)
+        checked_target(out, force)
+    found = matching(records(runs), dict(map(parse_setting, where)))
+    kind = kind or kind_for(found)
+    given = {name: value for name, value in chosen.items() if value not in (None, ())}
+    if target_loss is not None or target_fraction is not None:
+        given["target"] = Target(target_loss, target_fraction)
+    if baseline is not None:
+        given["baseline"] = dict([parse_setting(baseline)])
+    if kind in KINDS and out is None:
+        checked_target(f"{kind}.png", force)
+    written = save(draw(found, kind, **given), out or f"{kind}.png", force=force, dpi=dpi)
+    click.echo(f"{click.format_filename(out or written.name)} written: {kind}, {_said(len(found))}")
+    total = len(found[0].run.updates["version"]) if kind == "timeline" else 0
+    if total > given.get("first", 0) + given.get("rows", ROWS) or given.get("first"):
+        click.echo(f"The run has {total:,} rows; --first and --rows show others.")
+
+
+def _said(number: int) -> str:
+    return f"{number:,} run{'s' * (number != 1)}"
