@@ -58,7 +58,7 @@ def on_cluster(points: Sequence[Point], folder: Path, client: Any, files: Mappin
     from distributed import as_completed
 
     compute = partial(_computed, version=__version__, files=dict(files))
-    waiting, running, finished = deque(points), dict[Any, Point](), as_completed()
+    waiting, running, finished = deque(points), dict[Any, Point](), as_completed(loop=client.loop)
     while waiting or running:
         try:
             room = _AHEAD * max(1, sum(client.nthreads().values())) if waiting else 0

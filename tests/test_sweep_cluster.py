@@ -1,0 +1,120 @@
+"""A sweep on a Dask cluster of separate processes, one of which is killed; and clusters that cannot be used."""
+
+import json
+import logging
+import sys
+
+import pytest
+from sweeps import by_itself, small, with_rules
+
+import asapnb as ab
+from asapnb.sweep import cluster, load_manifest, parse_sweep, run_sweep
+from asapnb.sweep.manifest import NAME
+
+distributed = pytest.importorskip("distributed")
+
+
+@pytest.fixture(scope="module")
+def two():
+    """A cluster of two processes; what dies of it comes again."""
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": logging.CRITICAL}
+    with distributed.LocalCluster(processes=True, **options) as found:
+        yield found.scheduler_address
+
+
+@pytest.fixture
+def inside():
+    """A cluster in this process."""
+    options = {"n_workers": 1, "dashboard_address": ":0", "silence_logs": logging.CRITICAL}
+    with distributed.LocalCluster(processes=False, threads_per_worker=1, **options) as found:
+        yield found
+
+
+def test_the_runs_are_those_of_this_machine(two, tmp_path):
+    manifest = run_sweep(small(), tmp_path, address=two)
+    for point in manifest.points:
+        run = ab.load_run(tmp_path / point.file)
+        assert run.evals["train_loss"][-1] == by_itself()[point.config["rule"], point.config["step_size"]]
+        assert manifest.outcomes[point.name].status == run.status == "finished"
+    assert {path.name for path in tmp_path.iterdir()} == {NAME, ".lock", *(point.file for point in manifest.points)}
+    assert load_manifest(tmp_path).outcomes == manifest.outcomes
+    assert run_sweep(small(), tmp_path, address=two, resume=True) == manifest
+
+
+def test_a_killed_worker_loses_nothing_and_doubles_nothing(two, tmp_path):
+    sweep = parse_sweep({**with_rules(tmp_path, "constant", "own:dies_once", "own:exits"), "repetitions": 4})
+    manifest = run_sweep(sweep, tmp_path / "sweep", address=two)
+    assert (tmp_path / "died").exists()
+    _, *rest = map(json.loads, (tmp_path / "sweep" / NAME).read_text().splitlines())
+    assert sorted(line["point"] for line in rest) == sorted(point.name for point in sweep.points)
+    for point in sweep.points:
+        outcome, path = manifest.outcomes[point.name], tmp_path / "sweep" / point.file
+        if point.config["rule"].endswith("exits"):
+            assert (outcome.status, "SystemExit: 3" in outcome.error) == ("failed", True)
+        else:
+            assert (outcome.status, ab.load_run(path).status) == ("finished", "finished")
+
+
+def test_no_more_is_given_out_than_the_workers_soon_take(inside, monkeypatch, tmp_path):
+    given = []
+    submit = distributed.Client.submit
+
+    def counting(client, *arguments, **options):
+        given.append(len([path for path in tmp_path.iterdir() if path.suffix == ".h5"]))
+        return submit(client, *arguments, **options)
+
+    monkeypatch.setattr(distributed.Client, "submit", counting)
+    run_sweep(small(repetitions=2), tmp_path, address=inside.scheduler_address)
+    assert all(number - there < 2 for number, there in enumerate(given))  # one thread: two at a time
+
+
+def test_a_scheduler_that_goes_away_is_no_failure_of_points(inside, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "PATIENCE", 1.0)
+    with pytest.raises(ab.RecordError, match=r"the Dask scheduler is gone: what is done is in .* go on"):
+        run_sweep(small(repetitions=5), tmp_path, address=inside.scheduler_address,
+                  progress=lambda now: now.outcome and inside.close())  # fmt: skip
+    assert {outcome.status for outcome in load_manifest(tmp_path).outcomes.values()} == {"finished"}
+
+
+def test_workers_must_have_the_same_version_and_files(inside, tmp_path, monkeypatch):
+    (tmp_path / "own.py").write_text("here")
+    files = {str(tmp_path / "own.py"): "of another"}
+    with (
+        pytest.raises(ab.UsageError, match=r"the Dask worker .* cannot take part: it has no .*own.py, or another"),
+        cluster.connected(inside.scheduler_address, files),
+    ):
+        pass
+    point = small().points[0]
+    outcome, content = cluster._computed(point, version="0.0.1", files={})
+    assert (outcome.status, content) == ("failed", None)
+    said = f"it has asapnb {ab.__version__}, the sweep is of 0.0.1; install the same on all machines"
+    assert outcome.error == said == cluster._lacks("0.0.1", {})
+
+
+def test_a_version_of_another_worker(two, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "__version__", "0.0.1")
+    with pytest.raises(ab.UsageError, match=r"cannot take part: it has asapnb .*, the sweep is of 0\.0\.1"):
+        run_sweep(small(), tmp_path / "sweep", address=two)
+    assert not (tmp_path / "sweep").exists()
+
+
+@pytest.mark.parametrize("address", ["tcp://localhost:1", "nowhere", "", "http://localhost:1", "tcp://localhost:x"])
+def test_where_there_is_no_scheduler(tmp_path, monkeypatch, address):
+    monkeypatch.setattr(cluster, "PATIENCE", 0.2)
+    with pytest.raises(ab.UsageError, match=f"no Dask scheduler answers at '{address}': give its address"):
+        run_sweep(small(), tmp_path / "sweep", address=address)
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_where_there_is_no_worker(inside, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "PATIENCE", 0.2)
+    inside.scale(0)
+    with pytest.raises(ab.UsageError, match=r"has no workers: start some, as dask worker .* --nthreads 1"):
+        run_sweep(small(), tmp_path / "sweep", address=inside.scheduler_address)
+
+
+def test_without_distributed(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ab.MissingExtraError, match=r'pip install "asapnb\[dask\]"'):
+        run_sweep(small(), tmp_path / "sweep", address="tcp://localhost:8786")
+    assert not (tmp_path / "sweep").exists()
