@@ -1,0 +1,56 @@
+"""What is compared: networks, batch sizes, schemes; and the files in this folder."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import asapnb as ab
+
+HERE = Path(__file__).parent
+NETWORKS = {
+    "mlp 32": "mlp(hidden=[32])",
+    "mlp 128x3": "mlp(hidden=[128, 128, 128])",
+    "mlp 512x2": "mlp(hidden=[512, 512])",
+    "lenet": "lenet",
+}
+BATCHES = (4, 16, 64, 256)
+ON_THREADS = (("mlp 32", 4), ("mlp 128x3", 4), ("mlp 128x3", 64), ("lenet", 64))
+WORKERS = (1, 2, 4, 8)  # of real threads
+SCHEMES: dict[str, ab.LockBased | ab.Hogwild | ab.Leashed] = {
+    "LockBased": ab.LockBased(),
+    "Hogwild, snapshot": ab.Hogwild(view="snapshot"),
+    "Hogwild, in place": ab.Hogwild(view="in_place"),
+    "Leashed, T_p none": ab.Leashed(),
+    "Leashed, T_p 1": ab.Leashed(persistence=1),
+    "Leashed, T_p 0": ab.Leashed(persistence=0),
+}
+
+
+def times_file(network: str, batch: int, scheme: str) -> Path:
+    """The times of one case as `calibrate` found them; `scheme` is "LockBased" or "Leashed"."""
+    return HERE / "times" / f"{network.replace(' ', '-')}-{batch}-{scheme.lower()}.toml"
+
+
+def write(name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Rows as a CSV file in this folder, numbers with five digits."""
+    rows = list(rows)
+    with (HERE / name).open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+
+
+def load(name: str) -> list[dict[str, Any]]:
+    """The rows of a CSV file in this folder, numbers as numbers."""
+    with (HERE / name).open(newline="") as file:
+        return [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def _number(text: str) -> str | float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return text
