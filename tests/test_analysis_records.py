@@ -191,7 +191,7 @@ def test_compare_prints_tables(folder, tmp_path):
     assert text.startswith("6 runs\n")
     assert "Time to 90 % of the initial loss" in text
     assert "Speed-up over rule=constant() to 90 % of the initial loss, in sums of step sizes Ση" in text
-    assert "Compared seed by seed, on equal schedules" in text
+    assert "Compared seed by seed; from" in text
     assert "Unequal magnitude" in text
     assert "nan" not in text.lower()
     tables = json.loads(call("compare", folder, "--json", "--where", "rule=tail").stdout)

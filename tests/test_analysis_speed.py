@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import HALF, record, runs
 
-from asapnb.analysis import best_step_size, compare, comparison, speed_up
+from asapnb.analysis import Target, best_step_size, compare, comparison, speed_up
 from asapnb.errors import UsageError
 
 TIME = st.one_of(st.integers(1, 99), st.none())
@@ -182,3 +182,18 @@ def test_seconds_of_different_clocks_are_left_out():
     assert "Seconds are left out: these runs are on different clocks (virtual, wall)." in overview.notes
     with pytest.raises(UsageError, match="no runs"):
         compare([])
+
+
+def test_rules_with_other_cells_and_losses_below_0():
+    """A rule that ran with other workers only is left out, and of one that ran with more, those."""
+    found = runs([20, 30]) + runs([10, 10], rule="inverse()") + runs([10, 10], rule="inverse()", workers=16)
+    found += runs([5, 5], rule="fleet()", workers=64)
+    (speed,) = [table for table in comparison(found, [HALF]) if table.title.startswith("Speed-up")]
+    assert [row[:3] for row in speed.rows] == [("inverse()", 4, pytest.approx(2.5))]
+    below = [record(None, seed=seed) for seed in (0, 1)]
+    for one in below:
+        one.summary()["initial"] = {"train_loss": -1.0}
+    assert len(comparison(below)) == 1
+    assert comparison(below, [Target(loss=-2.0)])[1].rows[0][-2:] == (None, None)
+    below[0].summary()["initial"] = None
+    assert len(comparison(below)) == 1

@@ -135,8 +135,14 @@ def comparison(
 
 
 def reached_fractions(records: Sequence[Record], loss: Loss = "evaluated", window: int | None = None) -> list[Target]:
-    """The lowest of 90, 75, 50, 25, 10, 5, 2.5 and 1 % of the initial loss that all runs reach, and that any does."""
-    found = []
+    """The lowest of 90, 75, 50, 25, 10, 5, 2.5 and 1 % of the initial loss that all runs reach, and that any does.
+
+    None where a run has no evaluation yet, or an initial loss that is not above 0.
+    """
+    first = [record.summary()["initial"] for record in records]
+    if not all(one is not None and one["train_loss"] > 0 for one in first):
+        return []
+    found: list[Target] = []
     for enough in (all, any):
         targets = [Target(fraction=fraction) for fraction in _FRACTIONS]
         reached = [t for t in targets if enough(crossing(record, t, loss, window).reached for record in records)]

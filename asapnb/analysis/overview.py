@@ -13,6 +13,7 @@ from .speed import magnitude
 from .statistics import wilson
 from .tables import Cell, Table, shown
 
+_LONGEST = 24  # characters of a list of seeds
 TOLERANCE = 0.05  # by which mean scales may differ before runs are said to be of unequal magnitude
 _STATUSES = ("converged", "diverged", "timed-out", "interrupted", "failed", "running")
 _SAME = ("problem", "data", "scheme", "rule", "workers", "step_size", "batch_size")  # said once if they do not vary
@@ -38,7 +39,7 @@ def overview(records: Sequence[Record], by: Sequence[str]) -> Table:
             _median(one["mean_scale"] for one in facts),
             _median(one["sum_of_steps"] for one in facts),
         ]
-        rows.append((*values, len(group), _ranges(seeds(group)), status, *figures))
+        rows.append((*values, len(group), _listed(seeds(group)), status, *figures))
     kept = [i for i in range(len(columns)) if i < len(by) or any(row[i] is not None for row in rows)]
     same = [f"{key}={records[0].value(key)}" for key in _SAME if key not in varying(records) and records]
     notes = [f"All runs: {', '.join(same)}"] if same else []
@@ -124,11 +125,11 @@ def _median(values: Any) -> float | None:
     return float(low if low == high else 0.5 * (low + high))
 
 
-def _ranges(numbers: Sequence[int]) -> str:
-    """Ascending integers, runs of them shortened.
+def _listed(numbers: Sequence[int]) -> str:
+    """Ascending integers, runs of them shortened; of many only how many there are.
 
-    >>> _ranges([0, 1, 2, 3, 7, 9, 10])
-    '0–3, 7, 9, 10'
+    >>> _listed([0, 1, 2, 3, 7, 9, 10]), _listed([359933501, 2626067016, 3048249863])
+    ('0–3, 7, 9, 10', '3 seeds')
     """
     runs: list[list[int]] = []
     for n in numbers:
@@ -136,4 +137,5 @@ def _ranges(numbers: Sequence[int]) -> str:
             runs[-1].append(n)
         else:
             runs.append([n])
-    return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
+    text = ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
+    return text if len(text) <= _LONGEST else f"{len(numbers)} seeds"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,6 +108,8 @@ def speed_up(
     """
     check_clock([*baseline, *other], by)
     found = list(cells(baseline, other).values())
+    if not found:
+        raise UsageError("the runs differ in more than is compared, and have no cell in common: nothing to compare")
     alike = _keys_alike(found, _schedule)
     if paired is None:
         paired = alike and not _compared(baseline, other) & set(_SCHEDULE)
@@ -139,26 +141,27 @@ def speed_up(
 
 
 def cells(
-    baseline: Sequence[Record], other: Sequence[Record]
+    baseline: Sequence[Record], other: Sequence[Record], compared: Collection[str] = _CELL
 ) -> dict[tuple[tuple[str, Any], ...], tuple[list[Record], list[Record]]]:
     """The runs of both in each cell that both have, by the keys and values that tell the cells apart.
 
-    Cells differ in what a schedule or a loss depends on, and in whatever else has several values in one of them.
+    Cells differ in what a schedule or a loss depends on, and in whatever else has several values in one of them. Of
+    the former only the keys in `compared` may be what the two sets differ in.
     """
     if not baseline or not other:
         raise UsageError("there are no runs to compare: both sets need some")
     keys = [key for key in varying([*baseline, *other]) if key != "seed"]
-    keys = [key for key in keys if key not in _compared(baseline, other)]
+    differing = _compared(baseline, other)
+    keys = [key for key in keys if key not in differing or (key in _CELL and key not in compared)]
     chosen = [key for key in keys if key in _CELL]
     for key in keys:
         groups = [group for side in (baseline, other) for group in grouped(side, chosen).values()]
         if key not in chosen and any(len({record.value(key) for record in group}) > 1 for group in groups):
             chosen.append(key)
     ours, theirs = grouped(baseline, chosen), grouped(other, chosen)
-    common = [values for values in ours if values in theirs]
-    if not common:
-        raise UsageError(f"the two sets of runs have no values of {', '.join(chosen)} in common: nothing to compare")
-    return {tuple(zip(chosen, values, strict=True)): (ours[values], theirs[values]) for values in common}
+    return {
+        tuple(zip(chosen, values, strict=True)): (ours[values], theirs[values]) for values in ours if values in theirs
+    }
 
 
 def check_clock(records: Sequence[Record], by: str) -> None:

@@ -30,8 +30,8 @@ def times(
 ) -> Table:
     """A row for each group of runs: how many reached the target, and by when half of them had, on every clock.
 
-    Besides, in updates: when half had left the plateau they started on, and how long half of those that left it and
-    reached the target took from there.
+    Besides, in updates, of losses above 0: when half had left the plateau they started on, and how long half of those
+    that reached the target took from there.
     """
     clocks = {"updates": "updates", "seconds": seconds_name(records), "steps": "Ση", "epochs": "epochs"}
     if len({record.is_virtual for record in records}) > 1:
@@ -39,15 +39,15 @@ def times(
     rows, lost = [], 0
     for values, group in grouped(records, by).items():
         found = [crossing(record, target, loss, window) for record in group]
-        left = [escape(record, PLATEAU, loss, window) for record in group]
+        left = [escape(record, PLATEAU, loss, window) for record in group if record.initial_loss > 0]
         reached = sum(one.reached for one in found)
         lost += len(group) - reached
-        after = [one.updates - start.updates for one, start in zip(found, left, strict=True)
-                 if one.updates is not None and start.updates is not None]  # fmt: skip
+        after = [one.updates - start.updates for one, start in zip(found, left, strict=False)
+                 if len(left) == len(found) and one.updates is not None and start.updates is not None]  # fmt: skip
         rows.append((
             *values, len(group), reached, *wilson(reached, len(group), confidence),
             sum(one.outcome == "diverged" for one in found),
-            *(_half(found, clock) for clock in clocks), _half(left, "updates"),
+            *(_half(found, clock) for clock in clocks), _half(left, "updates") if left else None,
             float(np.median(after).clip(0)) if after else None,
         ))  # fmt: skip
     head = ("runs", "reached", "share from", "share to", "diverged", *clocks.values(), "escape", "after escape")
@@ -84,30 +84,25 @@ def speed_ups(
     """
     ours = matching(records, baseline)
     theirs = [record for record in records if not any(record is one for one in ours)]
-    rows: list[tuple[Cell, ...]] = []
-    found: list[SpeedUp] = []
-    names: tuple[str, ...] = ()
+    found: list[tuple[tuple[Any, ...], dict[str, Any], SpeedUp]] = []
     for values, others in grouped(theirs, list(baseline)).items():
-        kept = {
-            key: pair for key, pair in cells(ours, others).items()
+        kept = [
+            (dict(cell), pair) for cell, pair in cells(ours, others, list(baseline)).items()
             if any(crossing(record, target, loss, window).reached for side in pair for record in side)
-        }  # fmt: skip
-        compared: list[tuple[tuple[Any, ...], Any]] = [(tuple(value for _, value in key), kept[key]) for key in kept]
-        if kept:
-            names = tuple(name for name, _ in next(iter(kept)))
+        ]  # fmt: skip
         if len(kept) > 1:
-            pooled = [[record for pair in kept.values() for record in pair[side]] for side in (0, 1)]
-            compared.append((("all", *[None] * (len(names) - 1)), pooled))
-        for cell, (base, other) in compared:
-            one = speed_up(base, other, target, by=clock, loss=loss, window=window, **options)
-            found.append(one)
-            rows.append((*values, *cell, *_figures(one)))
-    if not rows:
+            base, other = ([record for _, pair in kept for record in pair[side]] for side in (0, 1))
+            kept.append(({next(iter(kept[0][0])): "all"}, (base, other)))
+        for cell, pair in kept:
+            found.append((values, cell, speed_up(*pair, target, by=clock, loss=loss, window=window, **options)))
+    if not found:
         return []
+    names = list(dict.fromkeys(name for _, cell, _ in found for name in cell))
+    rows = tuple((*values, *map(cell.get, names), *_figures(one)) for values, cell, one in found)
     head = ("speed-up", "from", "to", "runs", "not reached", "baseline runs", "baseline not reached", "budget",
             "magnitude")  # fmt: skip
     title = f"Speed-up over {said(list(baseline), list(baseline.values()))} to {target}, in {_UNITS[clock]}"
-    return [Table(title, (*baseline, *names, *head), tuple(rows), tuple(_notes(found, options)))]
+    return [Table(title, (*baseline, *names, *head), rows, tuple(_notes([one for *_, one in found], options)))]
 
 
 def _figures(found: SpeedUp) -> tuple[Cell, ...]:
@@ -120,7 +115,9 @@ def _figures(found: SpeedUp) -> tuple[Cell, ...]:
 
 def _notes(found: Sequence[SpeedUp], options: Mapping[str, Any]) -> Iterator[str]:
     """What the figures mean, and what to beware of."""
-    pairs = "seed by seed, on equal schedules" if found[0].paired else "as independent samples"
+    paired = {one.paired for one in found}
+    pairs = "seed by seed" if True in paired else "as independent samples"
+    pairs += " where schedules are shared" * (len(paired) > 1)
     yield (
         f"Mean time of the baseline / mean time: above 1 is faster. Compared {pairs}; from, to: "
         f"{100 * options.get('confidence', 0.95):g} % bootstrap interval over seeds; all: geometric mean."
