@@ -106,7 +106,7 @@ def in_rounds(
     for _, case in product(range(most), cases):
         if quiet[case] < wanted:
             found[case].append(run(case))
-            quiet[case] += share(found[case][-1]) >= ENOUGH
+            quiet[case] += bool(share(found[case][-1]) >= ENOUGH)
     kept = {
         case: [each for each in rounds if share(each) >= ENOUGH] or [max(rounds, key=share)]
         for case, rounds in found.items()
