@@ -197,3 +197,14 @@ def test_rules_with_other_cells_and_losses_below_0():
     assert comparison(below, [Target(loss=-2.0)])[1].rows[0][-2:] == (None, None)
     below[0].summary()["initial"] = None
     assert len(comparison(below)) == 1
+
+
+def test_runs_that_did_not_end_are_left_out_and_that_is_said():
+    base, other = both([(40, 20), (60, 30)])
+    more = [record(None, status, end=5.0, seed=7 + i) for i, status in enumerate(("running", "interrupted"))]
+    tables = {table.title: table for table in comparison([*base, *other, *more], [HALF])}
+    whole = {table.title: table for table in comparison([*base, *other], [HALF])}
+    assert any("2 of the runs did not come to an end" in note for table in tables.values() for note in table.notes)
+    for title in set(whole) - {"4 runs"}:
+        assert tables[title].rows == whole[title].rows
+    assert len(comparison(more, [HALF])) == 2  # nothing to time

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from .tables import Table
 from .targets import Target, crossing
 from .times import speed_ups, step_sizes, times
 
+_UNENDED = ("running", "interrupted", "failed")
 _FRACTIONS = (0.9, 0.75, 0.5, 0.25, 0.1, 0.05, 0.025, 0.01)
 
 
@@ -124,6 +125,12 @@ def comparison(
     if any(record.status != "finished" for record in records):
         tables.append(outcomes(records, by, confidence))
     against = _baseline(records, baseline)
+    ended = [record for record in records if record.status not in _UNENDED]
+    if left_out := len(records) - len(ended):
+        if not ended:
+            return tables
+        note = f"{left_out} of the runs did not come to an end: the tables below leave them out."
+        tables[-1], records = replace(tables[-1], notes=(*tables[-1].notes, note)), ended
     for target in chosen:
         tables.append(times(records, target, by, loss=loss, window=window, confidence=confidence))
         if against:
