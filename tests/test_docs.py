@@ -45,6 +45,7 @@ def run_command(command):
     if arguments[:2] == ["data", "get"]:
         assert arguments[2] in SOURCES
         return ""
+    arguments = [re.sub(r"^experiments/", f"{ROOT}/experiments/", word) for word in arguments]
     if "fashion-mnist" in arguments:  # minutes, and not on every machine: its arguments must be right
         arguments = ["fashion-mnist-mini" if word == "fashion-mnist" else word for word in arguments]
         arguments[arguments.index("--epochs") + 1] = "1"
