@@ -20,7 +20,8 @@ LAYERS = [
     {"analysis", "theory"},
     {"config"},
     {"sweep"},
-    {"plots", "report"},
+    {"plots"},
+    {"report"},
     {"cli"},
 ]
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}

@@ -1,0 +1,5 @@
+"""One HTML page about runs: what was run, tables, interactive charts and figures, in a file that needs no network."""
+
+from .page import report
+
+__all__ = ["report"]

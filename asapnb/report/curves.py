@@ -1,0 +1,138 @@
+"""The chart of losses and accuracy along the runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..analysis import Record
+from ..errors import UsageError
+from ..plots.curves import Band, axis_label, band
+from ..plots.groups import clock_of
+from .charts import Chart, Figure, Line, Panel, array, dash, faint, left_out, panels
+
+MEASURES = {"training loss": "train_loss", "test loss": "test_loss", "test accuracy": "test_accuracy"}
+_QUARTILES_FROM = 5  # runs: of fewer, bands go from least to greatest
+_POINTS = 160  # of a line, at most
+_LOG_FROM = 100.0  # times that a loss falls: then its axis is logarithmic
+
+
+def clocks(records: Sequence[Record]) -> dict[str, str]:
+    """What can be the horizontal axis, with what it then says; seconds only where they are all of one clock."""
+    found = {}
+    for x in ("seconds", "updates", "epochs", "steps"):
+        try:
+            found[x] = axis_label(records, x)
+        except UsageError:
+            continue
+    return found
+
+
+def loss_chart(records: Sequence[Record], name: str) -> Chart:
+    """Losses and accuracy against time, updates, epochs and the sum of steps: a median and a band for each group."""
+    parts, axes = panels(records), clocks(records)
+    there = {title: column for title, column in MEASURES.items() if _known(records, column)}
+    figures = {
+        f"{i},{j},{k}": _figure(part, column, x, label, title)
+        for k, part in enumerate(parts)
+        for i, (title, column) in enumerate(there.items())
+        for j, (x, label) in enumerate(axes.items())
+    }
+    choices = {"Show": list(there), "Against": list(axes.values())}
+    if len(parts) > 1:
+        choices["Runs"] = [part.label for part in parts]
+    else:
+        figures = {key.rpartition(",")[0]: figure for key, figure in figures.items()}
+    times = "" if "seconds" in axes else " Their times are of several clocks, so there is no axis of time."
+    caption = f"{_says(parts)} Clock: {clock_of(records)}.{times}{left_out(parts)}"
+    title = "Loss and accuracy" if "test accuracy" in there else "Loss"
+    return Chart(name, title, caption, choices, figures, rows=max(len(part.lines) for part in parts))
+
+
+def _known(records: Sequence[Record], column: str) -> bool:
+    return any(np.isfinite(record.run.evals[column]).any() for record in records)
+
+
+def _figure(part: Panel, column: str, x: str, label: str, title: str) -> Figure:
+    data: list[dict[str, Any]] = []
+    bands = []
+    for line in part.lines:
+        found = _band(line.records, column, x)
+        bands.append(found)
+        data += _traces(line, found)
+    axis: dict[str, Any] = {"title": {"text": title}, **_limits(bands, column)}
+    return {"data": data, "layout": {"xaxis": {"title": {"text": label}, "rangemode": "tozero"}, "yaxis": axis}}
+
+
+def _band(records: Sequence[Record], column: str, x: str) -> Band:
+    """Median and band of a column of the evaluations; of an accuracy a run that diverged has the least."""
+    sign = -1.0 if column == "test_accuracy" else 1.0
+    points = []
+    for record in records:
+        curve = record.curve()
+        at = curve.updates / record.updates_per_epoch if x == "epochs" else getattr(curve, x)
+        points.append((np.asarray(at, np.float64), sign * record.run.evals[column]))
+    found = band(points, list(records))
+    lines = (found.low, found.median, found.high) if sign > 0 else (-found.high, -found.median, -found.low)
+    kept = np.unique(np.linspace(0, len(found.x) - 1, min(len(found.x), _POINTS)).round().astype(int))
+    return Band(found.x[kept], *(values[kept] for values in lines))
+
+
+def _traces(line: Line, found: Band) -> list[dict[str, Any]]:
+    """A line, and before it its band where there are several runs."""
+    color, several = line.look.color, len(line.records) > 1
+    diverged = sum(record.status == "diverged" for record in line.records)
+    name = line.label + (f" ({diverged} of {len(line.records)} diverged)" if diverged else "")
+    shared = {"type": "scatter", "mode": "lines", "legendgroup": line.label, "name": name}
+    whole = np.isfinite(found.low) & np.isfinite(found.high)
+    x, low, high = (values[whole] for values in (found.x, found.low, found.high))
+    shade = {
+        **shared, "x": array(np.concatenate((x, x[::-1]))), "y": array(np.concatenate((low, high[::-1]))),
+        "fill": "toself", "fillcolor": faint(color, 0.18), "line": {"width": 0}, "hoverinfo": "skip",
+        "showlegend": False,
+    }  # fmt: skip
+    median = {
+        **shared, "x": array(found.x), "y": array(found.median), "line": {"color": color, "dash": dash(line.look)},
+        "hovertemplate": f"%{{y:.4~g}} at %{{x:,.5~g}}<extra>{line.label}</extra>",
+    }  # fmt: skip
+    if np.isfinite(found.median).sum() == 1:
+        median |= {"mode": "markers", "marker": {"color": color, "size": 8}}
+    return [*([shade] if several and whole.sum() > 1 else []), median]
+
+
+def _limits(bands: Sequence[Band], column: str) -> dict[str, Any]:
+    """From 0, or logarithmic where losses fall by more than a hundred, to a little above where lines begin."""
+    finite = np.concatenate([line.median[np.isfinite(line.median)] for line in bands])
+    if not len(finite):
+        return {}
+    if column == "test_accuracy":
+        return {"tickformat": ".0%", "range": [0.0, min(1.0, 1.05 * float(finite.max()))]}
+    start = max((float(line.median[0]) for line in bands if np.isfinite(line.median[0])), default=float(finite.max()))
+    least = float(finite.min())
+    if least > 0 and start > _LOG_FROM * least:
+        return log_axis(least / 2, 2 * start)
+    return {"range": [min(0.0, 1.05 * least), 1.08 * start]}
+
+
+def log_axis(low: float, high: float) -> dict[str, Any]:
+    """A logarithmic axis with at most eight ticks, at powers of ten.
+
+    >>> log_axis(1e-12, 1e4)["dtick"]
+    2
+    """
+    ends = [math.log10(low), math.log10(high)]
+    return {"type": "log", "range": ends, "dtick": math.ceil((ends[1] - ends[0]) / 8), "exponentformat": "power"}
+
+
+def _says(parts: Sequence[Panel]) -> str:
+    """What lines and bands are."""
+    sizes = sorted({len(line.records) for part in parts for line in part.lines})
+    if sizes == [1]:
+        return "One run a line."
+    runs = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    few, many = sizes[0] < _QUARTILES_FROM, sizes[-1] >= _QUARTILES_FROM
+    bands = "least to greatest" if not many else "quartiles" if not few else "quartiles (of less than 5, all)"
+    return f"Medians of {runs} runs; bands: {bands}."

@@ -1,0 +1,72 @@
+"""The figures of `asapnb.plots` as pictures within a page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from .. import plots
+from ..analysis import Record, Target, varying
+from ..analysis.records import parsed
+from ..errors import AsapnbError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_LARGE = 150_000  # bytes of SVG; above, it is a PNG
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure: its title, the address that holds it whole, its width and height in pixels; or why there is none."""
+
+    title: str
+    source: str = ""
+    size: tuple[int, int] = (0, 0)
+    why_not: str = ""
+
+
+def pictures(records: Sequence[Record], targets: Sequence[Target], baseline: str | None) -> list[Picture]:
+    """The figures that say something of these runs: what needs rules, targets or step sizes, where there are any."""
+    vary = varying(records)
+    most = max(int(record.run.attributes["workers"]) for record in records)
+    with_most = [record for record in records if record.run.attributes["workers"] == most]
+    drawn: list[tuple[str, Callable[[], Figure]]] = [
+        ("Staleness of the updates, and models fitted to it", lambda: plots.staleness(records)),
+        (f"Scale of a step by its staleness, {most:,} workers", lambda: plots.scale(with_most)),
+    ]
+    if "workers" in vary:
+        drawn.append(("Mean scale by number of workers", lambda: plots.magnitude(records)))
+    if "step_size" in vary:
+        drawn.append(("Share of runs that converged, by step size and workers", lambda: plots.stability(records)))
+    for target in targets:
+        if len(records) > 1:
+            reached = partial(plots.survival, records, target, x="updates")
+            drawn.append((f"Share of runs that reached {target}", reached))
+        if baseline or "rule" in vary:
+            over = parsed(baseline) if baseline else None
+            drawn.append((f"Speed-up to {target}", partial(plots.speed_up, records, target, over)))
+    return [_picture(title, draw) for title, draw in drawn]
+
+
+def _picture(title: str, draw: Callable[[], Figure]) -> Picture:
+    try:
+        figure = draw()
+    except AsapnbError as error:
+        return Picture(title, why_not=str(error))
+    width, height = (round(96 * inches) for inches in figure.get_size_inches())
+    kind, content = "svg+xml", _saved(figure, format="svg", metadata={"Date": None})
+    if len(content) > _LARGE:
+        kind, content = "png", _saved(figure, format="png", dpi=192)
+    return Picture(title, f"data:image/{kind};base64,{base64.b64encode(content).decode()}", (width, height))
+
+
+def _saved(figure: Figure, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    with plots.style():
+        figure.savefig(buffer, **options)
+    return buffer.getvalue()

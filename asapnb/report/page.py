@@ -1,0 +1,124 @@
+"""The page itself: everything put into one template, with styles and scripts, and written as one file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from ..analysis import Record, Table, Target, records
+from ..analysis.tables import shown
+from ..errors import MissingExtraError, UsageError
+from ..record import Run, checked_target
+from ..record.files import put_in_place
+from .charts import Chart
+from .sections import sections, title_of
+from .sources import sweeps
+
+_HERE = Path(__file__).parent
+_NEEDED = {"plotly": "Plotly", "matplotlib": "Matplotlib", "jinja2": "Jinja"}
+
+
+def report(
+    runs: Iterable[Run | str | os.PathLike[str]] | Run | str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    title: str | None = None,
+    targets: Sequence[Target] = (),
+    baseline: str | None = None,
+    clock: str = "updates",
+    force: bool = False,
+) -> Path:
+    """Write one HTML page about runs, which needs no network: what was run, tables, interactive charts and figures.
+
+    Args:
+        runs: run files, folders of them, such as a sweep made (its failed points are listed then), or `Run`s.
+        out: the file, ending in .html.
+        title: the heading; by default it names what is reported on.
+        targets, baseline, clock: as of `asapnb.analysis.comparison`, for the runs of each kind, data set and problem.
+        force: replace an existing file.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        MissingExtraError: without Plotly, Matplotlib and Jinja.
+        RecordError: for what is no run file, or a page that cannot be written or exists already.
+        UsageError: for a name that is none of a page, and for targets or a baseline that no runs can be compared by.
+
+    >>> import tempfile
+    >>> import asapnb as ab
+    >>> problem = ab.problems.quadratic([1.0, 10.0])
+    >>> run = ab.simulate(problem, workers=4, updates=60, eval_every=20, batch_size=1, step_size=0.02)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     report(run, f"{folder}/report.html").name
+    'report.html'
+    """
+    lacking = [name for module, name in _NEEDED.items() if find_spec(module) is None]
+    if lacking:
+        raise MissingExtraError(f'a report needs {", ".join(lacking)}: pip install "asapnb[plot]"')
+    target = checked_page(out, force)
+    given: list[Any] = [runs] if isinstance(runs, Run | str | os.PathLike) else list(runs)
+    found = records(given)
+    text = _html(given, found, title or title_of(given), targets, baseline, clock)
+    put_in_place(target, lambda part: part.write_text(text, encoding="utf-8"))
+    return target
+
+
+def checked_page(out: str | os.PathLike[str], force: bool) -> Path:
+    """`out` if a page can be written there; the error if not."""
+    if Path(out).suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"a report is an HTML page, so its name cannot be {out}: let it end in .html")
+    return checked_target(out, force)
+
+
+def _html(
+    given: Sequence[Any],
+    found: Sequence[Record],
+    title: str,
+    targets: Sequence[Target],
+    baseline: str | None,
+    clock: str,
+) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from plotly.offline import get_plotlyjs
+
+    from .. import __version__
+
+    world = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    world.filters |= {"shown": shown, "numeric": _numeric, "json": _json, "count": "{:,}".format}
+    parts = sections(found, targets, baseline, clock)
+    return world.get_template("page.html").render(
+        title=title,
+        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        version=__version__,
+        runs=len(found),
+        statuses=Counter(name for part in parts for name in Counter(part.statuses).elements()),
+        sections=parts,
+        sweeps=sweeps(given),
+        css=(_HERE / "page.css").read_text(encoding="utf-8"),
+        js=(_HERE / "page.js").read_text(encoding="utf-8"),
+        plotly=get_plotlyjs(),
+    )
+
+
+def _numeric(table: Table) -> list[bool]:
+    """Which columns hold numbers."""
+    return [any(isinstance(row[i], int | float) for row in table.rows) for i in range(len(table.columns))]
+
+
+def _json(chart: Chart) -> str:
+    """A chart for the script, as JSON that can stand in HTML."""
+    text = json.dumps({"figures": chart.figures, "texts": chart.texts}, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")

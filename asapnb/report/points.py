@@ -1,0 +1,234 @@
+"""Charts of single runs: when each reached a target, its staleness, and its figures against what varies."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..analysis import Crossing, Record, Target, crossing, varying
+from ..analysis.tables import NONE
+from ..plots.distributions import counts
+from ..plots.groups import clock_of
+from ..plots.labels import short
+from ..staleness import StalenessDistribution
+from .charts import Chart, Figure, Panel, array, dash, left_out, panels
+from .curves import clocks, log_axis
+
+_BOXES_FROM = 5  # runs: fewer are points only
+_BINS = 120  # of a staleness distribution, at most
+_SHOWN = 0.995  # of the updates; the rest are staler than the axis is long
+_TICKS = 12  # values that all have a tick
+_SYMBOLS = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross",
+            "X": "x"}  # fmt: skip
+_LOG_FROM = 8.0  # times that a number varies: then its axis is logarithmic
+
+
+def target_chart(records: Sequence[Record], targets: Sequence[Target], name: str) -> Chart | None:
+    """When the runs of each group reached each target; None if there is no target."""
+    if not targets:
+        return None
+    parts, axes = panels(records), clocks(records)
+    figures = {}
+    for i, target in enumerate(targets):
+        found = {id(record): crossing(record, target) for record in records}
+        for j, (x, label) in enumerate(axes.items()):
+            for k, part in enumerate(parts):
+                figures[f"{i},{j}" + f",{k}" * (len(parts) > 1)] = _boxes(part, found, x, label)
+    choices = {"Target": [str(target) for target in targets], "In": list(axes.values())}
+    if len(parts) > 1:
+        choices["Runs"] = [part.label for part in parts]
+    caption = (
+        f"Each point is a run, a box (from {_BOXES_FROM} runs) goes from quartile to quartile of those that reached "
+        f"the target; the others are counted. Clock: {clock_of(records)}.{left_out(parts)}"
+    )
+    rows = max(len(part.lines) for part in parts)
+    return Chart(name, "Time to a target", caption, choices, figures, rows=rows)
+
+
+def _boxes(part: Panel, found: Mapping[int, Crossing], x: str, title: str) -> Figure:
+    """A row for each group."""
+    data, labels = [], []
+    for row, line in enumerate(part.lines):
+        reached = [record for record in line.records if found[id(record)].reached]
+        lost, color = len(line.records) - len(reached), line.look.color
+        said = line.label.replace(", ", ",<br>")
+        labels.append(said + (f"<br>{lost} of {len(line.records)} not reached" if lost else ""))
+        boxed = len(reached) >= _BOXES_FROM
+        data.append({
+            "type": "box", "orientation": "h", "name": line.label, "showlegend": False,
+            "x": array([found[id(record)].time(x) for record in reached]), "y": [row] * len(reached),
+            "boxpoints": "all", "jitter": 0.5, "pointpos": 0, "width": 0.5, "hoveron": "points",
+            "marker": {"color": color, "size": 6, "opacity": 0.75},
+            "line": {"color": color if boxed else "rgba(0,0,0,0)", "width": 1.5}, "fillcolor": "rgba(0,0,0,0)",
+            "text": [_file(record) for record in reached], "hovertemplate": "%{x:,.5~g}<br>%{text}<extra></extra>",
+        })  # fmt: skip
+    axis = {"tickvals": list(range(len(labels))), "ticktext": labels, "range": [len(labels) - 0.5, -0.5]}
+    axis |= {"automargin": True, "zeroline": False, "showgrid": False}
+    return {"data": data, "layout": {"xaxis": {"title": {"text": title}, "rangemode": "tozero"}, "yaxis": axis}}
+
+
+def staleness_chart(records: Sequence[Record], name: str) -> Chart | None:
+    """The distribution of staleness, by what it depends on; None if nothing was applied."""
+    applied = [record for record in records if record.summary()["updates"]]
+    if not applied:
+        return None
+    keys = [key for key in varying(applied) if key in ("scheme", "workers", "timing")]
+    parts = panels(applied, keys)
+    seen = {
+        line.label + part.label: StalenessDistribution.from_counts(counts(line.records))
+        for part in parts for line in part.lines
+    }  # fmt: skip
+    figures = {
+        f"{i}" + f",{k}" * (len(parts) > 1): _shares(part, seen, scale)
+        for k, part in enumerate(parts)
+        for i, scale in enumerate(("linear", "log"))
+    }
+    choices: dict[str, Sequence[str]] = {"Scale": ["linear", "logarithmic"]}
+    if len(parts) > 1:
+        choices["Runs"] = [part.label for part in parts]
+    caption = (
+        "Share of the applied updates of each staleness τ, as far as 99.5 % of them; of wide ones, means over bins. "
+        f"The order of updates is that of {clock_of(records)}.{left_out(parts)}"
+    )
+    return Chart(name, "Staleness", caption, choices, figures, rows=max(len(part.lines) for part in parts))
+
+
+def _shares(part: Panel, seen: Mapping[str, StalenessDistribution], scale: str) -> Figure:
+    data = []
+    for line in part.lines:
+        of = seen[line.label + part.label]
+        tau, share = _binned(of)
+        data.append({
+            "type": "scatter", "mode": "lines+markers" if len(tau) < 40 else "lines", "name": line.label,
+            "x": array(tau), "y": array(share if scale == "linear" else np.where(share > 0, share, np.nan)),
+            "line": {"color": line.look.color, "dash": dash(line.look)}, "marker": {"size": 5},
+            "hovertemplate": f"τ = %{{x:,.4~g}}: %{{y:.3~p}}<extra>{line.label}, mean τ {of.mean():.3g}</extra>",
+        })  # fmt: skip
+    axis = {"title": {"text": "share of updates"}, "type": scale, "tickformat": "~p", "rangemode": "tozero"}
+    return {"data": data, "layout": {"xaxis": {"title": {"text": "staleness τ, updates"}}, "yaxis": axis}}
+
+
+def _binned(of: StalenessDistribution) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Values of τ and their probability: of bins their middle, and the mean of the values in each."""
+    end = int(max(of.quantile(_SHOWN), 3)) + 1
+    width = math.ceil(end / _BINS)
+    edges = np.arange(0, end, width)
+    pmf = of.padded(max(len(of), int(edges[-1]) + width)).pmf[: int(edges[-1]) + width]
+    means: NDArray[np.float64] = np.add.reduceat(pmf, edges) / width
+    return edges + (width - 1) / 2, means
+
+
+def runs_chart(records: Sequence[Record], name: str) -> Chart | None:
+    """Every run as a point: a figure of it against a key that varies; None for a single run."""
+    if len(records) < 2:
+        return None
+    keys = [key for key in varying(records) if key != "seed"] or ["seed"]
+    keys = sorted(keys, key=lambda key: not _numbers(records, key))
+    (part,) = panels(records, ["rule"] if "rule" in keys else [])
+    facts = {title: [get(record) for record in records] for title, get in _FIGURES.items()}
+    facts = {
+        title: values for title, values in facts.items() if any(v is not None and math.isfinite(v) for v in values)
+    }
+    index = {id(record): i for i, record in enumerate(records)}
+    figures = {
+        f"{i},{j}": _points(part, title, [values[index[id(r)]] for line in part.lines for r in line.records], key)
+        for i, (title, values) in enumerate(facts.items())
+        for j, key in enumerate(keys)
+    }
+    texts = [[_hover(record, keys) for record in line.records] for line in part.lines]
+    return Chart(
+        name,
+        "Every run",
+        f"Each point is a run; crosses at the top are runs whose value is not finite. Clock: {clock_of(records)}."
+        + left_out([part]),
+        {"Show": list(facts), "Against": [key.replace("_", " ") for key in keys]},
+        figures,
+        [*texts, *texts],
+        len(part.lines),
+    )
+
+
+def _points(part: Panel, title: str, values: Sequence[float | None], key: str) -> Figure:
+    """A trace for each line, and one for those of its runs whose value is not finite; `values` in their order."""
+    y = np.array([np.nan if value is None else value for value in values], np.float64)
+    ends = np.cumsum([0, *(len(line.records) for line in part.lines)])
+    shown, lost = [], []
+    axis_x = _axis(part, key)
+    for n, (line, start, stop) in enumerate(zip(part.lines, ends, ends[1:], strict=False)):
+        beside = (n - (len(part.lines) - 1) / 2) / 100  # so that lines do not hide one another
+        x = [_place(record.value(key), axis_x, beside) for record in line.records]
+        trace: dict[str, Any] = {"type": "scatter", "mode": "markers", "name": line.label, "legendgroup": line.label}
+        trace |= {"x": x, "hovertemplate": "%{y:.5~g}<br>%{text}<extra></extra>"}
+        mark = {"color": line.look.color, "size": 8, "opacity": 0.7}
+        shown.append({**trace, "y": array(y[start:stop]), "marker": {**mark, "symbol": _SYMBOLS[line.look.marker]}})
+        top = np.where(np.isinf(y[start:stop]), 0.97, np.nan)
+        cross = {"y": array(top), "yaxis": "y2", "showlegend": False, "marker": {**mark, "symbol": "x-thin-open"}}
+        lost.append({**trace, **cross, "hovertemplate": "not finite<br>%{text}<extra></extra>"})
+    finite = y[np.isfinite(y)]
+    axis: dict[str, Any] = {"title": {"text": title}, "rangemode": "tozero"}
+    if "accuracy" in title:
+        axis["tickformat"] = "~p"
+    elif "loss" in title and len(finite) and finite.min() > 0 and finite.max() > 100 * finite.min():
+        axis |= log_axis(finite.min() / 3, 3 * finite.max())
+    layout = {"showlegend": len(part.lines) > 1, "xaxis": axis_x, "yaxis": axis,
+              "yaxis2": {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}}  # fmt: skip
+    return {"data": [*shown, *lost], "layout": layout}
+
+
+def _axis(part: Panel, key: str) -> dict[str, Any]:
+    """The axis of a key: of numbers, logarithmic where they vary much; of texts, one place for each."""
+    axis: dict[str, Any] = {"title": {"text": key.replace("_", " ")}}
+    records = [record for line in part.lines for record in line.records]
+    if key == "seed" or not _numbers(records, key):
+        return {**axis, "type": "category", "categoryorder": "category ascending"}
+    values = sorted({record.value(key) for record in records})
+    if len(values) <= _TICKS:
+        axis |= {"tickvals": values, "ticktext": [f"{value:g}" for value in values]}
+    wide = values[0] > 0 and values[-1] >= _LOG_FROM * values[0]
+    return {**axis, "type": "log" if wide else "linear"}
+
+
+def _numbers(records: Sequence[Record], key: str) -> bool:
+    return all(isinstance(record.value(key), int | float) for record in records)
+
+
+def _place(value: Any, axis: Mapping[str, Any], beside: float) -> Any:
+    """Where a value stands: a number, a little beside itself; or a text, of rules and schemes the name."""
+    if axis["type"] == "category":
+        return NONE if value is None else short([value])[0]
+    return value * (1 + beside) if axis["type"] == "log" else value + beside * _step(axis)
+
+
+def _step(axis: Mapping[str, Any]) -> float:
+    """The least distance of values that have ticks."""
+    return float(np.diff(axis.get("tickvals", [0])).min(initial=1.0))
+
+
+def _hover(record: Record, keys: Sequence[str]) -> str:
+    said = [f"{key}: {record.value(key)}" for key in (*keys, "seed") if record.value(key) is not None]
+    return "<br>".join(map(html.escape, [_file(record), record.status, *dict.fromkeys(said)]))
+
+
+def _file(record: Record) -> str:
+    return record.path.name if record.path else record.name
+
+
+def _last(record: Record, name: str) -> float | None:
+    """A figure of the last evaluation, infinite where it is not a number; None if there is none."""
+    last = record.summary()["last"]
+    return None if last is None else math.inf if math.isnan(last[name]) else float(last[name])
+
+
+_FIGURES: dict[str, Callable[[Record], float | None]] = {
+    "last training loss": lambda record: _last(record, "train_loss"),
+    "last test loss": lambda record: _last(record, "test_loss"),
+    "last test accuracy": lambda record: _last(record, "test_accuracy"),
+    "mean staleness": lambda record: record.summary()["staleness"]["mean"],
+    "mean scale": lambda record: record.summary()["mean_scale"],
+    "updates per second": lambda record: record.summary()["updates_per_second"],
+}

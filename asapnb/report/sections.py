@@ -1,0 +1,178 @@
+"""What a report is about: runs of one kind on one problem make a section, in tables and charts of their own."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..analysis import Record, Table, Target, comparison, grouped, varying
+from ..analysis.comparison import reached_fractions
+from ..errors import AsapnbError
+from ..plots.labels import count
+from ..record.provenance import is_alive
+from ..record.schema import RUNNING
+from .charts import Chart
+from .curves import loss_chart
+from .figures import Picture, pictures
+from .points import runs_chart, staleness_chart, target_chart
+
+_APART = ("kind", "data", "problem")
+_KINDS = {"train": "Training on threads", "simulate": "Simulation in virtual time", "replay": "Replays"}
+_GOOD = ("finished", "converged")
+Facts = list[tuple[str, list[str]]]  # names, each with one or several values
+
+
+@dataclass(frozen=True)
+class Section:
+    """Runs of one kind, data set and problem.
+
+    Attributes:
+        name, title: its id in the page, and its heading.
+        statuses: how many runs ended how.
+        facts: what was run, where and with what.
+        notes: what a reader must know, such as what could not be compared.
+        tables: those of `asapnb compare`.
+        unfinished: the runs that did not end as they should; None if all did.
+        runs: every run.
+    """
+
+    name: str
+    title: str
+    statuses: Mapping[str, int]
+    facts: Facts
+    notes: Sequence[str]
+    charts: Sequence[Chart]
+    tables: Sequence[Table]
+    pictures: Sequence[Picture]
+    unfinished: Table | None
+    runs: Table
+
+
+def sections(records: Sequence[Record], targets: Sequence[Target], baseline: str | None, clock: str) -> list[Section]:
+    """A section for each kind, data set and problem; the error of the first if none of them can be compared."""
+    keys = [key for key in _APART if any(record.value(key) is not None for record in records)]
+    found, errors = [], []
+    for n, some in enumerate(grouped(records, keys).values(), 1):
+        section, error = _section(f"section-{n}", some, targets, baseline, clock)
+        found.append(section)
+        errors.append(error)
+    if errors and all(errors):
+        raise next(error for error in errors if error is not None)
+    return found
+
+
+def _section(
+    name: str, records: list[Record], targets: Sequence[Target], baseline: str | None, clock: str
+) -> tuple[Section, AsapnbError | None]:
+    kind, data, problem = (records[0].value(key) for key in _APART)
+    known = [record for record in records if len(record.curve())]
+    notes = []
+    if len(known) < len(records):
+        notes.append(
+            f"{len(records) - len(known)} of these runs have no evaluation yet: they are listed, and in no chart."
+        )
+    tables, charts, error = [], [], None
+    if known:
+        try:
+            targets = list(targets) or reached_fractions(known)
+            tables = comparison(known, targets, baseline=baseline, clock=clock)
+        except AsapnbError as problem_found:
+            error, targets = problem_found, []
+            notes.append(f"These runs are not compared: {error}")
+        made = (
+            loss_chart(known, f"{name}-loss"),
+            target_chart(known, targets, f"{name}-target"),
+            runs_chart(known, f"{name}-runs"),
+            staleness_chart(known, f"{name}-staleness"),
+        )
+        charts = [chart for chart in made if chart is not None]
+    odd = [record for record in records if record.status not in _GOOD]
+    title = f"{_KINDS.get(kind, kind)}: {problem}" + (f" on {data}" if data else "")
+    return Section(
+        name, title, Counter(map(state, records)), _facts(records), notes, charts, tables,
+        pictures(known, targets, baseline) if known else [],
+        _listing(odd, "Runs that did not finish") if odd else None, _listing(records, "Every run"),
+    ), error  # fmt: skip
+
+
+def state(record: Record) -> str:
+    """How a run ended; one that is recorded as running "killed" if its process is gone."""
+    if record.status != RUNNING or is_alive(record.run.attributes):
+        return record.status
+    return "killed, or running elsewhere"
+
+
+def _listing(records: Sequence[Record], title: str) -> Table:
+    """A row for each run."""
+    keys = [key for key in varying(records) if key not in (*_APART, "seed")]
+    rows = []
+    for record in records:
+        facts = record.summary()
+        last = facts["last"] or {}
+        accuracy = last.get("test_accuracy")
+        rows.append((
+            record.path.name if record.path else "in memory", state(record), *map(record.value, keys),
+            str(record.value("seed")), facts["updates"], facts["seconds"], last.get("train_loss"),
+            None if accuracy is None or accuracy != accuracy else accuracy, facts["staleness"]["mean"],
+        ))  # fmt: skip
+    clocks = {record.clock for record in records}
+    second = f"{clocks.pop()} s" if len(clocks) == 1 else "seconds, each on its own clock"
+    head = ("file", "status", *keys, "seed", "updates", second, "training loss", "accuracy", "mean τ")
+    if any(row[-2] is not None for row in rows):
+        return Table(title, head, tuple(rows))
+    return Table(title, (*head[:-2], head[-1]), tuple((*row[:-2], row[-1]) for row in rows))
+
+
+def _facts(records: Sequence[Record]) -> Facts:
+    """What was run, with what, when and where; of values that differ, all of them with how many runs have each."""
+    vary = varying(records)
+    facts: Facts = [
+        (key.replace("_", " "), _counted(record.value(key) for record in records)) for key in vary if key != "seed"
+    ]
+    seeds = sorted({str(record.value("seed")) for record in records}, key=lambda seed: (len(seed), seed))
+    facts.append(("seeds", [f"{len(seeds)}: {', '.join(seeds)}" if len(seeds) > 1 else seeds[0]]))
+    same = {key: value for key, value in records[0].config.items() if key not in (*vary, "seed", *_APART)}
+    facts.append(("in common", [f"{key} = {_plain(value)}" for key, value in same.items()]))
+    attributes = [record.run.attributes for record in records]
+    sizes = _counted(f"{of['n_params']:,} parameters, {of['n_samples']:,} samples" for of in attributes)
+    facts += [("size", sizes), ("data, SHA-256", _counted(of.get("data_sha256") for of in attributes))]
+    facts += [("clock", _counted(of.get("clock") for of in attributes))]
+    facts += [("machine", _counted(_machine(of.get("machine", {})) for of in attributes))]
+    facts += [("host", _counted(of.get("host") for of in attributes))]
+    facts += [("versions", _counted(_pairs(of.get("versions", {})) for of in attributes))]
+    made = sorted(of["created_utc"] for of in attributes)
+    facts.append(("made", [made[0] if made[0] == made[-1] else f"{made[0]} to {made[-1]}"]))
+    facts.append(("command", _counted(of.get("command") for of in attributes)))
+    return [(name, values) for name, values in facts if values]
+
+
+def _counted(values: Iterable[Any]) -> list[str]:
+    """The different values, and of how many runs each is if there are several."""
+    counts = Counter(values)
+    counts.pop(None, None)
+    return [f"{_plain(value)}" + (f" ({count(n, 'run')})" if len(counts) > 1 else "") for value, n in sorted(
+        counts.items(), key=lambda item: (isinstance(item[0], str), item[0]))]  # fmt: skip
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
+def _machine(of: Mapping[str, Any]) -> str:
+    memory = f", {of['memory'] / 2**30:.0f} GiB" if of.get("memory") else ""
+    threads = "".join(f", {name}={value}" for name, value in (of.get("threads") or {}).items())
+    cpus = f"{of.get('cpu', 'unknown')}, {of.get('allowed')} of {of.get('cpus')} CPUs"
+    return f"{cpus}{memory}, {of.get('kernels')} kernels, {of.get('platform')}{threads}"
+
+
+def title_of(paths: Sequence[Any]) -> str:
+    """A title that names what was given."""
+    names = [os.path.basename(os.path.normpath(path)) for path in paths if isinstance(path, str | os.PathLike)]
+    return f"Report on {', '.join(names[:3])}{' and more' if len(names) > 3 else ''}" if names else "Report on runs"
