@@ -8,21 +8,11 @@ make demo
 import sys
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 import asapnb as ab
-
-BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#666666"  # told apart by the colour-blind, and in grey
-STYLE: dict[str, Any] = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 9.5,
-    "axes.titlelocation": "left",
-    "legend.frameon": False,
-    "figure.constrained_layout.use": True,
-}
+from asapnb import plots
+from asapnb.plots.style import BLUE, GREY, VERMILION, grey_line, new_figure
 
 
 def draw_learning(accuracy: Any, loss: Any, run: ab.Run) -> None:
@@ -46,7 +36,7 @@ def draw_staleness(scale: Any, share: Any, run: ab.Run) -> None:
     pmf = run.staleness.pmf
     scale.plot(1 + tau, run.updates["scale"], ".", color=GREY, markersize=3, alpha=0.25, rasterized=True)
     scale.plot(1 + np.arange(len(pmf)), table[: len(pmf)], color=VERMILION, linewidth=1.8)
-    scale.axhline(1, color=GREY, linewidth=0.8, linestyle=":")
+    grey_line(scale, 1)
     scale.set(ylabel="scale of the step", ylim=(0, 2), title=f"Staleness, and what {run.config['rule']} makes of it")
     scale.annotate("each dot an update,\nthe line the last table", (0.97, 0.92), xycoords="axes fraction",
                    ha="right", va="top", color=GREY)  # fmt: skip
@@ -64,12 +54,13 @@ def draw_staleness(scale: Any, share: Any, run: ab.Run) -> None:
 def main(source: str, target: str) -> None:
     """Draw the run in the file `source` into `target`."""
     run = ab.load_run(source)
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(2, 2, figsize=(8.4, 4.0), sharex="col")
+    with plots.style():
+        figure = new_figure(8.4, 4.0)
+        axes = figure.subplots(2, 2, sharex="col")
         draw_learning(axes[0, 0], axes[1, 0], run)
         draw_staleness(axes[0, 1], axes[1, 1], run)
         figure.align_ylabels()
-        figure.savefig(target, dpi=200)
+    plots.save(figure, target, force=True)
 
 
 if __name__ == "__main__":

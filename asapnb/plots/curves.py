@@ -66,18 +66,21 @@ def loss(
     parts = panels(found, by)
     figure = new_figure(5.8, sum(max(2.1 if len(parts) > 1 else 3.3, 0.3 + 0.2 * len(part.lines)) for part in parts))
     all_axes = figure.subplots(len(parts), 1, squeeze=False, sharex=x != "seconds")[:, 0]
+    ends = []
     for axes, part in zip(all_axes, parts, strict=True):
-        _draw(axes, part.lines, lambda record: _points(record, record.curve(curve, window), x), target)
+        ends.append(_draw(axes, part.lines, lambda record: _points(record, record.curve(curve, window), x), target))
         axes.set_title(part.label)
         axes.set_ylabel("training loss")
     all_axes[-1].set_xlabel(label)
     how = ["smoothed losses of minibatches"] if curve == "smoothed" else []
     note(figure, "; ".join([_says(parts), *how, *([clock_of(found)] if x != "seconds" else [])]))
+    for axes, written in zip(all_axes, ends, strict=True):
+        label_ends(axes, written)
     return figure
 
 
-def _draw(axes: Axes, lines: Sequence[Group], points: Callable[[Record], Points], target: Target | None) -> None:
-    """A panel: a line and a band for each group, and the target."""
+def _draw(axes: Axes, lines: Sequence[Group], points: Callable[[Record], Points], target: Target | None) -> list[End]:
+    """A panel: a line and a band for each group, and the target; returns what is to be written at their ends."""
     ends = []
     bands = [band([points(record) for record in group.records], group.records) for group in lines]
     _limit(axes, bands)
@@ -97,7 +100,7 @@ def _draw(axes: Axes, lines: Sequence[Group], points: Callable[[Record], Points]
         ends.append(
             End(axes.get_xlim()[1], level, str(target).replace(" of the initial loss", " of initial"), TARGET)
         )
-    label_ends(axes, [end for end in ends if end.text])
+    return [end for end in ends if end.text]
 
 
 def axis_label(found: Sequence[Record], x: str) -> str:

@@ -30,7 +30,8 @@ class End(NamedTuple):
 def label_ends(axes: Axes, ends: Sequence[End], size: float = 8.0) -> None:
     """Write each label right of the axes, as near to its line's end as the others allow, and lead from end to label.
 
-    For an end that is off the axes, as of a run that diverged, the label stands at their edge.
+    To be called last, when the axes have their size. For an end that is off the axes, as of a run that diverged, the
+    label stands at their edge.
     """
     if not ends:
         return

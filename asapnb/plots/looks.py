@@ -55,14 +55,14 @@ def microscope(runs: Runs, by: Sequence[str] | None = None) -> Figure:
     above.plot(x, noise, color=GREY, linestyle=_NOISE.dash, linewidth=1.0)
     above.set(ylabel="error / size of full gradient", ylim=(0, 1.15 * max(*tops, float(noise.max()))))
     ends.append(End(x[-1], float(noise[-1]), "noise of the\nminibatch", _NOISE))
-    label_ends(above, ends)
     grey_line(below, 0.0)
     cosines = [_column(part.records, "cosine", relative=False) for part in parts]
     lower = [_draw(below, *seen, part.look, part.label) for seen, part in zip(cosines, parts, strict=True)]
-    label_ends(below, [end for end in lower if end.text])
     below.set(xlabel="staleness τ, updates", ylabel="cosine with fresh", ylim=(None, 1.05))
     below.set_xlim(-0.5, 1.12 * max(end.x for end in ends))
     note(figure, f"dots: updates; lines: medians; {clock_of(found)}")
+    label_ends(above, ends)
+    label_ends(below, [end for end in lower if end.text])
     return figure
 
 

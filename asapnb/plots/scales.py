@@ -62,8 +62,8 @@ def scale(
     below.bar(tau, 100 * seen.padded(max(len(seen), end + 1)).pmf[: end + 1], width=0.86 if end < 60 else 1.0,
               color=PALE, linewidth=0)  # fmt: skip
     below.set(xlabel="staleness τ, updates", ylabel="share, %", xlim=(-0.5 - 0.01 * end, end + 0.5))
-    label_ends(above, ends)
     note(figure, about)
+    label_ends(above, ends)
     return figure
 
 
@@ -144,9 +144,9 @@ def magnitude(
         ends.append(End(at[-1], means[-1], name + (", computed" if found else ""), look(n)))
     worker_axis(axes, at)
     axes.set(ylabel="mean scale E[η]/η₀", ylim=(0, 1.08 * max(1.0, *(end.y for end in ends), axes.dataLim.y1)))
-    label_ends(axes, ends)
     model = staleness.replace("{workers}", "workers")
     note(figure, f"means over the updates applied; {clock_of(found)}" if found else f"computed for {model}")
+    label_ends(axes, ends)
     return figure
 
 

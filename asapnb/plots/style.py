@@ -112,7 +112,7 @@ def grey_line(axes: Axes, y: float) -> None:
 def save(figure: Figure, path: str | os.PathLike[str], *, force: bool = False, dpi: float | None = None) -> Path:
     """Write a figure as PNG, PDF or SVG, as the path ends; an existing file is replaced only with `force`.
 
-    `dpi` is that of a PNG, 200 by default. The same figure makes the same bytes. UsageError for another ending,
+    `dpi` is that of a PNG, 200 by default. The same runs make the same bytes. UsageError for another ending,
     RecordError for a path where no file can be made.
     """
     kind = format_of(path)

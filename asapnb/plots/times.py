@@ -267,9 +267,9 @@ def survival(
             xlim=(0, 1.01 * end),
             ylabel="share that reached it" if event == "reached" else "diverged",
         )
-    for axes, event in zip(grid, events, strict=True):
-        label_ends(axes, ends[event])
     grid[0].set_title(f"{target} reached")
     grid[-1].set_xlabel(label)
     note(figure, "; ".join(["ticks: runs that ended without", *([clock_of(found)] if x != "seconds" else [])]))
+    for axes, event in zip(grid, events, strict=True):
+        label_ends(axes, ends[event])
     return figure
