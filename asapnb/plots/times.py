@@ -120,7 +120,7 @@ def _count(axes: Axes, place: float, outcomes: Sequence[str], lost: Sequence[str
 
 def _rows(axes: Axes, lost: Sequence[str]) -> None:
     """The rows of counts above the boxes."""
-    axes.set_ylim(len(lost) - 0.5, -0.5)
+    axes.set_ylim(max(1, len(lost)) - 0.5, -0.5)
     axes.set_yticks(range(len(lost)), lost)
     axes.tick_params(length=0, labelbottom=False)
     for name in ("left", "bottom"):
