@@ -97,7 +97,7 @@ def at_once(points, folder, jobs):
 
 def until(condition):
     """Wait for what another process does."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not (found := condition()):
         assert time.monotonic() < deadline
         time.sleep(0.01)
