@@ -371,6 +371,15 @@ def test_files_are_complete_and_the_same_every_time(tmp_path, kind):
         plots.save(figures[0], first, force=True, dpi=1)
 
 
+def test_dots_per_inch(tmp_path):
+    from matplotlib.image import imread
+
+    figure = plots.magnitude(rules=["inverse"], workers=(2, 4))
+    for dpi in (None, 50):
+        image = imread(plots.save(figure, tmp_path / "x.png", force=True, dpi=dpi))
+        assert image.shape[:2] == tuple((figure.get_size_inches()[::-1] * (dpi or 200)).round())
+
+
 def test_the_style_is_of_the_figure_and_left_behind_nowhere():
     import matplotlib
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+DPI = 200  # of a PNG, unless another is given
 STYLE = Path(__file__).with_name("asapnb.mplstyle")
 FORMATS = ("png", "pdf", "svg")
 GREY, PALE = "#666666", "#9ecae1"
@@ -121,7 +122,7 @@ def save(figure: Figure, path: str | os.PathLike[str], *, force: bool = False, d
     metadata: dict[str, Any] = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[kind]
     target = checked_target(path, force)
     with style():
-        put_in_place(target, lambda part: figure.savefig(part, format=kind, dpi=dpi or "figure", metadata=metadata))
+        put_in_place(target, lambda part: figure.savefig(part, format=kind, dpi=dpi or DPI, metadata=metadata))
     return target
 
 
