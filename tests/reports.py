@@ -24,8 +24,8 @@ SWEEP = {
 
 
 def make_runs(folder):
-    """A sweep; a copy of it with a point that failed and one that is not in the manifest; a run that diverged, one that
-    was killed, and one each of a network in virtual time and on threads."""
+    """A sweep; a copy of it with a point that failed and one that is not in the manifest; a run that diverged, a
+    killed one, and one each of a network in virtual time and on threads."""
     manifest = run_sweep(parse_sweep(SWEEP), folder / "sweep", jobs=1)
     shutil.copytree(folder / "sweep", folder / "failing")
     one, another = manifest.points[:2]
