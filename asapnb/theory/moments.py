@@ -28,7 +28,7 @@ from ..staleness import StalenessDistribution, geometric
 from .arguments import Array, count, positive, seen, table
 
 LONGEST = 4096  # unknowns of a linear system
-REST = 1e-7  # of exponential workers' staleness that is not looked at
+REST = 1e-7  # of the staleness, beyond what is looked at
 _FACTOR = 1.2  # from step to step of a search
 _SMALLEST = 1e-3  # growth that is told from 0
 
@@ -153,21 +153,27 @@ def _exponential(m: int, scales: Array, rest: float) -> _Process:
 # --- an independent staleness for each update ----------------------------------------------------------------------
 
 
-def independent_limit(staleness: StalenessDistribution, rule: object = "constant", workers: int = 1) -> float:
+def independent_limit(
+    staleness: StalenessDistribution, rule: object = "constant", workers: int = 1, rest: float = REST
+) -> float:
     """The largest a = eta_0 lambda for which E[x^2] does not grow, if the staleness of each update is independent.
 
     That of real workers is not: for 2 to 16 exponential ones this is 7 to 16 % below `exponential_limit`, but the
     ratio of two rules is right within 2 % from four workers on. For a constant staleness it is `constant_limit`.
-    At most 4,096 entries with mass.
+    The stalest `rest` of the updates count as little less stale, so that at most 4,096 entries are left.
 
     >>> independent_limit(geometric(m=4)).__round__(4), independent_limit(geometric(m=4), "tail", 4).__round__(4)
     (0.7432, 0.8293)
     """
-    return _independent(staleness, rule, workers).limit()
+    return _independent(staleness, rule, workers, rest).limit()
 
 
 def independent_growth(
-    step: float, staleness: StalenessDistribution, rule: object = "constant", workers: int = 1
+    step: float,
+    staleness: StalenessDistribution,
+    rule: object = "constant",
+    workers: int = 1,
+    rest: float = REST,
 ) -> float:
     """The factor by which E[x^2] grows per update in the end, the spectral radius of sum_k p_k A_k (x) A_k.
 
@@ -178,13 +184,18 @@ def independent_growth(
     >>> independent_growth(0.25, constant(1)).__round__(4)  # (1/2)^2, see constant_best
     0.25
     """
-    process = _independent(staleness, rule, workers)
+    process = _independent(staleness, rule, workers, rest)
     least = max(_SMALLEST, 1e-150 ** (1 / len(process.weights)))  # no power of it overflows
     return process.growth(number("step", step), least)
 
 
 def independent_variance(
-    step: float, staleness: StalenessDistribution, rule: object = "constant", workers: int = 1, noise: float = 1.0
+    step: float,
+    staleness: StalenessDistribution,
+    rule: object = "constant",
+    workers: int = 1,
+    noise: float = 1.0,
+    rest: float = REST,
 ) -> float:
     """Var[x] in the long run, if each step has an independent staleness and adds noise of variance `noise`.
 
@@ -194,17 +205,19 @@ def independent_variance(
     >>> independent_variance(0.5, constant(1)).__round__(9)
     2.4
     """
-    a, process = positive("step", step), _independent(staleness, rule, workers)
+    a, process = positive("step", step), _independent(staleness, rule, workers, rest)
     _below(a, process.limit())
     return number("noise", noise) / process.balance(a)
 
 
-def _independent(staleness: StalenessDistribution, rule: object, workers: int) -> _Process:
+def _independent(staleness: StalenessDistribution, rule: object, workers: int, rest: float) -> _Process:
     law = seen(staleness)
-    if len(law) > LONGEST:
-        raise UsageError(f"the staleness goes up to {law.support:,}, of at most {LONGEST - 1:,}: cut it with padded, "
-                         "or a model's rest")  # fmt: skip
-    p, s = law.pmf, table(rule, law, count("workers", workers, 1))
+    s = table(rule, law, count("workers", workers, 1))
+    ages = 1 + int((law.survival("inclusive") <= number("rest", rest, most=1.0)).argmax())
+    if ages > LONGEST:
+        raise UsageError(f"the staleness goes up to {ages - 1:,}, of at most {LONGEST - 1:,}: take a larger rest "
+                         f"than {rest:g}")  # fmt: skip
+    p, s = law.padded(ages).pmf, s[:ages]
     return _Process(1.0, 1.0, 1.0, 1.0, True, p * s, p * s**2, float(s[p > 0].max()), law.mean())
 
 
