@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import plots
 from ..analysis import Record, Target, varying
-from ..analysis.records import parsed
 from ..errors import AsapnbError
 
 if TYPE_CHECKING:
@@ -30,7 +29,9 @@ class Picture:
     why_not: str = ""
 
 
-def pictures(records: Sequence[Record], targets: Sequence[Target], baseline: str | None) -> list[Picture]:
+def pictures(
+    records: Sequence[Record], targets: Sequence[Target], baseline: Mapping[str, Any] | None
+) -> list[Picture]:
     """The figures that say something of these runs: what needs rules, targets or step sizes, where there are any."""
     vary = varying(records)
     most = max(int(record.run.attributes["workers"]) for record in records)
@@ -48,8 +49,7 @@ def pictures(records: Sequence[Record], targets: Sequence[Target], baseline: str
             reached = partial(plots.survival, records, target, x="updates")
             drawn.append((f"Share of runs that reached {target}", reached))
         if baseline or "rule" in vary:
-            over = parsed(baseline) if baseline else None
-            drawn.append((f"Speed-up to {target}", partial(plots.speed_up, records, target, over)))
+            drawn.append((f"Speed-up to {target}", partial(plots.speed_up, records, target, baseline)))
     return [_picture(title, draw) for title, draw in drawn]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,7 +30,7 @@ def report(
     *,
     title: str | None = None,
     targets: Sequence[Target] = (),
-    baseline: str | None = None,
+    baseline: Mapping[str, Any] | None = None,
     clock: str = "updates",
     force: bool = False,
 ) -> Path:
@@ -82,7 +82,7 @@ def _html(
     found: Sequence[Record],
     title: str,
     targets: Sequence[Target],
-    baseline: str | None,
+    baseline: Mapping[str, Any] | None,
     clock: str,
 ) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined

@@ -120,7 +120,8 @@ def _binned(of: StalenessDistribution) -> tuple[NDArray[np.float64], NDArray[np.
     edges = np.arange(0, end, width)
     pmf = of.padded(max(len(of), int(edges[-1]) + width)).pmf[: int(edges[-1]) + width]
     means: NDArray[np.float64] = np.add.reduceat(pmf, edges) / width
-    return edges + (width - 1) / 2, means
+    middle: NDArray[np.float64] = edges + np.float64((width - 1) / 2)
+    return middle, means
 
 
 def runs_chart(records: Sequence[Record], name: str) -> Chart | None:

@@ -51,7 +51,9 @@ class Section:
     runs: Table
 
 
-def sections(records: Sequence[Record], targets: Sequence[Target], baseline: str | None, clock: str) -> list[Section]:
+def sections(
+    records: Sequence[Record], targets: Sequence[Target], baseline: Mapping[str, Any] | None, clock: str
+) -> list[Section]:
     """A section for each kind, data set and problem; the error of the first if none of them can be compared."""
     keys = [key for key in _APART if any(record.value(key) is not None for record in records)]
     found, errors = [], []
@@ -65,7 +67,7 @@ def sections(records: Sequence[Record], targets: Sequence[Target], baseline: str
 
 
 def _section(
-    name: str, records: list[Record], targets: Sequence[Target], baseline: str | None, clock: str
+    name: str, records: list[Record], targets: Sequence[Target], baseline: Mapping[str, Any] | None, clock: str
 ) -> tuple[Section, AsapnbError | None]:
     kind, data, problem = (records[0].value(key) for key in _APART)
     known = [record for record in records if len(record.curve())]
