@@ -39,7 +39,10 @@ from asapnb.record import to_json
     "--by", multiple=True, metavar="KEY", help="A key that makes a row.  [default: all that vary but the seed]"
 )
 @click.option(
-    "--baseline", metavar="KEY=VALUE", help="What to compare with.  [default: rule=constant, if rules vary]"
+    "--baseline",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="What to compare with.  [default: rule=constant, if rules vary]",
 )
 @click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only runs with this value.")
 @click.option(
@@ -65,6 +68,7 @@ from asapnb.record import to_json
 def command(
     runs: tuple[str, ...],
     by: tuple[str, ...],
+    baseline: tuple[str, ...],
     where: tuple[str, ...],
     form: str,
     as_json: bool,
@@ -78,8 +82,7 @@ def command(
     """
     if out is not None:
         _check_target(Path(out), force)
-    wanted = {key: value for setting in where for key, value in parsed(setting).items()}
-    found = compare(runs, by=by or None, where=wanted, **options)
+    found = compare(runs, by=by or None, baseline=parsed(*baseline) or None, where=parsed(*where), **options)
     text = _document(found) if as_json else found.render(form)
     if out is None:
         click.echo(text)

@@ -7,8 +7,7 @@ from typing import Any
 import click
 
 from asapnb.analysis import Target, matching, records
-from asapnb.analysis.records import LOSSES
-from asapnb.config import parse_setting
+from asapnb.analysis.records import LOSSES, parsed
 from asapnb.plots import save
 from asapnb.plots.curves import CLOCKS
 from asapnb.plots.executions import ROWS
@@ -45,7 +44,8 @@ from asapnb.record import checked_target
     metavar="F",
     help="The fraction of the initial loss to reach.  [default: the least of 0.1, 0.2 … that half reach]",
 )
-@click.option("--baseline", metavar="KEY=VALUE", help="What speed-ups are over.  [default: rule=constant]")
+@click.option("--baseline", multiple=True, metavar="KEY=VALUE",
+              help="What speed-ups are over.  [default: rule=constant]")  # fmt: skip
 @click.option("--rule", "rules", multiple=True, metavar="RULE", help="A further rule, of scale and magnitude.")
 @click.option("--first", type=int, metavar="N", help="The first row of a timeline, from 0.  [default: 0]")
 @click.option("--rows", type=int, metavar="N", help=f"The rows of a timeline.  [default: {ROWS}]")
@@ -64,7 +64,7 @@ def command(
     where: tuple[str, ...],
     target_loss: float | None,
     target_fraction: float | None,
-    baseline: str | None,
+    baseline: tuple[str, ...],
     out: str | None,
     force: bool,
     dpi: float | None,
@@ -77,13 +77,13 @@ def command(
     if out is not None:
         format_of(out)
         checked_target(out, force)
-    found = matching(records(runs), dict(map(parse_setting, where)))
+    found = matching(records(runs), parsed(*where))
     kind = kind or kind_for(found)
     given = {name: value for name, value in chosen.items() if value not in (None, ())}
     if target_loss is not None or target_fraction is not None:
         given["target"] = Target(target_loss, target_fraction)
-    if baseline is not None:
-        given["baseline"] = dict([parse_setting(baseline)])
+    if baseline:
+        given["baseline"] = parsed(*baseline)
     if kind in KINDS and out is None:
         checked_target(f"{kind}.png", force)
     written = save(draw(found, kind, **given), out or f"{kind}.png", force=force, dpi=dpi)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from asapnb.analysis import Target
-from asapnb.analysis.records import CLOCKS
+from asapnb.analysis.records import CLOCKS, parsed
 from asapnb.report import report
 
 from .text import console, size
@@ -19,7 +19,8 @@ from .text import console, size
 @click.option("--target-loss", "losses", type=float, multiple=True, metavar="F", help="A training loss to reach.")
 @click.option("--target-fraction", "fractions", type=float, multiple=True, metavar="F",
               help="A loss to reach, as a fraction of each run's initial one.")  # fmt: skip
-@click.option("--baseline", metavar="KEY=VALUE", help="What speed-ups are over.  [default: rule=constant]")
+@click.option("--baseline", multiple=True, metavar="KEY=VALUE",
+              help="What speed-ups are over.  [default: rule=constant]")  # fmt: skip
 @click.option("--clock", type=click.Choice(CLOCKS), default="updates", show_default=True,
               help="What speed-ups are counted in.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Overwrite the page if it exists.")
@@ -31,7 +32,7 @@ def command(
     title: str | None,
     losses: tuple[float, ...],
     fractions: tuple[float, ...],
-    baseline: str | None,
+    baseline: tuple[str, ...],
     clock: str,
     force: bool,
     quiet: bool,
@@ -42,7 +43,8 @@ def command(
     Runs of each kind, data set and problem are compared apart. Points of sweeps that failed are listed.
     """
     targets = [*(Target(loss=loss) for loss in losses), *(Target(fraction=fraction) for fraction in fractions)]
-    page = report(runs, out, title=title, targets=targets, baseline=baseline, clock=clock, force=force)
+    over = parsed(*baseline) or None
+    page = report(runs, out, title=title, targets=targets, baseline=over, clock=clock, force=force)
     console(quiet=quiet).print(f"{out}, {size(page)}: a page for any browser, which needs no network")
     if opened:
         import webbrowser

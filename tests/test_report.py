@@ -220,7 +220,7 @@ def test_the_page_says_where_and_with_what_it_was_run(page, folder):
 
 def test_tables_are_those_of_compare(sweep, folder):
     made = Page(
-        report(folder / "sweep", folder / "tables.html", targets=[Target(fraction=0.5)], baseline="rule=tail")
+        report(folder / "sweep", folder / "tables.html", targets=[Target(fraction=0.5)], baseline={"rule": "tail"})
     )
     titles = [head["text"] for head in made.all("h4")]
     assert titles == [

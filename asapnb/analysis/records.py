@@ -234,16 +234,19 @@ def matching(records: Sequence[Record], where: Mapping[str, Any]) -> list[Record
     return found
 
 
-def parsed(text: str) -> dict[str, str]:
-    """The key and the value of "key=value"; UsageError if it is none.
+def parsed(*texts: str) -> dict[str, str]:
+    """The keys and values of texts "key=value"; UsageError for one that is none.
 
-    >>> parsed("rule=tail")
-    {'rule': 'tail'}
+    >>> parsed("rule=tail", "step_size=0.01")
+    {'rule': 'tail', 'step_size': '0.01'}
     """
-    key, equals, value = (part.strip() for part in text.partition("="))
-    if not (key and equals and value):
-        raise UsageError(f"{text!r} is no key and value: write KEY=VALUE, for example rule=constant")
-    return {key: value}
+    found = {}
+    for text in texts:
+        key, equals, value = (part.strip() for part in text.partition("="))
+        if not (key and equals and value):
+            raise UsageError(f"{text!r} is no key and value: write KEY=VALUE, for example rule=constant")
+        found[key] = value
+    return found
 
 
 def _text(key: str, value: Any) -> str:
