@@ -23,13 +23,9 @@ def shares(folder):
     for path in sorted(Path(folder).glob("*.h5")):
         run = load_run(path)
         rule = next(name for text, name in RULES.items() if str(run.config["rule"]).endswith(text))
-        cell = cells.setdefault((rule, run.config["workers"], run.config["step_size"]), [0, 0, 0])
         converged = run.status == "finished" and run.evals["train_loss"][-1] < CONVERGED
-        cells[rule, run.config["workers"], run.config["step_size"]] = [
-            cell[0] + 1,
-            cell[1] + converged,
-            cell[2] + (run.status == "diverged"),
-        ]
+        cell = cells.setdefault((rule, run.config["workers"], run.config["step_size"]), np.zeros(3, int))
+        cell += (1, converged, run.status == "diverged")
     return cells
 
 
