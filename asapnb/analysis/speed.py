@@ -32,7 +32,7 @@ class SpeedUp:
         cells: how many there were.
         runs, not_reached, diverged: how many, of the baseline and of the others.
         paired: whether runs were compared seed by seed, on the same schedules.
-        magnitudes: mean realised scales, of the baseline and of the others.
+        magnitudes: mean steps as applied, step_size * scale, of the baseline and of the others.
     """
 
     ratio: float
@@ -136,7 +136,7 @@ def speed_up(
         not_reached=(sum(not c.reached for c in count[0]), sum(not c.reached for c in count[1])),
         diverged=(sum(c.outcome == "diverged" for c in count[0]), sum(c.outcome == "diverged" for c in count[1])),
         paired=paired,
-        magnitudes=(magnitude(baseline), magnitude(other)),
+        magnitudes=(_mean_step(baseline), _mean_step(other)),
     )
 
 
@@ -189,6 +189,10 @@ def magnitude(records: Sequence[Record]) -> float:
     found = [record.summary()["mean_scale"] for record in records]
     known = [scale for scale in found if scale is not None]
     return float(np.mean(known)) if known else float("nan")
+
+
+def _mean_step(records: Sequence[Record]) -> float:
+    return magnitude(records) * float(np.mean([record.value("step_size") for record in records]))
 
 
 def _compared(baseline: Sequence[Record], other: Sequence[Record]) -> set[str]:

@@ -131,8 +131,8 @@ def _notes(found: Sequence[SpeedUp], options: Mapping[str, Any]) -> Iterator[str
     ratios = [other / base for base, other in (one.magnitudes for one in found) if base]
     if any(abs(ratio - 1) > TOLERANCE for ratio in ratios):
         yield (
-            f"Unequal magnitude: mean scales are {shown(min(ratios))} to {shown(max(ratios))} times the baseline's, "
-            "so this compares sizes of steps as well."
+            f"Unequal magnitude: mean steps are {shown(min(ratios))} to {shown(max(ratios))} times the baseline's, "
+            "so this compares their sizes as well."
         )
 
 
