@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from .style import Look
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_WIDEST = 32  # characters of a label in one line
 _LINE = 1.35  # height of a line of text over the size of its letters
 
 
@@ -35,6 +37,7 @@ def label_ends(axes: Axes, ends: Sequence[End], size: float = 8.0) -> None:
     """
     if not ends:
         return
+    ends = [end._replace(text=fill(end.text, _WIDEST)) for end in ends]
     figure, (low, high) = axes.figure, sorted(axes.get_ylim())
     wanted = [(end.x, min(max(end.y, low), high)) for end in ends]
     line = {"arrowstyle": "-", "linewidth": 0.6, "shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5)}
@@ -77,6 +80,15 @@ def spread(wanted: ArrayLike, heights: ArrayLike) -> NDArray[np.float64]:
     placed = np.empty(len(wanted))
     placed[order] = np.clip(free, 0.0, room) + offsets
     return placed
+
+
+def legend_columns(labels: Sequence[str]) -> int:
+    """In how many columns a legend of these labels fits above a figure of usual width.
+
+    >>> legend_columns(["constant", "tail"]), legend_columns(["constant, step size 0.01"] * 3)
+    (2, 2)
+    """
+    return max(1, min(4, len(labels), 72 // (max(map(len, labels)) + 6)))
 
 
 def short(values: Sequence[Any]) -> list[str]:

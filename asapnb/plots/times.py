@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..analysis.records import Loss
 from ..errors import UsageError
 from .curves import axis_label
 from .groups import Group, Runs, as_records, clock_of, groups, named
-from .labels import End, label_ends, short
+from .labels import End, label_ends, legend_columns, short
 from .style import GREY, new_figure, note, styled
 
 if TYPE_CHECKING:
@@ -77,8 +78,8 @@ def time_to_target(
     above.set_title(f"until {target} is reached")
     _rows(above, lost)
     if len(parts) > 1:
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=min(4, len(parts)),
-                      handletextpad=0.2, columnspacing=1.2)  # fmt: skip
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", handletextpad=0.2,
+                      columnspacing=1.2, ncols=legend_columns([p.label for p in parts]))  # fmt: skip
     how = "boxes: quartiles; points: runs" if len(found) > boxes else "one run a point"
     note(figure, "; ".join([how, *([clock_of(found)] if x != "seconds" else [])]))
     return figure
@@ -179,11 +180,12 @@ def speed_up(
     _columns(axes, columns)
     axes.set_ylim(min(tops) / 1.15, max(tops) * 1.3)
     _ratio_ticks(axes)
-    axes.set_ylabel(f"speed-up over {short([named(k, str(v)) for k, v in baseline.items()])[0]}")
+    over = ", ".join(short([named(key, str(value)) for key, value in baseline.items()]))
+    axes.set_ylabel(fill(f"speed-up over {over}", 24))
     axes.set_title(f"until {target} is reached, in {x if x != 'steps' else 'sums of step sizes'}")
     figure.legend(
-        handles=[Patch(facecolor=p.look.color, hatch=p.look.hatch, edgecolor="white", label=p.label) for p in parts],
-        loc="outside upper left", ncols=min(4, len(parts)), columnspacing=1.2,
+        handles=[Patch(facecolor=p.look.color, hatch=p.look.hatch, edgecolor="white", label=fill(p.label, 60)) for p in parts],
+        loc="outside upper left", ncols=legend_columns([p.label for p in parts]), columnspacing=1.2,
     )  # fmt: skip
     note(figure, f"bars: ratio of mean times; lines: {100 * confidence:g} % intervals; {clock_of(found)}")
     return figure
