@@ -184,7 +184,10 @@ def speed_up(
     axes.set_ylabel(fill(f"speed-up over {over}", 24))
     axes.set_title(f"until {target} is reached, in {x if x != 'steps' else 'sums of step sizes'}")
     figure.legend(
-        handles=[Patch(facecolor=p.look.color, hatch=p.look.hatch, edgecolor="white", label=fill(p.label, 60)) for p in parts],
+        handles=[
+            Patch(facecolor=p.look.color, hatch=p.look.hatch, edgecolor="white", label=fill(p.label, 60))
+            for p in parts
+        ],
         loc="outside upper left", ncols=legend_columns([p.label for p in parts]), columnspacing=1.2,
     )  # fmt: skip
     note(figure, f"bars: ratio of mean times; lines: {100 * confidence:g} % intervals; {clock_of(found)}")
