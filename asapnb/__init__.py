@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import analysis, problems, rules, staleness, theory, timing
+    from . import analysis, plots, problems, rules, staleness, sweep, theory, timing
     from .analysis import compare
     from .config import resume
     from .data import Dataset, load_dataset
     from .engine import Evaluation, Progress, train
+    from .engine.calibrate import calibrate
     from .errors import AsapnbError, DataError, MissingExtraError, RecordError, RuleError, UsageError
     from .problems import Problem, cnn, custom, lenet, mlp, network
     from .record import Run, load_run
@@ -34,6 +35,7 @@ _MODULES = {
     "config": ("resume",),
     "data": ("Dataset", "load_dataset"),
     "engine": ("Evaluation", "Progress", "train"),
+    "engine.calibrate": ("calibrate",),
     "errors": ("AsapnbError", "DataError", "MissingExtraError", "RecordError", "RuleError", "UsageError"),
     "problems": ("Problem", "cnn", "custom", "lenet", "mlp", "network"),
     "record": ("Run", "load_run"),
@@ -48,9 +50,11 @@ _HOME = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = [
     *sorted(_HOME),
     "analysis",
+    "plots",
     "problems",
     "rules",
     "staleness",
+    "sweep",
     "theory",
     "timing",
 ]
