@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..analysis import Curve, Record, Target
 from ..analysis.records import Loss
 from ..errors import UsageError, unknown
-from .groups import Group, Panel, Runs, as_records, clock_of, panels, time_label
+from .groups import Group, Runs, as_records, clock_of, panels, time_label
 from .labels import End, label_ends
 from .style import TARGET, new_figure, note, styled
 
@@ -73,7 +73,8 @@ def loss(
         axes.set_ylabel("training loss")
     all_axes[-1].set_xlabel(label)
     how = ["smoothed losses of minibatches"] if curve == "smoothed" else []
-    note(figure, "; ".join([_says(parts), *how, *([clock_of(found)] if x != "seconds" else [])]))
+    bands = said_of_bands(len(group.records) for part in parts for group in part.lines)
+    note(figure, "; ".join([bands, *how, *([clock_of(found)] if x != "seconds" else [])]))
     for axes, written in zip(all_axes, ends, strict=True):
         label_ends(axes, written)
     return figure
@@ -152,12 +153,16 @@ def _label(group: Group) -> str:
     return group.label + (f"\n{diverged} of {len(group.records)} diverged" if diverged else "")
 
 
-def _says(parts: Sequence[Panel]) -> str:
-    """What lines and bands are."""
-    sizes = sorted({len(group.records) for part in parts for group in part.lines})
-    if sizes == [1]:
+def said_of_bands(sizes: Iterable[int]) -> str:
+    """What lines and bands are, for groups of so many runs.
+
+    >>> said_of_bands([1, 1]), said_of_bands([5, 20])
+    ('one run a line', 'medians of 5 to 20 runs; bands: quartiles')
+    """
+    least, most = min(counts := list(sizes)), max(counts)
+    if most == 1:
         return "one run a line"
-    runs = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
-    few, many = sizes[0] < _QUARTILES_FROM, sizes[-1] >= _QUARTILES_FROM
+    runs = f"{least}" if least == most else f"{least} to {most}"
+    few, many = least < _QUARTILES_FROM, most >= _QUARTILES_FROM
     bands = "least to greatest" if not many else "quartiles" if not few else "quartiles (of less than 5, all)"
     return f"medians of {runs} runs; bands: {bands}"

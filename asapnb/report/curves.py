@@ -10,12 +10,11 @@ import numpy as np
 
 from ..analysis import Record
 from ..errors import UsageError
-from ..plots.curves import Band, axis_label, band
+from ..plots.curves import Band, axis_label, band, said_of_bands
 from ..plots.groups import clock_of
 from .charts import Chart, Figure, Line, Panel, array, dash, faint, left_out, panels
 
 MEASURES = {"training loss": "train_loss", "test loss": "test_loss", "test accuracy": "test_accuracy"}
-_QUARTILES_FROM = 5  # runs: of fewer, bands go from least to greatest
 _POINTS = 160  # of a line, at most
 _LOG_FROM = 100.0  # times that a loss falls: then its axis is logarithmic
 
@@ -47,7 +46,8 @@ def loss_chart(records: Sequence[Record], name: str) -> Chart:
     else:
         figures = {key.rpartition(",")[0]: figure for key, figure in figures.items()}
     times = "" if "seconds" in axes else " Their times are of several clocks, so there is no axis of time."
-    caption = f"{_says(parts)} Clock: {clock_of(records)}.{times}{left_out(parts)}"
+    bands = said_of_bands(len(line.records) for part in parts for line in part.lines)
+    caption = f"{bands[0].upper()}{bands[1:]}. Clock: {clock_of(records)}.{times}{left_out(parts)}"
     title = "Loss and accuracy" if "test accuracy" in there else "Loss"
     return Chart(name, title, caption, choices, figures, rows=max(len(part.lines) for part in parts))
 
@@ -125,14 +125,3 @@ def log_axis(low: float, high: float) -> dict[str, Any]:
     """
     ends = [math.log10(low), math.log10(high)]
     return {"type": "log", "range": ends, "dtick": math.ceil((ends[1] - ends[0]) / 8), "exponentformat": "power"}
-
-
-def _says(parts: Sequence[Panel]) -> str:
-    """What lines and bands are."""
-    sizes = sorted({len(line.records) for part in parts for line in part.lines})
-    if sizes == [1]:
-        return "One run a line."
-    runs = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
-    few, many = sizes[0] < _QUARTILES_FROM, sizes[-1] >= _QUARTILES_FROM
-    bands = "least to greatest" if not many else "quartiles" if not few else "quartiles (of less than 5, all)"
-    return f"Medians of {runs} runs; bands: {bands}."
