@@ -80,7 +80,7 @@ def test_a_figure_has_a_name_and_is_not_overwritten(folder, tmp_path, monkeypatc
         (["{runs}", "--kind", "scale"], "--where workers=2"),
         (["{runs}", "--by", "wrkers"], "what differs among these runs is rule, "),
         (["{runs}", "--where", "workers=5"], "workers is 2, 6"),
-        (["{runs}", "--where", "workers"], "key=value"),
+        (["{runs}", "--where", "workers"], "KEY=VALUE"),
         (["{runs}", "--target-fraction", "1.5"], "between 0 and 1"),
         (["{runs}", "--target-fraction", "0.5", "--target-loss", "1"], "both"),
         (["{runs}", "--kind", "speed-up", "--baseline", "rule=fleet"], "no run has rule=fleet"),
