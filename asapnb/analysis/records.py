@@ -225,8 +225,8 @@ def matching(records: Sequence[Record], where: Mapping[str, Any]) -> list[Record
     check_keys(records, where)
     found = list(records)
     for key, wanted in where.items():
-        texts = {str(wanted).lower(), _text(key, wanted).lower()}
-        kept = [record for record in found if _number(record.value(key)).lower() in texts]
+        texts = {_plain(wanted), _plain(_text(key, wanted))}
+        kept = [record for record in found if _plain(_number(record.value(key))) in texts]
         if found and not kept:
             there = sorted({record.value(key) for record in found}, key=_rank)
             raise UsageError(f"no run has {key}={wanted}: {key} is {', '.join(map(str, there))}")
@@ -247,6 +247,11 @@ def parsed(*texts: str) -> dict[str, str]:
             raise UsageError(f"{text!r} is no key and value: write KEY=VALUE, for example rule=constant")
         found[key] = value
     return found
+
+
+def _plain(value: Any) -> str:
+    """A text as one would type it: without quotes, in small letters."""
+    return str(value).lower().translate({ord("'"): None, ord('"'): None})
 
 
 def _text(key: str, value: Any) -> str:
