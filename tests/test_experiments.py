@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "experiments"
 SWEEPS = [path for path in sorted(FOLDER.rglob("*.toml")) if "grid" in tomllib.loads(path.read_text())]
 PAGES = [path for path in sorted(FOLDER.rglob("*.md")) if path.parent.name != "benchmarks"]
-COMMAND = re.compile(r"^(?:[$#] +)?(asapnb .*(?:\\\n.*)*)", re.MULTILINE)
+COMMAND = re.compile(r"^(?:[$#] +)?(asapnb (?:.*\\\n)*.*)", re.MULTILINE)
 
 
 def short(paths):
