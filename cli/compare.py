@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -10,8 +9,8 @@ import click
 from asapnb.analysis import Comparison, compare
 from asapnb.analysis.records import CLOCKS, LOSSES, parsed
 from asapnb.analysis.tables import FORMATS
-from asapnb.errors import UsageError
-from asapnb.record import to_json
+from asapnb.record import checked_target, to_json
+from asapnb.record.files import put_in_place
 
 
 @click.command("compare")
@@ -81,24 +80,14 @@ def command(
     Runs with the same configuration but for the seed make a row.
     """
     if out is not None:
-        _check_target(Path(out), force)
+        checked_target(out, force)
     found = compare(runs, by=by or None, baseline=parsed(*baseline) or None, where=parsed(*where), **options)
     text = _document(found) if as_json else found.render(form)
     if out is None:
         click.echo(text)
         return
-    try:
-        Path(out).write_text(f"{text}\n", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {out}: {error.strerror}") from None
+    put_in_place(checked_target(out, force), lambda part: part.write_text(f"{text}\n", encoding="utf-8"))
     click.echo(f"{out} written, {len(found.tables)} tables.", err=True)
-
-
-def _check_target(path: Path, force: bool) -> None:
-    if path.exists() and not (force and path.is_file()):
-        raise UsageError(f"{path} already exists: give another name, or overwrite a file with --force")
-    if not path.parent.is_dir():
-        raise UsageError(f"the directory {path.parent} for {path} does not exist: make it first")
 
 
 def _document(found: Comparison) -> str:

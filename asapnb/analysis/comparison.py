@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import UsageError
 from ..record import Run
+from ..record.schema import UNENDED
 from .overview import outcomes, overview
 from .records import Loss, Record, matching, parsed, records, varying
 from .speed import check_clock
@@ -19,7 +20,6 @@ from .tables import Table
 from .targets import Target, crossing
 from .times import speed_ups, step_sizes, times
 
-_UNENDED = ("running", "interrupted", "failed")
 _FRACTIONS = (0.9, 0.75, 0.5, 0.25, 0.1, 0.05, 0.025, 0.01)
 
 
@@ -125,7 +125,7 @@ def comparison(
     if any(record.status != "finished" for record in records):
         tables.append(outcomes(records, by, confidence))
     against = _baseline(records, baseline)
-    ended = [record for record in records if record.status not in _UNENDED]
+    ended = [record for record in records if record.status not in UNENDED]
     if left_out := len(records) - len(ended):
         if not ended:
             return tables

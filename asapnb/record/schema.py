@@ -7,7 +7,8 @@ import numpy as np
 SCHEMA = 1
 CLOCK = "seconds since training start, monotonic, compilation excluded"
 VIRTUAL = "virtual seconds"
-RUNNING = "running"
+RUNNING, INTERRUPTED, FAILED = "running", "interrupted", "failed"
+UNENDED = (RUNNING, INTERRUPTED, FAILED)  # statuses of runs that did not come to an end of their own
 
 APPLIED, ABANDONED, ZEROED = 0, 1, 2
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ..record import to_toml
+from ..record.schema import UNENDED
 from ..sweep import describe, load_manifest
 from ..sweep.manifest import NAME
-from ..sweep.points import UNDONE
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def _source(folder: Path) -> SweepSource:
     failures = [
         Failure(describe(point.axes), outcomes[point.name].status, (outcomes[point.name].error or "").strip())
         for point in manifest.points
-        if point.name in outcomes and outcomes[point.name].status in UNDONE
+        if point.name in outcomes and outcomes[point.name].status in UNENDED
     ]
     failures += [Failure(describe(point.axes), "not carried out yet", "") for point in left]
     facts = [

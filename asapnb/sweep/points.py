@@ -20,16 +20,13 @@ from ..engine.options import resolve, whole
 from ..errors import AsapnbError, UsageError
 from ..problems import Problem
 from ..record import Run
-from ..record.schema import RUNNING
+from ..record.schema import FAILED, UNENDED
 from ..record.text import to_json
 from ..rules import Rule, ScaleTables, as_rule
 from ..schemes import parse_scheme
 from ..simulator.events import Simulation
 from ..timing import as_timing
 from .spec import Point, describe
-
-FAILED, INTERRUPTED = "failed", "interrupted"
-UNDONE = (FAILED, INTERRUPTED, RUNNING)  # statuses of points that a resumed sweep does again
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class Outcome:
     @property
     def done(self) -> bool:
         """Whether there is a run to look at."""
-        return self.status not in UNDONE
+        return self.status not in UNENDED
 
 
 def check_points(points: Iterable[Point]) -> None:
