@@ -121,7 +121,7 @@ class Sweep:
     def seed_of(self, config: Mapping[str, Any], repetition: int) -> int:
         """The seed of a repetition of this configuration: 32 bits of a hash of what it depends on."""
         of = {name: config[name] for name in self.seed_axes if name in config}
-        return int(_digest({"seed": self.seed, "repetition": repetition, **of})[:8], 16)
+        return int(_digest(_canonical({"seed": self.seed, "repetition": repetition, **of})), 16)
 
     def plain(self) -> dict[str, Any]:
         """The sweep as a table, which `parse_sweep` makes the same sweep of."""
@@ -230,16 +230,16 @@ def _repetition(point: Point) -> int:
 
 def _named(point: Point, several: set[str]) -> Point:
     said = _UNSAFE.sub("-", describe({name: value for name, value in point.axes.items() if name in several}))
-    digest = hashlib.sha256(point.identity.encode()).hexdigest()[:8]
-    return replace(point, name="-".join(filter(None, [said[:_LENGTH].strip("-"), digest])))
+    return replace(point, name="-".join(filter(None, [said[:_LENGTH].strip("-"), _digest(point.identity)])))
 
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _digest(value: Any) -> str:
-    return hashlib.sha256(_canonical(value).encode()).hexdigest()
+def _digest(text: str) -> str:
+    """32 bits of a hash, as eight hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _canonical(value: Any) -> str:
