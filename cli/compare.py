@@ -12,14 +12,11 @@ from asapnb.analysis.tables import FORMATS
 from asapnb.record import checked_target, to_json
 from asapnb.record.files import put_in_place
 
+from .selection import selection
+
 
 @click.command("compare")
-@click.argument("runs", nargs=-1, type=click.Path(), metavar="RUN.h5|FOLDER…")
-@click.option("--target-loss", type=float, multiple=True, metavar="F", help="A training loss to reach.")
-@click.option(
-    "--target-fraction", type=float, multiple=True, metavar="F",
-    help="A fraction of each run's own initial loss to reach, in (0, 1).  [default: two that the runs do reach]",
-)  # fmt: skip
+@selection(several=True, fraction="two that the runs do reach")
 @click.option(
     "--loss", type=click.Choice(LOSSES), default="evaluated", show_default=True,
     help="The training loss: at evaluations, or the mean of the last minibatches.",
@@ -37,13 +34,6 @@ from asapnb.record.files import put_in_place
 @click.option(
     "--by", multiple=True, metavar="KEY", help="A key that makes a row.  [default: all that vary but the seed]"
 )
-@click.option(
-    "--baseline",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="What to compare with.  [default: rule=constant, if rules vary]",
-)
-@click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only runs with this value.")
 @click.option(
     "--budget", type=float, metavar="F",
     help="Up to where times count, on the clock, for runs that do not reach the target.  [default: where the first "

@@ -15,9 +15,11 @@ from asapnb.plots.kinds import KINDS, draw, kind_for
 from asapnb.plots.style import format_of
 from asapnb.record import checked_target
 
+from .selection import selection
+
 
 @click.command("plot")
-@click.argument("runs", nargs=-1, type=click.Path(), metavar="RUN.h5|FOLDER…")
+@selection(several=False, fraction="the least of 0.1, 0.2 … that half reach")
 @click.option("--kind", metavar="|".join(KINDS), help="What is drawn.  [default: one that suits the runs]")
 @click.option(
     "--by",
@@ -25,7 +27,6 @@ from asapnb.record import checked_target
     metavar="KEY",
     help="A key whose values make lines, boxes or panels.  [default: all that vary but the seed]",
 )
-@click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only runs with this value.")
 @click.option(
     "--x",
     metavar="|".join(CLOCKS),
@@ -37,15 +38,6 @@ from asapnb.record import checked_target
     metavar="|".join(LOSSES),
     help="The training loss: at evaluations, or the mean of the last minibatches.  [default: evaluated]",
 )
-@click.option("--target-loss", type=float, metavar="F", help="The training loss to reach.")
-@click.option(
-    "--target-fraction",
-    type=float,
-    metavar="F",
-    help="The fraction of the initial loss to reach.  [default: the least of 0.1, 0.2 … that half reach]",
-)
-@click.option("--baseline", multiple=True, metavar="KEY=VALUE",
-              help="What speed-ups are over.  [default: rule=constant]")  # fmt: skip
 @click.option("--rule", "rules", multiple=True, metavar="RULE", help="A further rule, of scale and magnitude.")
 @click.option("--first", type=int, metavar="N", help="The first row of a timeline, from 0.  [default: 0]")
 @click.option("--rows", type=int, metavar="N", help=f"The rows of a timeline.  [default: {ROWS}]")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asapnb.analysis import bootstrap, cumulative_incidence, kaplan_meier, restricted_mean, wilson
+from asapnb.analysis import bootstrap, cumulative_incidence, incidence_bands, kaplan_meier, restricted_mean, wilson
 from asapnb.analysis.statistics import restricted_means
 from asapnb.errors import UsageError
 
@@ -55,6 +55,44 @@ def test_incidence_without_censoring_is_the_share():
     found = cumulative_incidence([1, 2, 3, 4, 5], outcomes, ("reached", "diverged"))
     np.testing.assert_allclose(found["reached"]([0, 1, 3, 9]), [0, 0.2, 0.4, 0.6])
     np.testing.assert_allclose(found["diverged"]([1.9, 2, 4]), [0, 0.2, 0.4])
+
+
+@given(st.lists(st.tuples(st.integers(1, 12), st.sampled_from(OUTCOMES)), min_size=1, max_size=30))
+def test_bands_hold_their_curves(data):
+    times, outcomes = (list(column) for column in zip(*data, strict=True))
+    bands = incidence_bands(times, outcomes, OUTCOMES[:2])
+    for event, curve in cumulative_incidence(times, outcomes, OUTCOMES[:2]).items():
+        low, high = (edge(np.arange(14)) for edge in bands[event])
+        assert (low <= curve(np.arange(14)) + 1e-12).all()
+        assert (curve(np.arange(14)) <= high + 1e-12).all()
+
+
+@given(st.lists(st.tuples(st.integers(1, 12), st.sampled_from(OUTCOMES[:2])), min_size=1, max_size=30))
+def test_bands_without_censoring_are_wilsons_intervals(data):
+    times, outcomes = (list(column) for column in zip(*data, strict=True))
+    low, high = incidence_bands(times, outcomes, OUTCOMES[:2], 0.9)["reached"]
+    for at in range(14):
+        reached = sum(time <= at and outcome == "reached" for time, outcome in data)
+        np.testing.assert_allclose((low(at), high(at)), wilson(reached, len(data), 0.9), atol=1e-9)
+
+
+@pytest.mark.parametrize("censoring", [0.0, 0.5, 1.0])
+def test_bands_cover_the_truth(censoring):
+    """Two outcomes at constant rates, 1 and 0.5, watched for exponential times: 40 runs, 1,000 times."""
+    rng, at = np.random.default_rng(1), np.array([0.2, 0.5, 0.9])
+    inside = np.zeros(3)
+    for _ in range(1000):
+        first = rng.exponential(1 / 1.5, size=40)
+        which = np.where(rng.random(40) < 1 / 1.5, "reached", "diverged")
+        until = rng.exponential(1 / censoring, size=40) if censoring else np.full(40, np.inf)
+        outcomes = np.where(first <= until, which, "not reached").tolist()
+        low, high = incidence_bands(np.minimum(first, until), outcomes, OUTCOMES[:2])["reached"]
+        truth = (1 - np.exp(-1.5 * at)) / 1.5
+        inside += (low(at) <= truth) & (truth <= high(at))
+    few_left = censoring == 1.0  # at the last of the times 4 of 40 are still watched
+    assert (inside[: 2 if few_left else 3] > 930).all()
+    assert (inside > 900).all()
+    assert (inside < 985).all()
 
 
 @given(TIMES, st.integers(1, 12))

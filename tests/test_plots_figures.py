@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 
 import asapnb as ab
 from asapnb import plots
-from asapnb.analysis import Target, crossing, matching, records
+from asapnb.analysis import Target, crossing, matching, records, wilson
 from asapnb.errors import RecordError, UsageError
 from asapnb.plots import curves, labels
 from asapnb.plots.groups import as_records, groups, panels, time_label
@@ -266,10 +266,13 @@ def test_survival_ends_at_the_shares_that_reached_and_diverged(sweep):
     assert len(figure.axes) == 2
     for axes, event in zip(figure.axes, ("reached", "diverged"), strict=True):
         lines = [line for line in axes.lines if line.get_drawstyle() == "steps-post"]
-        for line, size in zip(lines, (0.04, 1.2), strict=True):
+        for n, (line, size) in enumerate(zip(lines, (0.04, 1.2), strict=True)):
             outcomes = [crossing(record, HALF).outcome for record in matching(some, {"step_size": size})]
             if "not reached" not in outcomes:
                 assert line.get_ydata()[-1] == pytest.approx(np.mean([one == event for one in outcomes]))
+                low, high = wilson(outcomes.count(event), len(outcomes))
+                band = axes.collections[n].get_paths()[0].vertices[:, 1]
+                assert all(np.isclose(band, edge).any() for edge in (low, high))
     assert_readable(figure)
 
 

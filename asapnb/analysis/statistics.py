@@ -38,7 +38,7 @@ class Steps:
         return found
 
 
-def wilson(k: int, n: int, confidence: float = 0.95) -> Interval:
+def wilson(k: float, n: float, confidence: float = 0.95) -> Interval:
     """Wilson's score interval for a share of which k in n were seen (Wilson 1927).
 
     >>> low, high = wilson(9, 10)
@@ -84,12 +84,39 @@ def cumulative_incidence(times: ArrayLike, outcomes: Sequence[str], events: Sequ
     >>> found["reached"](10.0).round(4), found["diverged"](10.0).round(4)
     (np.float64(0.3333), np.float64(0.3333))
     """
-    named = np.asarray(outcomes, dtype=object)
-    at, happened = _checked(times, np.isin(named.astype(str), list(events)))
-    when, total, risk = _counts(at, happened)
-    before = np.concatenate(([1.0], np.cumprod(1.0 - total / risk)[:-1])) if len(when) else np.empty(0)
-    counts = {event: np.bincount(np.searchsorted(when, at[named == event]), minlength=len(when)) for event in events}
+    when, _, risk, before, counts = _competing(times, outcomes, events)
     return {event: _from_zero(when, np.cumsum(before * count / risk), 0.0) for event, count in counts.items()}
+
+
+def incidence_bands(
+    times: ArrayLike, outcomes: Sequence[str], events: Sequence[str], confidence: float = 0.95
+) -> dict[str, tuple[Steps, Steps]]:
+    """Intervals of `cumulative_incidence`, low and high, for each time by itself.
+
+    They are `wilson`'s for a share of as many runs as would give it the variance that it has (Dorey, Korn 1987): all
+    of them as long as none is censored. The variance is that of the delta method (Marubini, Valsecchi 1995). Where
+    only a tenth is still watched, 95 % intervals hold the truth 92 times in 100.
+
+    >>> outcomes = ["reached", "reached", "not reached", "not reached"]
+    >>> low, high = incidence_bands([2, 4, 6, 8], outcomes, ["reached"])["reached"]
+    >>> low([3.0, 5.0]).round(2), high([3.0, 5.0]).round(2)
+    (array([0.05, 0.15]), array([0.7 , 0.85]))
+    """
+    when, total, risk, before, counts = _competing(times, outcomes, events)
+    found = {}
+    for event, count in counts.items():
+        share = np.minimum(1.0, np.cumsum(before * count / risk))
+        later = np.tril(share[:, None] - share)  # what came after each event, by each time
+        left = np.where(risk > total, risk - total, np.inf)  # after the last of all nothing comes
+        own = np.cumsum(before**2 * count * (risk - count) / risk**3)
+        variance = later**2 @ (total / (risk * left)) + own - 2 * later @ (before * count / risk**2)
+        binomial, known = share * (1 - share), risk + np.cumsum(total) - total + 0.0
+        size = np.divide(binomial, variance, out=known, where=(binomial > 0) & (variance > 0))
+        size = np.minimum.accumulate(np.append(float(len(np.atleast_1d(times))), size))
+        share = np.append(0.0, share)
+        band = np.array([wilson(p * n, n, confidence) for p, n in zip(share, np.maximum(size, 1.0), strict=True)])
+        found[event] = (_from_zero(when, band[1:, 0], band[0, 0]), _from_zero(when, band[1:, 1], band[0, 1]))
+    return found
 
 
 def restricted_mean(times: ArrayLike, observed: ArrayLike, budget: float) -> float:
@@ -179,6 +206,18 @@ def _counts(
     """The times at which anything happened; how often, and how many it had not happened to just before."""
     when, events = np.unique(at[happened], return_counts=True)
     return when, events, len(at) - np.searchsorted(np.sort(at), when)
+
+
+def _competing(
+    times: ArrayLike, outcomes: Sequence[str], events: Sequence[str]
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, NDArray[Any]]]:
+    """`_counts` of all events, the probability of none before each time, and how often each happened then."""
+    named = np.asarray(outcomes, dtype=object)
+    at, happened = _checked(times, np.isin(named.astype(str), list(events)))
+    when, total, risk = _counts(at, happened)
+    before = np.cumprod(np.append(1.0, 1.0 - total / risk))[:-1]
+    counts = {event: np.bincount(np.searchsorted(when, at[named == event]), minlength=len(when)) for event in events}
+    return when, total, risk, before, counts
 
 
 def _from_zero(when: NDArray[np.float64], values: NDArray[Any], start: float) -> Steps:

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import analysis
-from ..analysis import Crossing, Record, Target, crossing, cumulative_incidence, grouped, matching, varying
+from ..analysis import (
+    Crossing,
+    Record,
+    Steps,
+    Target,
+    crossing,
+    cumulative_incidence,
+    grouped,
+    incidence_bands,
+    matching,
+    varying,
+)
 from ..analysis.records import Loss
 from ..errors import UsageError
 from .curves import axis_label
@@ -20,6 +31,7 @@ from .style import GREY, new_figure, note, styled
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _BOX_FROM = 5  # runs that reached the target: fewer are shown as points, with their median
@@ -231,7 +243,8 @@ def survival(
 
     Shares are those of Aalen and Johansen, for which divergence competes with arrival: where nothing diverged they
     are 1 minus the curve of Kaplan and Meier. A run that ended otherwise is censored, which a tick on its curve
-    marks. A line for each group of runs, by what varies but the seed or by the keys `by`.
+    marks. A line for each group of runs, by what varies but the seed or by the keys `by`; bands are 95 % intervals at
+    each time (`incidence_bands`).
 
     UsageError for times of several clocks, and for a target not below a run's initial loss.
 
@@ -252,29 +265,43 @@ def survival(
     figure = new_figure(5.8, 3.2 if len(events) == 1 else 4.6)
     grid = figure.subplots(len(events), 1, squeeze=False, sharex=True, height_ratios=(1.7, 1)[: len(events)])[:, 0]
     end = max(c.end[x] for part in crossings for c in part)
-    ends: dict[str, list[End]] = {event: [] for event in events}
-    for part, all_of in zip(parts, crossings, strict=True):
-        times = np.array([c.end[x] if c.at(x) is None else c.at(x) for c in all_of], float)
-        curves = cumulative_incidence(times, [c.outcome for c in all_of], _EVENTS)
-        for axes, event in zip(grid, events, strict=True):
-            steps, happened = curves[event], sum(c.outcome == event for c in all_of)
-            known = end if all(c.outcome in _EVENTS for c in all_of) else times.max()
-            axes.step(np.append(steps.times, known), np.append(steps.values, steps.values[-1]), where="post",
-                      color=part.look.color, linestyle=part.look.dash)  # fmt: skip
-            censored = times[[c.outcome not in _EVENTS for c in all_of]]
-            axes.plot(censored, steps(censored), "|", color=part.look.color, markersize=7)
-            if happened or event == "reached":
-                text = f"{part.label}: {happened} of {len(all_of)}".removeprefix(": ")
-                ends[event].append(End(known, float(steps.values[-1]), text, part.look))
-    for axes, event in zip(grid, events, strict=True):
-        axes.set(
-            ylim=(-0.02, 1.04),
-            xlim=(0, 1.01 * end),
-            ylabel="share that reached it" if event == "reached" else "diverged",
-        )
+    panels = dict(zip(events, grid, strict=True))
+    ends = [_shares(panels, part, all_of, x, end) for part, all_of in zip(parts, crossings, strict=True)]
+    for event, axes in panels.items():
+        axes.set(ylim=(-0.02, 1.04), xlim=(0, 1.01 * end))
+        axes.set_ylabel("share that reached it" if event == "reached" else "diverged")
     grid[0].set_title(f"{target} reached")
     grid[-1].set_xlabel(label)
-    note(figure, "; ".join(["ticks: runs that ended without", *([clock_of(found)] if x != "seconds" else [])]))
-    for axes, event in zip(grid, events, strict=True):
-        label_ends(axes, ends[event])
+    clock = "" if x == "seconds" else f"; {clock_of(found)}"
+    note(figure, f"bands: 95 %; ticks: runs that ended without{clock}")
+    for event, axes in panels.items():
+        label_ends(axes, [of[event] for of in ends if event in of])
     return figure
+
+
+def _shares(
+    panels: Mapping[str, Axes], part: Group, found: Sequence[Crossing], x: str, end: float
+) -> dict[str, End]:  # fmt: skip
+    """The line of a group in the panel of each event, with its band; returns what is to be written at their ends."""
+    times = np.array([one.end[x] if one.at(x) is None else one.at(x) for one in found], float)
+    outcomes = [one.outcome for one in found]
+    curves = cumulative_incidence(times, outcomes, _EVENTS)
+    bands = incidence_bands(times, outcomes, _EVENTS)
+    censored = times[~np.isin(outcomes, _EVENTS)]
+    known = times.max() if len(censored) else end
+    ends = {}
+    for event, axes in panels.items():
+        curve, happened = curves[event], outcomes.count(event)
+        (when, low), (_, high) = (_up_to(known, edge) for edge in bands[event])
+        axes.step(*_up_to(known, curve), where="post", color=part.look.color, linestyle=part.look.dash)
+        axes.fill_between(when, low, high, step="post", color=part.look.color, alpha=0.12, linewidth=0)
+        axes.plot(censored, curve(censored), "|", color=part.look.color, markersize=7)
+        if happened or event == "reached":
+            text = f"{part.label}: {happened} of {len(found)}".removeprefix(": ")
+            ends[event] = End(known, float(curve.values[-1]), text, part.look)
+    return ends
+
+
+def _up_to(end: float, steps: Steps) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The times and values of a step function, drawn on to the end."""
+    return np.append(steps.times, end), np.append(steps.values, steps.values[-1])

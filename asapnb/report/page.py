@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ..analysis import Record, Table, Target, records
+from ..analysis import Record, Table, Target, matching, records
 from ..analysis.tables import shown
 from ..errors import MissingExtraError, UsageError
 from ..record import Run, checked_target
@@ -29,6 +29,7 @@ def report(
     out: str | os.PathLike[str],
     *,
     title: str | None = None,
+    where: Mapping[str, Any] | None = None,
     targets: Sequence[Target] = (),
     baseline: Mapping[str, Any] | None = None,
     clock: str = "updates",
@@ -40,6 +41,7 @@ def report(
         runs: run files, folders of them, such as a sweep made (its failed points are listed then), or `Run`s.
         out: the file, ending in .html.
         title: the heading; by default it names what is reported on.
+        where: only runs with these values, such as {"workers": 16}.
         targets, baseline, clock: as of `asapnb.analysis.comparison`, for the runs of each kind, data set and problem.
         force: replace an existing file.
 
@@ -49,7 +51,8 @@ def report(
     Raises:
         MissingExtraError: without Plotly, Matplotlib and Jinja.
         RecordError: for what is no run file, or a page that cannot be written or exists already.
-        UsageError: for a name that is none of a page, and for targets or a baseline that no runs can be compared by.
+        UsageError: for a name that is none of a page, for values that no run has, and for targets or a baseline that
+            no runs can be compared by.
 
     >>> import tempfile
     >>> import asapnb as ab
@@ -64,7 +67,7 @@ def report(
         raise MissingExtraError(f'a report needs {", ".join(lacking)}: pip install "asapnb[plot]"')
     target = checked_page(out, force)
     given: list[Any] = [runs] if isinstance(runs, Run | str | os.PathLike) else list(runs)
-    found = records(given)
+    found = matching(records(given), where or {})
     text = _html(given, found, title or title_of(given), targets, baseline, clock)
     put_in_place(target, lambda part: part.write_text(text, encoding="utf-8"))
     return target

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..analysis import Record, Table, Target, comparison, grouped, varying
 from ..analysis.comparison import reached_fractions
+from ..analysis.overview import seconds_name
 from ..errors import AsapnbError
 from ..plots.labels import count
 from ..record.provenance import is_alive
@@ -120,9 +121,7 @@ def _listing(records: Sequence[Record], title: str) -> Table:
             str(record.value("seed")), facts["updates"], facts["seconds"], last.get("train_loss"),
             None if accuracy is None or accuracy != accuracy else accuracy, facts["staleness"]["mean"],
         ))  # fmt: skip
-    clocks = {record.clock for record in records}
-    second = f"{clocks.pop()} s" if len(clocks) == 1 else "seconds, each on its own clock"
-    head = ("file", "status", *keys, "seed", "updates", second, "training loss", "accuracy", "mean τ")
+    head = ("file", "status", *keys, "seed", "updates", seconds_name(records), "training loss", "accuracy", "mean τ")
     if any(row[-2] is not None for row in rows):
         return Table(title, head, tuple(rows))
     return Table(title, (*head[:-2], head[-1]), tuple((*row[:-2], row[-1]) for row in rows))
