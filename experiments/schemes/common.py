@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ NETWORKS = {
 }
 BATCHES = (4, 16, 64, 256)
 ON_THREADS = (("mlp 32", 4), ("mlp 128x3", 4), ("mlp 128x3", 64), ("lenet", 64))
-WORKERS = (1, 2, 4, 8)  # of real threads
+THREADS = (1, 2, 4, 8)  # workers that are real threads
+WORKERS = (1, 2, 4, 8, 16, 32, 64)  # in virtual time
 SCHEMES: dict[str, ab.LockBased | ab.Hogwild | ab.Leashed] = {
     "LockBased": ab.LockBased(),
     "Hogwild, snapshot": ab.Hogwild(view="snapshot"),
@@ -47,6 +49,13 @@ def load(name: str) -> list[dict[str, Any]]:
     """The rows of a CSV file in this folder, numbers as numbers."""
     with (HERE / name).open(newline="") as file:
         return [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+@cache
+def simulated() -> dict[tuple[str, int, str, int], dict[str, Any]]:
+    """The rows of simulated.csv, by network, batch size, scheme and workers."""
+    rows = load("simulated.csv")
+    return {(row["network"], int(row["batch"]), row["scheme"], int(row["workers"])): row for row in rows}
 
 
 def _number(text: str) -> str | float | None:

@@ -1,4 +1,4 @@
-"""The figures of the page, from what `tables.simulated` gives."""
+"""The figures of the page, from simulated.csv."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import BATCHES, NETWORKS, SCHEMES
-from tables import WORKERS, simulated
+from common import BATCHES, NETWORKS, SCHEMES, WORKERS, simulated
 
 from asapnb.plots import save
 from asapnb.plots.labels import End, label_ends

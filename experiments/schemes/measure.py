@@ -18,7 +18,7 @@ from itertools import product
 from typing import Any, TypeVar
 
 import numpy as np
-from common import BATCHES, NETWORKS, ON_THREADS, SCHEMES, WORKERS, times_file, write
+from common import BATCHES, NETWORKS, ON_THREADS, SCHEMES, THREADS, times_file, write
 
 import asapnb as ab
 from asapnb.engine.calibrate import Measured, measure
@@ -57,7 +57,7 @@ def times() -> None:
 def threads() -> None:
     """Write threads.csv."""
     problems = {name: parse_problem(text) for name, text in NETWORKS.items()}
-    places = [("Sequential", 1), *product(SCHEMES, WORKERS)]
+    places = [("Sequential", 1), *product(SCHEMES, THREADS)]
     cases = [(*case, *place) for case, place in product(ON_THREADS, places)]
     schemes: dict[str, Any] = {"Sequential": ab.Sequential(), **SCHEMES}
 

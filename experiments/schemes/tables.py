@@ -9,12 +9,12 @@ The first writes simulated.csv (a minute); the second reads it, times.csv and th
 from __future__ import annotations
 
 import sys
-from functools import cache
 from itertools import product
 from typing import Any
 
 import numpy as np
-from common import BATCHES, HERE, NETWORKS, SCHEMES, load, times_file, write
+from common import BATCHES, HERE, NETWORKS, SCHEMES, WORKERS, load, simulated, times_file, write
+from figures import draw
 from scipy.optimize import brentq
 
 from asapnb.analysis import Table
@@ -22,7 +22,7 @@ from asapnb.simulator import staleness_only
 from asapnb.theory import machine_repairman
 from asapnb.timing import Timing, load_timing
 
-WORKERS, UPDATES = (1, 2, 4, 8, 16, 32, 64), 100_000
+UPDATES = 100_000
 Row = dict[str, Any]
 
 
@@ -65,13 +65,6 @@ def theory(times: Timing, label: str, workers: int) -> Row:
         rate = brentq(excess, 0.0, workers / cycle)
         found["theory_dropped"] = float(-np.expm1(-rate * update * (workers - 1) / workers))
     return found
-
-
-@cache
-def simulated() -> dict[tuple[str, int, str, int], Row]:
-    """The rows of simulated.csv, by case."""
-    rows = load("simulated.csv")
-    return {(row["network"], int(row["batch"]), row["scheme"], int(row["workers"])): row for row in rows}
 
 
 def tables() -> list[Table]:
@@ -169,6 +162,4 @@ if __name__ == "__main__":
         simulate()
     else:
         print("\n\n".join(table.markdown() for table in tables()))
-        from figures import draw
-
         draw(HERE)
