@@ -12,6 +12,7 @@ from asapnb.plots import save
 from asapnb.plots.curves import CLOCKS
 from asapnb.plots.executions import ROWS
 from asapnb.plots.kinds import KINDS, draw, kind_for
+from asapnb.plots.labels import count
 from asapnb.plots.style import format_of
 from asapnb.record import checked_target
 
@@ -79,11 +80,7 @@ def command(
     if kind in KINDS and out is None:
         checked_target(f"{kind}.png", force)
     written = save(draw(found, kind, **given), out or f"{kind}.png", force=force, dpi=dpi)
-    click.echo(f"{click.format_filename(out or written.name)} written: {kind}, {_said(len(found))}")
+    click.echo(f"{click.format_filename(out or written.name)} written: {kind}, {count(len(found), 'run')}")
     total = len(found[0].run.updates["version"]) if kind == "timeline" else 0
     if total > given.get("first", 0) + given.get("rows", ROWS) or given.get("first"):
         click.echo(f"The run has {total:,} rows; --first and --rows show others.")
-
-
-def _said(number: int) -> str:
-    return f"{number:,} run{'s' * (number != 1)}"

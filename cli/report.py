@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from asapnb.analysis.records import CLOCKS, parsed
+from asapnb.analysis.targets import targets_of
 from asapnb.report import report
 
-from .selection import selection, targets
+from .selection import selection
 from .text import console, size
 
 
@@ -39,7 +40,7 @@ def command(
     Runs of each kind, data set and problem are compared apart. Points of sweeps that failed are listed.
     """
     page = report(
-        runs, out, title=title, where=parsed(*where), targets=targets(target_loss, target_fraction),
+        runs, out, title=title, where=parsed(*where), targets=targets_of(target_loss, target_fraction),
         baseline=parsed(*baseline) or None, clock=clock, force=force,
     )  # fmt: skip
     console(quiet=quiet).print(f"{out}, {size(page)}: a page for any browser, which needs no network")

@@ -7,8 +7,6 @@ from typing import Any
 
 import click
 
-from asapnb.analysis import Target
-
 
 def selection(*, several: bool, fraction: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorate a command with the runs it reads, with one target or several, and with a baseline.
@@ -38,8 +36,3 @@ def selection(*, several: bool, fraction: str) -> Callable[[Callable[..., Any]],
         return command
 
     return decorated
-
-
-def targets(losses: tuple[float, ...], fractions: tuple[float, ...]) -> list[Target]:
-    """The targets of several losses and fractions."""
-    return [*(Target(loss=loss) for loss in losses), *(Target(fraction=fraction) for fraction in fractions)]

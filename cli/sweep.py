@@ -143,4 +143,5 @@ class _Display:
             f" {seconds:>8} s  {describe(now.point.axes)}  ", (left, "dim"),
         ))  # fmt: skip
         if now.outcome.error:
-            self._screen.print(f"       {now.outcome.error.strip().splitlines()[-1]}", style="red")
+            lines = now.outcome.error.strip().splitlines()
+            self._screen.print(f"       {lines[-1 if lines[0].startswith('Traceback') else 0]}", style="red")

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import HALF, record, runs
 
+import asapnb as ab
 from asapnb.analysis import Target, best_step_size, compare, comparison, speed_up
 from asapnb.errors import UsageError
 
@@ -208,3 +209,80 @@ def test_runs_that_did_not_end_are_left_out_and_that_is_said():
     for title in set(whole) - {"4 runs"}:
         assert tables[title].rows == whole[title].rows
     assert len(comparison(more, [HALF])) == 2  # nothing to time
+
+
+def test_the_budget_is_what_is_known_of_all():
+    cut = [record(20), record(None, "interrupted", end=40.0, seed=1)]
+    found = speed_up(cut, runs([10, 60], rule="tail(amplitude=1.0)"), HALF)
+    assert found.budgets == (40.0,)
+    assert found.ratio == pytest.approx((20 + 40) / (10 + 40))
+    base, other = both([(34, 37), (36, 38)])
+    assert speed_up(base, other, HALF, budget=50).budgets == (None,)  # all arrive before
+    with pytest.raises(UsageError, match="budget is 10: no run reaches the target before 34"):
+        speed_up(base, other, HALF, budget=10)
+    titles = [table.title for table in comparison([*base, *other], [HALF], budget=10)]
+    assert titles == ["4 runs", "Time to loss 0.5"]
+    notes = comparison([*base, *other], [HALF], budget=50)[-1].notes
+    assert not any("restricted" in note for note in notes)
+
+
+def test_magnitudes_are_means_of_the_steps_of_the_runs_compared():
+    sizes = {0.1: 1.0, 1.0: 0.5}
+    base = [record(20, step_size=size, scale=scale) for size, scale in sizes.items()]
+    other = [record(10, rule="tail(amplitude=1.0)", step_size=size) for size in sizes]
+    alone = record(10, rule="tail(amplitude=1.0)", step_size=0.1, workers=8)  # in no cell of the baseline
+    found = speed_up(base, [*other, alone], HALF)
+    assert found.magnitudes == pytest.approx(((0.1 + 0.5) / 2, (0.1 + 1.0) / 2))
+    assert (found.cells, found.smallest_cell) == (2, 1)
+
+
+@pytest.mark.parametrize("n", [10, 24, 28, 30])
+def test_half_have_arrived_when_half_have(n):
+    some = [record(None if i >= n // 2 else 5.0 + i, seed=i) for i in range(n)]
+    row = dict(zip(*_first(comparison(some, [HALF])[-1]), strict=True))
+    assert (row["reached"], row["updates"]) == (n // 2, 5.0 + n // 2 - 1)
+
+
+def _first(table):
+    return table.columns, table.rows[0]
+
+
+def test_a_target_that_only_an_overshoot_reached_is_not_chosen():
+    """Three runs stop at their own target, 0.5; the one that overshot it says nothing of lower ones."""
+    stopped = [record(None, "converged", end=30.0, seed=seed) for seed in range(3)]
+    assert [table.title for table in comparison([*stopped, record(20, "converged", seed=3)])[:2]] == [
+        "4 runs", "How the runs ended"]  # fmt: skip
+    going_on = [record(None, seed=seed) for seed in range(3)]
+    assert comparison([*going_on, record(20, "converged", seed=3)])[-1].title == "Time to 50 % of the initial loss"
+    notes = comparison([*stopped, record(20, seed=3)], [HALF])[-1].notes
+    assert any("3 runs stopped at a target loss of their own" in note for note in notes)
+
+
+def test_runs_that_did_not_end_choose_nothing():
+    base, other = both([(20, 10), (30, 20)])
+    begun = record(None, "running", end=1.0, seed=9)
+    begun.__dict__["_facts"][0]["initial"] = None
+    only = [record(None, "running", end=1.0, seed=9, rule="inverse()")]
+    for unended in ([begun], only):
+        titles = [table.title for table in comparison([*base, *other, *unended])]
+        assert "Time to 50 % of the initial loss" in titles
+        assert "Speed-up over rule=constant() to 50 % of the initial loss, in updates" in titles
+    others = [record(20, seed=seed, rule=rule) for rule in ("tail(amplitude=1.0)", "inverse()") for seed in (0, 1)]
+    tables = comparison([*others, record(None, "running", seed=0)])  # the baseline is not there yet
+    assert tables[-1].title == "Time to 50 % of the initial loss"
+
+
+def test_a_run_that_starts_at_infinity_never_arrives():
+    far = {"problem": ab.problems.quadratic([1.0], start=1e200), "workers": 2, "updates": 20, "batch_size": 1}
+    near = {**far, "problem": ab.problems.quadratic([1.0])}
+    runs = [ab.simulate(**given, seed=seed, eval_every=1) for given in (near, far) for seed in (0, 1)]
+    table = compare(runs, target_fraction=0.9).tables[2]
+    assert [dict(zip(table.columns, row, strict=True))["reached"] for row in table.rows] == [2, 0]
+    assert compare(runs).tables[2].title.startswith("Time to")
+
+
+def test_keys_that_are_measured_too_keep_their_columns():
+    some = [record(20, seed=seed, updates=updates) for updates in (40, 60) for seed in (0, 1)]
+    for table in comparison(some, [HALF]):
+        assert len(set(table.columns)) == len(table.columns)
+        assert [row[table.columns.index("updates set")] for row in table.rows] == [40, 60]

@@ -76,6 +76,18 @@ def test_bands_without_censoring_are_wilsons_intervals(data):
         np.testing.assert_allclose((low(at), high(at)), wilson(reached, len(data), 0.9), atol=1e-9)
 
 
+@pytest.mark.parametrize(("n", "lost"), [(159, 0), (29, 3), (40, 10)])
+def test_a_band_narrows_to_the_last_arrival(n, lost):
+    """The last run arrives, so that the share is 1, up to rounding in the sum."""
+    outcomes = np.full(n, "reached", dtype=object)
+    outcomes[n // 3 : n // 3 + lost] = "not reached"
+    low, high = incidence_bands(np.arange(1.0, n + 1), outcomes.tolist(), ["reached"])["reached"]
+    assert low(n) >= low(n - 1)
+    assert high(n) == 1
+    if not lost:
+        assert low(n) == pytest.approx(wilson(n, n).low)
+
+
 @pytest.mark.parametrize("censoring", [0.0, 0.5, 1.0])
 def test_bands_cover_the_truth(censoring):
     """Two outcomes at constant rates, 1 and 0.5, watched for exponential times: 40 runs, 1,000 times."""

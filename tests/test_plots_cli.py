@@ -45,6 +45,10 @@ def test_the_kind_that_suits(folder):
     assert kind_for([run for run in runs if run.value("step_size") == 0.1]) == "time-to-target"
     assert kind_for([run for run in runs if run.value("workers") == 6]) == "loss"
     assert kind_for(records(folder / "one.h5")) == "path"
+    bowl = ab.problems.quadratic([1.0, 2.0])
+    for what in ({"momentum": 0.5}, {"scheme": "synchronous"}, {"scheme": "hogwild"}):
+        run = ab.simulate(bowl, workers=2, updates=8, batch_size=1, eval_every=2, **what)
+        assert kind_for(records(run)) == "loss", what
     log = ab.problems.log_cosh(3)
     assert kind_for(records(ab.simulate(log, workers=2, updates=4, microscope=1))) == "microscope"
     assert kind_for(records(ab.simulate(log, workers=2, updates=4, eval_every=1))) == "loss"

@@ -2,15 +2,17 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from synthetic import record
 
 import asapnb as ab
 from asapnb import plots
-from asapnb.analysis import Target, crossing, matching, records, wilson
+from asapnb.analysis import Target, crossing, matching, records, speed_up, wilson
 from asapnb.errors import RecordError, UsageError
 from asapnb.plots import curves, labels
 from asapnb.plots.groups import as_records, groups, panels, time_label
@@ -258,6 +260,30 @@ def test_bars_are_speed_ups_with_their_intervals(small):
     assert_readable(figure)
     with pytest.raises(UsageError, match="all runs are of the baseline"):
         plots.speed_up(matching(small, {"rule": "tail"}), HALF, {"rule": "tail"})
+
+
+def test_a_baseline_of_a_number_of_workers_stands_beside_all_others(small):
+    some = matching(small, {"rule": "tail"})
+    figure = plots.speed_up(some, HALF, {"workers": 2})
+    base, other = (matching(some, {"workers": workers}) for workers in (2, 12))
+    (bar,) = figure.axes[0].patches
+    assert 1 + bar.get_height() == pytest.approx(speed_up(base, other, HALF).ratio)
+
+
+def test_losses_below_0_stay_inside_the_axes():
+    made = record(20)
+    summary, curve, epoch = made.__dict__["_facts"]
+    made.__dict__["_facts"] = (summary, replace(curve, loss=np.array([-5.5, -8.0, -9.9])), epoch)
+    axes = plots.loss(made, x="updates").axes[0]
+    low, high = axes.get_ylim()
+    assert_allclose(axes.lines[0].get_ydata(), [-5.5, -8.0, -9.9])
+    assert low <= -9.9 < -5.5 <= high
+
+
+def test_staleness_and_magnitude_keep_timings_apart():
+    runs = [simulated(workers=4, rule="tail", timing=f"compute={law}") for law in ("exponential(1)", "constant(1)")]
+    assert len([axes for axes in plots.staleness(runs).axes if axes.axison]) == 2
+    assert len(plots.magnitude(runs).axes[0].containers) == 2
 
 
 def test_survival_ends_at_the_shares_that_reached_and_diverged(sweep):

@@ -237,6 +237,12 @@ KNOWN = {"L": 1.0, "gap": 1.0, "noise": 0.0}
         (lambda: theory.pl_mean_bound(1e-3, 9, "inverse", uniform(0, 3), mu=0.1, **KNOWN), "mean scale"),
         (lambda: theory.pl_bound([1e-3], mu=2.0, tau_max=1, **KNOWN), "mu is 2"),
         (lambda: theory.nonconvex_bound([0.0, 0.0], workers=1, tau_max=0, **KNOWN), "all 0"),
+        (
+            lambda: theory.strongly_convex_updates(
+                0.1, [0.0], geometric(m=4), c=1.0, L=1.0, M=1.0, distance=1.0, target=0.1
+            ),
+            "all scales are 0",
+        ),
         (lambda: theory.nonconvex_bound([[0.1]], workers=1, tau_max=0, **KNOWN), "shape"),
         (lambda: theory.nonconvex_bound([0.1], workers=0, tau_max=0, **KNOWN), "workers is 0"),
         (lambda: theory.nonconvex_bound([0.1], workers=1, tau_max=0, L=0.0, gap=1.0, noise=0.0), "L is 0"),

@@ -202,6 +202,7 @@ def test_independent_staleness_is_an_approximation_whose_ratios_are_better(m):
         (lambda: theory.constant_best(1.5), "tau is 1.5"),
         (lambda: theory.constant_variance(1.0, 1), "below 1"),
         (lambda: theory.exponential_variance(0.9, 4), "below 0.84307"),
+        (lambda: theory.exponential_variance(0.1, 4, [0.0]), "all scales are 0"),
         (lambda: theory.independent_variance(0.9, geometric(m=4)), "below 0.743"),
         (lambda: theory.exponential_limit(1000, "tail"), "take fewer workers, or a larger rest"),
         (lambda: theory.exponential_limit(0), "workers is 0"),

@@ -53,6 +53,7 @@ def test_the_law_of_one_update_is_the_mean_over_all_orders(rates):
 def test_staleness_follows_the_time_that_a_gradient_took():
     times = np.array([0.5, 1.0, 3.0])
     given_time = theory.staleness_given_time(times, times.mean(), 5)
+    assert theory.staleness_given_time(2.0, 1.0, 9) == [16.0]
     assert given_time.mean() == pytest.approx(4)
     np.testing.assert_allclose(given_time / times, given_time[0] / times[0])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import or_
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from .records import Loss, Record, matching, parsed, records, varying
 from .speed import check_clock
 from .stepsizes import best_step_size
 from .tables import Table
-from .targets import Target, crossing
+from .targets import Target, crossing, targets_of
 from .times import speed_ups, step_sizes, times
 
 _FRACTIONS = (0.9, 0.75, 0.5, 0.25, 0.1, 0.05, 0.025, 0.01)
@@ -69,8 +70,7 @@ def compare(
     (['4 runs', 'Time to 90 % of the initial loss'], ('rule', 'speed-up', 'from', 'to'))
     """
     losses, fractions = (np.atleast_1d(given).tolist() for given in (target_loss, target_fraction))
-    targets = [*(Target(loss=loss) for loss in losses), *(Target(fraction=fraction) for fraction in fractions)]
-    return Comparison(tuple(comparison(records(runs), targets, **options)))
+    return Comparison(tuple(comparison(records(runs), targets_of(losses, fractions), **options)))
 
 
 def comparison(
@@ -107,35 +107,35 @@ def comparison(
     """
     records = matching(records, where or {})
     check_clock(records, clock)
-    chosen = list(targets) or reached_fractions(records, loss, window)
+    ended = [record for record in records if record.status not in UNENDED]
+    chosen = list(targets) or reached_fractions(ended, loss, window)
     tables = []
     if tune_seeds is not None:
         if not chosen:
             raise UsageError("no run leaves its initial loss, so no step size is the best: give runs that do")
         on = "updates" if clock == "steps" else clock
         best = best_step_size(
-            records, chosen[0], tune_seeds, by=on, budget=budget if on == clock else None, loss=loss, window=window
+            ended, chosen[0], tune_seeds, by=on, budget=budget if on == clock else None, loss=loss, window=window
         )
         tables.append(step_sizes(best, chosen[0], on))
-        records = [record for found in best for record in found.held_out]
+        records = ended = [record for found in best for record in found.held_out]
         if not records:
             raise UsageError(f"no step size of any rule reaches the target, {chosen[0]}: give an easier one")
     by = [key for key in varying(records) if key != "seed"] if by is None else list(by)
     tables.append(overview(records, by))
     if any(record.status != "finished" for record in records):
         tables.append(outcomes(records, by, confidence))
-    against = _baseline(records, baseline)
-    ended = [record for record in records if record.status not in UNENDED]
     if left_out := len(records) - len(ended):
         if not ended:
             return tables
         note = f"{left_out} of the runs did not come to an end: the tables below leave them out."
-        tables[-1], records = replace(tables[-1], notes=(*tables[-1].notes, note)), ended
+        tables[-1] = replace(tables[-1], notes=(*tables[-1].notes, note))
+    against = _baseline(ended, baseline)
     for target in chosen:
-        tables.append(times(records, target, by, loss=loss, window=window, confidence=confidence))
+        tables.append(times(ended, target, by, loss=loss, window=window, confidence=confidence))
         if against:
             tables += speed_ups(
-                records, target, against, clock=clock, loss=loss, window=window, budget=budget, paired=paired,
+                ended, target, against, clock=clock, loss=loss, window=window, budget=budget, paired=paired,
                 confidence=confidence,
             )  # fmt: skip
     return tables
@@ -144,16 +144,19 @@ def comparison(
 def reached_fractions(records: Sequence[Record], loss: Loss = "evaluated", window: int | None = None) -> list[Target]:
     """The lowest of 90, 75, 50, 25, 10, 5, 2.5 and 1 % of the initial loss that all runs reach, and that any does.
 
-    None where a run has no evaluation yet, or an initial loss that is not above 0.
+    None where a run has no evaluation yet, or an initial loss that is not above 0, and none that a run missed because
+    it had stopped at a target of its own.
     """
     first = [record.summary()["initial"] for record in records]
-    if not all(one is not None and one["train_loss"] > 0 for one in first):
+    if not records or any(one is None or one["train_loss"] <= 0 for one in first):
         return []
     found: list[Target] = []
+    targets = [Target(fraction=fraction) for fraction in _FRACTIONS]
+    reached = [[crossing(record, target, loss, window).reached for record in records] for target in targets]
+    open_ended = [record.status != "converged" for record in records]
     for enough in (all, any):
-        targets = [Target(fraction=fraction) for fraction in _FRACTIONS]
-        reached = [t for t in targets if enough(crossing(record, t, loss, window).reached for record in records)]
-        found += [target for target in reached[-1:] if target not in found]
+        of = [t for t, met in zip(targets, reached, strict=True) if enough(met) and all(map(or_, met, open_ended))]
+        found += [target for target in of[-1:] if target not in found]
     return found
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from .records import Record, grouped, seeds, varying
 from .speed import magnitude
 from .statistics import wilson
-from .tables import Cell, Table, shown
+from .tables import Cell, Table, columns, shown
 
 _LONGEST = 24  # characters of a list of seeds
 TOLERANCE = 0.05  # by which mean scales may differ before runs are said to be of unequal magnitude
@@ -21,8 +21,8 @@ _SAME = ("problem", "data", "scheme", "rule", "workers", "step_size", "batch_siz
 
 def overview(records: Sequence[Record], by: Sequence[str]) -> Table:
     """A row for each group of runs: how they ended, and medians of their figures."""
-    columns = [*by, "runs", "seeds", "status", "updates", *_seconds_column(records), "training loss", "test loss"]
-    columns += ["accuracy", "mean τ", "mean scale", "Ση"]
+    head = ["runs", "seeds", "status", "updates", *_seconds_column(records), "training loss", "test loss"]
+    names = columns(by, [*head, "accuracy", "mean τ", "mean scale", "Ση"])
     rows = []
     for values, group in grouped(records, by).items():
         facts = [record.summary() for record in group]
@@ -40,14 +40,14 @@ def overview(records: Sequence[Record], by: Sequence[str]) -> Table:
             _median(one["sum_of_steps"] for one in facts),
         ]
         rows.append((*values, len(group), _listed(seeds(group)), status, *figures))
-    kept = [i for i in range(len(columns)) if i < len(by) or any(row[i] is not None for row in rows)]
+    kept = [i for i in range(len(names)) if i < len(by) or any(row[i] is not None for row in rows)]
     same = [f"{key}={records[0].value(key)}" for key in _SAME if key not in varying(records) and records]
     notes = [f"All runs: {', '.join(same)}"] if same else []
     if len(records) > len(rows):
         notes.append("Figures are medians over the runs of a row.")
     return Table(
         f"{len(records):,} run{'s' * (len(records) != 1)}",
-        tuple(columns[i] for i in kept),
+        tuple(names[i] for i in kept),
         tuple(tuple(row[i] for i in kept) for row in rows),
         (*notes, *clock_notes(records), *magnitude_notes(records, by)),
     )
@@ -63,9 +63,9 @@ def outcomes(records: Sequence[Record], by: Sequence[str], confidence: float = 0
             count = sum(record.status == status for record in group)
             cells += [count, count / len(group), *wilson(count, len(group), confidence)]
         rows.append((*values, len(group), *cells))
-    columns = [name for status in there for name in (status, f"{status} share", f"{status} from", f"{status} to")]
+    head = [name for status in there for name in (status, f"{status} share", f"{status} from", f"{status} to")]
     note = f"from, to: Wilson's {100 * confidence:g} % intervals of the shares"
-    return Table("How the runs ended", (*by, "runs", *columns), tuple(rows), (note,))
+    return Table("How the runs ended", columns(by, ["runs", *head]), tuple(rows), (note,))
 
 
 def clock_notes(records: Sequence[Record]) -> list[str]:

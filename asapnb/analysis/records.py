@@ -240,12 +240,13 @@ def parsed(*texts: str) -> dict[str, str]:
     >>> parsed("rule=tail", "step_size=0.01")
     {'rule': 'tail', 'step_size': '0.01'}
     """
-    found = {}
+    found: dict[str, str] = {}
     for text in texts:
         key, equals, value = (part.strip() for part in text.partition("="))
         if not (key and equals and value):
             raise UsageError(f"{text!r} is no key and value: write KEY=VALUE, for example rule=constant")
-        found[key] = value
+        if found.setdefault(key, value) != value:
+            raise UsageError(f"{key} is given twice, as {found[key]} and {value}: give one value of each key")
     return found
 
 

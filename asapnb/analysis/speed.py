@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,17 +28,19 @@ class SpeedUp:
         interval: of the ratio; None where there is but one run.
         clock: "updates", "seconds", "steps" (the sum of step sizes) or "epochs".
         budgets: of each cell, up to where times count: a run that has not reached the target by then counts as this
-            much. None where all reached it and no budget was given.
+            much. None where all reached it by then.
         cells: how many there were.
+        smallest_cell: runs of the smaller side of the smallest cell.
         runs, not_reached, diverged: how many, of the baseline and of the others.
         paired: whether runs were compared seed by seed, on the same schedules.
-        magnitudes: mean steps as applied, step_size * scale, of the baseline and of the others.
+        magnitudes: mean steps as applied, step_size * scale, of the runs compared: the baseline's and the others'.
     """
 
     ratio: float
     interval: Interval | None
     clock: str
     budgets: tuple[float | None, ...]
+    smallest_cell: int
     runs: tuple[int, int]
     not_reached: tuple[int, int]
     diverged: tuple[int, int]
@@ -132,11 +134,12 @@ def speed_up(
         interval=interval,
         clock=by,
         budgets=tuple(budgets),
+        smallest_cell=min(len(side.times) for made in sides for side in made),
         runs=(len(count[0]), len(count[1])),
         not_reached=(sum(not c.reached for c in count[0]), sum(not c.reached for c in count[1])),
         diverged=(sum(c.outcome == "diverged" for c in count[0]), sum(c.outcome == "diverged" for c in count[1])),
         paired=paired,
-        magnitudes=(_mean_step(baseline), _mean_step(other)),
+        magnitudes=(_mean_step(pair[0] for pair in found), _mean_step(pair[1] for pair in found)),
     )
 
 
@@ -180,7 +183,7 @@ def default_budget(crossings: Sequence[Crossing], by: str) -> float:
 
     If all others diverged, where the last run ended.
     """
-    censored = [found.end[by] for found in crossings if found.outcome == "not reached"]
+    censored = [found.end[by] for found in crossings if found.outcome not in ("reached", "diverged")]
     return min(censored) if censored else max(found.end[by] for found in crossings)
 
 
@@ -191,8 +194,11 @@ def magnitude(records: Sequence[Record]) -> float:
     return float(np.mean(known)) if known else float("nan")
 
 
-def _mean_step(records: Sequence[Record]) -> float:
-    return magnitude(records) * float(np.mean([record.value("step_size") for record in records]))
+def _mean_step(parts: Iterable[Sequence[Record]]) -> float:
+    """The mean over runs of their realised mean steps; NaN where no run has one."""
+    scales = [(record.value("step_size"), record.summary()["mean_scale"]) for runs in parts for record in runs]
+    known = [size * scale for size, scale in scales if scale is not None]
+    return float(np.mean(known)) if known else float("nan")
 
 
 def _compared(baseline: Sequence[Record], other: Sequence[Record]) -> set[str]:
@@ -237,12 +243,16 @@ def _side(runs: Sequence[Record], target: Target, by: str, loss: Loss, window: i
 
 
 def _budget(made: list[_Side], by: str, budget: float | None) -> float | None:
+    last = max(float(side.times.max()) for side in made)
+    if all(side.observed.all() for side in made) and (budget is None or budget >= last):
+        return None
     if budget is None:
-        if all(side.observed.all() for side in made):
-            return None
         budget = default_budget([found for side in made for found in side.crossings], by)
     for side in made:
         restricted_mean(side.times, side.observed, budget)  # an error where it is too long
+    first = min(float(side.times[side.observed].min(initial=np.inf)) for side in made)
+    if budget < first:
+        raise UsageError(f"budget is {budget:g}: no run reaches the target before {first:g}; give a larger one")
     return float(budget)
 
 

@@ -105,7 +105,8 @@ def incidence_bands(
     when, total, risk, before, counts = _competing(times, outcomes, events)
     found = {}
     for event, count in counts.items():
-        share = np.minimum(1.0, np.cumsum(before * count / risk))
+        share = np.cumsum(before * count / risk)
+        share[share > 1 - 1e-9] = 1.0  # what rounding leaves has no variance
         later = np.tril(share[:, None] - share)  # what came after each event, by each time
         left = np.where(risk > total, risk - total, np.inf)  # after the last of all nothing comes
         own = np.cumsum(before**2 * count * (risk - count) / risk**3)

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 Cell = str | int | float | None
@@ -78,6 +78,16 @@ class Table:
         return [not any(isinstance(row[i], int | float) for row in self.rows) for i in range(len(self.columns))]
 
 
+def columns(keys: Sequence[str], head: Iterable[str]) -> tuple[str, ...]:
+    """Names of columns: keys, then what is measured; a key of that name is marked as what was set.
+
+    >>> columns(["rule", "updates"], ["updates", "epochs"])
+    ('rule', 'updates set', 'updates', 'epochs')
+    """
+    measured = tuple(head)
+    return (*(f"{key} set" if key in measured else key for key in keys), *measured)
+
+
 def shown(cell: Cell) -> str:
     """A cell for a reader.
 
@@ -86,8 +96,8 @@ def shown(cell: Cell) -> str:
     """
     if cell is None:
         return NONE
-    if isinstance(cell, str):
-        return cell
+    if isinstance(cell, str | bool):
+        return str(cell)
     if isinstance(cell, int):
         return f"{cell:,}"
     if not math.isfinite(cell):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,9 +53,15 @@ class Target:
         level = self.fraction * initial if self.fraction is not None else float(self.loss or 0.0)
         if not level < initial:
             raise UsageError(
-                f"the target, {self}, is not below the initial loss of {record.name}, {initial:.6g}: give a lower one"
+                f"the target, {self}, is not below the initial loss of {record.name}, {initial:.6g}: give a lower "
+                "one, or leave the run out (--where)"
             )
         return level
+
+
+def targets_of(losses: Iterable[float], fractions: Iterable[float]) -> list[Target]:
+    """Targets of several losses and fractions."""
+    return [*(Target(loss=loss) for loss in losses), *(Target(fraction=fraction) for fraction in fractions)]
 
 
 @dataclass(frozen=True)
@@ -101,7 +108,7 @@ class Crossing:
 def crossing(record: Record, target: Target, loss: Loss = "evaluated", window: int | None = None) -> Crossing:
     """When a run first reached a target, on its evaluated or smoothed training loss.
 
-    UsageError for a target that is not below its initial loss.
+    UsageError for a target that is not below its initial loss, if that is finite.
 
     >>> import asapnb as ab
     >>> from asapnb.analysis import records
@@ -112,7 +119,8 @@ def crossing(record: Record, target: Target, loss: Loss = "evaluated", window: i
     ('reached', True, 'not reached')
     """
     curve, end = record.curve(loss, window), record.end
-    at = _first_at_or_below(curve, target.level(record))
+    lost = not math.isfinite(record.initial_loss)  # it diverged at once
+    at = None if lost else _first_at_or_below(curve, target.level(record))
     if at is None:
         return Crossing(_OUTCOMES.get(record.status, "not reached"), None, None, None, None, end)
     updates, seconds, steps = (_between(column, *at) for column in (curve.updates, curve.seconds, curve.steps))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from .records import Loss, Record, grouped, matching
 from .speed import SpeedUp, cells, speed_up
 from .statistics import kaplan_meier, wilson
 from .stepsizes import BestStep
-from .tables import Cell, Table, shown
+from .tables import Cell, Table, columns, shown
 from .targets import PLATEAU, Crossing, Target, crossing, escape
 
 NEVER = "not reached"
@@ -36,12 +37,14 @@ def times(
     clocks = {"updates": "updates", "seconds": seconds_name(records), "steps": "Ση", "epochs": "epochs"}
     if len({record.is_virtual for record in records}) > 1:
         del clocks["seconds"]
-    rows, lost = [], 0
+    rows, lost, stopped = [], 0, 0
     for values, group in grouped(records, by).items():
         found = [crossing(record, target, loss, window) for record in group]
         left = [escape(record, PLATEAU, loss, window) for record in group if record.initial_loss > 0]
         reached = sum(one.reached for one in found)
         lost += len(group) - reached
+        stopped += sum(not one.reached and record.status == "converged"
+                       for one, record in zip(found, group, strict=True))  # fmt: skip
         after = [one.updates - start.updates for one, start in zip(found, left, strict=False)
                  if len(left) == len(found) and one.updates is not None and start.updates is not None]  # fmt: skip
         rows.append((
@@ -58,13 +61,15 @@ def times(
     ]
     if lost:
         notes.append(f"Not reached by {lost:,} of {len(records):,} runs.")
-    return Table(f"Time to {target}", (*by, *head), tuple(rows), (*notes, *clock_notes(records)))
+    if stopped:
+        notes.append(f"{stopped:,} runs stopped at a target loss of their own before, so these times are too long.")
+    return Table(f"Time to {target}", columns(by, head), tuple(rows), (*notes, *clock_notes(records)))
 
 
 def _half(found: Sequence[Crossing], clock: str) -> Cell:
     """By when half of the runs had reached it; text if half never did, as far as was seen."""
     curve = kaplan_meier([one.time(clock) for one in found], [one.reached for one in found])
-    below = curve.values <= 0.5
+    below = curve.values <= 0.5 + 1e-9  # a product, with its rounding
     return float(curve.times[below.argmax()]) if below.any() else NEVER
 
 
@@ -80,15 +85,17 @@ def speed_ups(
 ) -> list[Table]:
     """A row for each group beside the baseline in every cell that both have, and one for the mean over its cells.
 
-    The options are those of `speed_up`. Cells where no run reaches the target are left out; [] if all are.
+    The options are those of `speed_up`. Cells where no run reaches the target by the budget are left out; [] if all
+    are.
     """
+    end = math.inf if options.get("budget") is None else options["budget"]
     ours = matching(records, baseline)
     theirs = [record for record in records if not any(record is one for one in ours)]
     found: list[tuple[tuple[Any, ...], dict[str, Any], SpeedUp]] = []
     for values, others in grouped(theirs, list(baseline)).items():
         kept = [
             (dict(cell), pair) for cell, pair in cells(ours, others, list(baseline)).items()
-            if any(crossing(record, target, loss, window).reached for side in pair for record in side)
+            if _arrives((record for side in pair for record in side), target, clock, loss, window, end)
         ]  # fmt: skip
         if len(kept) > 1:
             base, other = ([record for _, pair in kept for record in pair[side]] for side in (0, 1))
@@ -102,7 +109,16 @@ def speed_ups(
     head = ("speed-up", "from", "to", "runs", "not reached", "baseline runs", "baseline not reached", "budget",
             "magnitude")  # fmt: skip
     title = f"Speed-up over {said(list(baseline), list(baseline.values()))} to {target}, in {_UNITS[clock]}"
-    return [Table(title, (*baseline, *names, *head), rows, tuple(_notes([one for *_, one in found], options)))]
+    notes = tuple(_notes([one for *_, one in found], options))
+    return [Table(title, columns((*baseline, *names), head), rows, notes)]
+
+
+def _arrives(
+    records: Iterable[Record], target: Target, clock: str, loss: Loss, window: int | None, budget: float
+) -> bool:  # fmt: skip
+    """Whether one of the runs reaches the target by the budget."""
+    found = (crossing(record, target, loss, window).at(clock) for record in records)
+    return any(at is not None and at <= budget for at in found)
 
 
 def _figures(found: SpeedUp) -> tuple[Cell, ...]:
@@ -126,7 +142,7 @@ def _notes(found: Sequence[SpeedUp], options: Mapping[str, Any]) -> Iterator[str
         yield "Not all reach the target: times are restricted means, a run that has not by the budget counts as that."
     if any(one.interval is None for one in found):
         yield "No interval from a single seed."
-    if any(one.interval and min(one.runs) < 5 * one.cells for one in found):
+    if any(one.interval and one.smallest_cell < 5 for one in found):
         yield "Fewer than 5 runs in a cell: the intervals are rough."
     ratios = [other / base for base, other in (one.magnitudes for one in found) if base]
     if any(abs(ratio - 1) > TOLERANCE for ratio in ratios):

@@ -85,7 +85,8 @@ def _draw(axes: Axes, lines: Sequence[Group], points: Callable[[Record], Points]
     ends = []
     bands = [band([points(record) for record in group.records], group.records) for group in lines]
     _limit(axes, bands)
-    beyond = 3 * axes.get_ylim()[1]  # where a line that leaves the axes goes on, so that no huge number is drawn
+    bottom, top = axes.get_ylim()
+    beyond = top + 2 * (top - bottom)  # where a line that leaves the axes goes on, so that no huge number is drawn
     for group, found in zip(lines, bands, strict=True):
         low, median, high = (np.minimum(values, beyond) for values in found[1:])
         axes.plot(found.x, median, color=group.look.color, linestyle=group.look.dash)
@@ -144,7 +145,8 @@ def _limit(axes: Axes, bands: Sequence[Band]) -> None:
         axes.set_yscale("log")
         axes.set_ylim(least / 2, 3 * start)
     else:
-        axes.set_ylim(min(0.0, float(finite.min(initial=0.0))), 1.12 * start if np.isfinite(start) else None)
+        low = float(finite.min(initial=0.0))
+        axes.set_ylim(low, start + 0.12 * ((start - low) or 1.0) if np.isfinite(start) else None)
 
 
 def _label(group: Group) -> str:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..analysis import Record
+from ..analysis import Record, varying
 from ..errors import UsageError
 from ..staleness import Fit, StalenessDistribution, fit
-from .groups import PANELS, Runs, as_records, clock_of, groups
+from .groups import Runs, as_records, clock_of, few, groups
 from .labels import number
 from .style import BLACK, GREEN, PALE, VERMILION, new_figure, note, styled
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_OF_THREADS = ("problem", "batch_size")  # what their times depend on
 _BARS = 40
 _SHOWN = 0.995  # of the updates; the rest are staler than the axis is long
 _HEAVY = 4  # times the axis would be long: there a largest staleness asks for bins that double
@@ -48,12 +49,8 @@ def staleness(
     (12.5, 12.5)
     """
     found = as_records(runs)
-    schemes = [key for key in ("scheme", "workers") if len({record.value(key) for record in found}) > 1]
-    parts = groups(found, schemes if by is None else by)
-    if len(parts) > PANELS:
-        raise UsageError(
-            f"there are {len(parts)} groups of runs: at most {PANELS} fit in a figure; show fewer (--where)"
-        )
+    causes = ("scheme", "workers", "timing", *(() if all(record.is_virtual for record in found) else _OF_THREADS))
+    parts = few(groups(found, [key for key in causes if key in varying(found)] if by is None else by))
     last = len({part.key[-1:] for part in parts})
     columns = last if 1 < last < 4 and len(parts) % last == 0 else min(len(parts), 3)
     rows = -(-len(parts) // columns)

@@ -43,7 +43,7 @@ def groups(found: Sequence[Record], by: Sequence[str] | None = None, but: Sequen
 
     UsageError for more groups than there are looks.
     """
-    keys = [key for key in varying(found) if key not in (*but, "seed")] if by is None else list(by)
+    keys = [key for key in varying(found) if key not in (*but, "seed")] if by is None else list(dict.fromkeys(by))
     parts = grouped(found, keys)
     if len(parts) > LOOKS:
         raise UsageError(
@@ -68,7 +68,7 @@ def panels(found: Sequence[Record], by: Sequence[str] | None = None, most: int =
 
     That is the number of workers if they differ in it, else the key of fewest values, but never the rule.
     """
-    keys = [key for key in varying(found) if key != "seed"] if by is None else list(by)
+    keys = [key for key in varying(found) if key != "seed"] if by is None else list(dict.fromkeys(by))
     apart = [key for key in keys if key != "rule"]
     if len(keys) < 2 or len(grouped(found, keys)) <= most:
         return [Panel("", groups(found, keys))]
@@ -86,6 +86,15 @@ def panels(found: Sequence[Record], by: Sequence[str] | None = None, most: int =
         Panel(title, [replace(looks[values], records=some) for values, some in grouped(part, rest).items()])
         for title, part in zip(titles, parts.values(), strict=True)
     ]
+
+
+def few(parts: list[Group]) -> list[Group]:
+    """The groups, if each can have a panel; UsageError if not."""
+    if len(parts) > PANELS:
+        raise UsageError(
+            f"there are {len(parts)} groups of runs: at most {PANELS} fit in a figure; show fewer (--where)"
+        )
+    return parts
 
 
 def named(key: str, value: str) -> str:

@@ -12,7 +12,7 @@ from .curves import loss
 from .distributions import staleness
 from .executions import timeline
 from .looks import microscope
-from .paths import path
+from .paths import has_path, path
 from .regions import stability
 from .scales import magnitude, scale
 from .times import speed_up, survival, time_to_target
@@ -73,7 +73,7 @@ def kind_for(found: Sequence[Record]) -> str:
     keys = set(varying(found))
     if len(found) == 1:
         run = found[0].run
-        if run.attributes["n_params"] == 2 and str(found[0].value("problem")).startswith(("quadratic", "rosenbrock")):
+        if has_path(found[0]):
             return "path"
         return "microscope" if run.microscope else "loss" if len(run.evals["step"]) > 2 else "staleness"
     if {"step_size", "workers"} <= keys:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_EXTRAS = ("momentum", "weight_decay", "compensation")  # of an update, that no path can follow
 _GRID = 120
 _LEVELS = 14
 
@@ -42,7 +43,7 @@ def trace(record: Record, problem: Problem | None = None) -> Path:
     last version found is not the one recorded.
     """
     run, config = record.run, record.config
-    extra = [name for name in ("momentum", "weight_decay", "compensation") if config.get(name)]
+    extra = [name for name in _EXTRAS if config.get(name)]
     if extra:
         raise UsageError(f"{record.name} has {extra[0]} {config[extra[0]]}: a path needs runs without it")
     problem = parse_problem(str(config["problem"]), str(config.get("data"))) if problem is None else problem
@@ -71,6 +72,16 @@ def trace(record: Record, problem: Problem | None = None) -> Path:
 
 def _close(found: NDArray[Any], recorded: NDArray[Any], problem: Problem) -> bool:
     return np.allclose(found, recorded, rtol=1e-9 if problem.dtype == np.float64 else 1e-3, atol=1e-9, equal_nan=True)
+
+
+def has_path(record: Record) -> bool:
+    """Whether `path` can follow a run: two parameters, a known problem, views that are whole versions."""
+    return (
+        record.run.attributes["n_params"] == 2
+        and str(record.value("problem")).startswith(("quadratic", "rosenbrock"))
+        and str(record.value("scheme")).startswith(("Sequential", "LockBased", "Leashed"))
+        and not any(record.config.get(name) for name in _EXTRAS)
+    )
 
 
 @styled

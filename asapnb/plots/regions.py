@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..analysis import Record, Target, crossing, grouped, varying
 from ..errors import UsageError
-from .groups import PANELS, Runs, as_records, clock_of, groups
+from .groups import Runs, as_records, clock_of, few, groups
 from .labels import number
 from .scales import worker_axis
 from .style import new_figure, note, styled
@@ -44,11 +44,7 @@ def stability(
             "with asapnb sweep, whose grid has step_size = [0.01, 0.02, 0.04] and workers = [2, 4, 8]"
         )
     keys = [key for key in varying(found) if key not in ("seed", "step_size", "workers")] if by is None else list(by)
-    parts = groups(found, [key for key in keys if key not in ("step_size", "workers")])
-    if len(parts) > PANELS:
-        raise UsageError(
-            f"there are {len(parts)} groups of runs: at most {PANELS} fit in a figure; show fewer (--where)"
-        )
+    parts = few(groups(found, [key for key in keys if key not in ("step_size", "workers")]))
     columns = min(len(parts), 3)
     rows = -(-len(parts) // columns)
     figure = new_figure(1.2 + 2.3 * columns if columns > 1 else 4.6, 0.9 + 2.2 * rows)

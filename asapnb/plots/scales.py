@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..analysis import Record
+from ..analysis import Record, varying
 from ..errors import UsageError
 from ..rules import as_rule
 from ..rules.tables import table_length
@@ -82,7 +82,10 @@ def _given(source: Any, workers: int | None) -> tuple[StalenessDistribution, int
 
 
 def _recorded(runs: Runs) -> tuple[StalenessDistribution, int, str, list[Line]]:
-    found = as_records(runs)
+    given = as_records(runs)
+    found = [record for record in given if len(record.run.rule_tables.scales)]
+    if not found:
+        raise UsageError(f"{given[0].name} has no table of scales: give a run that got as far as its first update")
     workers = sorted({int(record.run.attributes["workers"]) for record in found})
     if len(workers) > 1:
         raise UsageError(
@@ -111,9 +114,10 @@ def magnitude(
 ) -> Figure:  # fmt: skip
     """The mean step size over η₀, E[scale], against the number of workers: what is left of a step for each rule.
 
-    Points are the means over the applied updates of `runs`, by rule (or by the keys `by`); a bar goes from the least
-    to the greatest run. Lines are `rules` under a model of `staleness`, whose text may hold {workers}, or, with runs,
-    under the staleness that they had. Rules that only dampen fall; those that keep the mean step stay at 1.
+    Points are the means over the applied updates of `runs`, by rule, scheme and timing (or by the keys `by`); a bar
+    goes from the least to the greatest run. Lines are `rules` under a model of `staleness`, whose text may hold
+    {workers}, or, with runs, under the staleness that they had. Rules that only dampen fall; those that keep the mean
+    step stay at 1.
 
     UsageError if there are neither runs nor rules.
 
@@ -121,13 +125,14 @@ def magnitude(
     >>> [line.get_ydata().round(3).tolist() for line in figure.axes[0].lines[1:]]
     [[1.0, 1.0], [0.693, 0.297]]
     """
-    if runs is None and not rules:
+    if runs is None and not (rules and workers):
         raise UsageError('there is nothing to draw: give runs, or rules such as ["tail", "inverse"]')
     figure = new_figure(5.2, 3.2)
     axes = figure.add_subplot()
     grey_line(axes, 1.0)
     found = [] if runs is None else as_records(runs)
-    parts = groups(found, ["rule"] if by is None else by) if found else []
+    own = [key for key in ("rule", "scheme", "timing") if key == "rule" or key in varying(found)]
+    parts = groups(found, own if by is None else by) if found else []
     ends = [_points(axes, part.records, part.label, part.look) for part in parts]
     if found:
         at = sorted({int(record.run.attributes["workers"]) for record in found})

@@ -178,16 +178,20 @@ def speed_up(
     figure = new_figure(max(4.4, min(7.2, 1.4 + 0.42 * len(parts) * len(columns))), 3.2)
     axes = figure.add_subplot()
     axes.set_yscale("log", base=2)
-    width, tops = 0.8 / len(parts), [1.25, 0.8]
+    width, tops, drawn = 0.8 / len(parts), [1.25, 0.8], False
     for n, part in enumerate(parts):
         for position, value in enumerate(columns):
             sides = [
-                [r for r in side if value is None or r.value("workers") == value] for side in (base, part.records)
+                [r for r in side if value is None or "workers" in fixed or r.value("workers") == value]
+                for side, fixed in ((base, baseline), (part.records, ()))
             ]
             place = position + (n - (len(parts) - 1) / 2) * width
             if all(sides):
                 options = {"by": x, "budget": budget, "loss": curve, "window": window, "confidence": confidence}
                 tops += _bar(axes, place, 0.86 * width, sides, target, options, part)
+                drawn = True
+    if not drawn:
+        raise UsageError(f"no run beside the baseline {what} is alike in all else: choose another one (--baseline)")
     axes.axhline(1, color="black", linewidth=0.8)
     _columns(axes, columns)
     axes.set_ylim(min(tops) / 1.15, max(tops) * 1.3)
@@ -199,6 +203,7 @@ def speed_up(
         handles=[
             Patch(facecolor=p.look.color, hatch=p.look.hatch, edgecolor="white", label=fill(p.label, 60))
             for p in parts
+            if p.label
         ],
         loc="outside upper left", ncols=legend_columns([p.label for p in parts]), columnspacing=1.2,
     )  # fmt: skip

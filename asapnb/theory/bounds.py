@@ -148,6 +148,8 @@ def strongly_convex_updates(
     stale = float(alpha * np.arange(len(alpha)) @ law.pmf)
     gain = 2 * positive("c", c) * mean
     loss = 2 * positive("L", L) * grad * stale * mean / math.sqrt(epsilon) + grad**2 * square / epsilon
+    if not mean:
+        raise UsageError("all scales are 0, so nothing moves: give a rule that makes steps")
     if gain <= loss:
         raise UsageError(f"step_size is {step_size}: the bound needs one below {step_size * gain / loss:.6g} for "
                          f"the target {target}, or a larger target")  # fmt: skip

@@ -133,7 +133,10 @@ def exponential_variance(
     """
     m, a = count("workers", workers, 1), positive("step", step)
     _below(a, exponential_limit(m, rule, rest))
-    return number("noise", noise) / _exponential(m, _scales(m, rule), rest).balance(a)
+    scales = _scales(m, rule)
+    if not scales.any():
+        raise UsageError("all scales are 0, so nothing is forgotten: give a rule that makes steps")
+    return number("noise", noise) / _exponential(m, scales, rest).balance(a)
 
 
 def _scales(m: int, rule: object) -> Array:

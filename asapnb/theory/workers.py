@@ -64,7 +64,9 @@ def staleness_given_time(time: Any, mean_time: float, workers: int) -> Array:
     >>> staleness_given_time([0.5, 2.0], mean_time=1.0, workers=9)
     array([ 4., 16.])
     """
-    result: Array = numbers("time", time) * (count("workers", workers, 1) - 1) / positive("mean_time", mean_time)
+    result: Array = (
+        numbers("time", np.atleast_1d(time)) * (count("workers", workers, 1) - 1) / positive("mean_time", mean_time)
+    )
     return result
 
 
