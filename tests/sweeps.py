@@ -90,7 +90,7 @@ def with_rules(folder, *names):
     return table(grid={"rule": rules, "step_size": None})
 
 
-def at_once(points, folder, jobs):
+def at_once(points, folder, jobs, files):
     """In place of `in_processes`: the same, in this process."""
     yield from (carry_out(point, folder / point.file, jobs) for point in points)
 

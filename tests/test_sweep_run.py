@@ -15,6 +15,8 @@ from asapnb.record import to_json
 from asapnb.sweep import load_manifest, parse_sweep, run_sweep
 from asapnb.sweep import run as running
 from asapnb.sweep.manifest import NAME
+from asapnb.sweep.points import differing, sources
+from asapnb.sweep.processes import in_processes
 
 GROWN = {"grid": {"workers": [2, 4]}}
 
@@ -215,6 +217,36 @@ def test_files_of_rules_must_not_change(here, tmp_path):
         file.write("\nones.refresh = None\n")
     with pytest.raises(ab.RecordError, match=r"own.py has changed since the sweep in .* began"):
         resumed(sweep, tmp_path / "sweep")
+
+
+@pytest.mark.parametrize("rule", ["preserve('{}:ones')", 'shuffled("{}:ones")', "{}:ones"])
+def test_files_of_rules_within_rules_are_known(tmp_path, rule):
+    with_rules(tmp_path, "own:ones")
+    file = f"{tmp_path}/own.py"
+    sweep = small(grid={"rule": [rule.format(file), "tail(amplitude=0.5)"]})
+    assert list(sources(sweep.points)) == [file]
+    assert differing(sources(sweep.points)) is None
+    assert differing({file: "another"}) == file
+
+
+def test_a_point_fails_that_begins_after_a_file_has_changed(tmp_path):
+    (outcome,) = in_processes(small().points[:1], tmp_path, jobs=1, files={str(tmp_path / "own.py"): "of before"})
+    assert outcome.status == "failed"
+    assert "own.py has changed since the sweep began" in outcome.error
+
+
+def test_a_file_that_lost_its_content_is_made_again(folder):
+    first, *_ = small().points
+    (folder / first.file).write_bytes(b"")
+    assert resumed(small(), folder)[1] == [first.name]
+
+
+def test_a_sweep_remembers_when_it_began(folder):
+    (begun, *rest) = lines(folder)
+    rewrite(folder, [{**begun, "created_utc": "2026-01-01T00:00:00+00:00", "command": "the first"}, *rest])
+    head = resumed(small(**GROWN), folder, extend=True)[0].head
+    assert (head["created_utc"], head["command"]) == ("2026-01-01T00:00:00+00:00", "the first")
+    assert head["extended_utc"] > head["created_utc"]
 
 
 def test_points_that_diverge_or_run_out_of_time_are_done(here, tmp_path):

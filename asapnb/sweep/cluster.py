@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from .. import __version__
 from ..errors import MissingExtraError, RecordError, UsageError
 from ..record.files import put_in_place
-from .points import Outcome, carry_out, digest_of, failed
+from .points import Outcome, carry_out, differing, failed
 from .spec import Point
 
 PATIENCE = 10.0  # seconds to reach the scheduler, and for its first worker to come
@@ -99,12 +99,8 @@ def _lacks(version: str, files: Mapping[str, str]) -> str | None:
     """On a worker: what it lacks to make the same runs as others; None if nothing."""
     if version != __version__:
         return f"it has asapnb {__version__}, the sweep is of {version}; install the same on all machines"
-    for file, digest in files.items():
-        with suppress(UsageError):
-            if digest_of(file) == digest:
-                continue
-        return f"it has no {file}, or another one; put the same file there on all machines"
-    return None
+    file = differing(files)
+    return f"it has no {file}, or another one; put the same file there on all machines" if file else None
 
 
 def _computed(point: Point, version: str, files: Mapping[str, str]) -> tuple[Outcome, bytes | None]:

@@ -23,11 +23,13 @@ from typing import Any
 from ..errors import RecordError, UsageError
 from ..record import load_run, machine, remove_checkpoint, to_json, versions
 from ..record.files import put_in_place
+from ..record.schema import UNENDED
 from .points import Outcome, now, outcome_of, sources
 from .spec import Point, Sweep, parse_sweep
 
 SCHEMA = 1
 NAME = "manifest.jsonl"
+_BEGUN = ("created_utc", "command", "versions", "machine")  # in a head: of the beginning, also if extended since
 _COLUMNS = {column.name for column in fields(Outcome)}
 
 
@@ -154,8 +156,9 @@ def _continued(old: Manifest, new: Manifest, folder: Path, extend: bool) -> Mani
     kept = names.keys() <= there
     if kept and extend:
         same = {point.name: names[point.identity] for point in new.points if point.identity in names}
-        head = {**new.head, "names": {name: before for name, before in same.items() if name != before}}
-        return Manifest(head, old.outcomes)
+        begun = {name: old.head[name] for name in _BEGUN if name in old.head}
+        names = {name: before for name, before in same.items() if name != before}
+        return Manifest({**new.head, **begun, "extended_utc": now(), "names": names}, old.outcomes)
     changes = "\n".join(difflib.unified_diff(_listed(old), _listed(new), f"{folder / NAME}", "now", lineterm="", n=1))
     how = (
         "points were only added: go on with extend=True (--extend), or give another folder"
@@ -178,11 +181,21 @@ def _still_there(manifest: Manifest, folder: Path, since: str) -> dict[str, Outc
     found = {}
     for point in manifest.points:
         outcome, path = manifest.outcomes.get(point.name), folder / point.file
-        if path.exists() and (outcome is None or not outcome.done):
+        if outcome is None or not outcome.done:
             outcome = _adopted(point, path, since) or outcome
-        if outcome is not None and (path.exists() or not outcome.done):
+        elif not _whole(path):
+            outcome = None
+        if outcome is not None:
             found[point.name] = outcome
     return found
+
+
+def _whole(path: Path) -> bool:
+    """Whether a file holds a run: a crash of the machine may leave less than was written."""
+    try:
+        return load_run(path).status not in UNENDED
+    except RecordError:
+        return False
 
 
 def _adopted(point: Point, path: Path, since: str) -> Outcome | None:
@@ -199,8 +212,10 @@ def _adopted(point: Point, path: Path, since: str) -> Outcome | None:
 
 
 def note(folder: Path, outcome: Outcome) -> None:
-    """Append what came of a point, so that no crash of the machine can lose it."""
+    """Append what came of a point, so that no crash of the machine can lose it: its file first, then the line."""
     path, line = folder / NAME, _line(asdict(outcome))
+    with contextlib.suppress(OSError), (folder / f"{outcome.point}.h5").open("rb") as run:
+        os.fsync(run.fileno())
     try:
         with path.open("ab", buffering=0) as file:
             if file.write(line) < len(line):

@@ -8,7 +8,8 @@ import platform
 import re
 import time
 import traceback
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +28,9 @@ from ..schemes import parse_scheme
 from ..simulator.events import Simulation
 from ..timing import as_timing
 from .spec import Point, describe
+
+# FILE.py:FUNCTION, by itself or as an argument in quotes
+_FUNCTION = re.compile(r"""^([^'"()]+\.py):\w*$|(?<=')([^']+\.py)(?=:\w+')|(?<=")([^"]+\.py)(?=:\w+")""")
 
 
 @dataclass(frozen=True)
@@ -115,9 +119,19 @@ def _resolved(point: Point, problem: Problem, once: _Once) -> str:
 def sources(points: Iterable[Point]) -> dict[str, str]:
     """The files that rules and timings of the points come from, each with the SHA-256 of what is in it."""
     texts = {str(point.config.get(name, "")).strip() for point in points for name in ("rule", "timing")}
-    files = {text.rpartition(":")[0] for text in texts if re.search(r"\.py:\w*$", text)}
+    files = {file for text in texts for found in _FUNCTION.findall(text) for file in found if file}
     files |= {text for text in texts if text.endswith(".toml")}
     return {file: digest_of(file) for file in sorted(files)}
+
+
+def differing(files: Mapping[str, str]) -> str | None:
+    """The first of these files that cannot be read here, or has another SHA-256; None if there is none."""
+    for file, digest in files.items():
+        with suppress(UsageError):
+            if digest_of(file) == digest:
+                continue
+        return file
+    return None
 
 
 def digest_of(file: str) -> str:

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -18,20 +18,22 @@ from pathlib import Path
 from typing import Any
 
 from ..engine.options import cores
-from ..errors import UsageError
-from .points import Outcome, carry_out, failed
+from ..errors import RecordError, UsageError
+from .points import Outcome, carry_out, differing, failed
 from .spec import Point
 
 
-def in_processes(points: Sequence[Point], folder: Path, jobs: int) -> Generator[Outcome]:
+def in_processes(points: Sequence[Point], folder: Path, jobs: int, files: Mapping[str, str]) -> Generator[Outcome]:
     """The outcome of each point, as they come; the order in which they start is that of `points`.
+
+    `files`: paths with their SHA-256; a point fails that begins when one of them has changed.
 
     Where a process dies (of a lack of memory, say), the others go on, and its point is tried once more at the end, by
     itself. All processes end with the iterator, however it ends.
     """
     jobs = max(1, min(jobs, len(points)))
     first, again = deque(points), deque[Point]()
-    team = _Team(folder, max(1, len(cores()) // jobs))
+    team = _Team(folder, max(1, len(cores()) // jobs), dict(files))
     try:
         while first or again or team.busy:
             while first and len(team.busy) < jobs:
@@ -68,9 +70,9 @@ class _Task:
 class _Team:
     """Processes that carry out one point at a time, each told and heard through a pipe of its own."""
 
-    def __init__(self, folder: Path, threads: int) -> None:
+    def __init__(self, folder: Path, threads: int, files: dict[str, str]) -> None:
         self._context = multiprocessing.get_context("spawn")  # a process forked beside running threads may hang
-        self._arguments = folder, threads
+        self._arguments = folder, threads, files
         self._all: list[BaseProcess] = []
         self._idle: list[tuple[BaseProcess, Connection]] = []
         self.busy: dict[Connection, _Task] = {}
@@ -114,11 +116,14 @@ class _Team:
             line.close()
 
     def _start(self) -> tuple[BaseProcess, Connection]:
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_work, args=(theirs, *self._arguments), daemon=True)
-        with _deaf():
-            process.start()
-            self._all.append(process)
+        try:
+            ours, theirs = self._context.Pipe()
+            process = self._context.Process(target=_work, args=(theirs, *self._arguments), daemon=True)
+            with _deaf():
+                process.start()
+                self._all.append(process)
+        except OSError as error:
+            raise RecordError(f"cannot start a process for the sweep: {error.strerror}; try fewer --jobs") from None
         theirs.close()
         return process, ours
 
@@ -144,7 +149,7 @@ def _deaf() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _work(line: Any, folder: Path, threads: int) -> None:
+def _work(line: Any, folder: Path, threads: int, files: dict[str, str]) -> None:
     """In a process: say that it has begun, then carry out point after point, as long as there is somebody to ask."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     sys.stdout = sys.stderr  # a rule of one's own may print, and must not print into what the sweep prints
@@ -152,7 +157,11 @@ def _work(line: Any, folder: Path, threads: int) -> None:
         line.send(None)
         while True:
             point = line.recv()
-            line.send(carry_out(point, folder / point.file, threads))
+            if (file := differing(files)) is None:
+                line.send(carry_out(point, folder / point.file, threads))
+            else:
+                why = f"{file} has changed since the sweep began: put it back and go on, or start anew with --force"
+                line.send(failed(point, why))
 
 
 def _end_with_parent() -> None:

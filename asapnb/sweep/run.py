@@ -99,9 +99,9 @@ def run_sweep(
     check_points(sweep.points)
     folder = Path(out)
     with ExitStack() as stack:
-        carry_out: Callable[..., Generator[Outcome]] = partial(in_processes, jobs=jobs)
+        files = sources(sweep.points)
+        carry_out: Callable[..., Generator[Outcome]] = partial(in_processes, jobs=jobs, files=files)
         if address is not None:
-            files = sources(sweep.points)
             carry_out = partial(on_cluster, client=stack.enter_context(connected(address, files)), files=files)
         stack.enter_context(manifests.alone(folder))
         found = manifests.begin(sweep, folder, resume=resume or extend, force=force, extend=extend)
