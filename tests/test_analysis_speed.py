@@ -84,8 +84,11 @@ def test_pairs():
     assert not apart.paired
     assert np.ptp(paired.interval) < 0.1 < np.ptp(apart.interval)
     assert not speed_up(base, other[:3], HALF).paired
-    with pytest.raises(UsageError, match=r"seeds \[0, 1, 2, 3\], the others \[0, 1, 2\]"):
-        speed_up(base, other[:3], HALF, paired=True)
+    some = speed_up(base, other[1:], HALF, paired=True)
+    assert (some.runs, some.paired, some.ratio) == ((3, 3), True, speed_up(base[1:], other[1:], HALF).ratio)
+    for none in ([record(20, seed=7)], [record(20, seed=0), record(20, seed=0)]):
+        with pytest.raises(UsageError, match=r"no pairs: the baseline has the seeds \[0, 1, 2, 3\], the others"):
+            speed_up(base, none, HALF, paired=True)
     threads = both([(20, 19), (40, 39)], kind="train", virtual=False)
     assert [speed_up(*threads, HALF, paired=paired).paired for paired in (None, True)] == [False, True]
     schemes = runs([20, 40]), runs([10, 20], scheme="Leashed()")

@@ -91,8 +91,8 @@ def speed_up(
         by: the clock: "updates", "seconds", "steps" (the sum of step sizes) or "epochs".
         budget: up to where times count, better set before the runs are seen; as it is by default, where all runs of
             a cell have the same length: `default_budget`, unless all reach the target.
-        paired: compare runs of equal seeds; None: where they share schedules too, which simulated runs of equal
-            seeds do, and replays of one run.
+        paired: compare runs of equal seeds, those of each cell that both have; None: where all have a partner and
+            share schedules, too, which simulated runs of equal seeds do, and replays of one run.
         loss, window: the curve, as of `Record.curve`.
         confidence, resamples, seed: of the bootstrap, which draws seeds, the same ones in all cells that have them.
 
@@ -117,7 +117,7 @@ def speed_up(
         paired = alike and not _compared(baseline, other) & set(_SCHEDULE)
     key = _schedule if alike else _seed
     if paired and not _keys_alike(found, key):
-        raise UsageError(_unpaired(found))
+        found = [_partners(pair) for pair in found]
     sides, budgets = [], []
     for pair in found:
         made = [_side(runs, target, by, loss, window, key) for runs in pair]
@@ -225,10 +225,17 @@ def _keys_alike(found: list[tuple[list[Record], list[Record]]], key: Any) -> boo
     return all(ours == theirs and len(set(ours)) == len(ours) for ours, theirs in pairs)
 
 
-def _unpaired(found: list[tuple[list[Record], list[Record]]]) -> str:
-    ours, theirs = next(pair for pair in found if not _keys_alike([pair], _seed))
-    seeds = [sorted(int(record.value("seed") or 0) for record in runs) for runs in (ours, theirs)]
-    return f"the runs are no pairs: the baseline has the seeds {seeds[0]}, the others {seeds[1]}; leave paired out"
+def _partners(pair: tuple[list[Record], list[Record]]) -> tuple[list[Record], list[Record]]:
+    """The runs of both with seeds that both have; UsageError if there are none, or two of a seed."""
+    ours, theirs = pair
+    common = set(map(_seed, ours)) & set(map(_seed, theirs))
+    ours, theirs = ([record for record in runs if _seed(record) in common] for runs in pair)
+    if not common or not len(ours) == len(theirs) == len(common):
+        seeds = [sorted(int(record.value("seed") or 0) for record in runs) for runs in pair]
+        raise UsageError(
+            f"the runs are no pairs: the baseline has the seeds {seeds[0]}, the others {seeds[1]}; leave paired out"
+        )
+    return ours, theirs
 
 
 def _side(runs: Sequence[Record], target: Target, by: str, loss: Loss, window: int | None, key: Any) -> _Side:
