@@ -143,5 +143,4 @@ class _Display:
             f" {seconds:>8} s  {describe(now.point.axes)}  ", (left, "dim"),
         ))  # fmt: skip
         if now.outcome.error:
-            lines = now.outcome.error.strip().splitlines()
-            self._screen.print(f"       {lines[-1 if lines[0].startswith('Traceback') else 0]}", style="red")
+            self._screen.print(f"       {now.outcome.gist}", style="red")

@@ -2,7 +2,9 @@
 
 import importlib.util
 import itertools
+import json
 import os
+import tomllib
 import webbrowser
 
 import h5py
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 from asapnb.cli import main
 from click.testing import CliRunner
-from reports import Page, make_runs, values
+from reports import SWEEP, Page, make_runs, values
 
 import asapnb as ab
 from asapnb.analysis import Target, crossing, grouped, matching, records, varying
@@ -19,6 +21,10 @@ from asapnb.report import report
 from asapnb.report.charts import array, panels
 from asapnb.report.curves import loss_chart
 from asapnb.report.points import runs_chart, staleness_chart, target_chart
+from asapnb.report.sources import sweeps
+from asapnb.sweep import load_manifest, parse_sweep
+from asapnb.sweep.manifest import begin, note
+from asapnb.sweep.points import failed
 
 
 @pytest.fixture(scope="module")
@@ -327,3 +333,115 @@ def test_the_command(folder, tmp_path, monkeypatch):
     assert "between 0 and 1" in call(folder / "odd/network.h5", "--target-fraction", 2, "--force").output
     assert call(folder / "odd", "--where", "workers=99", "--force").output.startswith("Error: no run has workers=99")
     assert os.listdir(tmp_path) == ["report.html"]
+
+
+def simulated(step_sizes=(0.02,), rules=("constant",)):
+    """The records of short runs, one for each step size and rule."""
+    problem = ab.problems.quadratic([1.0])
+    return records([
+        ab.simulate(problem, step_size=size, rule=rule, workers=2, updates=20, batch_size=1)
+        for size in step_sizes for rule in rules
+    ])  # fmt: skip
+
+
+def test_rules_that_differ_in_their_arguments_have_places_of_their_own():
+    found = simulated(rules=("constant", "tail", "tail(amplitude=0.5)"))
+    figure = runs_chart(found, "chart").figures["0,0"]
+    places = [trace["x"] for trace in figure["data"] if "yaxis" not in trace]
+    assert places == [["constant"], ["tail(amplitude=0.5)"], ["tail(amplitude=1.0)"]]
+
+
+def test_schemes_that_differ_in_their_arguments_have_places_of_their_own():
+    problem, schemes = ab.problems.quadratic([1.0]), ("ParameterServer(bound=4)", "ParameterServer(discard_after=9)")
+    found = records([ab.simulate(problem, scheme=of, workers=2, updates=20, batch_size=1) for of in schemes])
+    places = runs_chart(found, "chart").figures["0,0"]["data"][0]["x"]
+    assert len(set(places)) == 2
+    assert max(len(line) for place in places for line in place.split("<br>")) <= 28
+
+
+@pytest.mark.parametrize("sizes", [np.linspace(0.01, 0.07, 13), np.geomspace(0.01, 0.1, 14), [0.01, 0.02], [5, 500]])
+def test_runs_stand_at_their_number_no_nearer_to_another(sizes):
+    rules = ("constant", "tail", "inverse", "fleet")
+    chart = runs_chart(simulated(map(float, sizes), rules), "chart")
+    j = chart.choices["Against"].index("step size")
+    drawn = chart.figures[f"0,{j}"]["data"][: len(rules)]
+    gap = np.diff(sizes).min()
+    for trace in drawn:
+        assert np.abs(np.sort(trace["x"]) - sizes).max() < 0.05 * np.diff(sizes).max()
+        assert np.abs(trace["x"][0] - sizes[0]) < 0.05 * gap
+    assert len({trace["x"][0] for trace in drawn}) == len(rules)
+
+
+def test_where_no_loss_is_finite_there_is_no_chart_of_losses(tmp_path):
+    problem = ab.problems.quadratic([1e200, 1e308], start=[1e100, 1e100])
+    runs = [ab.simulate(problem, workers=2, updates=20, batch_size=1, seed=seed) for seed in (0, 1)]
+    assert loss_chart(records(runs), "chart") is None
+    made = Page(report(runs, tmp_path / "x.html"))
+    assert "2 diverged" in made.all("header")[0]["text"]
+    assert all(chart["figures"] for chart in made.charts().values())
+
+
+def test_without_a_finite_figure_of_any_run_there_is_no_chart_of_runs(monkeypatch):
+    monkeypatch.setattr("asapnb.report.points._FIGURES", {"last test loss": lambda record: np.inf})
+    assert runs_chart(simulated((0.01, 0.02)), "chart") is None
+
+
+def failed_sweep(folder, *errors, **changes):
+    """A sweep of which every point failed with one of these errors, in turn."""
+    sweep = parse_sweep({**SWEEP, **changes})
+    manifest = begin(sweep, folder, resume=False, force=False, extend=False)
+    for point, error in zip(manifest.points, itertools.cycle(errors)):
+        note(folder, failed(point, error))
+    return folder
+
+
+def test_a_sweep_all_of_whose_points_failed_has_a_page(tmp_path):
+    (tmp_path / "sweep").mkdir()
+    folder = failed_sweep(tmp_path / "sweep", "RuleError: it broke")
+    made = Page(report(folder, tmp_path / "x.html"))
+    assert [head["text"] for head in made.all("h2")] == ["Contents", "Sweep"]
+    assert "16 points without a whole run" in made.all("div", **{"class": "warning"})[0]["text"]
+    assert "0 runs" in made.all("header")[0]["text"]
+    run = simulated()[0].run
+    both = Page(report([folder, run], tmp_path / "both.html"))
+    assert [head["text"] for head in both.all("h2")][1:] == ["Sweep", "Simulation in virtual time: quadratic([1.0])"]
+    with pytest.raises(RecordError, match="holds no run file"):
+        report(folder, tmp_path / "where.html", where={"workers": 2})
+    with pytest.raises(UsageError, match="there are no runs"):
+        report([], tmp_path / "nothing.html")
+
+
+def test_a_sweep_as_toml_is_the_same_sweep(tmp_path):
+    grid = {"eval_samples": ["none", 100], "rule": "tail"}
+    (source,) = sweeps([failed_sweep(tmp_path, "it broke", base={**SWEEP["base"], "threads": None}, grid=grid)])
+    assert 'eval_samples = ["none", 100]' in source.toml
+    assert 'threads = "none"' in source.toml
+    assert parse_sweep(tomllib.loads(source.toml)) == load_manifest(tmp_path).sweep
+
+
+@pytest.mark.parametrize("head", [{}, {"sweep": 5}, {"sweep": []}, {"sweep": {"base": {"warkers": 2}}}])
+def test_a_manifest_of_no_sweep_is_refused(tmp_path, monkeypatch, head):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "manifest.jsonl").write_text(json.dumps({"schema": 1, **head}) + "\n")
+    found = CliRunner().invoke(main, ["report", "."])
+    assert (found.exit_code, os.listdir()) == (2, ["manifest.jsonl"])
+    assert "is not one that this asapnb knows" in " ".join(found.output.split())
+
+
+def test_what_is_given_twice_is_reported_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").mkdir()
+    failed_sweep(tmp_path / "a", "it broke")
+    (tmp_path / "b").symlink_to("a")
+    page = Page(report(["a", "a/", tmp_path / "a", "b"], "x.html"))
+    assert [head["text"] for head in page.all("h3")] == ["a"]
+    assert page.all("h1")[0]["text"] == "Report on a"
+
+
+def test_of_an_error_the_line_that_says_most_is_shown(tmp_path):
+    trace, full = "Traceback (most recent):\n  at\nKeyError: 5", "[Errno 28] No space,\nfilename = 'x',\nflags = 2"
+    folder = failed_sweep(tmp_path, trace, full, "RuleError: it broke", "")
+    page = Page(report(folder, tmp_path / "x.html"))
+    shown = [found["text"] for found in page.all("span", **{"class": "error"})]
+    assert shown[:3] == ["KeyError: 5", "[Errno 28] No space,", "RuleError: it broke"]
+    assert [found["text"] for found in page.all("pre")][:3] == [trace, full, trace]

@@ -81,7 +81,7 @@ def panels(records: Sequence[Record], keys: Sequence[str] | None = None) -> list
     else:
         one = "rule" if "rule" in keys else max(keys, key=lambda key: len(grouped(records, [key])))
         line_keys, panel_keys = [one], [key for key in keys if key != one]
-    texts = {key: _texts(records, key) for key in keys}
+    texts = {key: texts_of(records, key) for key in keys}
     looks = {values: look(n) for n, values in enumerate(grouped(records, line_keys))}
     return [
         _panel(", ".join(map(_said(texts), panel_keys, at)), [
@@ -106,7 +106,8 @@ def last_loss(record: Record) -> float:
     return float(loss[-1]) if len(loss) and np.isfinite(loss[-1]) else np.inf
 
 
-def _texts(records: Sequence[Record], key: str) -> dict[Any, str]:
+def texts_of(records: Sequence[Record], key: str) -> dict[Any, str]:
+    """What each value of a key is called, of rules and schemes the name where that tells them apart."""
     values = [value for (value,) in grouped(records, [key])]
     return dict(zip(values, short(values), strict=True))
 

@@ -30,10 +30,15 @@ def clocks(records: Sequence[Record]) -> dict[str, str]:
     return found
 
 
-def loss_chart(records: Sequence[Record], name: str) -> Chart:
-    """Losses and accuracy against time, updates, epochs and the sum of steps: a median and a band for each group."""
-    parts, axes = panels(records), clocks(records)
+def loss_chart(records: Sequence[Record], name: str) -> Chart | None:
+    """Losses and accuracy against time, updates, epochs and the sum of steps: a median and a band for each group.
+
+    None if no value is finite.
+    """
     there = {title: column for title, column in MEASURES.items() if _known(records, column)}
+    if not there:
+        return None
+    parts, axes = panels(records), clocks(records)
     figures = {
         f"{i},{j},{k}": _figure(part, column, x, label, title)
         for k, part in enumerate(parts)

@@ -18,7 +18,7 @@ from ..record import Run, checked_target
 from ..record.files import put_in_place
 from .charts import Chart
 from .sections import sections, title_of
-from .sources import sweeps
+from .sources import is_sweep, sweeps
 
 _HERE = Path(__file__).parent
 _NEEDED = {"plotly": "Plotly", "matplotlib": "Matplotlib", "jinja2": "Jinja"}
@@ -38,7 +38,8 @@ def report(
     """Write one HTML page about runs, which needs no network: what was run, tables, interactive charts and figures.
 
     Args:
-        runs: run files, folders of them, such as a sweep made (its failed points are listed then), or `Run`s.
+        runs: run files, folders of them, such as a sweep made (its failed points are listed then, also where all
+            did), or `Run`s.
         out: the file, ending in .html.
         title: the heading; by default it names what is reported on.
         where: only runs with these values, such as {"workers": 16}.
@@ -66,11 +67,27 @@ def report(
     if lacking:
         raise MissingExtraError(f'a report needs {", ".join(lacking)}: pip install "asapnb[plot]"')
     target = checked_page(out, force)
-    given: list[Any] = [runs] if isinstance(runs, Run | str | os.PathLike) else list(runs)
-    found = matching(records(given), where or {})
+    given = _once([runs] if isinstance(runs, Run | str | os.PathLike) else runs)
+    found = _found(given, where or {})
     text = _html(given, found, title or title_of(given), targets, baseline, clock)
     put_in_place(target, lambda part: part.write_text(text, encoding="utf-8"))
     return target
+
+
+def _once(given: Iterable[Any]) -> list[Any]:
+    """What is given, files and folders once, however they are spelled."""
+    found: dict[Any, Any] = {}
+    for one in given:
+        found.setdefault(os.path.realpath(one) if isinstance(one, str | os.PathLike) else id(one), one)
+    return list(found.values())
+
+
+def _found(given: Sequence[Any], where: Mapping[str, Any]) -> list[Record]:
+    """The runs with these values; none where there are only sweeps without a run file, unless values are given."""
+    with_runs = [one for one in given if not is_sweep(one) or any(Path(one).glob("*.h5"))]
+    if given and not with_runs and not where:
+        return []
+    return matching(records(with_runs or given), where)
 
 
 def checked_page(out: str | os.PathLike[str], force: bool) -> Path:

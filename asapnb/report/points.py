@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Callable, Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,15 @@ from ..analysis import Crossing, Record, Target, crossing, varying
 from ..analysis.tables import NONE
 from ..plots.distributions import counts
 from ..plots.groups import clock_of
-from ..plots.labels import short
 from ..staleness import StalenessDistribution
-from .charts import Chart, Figure, Panel, array, dash, left_out, panels
+from .charts import Chart, Figure, Panel, array, dash, left_out, panels, texts_of
 from .curves import clocks, log_axis
 
 _BOXES_FROM = 5  # runs: fewer are points only
 _BINS = 120  # of a staleness distribution, at most
 _SHOWN = 0.995  # of the updates; the rest are staler than the axis is long
 _TICKS = 12  # values that all have a tick
+_WIDEST = 28  # characters in a line of a tick's text
 _SYMBOLS = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross",
             "X": "x"}  # fmt: skip
 _LOG_FROM = 8.0  # times that a number varies: then its axis is logarithmic
@@ -125,19 +126,23 @@ def _binned(of: StalenessDistribution) -> tuple[NDArray[np.float64], NDArray[np.
 
 
 def runs_chart(records: Sequence[Record], name: str) -> Chart | None:
-    """Every run as a point: a figure of it against a key that varies; None for a single run."""
+    """Every run as a point: a figure of it against a key that varies; None for one run, or if nothing is finite."""
     if len(records) < 2:
         return None
     keys = [key for key in varying(records) if key != "seed"] or ["seed"]
     keys = sorted(keys, key=lambda key: not _numbers(records, key))
-    (part,) = panels(records, ["rule"] if "rule" in keys else [])
     facts = {title: [get(record) for record in records] for title, get in _FIGURES.items()}
     facts = {
         title: values for title, values in facts.items() if any(v is not None and math.isfinite(v) for v in values)
     }
+    if not facts:
+        return None
+    (part,) = panels(records, ["rule"] if "rule" in keys else [])
+    names = {key: texts_of(records, key) for key in keys}
     index = {id(record): i for i, record in enumerate(records)}
+    order = [index[id(record)] for line in part.lines for record in line.records]
     figures = {
-        f"{i},{j}": _points(part, title, [values[index[id(r)]] for line in part.lines for r in line.records], key)
+        f"{i},{j}": _points(part, title, [values[n] for n in order], key, names[key])
         for i, (title, values) in enumerate(facts.items())
         for j, key in enumerate(keys)
     }
@@ -154,15 +159,14 @@ def runs_chart(records: Sequence[Record], name: str) -> Chart | None:
     )
 
 
-def _points(part: Panel, title: str, values: Sequence[float | None], key: str) -> Figure:
+def _points(part: Panel, title: str, values: Sequence[float | None], key: str, names: Mapping[Any, str]) -> Figure:
     """A trace for each line, and one for those of its runs whose value is not finite; `values` in their order."""
     y = np.array([np.nan if value is None else value for value in values], np.float64)
     ends = np.cumsum([0, *(len(line.records) for line in part.lines)])
     shown, lost = [], []
     axis_x = _axis(part, key)
-    for n, (line, start, stop) in enumerate(zip(part.lines, ends, ends[1:], strict=False)):
-        beside = (n - (len(part.lines) - 1) / 2) / 100  # so that lines do not hide one another
-        x = [_place(record.value(key), axis_x, beside) for record in line.records]
+    places = _places(part, key, axis_x["type"], names)
+    for line, x, start, stop in zip(part.lines, places, ends, ends[1:], strict=False):
         trace: dict[str, Any] = {"type": "scatter", "mode": "markers", "name": line.label, "legendgroup": line.label}
         trace |= {"x": x, "hovertemplate": "%{y:.5~g}<br>%{text}<extra></extra>"}
         mark = {"color": line.look.color, "size": 8, "opacity": 0.7}
@@ -198,16 +202,22 @@ def _numbers(records: Sequence[Record], key: str) -> bool:
     return all(isinstance(record.value(key), int | float) for record in records)
 
 
-def _place(value: Any, axis: Mapping[str, Any], beside: float) -> Any:
-    """Where a value stands: a number, a little beside itself; or a text, of rules and schemes the name."""
-    if axis["type"] == "category":
-        return NONE if value is None else short([value])[0]
-    return value * (1 + beside) if axis["type"] == "log" else value + beside * _step(axis)
+def _places(part: Panel, key: str, axis: str, names: Mapping[Any, str]) -> list[list[Any]]:
+    """Where the runs of each line stand on an axis of this type: at the name of their value, or at the number itself.
 
-
-def _step(axis: Mapping[str, Any]) -> float:
-    """The least distance of values that have ticks."""
-    return float(np.diff(axis.get("tickvals", [0])).min(initial=1.0))
+    Numbers are shifted, from line to line by a hundredth of their least distance, at most 1 % on a logarithmic axis.
+    """
+    lines = [[record.value(key) for record in line.records] for line in part.lines]
+    if axis == "category":
+        texts = {value: "<br>".join(wrap(text, _WIDEST, break_long_words=False)) for value, text in names.items()}
+        return [[NONE if value is None else texts[value] for value in values] for values in lines]
+    there = np.unique(np.concatenate(lines).astype(np.float64))
+    most = 1.0 if axis == "log" else float(there[-1] - there[0]) or 1.0
+    gap = np.diff(np.log(there) if axis == "log" else there).min(initial=most)
+    shifts = (np.arange(len(lines)) - (len(lines) - 1) / 2) / 100 * gap
+    if axis == "log":
+        return [[value * math.exp(shift) for value in values] for values, shift in zip(lines, shifts, strict=True)]
+    return [[value + float(shift) for value in values] for values, shift in zip(lines, shifts, strict=True)]
 
 
 def _hover(record: Record, keys: Sequence[str]) -> str:

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..record import to_toml
-from ..record.schema import UNENDED
-from ..sweep import describe, load_manifest
-from ..sweep.manifest import NAME
+from ..sweep import describe
+from ..sweep.manifest import NAME, readable_manifest
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A point of a sweep without a whole run: what it was, what became of it, and the error, if one is known."""
+    """A point of a sweep without a whole run: what it was, what became of it, the error and its gist, if known."""
 
     point: str
     status: str
-    error: str
+    error: str = ""
+    gist: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,23 +36,27 @@ class SweepSource:
 
 def sweeps(paths: Iterable[Any]) -> list[SweepSource]:
     """The sweeps whose folders are among these; RecordError for a manifest that cannot be read."""
-    folders = [path for path in paths if isinstance(path, str | os.PathLike) and Path(path, NAME).is_file()]
-    return [_source(Path(folder)) for folder in folders]
+    return [_source(Path(path)) for path in paths if is_sweep(path)]
+
+
+def is_sweep(one: Any) -> bool:
+    """Whether it is a folder with a manifest."""
+    return isinstance(one, str | os.PathLike) and os.path.isfile(os.path.join(one, NAME))
 
 
 def _source(folder: Path) -> SweepSource:
-    manifest = load_manifest(folder)
+    manifest = readable_manifest(folder)
     sweep, outcomes, head = manifest.sweep, manifest.outcomes, manifest.head
     left = [point for point in manifest.points if point.name not in outcomes]
     counts = Counter(outcome.status for outcome in outcomes.values())
     said = [f"{count:,} {status}" for status, count in counts.most_common()]
     said += [f"{len(left):,} not carried out yet"] if left else []
     failures = [
-        Failure(describe(point.axes), outcomes[point.name].status, (outcomes[point.name].error or "").strip())
+        Failure(describe(point.axes), outcome.status, (outcome.error or "").strip(), outcome.gist)
         for point in manifest.points
-        if point.name in outcomes and outcomes[point.name].status in UNENDED
+        if (outcome := outcomes.get(point.name)) is not None and not outcome.done
     ]
-    failures += [Failure(describe(point.axes), "not carried out yet", "") for point in left]
+    failures += [Failure(describe(point.axes), "not carried out yet") for point in left]
     facts = [
         ("points", f"{len(manifest.points):,} runs of {sweep.kind}: {', '.join(said)}"),
         ("command", str(head.get("command", ""))),
@@ -60,5 +64,18 @@ def _source(folder: Path) -> SweepSource:
         ("hosts", ", ".join(sorted({outcome.host for outcome in outcomes.values()}))),
     ]
     return SweepSource(
-        str(folder), [(name, value) for name, value in facts if value], to_toml(sweep.plain()), failures
+        str(folder), [(name, value) for name, value in facts if value], to_toml(_spelled(sweep.plain())), failures
     )
+
+
+def _spelled(value: Any) -> Any:
+    """A table with "none" for None, as a sweep file has it.
+
+    >>> _spelled({"grid": [{"eval_samples": [None, 100]}]})
+    {'grid': [{'eval_samples': ['none', 100]}]}
+    """
+    if isinstance(value, Mapping):
+        return {name: _spelled(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_spelled(item) for item in value]
+    return "none" if value is None else value

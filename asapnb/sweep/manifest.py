@@ -70,6 +70,19 @@ def load_manifest(folder: str | os.PathLike[str]) -> Manifest:
     raise RecordError(f"{path} has schema {schema}; this asapnb reads up to {SCHEMA}: install a newer one")
 
 
+def readable_manifest(folder: Path) -> Manifest:
+    """`load_manifest`, its sweep known to be one that this version can read; RecordError if not."""
+    manifest = load_manifest(folder)
+    try:
+        assert manifest.points
+    except (UsageError, KeyError, TypeError, AttributeError) as error:
+        why = f": {error}" if isinstance(error, UsageError) else ""
+        raise RecordError(
+            f"the sweep in {folder / NAME} is not one that this asapnb knows{why}; give another folder"
+        ) from None
+    return manifest
+
+
 def _outcome(line: Mapping[str, Any]) -> Outcome:
     return Outcome(**{name: value for name, value in line.items() if name in _COLUMNS})
 
@@ -91,7 +104,7 @@ def begin(sweep: Sweep, folder: Path, *, resume: bool, force: bool, extend: bool
     })  # fmt: skip
     since = ""
     if (folder / NAME).exists():
-        old = _readable(folder)
+        old = readable_manifest(folder)
         if force:
             _clear(old, folder)
         elif not resume:
@@ -111,18 +124,6 @@ def begin(sweep: Sweep, folder: Path, *, resume: bool, force: bool, extend: bool
     lines = [manifest.head, *map(asdict, outcomes.values())]
     put_in_place(folder / NAME, lambda part: _write(part, lines))
     return Manifest(manifest.head, outcomes)
-
-
-def _readable(folder: Path) -> Manifest:
-    """The manifest that is there, its sweep known to be one that this version can read."""
-    manifest = load_manifest(folder)
-    try:
-        assert manifest.points
-    except (UsageError, KeyError) as error:
-        raise RecordError(
-            f"the sweep in {folder} is not one that this asapnb knows: give another folder ({error})"
-        ) from None
-    return manifest
 
 
 def _clear(old: Manifest, folder: Path) -> None:

@@ -51,6 +51,16 @@ class Outcome:
         """Whether there is a run to look at."""
         return self.status not in UNENDED
 
+    @property
+    def gist(self) -> str:
+        """The line of the error that says most: the last of a traceback, else the first; "" without an error.
+
+        >>> Outcome("p", "failed", 0.0, "", "", "Traceback:\\n  ...\\nKeyError: 5").gist
+        'KeyError: 5'
+        """
+        lines = (self.error or "").strip().splitlines() or [""]
+        return lines[-1 if lines[0].startswith("Traceback") else 0]
+
 
 def check_points(points: Iterable[Point]) -> None:
     """Raise what is wrong with the first point that cannot run, or that is the same as another, before any does."""
