@@ -41,9 +41,7 @@ def times() -> None:
         return [*measure(problems[name], batch_size=batch, scheme=scheme, seconds=0.1, workers=[1, CORES])]
 
     cases, rows = [*product(problems, BATCHES, ("LockBased", "Leashed"))], []
-    for case, quiet, rounds in in_rounds(
-        cases, measured, lambda two: min(one.share for one in two), wanted=2, most=6
-    ):
+    for case, quiet, rounds in in_rounds(cases, measured, least_share, wanted=2, most=6):
         chosen = sorted(rounds, key=lambda two: two[-1].update.mean())[(len(rounds) - 1) // 2]
         save_timing(times_file(*case), {CORES: chosen[-1].timing})
         for one in chosen:

@@ -1,8 +1,9 @@
 """The largest step size that converges on a quadratic, by rule and number of workers: simulated, and computed.
 
-    OPENBLAS_NUM_THREADS=1 python experiments/stability-region/limits.py [TIMING …]
+    OPENBLAS_NUM_THREADS=1 python experiments/stability-region/limits.py [--again] [TIMING …]
 
-For f(x) = λx²/2 and a = η₀λ it writes limits.csv and limits.png beside itself.
+For f(x) = λx²/2 and a = η₀λ it writes limits.csv and limits.png beside itself. Rows that limits.csv has are kept, so
+that it can go on where it was stopped; with --again those of the given timings, by default of all, are computed anew.
 
 - exact: where E[x²] of the process no longer falls, `theory.exponential_limit`; known for exponential times,
   and for constant ones, whose staleness is m - 1.
@@ -187,23 +188,30 @@ def draw(rows):
 def saved():
     """The rows that limits.csv has, numbers as numbers."""
     if not TABLE.exists():
-        TABLE.write_text(",".join(COLUMNS) + "\n")
+        return []
     with TABLE.open(newline="") as file:
         return [[r[0], int(r[1]), r[2], *map(float, r[3:])] for r in list(csv.reader(file))[1:]]
 
 
-def main(names):
+def write(rows):
+    """limits.csv: the rows in the order of TIMINGS, WORKERS and RULES, numbers with five digits."""
+    points = list(itertools.product(TIMINGS, WORKERS, RULES))
+    with TABLE.open("w", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(COLUMNS)
+        for each in sorted(rows, key=lambda r: points.index(tuple(r[:3]))):
+            table.writerow([f"{v:.5g}" if isinstance(v, float) else v for v in each])
+
+
+def main(arguments):
     """Compute what limits.csv does not have, add it there row by row, and draw."""
-    began = time.perf_counter()
-    for point in itertools.product(names or TIMINGS, WORKERS, RULES):
-        if list(point) in [r[:3] for r in saved()] or point[:2] == (
-            "lognormal",
-            64,
-        ):  # which takes a quarter of an hour
-            continue
-        made = row(*point)
-        with TABLE.open("a", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerow([f"{v:.5g}" if isinstance(v, float) else v for v in made])
+    began, names = time.perf_counter(), [name for name in arguments if name != "--again"] or list(TIMINGS)
+    rows = [r for r in saved() if "--again" not in arguments or r[0] not in names]
+    for point in itertools.product(names, WORKERS, RULES):
+        if point[:2] == ("lognormal", 64) or list(point) in [r[:3] for r in rows]:
+            continue  # the former takes a quarter of an hour
+        rows.append(row(*point))
+        write(rows)
         print(*point, f"{time.perf_counter() - began:.0f} s", flush=True)
     draw(saved())
 

@@ -7,13 +7,12 @@ Writes rules.csv, prints the tables and draws rules.png. Of a sweep that was cut
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import HERE, write
 
 from asapnb.analysis import Interval, Record, Table, Target, bootstrap, crossing, grouped, records, speed_up
 from asapnb.errors import UsageError
@@ -21,7 +20,6 @@ from asapnb.plots import save
 from asapnb.plots.labels import short
 from asapnb.plots.style import GREY, look, new_figure, note, styled
 
-HERE = Path(__file__).parent
 SWEEPS = {"sixteen": Target(fraction=0.3), "server": Target(fraction=0.5)}
 RULES = ("constant", "tail", "shuffled(tail)", "preserve(inverse)", "quantile_cut", "ringmaster")
 POOLED = (0.01, 0.02)  # the step sizes of both settings of sixteen.toml
@@ -190,12 +188,7 @@ def main(folders: Sequence[str]) -> None:
             together = pooled(runs)
     rows.sort(key=lambda f: (f["sweep"] != "sixteen", f["setting"] == "none slow", f["step_size"], f["scheme"],
                              RULES.index(f["rule"])))  # fmt: skip
-    names = list(dict.fromkeys(key for found in rows for key in found))
-    with (HERE / "rules.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, names, lineterminator="\n")
-        writer.writeheader()
-        for found in rows:
-            writer.writerow({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in found.items()})
+    write("rules.csv", rows)
     print("\n\n".join(table.markdown() for table in [together, *tables(rows)]))
     save(figure(rows), HERE / "rules.png", force=True, dpi=95)
 

@@ -7,12 +7,11 @@ Writes schedules.csv (a row for each kind of worker of each case), prints its ta
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import HERE, write
 
 import asapnb as ab
 from asapnb.analysis import Table
@@ -22,7 +21,6 @@ from asapnb.staleness import StalenessDistribution
 from asapnb.theory import staleness_by_worker, update_shares
 from asapnb.timing import Timing, groups, lognormal, slowed
 
-HERE = Path(__file__).parent
 UPDATES, PAUSED = 200_000, 1650.0  # the pauses, and what is looked at of them, end then
 UNIT = lognormal(1, 0.3)
 FACTORS = (1, 2, 10, 100)
@@ -94,16 +92,6 @@ def staleness(tau: Any) -> StalenessDistribution:
 def p99(tau: Any) -> int:
     """Their 99th percentile."""
     return int(staleness(tau).quantile(0.99))
-
-
-def write(rows: list[Row]) -> None:
-    """Write schedules.csv."""
-    with (HERE / "schedules.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(
-            {k: f"{float(v):.5g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows
-        )
 
 
 def tables(rows: list[Row]) -> list[Table]:
@@ -212,6 +200,6 @@ def who_is_stale(rows: list[Row]) -> Any:
 
 if __name__ == "__main__":
     results = [row for case in cases() for row in measured(case)]
-    write(results)
+    write("schedules.csv", results)
     print("\n\n".join(table.markdown() for table in tables(results)))
     save(who_is_stale(results), HERE / "who-is-stale.png", force=True, dpi=110)
