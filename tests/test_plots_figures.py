@@ -302,6 +302,20 @@ def test_survival_ends_at_the_shares_that_reached_and_diverged(sweep):
     assert_readable(figure)
 
 
+def test_of_many_lines_only_the_ends_have_intervals(sweep):
+    from matplotlib.collections import LineCollection
+
+    some = matching(sweep, {"workers": 12})
+    figure = plots.survival(some, HALF, x="updates")
+    bars = [bar for bar in figure.axes[0].collections if isinstance(bar, LineCollection)]
+    assert len(bars) == len(figure.axes[0].collections) == 4
+    for bar, of in zip(bars, groups(some), strict=True):
+        outcomes = [crossing(record, HALF).outcome for record in of.records]
+        if "not reached" not in outcomes:
+            ends = bar.get_segments()[0][:, 1]
+            assert_allclose(ends, wilson(outcomes.count("reached"), len(outcomes)), atol=1e-9)
+
+
 def test_a_timeline_marks_whom_the_stalest_was_overtaken_by(seen):
     figure = plots.timeline(seen, first=5, rows=30)
     axes, rows = figure.axes[0], {name: seen.updates[name][5:35] for name in seen.updates}

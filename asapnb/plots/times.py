@@ -37,6 +37,7 @@ FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _BOX_FROM = 5  # runs that reached the target: fewer are shown as points, with their median
 _BOXES, _ROOMY = 40, 16  # boxes in a figure at most; and so many that counts have room for "of how many"
 _EVENTS = ("reached", "diverged")
+_BANDS = 3  # lines whose bands can still be told apart
 
 
 def usual_target(found: Sequence[Record], loss: Loss = "evaluated") -> Target:
@@ -248,8 +249,8 @@ def survival(
 
     Shares are those of Aalen and Johansen, for which divergence competes with arrival: where nothing diverged they
     are 1 minus the curve of Kaplan and Meier. A run that ended otherwise is censored, which a tick on its curve
-    marks. A line for each group of runs, by what varies but the seed or by the keys `by`; bands are 95 % intervals at
-    each time (`incidence_bands`).
+    marks. A line for each group of runs, by what varies but the seed or by the keys `by`. Bands are 95 % intervals at
+    each time (`incidence_bands`); of more than three lines bars show those at the end.
 
     UsageError for times of several clocks, and for a target not below a run's initial loss.
 
@@ -271,23 +272,27 @@ def survival(
     grid = figure.subplots(len(events), 1, squeeze=False, sharex=True, height_ratios=(1.7, 1)[: len(events)])[:, 0]
     end = max(c.end[x] for part in crossings for c in part)
     panels = dict(zip(events, grid, strict=True))
-    ends = [_shares(panels, part, all_of, x, end) for part, all_of in zip(parts, crossings, strict=True)]
+    bars = [None] * len(parts) if len(parts) <= _BANDS else [(1 - 0.02 * (n + 1)) * end for n in range(len(parts))]
+    ends = [_shares(panels, *of, x, end) for of in zip(parts, crossings, bars, strict=True)]
     for event, axes in panels.items():
         axes.set(ylim=(-0.02, 1.04), xlim=(0, 1.01 * end))
         axes.set_ylabel("share that reached it" if event == "reached" else "diverged")
     grid[0].set_title(f"{target} reached")
     grid[-1].set_xlabel(label)
     clock = "" if x == "seconds" else f"; {clock_of(found)}"
-    note(figure, f"bands: 95 %; ticks: runs that ended without{clock}")
+    note(figure, f"{'bars' if any(bars) else 'bands'}: 95 %; ticks: runs that ended without{clock}")
     for event, axes in panels.items():
         label_ends(axes, [of[event] for of in ends if event in of])
     return figure
 
 
 def _shares(
-    panels: Mapping[str, Axes], part: Group, found: Sequence[Crossing], x: str, end: float
+    panels: Mapping[str, Axes], part: Group, found: Sequence[Crossing], bar: float | None, x: str, end: float
 ) -> dict[str, End]:  # fmt: skip
-    """The line of a group in the panel of each event, with its band; returns what is to be written at their ends."""
+    """The line of a group in the panel of each event, with a band, or only a bar, at this x, for the end of the line.
+
+    Returns what is to be written at the ends.
+    """
     times = np.array([one.end[x] if one.at(x) is None else one.at(x) for one in found], float)
     outcomes = [one.outcome for one in found]
     curves = cumulative_incidence(times, outcomes, _EVENTS)
@@ -299,7 +304,10 @@ def _shares(
         curve, happened = curves[event], outcomes.count(event)
         (when, low), (_, high) = (_up_to(known, edge) for edge in bands[event])
         axes.step(*_up_to(known, curve), where="post", color=part.look.color, linestyle=part.look.dash)
-        axes.fill_between(when, low, high, step="post", color=part.look.color, alpha=0.12, linewidth=0)
+        if bar is None:
+            axes.fill_between(when, low, high, step="post", color=part.look.color, alpha=0.12, linewidth=0)
+        else:
+            axes.vlines(bar, low[-1], high[-1], color=part.look.color, linewidth=0.9)
         axes.plot(censored, curve(censored), "|", color=part.look.color, markersize=7)
         if happened or event == "reached":
             text = f"{part.label}: {happened} of {len(found)}".removeprefix(": ")
