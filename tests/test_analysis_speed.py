@@ -86,6 +86,8 @@ def test_pairs():
     assert not speed_up(base, other[:3], HALF).paired
     some = speed_up(base, other[1:], HALF, paired=True)
     assert (some.runs, some.paired, some.ratio) == ((3, 3), True, speed_up(base[1:], other[1:], HALF).ratio)
+    late = runs([None, 40]), runs([None], rule="tail(amplitude=1.0)")  # the only pair does not arrive
+    assert comparison([*late[0], *late[1]], [HALF], paired=True)[-1].title == "Time to loss 0.5"
     for none in ([record(20, seed=7)], [record(20, seed=0), record(20, seed=0)]):
         with pytest.raises(UsageError, match=r"no pairs: the baseline has the seeds \[0, 1, 2, 3\], the others"):
             speed_up(base, none, HALF, paired=True)

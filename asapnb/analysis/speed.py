@@ -117,7 +117,7 @@ def speed_up(
         paired = alike and not _compared(baseline, other) & set(_SCHEDULE)
     key = _schedule if alike else _seed
     if paired and not _keys_alike(found, key):
-        found = [_partners(pair) for pair in found]
+        found = list(map(partners, found))
     sides, budgets = [], []
     for pair in found:
         made = [_side(runs, target, by, loss, window, key) for runs in pair]
@@ -225,8 +225,10 @@ def _keys_alike(found: list[tuple[list[Record], list[Record]]], key: Any) -> boo
     return all(ours == theirs and len(set(ours)) == len(ours) for ours, theirs in pairs)
 
 
-def _partners(pair: tuple[list[Record], list[Record]]) -> tuple[list[Record], list[Record]]:
-    """The runs of both with seeds that both have; UsageError if there are none, or two of a seed."""
+def partners(pair: tuple[list[Record], list[Record]]) -> tuple[list[Record], list[Record]]:
+    """The runs of both that have one of equal seed, or schedule; UsageError if there are none, or two of a seed."""
+    if _keys_alike([pair], _schedule):
+        return pair
     ours, theirs = pair
     common = set(map(_seed, ours)) & set(map(_seed, theirs))
     ours, theirs = ([record for record in runs if _seed(record) in common] for runs in pair)

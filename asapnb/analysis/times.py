@@ -10,7 +10,7 @@ import numpy as np
 
 from .overview import TOLERANCE, clock_notes, said, seconds_name
 from .records import Loss, Record, grouped, matching
-from .speed import SpeedUp, cells, speed_up
+from .speed import SpeedUp, cells, partners, speed_up
 from .statistics import kaplan_meier, wilson
 from .stepsizes import BestStep
 from .tables import Cell, Table, columns, shown
@@ -93,8 +93,11 @@ def speed_ups(
     theirs = [record for record in records if not any(record is one for one in ours)]
     found: list[tuple[tuple[Any, ...], dict[str, Any], SpeedUp]] = []
     for values, others in grouped(theirs, list(baseline)).items():
+        pairs = cells(ours, others, list(baseline))
+        if options.get("paired"):
+            pairs = {cell: partners(pair) for cell, pair in pairs.items()}
         kept = [
-            (dict(cell), pair) for cell, pair in cells(ours, others, list(baseline)).items()
+            (dict(cell), pair) for cell, pair in pairs.items()
             if _arrives((record for side in pair for record in side), target, clock, loss, window, end)
         ]  # fmt: skip
         if len(kept) > 1:
