@@ -37,8 +37,8 @@ def histograms(draw: st.DrawFn, max_size: int = 2000) -> NDArray[np.int64]:
     falling, or all at one staleness. Shrinks to few bins with small counts.
 
     >>> from hypothesis import find
-    >>> find(histograms(), lambda counts: counts.size > 1).tolist()
-    [0, 1]
+    >>> find(histograms(), lambda counts: counts.size > 1).size
+    2
     """
     count = st.one_of(st.integers(0, 9), st.integers(0, 10**12))
     few = np.array(draw(st.lists(count, min_size=1, max_size=min(12, max_size))), dtype=np.int64)
@@ -57,8 +57,8 @@ def distributions(max_size: int = 2000) -> st.SearchStrategy[StalenessDistributi
     """Staleness distributions of length 1 to `max_size`, those of `histograms`.
 
     >>> from hypothesis import find
-    >>> find(distributions(), lambda seen: seen.mean() > 0)
-    StalenessDistribution(mean=1, support=1, length=2)
+    >>> find(distributions(), lambda seen: seen.mean() > 0).support
+    1
     """
     return histograms(max_size).map(StalenessDistribution.from_counts)
 
