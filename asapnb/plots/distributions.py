@@ -49,8 +49,9 @@ def staleness(
     (12.5, 12.5)
     """
     found = as_records(runs)
+    vary = varying(found)
     causes = ("scheme", "workers", "timing", *(() if all(record.is_virtual for record in found) else _OF_THREADS))
-    parts = few(groups(found, [key for key in causes if key in varying(found)] if by is None else by))
+    parts = few(groups(found, [key for key in causes if key in vary] if by is None else by))
     last = len({part.key[-1:] for part in parts})
     columns = last if 1 < last < 4 and len(parts) % last == 0 else min(len(parts), 3)
     rows = -(-len(parts) // columns)

@@ -131,7 +131,8 @@ def magnitude(
     axes = figure.add_subplot()
     grey_line(axes, 1.0)
     found = [] if runs is None else as_records(runs)
-    own = [key for key in ("rule", "scheme", "timing") if key == "rule" or key in varying(found)]
+    vary = varying(found)
+    own = ["rule", *(key for key in ("scheme", "timing") if key in vary)]
     parts = groups(found, own if by is None else by) if found else []
     ends = [_points(axes, part.records, part.label, part.look) for part in parts]
     if found:
