@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"errors"},
-    {"text", "compiled"},
+    {"text", "numbers", "compiled"},
     {"random"},
     {"data", "staleness"},
     {"problems", "rules", "schemes", "timing"},

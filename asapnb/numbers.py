@@ -1,0 +1,108 @@
+"""The numbers that users give, checked in one way: what is a number, in which range, and what an error says.
+
+Every function takes the name that an error shows, and returns a plain Python value. An integer is what
+`operator.index` takes, a real number what is a `numbers.Real`: NumPy's scalars and `fractions.Fraction` among them. A
+bool is neither, because `workers=True` is a mistake.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from .errors import UsageError, unknown
+
+_FLOAT64 = np.dtype(np.float64)
+
+
+def integer(name: str, value: Any, least: int = 0, most: int | None = None, *, note: str = "") -> int:
+    """`value` as an int from `least` to `most`; UsageError if it is none. `note` ends the sentence of the error.
+
+    >>> integer("workers", np.int32(8), 1)
+    8
+    """
+    try:
+        if isinstance(value, bool | np.bool_):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is not None and number >= least and (most is None or number <= most):
+        return number
+    allowed = f"of at least {least}" if most is None else f"from {least} to {most}"
+    raise UsageError(f"{name} is {value!r:.80}: must be an integer {allowed}{note}")
+
+
+def real(
+    name: str,
+    value: Any,
+    least: float = -math.inf,
+    most: float = math.inf,
+    *,
+    above: bool = False,
+    below: bool = False,
+    dtype: np.dtype[Any] = _FLOAT64,
+    note: str = "",
+) -> float:
+    """`value` as a finite float from `least` to `most`; UsageError if it is none.
+
+    Args:
+        name: of the value, for the error.
+        value: what was given.
+        least: the smallest value allowed; with `above`, values must be larger.
+        most: the largest value allowed; with `below`, values must be smaller.
+        above: whether `least` itself is excluded.
+        below: whether `most` itself is excluded.
+        dtype: the range must hold when the value is rounded to this dtype, too.
+        note: the end of the sentence of the error.
+
+    >>> real("step_size", 0.5, 0, above=True)
+    0.5
+    """
+    if isinstance(value, Real) and not isinstance(value, bool | np.bool_):
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        with np.errstate(over="ignore", under="ignore"):
+            kept = float(dtype.type(number))
+        low_enough = kept < most if below else kept <= most
+        high_enough = kept > least if above else kept >= least
+        if math.isfinite(kept) and low_enough and high_enough:
+            return number
+    limits = []
+    if least > -math.inf:
+        limits.append(f"{'above' if above else 'of at least'} {least:g}")
+    if most < math.inf:
+        limits.append(f"{'below' if below else 'of at most'} {most:g}")
+    precision = "" if dtype == _FLOAT64 else f", in {dtype}"
+    allowed = f"a finite number {' and '.join(limits)}".rstrip()
+    raise UsageError(f"{name} is {value!r:.80}: must be {allowed}{precision}{note}")
+
+
+def switch(name: str, value: Any) -> bool:
+    """`value` as a bool; UsageError if it is none.
+
+    >>> switch("reshuffle", np.True_)
+    True
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise UsageError(f"{name} is {value!r:.80}: must be True or False")
+    return bool(value)
+
+
+def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
+    """`value` if it is one of the allowed texts; UsageError, with the nearest one, if not.
+
+    >>> choice("momentum_kind", "shared", ("per_worker", "shared"))
+    'shared'
+    """
+    texts = tuple(allowed)
+    if not isinstance(value, str) or value not in texts:
+        raise unknown(name, value, texts)
+    return value
