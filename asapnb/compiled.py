@@ -1,8 +1,9 @@
 """How asapnb compiles: one decorator, one cache folder, one choice of kernel path.
 
-* `kernel` compiles without the GIL and caches on disk, in a folder whose name carries the CPU's features and a
-  hash of all kernel sources. Numba watches only the file a function stands in, so an edited callee in another
-  module would otherwise leave stale machine code behind.
+* `kernel` compiles without the GIL and caches on disk, in a folder for the CPU and, in that, one for each module,
+  whose name carries a hash of the module and of all that it imports of asapnb. Numba watches only the file a function
+  stands in, so an edited callee in another module would otherwise leave stale machine code behind. So what kernels
+  import is kept apart from what they do not need: see `tests/test_compiled.py`.
 * `specialise` compiles one signature of a kernel (or loads it) and returns its bare entry point. That is how a
   worker loop takes a gradient as an argument and still comes from the disk cache: the argument's type is
   `types.FunctionType`, not the dispatcher, which would differ in every process.
@@ -13,12 +14,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +30,10 @@ import numba
 import platformdirs
 from numba import types
 
-from .errors import unknown
-
 KERNEL_PATHS = ("avx512", "avx2", "portable")
-_KERNEL_SOURCES = ("compiled.py", "random.py", "problems", "engine", "timing", "simulator")
+_IMPORT = re.compile(
+    r"^from (?P<package>\.+|asapnb\.)(?P<module>[\w.]*) import (?P<names>\([^)]*\)|[^\n(#]+)", re.MULTILINE
+)  # of asapnb, or relative, at the top level of a module
 _DAYS_KEPT = 30  # a cache folder that no process has used for so long belongs to an older version
 
 
@@ -45,6 +48,8 @@ def _choose_path() -> str:
     asked = os.environ.get("ASAPNB_KERNELS", "").lower()
     if asked and asked != "auto":
         if asked not in KERNEL_PATHS:
+            from .errors import unknown  # which no kernel is made of
+
             raise unknown("kernel path in $ASAPNB_KERNELS", asked, ("auto", *KERNEL_PATHS))
         return asked
     features = set(_cpu_features().split(","))
@@ -56,14 +61,41 @@ def _choose_path() -> str:
 KERNEL_PATH = _choose_path()
 
 
-def _source_hash() -> str:
-    """One hash over every file that kernels are made of: any edit starts a fresh cache."""
+def sources(file: Path) -> set[Path]:
+    """The files that the compiled code of one can be made of: itself, and what it imports of asapnb, in turn.
+
+    They are read from the text, because Numba inlines constants and callees without a trace.
+    """
+    found, waiting = {file}, [file]
+    while waiting:
+        here = waiting.pop()
+        new = {
+            target for line in _IMPORT.finditer(here.read_text(encoding="utf-8")) for target in _targets(here, line)
+        }
+        waiting += new - found
+        found |= new
+    return found
+
+
+def _targets(file: Path, line: re.Match[str]) -> Iterator[Path]:
+    """The files that an import line of a file leads to: a module, or modules of a package and the package itself."""
+    package = file.parents[len(line["package"]) - 1] if line["package"].startswith(".") else Path(__file__).parent
+    base = package.joinpath(*filter(None, line["module"].split(".")))
+    if base.is_dir():
+        names = [name.split()[0] for name in line["names"].strip("()").split(",") if name.strip()]
+        modules = [base / f"{name}.py" for name in names]
+        yield from (module if module.is_file() else base / "__init__.py" for module in modules)
+    else:
+        yield base.with_suffix(".py")
+
+
+@cache
+def _source_hash(file: Path) -> str:
+    """One hash over all sources of the compiled code of a file: an edit of any of them starts a fresh cache."""
     digest = hashlib.sha256()
-    for name in _KERNEL_SOURCES:
-        source = Path(__file__).parent / name
-        for file in [source] if source.suffix else sorted(source.rglob("*.py")):
-            digest.update(file.name.encode())
-            digest.update(file.read_bytes())
+    for source in sorted(sources(file)):
+        digest.update(source.name.encode())
+        digest.update(source.read_bytes())
     return digest.hexdigest()[:12]
 
 
@@ -88,14 +120,15 @@ def _forget_old(parent: Path) -> None:
 
 
 def _choose_cache() -> Path | None:
-    """The folder for compiled kernels, or None (with a warning) when nowhere can be written."""
+    """The folder for kernels compiled for this CPU, or None (with a warning) when nowhere can be written."""
     target = f"{numba.__version__}|{llvm.get_host_cpu_name()}|{_cpu_features()}|{KERNEL_PATH}"
-    name = f"{KERNEL_PATH}-{hashlib.sha256(target.encode()).hexdigest()[:8]}-{_source_hash()}"
     root = os.environ.get("ASAPNB_CACHE") or platformdirs.user_cache_dir("asapnb")
     parent = Path(root) / "kernels"
-    if _usable(parent / name):
+    folder = parent / f"{KERNEL_PATH}-{hashlib.sha256(target.encode()).hexdigest()[:8]}"
+    if _usable(folder):
         _forget_old(parent)
-        return parent / name
+        _forget_old(folder)
+        return folder
     warnings.warn(
         f"asapnb cannot write its cache of compiled kernels to {parent}, so it compiles at every start; "
         "set ASAPNB_CACHE to a folder that can be written",
@@ -108,11 +141,21 @@ def _choose_cache() -> Path | None:
 CACHE = _choose_cache()
 
 
+@cache
+def cache_of(file: str) -> Path | None:
+    """The folder for the compiled kernels of a source file, made when it is new; None without a cache."""
+    if CACHE is None:
+        return None
+    source = Path(file).resolve()
+    folder = CACHE / f"{source.stem}-{_source_hash(source)}"
+    return folder if _usable(folder) else None
+
+
 @contextmanager
-def _cache_folder() -> Iterator[None]:
+def _cache_folder(folder: Path | None) -> Iterator[None]:
     """Numba reads its cache folder when a function is decorated: lend it ours for that moment only."""
     before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(CACHE)
+    numba.config.CACHE_DIR = str(folder or before)
     try:
         yield
     finally:
@@ -123,8 +166,9 @@ def kernel(*signature: Any, **options: Any) -> Callable[[Callable[..., Any]], An
     """Compile a module-level function without the GIL and cache it; with a signature, at once."""
 
     def decorate(function: Callable[..., Any]) -> Any:
-        with _cache_folder():
-            return numba.njit(*signature, nogil=True, cache=CACHE is not None, **options)(function)
+        folder = cache_of(function.__code__.co_filename)
+        with _cache_folder(folder):
+            return numba.njit(*signature, nogil=True, cache=folder is not None, **options)(function)
 
     return decorate
 

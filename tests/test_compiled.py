@@ -1,10 +1,15 @@
 """The compile policy: warm starts load from the cache, an unwritable cache is survived, paths are chosen by name."""
 
+import ast
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from asapnb import compiled
 
 TRAIN = """
 import sys; sys.path.insert(0, {tests!r})
@@ -67,3 +72,59 @@ def test_the_kernel_path_can_be_chosen(path):
 def test_an_unknown_kernel_path_is_refused():
     done = run("import asapnb.compiled", ASAPNB_KERNELS="avx")
     assert "unknown kernel path in $ASAPNB_KERNELS 'avx'; available: auto, avx2, avx512, portable" in done.stderr
+
+
+PACKAGE = Path(compiled.__file__).parent
+COMPILED = sorted(
+    file
+    for file in PACKAGE.rglob("*.py")
+    if {"kernel", "part", "intrinsic"}
+    & {node.id for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Name)}
+    and file.name != "compiled.py"
+)
+
+
+def imports(file):
+    """The files that a module imports of asapnb at its top level, by Python's own parser."""
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = file.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+            modules = (
+                [base / f"{alias.name}.py" for alias in node.names] if base.is_dir() else [base.with_suffix(".py")]
+            )
+            yield from (module if module.is_file() else base / "__init__.py" for module in modules)
+
+
+@pytest.mark.parametrize("file", COMPILED, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_the_key_of_a_kernel_covers_what_it_imports_and_what_that_imports(file):
+    found, waiting = {file}, [file]
+    while waiting:
+        new = set(imports(waiting.pop())) - found
+        found |= new
+        waiting += new
+    assert compiled.sources(file) == found
+
+
+def keys(package):
+    return {
+        file.relative_to(PACKAGE): compiled._source_hash.__wrapped__(package / file.relative_to(PACKAGE))
+        for file in COMPILED
+    }
+
+
+@pytest.mark.parametrize(
+    ("edited", "changed", "unchanged"),
+    [
+        ("engine/loops/steps.py", ("engine/loops/leashed.py", "simulator/loops/replay.py"), ("problems", "timing")),
+        ("random.py", ("timing/sampling.py", "engine/loops/leashed.py", "simulator/loops/server.py"), ()),
+        ("timing/sampling.py", ("simulator/loops/server.py",), ("engine", "problems")),
+        ("problems/tiles.py", ("problems/interpreter.py",), ("engine", "timing", "simulator")),
+    ],
+)
+def test_an_edit_compiles_anew_what_is_made_of_it_and_nothing_else(edited, changed, unchanged, tmp_path):
+    package = shutil.copytree(PACKAGE, tmp_path / "asapnb", ignore=shutil.ignore_patterns("__pycache__", "embedded"))
+    before = keys(package)
+    (package / edited).write_text((package / edited).read_text() + "\n# edited\n")
+    others = {file for file, key in keys(package).items() if key != before[file]}
+    assert others >= set(map(Path, changed))
+    assert not {str(file) for file in others if str(file).startswith(tuple(unchanged))}

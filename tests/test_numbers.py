@@ -59,7 +59,7 @@ def test_a_range_holds_after_rounding_to_the_dtype(value):
 def test_switches_and_choices():
     assert [switch("on", value) for value in (True, np.False_)] == [True, False]
     for value in (1, "true", None):
-        with pytest.raises(UsageError, match="on is .*: must be True or False"):
+        with pytest.raises(UsageError, match=r"on is .*: must be True or False"):
             switch("on", value)
     assert choice("kind", "a", ("a", "b")) == "a"
     for value in ("c", 1, None):
