@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from asapnb.errors import UsageError
 from asapnb.rules import AdaDelay, Budget, adadelay, parse_rule, wu_adaptive
+from asapnb.rules.kinds import ADADELAY, BUDGET_FIT, BUDGET_SHARE, NO_SCHEDULE
 from asapnb.staleness import geometric
 
 BUDGETS = st.floats(1e-3, 1e3)
@@ -64,13 +65,17 @@ def test_adadelay_is_its_formula():
     assert adadelay(0).schedule.factor(5, 5, 0.0) == 1
 
 
-def test_what_compiled_code_is_told():
-    numbers = [
-        (rule.schedule.kind, rule.schedule.a, rule.schedule.b)
-        for rule in (adadelay(0.5), wu_adaptive(1, budget=3, alpha=0.25), wu_adaptive(2, budget=4))
-    ]
-    assert numbers[:2] == [(1, 0.5, 0.0), (2, 3.0, 0.25)]
-    assert numbers[2][:2] == (3, 4.0)
+def test_a_share_fits_up_to_a_millionth_of_the_budget():
+    schedule = Budget(2, budget=3.0)  # its share at tau = 2 is 1
+    assert schedule.factor(9, 2, 2.0 + 0.9e-6 * 3.0) == 1.0
+    assert schedule.factor(9, 2, 2.0 + 1.1e-6 * 3.0) == 0.0
+
+
+def test_the_kind_and_numbers_for_compiled_code():
+    schedules = [rule.schedule for rule in (adadelay(0.5), wu_adaptive(1, 3, alpha=0.25), wu_adaptive(2, budget=4))]
+    assert [schedule.kind for schedule in schedules] == [ADADELAY, BUDGET_SHARE, BUDGET_FIT]
+    assert NO_SCHEDULE not in (ADADELAY, BUDGET_SHARE, BUDGET_FIT)
+    assert [schedule.numbers for schedule in schedules] == [(0.5, 0.0), (3.0, 0.25), (4.0, 4.0 * (1 + 1e-6))]
 
 
 def test_rules_with_a_schedule():

@@ -55,7 +55,7 @@ def allocate(
     shared = Shared(
         control=aligned(words.READING + m * LINE, np.int64),
         numbers=aligned(words.NUMBERS, dtype),
-        schedule=np.zeros(2) if schedule is None else np.array([schedule.a, schedule.b]),
+        schedule=np.zeros(2) if schedule is None else np.array(schedule.numbers),
         plan=problem.plan,
         inputs=problem.inputs,
         labels=problem.labels,

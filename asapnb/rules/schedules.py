@@ -1,7 +1,8 @@
-"""Factors of single updates, for rules that depend on more than staleness: on time, or on steps already taken.
+"""Factors of updates, for rules that depend on more than staleness: on time, or on steps already taken.
 
-The step of an update is step_size · scale · factor, where the scale comes from the rule's table. Both dataclasses
-give the definition in `factor`; compiled code has its own twin of it, chosen by the numbers `kind`, `a` and `b`.
+The step of an update is step_size · scale · factor, where the scale comes from the rule's table. The method `factor`
+of each class is the definition. Compiled code has a twin of it, `schedule_factor` in `engine.loops.steps`, which
+takes `kind` (see `rules.kinds`) and `numbers`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-ROUNDING = 1e-6  # of the budget: steps are float32, and equal shares that fill the budget exactly must fit
+from .kinds import ADADELAY, BUDGET_FIT, BUDGET_SHARE
+
+ROUNDING = 1e-6  # share of the budget: steps are float32, and equal shares that fill the budget exactly must fit
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,12 @@ class AdaDelay:
 
     c: float
 
-    kind = 1
-    b = 0.0
+    kind = ADADELAY
 
     @property
-    def a(self) -> float:
-        """`c`, for compiled code."""
-        return self.c
+    def numbers(self) -> tuple[float, float]:
+        """`c` and a 0 that is not used."""
+        return self.c, 0.0
 
     def factor(self, t: int, tau: int, window_sum: float) -> float:
         """The factor of update t of staleness tau; `window_sum` is not used."""
@@ -60,25 +62,25 @@ class Budget:
 
     @property
     def kind(self) -> int:
-        """2 for variant 1, 3 for variant 2."""
-        return self.variant + 1
+        """BUDGET_SHARE for variant 1, BUDGET_FIT for variant 2."""
+        return BUDGET_SHARE if self.variant == 1 else BUDGET_FIT
 
     @property
-    def a(self) -> float:
-        """The budget, for compiled code."""
-        return self.budget
+    def limit(self) -> float:
+        """What the steps of variant 2 may sum to within one delay: the budget, and a little for rounding."""
+        return self.budget * (1.0 + ROUNDING)
 
     @property
-    def b(self) -> float:
-        """For compiled code: `alpha`, or of variant 2 what the sum may reach."""
-        return self.alpha if self.variant == 1 else self.budget * (1.0 + ROUNDING)
+    def numbers(self) -> tuple[float, float]:
+        """The budget, and `alpha` (variant 1) or `limit` (variant 2)."""
+        return self.budget, self.alpha if self.variant == 1 else self.limit
 
     def factor(self, t: int, tau: int, window_sum: float) -> float:
         """The factor of an update of staleness tau after steps that sum to `window_sum`; t is not used."""
         if self.variant == 1:
             return self.alpha * max(0.0, self.budget - window_sum)
         share = self.budget / (tau + 1)
-        return share if window_sum + share <= self.b else 0.0
+        return share if window_sum + share <= self.limit else 0.0
 
 
 Schedule = AdaDelay | Budget

@@ -119,7 +119,7 @@ def _apply_schedule(rows: Any, scale: Any, factor: Any, dropped: Any, schedule: 
     for name in ("version", "read_version", "tau"):
         work[name] = rows[name]
     work["scale"], work["dropped"] = scale, dropped
-    _factors(_Factors(control, np.array([schedule.a, schedule.b])), work, np.zeros(len(rows) + 1, np.int64))
+    _factors(_Factors(control, np.array(schedule.numbers)), work, np.zeros(len(rows) + 1, np.int64))
     factor[:], dropped[:] = work["factor"], work["dropped"]
 
 
