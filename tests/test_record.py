@@ -12,6 +12,7 @@ from asapnb.record import EVALS, SCHEMA, UPDATES, RunWriter, load_run, machine, 
 from asapnb.record import writer as writer_module
 from asapnb.record.append import Append
 from asapnb.record.files import opened
+from asapnb.record.schema import VIEWS
 from asapnb.staleness import WorkerHistogram
 
 LAYOUT = [("w", (2, 1), 0), {"name": "b", "shape": [1], "offset": 2}]
@@ -260,9 +261,14 @@ def test_a_killed_run_keeps_its_rows(tmp_path, where, whole):
 
 
 def test_the_file_is_whole_after_every_single_write_of_every_append(tmp_path, monkeypatch):
-    """A kill lets the writes before it stand. Enough rows for indices of two levels, and their splits."""
-    path, copy, expected = tmp_path / "run.h5", tmp_path / "copy.h5", rows(140_000)
-    write_out, states, step = Append._write_out, [], 70_000
+    """A kill lets the writes before it stand. The index of a column is a tree whose leaves hold 64 chunks.
+
+    It gets a second level at 65 chunks. From then on, as at 97 and 129 chunks, an append changes both a leaf and the
+    root above it, and only the root first is safe.
+    """
+    path, copy, expected = tmp_path / "run.h5", tmp_path / "copy.h5", rows(140 * 16)
+    write_out, states, step = Append._write_out, [], 160
+    monkeypatch.setattr(writer_module, "_ROWS", 16)  # in a chunk
 
     def watched(append, address, data):
         write_out(append, address, data)
@@ -285,6 +291,24 @@ def test_the_file_is_whole_after_every_single_write_of_every_append(tmp_path, mo
     assert states == sorted(states)
     assert set(states) == set(range(0, len(expected) + 1, step)), "never a part of an append"
     assert len(states) > 50, "an append is many writes"
+
+
+def test_rows_whose_views_were_not_all_written_are_cut(tmp_path):
+    """The columns of a group end together in every file; the two groups of a row may not, after a kill."""
+    path = tmp_path / "run.h5"
+    writer = RunWriter(
+        path, kind="simulate", attributes={}, initial=np.zeros(1), layout=[], workers=3, groups={"views": VIEWS}
+    )
+    writer.append_updates(rows(10))
+    writer.append("views", np.array([(0.5 * version,) for version in range(1, 11)], VIEWS))
+    writer.flush()
+    for name, count in (("views/t_view", 8), ("updates/tau", 6)):
+        with h5py.File(path, "r+") as file:
+            file[name].resize(count, axis=0)
+        run = load_run(path)
+        assert {len(run.updates[column]) for column in (*UPDATES.names, "t_view")} == {count}
+        np.testing.assert_array_equal(run.updates["version"], np.arange(1, count + 1))
+        np.testing.assert_array_equal(run.updates["t_view"], 0.5 * np.arange(1, count + 1))
 
 
 def test_a_run_file_is_not_overwritten_unasked(tmp_path):
