@@ -1,4 +1,5 @@
 import json
+import math
 import subprocess
 import sys
 import tomllib
@@ -383,17 +384,33 @@ def test_a_run_whose_file_is_gone(tmp_path):
 
 def test_toml_is_read_back():
     config = {
-        "text": 'quotes " and \\ and \n and é and 😀 and \x7f',
-        "numbers": [1, 1e-300, -0.5, float("inf")],
+        "text": 'quotes " and \\ and \n and é and 😀 and \x7f and \x00',
+        "numbers": [1, 1e-300, -0.5, float("inf"), -float("inf"), 2**63, -(10**30)],
         "yes": True,
-        "numpy": np.float32(0.25),
-        "a.b c": {"deep": {"er": [{"x": 1}, {"y": None, "z": "w"}]}, "after": []},
+        "a.b c": {"": 0, "\x7f": {"deep": {"er": [{"x": 1}, {"x": [[], {}]}]}, "after": []}},
     }
-    read = tomllib.loads(to_toml(config))
-    assert read["a.b c"] == {"deep": {"er": [{"x": 1}, {"z": "w"}]}, "after": []}
-    assert {key: read[key] for key in ("text", "numbers", "yes", "numpy")} == {
-        key: config[key] for key in ("text", "numbers", "yes", "numpy")
+    assert tomllib.loads(to_toml(config)) == config
+    assert math.isnan(tomllib.loads(to_toml({"loss": float("nan")}))["loss"])
+    assert tomllib.loads(to_toml({"numpy": np.float32(0.25), "array": np.arange(2)})) == {
+        "numpy": 0.25,
+        "array": [0, 1],
     }
+
+
+def test_what_toml_lacks_is_left_out():
+    config = {"no": None, "list": [1, None, {"y": None, "z": "w"}], "table": {"none": None}}
+    assert tomllib.loads(to_toml(config)) == {"list": [1, {"z": "w"}], "table": {}}
+
+
+def test_a_configuration_in_an_older_layout_is_read(tmp_path):
+    """Inline tables, and no blank lines: asapnb once wrote configurations like this."""
+    record(tmp_path / "run.h5")
+    with h5py.File(tmp_path / "run.h5", "r+") as file:
+        file.attrs["config"] = (
+            'seed = 1\ntext = "\\u007f"\n[problem]\nhidden = [4, 2]\n[problem."a b"]\nx = [{y = inf}]\n'
+        )
+    config = {"seed": 1, "text": "\x7f", "problem": {"hidden": [4, 2], "a b": {"x": [{"y": math.inf}]}}}
+    assert load_run(tmp_path / "run.h5").config == config
 
 
 def test_provenance(tmp_path):

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ..errors import RecordError
-
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def plain(value: Any) -> Any:
@@ -48,37 +45,21 @@ def to_json(value: Any) -> str:
 def to_toml(config: Mapping[str, Any]) -> str:
     """A nested dict as TOML text; None, which TOML lacks, is left out.
 
-    >>> print(to_toml({"epochs": 5, "target_loss": None, "problem": {"name": "lenet", "hidden": [8, 4]}}), end="")
+    >>> print(to_toml({"epochs": 5, "target_loss": None, "problem": {"name": "lenet", "bias": True}}), end="")
     epochs = 5
+    <BLANKLINE>
     [problem]
     name = "lenet"
-    hidden = [8, 4]
+    bias = true
     """
-    return "".join(f"{line}\n" for line in _table(plain(config), ()))
+    import tomli_w
 
+    def known(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {key: known(inner) for key, inner in item.items() if inner is not None}
+        return [known(inner) for inner in item if inner is not None] if isinstance(item, list) else item
 
-def _table(table: dict[str, Any], path: tuple[str, ...]) -> list[str]:
-    values = [f"{_key(k)} = {_value(v)}" for k, v in table.items() if v is not None and not isinstance(v, dict)]
-    for key, inner in table.items():
-        if isinstance(inner, dict):
-            values += [f"[{'.'.join(map(_key, (*path, key)))}]", *_table(inner, (*path, key))]
-    return values
-
-
-def _key(key: str) -> str:
-    return key if _BARE_KEY.fullmatch(key) else _value(key)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, str):  # a JSON string is a TOML string, but for one character
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return f"[{', '.join(_value(item) for item in value if item is not None)}]"
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{_key(k)} = {_value(v)}' for k, v in value.items() if v is not None)}}}"
-    return repr(value)
+    return tomli_w.dumps(known(plain(config)))
 
 
 def to_attribute(name: str, value: Any) -> Any:
