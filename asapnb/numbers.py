@@ -14,6 +14,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from .errors import UsageError, unknown
 
@@ -83,6 +84,47 @@ def real(
     precision = "" if dtype == _FLOAT64 else f", in {dtype}"
     allowed = f"a finite number {' and '.join(limits)}".rstrip()
     raise UsageError(f"{name} is {value!r:.80}: must be {allowed}{precision}{note}")
+
+
+def reals(
+    name: str,
+    values: ArrayLike,
+    least: float = -math.inf,
+    most: float = math.inf,
+    *,
+    above: bool = False,
+    axes: int = 1,
+    empty: bool = False,
+) -> NDArray[np.float64]:
+    """`values` as a new float64 array of finite numbers from `least` to `most`; UsageError if they are none.
+
+    Args:
+        name: of the values, for the error.
+        values: an array, or lists of numbers.
+        least: the smallest value allowed; with `above`, values must be larger.
+        most: the largest value allowed.
+        above: whether `least` itself is excluded.
+        axes: how many axes the array must have.
+        empty: whether no value at all is allowed.
+
+    >>> reals("weights", [1, 3], 0)
+    array([1., 3.])
+    """
+    try:
+        array = np.asarray(values)
+    except ValueError:  # rows of different lengths
+        array = np.array(None)
+    if array.dtype.kind == "O" and array.ndim == axes:  # fractions, for example
+        array = np.array([real(name, value) for value in array.flat]).reshape(array.shape)
+    if array.ndim != axes or (array.size and array.dtype.kind not in "iuf") or not (array.size or empty):
+        kind = "a list of numbers" if axes == 1 else "rows of numbers, all of one length"
+        raise UsageError(f"{name} is {values!r:.80}: must be {kind}{'' if empty else ', not empty'}")
+    array = array.astype(np.float64)
+    bad = ~(np.isfinite(array) & ((array > least) if above else (array >= least)) & (array <= most))
+    if bad.any():
+        place = np.argwhere(bad)[0].tolist()
+        real(f"{name}{place}", array[tuple(place)].item(), least, most, above=above)
+    return array
 
 
 def switch(name: str, value: Any) -> bool:

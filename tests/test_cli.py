@@ -147,7 +147,7 @@ def test_other_ends_are_exit_code_0(tmp_path):
         (["--scheme", "leashd"], "unknown scheme 'leashd'; available: hogwild.*Did you mean 'leashed'"),
         (["--scheme", "leashed(persistence=-1)"], r"persistence=-1\): the persistence bound"),
         (["--rule", "tial"], "unknown rule 'tial'.*Did you mean 'tail'"),
-        (["--rule", "tail(amplitude=2)"], r"amplitude is 2: must be a number in \[0, 1\]"),
+        (["--rule", "tail(amplitude=2)"], r"amplitude is 2: must be a finite number of at least 0 and of at most 1"),
         (["--rule", "none.py:f"], "there is no file none.py"),
         (["--data", "fashon-mnist"], "unknown data set 'fashon-mnist'.*Did you mean 'fashion-mnist'"),
         (["--problem", "lenett"], "unknown problem 'lenett'.*Did you mean 'lenet'"),

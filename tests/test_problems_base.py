@@ -101,7 +101,7 @@ def test_custom_problem(dtype):
         (lambda p: p.loss_and_gradient([0.0], [0, 10]), "0 to 10; allowed are 0 to 9"),
         (lambda p: p.evaluate([0.0], "tset"), "Did you mean 'test'"),
         (lambda p: p.evaluate([0.0], "train", limit=0), "limit is 0"),
-        (lambda p: p.batches(0, 0, 0), "batch_size is 0; allowed are 1 to 10"),
+        (lambda p: p.batches(0, 0, 0), "batch_size is 0: must be an integer from 1 to 10"),
         (lambda p: p.batches(0, 0, 11), "batch_size is 11"),
         (lambda p: p.batches(0, -1, 2), "epoch is -1"),
         (lambda p: p.predict([0.0], [[1.0]]), "does not classify"),

@@ -227,7 +227,7 @@ def test_a_quantile_cut_drops_without_residue():
     [
         ("power(q=-1)", "q is -1: must be a finite number of at least 0"),
         ("power(q=1e999)", "q is inf"),
-        ("quantile_cut(rho=0)", r"rho is 0: must be a number in \(0, 1\]"),
+        ("quantile_cut(rho=0)", r"rho is 0: must be a finite number above 0 and of at most 1"),
         ("exponential_profile('a')", "kappa is 'a'"),
         ("profile([])", "g is 0 everywhere"),
         ("profile([0, 0])", "g is 0 everywhere"),

@@ -94,10 +94,10 @@ def test_rules_with_a_schedule():
     ("text", "message"),
     [
         ("adadelay(c=-1)", "c is -1"),
-        ("wu_adaptive(variant=3, budget=1)", "variant is 3: must be 1 or 2"),
+        ("wu_adaptive(variant=3, budget=1)", "variant is 3: must be an integer from 1 to 2"),
         ("wu_adaptive(True, 1)", "variant is True"),
         ("wu_adaptive(1, budget=0)", "budget is 0: must be a finite number above 0"),
-        ("wu_adaptive(1, 1, alpha=2)", r"alpha is 2: must be a number in \(0, 1\]"),
+        ("wu_adaptive(1, 1, alpha=2)", r"alpha is 2: must be a finite number above 0 and of at most 1"),
         ("wu_adaptive(2, 1, alpha=0.5)", "alpha is 0.5: variant 2 has none"),
     ],
 )

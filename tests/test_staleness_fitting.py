@@ -107,8 +107,8 @@ def test_data_at_the_edge_of_the_models():
     [
         ([1, 2], "gaussian", "unknown model of staleness 'gaussian'; available: cmp, geometric, poisson"),
         ([0, 0], "poisson", "counts sum to 0.0"),
-        ([[1, 2]], "poisson", "one-dimensional"),
-        ([1, -1], "cmp", r"counts\[1\] = -1.0"),
+        ([[1, 2]], "poisson", "must be a list of numbers"),
+        ([1, -1], "cmp", r"counts\[1\] is -1.0"),
     ],
 )
 def test_bad_fits(counts, model, message):

@@ -6,14 +6,15 @@ import inspect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import inf, isfinite, sqrt
+from math import sqrt
 from typing import Any
 
 import numpy as np
 
 from ..errors import UsageError
+from ..numbers import integer, real, reals
 from . import objectives
-from .base import Parameter, Problem, checked_integer
+from .base import Parameter, Problem
 from .constants import Constants
 
 SAMPLES = 2**20
@@ -42,9 +43,9 @@ def quadratic(
     >>> problem.evaluate([1.0, 1.0])[0], problem.constants.L, problem.config["problem"]
     (5.5, 10.0, 'quadratic([1.0, 10.0], noise=0.1)')
     """
-    values = checked_array("eigenvalues", eigenvalues, 1)
-    if values.min() < 0 or values.max() == 0:
-        raise UsageError(f"eigenvalues are {values.tolist()!s:.80}: none may be negative, and one must be positive")
+    values = reals("eigenvalues", np.atleast_1d(eigenvalues), 0)
+    if not values.any():
+        raise UsageError(f"eigenvalues are {values.tolist()!s:.80}: one must be above 0")
     least, largest = float(values.min()), float(values.max())
     constants = Constants(largest, least, float(values[values > 0].min()), 0.0, np.zeros(len(values)), True)
     arguments = {"noise": noise, "start": start, "samples": samples, "seed": seed}
@@ -59,7 +60,7 @@ def log_cosh(
     >>> log_cosh(2, start=3.0).loss_and_gradient([0.0, 100.0], [0])[1].tolist()
     [0.0, 1.0]
     """
-    n = checked_integer("dimension", dimension, 1)
+    n = integer("dimension", dimension, 1, 2**40)
     arguments = {"dimension": n, "noise": noise, "start": start, "samples": samples, "seed": seed}
     constants = Constants(1.0, 0.0, None, 0.0, np.zeros(n), True)
     return _of_coordinates(log_cosh, objectives.LOG_COSH, np.zeros(n), constants, arguments)
@@ -76,7 +77,7 @@ def sine_pl(
     >>> sine_pl(start=3.0).constants.pl
     0.17553
     """
-    n = checked_integer("dimension", dimension, 1)
+    n = integer("dimension", dimension, 1, 2**40)
     arguments = {"dimension": n, "noise": noise, "start": start, "samples": samples, "seed": seed}
     constants = Constants(8.0, 0.0, _SINE_PL, 0.0, np.zeros(n), False)
     return _of_coordinates(sine_pl, objectives.SINE_PL, np.zeros(n), constants, arguments)
@@ -90,7 +91,7 @@ def bounded(
     >>> bounded().evaluate([1.0])[0]
     0.5
     """
-    n = checked_integer("dimension", dimension, 1)
+    n = integer("dimension", dimension, 1, 2**40)
     arguments = {"dimension": n, "noise": noise, "start": start, "samples": samples, "seed": seed}
     constants = Constants(2.0, 0.0, None, 0.0, np.zeros(n), False)
     return _of_coordinates(bounded, objectives.BOUNDED, np.zeros(n), constants, arguments)
@@ -107,7 +108,7 @@ def rosenbrock(
     >>> problem.init().tolist(), problem.evaluate([1.0, 1.0])[0], problem.constants.L
     ([-1.2, 1.0], 0.0, None)
     """
-    n = checked_integer("dimension", dimension, 2)
+    n = integer("dimension", dimension, 2, 2**40)
     if n % 2:
         raise UsageError(f"dimension is {n}: Rosenbrock's function takes pairs, so it must be even")
     arguments = {"dimension": n, "noise": noise, "start": start, "samples": samples, "seed": seed}
@@ -123,7 +124,7 @@ def _of_coordinates(
     arguments: dict[str, Any],
     written: Sequence[np.ndarray] = (),
 ) -> Problem:
-    samples = checked_integer("samples", arguments["samples"], 2)
+    samples = integer("samples", arguments["samples"], 2, 2**40)
     if samples % 2:
         raise UsageError(f"samples is {samples}: must be even, as each sample's noise is another one's, negated")
     return analytic(
@@ -146,8 +147,8 @@ def analytic(
 
     `values` are the inputs after the noise's deviation, `written` the arrays among the arguments.
     """
-    noise = checked_number("noise", arguments["noise"])
-    seed = checked_integer("seed", arguments["seed"], 0, 2**63 - 1)
+    noise = real("noise", arguments["noise"], 0)
+    seed = integer("seed", arguments["seed"], 0, 2**63 - 1)
     start = _Start.of(arguments["start"], n_params)
     plan, quiet = (np.array([kind, noisy, seed], np.int64) for noisy in (noise > 0, False))
     inputs = np.concatenate([[sqrt(noise / n_params)], values])
@@ -208,13 +209,13 @@ class _Start:
         if isinstance(value, str):
             match = re.fullmatch(r"normal\(\s*([0-9.eE+-]+)\s*\)", value)
             try:
-                return cls(value, np.array([checked_number("s", float(match[1]))]), True)  # type: ignore[index]
+                return cls(value, np.array([real("s", float(match[1]), 0)]), True)  # type: ignore[index]
             except (TypeError, ValueError):
                 raise UsageError(
                     f"start is {value!r}: give a number, a list of numbers, or 'normal(s)' with a standard deviation "
                     "s, as 'normal(1.0)'"
                 ) from None
-        pattern = checked_array("start", value, 1)
+        pattern = reals("start", np.atleast_1d(value))
         if n % len(pattern):
             raise UsageError(f"start has {len(pattern)} numbers for {n} parameters: must be one, or one for each")
         return cls(float(pattern[0]) if np.ndim(value) == 0 else pattern.tolist(), pattern, False)
@@ -241,25 +242,3 @@ def _same(value: Any, default: Any) -> bool:
 
 def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
-
-
-def checked_number(name: str, value: Any) -> float:
-    """`value` as a finite float ≥ 0, or a UsageError that names it."""
-    if isinstance(value, bool | str) or not np.isscalar(value) or not 0 <= value < inf:  # type: ignore[operator]
-        raise UsageError(f"{name} is {value!r}: must be a finite number, at least 0")
-    return float(value)  # type: ignore[arg-type]
-
-
-def checked_array(name: str, value: Any, dimensions: int) -> np.ndarray:
-    """`value` as a float64 array that is not empty and finite, of so many dimensions, or a UsageError.
-
-    A single number is a list of one.
-    """
-    kind = "numbers" if dimensions == 1 else "rows of numbers, all of one length"
-    try:
-        array = np.array(value, np.float64, ndmin=1)
-    except (TypeError, ValueError):
-        raise UsageError(f"{name} = {value!r:.80}: must be a list of {kind}") from None
-    if array.ndim != dimensions or not array.size or not isfinite(float(np.sum(array * 0))):
-        raise UsageError(f"{name} = {value!r:.80}: must be a list of {kind}, all finite, and not empty")
-    return array

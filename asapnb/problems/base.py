@@ -12,6 +12,7 @@ import numpy as np
 from numba import types
 
 from ..errors import UsageError, unknown
+from ..numbers import integer
 from .constants import Constants
 from .minibatch import draw_batch
 
@@ -100,7 +101,7 @@ class Problem:
 
     def init(self, seed: int = 0) -> np.ndarray:
         """Initial parameters, shape (n_params,): the same for the same seed."""
-        seed = checked_integer("seed", seed, 0, 2**63 - 1)
+        seed = integer("seed", seed, 0, 2**63 - 1)
         params = np.asarray(self.initial(self.n_params, np.random.default_rng(seed)), self.dtype)
         return np.ascontiguousarray(self._params(params))
 
@@ -131,7 +132,7 @@ class Problem:
         else:
             return float("nan"), float("nan")
         n = len(labels)
-        count = n if limit is None else min(n, checked_integer("limit", limit, 1, 2**63 - 1))
+        count = n if limit is None else min(n, integer("limit", limit, 1, 2**63 - 1))
         indices = np.arange(count) * n // count
         if self.forward is not None:
             loss, predicted = self._run_forward(params, indices, inputs, labels)
@@ -159,8 +160,8 @@ class Problem:
         The last one is ragged when `batch_size` does not divide `n_samples`. With `reshuffle` false every epoch
         has the order of epoch 0.
         """
-        seed = checked_integer("seed", seed, 0, 2**63 - 1)
-        epoch = checked_integer("epoch", epoch, 0, 2**63 - 1)
+        seed = integer("seed", seed, 0, 2**63 - 1)
+        epoch = integer("epoch", epoch, 0, 2**63 - 1)
         per_epoch = self.batches_per_epoch(batch_size)
         batches = []
         for ticket in range(epoch * per_epoch, (epoch + 1) * per_epoch):
@@ -171,7 +172,7 @@ class Problem:
 
     def batches_per_epoch(self, batch_size: int) -> int:
         """Number of minibatches in an epoch, the ragged one included."""
-        return -(-self.n_samples // checked_integer("batch_size", batch_size, 1, self.n_samples))
+        return -(-self.n_samples // integer("batch_size", batch_size, 1, self.n_samples))
 
     def _params(self, params: Any) -> np.ndarray:
         array = np.ascontiguousarray(params, self.dtype)
@@ -246,7 +247,7 @@ def custom(
         raise UsageError(f"inputs are {inputs.dtype}; allowed are uint8, float32 and float64")
     if labels.ndim != 1 or not len(labels) or not np.issubdtype(labels.dtype, np.integer):
         raise UsageError(f"labels are {labels.dtype} of shape {labels.shape}; one integer per sample is needed")
-    n_params = checked_integer("n_params", n_params, 1, 2**40)
+    n_params = integer("n_params", n_params, 1, 2**40)
     name = name or str(getattr(gradient, "__name__", "custom"))
     return Problem(
         name=name,
@@ -256,7 +257,7 @@ def custom(
         labels=labels.astype(np.int64, copy=False),
         layout=(Parameter("params", (n_params,), 0),),
         dtype=dtype,
-        workspace=workspace_size if callable(workspace_size) else checked_integer("workspace_size", workspace_size),
+        workspace=workspace_size if callable(workspace_size) else integer("workspace_size", workspace_size, 0, 2**40),
         initial=init,
         evaluation=evaluate,
         config={"problem": f"custom({name})"},
@@ -276,12 +277,3 @@ def _compile_gradient(function: Any, dtype: np.dtype, inputs_dtype: np.dtype) ->
             f"    {signature}\n    (params, gradient, indices, plan, workspace, inputs, labels) -> mean loss\n"
             f"because Numba says: {error}"
         ) from error
-
-
-def checked_integer(name: str, value: Any, low: int = 0, high: int = 2**40) -> int:
-    """`value` as an int within [low, high], or a UsageError that names it."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise UsageError(f"{name} is {value!r}; an integer from {low} to {high} is needed")
-    if not low <= value <= high:
-        raise UsageError(f"{name} is {value}; allowed are {low} to {high}")
-    return int(value)

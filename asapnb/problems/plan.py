@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError
-from .base import Parameter, checked_integer
+from ..numbers import integer
+from .base import Parameter
 from .records import CONVOLUTION_KIND, DENSE_KIND, FIRST_RECORD, RECORD, Convolution, Header
 from .records import Dense as DenseRecord
 from .tiles import LANES
@@ -172,9 +173,9 @@ def _shapes(shape: tuple[int, int, int], stages: Sequence[_Stage]) -> list[tuple
     for stage in stages:
         _, height, width = shapes[-1]
         if isinstance(stage.layer, Dense):
-            shapes.append((checked_integer("units", stage.layer.units, 1, 2**20), 1, 1))
+            shapes.append((integer("units", stage.layer.units, 1, 2**20), 1, 1))
             continue
-        kernel = checked_integer("kernel", stage.layer.kernel, 1, 2**10)
+        kernel = integer("kernel", stage.layer.kernel, 1, 2**10)
         rows, columns = ((side - kernel + 1) // (2 if stage.pooled else 1) for side in (height, width))
         if rows < 1 or columns < 1:
             size, pooling = kernel + stage.pooled, " and MaxPool(2)" if stage.pooled else ""
@@ -182,7 +183,7 @@ def _shapes(shape: tuple[int, int, int], stages: Sequence[_Stage]) -> list[tuple
                 f"{stage.layer!r}{pooling} need at least {size}×{size} pixels and get {height}×{width} of inputs "
                 f"{'×'.join(map(str, shape))}; use larger inputs, or fewer or smaller layers"
             )
-        shapes.append((checked_integer("channels", stage.layer.channels, 1, 2**16), rows, columns))
+        shapes.append((integer("channels", stage.layer.channels, 1, 2**16), rows, columns))
     return shapes
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError
+from ..numbers import integer, real, reals
 from . import objectives
-from .analytic import Start, analytic, checked_array, checked_number
-from .base import Problem, checked_integer
+from .analytic import Start, analytic
+from .base import Problem
 from .constants import Constants
 
 _RESIDUAL = 0.1  # standard deviation of what generated targets have on top of the linear model
@@ -76,7 +77,7 @@ def logistic(
     >>> problem.constants.mu, round(problem.constants.f_star, 3), round(problem.evaluate(problem.init())[0], 3)
     (0.01, 0.479, 0.693)
     """
-    ridge = checked_number("ridge", ridge)
+    ridge = real("ridge", ridge, 0)
     a, y, arguments = _rows(logistic, "labels", matrix, labels, samples, dimension, rank, seed)
     largest = float(np.linalg.norm(a, 2)) ** 2 / (4 * len(a))
     x_star = _newton(a * y[:, None], ridge) if ridge > 0 else None
@@ -122,7 +123,9 @@ def _rows(
             f"{builder.__name__} takes a matrix and {kind}, or samples=, dimension= and perhaps rank= to generate "
             "them: give either, and all of it"
         )
-    a, b = checked_array("matrix", matrix, 2), checked_array(kind, targets, 1)
+    if kind == "labels" and isinstance(targets, np.ndarray):
+        targets = targets * 1  # booleans are 0 and 1
+    a, b = reals("matrix", matrix, axes=2), reals(kind, targets)
     if len(a) != len(b):
         raise UsageError(f"matrix has {len(a)} rows and there are {len(b)} {kind}: give one for each row")
     if kind == "labels":
@@ -134,9 +137,9 @@ def _rows(
 
 
 def _generated(kind: str, samples: Any, dimension: Any, rank: Any, seed: Any) -> tuple[np.ndarray, np.ndarray]:
-    n, d = checked_integer("samples", samples, 1), checked_integer("dimension", dimension, 1)
-    r = min(n, d) if rank is None else checked_integer("rank", rank, 1, min(n, d))
-    generator = np.random.default_rng(checked_integer("seed", seed, 0, 2**63 - 1))
+    n, d = integer("samples", samples, 1, 2**40), integer("dimension", dimension, 1, 2**40)
+    r = min(n, d) if rank is None else integer("rank", rank, 1, min(n, d))
+    generator = np.random.default_rng(integer("seed", seed, 0, 2**63 - 1))
     a = generator.standard_normal((n, d))
     if r < min(n, d):
         a = a[:, :r] @ generator.standard_normal((r, d)) / np.sqrt(r)

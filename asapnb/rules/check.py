@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RuleError, UsageError
+from ..numbers import integer, real
 from ..staleness import StalenessDistribution, parse_staleness
 from .framework import LARGEST_SCALE, Rule, as_rule, raw_scales
 from .search import Named, candidates, described, simplest
@@ -147,12 +148,10 @@ def check(
     C1 FAILS: E[scale] = 0.5, under constant(1), workers=2
     """
     rule = as_rule(rule)
-    judge: Judge = partial(_judged, rule, workers, tolerance)
+    workers = None if workers is None else integer("workers", workers, 1)
+    judge: Judge = partial(_judged, rule, workers, real("tolerance", tolerance, 0))
     if staleness is None:
-        for name, value in (("seed", seed), ("tries", tries)):
-            if not isinstance(value, int | np.integer) or value < 0:
-                raise UsageError(f"{name} is {value!r}: must be an integer, at least 0")
-        searched = candidates(seed, tries)
+        searched = candidates(integer("seed", seed), integer("tries", tries))
         return Report(rule, _search(judge, searched), len(searched), _notes(rule))
     seen = parse_staleness(staleness) if isinstance(staleness, str) else staleness
     if not isinstance(seen, StalenessDistribution):

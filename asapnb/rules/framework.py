@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RuleError, UsageError
+from ..numbers import integer
 from ..staleness import StalenessDistribution
 from ..text import parse_call
 from .files import FileFunction, load_function
@@ -223,8 +224,7 @@ def raw_scales(rule: Rule, staleness: StalenessDistribution, workers: int) -> ND
             f"staleness is {staleness!r:.80}: must be a StalenessDistribution, for example "
             "StalenessDistribution.from_counts(counts)"
         )
-    if not isinstance(workers, int | np.integer) or workers < 1:
-        raise UsageError(f"workers is {workers!r}: must be an integer, at least 1")
+    workers = integer("workers", workers, 1)
     if rule.refresh is not None and staleness.is_empty:
         return np.ones(len(staleness))
     try:

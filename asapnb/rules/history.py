@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from ..numbers import integer, real
 from ..staleness import StalenessDistribution
-from .arguments import number
 from .framework import Rule, register
 from .schedules import AdaDelay, Budget
 
@@ -27,7 +27,7 @@ def adadelay(c: float) -> Rule:
     >>> adadelay(1.0).schedule.factor(t=2, tau=1, window_sum=0.0)
     0.5
     """
-    c = number("c", c)
+    c = real("c", c, 0)
     return Rule("adadelay", _ones, {"c": c}, schedule=AdaDelay(c))
 
 
@@ -44,13 +44,11 @@ def wu_adaptive(variant: int, budget: float, alpha: float | None = None) -> Rule
     >>> wu_adaptive(2, budget=3).schedule.factor(t=9, tau=2, window_sum=2.0)
     1.0
     """
-    if variant not in (1, 2) or isinstance(variant, bool):
-        raise UsageError(f"variant is {variant!r}: must be 1 or 2")
-    variant, budget = int(variant), number("budget", budget, above=True)
+    variant, budget = integer("variant", variant, 1, 2), real("budget", budget, 0, above=True)
     if variant == 2:
         if alpha is not None:
             raise UsageError(f"alpha is {alpha!r}: variant 2 has none")
         return Rule("wu_adaptive", _ones, {"variant": 2, "budget": budget}, schedule=Budget(2, budget))
-    share = 1.0 if alpha is None else number("alpha", alpha, most=1.0, above=True)
+    share = 1.0 if alpha is None else real("alpha", alpha, 0, 1, above=True)
     parameters = {"variant": 1, "budget": budget, "alpha": share}
     return Rule("wu_adaptive", _ones, parameters, schedule=Budget(1, budget, share))

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError, unknown
+from ..numbers import integer, real
 from ..staleness import StalenessDistribution, fit
-from .arguments import integer, number
 from .framework import Rule, register, with_mean_one
 from .refresh import Every, Once, checked_refresh
 
@@ -100,7 +100,7 @@ def mindthestep(
         raise unknown("model of staleness", model, _PARAMETERS)
     parameters: dict[str, Any] = {"model": model}
     if model == "geometric":
-        parameters["momentum"] = number("momentum", momentum, most=1.0, above=True)
+        parameters["momentum"] = real("momentum", momentum, 0, 1, above=True)
     elif momentum is not None:
         raise UsageError(f"momentum is {momentum!r}: only model='geometric' aims at a momentum")
     of_models = {"p": p, "mean": mean, "rate": rate, "dispersion": dispersion}
@@ -110,9 +110,9 @@ def mindthestep(
         wanted = " and ".join(_PARAMETERS[model])
         raise UsageError(f"parameters {said}: model={model!r} has {wanted}, given or (with none of them) fitted")
     for name, value in given.items():
-        parameters[name] = number(name, value, most=1.0 if name == "p" else math.inf, above=name != "dispersion")
+        parameters[name] = real(name, value, 0, 1.0 if name == "p" else math.inf, above=name != "dispersion")
     if clip != 5.0:
-        parameters["clip"] = None if clip is None else number("clip", clip, least=1.0)
+        parameters["clip"] = None if clip is None else real("clip", clip, 1)
     if drop_after != 150:
-        parameters["drop_after"] = None if drop_after is None else integer("drop_after", drop_after, 0)
+        parameters["drop_after"] = None if drop_after is None else integer("drop_after", drop_after)
     return Rule("mindthestep", _mindthestep, parameters, checked_refresh(refresh))

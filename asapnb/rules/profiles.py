@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError, unknown
+from ..numbers import real
 from ..staleness import CDF_KINDS, Kind, StalenessDistribution
-from .arguments import number
 from .files import load_function
 from .framework import Rule, register, with_mean_one
 from .refresh import Every, Once, Refresh, ReleasedCode, checked_refresh
@@ -116,7 +116,7 @@ def tail(amplitude: float = 1.0, cdf: Kind = "midpoint", refresh: Refresh | None
     """
     if cdf not in CDF_KINDS:
         raise unknown("kind of cdf", cdf, CDF_KINDS)
-    parameters: dict[str, Any] = {"amplitude": number("amplitude", amplitude, most=1.0)}
+    parameters: dict[str, Any] = {"amplitude": real("amplitude", amplitude, 0, 1)}
     if cdf != "midpoint":
         parameters["cdf"] = cdf
     if isinstance(refresh, ReleasedCode):
@@ -131,7 +131,7 @@ def power(q: float, refresh: Once | Every | None = None) -> Rule:
     >>> power(2)(StalenessDistribution.from_counts([1, 2, 1, 0]), workers=2)
     array([2.3125, 0.8125, 0.0625, 0.    ])
     """
-    return Rule("power", _power, {"q": number("q", q)}, checked_refresh(refresh))
+    return Rule("power", _power, {"q": real("q", q, 0)}, checked_refresh(refresh))
 
 
 @register("quantile_cut(rho=0.9)")
@@ -143,9 +143,7 @@ def quantile_cut(rho: float, refresh: Once | Every | None = None) -> Rule:
     >>> quantile_cut(0.5)(StalenessDistribution.from_counts([1, 2, 1, 0]), workers=2)
     array([2., 1., 0., 0.])
     """
-    return Rule(
-        "quantile_cut", _quantile_cut, {"rho": number("rho", rho, most=1.0, above=True)}, checked_refresh(refresh)
-    )
+    return Rule("quantile_cut", _quantile_cut, {"rho": real("rho", rho, 0, 1, above=True)}, checked_refresh(refresh))
 
 
 @register("exponential_profile(kappa=2.0)")
@@ -155,7 +153,7 @@ def exponential_profile(kappa: float, refresh: Once | Every | None = None) -> Ru
     >>> exponential_profile(2)(StalenessDistribution.from_counts([1, 2, 1, 0]), workers=2).round(3)
     array([1.82 , 0.887, 0.406, 0.313])
     """
-    parameters = {"kappa": number("kappa", kappa)}
+    parameters = {"kappa": real("kappa", kappa, 0)}
     return Rule("exponential_profile", _exponential_profile, parameters, checked_refresh(refresh))
 
 
@@ -173,7 +171,7 @@ def profile(g: Callable[..., Any] | Sequence[float] | str, refresh: Once | Every
     """
     shape: Any = load_function(g) if isinstance(g, str) and ".py:" in g else g
     if isinstance(shape, list | tuple | np.ndarray):
-        shape = tuple(number(f"g[{i}]", height) for i, height in enumerate(shape))
+        shape = tuple(real(f"g[{i}]", height, 0) for i, height in enumerate(shape))
         values, names = np.array(shape), [f"g[{i}]" for i in range(len(shape))]
     elif callable(shape):
         try:

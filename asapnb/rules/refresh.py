@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 
 from ..errors import UsageError
-from .arguments import integer
+from ..numbers import integer, real
 
 WARM_UP = 10  # updates per worker that `every` waits for before its first table
 
@@ -85,7 +86,7 @@ def once(start: int, end: int) -> Once:
     >>> once(0, 1000)
     once(0, 1000)
     """
-    first = integer("start", start, 0)
+    first = integer("start", start)
     return Once(first, integer("end", end, first + 1))
 
 
@@ -101,8 +102,8 @@ def every(n: int, half_life: float | None = None) -> Every:
     period = integer("n", n, 1)
     if half_life is None:
         return Every(period)
-    if isinstance(half_life, bool | str) or not 0 < half_life < math.inf:
-        raise UsageError(f"half_life is {half_life!r}: must be > 0 (in updates), or None to forget nothing")
+    given = real("half_life", half_life, 0, above=True, note=" (in updates), or None to forget nothing")
+    half_life = int(half_life) if isinstance(half_life, Integral) else given  # an integer prints as one
     if period < half_life / 10:
         raise UsageError(
             f"n = {period} with half_life = {half_life}: refresh at most 10 times per half-life, "

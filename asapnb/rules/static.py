@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError, unknown
+from ..numbers import integer, real
 from ..staleness import StalenessDistribution
-from .arguments import integer, number
 from .framework import Rule, register
 from .refresh import Every, Once, checked_refresh
 
@@ -95,7 +95,7 @@ def exponential(beta: float) -> Rule:
     >>> exponential(0.5)(StalenessDistribution.from_counts([1, 1, 1]), workers=3).round(3)
     array([1.   , 0.607, 0.368])
     """
-    return Rule("exponential", _exponential, {"beta": number("beta", beta)})
+    return Rule("exponential", _exponential, {"beta": real("beta", beta, 0)})
 
 
 @register("fleet(percentile=99.7)")
@@ -109,7 +109,7 @@ def fleet(percentile: float | None = 99.7, refresh: Once | Every | None = None) 
     array([1.   , 0.577, 0.333])
     """
     if percentile is not None:
-        share = number("percentile", percentile, most=100)
+        share = real("percentile", percentile, 0, 100)
         return Rule("fleet", _fleet, {"percentile": share}, checked_refresh(refresh))
     if refresh is not None:
         raise UsageError(f"refresh is {refresh!r}: with percentile=None nothing depends on the staleness seen")
@@ -125,7 +125,7 @@ def polynomial(a: float = 0.5) -> Rule:
     >>> polynomial()(StalenessDistribution.from_counts([1, 1, 1, 1]), workers=3).round(3)
     array([1.   , 0.707, 0.577, 0.5  ])
     """
-    return Rule("polynomial", _polynomial, {"a": number("a", a)})
+    return Rule("polynomial", _polynomial, {"a": real("a", a, 0)})
 
 
 @register("hinge(a=10.0, b=4.0)")
@@ -137,7 +137,7 @@ def hinge(a: float = 10.0, b: float = 4.0) -> Rule:
     >>> hinge(a=1, b=1)(StalenessDistribution.from_counts([1, 1, 1, 1]), workers=3).round(3)
     array([1.   , 1.   , 0.5  , 0.333])
     """
-    return Rule("hinge", _hinge, {"a": number("a", a), "b": number("b", b)})
+    return Rule("hinge", _hinge, {"a": real("a", a, 0), "b": real("b", b, 0)})
 
 
 @register("delay_adaptive()")
@@ -151,7 +151,7 @@ def delay_adaptive(threshold: float | None = None, beyond: str = "scale") -> Rul
     """
     if beyond not in _BEYOND:
         raise unknown("way beyond the threshold", beyond, _BEYOND)
-    limit = {} if threshold is None else {"threshold": number("threshold", threshold)}
+    limit = {} if threshold is None else {"threshold": real("threshold", threshold, 0)}
     return Rule("delay_adaptive", _delay_adaptive, {**limit, **({} if beyond == "scale" else {"beyond": beyond})})
 
 
@@ -178,4 +178,4 @@ def ringmaster(R: int) -> Rule:
     >>> ringmaster(2)(StalenessDistribution.from_counts([1, 1, 1, 1]), workers=2)
     array([1., 1., 0., 0.])
     """
-    return Rule("ringmaster", _ringmaster, {"R": integer("R", R, least=1)})
+    return Rule("ringmaster", _ringmaster, {"R": integer("R", R, 1)})

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError, unknown
+from ..numbers import integer, real, reals
 
 Kind = Literal["midpoint", "exclusive", "inclusive"]
 CDF_KINDS: tuple[str, ...] = get_args(Kind)
@@ -32,20 +33,6 @@ def _sums_to_one(pmf: NDArray[np.float64]) -> NDArray[np.float64]:
     """Running sums of a pmf, the last exactly 1."""
     sums = _cumulated(pmf)
     return sums / sums[-1:]
-
-
-def _weights(name: str, values: ArrayLike) -> NDArray[np.float64]:
-    """`values` as a one-dimensional float64 array of finite numbers >= 0."""
-    array = np.asarray(values)
-    if array.ndim != 1 or (array.size and array.dtype.kind not in "iuf"):
-        raise UsageError(f"{name} must be a one-dimensional array of numbers, one for each staleness 0, 1, …; "
-                         f"got {array.dtype} of shape {array.shape}")  # fmt: skip
-    array = array.astype(np.float64)
-    bad = ~(np.isfinite(array) & (array >= 0))
-    if bad.any():
-        k = int(bad.argmax())
-        raise UsageError(f"{name}[{k}] = {array[k]}: must be finite and >= 0")
-    return array
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -77,7 +64,7 @@ class StalenessDistribution:
         >>> StalenessDistribution.from_counts([0, 3, 1]).pmf
         array([0.  , 0.75, 0.25])
         """
-        weights = _weights("counts", counts)
+        weights = reals("counts", counts, 0, empty=True)
         largest = float(weights.max(initial=0.0))
         if largest == 0.0:
             return cls(weights)
@@ -91,7 +78,7 @@ class StalenessDistribution:
         >>> len(StalenessDistribution.from_pmf([0.5, 0.5, 0.0]))
         3
         """
-        total = math.fsum(_weights("pmf", pmf))
+        total = math.fsum(reals("pmf", pmf, 0))
         if abs(total - 1.0) > _SUM_TOLERANCE:
             raise UsageError(f"pmf sums to {total!r}, not to 1; for counts or weights use from_counts")
         return cls.from_counts(pmf)
@@ -125,8 +112,7 @@ class StalenessDistribution:
         >>> seen.padded(5).pmf, seen.padded(2).pmf
         (array([0.5 , 0.25, 0.25, 0.  , 0.  ]), array([0.5, 0.5]))
         """
-        if length < 1:
-            raise UsageError(f"length is {length}: must be at least 1")
+        length = integer("length", length, 1)
         pmf = np.zeros(length)
         kept = min(length, len(self))
         pmf[:kept] = self.pmf[:kept]
@@ -188,8 +174,7 @@ class StalenessDistribution:
         >>> StalenessDistribution.from_counts([0, 1, 1, 2]).quantile(0.5)
         2.0
         """
-        if not 0.0 <= q <= 1.0:
-            raise UsageError(f"q is {q}: a quantile is taken at 0 <= q <= 1")
+        q = real("q", q, 0, 1)
         if self.is_empty:
             return math.nan
         return float(np.searchsorted(self.cdf("inclusive"), max(q * (1 - _QUANTILE_TOLERANCE), 5e-324)))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
+from ..numbers import integer, real
 from .distribution import StalenessDistribution, staleness_array
 
 _PENDING = 2**16  # updates that a histogram keeps before it counts them
@@ -33,10 +34,10 @@ class StalenessEstimator:
     """
 
     def __init__(self, half_life: float | None = None, window: int | None = None) -> None:
-        if half_life is not None and not 0 < half_life < math.inf:
-            raise UsageError(f"half_life is {half_life}: must be > 0 (in updates), or None to forget nothing")
-        if window is not None and (not isinstance(window, int | np.integer) or window < 1):
-            raise UsageError(f"window is {window!r}: must be a number of updates, at least 1, or None for all")
+        if half_life is not None:
+            half_life = real("half_life", half_life, 0, above=True, note=" (in updates), or None to forget nothing")
+        if window is not None:
+            window = integer("window", window, 1, note=", a number of updates, or None for all")
         if half_life is not None and window is not None:
             raise UsageError(f"half_life is {half_life} and window {window}: give one of them")
         self.seen = 0
@@ -127,7 +128,7 @@ class WorkerHistogram:
     """
 
     def __init__(self, workers: int) -> None:
-        self.workers = workers
+        self.workers = integer("workers", workers, 1)
         self._keys = np.zeros(0, dtype=np.int64)  # worker · _STALEST + tau, sorted
         self._counts = np.zeros(0, dtype=np.int64)
         self._pending: list[NDArray[np.int64]] = []
@@ -175,8 +176,7 @@ class WorkerHistogram:
         """Of one worker's updates, or of all; as long as its support."""
         who, tau, counts = self._entries()
         if worker is not None:
-            if not 0 <= worker < self.workers:
-                raise UsageError(f"worker is {worker}: must be in 0 … {self.workers - 1}")
+            worker = integer("worker", worker, 0, self.workers - 1)
             tau, counts = tau[who == worker], counts[who == worker]
         weights = np.zeros(int(tau.max(initial=0)) + 1)
         np.add.at(weights, tau, counts)

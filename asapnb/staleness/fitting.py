@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError, unknown
+from ..numbers import reals
 from .distances import ks
-from .distribution import StalenessDistribution, _weights
+from .distribution import StalenessDistribution
 from .models import cmp, geometric, poisson
 
 _LEAST_EXPECTED = 5.0  # updates in a cell of the chi-square distance
@@ -50,7 +51,7 @@ def fit(counts: ArrayLike, model: str) -> Fit:
     """
     if model not in _FITS:
         raise unknown("model of staleness", model, _FITS)
-    weights = _weights("counts", counts)
+    weights = reals("counts", counts, 0, empty=True)
     total = math.fsum(weights)
     if not 0.0 < total < math.inf:
         raise UsageError(f"counts sum to {total}: a fit needs at least one update")

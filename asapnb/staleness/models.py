@@ -10,18 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
+from ..numbers import integer, real, reals
 from ..text import parse_call
-from .distribution import StalenessDistribution, _weights, staleness_array
+from .distribution import StalenessDistribution, staleness_array
 
 REST = 1e-15
 LONGEST = 2**24  # entries of a pmf, 128 MB
-_LARGEST = float(np.finfo(np.float64).max)
 
 
 def geometric(p: float | None = None, m: float | None = None, rest: float = REST) -> StalenessDistribution:
@@ -36,13 +35,13 @@ def geometric(p: float | None = None, m: float | None = None, rest: float = REST
     if (p is None) == (m is None):
         raise UsageError("geometric takes either p, in (0, 1], or m = 1/p: geometric(p=0.0625) or geometric(m=16)")
     if m is not None:
-        p = 1.0 / _number("m", m, 1.0)
-    elif (p := _number("p", p, 0.0)) > 1 or p == 0:
-        raise UsageError(f"p is {p}: must be in (0, 1]; by the number of workers, m = 1/p, write geometric(m=16)")
+        p = 1.0 / real("m", m, 1)
+    else:
+        p = real("p", p, 0, 1, above=True, note="; by the number of workers, m = 1/p, write geometric(m=16)")
     if p == 1.0:
         return constant(0)
     log_q = math.log1p(-p)
-    length = _checked(math.log(_rest(rest)) / log_q + 1, f"geometric(p={p:.6g})")
+    length = _checked(math.log(real("rest", rest, 0, 1, above=True, below=True)) / log_q + 1, f"geometric(p={p:.6g})")
     return _cut_off(np.exp(log_q * np.arange(length)), math.exp(log_q * length))
 
 
@@ -52,7 +51,7 @@ def poisson(mean: float, rest: float = REST) -> StalenessDistribution:
     >>> poisson(15)
     StalenessDistribution(mean=15, support=55, length=56, truncated=4.23e-16)
     """
-    return cmp(_number("mean", mean, 0.0), 1.0, rest)
+    return cmp(real("mean", mean, 0), 1.0, rest)
 
 
 def cmp(rate: float, dispersion: float, rest: float = REST) -> StalenessDistribution:
@@ -65,8 +64,9 @@ def cmp(rate: float, dispersion: float, rest: float = REST) -> StalenessDistribu
     >>> cmp(225, 2).variance() < poisson(15).variance()
     True
     """
-    rate, dispersion = _number("rate", rate, 0.0), _number("dispersion", dispersion, 0.0)
-    rest, name = _rest(rest), f"cmp(rate={rate:.6g}, dispersion={dispersion:.6g})"
+    rate, dispersion = real("rate", rate, 0), real("dispersion", dispersion, 0)
+    rest = real("rest", rest, 0, 1, above=True, below=True)
+    name = f"cmp(rate={rate:.6g}, dispersion={dispersion:.6g})"
     if rate == 0.0:
         return constant(0)
     if dispersion == 0.0:
@@ -99,6 +99,7 @@ def constant(tau: int) -> StalenessDistribution:
     >>> constant(3).pmf
     array([0., 0., 0., 1.])
     """
+    tau = integer("tau", tau)
     return uniform(tau, tau)
 
 
@@ -108,7 +109,7 @@ def uniform(low: int, high: int) -> StalenessDistribution:
     >>> uniform(1, 2).pmf
     array([0. , 0.5, 0.5])
     """
-    first, last = staleness_array([low]).item(), staleness_array([high]).item()
+    first, last = integer("low", low), integer("high", high)
     if first > last:
         raise UsageError(f"uniform from {first} to {last}: low must not be above high")
     weights = np.zeros(_checked(last + 1, f"uniform({first}, {last})"))
@@ -136,7 +137,7 @@ def exponential_workers(rates: ArrayLike, rest: float = REST) -> StalenessDistri
     >>> exponential_workers([1, 1, 10]).mean().__round__(9)
     2.0
     """
-    shares = _weights("rates", rates)
+    shares = reals("rates", rates, 0)
     if not shares.size or not shares.all():
         raise UsageError(f"rates are {shares}: give one for each worker, > 0")
     p, workers = np.unique(shares / math.fsum(shares), return_counts=True)
@@ -156,7 +157,7 @@ def mixture(distributions: Sequence[StalenessDistribution], weights: ArrayLike) 
     >>> mixture([constant(0), constant(2)], [3, 1]).pmf
     array([0.75, 0.  , 0.25])
     """
-    shares = _weights("weights", weights)
+    shares = reals("weights", weights, 0)
     if len(shares) != len(distributions) or not shares.any():
         raise UsageError(f"weights are {shares}: give one >= 0 for each of the {len(distributions)} distributions, "
                          "not all 0")  # fmt: skip
@@ -193,22 +194,6 @@ def parse_staleness(text: str) -> StalenessDistribution:
 
 def _cut_off(weights: NDArray[np.float64], truncated: float) -> StalenessDistribution:
     return replace(StalenessDistribution.from_counts(weights), truncated=truncated)
-
-
-def _number(name: str, value: Any, smallest: float) -> float:
-    if (
-        not isinstance(value, int | float | np.integer | np.floating)
-        or isinstance(value, bool)
-        or not smallest <= value <= _LARGEST
-    ):
-        raise UsageError(f"{name} is {value!r}: must be a finite number, at least {smallest:g}")
-    return float(value)
-
-
-def _rest(rest: float) -> float:
-    if not 0.0 < _number("rest", rest, 0.0) < 1.0:
-        raise UsageError(f"rest is {rest}: the mass that may be cut must be in (0, 1), such as {REST}")
-    return float(rest)
 
 
 def _checked(length: float, name: str) -> int:

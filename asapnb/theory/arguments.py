@@ -9,38 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from ..numbers import real, reals
 from ..rules import as_rule, scale_table
-from ..rules.arguments import number
 from ..staleness import StalenessDistribution
 
 Array = NDArray[np.float64]
 
 
-def count(name: str, value: Any, least: int) -> int:
-    """`value` as an int, at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise UsageError(f"{name} is {value!r}: must be an integer, at least {least}")
-    return int(value)
-
-
 def positive(name: str, value: Any) -> float:
     """`value` as a finite float above 0."""
-    return number(name, value, above=True)
+    return real(name, value, 0, above=True)
 
 
 def numbers(name: str, values: Any, *, above: bool = False) -> Array:
     """`values` as a float64 array of one axis, of at least one entry, finite and >= 0 (or > 0 with `above`)."""
-    try:
-        array = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise UsageError(f"{name} is {values!r:.80}: give an array of numbers") from None
-    if array.ndim != 1 or not array.size:
-        raise UsageError(f"{name} has shape {array.shape}: give an array of one axis, with at least one entry")
-    bad = ~(np.isfinite(array) & ((array > 0) if above else (array >= 0)))
-    if bad.any():
-        i = int(bad.argmax())
-        raise UsageError(f"{name}[{i}] is {array[i]}: must be finite and {'above 0' if above else 'at least 0'}")
-    return array
+    return reals(name, values, 0, above=above)
 
 
 def seen(staleness: Any) -> StalenessDistribution:

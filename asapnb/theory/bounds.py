@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError
-from ..rules.arguments import number
+from ..numbers import integer, real
 from ..staleness import StalenessDistribution, staleness_array
-from .arguments import Array, count, numbers, positive, seen, table
+from .arguments import Array, numbers, positive, seen, table
 
 _ROUNDING = 1e-9
 
@@ -30,7 +30,7 @@ def nonconvex_bound(steps: Any, *, L: float, gap: float, noise: float, workers: 
     0.20114
     """
     eta = _steps(steps)
-    return (2 * number("gap", gap) + positive("L", L) * _noise(eta, L, noise, workers, tau_max)) / float(eta.sum())
+    return (2 * real("gap", gap, 0) + positive("L", L) * _noise(eta, L, noise, workers, tau_max)) / float(eta.sum())
 
 
 def convex_bound(steps: Any, *, L: float, distance: float, noise: float, workers: int, tau_max: int) -> float:
@@ -42,7 +42,7 @@ def convex_bound(steps: Any, *, L: float, distance: float, noise: float, workers
     0.05057
     """
     eta = _steps(steps)
-    return (number("distance", distance) ** 2 + _noise(eta, L, noise, workers, tau_max)) / (2 * float(eta.sum()))
+    return (real("distance", distance, 0) ** 2 + _noise(eta, L, noise, workers, tau_max)) / (2 * float(eta.sum()))
 
 
 def concurrency_bound(steps: Any, staleness: Any, *, L: float, gap: float, noise: float) -> float:
@@ -69,8 +69,8 @@ def concurrency_bound(steps: Any, staleness: Any, *, L: float, gap: float, noise
         j = int(drift.argmax())
         raise UsageError(f"steps are too large for the bound: 2 L^2 sum eta_t W_t + L eta is {drift[j]:.6g} at "
                          f"update {j}, must be at most 1; it is, if all steps are divided by that")  # fmt: skip
-    added = lipschitz * number("noise", noise) * float(eta**2 @ (1 + 2 * lipschitz * _while_under_way(eta, tau)))
-    return (2 * number("gap", gap) + added) / float(eta.sum())
+    added = lipschitz * real("noise", noise, 0) * float(eta**2 @ (1 + 2 * lipschitz * _while_under_way(eta, tau)))
+    return (2 * real("gap", gap, 0) + added) / float(eta.sum())
 
 
 def pl_bound(steps: Any, *, L: float, mu: float, gap: float, noise: float, tau_max: int) -> float:
@@ -83,8 +83,8 @@ def pl_bound(steps: Any, *, L: float, mu: float, gap: float, noise: float, tau_m
     """
     eta = _steps(steps)
     _at_most(eta.max(), _pl_step(L, tau_max))
-    left = float(np.exp(np.log1p(-_mu(mu, L) * eta).sum())) * number("gap", gap)
-    return left + L * number("noise", noise) * float(eta.max()) / mu
+    left = float(np.exp(np.log1p(-_mu(mu, L) * eta).sum())) * real("gap", gap, 0)
+    return left + L * real("noise", noise, 0) * float(eta.max()) / mu
 
 
 def pl_mean_bound(
@@ -110,13 +110,15 @@ def pl_mean_bound(
     [0.001045, 0.001377]
     """
     law, eta = seen(staleness), positive("step_size", step_size)
-    scales = table(rule, law, count("workers", workers, 1))
+    scales = table(rule, law, integer("workers", workers, 1))
     mean = float(scales @ law.pmf)
     if abs(mean - 1) > _ROUNDING:
         raise UsageError(f"the mean scale of {rule!r:.60} is {mean:.6g} here: must be 1; see preserve")
     _at_most(eta * scales[law.pmf > 0].max(), _pl_step(L, law.support))
-    left = (1 - _mu(mu, L) * eta) ** count("updates", updates, 0)
-    return left * number("gap", gap) + (1 - left) * L * number("noise", noise) * eta * float(scales**2 @ law.pmf) / mu
+    left = (1 - _mu(mu, L) * eta) ** integer("updates", updates)
+    return (
+        left * real("gap", gap, 0) + (1 - left) * L * real("noise", noise, 0) * eta * float(scales**2 @ law.pmf) / mu
+    )
 
 
 def strongly_convex_updates(
@@ -142,8 +144,8 @@ def strongly_convex_updates(
     >>> strongly_convex_updates(0.01, "constant", geometric(m=4), **given).__round__()
     222
     """
-    law, epsilon, grad = seen(staleness), positive("target", target), number("M", M)
-    alpha = positive("step_size", step_size) * table(rule, law, count("workers", workers, 1))
+    law, epsilon, grad = seen(staleness), positive("target", target), real("M", M, 0)
+    alpha = positive("step_size", step_size) * table(rule, law, integer("workers", workers, 1))
     mean, square = float(alpha @ law.pmf), float(alpha**2 @ law.pmf)
     stale = float(alpha * np.arange(len(alpha)) @ law.pmf)
     gain = 2 * positive("c", c) * mean
@@ -173,18 +175,18 @@ def _at_most(step: float, largest: float) -> None:
 
 def _noise(eta: Array, L: float, noise: float, workers: int, tau_max: int) -> float:
     """noise (1 + 2 L H (m - 1)) sum eta_t^2, of steps within the condition."""
-    others, largest = count("workers", workers, 1) - 1, float(eta.max())
-    spread = max(1.0, math.sqrt(others * count("tau_max", tau_max, 0)))
+    others, largest = integer("workers", workers, 1) - 1, float(eta.max())
+    spread = max(1.0, math.sqrt(others * integer("tau_max", tau_max)))
     _at_most(largest, 1 / (2 * positive("L", L) * spread))
-    return number("noise", noise) * (1 + 2 * L * largest * others) * float(eta @ eta)
+    return real("noise", noise, 0) * (1 + 2 * L * largest * others) * float(eta @ eta)
 
 
 def _pl_step(L: float, tau_max: int) -> float:
-    return 1 / (4 * positive("L", L) * max(1, count("tau_max", tau_max, 0)))
+    return 1 / (4 * positive("L", L) * max(1, integer("tau_max", tau_max)))
 
 
 def _mu(mu: float, L: float) -> float:
-    return number("mu", mu, most=L, above=True)
+    return real("mu", mu, 0, L, above=True)
 
 
 def _while_under_way(values: Array, tau: Any) -> Array:

@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from ..errors import UsageError
-from ..rules.arguments import number
-from .arguments import count, positive
+from ..numbers import integer, real
+from .arguments import positive
 
 
 def constant_limit(tau: int) -> float:
@@ -17,7 +17,7 @@ def constant_limit(tau: int) -> float:
     >>> constant_limit(0), constant_limit(2).__round__(4)
     (2.0, 0.618)
     """
-    return 2.0 * math.sin(math.pi / (4 * count("tau", tau, 0) + 2))
+    return 2.0 * math.sin(math.pi / (4 * integer("tau", tau) + 2))
 
 
 def constant_best(tau: int) -> tuple[float, float]:
@@ -28,7 +28,7 @@ def constant_best(tau: int) -> tuple[float, float]:
     >>> constant_best(1)
     (0.25, 0.5)
     """
-    rate = count("tau", tau, 0) / (tau + 1)
+    rate = integer("tau", tau) / (tau + 1)
     return rate**tau / (tau + 1), rate
 
 
@@ -38,8 +38,8 @@ def constant_radius(step: float, tau: int) -> float:
     >>> constant_radius(1.0, 1).__round__(9), constant_radius(0.5, 0)
     (1.0, 0.5)
     """
-    polynomial = np.zeros(count("tau", tau, 0) + 2)
-    polynomial[0], polynomial[-1] = 1.0, number("step", step)
+    polynomial = np.zeros(integer("tau", tau) + 2)
+    polynomial[0], polynomial[-1] = 1.0, real("step", step, 0)
     polynomial[1] -= 1.0
     return float(np.abs(np.roots(polynomial)).max(initial=0.0))
 
@@ -57,4 +57,4 @@ def constant_variance(step: float, tau: int, noise: float = 1.0) -> float:
         raise UsageError(f"step is {a}: with staleness {tau} it must be below {limit:.6g}, or the variance grows "
                          "without bound")  # fmt: skip
     angle = (2 * tau + 1) * math.asin(a / 2)
-    return number("noise", noise) * (1 + math.sin(angle)) / (math.cos(angle) * a * math.sqrt(4 - a * a))
+    return real("noise", noise, 0) * (1 + math.sin(angle)) / (math.cos(angle) * a * math.sqrt(4 - a * a))

@@ -23,9 +23,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import UsageError
-from ..rules.arguments import number
+from ..numbers import integer, real
 from ..staleness import StalenessDistribution, geometric
-from .arguments import Array, count, positive, seen, table
+from .arguments import Array, positive, seen, table
 
 LONGEST = 4096  # unknowns of a linear system
 REST = 1e-7  # of the staleness, beyond what is looked at
@@ -100,7 +100,7 @@ def exponential_limit(workers: int, rule: object = "constant", rest: float = RES
     >>> exponential_limit(4).__round__(5), exponential_limit(4, "tail").__round__(4)
     (0.84307, 0.9463)
     """
-    m = count("workers", workers, 1)
+    m = integer("workers", workers, 1)
     scales = _scales(m, rule)
     if (constant := float(scales[0])) > 0 and (scales == constant).all():
         return (1 + math.sqrt(1 + 8 * m)) / (2 * m) / constant
@@ -116,7 +116,7 @@ def exponential_growth(step: float, workers: int, rule: object = "constant", res
     >>> exponential_growth(0.84307033, 4).__round__(6), exponential_growth(0.9, 4) > 1 > exponential_growth(0.5, 4)
     (1.0, True)
     """
-    m, a = count("workers", workers, 1), number("step", step)
+    m, a = integer("workers", workers, 1), real("step", step, 0)
     return _exponential(m, _scales(m, rule), rest).growth(a, max(1.0 - 1.0 / m, _SMALLEST))
 
 
@@ -131,12 +131,12 @@ def exponential_variance(
     >>> exponential_variance(0.2, 4).__round__(6)
     4.411765
     """
-    m, a = count("workers", workers, 1), positive("step", step)
+    m, a = integer("workers", workers, 1), positive("step", step)
     _below(a, exponential_limit(m, rule, rest))
     scales = _scales(m, rule)
     if not scales.any():
         raise UsageError("all scales are 0, so nothing is forgotten: give a rule that makes steps")
-    return number("noise", noise) / _exponential(m, scales, rest).balance(a)
+    return real("noise", noise, 0) / _exponential(m, scales, rest).balance(a)
 
 
 def _scales(m: int, rule: object) -> Array:
@@ -189,7 +189,7 @@ def independent_growth(
     """
     process = _independent(staleness, rule, workers, rest)
     least = max(_SMALLEST, 1e-150 ** (1 / len(process.weights)))  # no power of it overflows
-    return process.growth(number("step", step), least)
+    return process.growth(real("step", step, 0), least)
 
 
 def independent_variance(
@@ -210,13 +210,13 @@ def independent_variance(
     """
     a, process = positive("step", step), _independent(staleness, rule, workers, rest)
     _below(a, process.limit())
-    return number("noise", noise) / process.balance(a)
+    return real("noise", noise, 0) / process.balance(a)
 
 
 def _independent(staleness: StalenessDistribution, rule: object, workers: int, rest: float) -> _Process:
     law = seen(staleness)
-    s = table(rule, law, count("workers", workers, 1))
-    ages = 1 + int((law.survival("inclusive") <= number("rest", rest, most=1.0)).argmax())
+    s = table(rule, law, integer("workers", workers, 1))
+    ages = 1 + int((law.survival("inclusive") <= real("rest", rest, 0, 1)).argmax())
     if ages > LONGEST:
         raise UsageError(f"the staleness goes up to {ages - 1:,}, of at most {LONGEST - 1:,}: take a larger rest "
                          f"than {rest:g}")  # fmt: skip

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import unknown
-from .arguments import Array, count, positive
+from ..numbers import integer
+from .arguments import Array, positive
 
 LAWS = ("exponential", "constant")
 
@@ -42,7 +43,7 @@ def machine_repairman(workers: int, compute: float, service: float, law: str = "
     >>> machine_repairman(16, compute=1.0, service=0.1, law="constant").throughput.__round__(3)
     9.958
     """
-    m, compute, service = count("workers", workers, 1), positive("compute", compute), positive("service", service)
+    m, compute, service = integer("workers", workers, 1), positive("compute", compute), positive("service", service)
     if law not in LAWS:
         raise unknown("law of the service", law, LAWS)
     ratio = service / compute
@@ -88,4 +89,4 @@ def leashed_fluid(workers: int, compute: float, update: float) -> float:
     >>> leashed_fluid(16, compute=1.0, update=0.1).__round__(3)
     1.455
     """
-    return count("workers", workers, 1) / (positive("compute", compute) / positive("update", update) + 1.0)
+    return integer("workers", workers, 1) / (positive("compute", compute) / positive("update", update) + 1.0)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import UsageError, unknown
-from ..rules.arguments import number
+from ..numbers import integer, real
 from ..staleness import CDF_KINDS, Kind, StalenessDistribution
-from .arguments import count, seen, table
+from .arguments import seen, table
 
 _NEGLIGIBLE = 1e-9  # of the contributions, when a momentum is read off
 _GEOMETRIC = 1e-6  # relative difference of ratios that are called equal
@@ -22,7 +22,7 @@ def mean_inverse(workers: int) -> float:
     >>> mean_inverse(64).__round__(3)
     0.066
     """
-    m = count("workers", workers, 1)
+    m = integer("workers", workers, 1)
     return math.log(m) / (m - 1) if m > 1 else 1.0
 
 
@@ -32,8 +32,8 @@ def mean_exponential(beta: float, workers: int) -> float:
     >>> mean_exponential(0.5, 1), mean_exponential(0.1, 16).__round__(3)
     (1.0, 0.412)
     """
-    m = count("workers", workers, 1)
-    return 1.0 / (1.0 - (m - 1) * math.expm1(-number("beta", beta)))
+    m = integer("workers", workers, 1)
+    return 1.0 / (1.0 - (m - 1) * math.expm1(-real("beta", beta, 0)))
 
 
 def fleet_beta(threshold: float) -> float:
@@ -44,7 +44,7 @@ def fleet_beta(threshold: float) -> float:
     >>> fleet_beta(2).__round__(4)
     0.6931
     """
-    half = number("threshold", threshold) / 2
+    half = real("threshold", threshold, 0) / 2
     return math.log1p(half) / half if half else 1.0
 
 
@@ -54,7 +54,7 @@ def mean_fleet(workers: int) -> float:
     >>> [mean_fleet(m).__round__(3) for m in (8, 64, 256)]
     [0.312, 0.134, 0.095]
     """
-    return mean_exponential(fleet_beta(count("workers", workers, 1) + 1), workers)
+    return mean_exponential(fleet_beta(integer("workers", workers, 1) + 1), workers)
 
 
 def tail_mean(staleness: StalenessDistribution, amplitude: float = 1.0, cdf: Kind = "midpoint") -> float:
@@ -67,7 +67,7 @@ def tail_mean(staleness: StalenessDistribution, amplitude: float = 1.0, cdf: Kin
     if cdf not in CDF_KINDS:
         raise unknown("kind of cdf", cdf, CDF_KINDS)
     sign = {"midpoint": 0.0, "exclusive": 1.0, "inclusive": -1.0}[cdf]
-    return 1.0 + sign * number("amplitude", amplitude, most=1.0) * seen(staleness).s2()
+    return 1.0 + sign * real("amplitude", amplitude, 0, 1) * seen(staleness).s2()
 
 
 def tail_variance(staleness: StalenessDistribution, amplitude: float = 1.0) -> float:
@@ -77,7 +77,7 @@ def tail_variance(staleness: StalenessDistribution, amplitude: float = 1.0) -> f
     >>> tail_variance(uniform(0, 9)).__round__(6)
     0.33
     """
-    return number("amplitude", amplitude, most=1.0) ** 2 * (1.0 - float((seen(staleness).pmf ** 3).sum())) / 3.0
+    return real("amplitude", amplitude, 0, 1) ** 2 * (1.0 - float((seen(staleness).pmf ** 3).sum())) / 3.0
 
 
 def tail_effective_delay(staleness: StalenessDistribution, amplitude: float = 1.0) -> float:
@@ -88,7 +88,7 @@ def tail_effective_delay(staleness: StalenessDistribution, amplitude: float = 1.
     2.85
     """
     law = seen(staleness)
-    return law.mean() - number("amplitude", amplitude, most=1.0) * law.gini_mean_difference() / 2.0
+    return law.mean() - real("amplitude", amplitude, 0, 1) * law.gini_mean_difference() / 2.0
 
 
 def effective_delay(rule: object, staleness: StalenessDistribution, workers: int = 1) -> float:
@@ -101,7 +101,7 @@ def effective_delay(rule: object, staleness: StalenessDistribution, workers: int
     2.85
     """
     law = seen(staleness)
-    weights = law.pmf * table(rule, law, count("workers", workers, 1))
+    weights = law.pmf * table(rule, law, integer("workers", workers, 1))
     total = float(weights.sum())
     return float(weights @ np.arange(len(weights))) / total if total else math.nan
 
@@ -129,7 +129,7 @@ def implicit_momentum(rule: object, staleness: StalenessDistribution, workers: i
     0.5625
     """
     law = seen(staleness)
-    given = law.pmf * table(rule, law, count("workers", workers, 1))
+    given = law.pmf * table(rule, law, integer("workers", workers, 1))
     first, momentum = float(given[0]), float(given[1] / given[0]) if len(given) > 1 and given[0] else 0.0
     series = first * momentum ** np.arange(len(given))
     left = first * momentum ** len(given) / (1.0 - momentum) if momentum < 1 else math.inf

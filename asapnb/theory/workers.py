@@ -8,9 +8,9 @@ import numpy as np
 
 from .. import staleness
 from ..errors import UsageError
-from ..rules.arguments import number
+from ..numbers import integer, real
 from ..staleness import StalenessDistribution
-from .arguments import Array, count, numbers, positive
+from .arguments import Array, numbers, positive
 
 
 def exponential_workers(rates: Any, update: int | None = None) -> StalenessDistribution:
@@ -23,10 +23,10 @@ def exponential_workers(rates: Any, update: int | None = None) -> StalenessDistr
     >>> exponential_workers(4).mean().__round__(9), exponential_workers(4, update=2).pmf
     (3.0, array([0.25  , 0.1875, 0.5625]))
     """
-    shares = np.ones(count("rates", rates, 1)) if np.ndim(rates) == 0 else numbers("rates", rates, above=True)
+    shares = np.ones(integer("rates", rates, 1)) if np.ndim(rates) == 0 else numbers("rates", rates, above=True)
     if update is None:
         return staleness.exponential_workers(shares)
-    shares, k = shares / shares.sum(), np.arange(count("update", update, 0) + 1)
+    shares, k = shares / shares.sum(), np.arange(integer("update", update) + 1)
     pmf = (shares**2) @ (1.0 - shares[:, None]) ** k
     pmf[-1] = shares @ (1.0 - shares) ** k[-1]
     return StalenessDistribution.from_pmf(pmf)
@@ -65,7 +65,7 @@ def staleness_given_time(time: Any, mean_time: float, workers: int) -> Array:
     array([ 4., 16.])
     """
     result: Array = (
-        numbers("time", np.atleast_1d(time)) * (count("workers", workers, 1) - 1) / positive("mean_time", mean_time)
+        numbers("time", np.atleast_1d(time)) * (integer("workers", workers, 1) - 1) / positive("mean_time", mean_time)
     )
     return result
 
@@ -79,8 +79,8 @@ def round_time(workers: int, mean: float = 1.0, shift: float = 0.0, wait_for: in
     >>> round_time(4), round_time(4, wait_for=1)
     (2.083333333333333, 0.25)
     """
-    m = count("workers", workers, 1)
-    first = m if wait_for is None else count("wait_for", wait_for, 1)
+    m = integer("workers", workers, 1)
+    first = m if wait_for is None else integer("wait_for", wait_for, 1)
     if first > m:
         raise UsageError(f"wait_for is {first}: must be at most the number of workers, {m}")
-    return number("shift", shift) + number("mean", mean) * float((1.0 / np.arange(m, m - first, -1)).sum())
+    return real("shift", shift, 0) + real("mean", mean, 0) * float((1.0 / np.arange(m, m - first, -1)).sum())
