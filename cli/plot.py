@@ -8,11 +8,11 @@ import click
 
 from asapnb.analysis import Target, matching, records
 from asapnb.analysis.records import LOSSES, parsed
+from asapnb.formatting import count
 from asapnb.plots import save
 from asapnb.plots.curves import CLOCKS
 from asapnb.plots.executions import ROWS
 from asapnb.plots.kinds import KINDS, draw, kind_for
-from asapnb.plots.labels import count
 from asapnb.plots.style import format_of
 from asapnb.record import checked_target
 

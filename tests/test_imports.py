@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"errors"},
-    {"text", "numbers", "compiled"},
+    {"text", "numbers", "formatting", "compiled"},
     {"random"},
     {"data", "staleness"},
     {"problems", "rules", "schemes", "timing"},

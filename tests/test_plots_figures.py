@@ -15,10 +15,11 @@ from asapnb import plots
 from asapnb.analysis import Target, crossing, matching, records, speed_up, wilson
 from asapnb.errors import RecordError, UsageError
 from asapnb.plots import curves, labels
-from asapnb.plots.groups import as_records, groups, panels, time_label
+from asapnb.plots.groups import as_records, groups, panels, split, time_label
 from asapnb.plots.looks import _binned
 from asapnb.plots.paths import trace
 from asapnb.plots.style import LOOKS, look
+from asapnb.report import charts
 
 BOWL = ab.problems.quadratic([1.0, 6.0], start=[-1.0, 0.8])
 SLOW = "compute=1, read=exponential(3), update=exponential(3)"
@@ -114,12 +115,48 @@ def test_a_loss_line_is_the_median_of_its_runs(small):
 
 
 def test_many_lines_are_in_panels_of_the_same_looks(sweep):
-    parts = panels(sweep, most=3)
+    parts = panels(sweep, most=4)
     assert [part.label for part in parts] == ["2 workers", "12 workers"]
     assert [line.label for line in parts[0].lines] == [line.label for line in parts[1].lines]
     assert [line.look for line in parts[0].lines] == [line.look for line in parts[1].lines]
     assert sum(len(line.records) for part in parts for line in part.lines) == len(sweep)
     assert_readable(plots.loss(sweep))
+
+
+def test_panels_are_split_until_their_lines_are_few():
+    """Two rules × three schemes × two numbers of workers: with one key alone there would be six lines a panel."""
+    runs = records([
+        simulated(rule=rule, workers=workers, scheme=scheme)
+        for rule in ("constant", "tail") for workers in (2, 3) for scheme in ("lock-based", "leashed", "hogwild")
+    ])  # fmt: skip
+    assert [len(part.lines) for part in panels(runs)] == [6, 6]
+    for parts in (panels(runs, most=4), split(runs, most=4)):
+        assert [part.label for part in parts] == [
+            f"{workers} workers, {scheme}" for workers in (2, 3) for scheme in ("Hogwild", "Leashed", "LockBased")
+        ]
+        assert {tuple((line.label, line.look) for line in part.lines) for part in parts} == {
+            (("constant", look(0)), ("tail", look(1)))
+        }
+    assert [len(part.lines) for part in split(runs, most=4, room=5)] == [6, 6], "no room for six panels"
+    assert [len(part.lines) for part in panels(runs, ["scheme", "workers"], most=2)] == [3, 3]
+
+
+def test_figures_and_reports_split_runs_alike():
+    runs = records([
+        simulated(rule=rule, workers=workers, step_size=size)
+        for rule in ("constant", "tail") for workers in (2, 12) for size in (0.01, 0.02, 0.04, 0.08)
+    ])  # fmt: skip
+    of_figure, of_report = panels(runs), charts.panels(runs)
+    assert [part.label for part in of_figure] == [part.label for part in of_report]
+    assert [[line.label for line in part.lines] for part in of_figure] == [
+        [line.label for line in part.lines] for part in of_report
+    ]
+
+
+def test_runs_without_a_key_are_named(small):
+    threads = ab.train(BOWL, workers=2, updates=20, batch_size=1, step_size=0.04)
+    labels = [group.label for group in groups([*small[:1], *records(threads)], ["timing"])]
+    assert labels[1] == "no timing"
 
 
 def test_a_band_counts_a_diverged_run_as_infinite_from_then_on(sweep):

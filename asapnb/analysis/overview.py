@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..formatting import count
 from .records import Record, grouped, seeds, varying
 from .speed import magnitude
 from .statistics import wilson
@@ -46,7 +47,7 @@ def overview(records: Sequence[Record], by: Sequence[str]) -> Table:
     if len(records) > len(rows):
         notes.append("Figures are medians over the runs of a row.")
     return Table(
-        f"{len(records):,} run{'s' * (len(records) != 1)}",
+        count(len(records), "run"),
         tuple(names[i] for i in kept),
         tuple(tuple(row[i] for i in kept) for row in rows),
         (*notes, *clock_notes(records), *magnitude_notes(records, by)),

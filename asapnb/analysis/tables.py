@@ -9,8 +9,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from ..formatting import number
+
 Cell = str | int | float | None
-NONE = "–"
 FORMATS = ("text", "csv", "latex", "markdown")
 _LATEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "η": r"$\eta$",
@@ -94,15 +95,11 @@ def shown(cell: Cell) -> str:
     >>> [shown(cell) for cell in (None, "tail", 12345, 0.123456, 54321.0, 2e-7, float("inf"))]
     ['–', 'tail', '12,345', '0.1235', '54,321', '2e-07', 'not finite']
     """
-    if cell is None:
-        return NONE
     if isinstance(cell, str | bool):
         return str(cell)
-    if isinstance(cell, int):
-        return f"{cell:,}"
-    if not math.isfinite(cell):
+    if isinstance(cell, float) and not math.isfinite(cell):
         return "not finite"
-    return f"{cell:,.0f}" if 1000 <= abs(cell) < 1e9 else f"{cell:.4g}"
+    return number(cell)
 
 
 def _escaped(text: str) -> str:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from ..analysis import Record, varying
 from ..errors import UsageError
+from ..formatting import number
 from ..staleness import Fit, StalenessDistribution, fit
 from .groups import Runs, as_records, clock_of, few, groups
-from .labels import number
 from .style import BLACK, GREEN, PALE, VERMILION, new_figure, note, styled
 
 if TYPE_CHECKING:
@@ -49,9 +49,7 @@ def staleness(
     (12.5, 12.5)
     """
     found = as_records(runs)
-    vary = varying(found)
-    causes = ("scheme", "workers", "timing", *(() if all(record.is_virtual for record in found) else _OF_THREADS))
-    parts = few(groups(found, [key for key in causes if key in vary] if by is None else by))
+    parts = few(groups(found, causes(found) if by is None else by))
     last = len({part.key[-1:] for part in parts})
     columns = last if 1 < last < 4 and len(parts) % last == 0 else min(len(parts), 3)
     rows = -(-len(parts) // columns)
@@ -72,6 +70,13 @@ def staleness(
         figure.legend(handles, names, loc="outside upper left", ncols=len(names))
     note(figure, f"bars: seen; lines: models fitted; {clock_of(found)}")
     return figure
+
+
+def causes(found: Sequence[Record]) -> list[str]:
+    """What varies among these runs and bears on staleness."""
+    keys = ("scheme", "workers", "timing", *(() if all(record.is_virtual for record in found) else _OF_THREADS))
+    vary = varying(found)
+    return [key for key in keys if key in vary]
 
 
 def counts(found: Sequence[Record]) -> NDArray[np.int64]:
@@ -127,5 +132,5 @@ def _shares(staleness: StalenessDistribution, edges: NDArray[np.int64]) -> NDArr
 def _best(fitted: Sequence[Fit]) -> str:
     """The model of least AIC, with its parameters."""
     best = min(fitted, key=lambda found: found.aic)
-    given = ", ".join(f"{_SYMBOLS[name]} = {number(value)}" for name, value in best.parameters.items())
+    given = ", ".join(f"{_SYMBOLS[name]} = {number(value, 3)}" for name, value in best.parameters.items())
     return f"best: {best.model.upper() if best.model == 'cmp' else _NAMES[best.model]}, {given}"

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from ..analysis import Record
 from ..errors import UsageError
+from ..formatting import count
 from .groups import Runs, as_records, time_label
-from .labels import count, short
+from .labels import short
 from .style import BLUE, VERMILION, new_figure, note, styled
 
 if TYPE_CHECKING:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..analysis import Record, grouped, records, varying
 from ..errors import UsageError
+from ..formatting import count
 from ..record import Run
-from .labels import count, short
+from .labels import short
 from .style import LOOKS, Look, look
 
 _BARE = ("rule", "scheme", "problem", "data", "kind", "timing")  # whose values say themselves what they are
@@ -38,54 +40,90 @@ def as_records(runs: Runs) -> list[Record]:
     return [record for one in found for record in ([one] if isinstance(one, Record) else one)] or records([])
 
 
-def groups(found: Sequence[Record], by: Sequence[str] | None = None, but: Sequence[str] = ()) -> list[Group]:
-    """The runs by the values of these keys, in their order; by default of all that vary, but for seeds and `but`.
+def groups(found: Sequence[Record], by: Sequence[str] | None = None) -> list[Group]:
+    """The runs by the values of these keys, in the order of the values; by default of all that vary but the seed.
 
     UsageError for more groups than there are looks.
     """
-    keys = [key for key in varying(found) if key not in (*but, "seed")] if by is None else list(dict.fromkeys(by))
-    parts = grouped(found, keys)
-    if len(parts) > LOOKS:
-        raise UsageError(
-            f"there are {len(parts)} groups of runs, by {', '.join(keys)}: at most {LOOKS} can be told apart in a "
-            f"figure; show some of them (--where {keys[0]}={next(iter(parts))[0]}), or fewer keys (--by {keys[0]})"
-        )
-    names = [short([values[i] for values in parts]) for i in range(len(keys))]
-    labels = [", ".join(named(key, of[n]) for key, of in zip(keys, names, strict=True)) for n in range(len(parts))]
-    return [Group(labels[n], look(n), *part) for n, part in enumerate(parts.items())]
+    keys = _keys(found, by)
+    return _distinct(_groups(found, keys), keys)
 
 
 @dataclass(frozen=True)
 class Panel:
-    """The groups of one panel; its label is empty if there is no other."""
+    """The groups of one panel; its label is empty if there is no other. `hidden` counts groups left out for room."""
 
     label: str
     lines: list[Group]
+    hidden: int = 0
 
 
 def panels(found: Sequence[Record], by: Sequence[str] | None = None, most: int = 6) -> list[Panel]:
-    """The groups, in one panel or, where they are more than `most` by several keys, in one for each value of a key.
+    """The groups as `split` puts them into at most 12 panels; UsageError for more lines than there are looks."""
+    parts = split(found, by, most, room=PANELS)
+    for part in parts:
+        _distinct(part.lines, _keys(found, by))
+    return parts
 
-    That is the number of workers if they differ in it, else the key of fewest values, but never the rule.
+
+def split(
+    found: Sequence[Record], by: Sequence[str] | None = None, most: int = 6, room: float = math.inf
+) -> list[Panel]:
+    """The groups in one panel or, if they are more than `most`, in a panel for each value of some of the keys.
+
+    Keys make panels until a panel holds at most `most` groups or one key is left: first the number of workers, then
+    keys of few values, never the rule. A group looks the same in all panels.
+
+    Args:
+        found: the runs.
+        by: the keys; by default all that vary but the seed.
+        most: how many groups a panel may hold before they are split.
+        room: how many panels there may be; a key that would make more of them is not split.
     """
-    keys = [key for key in varying(found) if key != "seed"] if by is None else list(dict.fromkeys(by))
-    apart = [key for key in keys if key != "rule"]
-    if len(keys) < 2 or len(grouped(found, keys)) <= most:
-        return [Panel("", groups(found, keys))]
-    key = "workers" if "workers" in apart else min(apart, key=lambda key: len(grouped(found, [key])))
-    rest = [other for other in keys if other != key]
-    looks = {group.key: group for group in groups(found, rest)}
-    parts = grouped(found, [key])
-    if len(parts) > PANELS:
-        raise UsageError(
-            f"{key} has {len(parts)} values: at most {PANELS} panels fit in a figure; show some of them "
-            f"(--where {key}={next(iter(parts))[0]}), or fewer keys (--by {rest[0]})"
-        )
-    titles = [named(key, text) for text in short([value for (value,) in parts])]
+    lines, apart = _keys(found, by), list[str]()
+    for key in sorted(set(lines) - {"rule"}, key=lambda key: (key != "workers", len(grouped(found, [key])), key)):
+        if len(lines) < 2 or len(grouped(found, lines)) <= most:
+            break
+        if len(grouped(found, [*apart, key])) <= room:
+            apart.append(key)
+            lines.remove(key)
+    looks, label = {group.key: group for group in _groups(found, lines)}, _labeller(found, apart)
     return [
-        Panel(title, [replace(looks[values], records=some) for values, some in grouped(part, rest).items()])
-        for title, part in zip(titles, parts.values(), strict=True)
+        Panel(label(at), [replace(looks[values], records=some) for values, some in grouped(part, lines).items()])
+        for at, part in grouped(found, apart).items()
     ]
+
+
+def _keys(found: Sequence[Record], by: Sequence[str] | None) -> list[str]:
+    return [key for key in varying(found) if key != "seed"] if by is None else list(dict.fromkeys(by))
+
+
+def _groups(found: Sequence[Record], keys: Sequence[str]) -> list[Group]:
+    label = _labeller(found, keys)
+    return [Group(label(key), look(n), key, some) for n, (key, some) in enumerate(grouped(found, keys).items())]
+
+
+def _distinct(parts: list[Group], keys: Sequence[str]) -> list[Group]:
+    """The groups, if each can have a look of its own; UsageError if not."""
+    if len(parts) > LOOKS:
+        raise UsageError(
+            f"there are {len(parts)} groups of runs, by {', '.join(keys)}: at most {LOOKS} can be told apart in a "
+            f"figure; show some of them (--where {keys[0]}={parts[0].records[0].value(keys[0])}), or fewer keys "
+            f"(--by {keys[0]})"
+        )
+    return parts
+
+
+def _labeller(found: Sequence[Record], keys: Sequence[str]) -> Callable[[Sequence[Any]], str]:
+    """What names a group by its values of these keys."""
+    texts = {key: texts_of(found, key) for key in keys}
+    return lambda values: ", ".join(named(key, texts[key][v]) for key, v in zip(keys, values, strict=True))
+
+
+def texts_of(found: Sequence[Record], key: str) -> dict[Any, str | None]:
+    """The name of each value of a key, None for None: rules and schemes without arguments if these do not differ."""
+    values = [value for (value,) in grouped(found, [key])]
+    return {v: None if v is None else text for v, text in zip(values, short(values), strict=True)}
 
 
 def few(parts: list[Group]) -> list[Group]:
@@ -97,15 +135,18 @@ def few(parts: list[Group]) -> list[Group]:
     return parts
 
 
-def named(key: str, value: str) -> str:
-    """A value of a key as a reader would say it.
+def named(key: str, value: str | None) -> str:
+    """A value of a key as a reader would say it; None for runs that have no such key.
 
-    >>> named("rule", "tail"), named("workers", "1"), named("step_size", "0.05")
-    ('tail', '1 worker', 'step size 0.05')
+    >>> named("rule", "tail"), named("workers", "1"), named("step_size", "0.05"), named("timing", None)
+    ('tail', '1 worker', 'step size 0.05', 'no timing')
     """
+    title = key.replace("_", " ")
+    if value is None:
+        return f"no {title}"
     if key == "workers":
         return count(int(value), "worker")
-    return value if key in _BARE else f"{key.replace('_', ' ')} {value}"
+    return value if key in _BARE else f"{title} {value}"
 
 
 def clock_of(found: Sequence[Record]) -> str:

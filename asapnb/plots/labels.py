@@ -1,9 +1,8 @@
-"""Text in figures: labels at the ends of lines, which never overlap; numbers; names of groups."""
+"""Text in figures: labels at the ends of lines, which never overlap; names of groups."""
 
 from __future__ import annotations
 
 import ast
-import math
 from collections.abc import Sequence
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -117,23 +116,3 @@ def _name_of(call: ast.Call) -> str:
     given = [*call.args, *(word.value for word in call.keywords if word.arg != "refresh")]
     inner = ", ".join(_name_of(argument) for argument in given if isinstance(argument, ast.Call))
     return ast.unparse(call.func) + (f"({inner})" if inner else "")
-
-
-def number(value: float) -> str:
-    """A number in at most three digits, large ones in full with commas.
-
-    >>> [number(value) for value in (0.05, 1.0, 12345, 0.00012345, 1e9, math.inf)]
-    ['0.05', '1', '12,345', '0.000123', '1e+09', '∞']
-    """
-    if math.isinf(value):
-        return "∞" if value > 0 else "-∞"
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.3g}"
-
-
-def count(number: int, what: str) -> str:
-    """A number of things.
-
-    >>> count(1, "run"), count(1200, "run")
-    ('1 run', '1,200 runs')
-    """
-    return f"{number:,} {what}{'s' * (number != 1)}"

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from ..analysis import Record
 from ..errors import UsageError
+from ..formatting import count, number
 from ..problems import Problem
 from ..problems.minibatch import draw_batch
 from ..problems.text import parse_problem
 from ..record.schema import ABANDONED
 from .executions import one
 from .groups import Runs, clock_of
-from .labels import count, number, short
+from .labels import short
 from .style import BLACK, BLUE, GREY, VERMILION, new_figure, note, styled
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def path(run: Runs, update: int | None = None, *, problem: Problem | None = None
     axes.set(xlim=shown[0], ylim=shown[1], xlabel="x₁", ylabel="x₂")
     scheme, rule = short([record.value("scheme")])[0], short([record.value("rule")])[0]
     axes.set_title(f"{short([record.value('problem')])[0]}, {scheme}, {record.value('workers')} workers, {rule}, "
-                   f"step size {number(record.config['step_size'])}")  # fmt: skip
+                   f"step size {number(record.config['step_size'], 3)}")  # fmt: skip
     note(figure, f"level lines: equal steps of √f; dots: parameters after each update; {clock_of([record])}")
     return figure
 

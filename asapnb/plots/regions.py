@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..analysis import Record, Target, crossing, grouped, varying
 from ..errors import UsageError
+from ..formatting import number
 from .groups import Runs, as_records, clock_of, few, groups
-from .labels import number
 from .scales import worker_axis
 from .style import new_figure, note, styled
 
@@ -91,7 +91,7 @@ def _draw(
     image = axes.pcolormesh(_edges(x), _edges(y), shares, vmin=0, vmax=1, edgecolors="white", linewidth=0.6)
     axes.set_yscale("log")
     worker_axis(axes, x.astype(int).tolist())
-    axes.set_yticks(y, [number(size) for size in y])
+    axes.set_yticks(y, [number(size, 3) for size in y])
     axes.minorticks_off()
     axes.tick_params(length=0)
     for spine in axes.spines.values():

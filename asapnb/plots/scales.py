@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from ..analysis import Record, varying
 from ..errors import UsageError
+from ..formatting import number
 from ..rules import as_rule
 from ..rules.tables import table_length
 from ..staleness import StalenessDistribution, parse_staleness
 from .distributions import counts
 from .groups import Runs, as_records, clock_of, groups
-from .labels import End, label_ends, number, short
+from .labels import End, label_ends, short
 from .style import PALE, Look, grey_line, look, new_figure, note, styled
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def scale(
     for n, (name, table, mean) in enumerate(lines):
         of, drawn = look(n), table[np.minimum(tau, len(table) - 1)]
         above.plot(tau, drawn, color=of.color, linestyle=of.dash)
-        ends.append(End(end, float(drawn[-1]), f"{name}: mean {number(mean)}", of))
+        ends.append(End(end, float(drawn[-1]), f"{name}: mean {number(mean, 3)}", of))
     above.set(ylabel="scale η(τ)/η₀", ylim=(0, min(1.06 * above.get_ylim()[1], _tallest(lines, end))))
     below.bar(tau, 100 * seen.padded(max(len(seen), end + 1)).pmf[: end + 1], width=0.86 if end < 60 else 1.0,
               color=PALE, linewidth=0)  # fmt: skip
@@ -75,7 +76,7 @@ def _given(source: Any, workers: int | None) -> tuple[StalenessDistribution, int
     if isinstance(source, str) and "(" in source and not source.endswith(".h5"):
         seen, about = parse_staleness(source), f"computed for {source}"
     elif isinstance(source, StalenessDistribution):
-        seen, about = source, f"computed, for staleness of mean {number(source.mean())}"
+        seen, about = source, f"computed, for staleness of mean {number(source.mean(), 3)}"
     else:
         return _recorded(source)
     return seen, workers or 1 + round(seen.mean()), about, []

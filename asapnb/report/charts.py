@@ -10,32 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..analysis import Record, grouped, varying
-from ..plots.groups import named
-from ..plots.labels import short
+from ..analysis import Record
+from ..plots.groups import Group, Panel, split
 from ..plots.style import LOOKS, Look, look
 
-_TOGETHER = 6  # groups that still share a panel
-
 Figure = dict[str, Any]  # of Plotly: data and layout
-
-
-@dataclass(frozen=True)
-class Line:
-    """Runs that differ in nothing but the seed: what they are called, and how they look."""
-
-    label: str
-    look: Look
-    records: list[Record]
-
-
-@dataclass(frozen=True)
-class Panel:
-    """The lines of one panel; its label is empty if there is no other. `hidden`: how many did not fit."""
-
-    label: str
-    lines: list[Line]
-    hidden: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,54 +46,27 @@ class Chart:
 
 
 def panels(records: Sequence[Record], keys: Sequence[str] | None = None) -> list[Panel]:
-    """The runs by these keys, by default all that vary but the seed, as lines of one panel or of several.
+    """The runs by these keys, as `asapnb.plots` splits them into lines and panels.
 
-    Where they would be more than six, a line is a rule (or a value of the key with most of them), and each
-    combination of the others is a panel. Of more than 14 lines in a panel those of the lowest last losses are kept.
-
-    >>> panels([])
-    [Panel(label='', lines=[], hidden=0)]
+    Of more than 14 lines in a panel those of the lowest last losses are kept.
     """
-    keys = [key for key in varying(records) if key != "seed"] if keys is None else list(keys)
-    if len(keys) < 2 or len(grouped(records, keys)) <= _TOGETHER:
-        line_keys, panel_keys = keys, []
-    else:
-        one = "rule" if "rule" in keys else max(keys, key=lambda key: len(grouped(records, [key])))
-        line_keys, panel_keys = [one], [key for key in keys if key != one]
-    texts = {key: texts_of(records, key) for key in keys}
-    looks = {values: look(n) for n, values in enumerate(grouped(records, line_keys))}
-    return [
-        _panel(", ".join(map(_said(texts), panel_keys, at)), [
-            Line(", ".join(map(_said(texts), line_keys, values)) or "all runs", looks[values], some)
-            for values, some in grouped(part, line_keys).items()
-        ])
-        for at, part in grouped(records, panel_keys).items()
-    ] or [Panel("", [])]  # fmt: skip
+    return [_panel(part.label, part.lines) for part in split(records, keys)]
 
 
-def _panel(label: str, lines: list[Line]) -> Panel:
-    if len(lines) <= LOOKS:
-        return Panel(label, lines)
+def _panel(label: str, lines: list[Group]) -> Panel:
     best = sorted(range(len(lines)), key=lambda i: min(map(last_loss, lines[i].records)))[:LOOKS]
-    kept = [replace(lines[i], look=look(n)) for n, i in enumerate(sorted(best))]
-    return Panel(label, kept, len(lines) - LOOKS)
+    looks = [line.look for line in lines] if len(lines) <= LOOKS else list(map(look, range(LOOKS)))
+    kept = [
+        replace(lines[i], look=of, label=lines[i].label or "all runs")
+        for i, of in zip(sorted(best), looks, strict=True)
+    ]
+    return Panel(label, kept, len(lines) - len(kept))
 
 
 def last_loss(record: Record) -> float:
     """The last training loss, infinite where it is not a number."""
     loss = record.curve().loss
     return float(loss[-1]) if len(loss) and np.isfinite(loss[-1]) else np.inf
-
-
-def texts_of(records: Sequence[Record], key: str) -> dict[Any, str]:
-    """What each value of a key is called, of rules and schemes the name where that tells them apart."""
-    values = [value for (value,) in grouped(records, [key])]
-    return dict(zip(values, short(values), strict=True))
-
-
-def _said(texts: Mapping[str, Mapping[Any, str]]) -> Any:
-    """What a value of a key is called."""
-    return lambda key, value: named(key, texts[key][value]) if value is not None else f"no {key.replace('_', ' ')}"
 
 
 def array(values: ArrayLike) -> dict[str, Any]:

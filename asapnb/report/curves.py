@@ -11,8 +11,8 @@ import numpy as np
 from ..analysis import Record
 from ..errors import UsageError
 from ..plots.curves import Band, axis_label, band, said_of_bands
-from ..plots.groups import clock_of
-from .charts import Chart, Figure, Line, Panel, array, dash, faint, left_out, panels
+from ..plots.groups import Group, Panel, clock_of
+from .charts import Chart, Figure, array, dash, faint, left_out, panels
 
 MEASURES = {"training loss": "train_loss", "test loss": "test_loss", "test accuracy": "test_accuracy"}
 _POINTS = 160  # of a line, at most
@@ -86,7 +86,7 @@ def _band(records: Sequence[Record], column: str, x: str) -> Band:
     return Band(found.x[kept], *(values[kept] for values in lines))
 
 
-def _traces(line: Line, found: Band) -> list[dict[str, Any]]:
+def _traces(line: Group, found: Band) -> list[dict[str, Any]]:
     """A line, and before it its band where there are several runs."""
     color, several = line.look.color, len(line.records) > 1
     diverged = sum(record.status == "diverged" for record in line.records)

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..analysis import Crossing, Record, Target, crossing, varying
-from ..analysis.tables import NONE
-from ..plots.distributions import counts
-from ..plots.groups import clock_of
+from ..formatting import NONE
+from ..plots.distributions import causes, counts
+from ..plots.groups import Panel, clock_of, texts_of
 from ..staleness import StalenessDistribution
-from .charts import Chart, Figure, Panel, array, dash, left_out, panels, texts_of
+from .charts import Chart, Figure, array, dash, left_out, panels
 from .curves import clocks, log_axis
 
 _BOXES_FROM = 5  # runs: fewer are points only
@@ -78,8 +78,7 @@ def staleness_chart(records: Sequence[Record], name: str) -> Chart | None:
     applied = [record for record in records if record.summary()["updates"]]
     if not applied:
         return None
-    keys = [key for key in varying(applied) if key in ("scheme", "workers", "timing")]
-    parts = panels(applied, keys)
+    parts = panels(applied, causes(applied))
     seen = {
         line.label + part.label: StalenessDistribution.from_counts(counts(line.records))
         for part in parts for line in part.lines
@@ -159,7 +158,9 @@ def runs_chart(records: Sequence[Record], name: str) -> Chart | None:
     )
 
 
-def _points(part: Panel, title: str, values: Sequence[float | None], key: str, names: Mapping[Any, str]) -> Figure:
+def _points(
+    part: Panel, title: str, values: Sequence[float | None], key: str, names: Mapping[Any, str | None]
+) -> Figure:
     """A trace for each line, and one for those of its runs whose value is not finite; `values` in their order."""
     y = np.array([np.nan if value is None else value for value in values], np.float64)
     ends = np.cumsum([0, *(len(line.records) for line in part.lines)])
@@ -202,14 +203,16 @@ def _numbers(records: Sequence[Record], key: str) -> bool:
     return all(isinstance(record.value(key), int | float) for record in records)
 
 
-def _places(part: Panel, key: str, axis: str, names: Mapping[Any, str]) -> list[list[Any]]:
+def _places(part: Panel, key: str, axis: str, names: Mapping[Any, str | None]) -> list[list[Any]]:
     """Where the runs of each line stand on an axis of this type: at the name of their value, or at the number itself.
 
     Numbers are shifted, from line to line by a hundredth of their least distance, at most 1 % on a logarithmic axis.
     """
     lines = [[record.value(key) for record in line.records] for line in part.lines]
     if axis == "category":
-        texts = {value: "<br>".join(wrap(text, _WIDEST, break_long_words=False)) for value, text in names.items()}
+        texts = {
+            value: "<br>".join(wrap(text, _WIDEST, break_long_words=False)) for value, text in names.items() if text
+        }
         return [[NONE if value is None else texts[value] for value in values] for values in lines]
     there = np.unique(np.concatenate(lines).astype(np.float64))
     most = 1.0 if axis == "log" else float(there[-1] - there[0]) or 1.0

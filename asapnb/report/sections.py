@@ -12,7 +12,7 @@ from ..analysis import Record, Table, Target, comparison, grouped, varying
 from ..analysis.comparison import reached_fractions
 from ..analysis.overview import seconds_name
 from ..errors import AsapnbError
-from ..plots.labels import count
+from ..formatting import count
 from ..record.provenance import is_alive
 from ..record.schema import RUNNING
 from .charts import Chart
@@ -136,7 +136,7 @@ def _facts(records: Sequence[Record]) -> Facts:
     seeds = sorted({str(record.value("seed")) for record in records}, key=lambda seed: (len(seed), seed))
     facts.append(("seeds", [f"{len(seeds)}: {', '.join(seeds)}" if len(seeds) > 1 else seeds[0]]))
     same = {key: value for key, value in records[0].config.items() if key not in (*vary, "seed", *_APART)}
-    facts.append(("in common", [f"{key} = {_plain(value)}" for key, value in same.items()]))
+    facts.append(("in common", [f"{key} = {value}" for key, value in same.items()]))
     attributes = [record.run.attributes for record in records]
     sizes = _counted(f"{of['n_params']:,} parameters, {of['n_samples']:,} samples" for of in attributes)
     facts += [("size", sizes), ("data, SHA-256", _counted(of.get("data_sha256") for of in attributes))]
@@ -154,12 +154,8 @@ def _counted(values: Iterable[Any]) -> list[str]:
     """The different values, and of how many runs each is if there are several."""
     counts = Counter(values)
     counts.pop(None, None)
-    return [f"{_plain(value)}" + (f" ({count(n, 'run')})" if len(counts) > 1 else "") for value, n in sorted(
+    return [f"{value}" + (f" ({count(n, 'run')})" if len(counts) > 1 else "") for value, n in sorted(
         counts.items(), key=lambda item: (isinstance(item[0], str), item[0]))]  # fmt: skip
-
-
-def _plain(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

@@ -1,0 +1,59 @@
+"""Numbers as a reader sees them: in tables, figures, reports and on the command line."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral
+
+NONE = "–"  # stands for a value that does not exist
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number with so many significant digits, or with all before the point; a dash for None.
+
+    >>> [number(value) for value in (None, 12345, 0.123456, 54321.5, 2e-7, 1e9, math.inf)]
+    ['–', '12,345', '0.1235', '54,322', '2e-07', '1e+09', '∞']
+    """
+    if value is None:
+        return NONE
+    if isinstance(value, Integral):
+        return f"{int(value):,}"
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.{digits}g}"
+
+
+def fixed(value: float | None, pattern: str = ",.0f") -> str:
+    """A number in one of Python's formats; a dash for None and for NaN.
+
+    >>> fixed(1234.5), fixed(0.256, ".1%"), fixed(math.nan)
+    ('1,234', '25.6%', '–')
+    """
+    return NONE if value is None or math.isnan(value) else format(value, pattern)
+
+
+def loss(value: float | None) -> str:
+    """A loss: four digits after the point or, where it is large, three in all; NaN and infinity as they are.
+
+    >>> loss(0.25), loss(12345.0), loss(math.nan), loss(None)
+    ('0.2500', '1.23e+04', 'nan', '–')
+    """
+    return NONE if value is None else format(value, ".3g" if abs(value) >= 1000 else ".4f")
+
+
+def seconds(value: float) -> str:
+    """Seconds, without their unit; virtual ones may be of any size.
+
+    >>> seconds(0.0), seconds(1234.5), seconds(2e-5)
+    ('0.00', '1,234.50', '2e-05')
+    """
+    return format(value, ",.2f" if value == 0 or 0.01 <= value < 1e9 else ".4g")
+
+
+def count(number_of: int, what: str) -> str:
+    """How many things there are.
+
+    >>> count(1, "run"), count(1200, "run")
+    ('1 run', '1,200 runs')
+    """
+    return f"{number_of:,} {what}{'s' * (number_of != 1)}"
