@@ -1,10 +1,15 @@
 import pickle
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from asapnb import rules
 from asapnb.errors import RuleError, UsageError
 from asapnb.rules import (
+    CONDITIONS,
+    Rule,
     as_rule,
     available,
     constant,
@@ -15,15 +20,18 @@ from asapnb.rules import (
     parse_rule,
     preserve,
     profile,
+    register,
     released_code,
     scale_table,
     tail,
 )
+from asapnb.rules.framework import DECLARATIONS, RULES
 from asapnb.staleness import StalenessDistribution, geometric
 
+SOURCE = Path(rules.__file__).parent
 from_counts = StalenessDistribution.from_counts
 
-RULES = [
+TEXTS = [
     (constant(), "constant()"),
     (inverse(), "inverse()"),
     (inverse("floored"), "inverse(variant='floored')"),
@@ -36,12 +44,12 @@ RULES = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "text"), RULES)
+@pytest.mark.parametrize(("rule", "text"), TEXTS)
 def test_text_pickle_and_equality(rule, text):
     assert repr(rule) == text
     assert parse_rule(text) == rule == as_rule(text) == pickle.loads(pickle.dumps(rule))
     assert hash(parse_rule(text)) == hash(rule)
-    assert sum(rule == other for other, _ in RULES) == 1
+    assert sum(rule == other for other, _ in TEXTS) == 1
 
 
 @pytest.mark.parametrize("rule", examples().values(), ids=str)
@@ -52,6 +60,68 @@ def test_every_rule_prints_itself_parses_pickles_and_compares(rule):
     depends = not np.array_equal(rule(geometric(m=4).padded(64), 4), rule(from_counts([0, 1]).padded(64), 4))
     assert (rule.refresh is not None) == depends  # on the staleness seen
     assert rule.refresh is None or (rule(from_counts(np.zeros(9)), 4) == 1).all()
+
+
+def test_every_registered_rule_is_exported_and_documented():
+    modules = {path.stem for path in SOURCE.glob("*.py") if "\n@register(" in path.read_text()}
+    assert {builder.__module__.rpartition(".")[2] for builder in RULES.values()} == modules, "import it in __init__"
+    assert {name for name in rules.__all__ if getattr(rules, name) in RULES.values()} == set(RULES)
+    for name, builder in RULES.items():
+        assert f">>> {name}(" in builder.__doc__, f"{name} has no example"
+    page = (SOURCE.parents[1] / "docs/rules.md").read_text()
+    rows = [
+        row.split(" | ") for row in re.findall(r"^\| (`.*) \|$", page.partition("m is the number")[0], re.MULTILINE)
+    ]
+    documented = {name: row for row in rows for name in re.findall(r"`(\w+)\(", row[0])}
+    assert documented.keys() == set(RULES), "docs/rules.md has a row for every rule"
+    for name, (_, formula, *conditions, source) in documented.items():
+        assert formula.strip(), name
+        assert source.strip(), name
+        for condition, cell in zip(CONDITIONS, conditions, strict=True):
+            if cell in ("yes", "no"):
+                assert (condition in DECLARATIONS[name].conditions) == (cell == "yes"), (name, condition)
+
+
+@pytest.mark.parametrize(
+    ("about", "example", "conditions", "message"),
+    [
+        (None, "mine()", "C1", "rule 'mine' has no description: give its function a docstring"),
+        ("Halves the step", "mine()", "C1", "whose first line is the formula of the scale and ends with a full stop"),
+        ("1/2.", "", "C1", "rule 'mine' has the example '': must be a call of it, such as 'mine[(][)]'"),
+        ("1/2.", "tail()", "C1", r"rule 'mine' has the example 'tail\(\)'"),
+        ("1/2.", "mine()", "C1 C5", "unknown condition of rule 'mine' 'C5'"),
+    ],
+)
+def test_what_is_forgotten_is_an_error(about, example, conditions, message):
+    def mine():
+        return constant()
+
+    mine.__doc__ = about
+    with pytest.raises(UsageError, match=message):
+        register(example, conditions)(mine)
+    assert "mine" not in available()
+
+
+def test_a_rule_registered_from_outside_is_known_by_name(monkeypatch):
+    for table in (RULES, DECLARATIONS):
+        monkeypatch.setitem(table, "mine", None)  # so that it is as before in the end
+        del table["mine"]
+
+    def mine(height=0.5):
+        """h: the same for all."""
+        return Rule("mine", level, {"height": height})
+
+    def level(staleness, workers, height):
+        return np.full(len(staleness), height)
+
+    register("mine(height=0.25)", "C2 C3")(mine)
+    register("mine(height=0.5)", "C2 C3")(mine)  # again, as when its file is loaded once more
+    assert available()["mine"] == "h: the same for all."
+    assert repr(examples()["mine"]) == repr(as_rule(mine)) == "mine(height=0.5)"
+    assert parse_rule("preserve(mine(0.25))") == preserve(mine(0.25))
+    mine.__name__ = "tail"
+    with pytest.raises(UsageError, match=r"there is a rule 'tail' already, in asapnb.rules.profiles: choose another"):
+        register("tail()", "C1")(mine)
 
 
 def test_short_texts():
@@ -126,7 +196,11 @@ def falling(u):
     return 2 - u
 
 ready = asapnb.rules.profile(falling, refresh=asapnb.rules.once(0, 9))
-mistaken = asapnb.rules.tail
+mistaken = asapnb.rules.scale_table
+builder = asapnb.rules.quantile_cut
+
+def level(height, refresh=None):
+    return lambda staleness, workers: np.full(len(staleness), height)
 """
 
 
@@ -146,11 +220,27 @@ def test_a_rule_from_a_file(tmp_path):
         parse_rule(f"{file}:thrid")
     with pytest.raises(RuleError, match=r"mistaken"):
         parse_rule(f"{file}:mistaken")(from_counts([1, 1]), 1)
+    with pytest.raises(UsageError, match=r"builder\(\): missing a required argument: 'rho'"):
+        parse_rule(f"{file}:builder")
     file.write_text(FILE.replace("1 / 3", "1 / 4"))
     assert parse_rule(f"{file}:third") != rule
     file.write_text("1 / 0")
     with pytest.raises(RuleError, match="raised ZeroDivisionError"):
         parse_rule(f"{file}:third")
+
+
+def test_a_rule_with_parameters_from_a_file(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(FILE)
+    rule = parse_rule(f"{file}:level(height=0.5, refresh=every(9))")
+    assert repr(rule) == f"{file}:level(height=0.5, refresh=every(9))"
+    assert parse_rule(repr(rule)) == rule == pickle.loads(pickle.dumps(rule)) != parse_rule(f"{file}:level(0.25)")
+    np.testing.assert_array_equal(rule(from_counts([1, 1]), 1), [0.5, 0.5])
+    cut = parse_rule(f"{file}:builder(rho=0.5)")
+    assert (cut.name, cut.refresh) == (f"{file}:builder(rho=0.5)", tail().refresh)
+    np.testing.assert_array_equal(cut(from_counts([1, 1]), 1), [2, 0])
+    with pytest.raises(UsageError, match=r"unknown parameter of level 'hight'; .* Did you mean 'height'"):
+        parse_rule(f"{file}:level(hight=1)")
 
 
 def test_functions_from_files_in_other_rules(tmp_path):

@@ -1,26 +1,27 @@
-"""Step-size rules: how much an update counts, as a function of its staleness."""
+"""Step-size rules: how much an update counts, as a function of its staleness.
+
+Every function under `register` in these modules is a name of this package: there is no list of rules to keep.
+"""
+
+from typing import TYPE_CHECKING
 
 from .check import CONDITIONS, Finding, Report, check
-from .framework import Rule, as_rule, available, examples, parse_rule, raw_scales, scale_table
-from .history import adadelay, wu_adaptive
-from .mindthestep import mindthestep
-from .preserve import preserve
-from .profiles import exponential_profile, power, profile, quantile_cut, tail
+from .framework import RULES, Rule, as_rule, available, examples, parse_rule, raw_scales, register, scale_table
 from .refresh import every, once, released_code
 from .schedules import AdaDelay, Budget
-from .shuffled import shuffled
-from .static import (
-    concurrency,
-    constant,
-    delay_adaptive,
-    exponential,
-    fleet,
-    hinge,
-    inverse,
-    polynomial,
-    ringmaster,
-)
 from .tables import MAX_TABLE, ScaleTables
+
+if TYPE_CHECKING:  # type checkers and editors see all that these modules define
+    from .history import *
+    from .mindthestep import *
+    from .preserve import *
+    from .profiles import *
+    from .shuffled import *
+    from .static import *
+else:  # at run time, the package has the registered rules and nothing else of them
+    from . import history, mindthestep, preserve, profiles, shuffled, static
+
+    globals().update(RULES)
 
 __all__ = [
     "CONDITIONS",
@@ -31,33 +32,16 @@ __all__ = [
     "Report",
     "Rule",
     "ScaleTables",
-    "adadelay",
     "as_rule",
     "available",
     "check",
-    "concurrency",
-    "constant",
-    "delay_adaptive",
     "every",
     "examples",
-    "exponential",
-    "exponential_profile",
-    "fleet",
-    "hinge",
-    "inverse",
-    "mindthestep",
     "once",
     "parse_rule",
-    "polynomial",
-    "power",
-    "preserve",
-    "profile",
-    "quantile_cut",
     "raw_scales",
+    "register",
     "released_code",
-    "ringmaster",
     "scale_table",
-    "shuffled",
-    "tail",
-    "wu_adaptive",
+    *RULES,
 ]

@@ -23,11 +23,10 @@ from numpy.typing import NDArray
 from ..errors import RuleError, UsageError
 from ..numbers import integer, real
 from ..staleness import StalenessDistribution, parse_staleness
-from .framework import LARGEST_SCALE, Rule, as_rule, raw_scales
+from .framework import CONDITIONS, LARGEST_SCALE, Rule, as_rule, raw_scales
 from .search import Named, candidates, described, simplest
 from .tables import table_length
 
-CONDITIONS = ("C1", "C2", "C3", "C4")
 _ROUNDING = 1e-12  # of a scale; also the probability below which a bin does not make staleness vary
 
 

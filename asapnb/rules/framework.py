@@ -11,22 +11,26 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import RuleError, UsageError
+from ..errors import RuleError, UsageError, unknown
 from ..numbers import integer
 from ..staleness import StalenessDistribution
 from ..text import parse_call
-from .files import FileFunction, load_function
+from .files import FileFunction, is_of_file, load_function
 from .refresh import DEFAULT_REFRESH, REFRESHES, Refresh, checked_refresh
 from .schedules import Schedule
 
+CONDITIONS = ("C1", "C2", "C3", "C4")
 RULES: dict[str, Callable[..., Rule]] = {}
-EXAMPLES: dict[str, str] = {}
+DECLARATIONS: dict[str, Declaration] = {}
 LARGEST_SCALE = float(np.finfo(np.float32).max)  # workers hold the table in float32
+
+
+Builder = TypeVar("Builder", bound="Callable[..., Rule]")
 
 
 @dataclass(frozen=True, repr=False)
@@ -116,18 +120,57 @@ def with_mean_one(scales: NDArray[np.float64], staleness: StalenessDistribution)
     return scales / mean
 
 
-def register(example: str) -> Callable[[Callable[..., Rule]], Callable[..., Rule]]:
-    """Make a function that returns a rule known by its name (a decorator); `example` is the text of such a rule."""
+@dataclass(frozen=True)
+class Declaration:
+    """What `register` says of a rule: the text of one, and the conditions that hold whatever the staleness."""
 
-    def enter(builder: Callable[..., Rule]) -> Callable[..., Rule]:
-        RULES[builder.__name__], EXAMPLES[builder.__name__] = builder, example
+    example: str
+    conditions: frozenset[str]
+
+
+def register(example: str, conditions: str) -> Callable[[Builder], Builder]:
+    """Make a function that returns a rule known by its name: a decorator, all that a new rule needs.
+
+    The first line of the function's docstring is the formula of the scale: it is what `available` and the command
+    line show. See docs/extending/rule.md.
+
+    Args:
+        example: the text of a rule of that name, such as "power(q=2.0)".
+        conditions: those of C1 to C4 (see `check`) that hold for the example under every staleness, such as "C2 C3".
+
+    UsageError where any of these is missing, or a rule of asapnb has the name. A function that is defined again, as
+    when its file is loaded twice, replaces the first.
+
+    >>> @register("tail()", "C2 C3")
+    ... def tail(): "1 up to the median staleness, then 0."
+    Traceback (most recent call last):
+    asapnb.errors.UsageError: there is a rule 'tail' already, in asapnb.rules.profiles: choose another name
+    """
+
+    def enter(builder: Builder) -> Builder:
+        name, about = builder.__name__, (builder.__doc__ or "").partition("\n")[0]
+        before = RULES.get(name, builder)
+        if before.__module__ != builder.__module__ and before.__module__.startswith(__package__):
+            raise UsageError(f"there is a rule {name!r} already, in {before.__module__}: choose another name")
+        if not about.endswith((".", '"')):
+            raise UsageError(
+                f"rule {name!r} has no description: give its function a docstring whose first line is the formula "
+                "of the scale and ends with a full stop"
+            )
+        if not re.fullmatch(rf"{re.escape(name)}\(.*\)", example):
+            raise UsageError(f"rule {name!r} has the example {example!r}: must be a call of it, such as '{name}()'")
+        held = conditions.split()
+        for condition in held:
+            if condition not in CONDITIONS:
+                raise unknown(f"condition of rule {name!r}", condition, CONDITIONS)
+        RULES[name], DECLARATIONS[name] = builder, Declaration(example, frozenset(held))
         return builder
 
     return enter
 
 
 def available() -> dict[str, str]:
-    """Every built-in rule by name, with the first line of its description.
+    """Every registered rule by name, with the first line of its description.
 
     >>> available()["constant"]
     '1: every update counts the same, however stale.'
@@ -141,7 +184,7 @@ def examples() -> dict[str, Rule]:
     >>> examples()["exponential"]
     exponential(beta=0.1)
     """
-    return {name: parse_rule(EXAMPLES[name]) for name in sorted(EXAMPLES)}
+    return {name: parse_rule(DECLARATIONS[name].example) for name in sorted(DECLARATIONS)}
 
 
 def as_rule(rule: object) -> Rule:
@@ -168,15 +211,18 @@ def as_rule(rule: object) -> Rule:
 
 
 def parse_rule(text: str) -> Rule:
-    """The rule that a text names, `name(parameters)` or `path/file.py:name`: the inverse of `repr`.
+    """The rule that a text names: `name(parameters)`, `path/file.py:name` or `path/file.py:name(parameters)`.
 
-    Only literals and the known names are evaluated; a file is run as the Python that it is.
+    This is the inverse of `repr`. Only literals and the known names are evaluated. A file is run as the Python that
+    it is; a name in it stands for a function f(staleness, workers) or a rule, and with parameters for a function that
+    returns one of these.
 
     >>> parse_rule("tail"), parse_rule("tail(0.5, refresh=every(1000))")
     (tail(amplitude=1.0), tail(amplitude=0.5, refresh=every(1000)))
     """
-    if re.search(r"\.py:\w*\s*$", text):
-        return _own_rule(load_function(text))
+    if is_of_file(text):
+        found = load_function(text)
+        return _own_rule(load_function(f"{text.strip()}()") if found.function in RULES.values() else found)
     rule: Rule = parse_call(text, RULES, "rule", {**REFRESHES, **RULES})
     return rule
 
@@ -187,7 +233,7 @@ def _own_rule(function: Callable[..., Any]) -> Rule:
     if isinstance(function, FileFunction):
         inner, name = function.function, function.text
     if isinstance(inner, Rule):
-        return Rule(name, function, {}, inner.refresh, inner.schedule)
+        return Rule(name, function, {}, inner.refresh, inner.schedule, inner.shuffled)
     try:
         inspect.signature(inner).bind(None, None)
     except TypeError as error:

@@ -19,7 +19,7 @@ def _preserve(staleness: StalenessDistribution, workers: int, rule: Rule) -> NDA
     return with_mean_one(rule(staleness, workers), staleness)
 
 
-@register("preserve(rule=inverse())")
+@register("preserve(rule=inverse())", "C1 C2 C3 C4")
 def preserve(rule: Rule | str | Callable[..., Any], refresh: Once | Every | None = None) -> Rule:
     """scale(tau) / E[scale], for the scales of another rule: the mean step is kept, the proportions stay.
 

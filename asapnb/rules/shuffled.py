@@ -16,7 +16,7 @@ def _scales(staleness: StalenessDistribution, workers: int, rule: Rule) -> NDArr
     return rule(staleness, workers)
 
 
-@register("shuffled(rule=tail())")
+@register("shuffled(rule=tail())", "C1 C2 C3 C4")
 def shuffled(rule: Rule | str | Callable[..., object]) -> Rule:
     """The scales of another rule, permuted over the updates: their mean and variance stay, the tie to tau is cut.
 
