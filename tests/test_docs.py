@@ -1,90 +1,33 @@
 """README and docs say what is so: every code block runs, every command works and prints what is shown, links lead on.
 
-A page's blocks run in order, in one namespace and one empty folder. A block that begins with `# name.py` or
-`# name.toml` is also saved under that name. `make demo` is replaced by its recipe; other make targets and downloads
-need only exist.
+The pages of docs/extending add something to asapnb, which their own tests take away again.
 """
 
 import os
 import re
-import shlex
-from pathlib import Path
 
 import pytest
-from asapnb.cli import main
-from click.testing import CliRunner
+from pages import ROOT, run_page
 
-from asapnb.data.catalogue import SOURCES
-
-ROOT = Path(__file__).parents[1]
-MAKEFILE = (ROOT / "Makefile").read_text()
 PAGES = [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     *sorted(f"docs/{page.name}" for page in ROOT.glob("docs/*.md")),
 ]
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def recipe(target):
-    """The asapnb command in the Makefile's rule for a target."""
-    command = re.search(rf"^{target}:.*\n\t\$\(BIN\)/(asapnb .*)", MAKEFILE, re.MULTILINE)[1]
-    return command.replace("experiments/", f"{ROOT}/experiments/")
-
-
-def run_command(command):
-    """What a command prints; it must succeed. Those that fetch or install are looked up only."""
-    name, *arguments = shlex.split(command, comments=True)
-    if name == "make":
-        (target,) = arguments
-        assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE)
-        return run_command(recipe(target)) if target == "demo" else ""
-    if name != "asapnb":
-        return ""
-    if arguments[:2] == ["data", "get"]:
-        assert arguments[2] in SOURCES
-        return ""
-    arguments = [re.sub(r"^experiments/", f"{ROOT}/experiments/", word) for word in arguments]
-    if "fashion-mnist" in arguments:  # minutes, and not on every machine: its arguments must be right
-        arguments = ["fashion-mnist-mini" if word == "fashion-mnist" else word for word in arguments]
-        arguments[arguments.index("--epochs") + 1] = "1"
-    result = CliRunner().invoke(main, arguments, env={"COLUMNS": "100"})
-    assert result.exit_code == 0, (command, result.output, result.exception)
-    return result.output
-
-
-def heads(text):
-    """The first word of each line, for lines that begin with a word; a line with … stands for any."""
-    return re.findall(r"^([A-Za-z]+(?= )).*", text, re.MULTILINE)
-
-
-def run_console(text):
-    """Run the lines after `$ `; each shown line of output must begin as a line of the actual output does."""
-    for command, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n?)*)", text, re.MULTILINE):
-        missing = set(heads(shown)) - set(heads(run_command(command)))
-        assert not missing, (command, missing)
+EXTENDING = sorted(f"docs/extending/{page.name}" for page in ROOT.glob("docs/extending/*.md"))
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    namespace = {"__name__": "docs"}
-    text = (ROOT / page).read_text()
-    for block in BLOCK.finditer(text):
-        language, code = block.groups()
-        if saved := re.match(r"# (\w+\.(?:py|toml))\n", code):
-            Path(saved[1]).write_text(code)
-        if language == "python":
-            code = "\n" * text.count("\n", 0, block.start(2)) + code  # so that errors name the page's line
-            exec(compile(code, page, "exec"), namespace)
-        elif language == "console":
-            run_console(code)
-        elif language == "sh":
-            for command in code.splitlines():
-                run_command(command)
-        else:
-            assert language == "toml"
+    run_page(page)
+
+
+@pytest.mark.parametrize("page", EXTENDING)
+def test_every_way_to_extend_is_tried(page):
+    assert (ROOT / f"tests/test_extending_{page[len('docs/extending/') : -len('.md')]}.py").is_file()
+    assert len((ROOT / page).read_text().splitlines()) <= 60
 
 
 def anchors(page):
@@ -93,7 +36,7 @@ def anchors(page):
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, *EXTENDING])
 def test_links_lead_somewhere(page):
     for link in re.findall(r"\]\(([^)\s]+)\)", (ROOT / page).read_text()):
         if not link.startswith("https://"):
@@ -106,6 +49,8 @@ def test_links_lead_somewhere(page):
 def test_every_page_is_reachable_from_the_readme():
     linked = set(re.findall(r"\]\(([^)\s#]+)", (ROOT / "README.md").read_text()))
     assert set(PAGES) - {"README.md"} <= linked
+    texts = "".join((ROOT / page).read_text() for page in PAGES)
+    assert [page for page in EXTENDING if page.removeprefix("docs/") not in texts] == []
 
 
 def test_the_run_file_page_names_every_column_and_dtype():

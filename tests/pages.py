@@ -1,0 +1,79 @@
+"""Pages of the documentation, run: every code block, and every command, which must print what is shown.
+
+A page's blocks run in order, in one namespace and one empty folder. A block that begins with `# name.py` or
+`# name.toml` is also saved under that name. `make demo` is replaced by its recipe; other make targets and downloads
+need only exist.
+"""
+
+import re
+import shlex
+from pathlib import Path
+
+from asapnb.cli import main
+from click.testing import CliRunner
+
+from asapnb.data.catalogue import SOURCES
+
+ROOT = Path(__file__).parents[1]
+MAKEFILE = (ROOT / "Makefile").read_text()
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def recipe(target):
+    """The asapnb command in the Makefile's rule for a target."""
+    command = re.search(rf"^{target}:.*\n\t\$\(BIN\)/(asapnb .*)", MAKEFILE, re.MULTILINE)[1]
+    return command.replace("experiments/", f"{ROOT}/experiments/")
+
+
+def run_command(command):
+    """What a command prints; it must succeed. Those that fetch or install are looked up only."""
+    name, *arguments = shlex.split(command, comments=True)
+    if name == "make":
+        (target,) = arguments
+        assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE)
+        return run_command(recipe(target)) if target == "demo" else ""
+    if name != "asapnb":
+        return ""
+    if arguments[:2] == ["data", "get"]:
+        assert arguments[2] in SOURCES
+        return ""
+    arguments = [re.sub(r"^experiments/", f"{ROOT}/experiments/", word) for word in arguments]
+    if "fashion-mnist" in arguments:  # minutes, and not on every machine: its arguments must be right
+        arguments = ["fashion-mnist-mini" if word == "fashion-mnist" else word for word in arguments]
+        arguments[arguments.index("--epochs") + 1] = "1"
+    result = CliRunner().invoke(main, arguments, env={"COLUMNS": "100"})
+    assert result.exit_code == 0, (command, result.output, result.exception)
+    return result.output
+
+
+def heads(text):
+    """The first word of each line, for lines that begin with a word; a line with … stands for any."""
+    return re.findall(r"^([A-Za-z]+(?= )).*", text, re.MULTILINE)
+
+
+def run_console(text):
+    """Run the lines after `$ `; each shown line of output must begin as a line of the actual output does."""
+    for command, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n?)*)", text, re.MULTILINE):
+        missing = set(heads(shown)) - set(heads(run_command(command)))
+        assert not missing, (command, missing)
+
+
+def run_page(page):
+    """Run the blocks of a page, here: the working directory is where its files go."""
+    namespace = {"__name__": "docs"}
+    text = (ROOT / page).read_text()
+    for block in BLOCK.finditer(text):
+        language, code = block.groups()
+        if saved := re.match(r"# (\w+\.(?:py|toml))\n", code):
+            Path(saved[1]).write_text(code)
+        if language == "python":
+            code = "\n" * text.count("\n", 0, block.start(2)) + code  # so that errors name the page's line
+            exec(compile(code, page, "exec"), namespace)
+        elif language == "console":
+            run_console(code)
+        elif language == "sh":
+            for command in code.splitlines():
+                run_command(command)
+        else:
+            assert language == "toml"
+    return namespace
