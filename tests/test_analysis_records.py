@@ -124,8 +124,8 @@ def test_outcomes_and_escape():
     for arguments, message in (
         ({}, "none"),
         ({"loss": 1, "fraction": 0.5}, "both"),
-        ({"fraction": 1.0}, "between 0 and 1"),
-        ({"fraction": 0}, "between 0 and 1"),
+        ({"fraction": 1.0}, "above 0 and below 1"),
+        ({"fraction": 0}, "above 0 and below 1"),
         ({"loss": np.nan}, "finite"),
     ):
         with pytest.raises(UsageError, match=message):
@@ -230,10 +230,10 @@ def test_what_compare_cannot_use(folder, tmp_path):
         ([folder, "--where", "colour=red"], "no run has a key 'colour'"),
         ([folder / "tail-0.h5", folder / "constant-1.h5", "--paired"], "the runs are no pairs"),
         ([folder, "--target-loss", 99], "is not below the initial loss"),
-        ([folder, "--target-fraction", 1], "must be between 0 and 1"),
+        ([folder, "--target-fraction", 1], "above 0 and below 1"),
         ([folder, "--tune-seeds", 1], "no grid to choose from"),
         ([folder, "--window", 3], "a window is for loss='smoothed'"),
-        ([folder, "--loss", "smoothed", "--window", 0], "at least 1"),
+        ([folder, "--loss", "smoothed", "--window", 0], "must be an integer of at least 1"),
         ([folder, "--confidence", 1], "confidence is 1.0"),
         ([folder, "-o", tmp_path / "no" / "table.txt"], "does not exist"),
     ):

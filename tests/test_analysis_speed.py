@@ -144,8 +144,8 @@ def test_grids_must_be_alike():
         (found[:-1], 2, "step_size=0.4 has no run of seed 3"),
         ([*found, record(50, step_size=0.1)], 2, "two runs of seed 0"),
         (found[:4], 2, "no grid"),
-        (found, 4, "leave one"),
-        (found, 0, "at least 1"),
+        (found, 4, "one must be left to report on"),
+        (found, 0, "tune_seeds is 0: must be an integer from 1 to 3"),
     ):
         with pytest.raises(UsageError, match=message):
             best_step_size(records, HALF, tune)

@@ -161,13 +161,13 @@ def test_bootstrap_samples_are_independent_and_seeded():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: wilson(3, 2), "k is 3 of n = 2"),
+        (lambda: wilson(3, 2), "k is 3: must be a finite number of at least 0 and of at most 2"),
         (lambda: wilson(1, 2, 1.0), "confidence is 1.0"),
         (lambda: kaplan_meier([1, 2], [True]), "arrays of equal length"),
         (lambda: kaplan_meier([-1.0], [True]), "must not be negative"),
         (lambda: kaplan_meier([np.inf], [True]), "finite where something happened"),
         (lambda: restricted_mean([1, 5], [True, False], 9), "watched until 5 only"),
-        (lambda: restricted_mean([1, 5], [True, True], np.inf), "must be above 0 and finite"),
+        (lambda: restricted_mean([1, 5], [True, True], np.inf), "budget is inf: must be a finite number above 0"),
         (lambda: bootstrap(lambda w: w[:, 0], [3], confidence=0), "confidence is 0"),
     ],
 )

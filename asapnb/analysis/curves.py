@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UsageError
+from ..numbers import integer
 from ..record import Run
 from ..record.schema import ABANDONED
 
@@ -74,11 +74,11 @@ def smoothed(run: Run, found: Versions, window: int | None = None) -> Curve:
     if window is None:
         window = round(int(run.attributes["batches_per_epoch"]) / 5 / max(1.0, rows[1:].mean() if total else 1.0))
         window = max(1, window)
-    elif isinstance(window, bool) or not isinstance(window, int | np.integer) or window < 1:
-        raise UsageError(f"window is {window!r}: must be an integer, at least 1, in updates")
+    else:
+        window = integer("window", window, 1, note=", in updates")
     if not total:
         return Curve(first.updates[:1], first.seconds[:1], first.steps[:1], first.loss[:1])
-    window = min(int(window), total)
+    window = min(window, total)
     last = np.unique(np.linspace(window, total, min(_POINTS, total - window + 1)).round().astype(np.int64))
     applied = run.updates["dropped"] != ABANDONED
     loss = run.updates["loss"][applied].astype(np.float64)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError, unknown
+from ..numbers import real
 from .records import CLOCKS, Loss, Record, grouped, varying
 from .statistics import RESAMPLES, Interval, bootstrap, restricted_mean, restricted_means
 from .targets import Crossing, Target, crossing
@@ -109,6 +110,7 @@ def speed_up(
     (1.0, Interval(low=1.0, high=1.0), True)
     """
     check_clock([*baseline, *other], by)
+    budget = None if budget is None else real("budget", budget, 0, above=True)
     found = list(cells(baseline, other).values())
     if not found:
         raise UsageError("the runs differ in more than is compared, and have no cell in common: nothing to compare")
@@ -262,7 +264,7 @@ def _budget(made: list[_Side], by: str, budget: float | None) -> float | None:
     first = min(float(side.times[side.observed].min(initial=np.inf)) for side in made)
     if budget < first:
         raise UsageError(f"budget is {budget:g}: no run reaches the target before {first:g}; give a larger one")
-    return float(budget)
+    return budget
 
 
 def _ratio(

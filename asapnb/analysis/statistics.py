@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
+from ..numbers import integer, real
 
 RESAMPLES = 10_000
 
@@ -47,8 +48,8 @@ def wilson(k: float, n: float, confidence: float = 0.95) -> Interval:
     """
     from scipy.special import ndtri
 
-    if not 0 <= k <= n or n < 1:
-        raise UsageError(f"k is {k} of n = {n}: must be from 0 to n, and n at least 1")
+    n = real("n", n, 1)
+    k = real("k", k, 0, n)
     z, p = float(ndtri(0.5 + 0.5 * checked_confidence(confidence))), k / n
     middle, half = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     low, high = (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
@@ -129,6 +130,7 @@ def restricted_mean(times: ArrayLike, observed: ArrayLike, budget: float) -> flo
     6.0
     """
     at, happened = _checked(times, observed)
+    budget = real("budget", budget, 0, above=True)
     _check_followed(at, happened, budget)
     return float(restricted_means(at, happened, budget, np.ones((1, len(at))))[0])
 
@@ -174,11 +176,11 @@ def bootstrap(
     """
     from scipy.special import ndtr, stdtrit
 
-    checked_confidence(confidence)
+    confidence, resamples = checked_confidence(confidence), integer("resamples", resamples, 1)
     n = min(sizes)
     if n < 2:
         return None
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(integer("seed", seed))
     draws = statistic(*(rng.multinomial(size, np.full(size, 1.0 / size), size=resamples) for size in sizes))
     tail = float(ndtr(np.sqrt(n / (n - 1)) * stdtrit(n - 1, 0.5 * (1.0 - confidence))))
     low, high = np.quantile(draws, [tail, 1.0 - tail])
@@ -187,9 +189,7 @@ def bootstrap(
 
 def checked_confidence(confidence: float) -> float:
     """The confidence if it is in (0, 1), else UsageError."""
-    if not 0 < confidence < 1:
-        raise UsageError(f"confidence is {confidence!r}: must be between 0 and 1, both excluded, such as 0.95")
-    return confidence
+    return real("confidence", confidence, 0, 1, above=True, below=True, note=", such as 0.95")
 
 
 def _checked(times: ArrayLike, observed: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -228,8 +228,6 @@ def _from_zero(when: NDArray[np.float64], values: NDArray[Any], start: float) ->
 
 
 def _check_followed(at: NDArray[np.float64], happened: NDArray[np.bool_], budget: float) -> None:
-    if not 0 < budget < np.inf:
-        raise UsageError(f"budget is {budget!r}: must be above 0 and finite")
     if at.max() < budget and not happened[at == at.max()].all():
         raise UsageError(
             f"budget is {budget:g}: of the runs that did not reach the target the longest was watched until "

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError
+from ..numbers import integer, real
 from .records import Loss, Record, grouped, seeds, varying
 from .speed import check_clock, default_budget
 from .statistics import restricted_mean
@@ -67,11 +68,9 @@ def best_step_size(
     if by == "steps":
         raise UsageError("by is 'steps': a step size is chosen by updates, seconds or epochs")
     all_seeds = seeds(records)
-    if not 1 <= tune_seeds < len(all_seeds):
-        raise UsageError(
-            f"tune_seeds is {tune_seeds}, and the runs have {len(all_seeds)} seeds: must be at least 1 and leave one "
-            "to report on"
-        )
+    most, why = len(all_seeds) - 1, f": of the {len(all_seeds)} seeds of the runs one must be left to report on"
+    tune_seeds = integer("tune_seeds", tune_seeds, 1, most, note=why)
+    budget = None if budget is None else real("budget", budget, 0, above=True)
     chosen = tuple(all_seeds[:tune_seeds])
     by_keys = [key for key in varying(records) if key not in ("step_size", "seed")]
     groups = grouped(records, by_keys)

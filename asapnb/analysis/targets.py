@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError, unknown
+from ..numbers import real
 from .curves import Curve
 from .records import CLOCKS, Loss, Record
 
@@ -37,10 +38,11 @@ class Target:
     def __post_init__(self) -> None:
         if (self.loss is None) == (self.fraction is None):
             raise UsageError(f"a target has a loss or a fraction, not {'none' if self.loss is None else 'both'}")
-        if self.fraction is not None and not (_is_real(self.fraction) and 0 < self.fraction < 1):
-            raise UsageError(f"the target fraction is {self.fraction!r}: must be between 0 and 1, both excluded")
-        if self.loss is not None and not (_is_real(self.loss) and math.isfinite(self.loss)):
-            raise UsageError(f"the target loss is {self.loss!r}: must be a finite number")
+        if self.fraction is not None:
+            share = real("the target fraction", self.fraction, 0, 1, above=True, below=True)
+            object.__setattr__(self, "fraction", share)
+        if self.loss is not None:
+            object.__setattr__(self, "loss", real("the target loss", self.loss))
 
     def __str__(self) -> str:
         return (
@@ -130,10 +132,6 @@ def crossing(record: Record, target: Target, loss: Loss = "evaluated", window: i
 def escape(record: Record, share: float = PLATEAU, loss: Loss = "evaluated", window: int | None = None) -> Crossing:
     """When a run left the plateau it started on: first had a loss at or below this share of the initial one."""
     return crossing(record, Target(fraction=share), loss, window)
-
-
-def _is_real(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 def _first_at_or_below(curve: Curve, level: float) -> tuple[int, float] | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..numbers import real
 from .overview import TOLERANCE, clock_notes, said, seconds_name
 from .records import Loss, Record, grouped, matching
 from .speed import SpeedUp, cells, partners, speed_up
@@ -88,7 +89,7 @@ def speed_ups(
     The options are those of `speed_up`. Cells where no run reaches the target by the budget are left out; [] if all
     are.
     """
-    end = math.inf if options.get("budget") is None else options["budget"]
+    end = math.inf if options.get("budget") is None else real("budget", options["budget"], 0, above=True)
     ours = matching(records, baseline)
     theirs = [record for record in records if not any(record is one for one in ours)]
     found: list[tuple[tuple[Any, ...], dict[str, Any], SpeedUp]] = []

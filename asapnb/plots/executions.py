@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..analysis import Record
 from ..errors import UsageError
 from ..formatting import count
+from ..numbers import integer
 from .groups import Runs, as_records, time_label
 from .labels import short
 from .style import BLUE, VERMILION, new_figure, note, styled
@@ -47,8 +48,8 @@ def timeline(run: Runs, first: int = 0, rows: int = ROWS) -> Figure:
     """
     record = one(run, "a timeline")
     total = len(record.run.updates["version"])
-    if rows < 1 or not 0 <= first < total:
-        raise UsageError(f"rows {first} … {first + rows - 1} are asked for: the run has {total:,}, numbered from 0")
+    first = integer("first", first, 0, total - 1, note=f": the run has {total:,} rows, numbered from 0")
+    rows = integer("rows", rows, 1)
     shown = {name: record.run.updates[name][first : first + rows] for name in ("worker", "version", "read_version",
              "tau", "t_read", "t_ready", "t_apply", "dropped")}  # fmt: skip
     workers, lane = np.unique(shown["worker"], return_inverse=True)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..analysis import Record
 from ..errors import UsageError
 from ..formatting import count, number
+from ..numbers import integer
 from ..problems import Problem
 from ..problems.minibatch import draw_batch
 from ..problems.text import parse_problem
@@ -110,9 +111,7 @@ def path(run: Runs, update: int | None = None, *, problem: Problem | None = None
         )
     problem = parse_problem(str(record.config["problem"]), "") if problem is None else problem
     found = trace(record, problem)
-    chosen = _worst(found, problem) if update is None else update
-    if not 1 <= chosen <= len(found.views):
-        raise UsageError(f"update {chosen} is asked for: the run has {len(found.views):,}, numbered from 1")
+    chosen = _worst(found, problem) if update is None else integer("update", update, 1, len(found.views))
     figure = new_figure(5.6, 4.2)
     axes = figure.add_subplot()
     shown = _extent(found, chosen)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..analysis import Record, varying
 from ..errors import UsageError
 from ..formatting import number
+from ..numbers import integer
 from ..rules import as_rule
 from ..rules.tables import table_length
 from ..staleness import StalenessDistribution, parse_staleness
@@ -79,7 +80,8 @@ def _given(source: Any, workers: int | None) -> tuple[StalenessDistribution, int
         seen, about = source, f"computed, for staleness of mean {number(source.mean(), 3)}"
     else:
         return _recorded(source)
-    return seen, workers or 1 + round(seen.mean()), about, []
+    chosen = 1 + round(seen.mean()) if workers is None else integer("workers", workers, 1)
+    return seen, chosen, about, []
 
 
 def _recorded(runs: Runs) -> tuple[StalenessDistribution, int, str, list[Line]]:
@@ -141,7 +143,8 @@ def magnitude(
         seen = [StalenessDistribution.from_counts(counts([record for record in found
                 if record.run.attributes["workers"] == m])) for m in at]  # fmt: skip
     else:
-        at, seen = list(workers), [parse_staleness(staleness.replace("{workers}", str(m))) for m in workers]
+        at = [integer("workers", m, 1) for m in workers]
+        seen = [parse_staleness(staleness.replace("{workers}", str(m))) for m in at]
     named = [as_rule(rule) for rule in rules]
     for n, (name, rule) in enumerate(zip(short([str(rule) for rule in named]), named, strict=True), len(parts)):
         means = [

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from ..errors import MissingExtraError, UsageError, unknown
+from ..numbers import real
 from ..record import checked_target
 from ..record.files import put_in_place
 
@@ -117,8 +118,8 @@ def save(figure: Figure, path: str | os.PathLike[str], *, force: bool = False, d
     RecordError for a path where no file can be made.
     """
     kind = format_of(path)
-    if dpi is not None and not 10 <= dpi <= 2400:
-        raise UsageError(f"dpi is {dpi}: must be in 10 … 2400; 150 is good on a screen, 300 in print")
+    if dpi is not None:
+        dpi = real("dpi", dpi, 10, 2400, note="; 150 is good on a screen, 300 in print")
     metadata: dict[str, Any] = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[kind]
     target = checked_target(path, force)
     with style():

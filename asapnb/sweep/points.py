@@ -17,8 +17,9 @@ from typing import Any
 
 from .. import __version__
 from ..config import keys, prepare, run_config
-from ..engine.options import resolve, whole
+from ..engine.options import resolve
 from ..errors import AsapnbError, UsageError
+from ..numbers import integer
 from ..problems import Problem
 from ..record import Run
 from ..record.schema import FAILED, UNENDED
@@ -120,9 +121,9 @@ def _resolved(point: Point, problem: Problem, once: _Once) -> str:
     timing = once(("timing", str(given), options.workers), lambda: as_timing(given, options.workers))
     world = timing, options.scheme, options.workers
     once(("world", str(world)), lambda: Simulation(*world, options.updates, options.seed))
-    counts = whole("microscope", arguments["microscope"], 0), arguments["threads"]
+    counts = integer("microscope", arguments["microscope"], 0), arguments["threads"]
     if counts[1] is not None:
-        whole("threads", counts[1], 1, 1024)
+        integer("threads", counts[1], 1, 1024)
     return str((problem.config, options, rule, timing, counts))
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ..engine.options import cores, whole
+from ..engine.options import cores
 from ..errors import UsageError
+from ..numbers import integer
 from . import manifest as manifests
 from .cluster import connected, on_cluster
 from .manifest import Manifest
@@ -95,7 +96,7 @@ def run_sweep(
         raise UsageError(f"jobs is {jobs}, but the cluster has workers of its own: take jobs (--jobs) out")
     if force and (resume or extend):
         raise UsageError("to go on or to start anew? Take force (--force) or resume (--resume, --extend) out")
-    jobs = whole("jobs", _jobs(sweep) if jobs is None else jobs, 1)
+    jobs = integer("jobs", _jobs(sweep) if jobs is None else jobs, 1)
     check_points(sweep.points)
     folder = Path(out)
     with ExitStack() as stack:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ..config import RUNS, check_keys, keys, merge
-from ..engine.options import whole
 from ..errors import UsageError, unknown
+from ..numbers import integer
 from ..record.text import plain
 
 _SEED_AXES = ("data", "problem")
@@ -173,8 +173,8 @@ def parse_sweep(table: Mapping[str, Any]) -> Sweep:
         kind,
         base,
         tuple(_grid(_table("grid", grid), kind) for grid in (grids if isinstance(grids, list) else [grids])),
-        whole("seed", table.get("seed", 0), 0, 2**63 - 1),
-        whole("repetitions", table.get("repetitions", 1), 1),
+        integer("seed", table.get("seed", 0), 0, 2**63 - 1),
+        integer("repetitions", table.get("repetitions", 1), 1),
         _seed_axes(table.get("seed_axes", list(_SEED_AXES)), kind),
     )
     if len(sweep.points) < 2 and not any(grid.axes for grid in sweep.grids):
@@ -206,7 +206,7 @@ def _grid(table: Mapping[str, Any], kind: str) -> Grid:
     if {"epochs", "updates"} <= {*axes, *fixed}:
         raise UsageError("[grid] has epochs and updates: give one of them, the other in a grid of its own")
     given = table.get("repetitions")
-    return Grid(axes, fixed, None if given is None else whole("repetitions", given, 1))
+    return Grid(axes, fixed, None if given is None else integer("repetitions", given, 1))
 
 
 def _table(name: str, value: Any) -> Mapping[str, Any]:
