@@ -15,6 +15,7 @@ from asapnb.compiled import KERNEL_PATH
 from asapnb.config import keys
 from asapnb.engine.calibrate import Measured, measure
 from asapnb.errors import UsageError
+from asapnb.formatting import fixed
 from asapnb.problems import Problem
 from asapnb.problems.text import parse_problem
 from asapnb.record import checked_target, machine, to_json, versions
@@ -22,7 +23,7 @@ from asapnb.record.files import put_in_place
 from asapnb.timing import save_timing
 
 from .compiling import announced
-from .text import console, number, pairs, row
+from .text import console, pairs, row
 
 _STEPS = ("compute", "read", "update", "retry")  # the last only if there were further attempts
 _WIDTHS = (7, 10, 13, 8, 13, 14)
@@ -106,8 +107,8 @@ def _show(one: Measured, screen: Console) -> None:
     for name in filter(figures.__contains__, _STEPS):
         first = name == _STEPS[0]
         cells = (f"{one.workers}" if first else "", name, _duration(figures[name]["mean"]),
-                 number(figures[name]["cv"], ".2f"), _duration(figures[name]["p99"]),
-                 number(one.gradients_per_second) if first else "")  # fmt: skip
+                 fixed(figures[name]["cv"], ".2f"), _duration(figures[name]["p99"]),
+                 fixed(one.gradients_per_second) if first else "")  # fmt: skip
         screen.print(row(cells, _WIDTHS).rstrip())
 
 

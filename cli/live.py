@@ -14,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from asapnb.engine import Evaluation, Progress
+from asapnb.formatting import NONE, fixed, loss
 
-from .text import NONE, loss, measured, number, row
+from .text import measured, row
 
 _COLUMNS = {
     "time": 7,
@@ -134,12 +135,12 @@ def _cells(
     cells = (
         _time(t),
         f"{epoch:.2f}",
-        number(rate),
+        fixed(rate),
         loss(evaluation.train_loss),
         loss(measured(now.batch_loss) if known else None),
-        number(measured(evaluation.test_accuracy), ".1%"),
-        number(measured(now.mean_staleness) if known else None, ".2f"),
-        number(measured(now.staleness_p99) if known else None),
+        fixed(evaluation.test_accuracy, ".1%"),
+        fixed(now.mean_staleness if known else None, ".2f"),
+        fixed(now.staleness_p99 if known else None),
         NONE if math.isnan(low) else scale,
     )
     return row(cells, _COLUMNS.values())

@@ -8,8 +8,10 @@ from typing import Any
 import click
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Group, RenderableType
 from rich.text import Text
 
+from asapnb.formatting import count, fixed, loss, number
 from asapnb.record import Run, checked_target, load_run
 from asapnb.record.schema import RUNNING
 from asapnb.simulator import replay
@@ -17,7 +19,7 @@ from asapnb.timing import parse_timing
 
 from .flags import flag, output, said, timing_rows
 from .running import Job, carry_out
-from .text import loss, measured, number, pairs, row
+from .text import Columns, measured, pairs
 
 _AS_RECORDED = {
     "rule": "the scales that were recorded",
@@ -70,12 +72,12 @@ def _header(source: Run, chosen: dict[str, Any]) -> Text:
     """What is carried out again, and what is changed."""
     config, facts = source.config, source.attributes
     data = f" on {config['data']}" if "data" in config else ""
-    workers, rule = facts["workers"], chosen.get("rule")
+    rule = chosen.get("rule")
     settings = {name: chosen.get(name, config[name]) for name in ("step_size", "momentum", "weight_decay")}
     return pairs([
         ("replay", f"{source.path}, kind {source.kind}, {source.status if source.status != RUNNING else 'killed'}"),
         ("problem", f"{config['problem']}{data}, {facts['n_params']:,} parameters, {facts['n_samples']:,} samples"),
-        ("scheme", f"{config['scheme']}, {workers:,} worker{'s' * (workers != 1)}"),
+        ("scheme", f"{config['scheme']}, {count(facts['workers'], 'worker')}"),
         ("rule", rule if rule is not None else f"the recorded scales, of {config['rule']}"),
         ("steps", f"size {settings['step_size']:g}, batches of {config['batch_size']:,}, momentum "
                   f"{settings['momentum']:g}, weight decay {settings['weight_decay']:g}"),
@@ -85,7 +87,7 @@ def _header(source: Run, chosen: dict[str, Any]) -> Text:
 
 def _compared(
     recorded: dict[str, Any], final: NDArray[Any] | None, changed: list[str], run: Run
-) -> tuple[dict[str, Any], Text]:
+) -> tuple[dict[str, Any], RenderableType]:
     """Whether the replay gave what was recorded, and the figures of both; `final`: the recorded parameters."""
     own_scales, facts = "rule" not in changed and "worker_tables" not in changed, run.summary()
     table = {"recorded": _figures(recorded), "replayed": _figures(facts)}
@@ -95,7 +97,7 @@ def _compared(
         ("changed", ", ".join(f"{name} {run.config[name]}" for name in changed)),
     ]
     if changed:
-        return found, Text("\n").join([pairs(lines), *_columns(table)])
+        return found, Group(pairs(lines), "", _columns(table))
     if final is None:
         said = "nothing to compare with: the recorded run was killed, and has no final ones"
     elif facts["updates"] != recorded["updates"]:
@@ -122,18 +124,16 @@ def _figures(facts: dict[str, Any]) -> dict[str, Any]:
     return {"updates": facts["updates"], **evaluated, **{n: facts[n] for n in ("mean_scale", "sum_of_steps")}}
 
 
-def _columns(table: dict[str, dict[str, Any]]) -> list[Text]:
+def _columns(figures: dict[str, dict[str, Any]]) -> Columns:
     """Recorded and replayed figures side by side."""
     shown = {
         "updates": number, "train_loss": loss, "test_loss": lambda v: loss(measured(v)),
-        "test_accuracy": lambda v: number(measured(v), ".1%"), "mean_scale": lambda v: number(v, ".4f"),
-        "sum_of_steps": lambda v: number(v, ",.4g"),
+        "test_accuracy": lambda v: fixed(v, ".1%"), "mean_scale": lambda v: fixed(v, ".4f"), "sum_of_steps": number,
     }  # fmt: skip
-    lines = [Text(" " * 16 + row(table, (12, 12)), "dim")]
+    table = Columns("", *figures, left=[""])
     for name, show in shown.items():
-        cells = row((show(figures[name]) for figures in table.values()), (12, 12))
-        lines.append(Text(f"{name.replace('_', ' '):<16}{cells}"))
-    return [Text(""), *lines]
+        table.add_row(name.replace("_", " "), *(show(of[name]) for of in figures.values()))
+    return table
 
 
 command.params[1:1] = [flag(name, "simulate", default) for name, default in _FLAGS.items()]

@@ -8,6 +8,7 @@ import click
 from rich.text import Text
 
 from asapnb.config import resume
+from asapnb.formatting import count
 from asapnb.record import Run, load_run
 from asapnb.timing import parse_timing
 
@@ -59,11 +60,10 @@ def _header(run: Run, epochs: int | None, updates: int | None) -> Text:
     config, facts = run.config, run.attributes
     total = f"{epochs:,} epochs" if epochs else f"{updates or config.get('updates', 0):,} updates"
     data = f" on {config['data']}" if "data" in config else ""
-    workers = facts["workers"]
     return pairs([
         ("resumed", f"{run.path}, {run.status if run.status != 'running' else 'killed'}"),
         ("problem", f"{config['problem']}{data}, {facts['n_params']:,} parameters, {facts['n_samples']:,} samples"),
-        ("scheme", f"{config['scheme']}, {workers:,} worker{'s' * (workers != 1)}"),
+        ("scheme", f"{config['scheme']}, {count(facts['workers'], 'worker')}"),
         ("rule", config["rule"]),
         ("steps", f"size {config['step_size']:g}, batches of {config['batch_size']:,}, {total}"),
         *timing_rows(parse_timing(config["timing"]) if "timing" in config else None),

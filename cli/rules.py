@@ -15,7 +15,7 @@ from asapnb.rules import CONDITIONS, Report, available, check, examples, parse_r
 from asapnb.rules.tables import table_length
 from asapnb.staleness import StalenessDistribution, parse_staleness
 
-from .text import bins, console, pairs, row
+from .text import Columns, bins, console, pairs, row, span
 
 FAILED = 1
 _LISTED = 100  # distributions that `list` draws for each rule
@@ -53,13 +53,11 @@ def list_(search: int, seed: int, as_json: bool) -> None:
         click.echo(to_json([{"name": name, "about": lines[name], **_document(found[name])} for name in found]))
         return
     screen = console()
-    widths = (4,) * len(CONDITIONS)
-    screen.print(f"{'rule':<20}{row(CONDITIONS, widths)}  scale", style="dim")
+    table = Columns("rule", *CONDITIONS, "scale", left=("rule", "scale"))
     for name, report in found.items():
-        line = Text(f"{name:<20}")
-        for finding in report.findings:
-            line.append("yes".rjust(4) if finding.holds else "no".rjust(4), "green" if finding.holds else "red")
-        screen.print(line.append(f"  {lines[name]}"))
+        holds = [Text("yes", "green") if finding.holds else Text("no", "red") for finding in report.findings]
+        table.add_row(name, *holds, lines[name])
+    screen.print(table)
     partly = ", ".join(name for name, report in found.items() if report.notes)
     screen.print(f"Of {partly} only the table is checked, not the factor of each update.", style="dim")
 
@@ -165,7 +163,7 @@ def _document(report: Report) -> dict[str, Any]:
 def _plot(staleness: StalenessDistribution, scales: np.ndarray, width: int) -> Text:
     """For each bin of staleness its share, drawn as a bar, and its mean scale, drawn as a point over it."""
     ranges = bins(staleness.support, *(int(staleness.quantile(q)) for q in (0.5, 0.99)))
-    labels = [f"{first:,}" if first == last else f"{first:,}–{last:,}" for first, last in ranges]
+    labels = [span(*ends) for ends in ranges]
     shares = [float(staleness.pmf[first : last + 1].sum()) for first, last in ranges]
     means = [
         float(np.average(scales[first : last + 1], weights=staleness.pmf[first : last + 1] if share else None))

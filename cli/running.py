@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.text import Text
 
 from asapnb.config import RUNS
@@ -24,14 +24,21 @@ from .text import console, document, histogram, size, summary
 
 @dataclass(frozen=True)
 class Job:
-    """A run to make: what is said of it before, the function that makes it, its limit of time if it has one, whose
-    seconds its times are, and what more is found of it when it is done: as entries of its document, and as text."""
+    """A run to make.
+
+    Attributes:
+        header: makes what is printed before it.
+        run: makes the run; takes `on_eval` and `progress`.
+        max_seconds: its limit of time, if it has one.
+        clock: whose seconds its times are: "" for real ones, "virtual" or "recorded".
+        more: called with the finished run; makes further entries of the JSON document, and what is printed of them.
+    """
 
     header: Callable[[], Text]
-    run: Callable[..., Run]  # takes on_eval and progress
+    run: Callable[..., Run]
     max_seconds: float | None = None
     clock: str = ""
-    more: Callable[[Run], tuple[dict[str, Any], Text]] | None = None
+    more: Callable[[Run], tuple[dict[str, Any], RenderableType]] | None = None
 
 
 def carry_out(make: Callable[[], Job], out: str | None, *, quiet: bool, as_json: bool) -> int:

@@ -14,11 +14,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 from rich.text import Text
 
+from asapnb.formatting import seconds
 from asapnb.record import to_json
 from asapnb.sweep import Progress, Sweep, describe, load_sweep, run_sweep
+from asapnb.sweep.spec import value_text
 
 from . import FAILED, INTERRUPTED
-from .text import STATUS_STYLES, console, pairs, seconds_text
+from .text import STATUS_STYLES, Columns, console, pairs
 
 
 @click.command("sweep")
@@ -85,14 +87,18 @@ def command(
 
 
 def _list(sweep: Sweep, screen: Console, as_json: bool) -> None:
-    """The points, one a line."""
+    """The points, one a line: the values of the axes, and the seed."""
     if as_json:
         points = [
             {"name": point.name, "axes": dict(point.axes), "config": dict(point.config)} for point in sweep.points
         ]
         click.echo(to_json({"kind": sweep.kind, "points": points}))
+    names = [name for name in dict.fromkeys(name for point in sweep.points for name in point.axes) if name != "seed"]
+    table = Columns(*names, "seed", left=names)
     for point in sweep.points:
-        screen.print(describe({**point.axes, "seed": point.config.get("seed", 0)}))
+        given = [value_text(point.axes[name]) if name in point.axes else "" for name in names]
+        table.add_row(*given, str(point.config.get("seed", 0)))
+    screen.print(table)
 
 
 def _varying(sweep: Sweep) -> dict[str, int]:
@@ -137,10 +143,10 @@ class _Display:
             if now.skipped:
                 self._screen.print(f"{now.skipped:,} runs are there already", style="dim")
             return
-        status, seconds = now.outcome.status, seconds_text(now.outcome.seconds)
+        status = now.outcome.status
         self._screen.print(Text.assemble(
             f"{now.done:>5}/{now.total}  ", (f"{status:<10}", STATUS_STYLES.get(status, "yellow")),
-            f" {seconds:>8} s  {describe(now.point.axes)}  ", (left, "dim"),
+            f" {seconds(now.outcome.seconds):>8} s  {describe(now.point.axes)}  ", (left, "dim"),
         ))  # fmt: skip
         if now.outcome.error:
             self._screen.print(f"       {now.outcome.gist}", style="red")

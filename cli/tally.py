@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from asapnb.config import keys
+from asapnb.formatting import count, number, seconds
 from asapnb.record import to_json
 from asapnb.simulator import Tally, staleness_only
 from asapnb.staleness import fits
@@ -19,7 +20,7 @@ from asapnb.timing import as_timing
 
 from .compiling import announced
 from .flags import scheme_and_workers, timing_rows
-from .text import console, drawing, pairs, rate_text, seconds_text
+from .text import console, drawing, pairs
 
 _UPDATES = 1_000_000
 _FITTED = 2**17  # staleness up to which models are fitted, which takes a moment
@@ -53,14 +54,14 @@ def tally(arguments: Mapping[str, Any], *, quiet: bool, as_json: bool) -> None:
     lost = [(facts["dropped"], f"dropped ({facts['dropped_share']:.2%})"), (facts["failed_cas"], "failed attempts")]
     screen.print(
         pairs([
-            ("scheme", f"{scheme}, {workers:,} worker{'s' * (workers != 1)}"),
+            ("scheme", f"{scheme}, {count(workers, 'worker')}"),
             *timing_rows(timing),
-            ("updates", f"{updates:,} in {seconds_text(found.seconds)} virtual s, "
-                        f"{rate_text(facts['updates_per_virtual_second'])} per virtual second; seed {seed}"),
+            ("updates", f"{updates:,} in {seconds(found.seconds)} virtual s, "
+                        f"{number(facts['updates_per_virtual_second'])} per virtual second; seed {seed}"),
             ("staleness", f"mean {tau.mean():.4f}, variance {tau.variance():.4g}, largest {tau.support:,}"),
             ("percentiles", shares),
             ("models", "; ".join(map(_fitted, facts["fits"]))),
-            ("gradients", ", ".join(f"{count:,} {what}" for count, what in lost if count)),
+            ("gradients", ", ".join(f"{some:,} {what}" for some, what in lost if some)),
             ("by worker", f"{facts['by_worker']['least']:,} to {facts['by_worker']['most']:,} gradients"),
             ("real time", f"{wall_seconds:.2f} s"),
         ]),
@@ -73,8 +74,8 @@ def tally(arguments: Mapping[str, Any], *, quiet: bool, as_json: bool) -> None:
 @contextmanager
 def _bar(screen: Console, updates: int) -> Iterator[Callable[[int], None]]:
     """What shows on a terminal how many updates are done, and how long the others will take."""
-    count = TextColumn("{task.completed:,.0f} of {task.total:,.0f} updates")
-    columns = (TaskProgressColumn(), BarColumn(), count, TimeRemainingColumn())
+    done = TextColumn("{task.completed:,.0f} of {task.total:,.0f} updates")
+    columns = (TaskProgressColumn(), BarColumn(), done, TimeRemainingColumn())
     shown = Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
     task = shown.add_task("", total=updates, start=False)
 

@@ -1,4 +1,4 @@
-"""Numbers, rows and pictures as text: what the commands print."""
+"""Rows, tables and drawings: what the commands print."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
+from rich.bar import Bar
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.segment import Segment
+from rich.table import Table
 from rich.text import Text
 
 from asapnb.data import available
 from asapnb.data.catalogue import EMBEDDED
+from asapnb.formatting import count, fixed, loss, number, seconds
 from asapnb.record import Run
 from asapnb.staleness import StalenessDistribution
 from asapnb.timing import parse_timing
 
-NONE = "–"  # shown for what there is none of
-BLOCKS = " ▏▎▍▌▋▊▉█"
 _BINS = 16  # rows of a histogram
 _SHOWN = 21  # evaluations that `show` lists
 _LONGEST = 200  # characters of a value
+_WIDEST = 10_000  # characters of a table
 _AVERAGED = ("distance", "error", "fresh", "noise", "cosine", "along")  # of what a microscope saw
 STATUS_STYLES = {"finished": "bold green", "converged": "bold green", "diverged": "bold red", "failed": "bold red"}
 
@@ -39,41 +42,9 @@ def console(*, stderr: bool = False, quiet: bool = False) -> Console:
     return _Console(stderr=stderr, quiet=quiet, soft_wrap=True, highlight=False, emoji=False, markup=False)
 
 
-def number(value: float | None, pattern: str = ",.0f") -> str:
-    """A number in this format; a dash for None.
-
-    >>> number(1234.5), number(None)
-    ('1,234', '–')
-    """
-    return NONE if value is None else format(value, pattern)
-
-
-def loss(value: float | None) -> str:
-    """A loss, four digits after the point or, where it is large, three in all; NaN and infinity as they are."""
-    return number(value, ".4f" if value is None or not abs(value) >= 1000 else ".3g")
-
-
 def measured(value: float | None) -> float | None:
     """None for NaN: of accuracies, where NaN means that there is none."""
     return None if value is None or math.isnan(value) else value
-
-
-def seconds_text(seconds: float) -> str:
-    """Seconds, which virtual ones may be of any size.
-
-    >>> seconds_text(0.0), seconds_text(1234.5), seconds_text(2e-5)
-    ('0.00', '1,234.50', '2e-05')
-    """
-    return format(seconds, ",.2f" if seconds == 0 or 0.01 <= seconds < 1e9 else ".4g")
-
-
-def rate_text(rate: float | None) -> str:
-    """A rate of any size: four digits, or all before the point.
-
-    >>> rate_text(15.99987), rate_text(1234567.8), rate_text(None)
-    ('16', '1,234,568', '–')
-    """
-    return number(rate, ",.4g" if rate is None or rate < 1000 or rate >= 1e12 else ",.0f")
 
 
 def shortened(value: object) -> str:
@@ -85,6 +56,25 @@ def shortened(value: object) -> str:
 def clock(run: Run) -> str:
     """Whose seconds the times of a run are: "virtual" or, in a replay of real threads, "recorded"; else ""."""
     return "virtual" if run.is_virtual else "recorded" if run.kind == "replay" else ""
+
+
+class Columns(Table):
+    """A table without lines, flush right but in the columns `left`, and as wide as its cells: nothing is cut.
+
+    With a `width` it is that wide, and a column with a ratio takes the room that the others leave.
+    """
+
+    def __init__(self, *names: str, left: Sequence[str] = (), width: int | None = None) -> None:
+        super().__init__(box=None, pad_edge=False, header_style="dim", width=width)
+        for name in names:
+            self.add_column(name, justify="default" if name in left else "right", no_wrap=True)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        segments: Any = super().__rich_console__(console, options.update(max_width=_WIDEST))
+        for line in Segment.split_lines(segments):
+            while line and not line[-1].text.strip():  # what fills up the last column
+                line.pop()
+            yield from [*line, Segment.line()]
 
 
 def row(cells: Iterable[str], widths: Iterable[int]) -> str:
@@ -107,14 +97,13 @@ def size(path: Any) -> str:
 def summary(run: Run) -> Text:
     """How a run ended, and its figures."""
     facts = run.summary()
-    tau, workers = facts["staleness"], facts["workers"]
-    whose = clock(run)
+    tau, whose = facts["staleness"], clock(run)
     unit, second = f"{whose} s".strip(), f"{whose} second".strip()
-    rate = rate_text(facts["updates_per_second"]) if whose else number(facts["updates_per_second"])
+    rate = (number if whose else fixed)(facts["updates_per_second"])
     headline = Text.assemble(
         (facts["status"], STATUS_STYLES.get(facts["status"], "bold yellow")),
-        f"  {facts['updates']:,} updates in {seconds_text(facts['seconds'])} {unit}, {rate} per {second}, ",
-        f"{workers:,} worker{'s' * (workers != 1)}",
+        f"  {facts['updates']:,} updates in {seconds(facts['seconds'])} {unit}, {rate} per {second}, ",
+        count(facts["workers"], "worker"),
     )
     figures = [
         ("training loss", _change(facts, "train_loss", loss)),
@@ -127,21 +116,20 @@ def summary(run: Run) -> Text:
             ("scale", f"mean {facts['mean_scale']:.4f}, sum of steps {_steps(facts)}"),
         ]
     if (step := run.attributes.get("target_step")) is not None:
-        at = seconds_text(run.attributes["target_seconds"])
+        at = seconds(run.attributes["target_seconds"])
         figures.append(("target", f"reached at update {step:,}, {at} {unit}"))
     lost = {"dropped": "dropped", "zeroed": "scaled to zero", "failed_cas": "failed compare-and-swaps"}
     figures.append(("gradients", ", ".join(f"{facts[name]:,} {what}" for name, what in lost.items() if facts[name])))
     if (work := run.attributes.get("replay")) is not None:
-        threads = f"{work['threads']} thread{'s' * (work['threads'] != 1)}"
-        figures.append(("real time", f"{work['wall_seconds']:.2f} s on {threads}"))
+        figures.append(("real time", f"{work['wall_seconds']:.2f} s on {count(work['threads'], 'thread')}"))
     return Text("\n").join([headline, pairs(figures)])
 
 
 def _steps(facts: dict[str, Any]) -> str:
     """The sum of all steps, and from how much to how much the workers contributed."""
     shares = facts["sum_of_steps_by_worker"] or [0.0]
-    total = number(facts["sum_of_steps"], ",.4g")
-    return total if len(shares) == 1 else f"{total}, {min(shares):,.4g} to {max(shares):,.4g} by worker"
+    total = number(facts["sum_of_steps"])
+    return total if len(shares) == 1 else f"{total}, {number(min(shares))} to {number(max(shares))} by worker"
 
 
 def _change(facts: dict[str, Any], name: str, show: Callable[[float], str]) -> str:
@@ -170,17 +158,7 @@ def bins(support: int, p50: int, p99: int) -> list[tuple[int, int]]:
     return [(first, last - 1) for first, last in zip(edges, [*edges[1:], support + 1], strict=True)]
 
 
-def bar(share: float, width: int) -> str:
-    """A bar over this share of the width, in eighths of a character; anything above 0 shows.
-
-    >>> bar(0.5, 4), bar(0.28, 4), bar(1e-9, 4)
-    ('██', '█▏', '▏')
-    """
-    eighths = max(round(share * width * 8), share > 0)
-    return BLOCKS[8] * (eighths // 8) + BLOCKS[eighths % 8].strip()
-
-
-def histogram(run: Run, width: int) -> Text:
+def histogram(run: Run, width: int) -> RenderableType:
     """The staleness of the applied updates, and beside each bin the mean scale unless that was 1 throughout."""
     if run.staleness.is_empty:
         return Text("no updates")
@@ -190,26 +168,42 @@ def histogram(run: Run, width: int) -> Text:
     return drawing(np.bincount(tau), width, sums if (scale != 1).any() else None)
 
 
-def drawing(counts: NDArray[np.int64], width: int, sums: NDArray[np.float64] | None = None) -> Text:
-    """How many updates had each staleness, in bins; beside each its mean scale, of the `sums` of scales if given."""
-    seen, total, scaled = StalenessDistribution.from_counts(counts), int(counts.sum()), sums is not None
+def drawing(counts: NDArray[np.int64], width: int, sums: NDArray[np.float64] | None = None) -> Columns:
+    """How many updates had each staleness, in bins with bars.
+
+    Args:
+        counts: how many updates had staleness 0, 1, …
+        width: of the drawing, in characters.
+        sums: the sum of the scales of these updates; if given, the mean scale of each bin is shown.
+    """
+    seen, total = StalenessDistribution.from_counts(counts), int(counts.sum())
     ranges = bins(len(counts) - 1, *(int(seen.quantile(q)) for q in (0.5, 0.99)))
     held = [int(counts[first : last + 1].sum()) for first, last in ranges]
-    labels = [_label(*ends) for ends in ranges]
-    widths = (max(9, *map(len, labels)), max(9, *(len(f"{count:,}") + 2 for count in held)), 8)
-    room = width - sum(widths) - 2 - 12 * scaled
-    lines = [Text(row(("staleness", "updates", "share"), widths) + (" " * room + "  mean scale") * scaled, "dim")]
-    for (first, last), label, count in zip(ranges, labels, held, strict=True):
-        line = Text(row((label, f"{count:,}", f"{count / total:.1%}"), widths) + "  ")
-        line.append(bar(count / max(held), room).ljust(room * scaled), "cyan")
+    table = Columns("staleness", "updates", "share", width=width)
+    table.add_column(ratio=1)
+    if sums is not None:
+        table.add_column("mean scale", justify="right")
+    for ends, some in zip(ranges, held, strict=True):
+        bar = _Bar(max(held), 0, some, color="cyan")
+        cells: list[Any] = [span(*ends), f"{some:,}", f"{some / total:.1%}", bar]
         if sums is not None:
-            mean = sums[first : last + 1].sum() / count if count else None
-            line.append(number(mean, ".3f").rjust(12), "green" if mean is not None and mean >= 1 else "yellow")
-        lines.append(line)
-    return Text("\n").join(lines)
+            mean = sums[ends[0] : ends[1] + 1].sum() / some if some else None
+            cells.append(Text(fixed(mean, ".3f"), "green" if mean is not None and mean >= 1 else "yellow"))
+        table.add_row(*cells)
+    return table
 
 
-def _label(first: int, last: int) -> str:
+class _Bar(Bar):
+    """A bar of which anything above 0 shows."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        self.end = (
+            max(self.end, 1.5 / 8 * self.size / options.max_width) if self.end else 0
+        )  # an eighth of a character
+        yield from super().__rich_console__(console, options)
+
+
+def span(first: int, last: int) -> str:
     """The values of a bin."""
     return f"{first:,}" if first == last else f"{first:,}–{last:,}"
 
@@ -230,47 +224,38 @@ def microscope(run: Run) -> list[dict[str, Any]]:
     return found
 
 
-def microscope_table(run: Run) -> Text:
+def microscope_table(run: Run) -> Columns:
     """What a microscope saw, a line for each bin of staleness."""
-    widths = (9, 9, *(11 for _ in _AVERAGED))
-    lines = [Text(row(("staleness", "updates", *_AVERAGED), widths), "dim")]
+    table = Columns("staleness", "updates", *_AVERAGED)
     for found in microscope(run):
-        cells = (number(measured(found[name]), ".4g") for name in _AVERAGED)
-        lines.append(Text(row((_label(*found["staleness"]), f"{found['updates']:,}", *cells), widths)))
-    return Text("\n").join(lines)
+        means = (fixed(found[name], ",.4g") for name in _AVERAGED)
+        table.add_row(span(*found["staleness"]), f"{found['updates']:,}", *means)
+    return table
 
 
-def evaluations(run: Run) -> Text:
+def evaluations(run: Run) -> Group:
     """The evaluations of a run, evenly chosen where there are many."""
-    count = len(run.evals["step"])
-    chosen: Sequence[int] = np.unique(np.linspace(0, count - 1, min(count, _SHOWN)).round().astype(int)).tolist()
-    widths = (10, 12, 16, 12, 16)
+    total = len(run.evals["step"])
+    chosen = np.unique(np.linspace(0, total - 1, min(total, _SHOWN)).round().astype(int)).tolist()
     whose = clock(run)
-    head, unit = f"{whose} s" if whose else "time", "" if whose else " s"
-    widths = (max(10, len(head) + 1), *widths[1:])
-    lines = [Text(row((head, "updates", "training loss", "test loss", "test accuracy"), widths), "dim")]
+    table = Columns(f"{whose} s" if whose else "seconds", "updates", "training loss", "test loss", "test accuracy")
     for i in chosen:
         now = {name: column[i].item() for name, column in run.evals.items()}
-        when, losses = f"{seconds_text(now['t'])}{unit}", (now["train_loss"], measured(now["test_loss"]))
-        cells = (when, f"{now['step']:,}", *map(loss, losses))
-        lines.append(Text(row((*cells, number(measured(now["test_accuracy"]), ".1%")), widths)))
-    if len(chosen) < count:
-        lines.append(Text(f"{len(chosen)} of {count:,} evaluations; --json gives all", "dim"))
-    return Text("\n").join(lines)
+        losses = loss(now["train_loss"]), loss(measured(now["test_loss"]))
+        table.add_row(seconds(now["t"]), f"{now['step']:,}", *losses, fixed(now["test_accuracy"], ".1%"))
+    cut = [Text(f"{len(chosen)} of {total:,} evaluations; --json gives all", "dim")] if len(chosen) < total else []
+    return Group(table, *cut)
 
 
-def data_sets(root: str | None = None) -> Text:
+def data_sets(root: str | None = None) -> Columns:
     """The known data sets and where they are."""
-    lines = [Text(f"{'data set':<20}{'images':<11}{'training':>8}{'test':>8}  where", "dim")]
+    table = Columns("data set", "images", "training", "test", "where", left=("data set", "images", "where"))
     for entry in available(root):
-        shape = "×".join(map(str, entry.shape))
-        line = Text(f"{entry.name:<20}{shape:<11}{entry.train:>8,}{entry.test:>8,}  ")
+        where = Text("embedded" if entry.path == EMBEDDED else str(entry.path), "green")
         if entry.path is None:
-            line.append(f"not here: asapnb data get {entry.name}", "yellow")
-        else:
-            line.append("embedded" if entry.path == EMBEDDED else str(entry.path), "green")
-        lines.append(line)
-    return Text("\n").join(lines)
+            where = Text(f"not here: asapnb data get {entry.name}", "yellow")
+        table.add_row(entry.name, "×".join(map(str, entry.shape)), f"{entry.train:,}", f"{entry.test:,}", where)
+    return table
 
 
 def document(run: Run) -> dict[str, Any]:

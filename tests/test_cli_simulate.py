@@ -139,7 +139,7 @@ def test_json_and_show_hold_the_microscope_and_notes(folder):
         "timing             Timing(compute=lognormal",
     ):
         assert said in text
-    assert re.search(r"^ virtual s +updates", text, re.MULTILINE)
+    assert re.search(r"^virtual s +updates", text, re.MULTILINE)
 
 
 NOTE = "compute: pareto(minimum=1.0, alpha=1.0) has an infinite mean, so averages depend on the length of the run."

@@ -79,15 +79,16 @@ def test_points_that_fail_are_said_and_the_others_done(here):
 
 def test_the_list_of_points(here):
     result = call("sweep", "few.toml", "--list")
-    assert [line.rpartition(", seed=")[0] for line in result.stdout.splitlines()] == [
-        f"rule={rule}, repetition={i}" for i in range(2) for rule in ("constant", "tail")
-    ]
+    head, *rows = map(str.split, result.stdout.splitlines())
+    assert head == ["rule", "repetition", "seed"]
+    assert [row[:2] for row in rows] == [[rule, str(i)] for i in range(2) for rule in ("constant", "tail")]
     points = json.loads(call("sweep", "few.toml", "--list", "--json").stdout)["points"]
+    assert [row[2] for row in rows] == [str(point["config"]["seed"]) for point in points]
     assert [point["axes"]["rule"] for point in points] == ["constant", "tail"] * 2
     assert all(point["config"]["updates"] == 20 and point["name"] for point in points)
     assert [path.name for path in here.iterdir()] == ["few.toml"]
     (here / "few.toml").write_text(SWEEP.replace("repetitions = 2", "repetitions = 2000"))
-    assert len(call("sweep", "few.toml", "--list").stdout.splitlines()) == 4000
+    assert len(call("sweep", "few.toml", "--list").stdout.splitlines()) == 4001
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,7 @@ def describe(axes: Mapping[str, Any]) -> str:
     >>> describe({"rule": "tail", "workers": 16, "repetition": 3})
     'rule=tail, workers=16, repetition=3'
     """
-    return ", ".join(f"{name}={_text(value)}" for name, value in axes.items())
+    return ", ".join(f"{name}={value_text(value)}" for name, value in axes.items())
 
 
 def _grid(table: Mapping[str, Any], kind: str) -> Grid:
@@ -233,7 +233,12 @@ def _named(point: Point, several: set[str]) -> Point:
     return replace(point, name="-".join(filter(None, [said[:_LENGTH].strip("-"), _digest(point.identity)])))
 
 
-def _text(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """A value of an axis as text.
+
+    >>> value_text("tail"), value_text([1, None])
+    ('tail', '[1, null]')
+    """
     return value if isinstance(value, str) else json.dumps(value)
 
 
