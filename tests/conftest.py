@@ -1,4 +1,4 @@
-"""One Hypothesis profile: no deadline, because the first call of a kernel compiles it."""
+"""One Hypothesis profile: no deadline, as the first call of a kernel compiles it. And clocks that a test drives."""
 
 from hypothesis import settings
 

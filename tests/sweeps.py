@@ -1,7 +1,6 @@
 """Small sweeps for tests, and rules of one's own that wait, die or fail in the process they are computed in."""
 
 import functools
-import time
 from pathlib import Path
 
 from asapnb.sweep import parse_sweep
@@ -93,15 +92,6 @@ def with_rules(folder, *names):
 def at_once(points, folder, jobs, files):
     """In place of `in_processes`: the same, in this process."""
     yield from (carry_out(point, folder / point.file, jobs) for point in points)
-
-
-def until(condition):
-    """Wait for what another process does."""
-    deadline = time.monotonic() + 300
-    while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return found
 
 
 @functools.cache

@@ -1,10 +1,10 @@
 """Atomic operations, the lock and the vector pool, hammered by threads: each result is exact or it is wrong."""
 
-import threading
 import time
 
 import numpy as np
 import pytest
+from processes import in_threads
 
 from asapnb.compiled import kernel
 from asapnb.engine import atomics, vectors
@@ -76,37 +76,23 @@ def publish_many(control, slots, pool, me, times):
     return bad
 
 
-def in_threads(function, *arguments, threads=THREADS):
-    results = [None] * threads
-
-    def task(me):
-        results[me] = function(*(me if argument is in_threads else argument for argument in arguments))
-
-    crew = [threading.Thread(target=task, args=(me,)) for me in range(threads)]
-    for thread in crew:
-        thread.start()
-    for thread in crew:
-        thread.join()
-    return results
-
-
 @pytest.mark.parametrize("function", [add_many, swap_many])
 def test_no_addition_is_lost(function):
     words = np.zeros(LINE, np.int64)
     function(words, 1)
-    in_threads(function, words, 100_000)
+    in_threads(lambda me: function(words, 100_000), THREADS)
     assert words[0] == 1 + THREADS * 100_000
 
 
 def test_the_lock_excludes():
     control, plain = np.zeros(READING, np.int64), np.zeros(3, np.int64)
-    in_threads(add_under_lock, control, plain, 20_000)
+    in_threads(lambda me: add_under_lock(control, plain, 20_000), THREADS)
     assert list(plain) == [THREADS * 20_000, THREADS * 20_000, 0]
 
 
 def test_a_store_shows_what_was_written_before_it():
     words = np.zeros(2 * LINE, np.int64)
-    in_threads(pass_on, words, in_threads, THREADS, 500)
+    in_threads(lambda me: pass_on(words, me, THREADS, 500), THREADS)
     assert words[LINE] == sum(range(THREADS * 500))
 
 
@@ -121,7 +107,7 @@ def test_the_pool_publishes_one_chain_without_a_leak(threads):
     control, slots = np.zeros(READING, np.int64), np.zeros(count * vectors.HEADER, np.int64)
     pool = np.zeros((count, 200), np.int64)
     slots[LINE] = vectors.CURRENT
-    bad = in_threads(publish_many, control, slots, pool, in_threads, 400, threads=threads)
+    bad = in_threads(lambda me: publish_many(control, slots, pool, me, 400), threads)
     assert bad == [0] * threads
     assert control[PUBLISHED] >> 16 == 400 * threads, "every publication has one parent"
     assert (pool[control[PUBLISHED] & 0xFFFF] == 400 * threads).all()

@@ -2,21 +2,19 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import tomllib
 
 import pytest
 from asapnb.cli import COMMANDS, main
 from asapnb.cli import train as train_command
 from click.testing import CliRunner
+from processes import LIMIT, SHELL, python, started
 
 from asapnb import load_run
 from asapnb.config import keys, load_config, run_config
 
 SMALL = {"problem": "mlp(hidden=[8])", "workers": 2, "batch_size": 50, "step_size": 0.1}
 FLAGS = ["--problem", "mlp(hidden=[8])", "-m", "2", "--batch", "50", "--step-size", "0.1"]
-SHELL = [sys.executable, "-c", "from asapnb.cli import main; main()"]
 
 
 def call(*arguments):
@@ -232,8 +230,7 @@ def test_info():
 
 
 def test_a_terminal_that_knows_only_ascii():
-    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    done = subprocess.run([*SHELL, "data", "list"], capture_output=True, text=True, env=environment)
+    done = python(*SHELL, "data", "list", environment={"PYTHONIOENCODING": "ascii"}, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "1?28?28" in done.stdout
 
@@ -256,17 +253,12 @@ def test_an_error_that_nobody_expects_is_exit_code_1(monkeypatch):
 
 def test_ctrl_c_leaves_a_valid_file(tmp_path):
     path = tmp_path / "run.h5"
-    process = subprocess.Popen(
-        [*SHELL, "train", *FLAGS, "--epochs", "1000000", "--eval-every", "1000", "-o", str(path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    for line in process.stdout:
-        if line.split()[:2] == ["0.00", "0.00"]:
-            break
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    with started(*SHELL, "train", *FLAGS, "--epochs", 1_000_000, "--eval-every", 1000, "-o", path) as process:
+        for line in process.stdout:
+            if line.split()[:2] == ["0.00", "0.00"]:
+                break
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 130, err
     assert f"{path} holds what was done. To go on: asapnb resume {path}" in err
     assert "Traceback" not in err
@@ -282,9 +274,7 @@ def test_a_reader_that_goes_away(run, command, tmp_path):
     arguments = [str(run.path)] if command[0] == "show" else [*FLAGS, "--updates", "20", "-o", str(tmp_path / "a.h5")]
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run(
-        [*SHELL, *command, *arguments], stdout=writer, stderr=subprocess.PIPE, text=True, check=False
-    )
+    done = python(*SHELL, *command, *arguments, stdout=writer, check=False)
     os.close(writer)
     assert "Traceback" not in done.stderr
     assert "Broken" not in done.stderr

@@ -3,11 +3,11 @@
 import json
 import re
 import signal
-import subprocess
 
 import numpy as np
 import pytest
-from test_cli import SHELL, call
+from processes import LIMIT, SHELL, started
+from test_cli import call
 
 import asapnb as ab
 from asapnb import load_run
@@ -275,14 +275,12 @@ def test_other_ends(tmp_path):
 
 def test_ctrl_c_and_going_on_give_the_same_bits(tmp_path):
     path, arguments = tmp_path / "run.h5", [*FLAGS, "--epochs", "60", "--eval-every", "50"]
-    process = subprocess.Popen(
-        [*SHELL, "simulate", *arguments, "-o", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    for line in process.stdout:
-        if line.split()[1:2] == ["0.50"]:
-            break
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    with started(*SHELL, "simulate", *arguments, "-o", path) as process:
+        for line in process.stdout:
+            if line.split()[1:2] == ["0.50"]:
+                break
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 130, err
     assert f"{path} holds what was done. To go on: asapnb resume {path}" in err
     assert load_run(path).status == "interrupted"

@@ -1,18 +1,15 @@
 """The compile policy: warm starts load from the cache, an unwritable cache is survived, paths are chosen by name."""
 
 import ast
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from processes import python
 
 from asapnb import compiled
 
 TRAIN = """
-import sys; sys.path.insert(0, {tests!r})
 import warnings; warnings.simplefilter("always")
 import asapnb as ab
 from problems import quadratic
@@ -24,14 +21,7 @@ print(run.status, sum(stats.cache_hits.values()), sum(stats.cache_misses.values(
 
 
 def run(program, **environment):
-    program = program.format(tests=os.path.dirname(__file__))
-    return subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **environment},
-    )
+    return python("-c", program, check=False, environment=environment)
 
 
 def test_a_second_process_compiles_no_loop(tmp_path):

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 from naive import cifar_bytes, idx_bytes
+from processes import LIMIT
 
 from asapnb.data import catalogue, download, load_dataset
 from asapnb.data.catalogue import Source
@@ -63,7 +64,7 @@ def server():
         thread.start()
         yield server
         server.shutdown()
-        thread.join()
+        thread.join(LIMIT)
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
 """Imports run one way, only the command line prints, and importing asapnb stays light."""
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from processes import python
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [
@@ -72,4 +71,4 @@ def test_imports_run_one_way_and_only_the_command_line_prints(name):
 
 def test_importing_asapnb_is_light():
     code = f"import asapnb, sys; print([name for name in {HEAVY} if name in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    assert python("-c", code).stdout == "[]\n"

@@ -7,7 +7,6 @@ import faulthandler
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -18,6 +17,7 @@ import numpy as np
 import pytest
 from naive import assert_rows_are_sound
 from problems import counting, quadratic
+from processes import LIMIT, WITHOUT_THREADS, python, until
 
 import asapnb as ab
 from asapnb.engine import controller
@@ -40,13 +40,12 @@ def serve():
         heard, said = os.pipe()
         child = os.fork()
         if child == 0:
-            faulthandler.dump_traceback_later(60, exit=True)
+            faulthandler.dump_traceback_later(LIMIT, exit=True)
             be_killed(trial) if trial["signal"] == signal.SIGKILL else be_interrupted(trial, said)
         os.close(said)
         if trial["signal"] == signal.SIGINT:
             os.read(heard, 1)
-        while rows_in(trial["out"]) < trial["rows"]:
-            time.sleep(0.01)
+        until(lambda trial=trial: rows_in(trial["out"]) >= trial["rows"])
         time.sleep(trial["delay"])
         os.kill(child, trial["signal"])
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
@@ -102,15 +101,8 @@ def be_interrupted(trial, said):
 
 def run_trials(trials):
     """The exit code of each trial."""
-    done = subprocess.run(
-        [sys.executable, __file__],
-        input="\n".join(map(json.dumps, trials)),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # its threads would not survive a fork
-    )
+    told = "\n".join(map(json.dumps, trials))
+    done = python(__file__, input=told, check=False, environment=WITHOUT_THREADS)
     assert (done.returncode, done.stderr) == (0, "")
     return list(map(int, done.stdout.split()))
 

@@ -2,13 +2,12 @@
 
 import os
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from processes import python
 
 from asapnb.compiled import kernel
 from asapnb.problems import primitives
@@ -85,9 +84,9 @@ TARGETS = {"avx2": ("znver3", "+avx,+avx2,+fma,+sse4.2,+sse4.1,+ssse3,+sse3,+pop
 @pytest.mark.parametrize("path", TARGETS)
 def test_tiles_stay_in_registers(path, tmp_path):
     cpu, features = TARGETS[path]
-    environment = {**os.environ, "ASAPNB_CACHE": str(tmp_path), "ASAPNB_KERNELS": path}
+    environment = {"ASAPNB_CACHE": str(tmp_path), "ASAPNB_KERNELS": path}
     environment |= {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": features}
-    subprocess.run([sys.executable, "-c", SPILLS], env=environment, check=True)
+    python("-c", SPILLS, environment=environment)
 
 
 def test_a_new_process_compiles_nothing():
@@ -99,5 +98,5 @@ for kernel in problem.gradient, problem.forward(problem.dtype, problem.inputs.dt
     print(kernel.stats.cache_hits.total(), kernel.stats.cache_misses.total())
 """
     for _ in range(2):
-        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        result = python("-c", code)
     assert re.findall(r"\d+ \d+", result.stdout) == ["1 0", "1 0"]

@@ -1,13 +1,12 @@
 """The figures hold the data of the runs, and no text lies over another."""
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from processes import python
 from synthetic import record
 
 import asapnb as ab
@@ -476,7 +475,7 @@ def test_without_matplotlib_the_extra_is_named():
         "try: plots.magnitude(rules=['tail'])\n"
         "except errors.MissingExtraError as error: print(error)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = python("-c", code)
     assert 'pip install "asapnb[plot]"' in done.stdout
 
 

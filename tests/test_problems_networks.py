@@ -1,13 +1,11 @@
 """Networks: their gradients against slow twins and finite differences, their sizes, their errors."""
 
-import os
-import subprocess
-import sys
 from math import log, prod
 
 import naive
 import numpy as np
 import pytest
+from processes import python
 from scipy.optimize import check_grad
 
 from asapnb.compiled import KERNEL_PATH
@@ -97,8 +95,7 @@ def test_gradient_on_float_inputs(name):
 @pytest.mark.parametrize("path", sorted({"avx512", "avx2", "portable"} - {KERNEL_PATH}))
 def test_other_kernel_paths(path):
     code = "import test_problems_networks as t; [t.check(n) for n in ('lenet', 'odd sizes', 'deep', 'linear layers')]"
-    environment = {**os.environ, "ASAPNB_KERNELS": path, "PYTHONPATH": os.path.dirname(__file__)}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    python("-c", code, environment={"ASAPNB_KERNELS": path})
 
 
 @pytest.mark.parametrize("name", ["odd sizes", "linear layers"])
@@ -156,13 +153,7 @@ if sys.argv[1] == "call":
 print(ab.train(problem, "hogwild", workers=2, updates=10).status)
 """
     for how in ("call", "load"):
-        done = subprocess.run(
-            [sys.executable, "-c", code, how],
-            env={**os.environ, "ASAPNB_CACHE": str(tmp_path)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = python("-c", code, how, environment={"ASAPNB_CACHE": str(tmp_path)}, check=False)
         assert done.stdout == "finished\n", done.stderr
 
 

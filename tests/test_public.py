@@ -1,9 +1,9 @@
 """The public names: the lazy table agrees with what type checkers see, and `--help` does not wait for Numba."""
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
+
+from processes import python
 
 import asapnb
 
@@ -24,6 +24,6 @@ def test_help_does_not_import_numba():
         "import sys; sys.argv = ['asapnb', '--help']; from asapnb.cli import main\n"
         "try: main()\nfinally: assert 'numba' not in sys.modules and 'h5py' not in sys.modules"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = python("-c", program, check=False)
     assert done.returncode == 0, done.stderr
     assert "train" in done.stdout

@@ -1,12 +1,11 @@
 import json
 import math
-import subprocess
-import sys
 import tomllib
 
 import h5py
 import numpy as np
 import pytest
+from processes import LIMIT, started
 
 from asapnb.errors import RecordError
 from asapnb.record import EVALS, SCHEMA, UPDATES, RunWriter, load_run, machine, to_json, to_toml, topology
@@ -178,13 +177,12 @@ def test_flush_waits_its_turn_while_somebody_reads(tmp_path):
     path = tmp_path / "run.h5"
     writer = make(path)
     reader = "import h5py, sys; f = h5py.File(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
-    with subprocess.Popen(
-        [sys.executable, "-c", reader, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
-        process.stdout.readline()
+    with started("-c", reader, path) as process:
+        assert process.stdout.readline() == "open\n"
         writer.append_updates(rows(5))
         writer.flush()
         process.stdin.close()
+        process.wait(LIMIT)
     assert len(load_run(path).updates["tau"]) == 0
     writer.append_updates(rows(5, start=5))
     writer.flush()
@@ -216,7 +214,6 @@ def test_an_append_that_failed_half_way_is_done_again(tmp_path, monkeypatch):
 
 CHILD = """
 import sys
-sys.path.insert(0, "tests")
 import test_record
 from asapnb.record import writer as module
 
@@ -244,10 +241,8 @@ here()
 def test_a_killed_run_keeps_its_rows(tmp_path, where, whole):
     """Killed between flushes, and half-way through one."""
     path = tmp_path / "run.h5"
-    with subprocess.Popen(
-        [sys.executable, "-c", CHILD, where, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
-        assert process.stdout.readline() == b"now\n"
+    with started("-c", CHILD, where, path) as process:
+        assert process.stdout.readline() == "now\n"
         process.kill()
     with h5py.File(path) as file:
         assert {len(column) for column in file["updates"].values()} == {whole}

@@ -9,6 +9,7 @@ import pytest
 from naive import recompute
 from naive import scales as one_by_one
 from problems import counting, pull_slowly, quadratic, train
+from processes import ctrl_c_interrupts
 from simulations import CONSISTENT, HOGWILD, ROUNDS, assert_same_runs, simulate, timing_of
 
 import asapnb as ab
@@ -139,11 +140,8 @@ def test_a_run_that_was_interrupted_and_went_on(scheme, tmp_path):
             pressed.append(evaluation)
             signal.raise_signal(signal.SIGINT)
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
+    with ctrl_c_interrupts():
         run = recorded(tmp_path / "run.h5", scheme, momentum=0.9, updates=10**7, on_eval=press)
-    finally:
-        signal.signal(signal.SIGINT, before)
     assert run.status == "interrupted"
     assert_replayed(run, ab.replay(run, SLOW))
     total = int(run.updates["version"].max()) + 50

@@ -7,7 +7,6 @@ itself with SIGKILL.
 import faulthandler
 import os
 import signal
-import subprocess
 import sys
 import threading
 from dataclasses import replace
@@ -19,6 +18,7 @@ import numpy as np
 import pytest
 from naive import assert_rows_are_sound, recompute, refresh_numbers
 from problems import counting, failing, pull_slowly, quadratic, train
+from processes import LIMIT, WITHOUT_THREADS, ctrl_c_interrupts, python
 
 import asapnb as ab
 from asapnb.engine import checkpoints, controller
@@ -42,11 +42,8 @@ def interrupted(problem, scheme, out, at=20, **arguments):
             pressed.append(evaluation)
             signal.raise_signal(signal.SIGINT)
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
+    with ctrl_c_interrupts():
         run = train(problem, scheme, out=out, on_eval=press, **{"updates": 10**9, "eval_every": 5, **arguments})
-    finally:
-        signal.signal(signal.SIGINT, before)
     assert run.status == "interrupted"
     return run
 
@@ -394,7 +391,7 @@ def serve(folder):
     for number, trial in enumerate(KILLED):
         child = os.fork()
         if child == 0:
-            faulthandler.dump_traceback_later(60, exit=True)
+            faulthandler.dump_traceback_later(LIMIT, exit=True)
             be_killed(Path(folder) / f"{number}.h5", *trial)
             os._exit(1)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
@@ -422,14 +419,7 @@ def be_killed(out, scheme, momentum, when):
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("killed")
-    done = subprocess.run(
-        [sys.executable, __file__, str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # its threads would not survive a fork
-    )
+    done = python(__file__, folder, check=False, environment=WITHOUT_THREADS)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split() == [str(-signal.SIGKILL)] * len(KILLED)
     return folder

@@ -1,6 +1,5 @@
 """Simulated runs: recomputed by slow twins to the bit, the same on any number of threads; where and how they end."""
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import assert_rows_are_sound, hogwild, hogwild_events, recompute, rounds
 from problems import counting, failing, quadratic, train
+from processes import until
 from simulations import (
     CONSISTENT,
     HOGWILD,
@@ -292,8 +292,7 @@ def test_a_target_ends_the_run_at_the_version_evaluated(scheme, threads, monkeyp
     evaluate, stage = monitor.Evaluator.evaluate, []
 
     def slowly(self, params, step, t):
-        while step and stage[0].control[DONE] < stage[0].control[UNTIL]:  # until the next segment is over
-            time.sleep(1e-4)
+        until(lambda: step == 0 or stage[0].control[DONE] >= stage[0].control[UNTIL])  # the next segment is over
         return evaluate(self, params, step, t)
 
     def known(execution, *others):

@@ -7,7 +7,6 @@ import faulthandler
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 from naive import recompute
 from problems import counting, quadratic, train
+from processes import LIMIT, WITHOUT_THREADS, ctrl_c_interrupts, python
 from simulations import CONSISTENT, HOGWILD, ROUNDS, assert_same_contents, assert_same_runs, simulate
 
 import asapnb as ab
@@ -74,13 +74,9 @@ def interrupted(monkeypatch):
     """Call a function that simulates; Ctrl-C comes after a share of all operations."""
 
     def call(at, run, *positional, **named):
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        try:
-            with monkeypatch.context() as patch:
-                broken(patch, at, press)
-                return run(*positional, **named)
-        finally:
-            signal.signal(signal.SIGINT, before)
+        with ctrl_c_interrupts(), monkeypatch.context() as patch:
+            broken(patch, at, press)
+            return run(*positional, **named)
 
     return call
 
@@ -149,11 +145,8 @@ def test_interrupted_by_an_evaluation(scheme, step, whole, tmp_path):
         if evaluation.step == step:
             press()
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
+    with ctrl_c_interrupts():
         run = simulate(scheme=scheme, out=tmp_path / "run.h5", on_eval=look, **arguments_of(scheme))
-    finally:
-        signal.signal(signal.SIGINT, before)
     assert run.status == "interrupted"
     told = []
     ab.resume(run, problem=quadratic(), on_eval=told.append)
@@ -326,7 +319,7 @@ def serve(folder):
     for number, trial in enumerate(KILLED):
         child = os.fork()
         if child == 0:
-            faulthandler.dump_traceback_later(60, exit=True)
+            faulthandler.dump_traceback_later(LIMIT, exit=True)
             be_killed(Path(folder) / f"{number}.h5", *trial)
             os._exit(1)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
@@ -349,14 +342,7 @@ def be_killed(out, scheme, share):
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("killed")
-    done = subprocess.run(
-        [sys.executable, __file__, str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # its threads would not survive a fork
-    )
+    done = python(__file__, folder, check=False, environment=WITHOUT_THREADS)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split() == [str(-signal.SIGKILL)] * len(KILLED)
     return folder

@@ -3,12 +3,11 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from sweeps import at_once, by_itself, small, table, until, with_rules
+from processes import LIMIT, SHELL, python, started, until
+from sweeps import at_once, by_itself, small, table, with_rules
 
 import asapnb as ab
 from asapnb.record import to_json
@@ -315,7 +314,7 @@ def test_processes_that_cannot_start(tmp_path):
     script.write_text(
         f"from asapnb.sweep import *\nrun_sweep(parse_sweep({table()!r}), {str(tmp_path / 'out')!r}, jobs=1)"
     )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    done = python(script, check=False)
     assert 'call run_sweep under if __name__ == "__main__":' in done.stderr
     assert len(lines(tmp_path / "out")) == 1
 
@@ -328,17 +327,15 @@ def test_a_sweep_that_was_stopped_goes_on(here, tmp_path, number):
         f"[grid]\nrule = {rules['grid']['rule']}\n"
     )
     folder = tmp_path / "out"
-    command = [sys.executable, "-c", "from asapnb.cli import main; main()", "sweep", str(tmp_path / "sweep.toml"),
-               "-o", str(folder), "--jobs", "1"]  # fmt: skip
-    process = subprocess.Popen(command, stdout=-1, stderr=-1, text=True, start_new_session=True)
-    until((tmp_path / "pid").exists)
-    child = int((tmp_path / "pid").read_text())
-    if number == signal.SIGINT:
-        os.killpg(process.pid, number)  # as a terminal does
-    else:
-        process.send_signal(number)
-    _, said = process.communicate()
-    until(lambda: not Path(f"/proc/{child}").exists() or "State:\tZ" in Path(f"/proc/{child}/status").read_text())
+    with started(*SHELL, "sweep", tmp_path / "sweep.toml", "-o", folder, "--jobs", 1) as process:
+        until((tmp_path / "pid").exists)
+        child = int((tmp_path / "pid").read_text())
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # as a terminal does
+        else:
+            process.send_signal(number)
+        _, said = process.communicate(timeout=LIMIT)
+        until(lambda: not Path(f"/proc/{child}").exists() or "State:\tZ" in Path(f"/proc/{child}/status").read_text())
     if number == signal.SIGINT:
         assert (process.returncode, len(said.splitlines())) == (130, 1), said
         assert said.startswith(f"Interrupted. What is done is kept; to go on: asapnb sweep {tmp_path}/sweep.toml -o")

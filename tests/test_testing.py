@@ -1,10 +1,9 @@
 import random
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from hypothesis import find, given, settings
+from processes import python
 
 from asapnb.errors import RuleError, UsageError
 from asapnb.rules import tail
@@ -97,5 +96,5 @@ def test_without_hypothesis_an_error_says_how_to_get_it():
         "try: import asapnb.testing\n"
         "except asapnb.errors.MissingExtraError as error: print(error)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = python("-c", code)
     assert done.stdout == "asapnb.testing needs Hypothesis, which is not installed: pip install hypothesis\n"
