@@ -1,6 +1,35 @@
 """One Hypothesis profile: no deadline, as the first call of a kernel compiles it. And clocks that a test drives."""
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("asapnb", deadline=None)
 settings.load_profile("asapnb")
+
+
+@pytest.fixture
+def a_second_per_version(monkeypatch):
+    """The training time that a run's controller sees: as many seconds as versions, however fast the machine is."""
+    from asapnb.engine.controller import Controller
+
+    monkeypatch.setattr(Controller, "seconds", property(lambda self: float(self.ledger.version)))
+
+
+@pytest.fixture
+def stops_when(monkeypatch):
+    """Makes runs end, as Ctrl-C would, once a function of the controller is true: however long that takes."""
+    from asapnb.engine import shared as words
+    from asapnb.engine.controller import Controller
+
+    def stops_when(enough):
+        tick = Controller.tick
+
+        def look(self):
+            hurry = tick(self)
+            if enough(self):
+                self.stop(words.INTERRUPTED)
+            return hurry
+
+        monkeypatch.setattr(Controller, "tick", look)
+
+    return stops_when

@@ -41,15 +41,15 @@ def test_quiet_and_json(path):
     assert "resumed  from update 100, from update 120" in call("show", path).stdout
 
 
-def test_a_run_that_timed_out_says_how_to_go_on(tmp_path):
+def test_a_run_that_timed_out_says_how_to_go_on(tmp_path, a_second_per_version):
     path = tmp_path / "run.h5"
-    text = call("train", *FLAGS, "--epochs", 10**6, "--max-seconds", 0.05, "-o", path).stdout
+    text = call("train", *FLAGS, "--epochs", 10**6, "--max-seconds", 50, "-o", path).stdout
     assert f"To go on: asapnb resume {path} --max-seconds TOTAL" in text
     result = call("resume", path)
     assert result.exit_code == 2
-    assert "max_seconds is 0.05: give a larger total, max_seconds (--max-seconds)" in result.stderr
-    assert call("resume", path, "--max-seconds", 0.1, "--quiet").exit_code == 0
-    assert load_run(path).config["max_seconds"] == 0.1
+    assert "max_seconds is 50: give a larger total, max_seconds (--max-seconds)" in result.stderr
+    assert call("resume", path, "--max-seconds", 5000, "--quiet").exit_code == 0
+    assert load_run(path).config["max_seconds"] == 5000
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,8 +14,11 @@ from naive import assert_rows_are_sound, recompute
 from problems import CONSISTENT, counting, failing, fails_on_sample_0, pull_slowly, quadratic, train
 
 import asapnb as ab
+from asapnb.engine import controller as controller_module
 from asapnb.engine import run as run_module
+from asapnb.engine import shared as words
 from asapnb.engine import vectors
+from asapnb.engine.controller import Controller
 from asapnb.engine.memory import aligned, allocate
 from asapnb.engine.shared import LINE
 from asapnb.schemes import Leashed
@@ -93,9 +97,10 @@ def test_a_rule_of_one_s_own_sees_staleness_0_from_the_start_without_other_worke
 
 
 @pytest.mark.parametrize("scheme", ASYNCHRONOUS)
-def test_each_update_uses_the_table_in_force(scheme):
+def test_each_update_uses_the_table_in_force(scheme, stops_when):
     rule = "tail(refresh=every(50))"
-    run = train(quadratic(2000), scheme, workers=6, updates=10**9, max_seconds=0.4, rule=rule)
+    stops_when(lambda controller: controller.shared.rows["row"].max() >= 3)
+    run = train(quadratic(2000), scheme, workers=6, updates=10**9, rule=rule)
     steps, tables = run.rule_tables
     rows = run.updates
     assert len(tables) > 2
@@ -141,17 +146,43 @@ def test_a_target_ends_the_run(scheme):
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_a_time_limit_ends_the_run(scheme):
-    run = train(quadratic(), scheme, step_size=1e-6, updates=10**12, max_seconds=0.2, eval_every=0)
+def test_a_time_limit_ends_the_run(scheme, a_second_per_version):
+    run = train(quadratic(), scheme, step_size=1e-6, updates=10**12, max_seconds=50.0, eval_every=0)
     assert run.status == "timed-out"
-    assert run.attributes["seconds"] > 0
+    assert run.updates["version"].max() > 50
+    assert run.attributes["seconds"] == run.updates["t_apply"].max() > 0
 
 
 @pytest.mark.parametrize("scheme", ["sequential", "synchronous"])
-def test_an_evaluation_does_not_use_up_the_time_limit(scheme):
-    problem = replace(quadratic(), evaluation=lambda params, split: time.sleep(0.1) or (1.0, 0.5))
-    run = train(problem, scheme, updates=40, eval_every=10, max_seconds=0.2, divergence_factor=1e30)
-    assert run.status == "finished"
+def test_an_evaluation_takes_no_training_time(scheme, monkeypatch):
+    """The clock stands still, and its origin moves by at least as long as the evaluation takes."""
+    kept, seen = [], []
+    monkeypatch.setattr(run_module, "allocate", lambda *arguments: kept.append(allocate(*arguments)) or kept[0])
+
+    def evaluate(params, split):
+        if kept and kept[0].control[words.GO]:
+            begun = time.monotonic_ns()
+            assert 0 < kept[0].control[words.PAUSED] <= begun
+            seen.append((kept[0].control[words.ORIGIN], time.monotonic_ns() - begun))
+        return 1.0, 0.5
+
+    problem = replace(quadratic(), evaluation=evaluate)
+    train(problem, scheme, updates=50, eval_every=10, divergence_factor=1e30)
+    origins, durations = np.array(seen).T
+    assert len(seen) >= 4
+    assert (np.diff(origins[::2]) >= durations[:-2:2] + durations[1:-2:2]).all()
+
+
+def test_training_time_counts_from_the_origin_and_stands_still_while_paused():
+    control, clock = np.zeros(words.READING, np.int64), [5_000_000_000]
+    access = SimpleNamespace(get=lambda array, position: array[position], now=lambda: clock[0])
+    controller = SimpleNamespace(shared=SimpleNamespace(control=control), access=access, _begun=1.5)
+    seconds = Controller.seconds.fget
+    assert seconds(controller) == 1.5
+    control[[words.GO, words.ORIGIN]] = 1, 3_000_000_000
+    assert seconds(controller) == 2.0
+    control[words.PAUSED] = 4_000_000_000
+    assert seconds(controller) == 1.0
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -186,10 +217,11 @@ def test_an_error_in_a_worker_ends_all_and_is_raised(scheme, start, workers, tmp
         assert (run.params["final"] == run.params["final"][0]).all()
 
 
-def test_synchronous_workers_do_not_wait_for_one_that_failed_after_a_stop():
+def test_synchronous_workers_do_not_wait_for_one_that_failed_after_a_stop(stops_when):
+    stops_when(lambda controller: controller.shared.control[words.GOING])  # in the first round
     problem = failing(fails_on_sample_0)  # one of the four workers has sample 0 in the first round
     with pytest.raises(ValueError, match="this gradient fails"):
-        train(problem, "synchronous", batch_size=25, updates=10, max_seconds=0.01)
+        train(problem, "synchronous", batch_size=25, updates=10)
 
 
 def test_an_error_in_a_callback_ends_all_and_is_raised(tmp_path):
@@ -212,12 +244,14 @@ def test_a_file_and_memory_hold_the_same(tmp_path):
     assert ab.load_run(tmp_path / "run.h5").config == memory.config
 
 
-def test_progress_tells_how_far_the_run_is():
+def test_progress_tells_how_far_the_run_is(a_second_per_version, monkeypatch):
     reports = []
-    train(quadratic(), "leashed", workers=2, updates=10**12, max_seconds=0.7, progress=reports.append)
+    monkeypatch.setattr(controller_module, "REPORT_SECONDS", -1.0)
+    train(quadratic(), "leashed", workers=2, updates=10**12, max_seconds=50.0, progress=reports.append)
     assert [report.status for report in reports[-2:]] == ["running", "timed-out"]
     updates = [report.updates for report in reports]
     assert updates == sorted(updates)
+    assert updates[-2] > 50
     assert 0 < reports[-1].epoch < reports[-1].epochs
 
 

@@ -75,10 +75,18 @@ def test_hogwild_is_compensated_where_it_keeps_its_view():
         train(quadratic(), "leashed", updates=50, compensation=-1)
 
 
-def test_each_worker_has_a_table_of_its_own_staleness():
-    workers = 5
+def test_each_worker_has_a_table_of_its_own_staleness(stops_when):
+    workers, seen_by = 5, [set() for _ in range(5)]
+
+    def enough(controller):
+        rows = controller.shared.rows[controller.shared.written > 0]
+        for worker in range(workers):
+            seen_by[worker].update(rows["row"][rows["worker"] == worker])
+        return all(len(tables) > 3 for tables in seen_by)
+
+    stops_when(enough)
     rule = "tail(refresh=every(20))"
-    run = train(quadratic(2000, gradient=pull_slowly), "leashed", workers=workers, updates=3000, rule=rule,
+    run = train(quadratic(2000, gradient=pull_slowly), "leashed", workers=workers, updates=10**9, rule=rule,
                 worker_tables=True, step_size=1e-4)  # fmt: skip
     rows, (steps, tables) = run.updates, run.rule_tables
     np.testing.assert_array_equal(rows["scale"], tables[rows["row"], rows["tau"]].astype(np.float32))

@@ -203,9 +203,10 @@ def _measured(
     timer = _Timer(shared, access, seconds)
     with interruptible(timer):
         Team(problem, options, shared, work, start).work(timer)  # type: ignore[arg-type]
+    timer.salvage()
     if timer.reason == words.INTERRUPTED:
         raise KeyboardInterrupt
-    if timer.reason == words.DIVERGED:
+    if not timer.finite:
         raise UsageError(f"the loss of {problem!r} is not finite near its initial parameters: give another seed than "
                          f"{options.seed}, or another problem")  # fmt: skip
     compute, read, update = np.concatenate([found[me] for me in range(options.workers)]).T * 1e-9
@@ -227,6 +228,7 @@ class _Timer:
         self._rows = np.empty(RING, UPDATES)
         self._cpu = time.process_time()
         self.rate = self.share = 0.0
+        self.finite = True  # all losses, also those of rounds after the time was over
 
     @property
     def reason(self) -> int:
@@ -249,6 +251,8 @@ class _Timer:
         return count > RING // 2
 
     def salvage(self, *, ended: bool = False) -> int:
-        """Take the rows that there are, for nobody; returns how many."""
+        """Take the rows that there are, for their losses only; returns how many."""
         shared = self._shared
-        return self.access.take(shared.control, words.DRAINED, 0, shared.rows, shared.written, self._rows)
+        count = self.access.take(shared.control, words.DRAINED, 0, shared.rows, shared.written, self._rows)
+        self.finite &= bool(np.isfinite(self._rows["loss"][:count]).all())
+        return count
