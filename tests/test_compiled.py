@@ -69,7 +69,12 @@ COMPILED = sorted(
     file
     for file in PACKAGE.rglob("*.py")
     if {"kernel", "part", "intrinsic"}
-    & {node.id for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Name)}
+    & {
+        name.name
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+    }
     and file.name != "compiled.py"
 )
 
