@@ -33,8 +33,8 @@ __all__ = ["assert_framework", "delay_sequences", "distributions", "histograms"]
 def histograms(draw: st.DrawFn, max_size: int = 2000) -> NDArray[np.int64]:
     """Counts of staleness 0, 1, …, at least one of them above 0: int64 arrays of length 1 to `max_size`.
 
-    Few bins, or many with zeros among them, counts up to 1e12, over up to 12 decades, in any order, rising or
-    falling, or all at one staleness. Shrinks to few bins with small counts.
+    There are few bins, or many with zeros among them. Counts go up to 1e12, over up to 12 decades, in any order,
+    rising or falling, or all at one staleness. Examples shrink to few bins with small counts.
 
     >>> from hypothesis import find
     >>> find(histograms(), lambda counts: counts.size > 1).size
@@ -66,8 +66,8 @@ def distributions(max_size: int = 2000) -> st.SearchStrategy[StalenessDistributi
 def delay_sequences(max_size: int = 200, max_delay: int = 2000) -> st.SearchStrategy[NDArray[np.int64]]:
     """Staleness of the updates t = 0, 1, … in the order in which they are applied: int64 arrays with tau[t] <= t.
 
-    No view is older than the start, and none staler than `max_delay`; nothing else restrains them, so they include
-    the worst that an adversary could do.
+    No view is older than the start, and no staleness above `max_delay`. There is no other limit, so the sequences
+    include the worst that an adversary could choose.
 
     >>> from hypothesis import find
     >>> find(delay_sequences(), lambda tau: tau.sum() > 2).tolist()
@@ -97,8 +97,8 @@ def assert_framework(
         tolerance: how far E[scale] may be from 1.
         max_examples: how many distributions to draw; None for what your Hypothesis settings say.
 
-    AssertionError says which condition fails by how much, where, and under which distribution, one as simple as
-    Hypothesis could make it. RuleError: the rule could not be evaluated.
+    Raises AssertionError if a condition fails: it says by how much, where, and under which distribution, the simplest
+    that Hypothesis could find. Raises RuleError if the rule cannot be evaluated.
 
     >>> assert_framework("inverse", ["C2", "C3"])
     """

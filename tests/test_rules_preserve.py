@@ -62,7 +62,7 @@ def test_when_its_table_is_made():
 def test_what_cannot_be_preserved():
     with pytest.raises(UsageError, match=r"rule is adadelay\(c=0.1\): its steps depend on more than staleness"):
         preserve(adadelay(0.1))
-    with pytest.raises(RuleError, match=r"rule preserve\(rule=ringmaster\(R=2\)\): .* all updates seen are dropped"):
+    with pytest.raises(RuleError, match=r"rule preserve\(rule=ringmaster\(R=2\)\): all updates seen are dropped"):
         preserve(ringmaster(2))(from_counts([0, 0, 1]), 4)
     with pytest.raises(RuleError, match=r"scale .* at tau = 0: must be finite and >= 0 \(for StalenessDistribution"):
         preserve(exponential(1))(from_counts([*[0] * 100, 1]), 4)

@@ -95,11 +95,11 @@ def comparison(
         targets: what they are to reach; () for fractions of the initial loss that they do reach.
         loss, window: the curve, as of `Record.curve`.
         clock: of speed-ups and budgets: "updates", "seconds", "steps" (the sum of step sizes) or "epochs".
-        by: the keys that make a row; by default all that vary but the seed.
+        by: the keys whose values make a row; by default all that vary, except the seed.
         baseline: a key and its value, such as "rule=constant"; by default the constant rule if rules vary.
         where: only runs with these values.
         budget: up to where times count for speed-ups and step sizes, on this clock; as of `speed_up`.
-        tune_seeds: choose each rule's step size on so many seeds, and report on the others.
+        tune_seeds: how many seeds each rule's step size is chosen on; the tables are then of the others.
         paired: as of `speed_up`.
         confidence: of all intervals.
 
@@ -144,8 +144,8 @@ def comparison(
 def reached_fractions(records: Sequence[Record], loss: Loss = "evaluated", window: int | None = None) -> list[Target]:
     """The lowest of 90, 75, 50, 25, 10, 5, 2.5 and 1 % of the initial loss that all runs reach, and that any does.
 
-    None where a run has no evaluation yet, or an initial loss that is not above 0, and none that a run missed because
-    it had stopped at a target of its own.
+    The list is empty where a run has no evaluation yet, or an initial loss that is not above 0. A fraction is left
+    out if a run missed it because it had stopped at a target of its own.
     """
     first = [record.summary()["initial"] for record in records]
     if not records or any(one is None or one["train_loss"] <= 0 for one in first):

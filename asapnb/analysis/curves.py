@@ -36,9 +36,13 @@ class Curve:
 
 @dataclass(frozen=True)
 class Versions:
-    """What each version of a run added, from version 0 on: `steps` so far (float64), and its `rows`.
+    """The steps of a run by version, from version 0 on.
 
-    A version is made by one row, in synchronous rounds by several; its step is their mean.
+    One row makes a version; in synchronous rounds several do, and its step is the mean of theirs.
+
+    Attributes:
+        steps: the sum of the step sizes up to each version.
+        rows: how many rows made each version.
     """
 
     steps: NDArray[np.float64]
@@ -66,8 +70,8 @@ def smoothed(run: Run, found: Versions, window: int | None = None) -> Curve:
     """Means of the minibatch losses of the last `window` updates, in the order of application.
 
     The first point is the first evaluation; the others begin where a window is full (a run shorter than one gets one
-    point, of all that it has) and are at most 2,000. By default a window is a fifth of an epoch. A mean lies about
-    half a window behind; each loss is that of its view.
+    point, of all that it has) and are at most 2,000. By default a window is a fifth of an epoch. A mean lags by about
+    half a window, and each loss is that of the view, which is older than the version.
     """
     first, rows = evaluated(run, found), found.rows
     total = len(rows) - 1

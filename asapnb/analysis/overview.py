@@ -1,4 +1,4 @@
-"""Tables of what runs are and how they ended."""
+"""Tables of what the runs are and how they ended."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def outcomes(records: Sequence[Record], by: Sequence[str], confidence: float = 0
 
 
 def clock_notes(records: Sequence[Record]) -> list[str]:
-    """What must be said of the seconds of these runs."""
+    """Notes on seconds: that they cannot be compared, or come from machines of different sizes."""
     clocks = sorted({record.clock for record in records})
     if len({record.is_virtual for record in records}) > 1:
         return [f"Seconds are left out: these runs are on different clocks ({', '.join(clocks)})."]
@@ -93,7 +93,7 @@ def magnitude_notes(records: Sequence[Record], by: Sequence[str]) -> list[str]:
 
 
 def seconds_name(records: Sequence[Record]) -> str:
-    """A heading for seconds that says whose they are."""
+    """A heading for seconds, with the name of their clock."""
     clocks = {record.clock for record in records}
     return f"{clocks.pop()} s" if len(clocks) == 1 else "seconds"
 
@@ -113,12 +113,12 @@ def _seconds_column(records: Sequence[Record]) -> list[str]:
 
 
 def _known(value: Any, evaluation: dict[str, Any]) -> Any:
-    """None for a NaN that means there is none: of a run whose training loss is finite."""
+    """None for a NaN that means "not evaluated", as in a run whose training loss is finite."""
     return None if value is None or (np.isnan(value) and np.isfinite(evaluation["train_loss"])) else value
 
 
 def _median(values: Any) -> float | None:
-    """The median of what there is; a loss that is not a number counts as infinite."""
+    """The median of the values that are not None; a loss that is not a number counts as infinite."""
     known = [np.inf if np.isnan(value) else value for value in values if value is not None]
     if not known:
         return None

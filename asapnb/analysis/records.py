@@ -21,15 +21,15 @@ from .curves import Curve, evaluated, smoothed, versions
 
 Loss = Literal["evaluated", "smoothed"]
 LOSSES = ("evaluated", "smoothed")
-_SMALL = 2**18  # bytes of a file
+_SMALL = 2**18  # bytes; the columns of smaller files are kept
 CLOCKS = ("updates", "seconds", "steps", "epochs")
-# Keys whose values have several texts
+# Keys whose values may be written in several ways
 _TEXTS: dict[str, Callable[[str], Any]] = {"rule": as_rule, "scheme": parse_scheme, "timing": parse_timing}
 
 
 @dataclass(frozen=True)
 class Record:
-    """A run in a comparison; what is read of its file is kept, but not its columns, so hundreds fit in memory.
+    """A run in a comparison. It keeps the figures read from its file but not the columns, so hundreds fit in memory.
 
     >>> import asapnb as ab
     >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(4,))
@@ -68,7 +68,7 @@ class Record:
 
     @property
     def clock(self) -> str:
-        """Whose seconds its times are: "virtual", "wall", or "recorded" in a replay of real threads."""
+        """The clock of its seconds: "virtual", "wall", or "recorded" for a replay of real threads."""
         return "virtual" if self.is_virtual else "recorded" if self.kind == "replay" else "wall"
 
     @property
@@ -79,11 +79,11 @@ class Record:
 
     @property
     def name(self) -> str:
-        """The file's name, or what the run is, for messages."""
+        """The file's name, or a description of a run in memory, for messages."""
         return str(self.path) if self.path else f"the run in memory with seed {self.value('seed')}"
 
     def value(self, key: str) -> Any:
-        """What the configuration says of a key, None if nothing; "kind" is one, too."""
+        """The value of a key of the configuration, or of "kind"; None if it has none."""
         return self._values.get(key)
 
     def summary(self) -> dict[str, Any]:
@@ -144,7 +144,7 @@ class Record:
         return {**plain, "kind": self.kind}
 
     def _fresh(self) -> Run:
-        """The run with columns that are forgotten when it is, unless they are few."""
+        """The run opened anew, so that its columns are not kept; the run itself if its file is small."""
         return self.run if self.path is None or self.path.stat().st_size <= _SMALL else Run(self.path)
 
 
@@ -203,7 +203,7 @@ def grouped(records: Sequence[Record], by: Sequence[str]) -> dict[tuple[Any, ...
 
 
 def _rank(value: Any) -> tuple[bool, str, Any]:
-    """Where a value stands among others: numbers by size, then texts, then what there is none of."""
+    """The place of a value among others: numbers by size, then texts, then None."""
     number = isinstance(value, int | float)
     return value is None, "" if number else "text", value if number else str(value)
 
@@ -258,7 +258,7 @@ def _plain(value: Any) -> str:
 def _text(key: str, value: Any) -> str:
     """A value as a configuration has it."""
     if key in _TEXTS and isinstance(value, str):
-        with suppress(UsageError):  # a rule of one's own, say, of which there is only this text
+        with suppress(UsageError):  # such as a user's own rule, which has this text only
             return str(_TEXTS[key](value))
     return _number(value)
 

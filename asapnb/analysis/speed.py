@@ -1,4 +1,4 @@
-"""By how much faster one set of runs reaches a target than another, in all cells that both have."""
+"""How much faster one set of runs reaches a target than another, over all cells that both have."""
 
 from __future__ import annotations
 
@@ -30,8 +30,7 @@ class SpeedUp:
         clock: "updates", "seconds", "steps" (the sum of step sizes) or "epochs".
         budgets: of each cell, up to where times count: a run that has not reached the target by then counts as this
             much. None where all reached it by then.
-        cells: how many there were.
-        smallest_cell: runs of the smaller side of the smallest cell.
+        smallest_cell: the least number of runs that one side has in a cell.
         runs, not_reached, diverged: how many, of the baseline and of the others.
         paired: whether runs were compared seed by seed, on the same schedules.
         magnitudes: mean steps as applied, step_size * scale, of the runs compared: the baseline's and the others'.
@@ -83,19 +82,19 @@ def speed_up(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> SpeedUp:
-    """By how much faster `other` reaches a target than `baseline`: the ratio of mean times, and its interval.
+    """How much faster `other` reaches a target than `baseline`: the ratio of mean times, and its interval.
 
     Args:
         baseline, other: the runs. What is constant in each and differs between them (the rule, say) is compared; runs
-            that differ otherwise (in workers, say) are compared cell by cell, over the cells that both have.
+            that also differ in something else (in workers, say) are compared cell by cell, over the cells of both.
         target: the loss to reach.
         by: the clock: "updates", "seconds", "steps" (the sum of step sizes) or "epochs".
-        budget: up to where times count, better set before the runs are seen; as it is by default, where all runs of
-            a cell have the same length: `default_budget`, unless all reach the target.
-        paired: compare runs of equal seeds, those of each cell that both have; None: where all have a partner and
-            share schedules, too, which simulated runs of equal seeds do, and replays of one run.
+        budget: up to where times count. Better set it before the runs are seen. By default it is `default_budget`,
+            which is the common length of runs of equal length; none if all reach the target.
+        paired: whether runs of equal seeds are compared, those that both have in each cell. None: if all have a
+            partner with the same schedule, too, as simulated runs of equal seeds and replays of one run have.
         loss, window: the curve, as of `Record.curve`.
-        confidence, resamples, seed: of the bootstrap, which draws seeds, the same ones in all cells that have them.
+        confidence, resamples, seed: of the `bootstrap`. It draws seeds, the same ones in all cells that have them.
 
     Raises:
         UsageError: for clocks that cannot be compared, seeds that are no pairs, sets without a cell in common, a
@@ -150,8 +149,8 @@ def cells(
 ) -> dict[tuple[tuple[str, Any], ...], tuple[list[Record], list[Record]]]:
     """The runs of both in each cell that both have, by the keys and values that tell the cells apart.
 
-    Cells differ in what a schedule or a loss depends on, and in whatever else has several values in one of them. Of
-    the former only the keys in `compared` may be what the two sets differ in.
+    The keys that tell cells apart are those that a schedule or a loss depends on, and any other with several values
+    within a cell. The two sets may differ in a key of the first kind only if it is in `compared`.
     """
     if not baseline or not other:
         raise UsageError("there are no runs to compare: both sets need some")
@@ -181,9 +180,13 @@ def check_clock(records: Sequence[Record], by: str) -> None:
 
 
 def default_budget(crossings: Sequence[Crossing], by: str) -> float:
-    """Where the first run ended that did not reach the target: so far no time is unknown.
+    """The end of the first run that did not reach the target: up to there every time is known.
 
-    If all others diverged, where the last run ended.
+    If all runs that did not reach it diverged, it is the end of the last run.
+
+    >>> ends = [Crossing("not reached", None, None, None, None, {"updates": end}) for end in (300.0, 200.0)]
+    >>> default_budget(ends, "updates")
+    200.0
     """
     censored = [found.end[by] for found in crossings if found.outcome not in ("reached", "diverged")]
     return min(censored) if censored else max(found.end[by] for found in crossings)
@@ -209,7 +212,7 @@ def _compared(baseline: Sequence[Record], other: Sequence[Record]) -> set[str]:
 
 
 def _schedule(record: Record) -> Hashable:
-    """What runs share, within a cell, that have the same initial parameters, order of data, and schedule."""
+    """Equal for runs of a cell that have the same initial parameters, order of data, and schedule."""
     if record.is_virtual:
         return _seed(record)
     facts = record.run.attributes
@@ -228,7 +231,7 @@ def _keys_alike(found: list[tuple[list[Record], list[Record]]], key: Any) -> boo
 
 
 def partners(pair: tuple[list[Record], list[Record]]) -> tuple[list[Record], list[Record]]:
-    """The runs of both that have one of equal seed, or schedule; UsageError if there are none, or two of a seed."""
+    """The runs of each side that have a partner of equal seed, or schedule; UsageError without such pairs."""
     if _keys_alike([pair], _schedule):
         return pair
     ours, theirs = pair
@@ -260,7 +263,7 @@ def _budget(made: list[_Side], by: str, budget: float | None) -> float | None:
     if budget is None:
         budget = default_budget([found for side in made for found in side.crossings], by)
     for side in made:
-        restricted_mean(side.times, side.observed, budget)  # an error where it is too long
+        restricted_mean(side.times, side.observed, budget)  # an error if the budget is too long
     first = min(float(side.times[side.observed].min(initial=np.inf)) for side in made)
     if budget < first:
         raise UsageError(f"budget is {budget:g}: no run reaches the target before {first:g}; give a larger one")

@@ -40,7 +40,12 @@ class Steps:
 
 
 def wilson(k: float, n: float, confidence: float = 0.95) -> Interval:
-    """Wilson's score interval for a share of which k in n were seen (Wilson 1927).
+    """Wilson's score interval for a share (Wilson 1927).
+
+    Args:
+        k: how many of the n had the property, from 0 to n; it need not be an integer.
+        n: how many there were, at least 1.
+        confidence: of the interval, in (0, 1).
 
     >>> low, high = wilson(9, 10)
     >>> round(low, 4), round(high, 4)
@@ -94,9 +99,15 @@ def incidence_bands(
 ) -> dict[str, tuple[Steps, Steps]]:
     """Intervals of `cumulative_incidence`, low and high, for each time by itself.
 
-    They are `wilson`'s for a share of as many runs as would give it the variance that it has (Dorey, Korn 1987): all
-    of them as long as none is censored. The variance is that of the delta method (Marubini, Valsecchi 1995). Where
-    only a tenth is still watched, 95 % intervals hold the truth 92 times in 100.
+    Each is Wilson's interval for the share of so many runs as would give the share its variance (Dorey, Korn 1987).
+    As long as none is censored these are all runs. The variance is that of the delta method (Marubini, Valsecchi
+    1995). Where only a tenth of the runs is still watched, 95 % intervals contain the truth 92 times in 100.
+
+    Args:
+        times: shape (n,), as of `cumulative_incidence`.
+        outcomes: n texts, as of `cumulative_incidence`.
+        events: the outcomes that compete.
+        confidence: of the intervals, in (0, 1).
 
     >>> outcomes = ["reached", "reached", "not reached", "not reached"]
     >>> low, high = incidence_bands([2, 4, 6, 8], outcomes, ["reached"])["reached"]
@@ -107,8 +118,8 @@ def incidence_bands(
     found = {}
     for event, count in counts.items():
         share = np.cumsum(before * count / risk)
-        share[share > 1 - 1e-9] = 1.0  # what rounding leaves has no variance
-        later = np.tril(share[:, None] - share)  # what came after each event, by each time
+        share[share > 1 - 1e-9] = 1.0  # rounding error has no variance
+        later = np.tril(share[:, None] - share)  # the share added after each event, by each time
         left = np.where(risk > total, risk - total, np.inf)  # after the last of all nothing comes
         own = np.cumsum(before**2 * count * (risk - count) / risk**3)
         variance = later**2 @ (total / (risk * left)) + own - 2 * later @ (before * count / risk**2)
@@ -122,7 +133,12 @@ def incidence_bands(
 
 
 def restricted_mean(times: ArrayLike, observed: ArrayLike, budget: float) -> float:
-    """The mean of the time spent when everyone stops at `budget`: the area under `kaplan_meier` up to there.
+    """The mean time if everyone stops at `budget`: the area under `kaplan_meier` up to there.
+
+    Args:
+        times: shape (n,), as of `kaplan_meier`.
+        observed: shape (n,), as of `kaplan_meier`.
+        budget: in the units of the times; finite, > 0.
 
     UsageError if all were watched for less than the budget, so that nothing is known beyond.
 
@@ -139,7 +155,7 @@ def restricted_means(
     times: NDArray[np.float64], observed: NDArray[np.bool_], budget: float, weights: NDArray[Any]
 ) -> NDArray[np.float64]:
     """`restricted_mean` for each row of weights, (resamples, n): how often each time is there. No checks."""
-    order = np.lexsort((~observed, times))  # what happened before what was censored at the same time
+    order = np.lexsort((~observed, times))  # at equal times, events come before censoring
     counts = weights[:, order].astype(np.float64)
     risk = np.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
     hazard = np.divide(counts * observed[order], risk, out=np.zeros_like(counts), where=risk > 0)
@@ -166,8 +182,8 @@ def bootstrap(
         resamples: how many are drawn.
         seed: of the draws.
 
-    The percentiles are those of Hesterberg (2015, The American Statistician 69), which are further out for small
-    samples, because a percentile interval is too narrow by about what the normal one is against Student's.
+    The percentiles are those of Hesterberg (2015, The American Statistician 69). They are further out for small
+    samples, where plain percentile intervals are too narrow, about as much as normal intervals are beside Student's.
 
     >>> heights = np.array([1.6, 1.7, 1.8, 1.9, 1.7])
     >>> low, high = bootstrap(lambda weights: weights @ heights / 5, [5])
@@ -204,7 +220,7 @@ def _checked(times: ArrayLike, observed: ArrayLike) -> tuple[NDArray[np.float64]
 def _counts(
     at: NDArray[np.float64], happened: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """The times at which anything happened; how often, and how many it had not happened to just before."""
+    """The times at which anything happened, how often, and to how many nothing had happened until just before."""
     when, events = np.unique(at[happened], return_counts=True)
     return when, events, len(at) - np.searchsorted(np.sort(at), when)
 

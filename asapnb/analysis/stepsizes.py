@@ -18,14 +18,14 @@ from .targets import Target, crossing
 
 @dataclass(frozen=True)
 class BestStep:
-    """The step size that reached a target soonest, of a rule (or whatever else varies).
+    """The step size with which a rule (or whatever else varies) reached a target soonest.
 
     Attributes:
-        values: what it is the best of, by key.
+        values: the keys and values of the runs whose best step size this is.
         step_size: the best one; None if none of the grid reached the target.
-        edge: "smallest" or "largest" where it stands at that end of the grid, so that a better one may lie beyond; or
-            None.
-        grid, means: the step sizes, and the mean time of each, which counts as `budget` at most.
+        edge: "smallest" or "largest" if it is at that end of the grid, so that a better one may lie beyond; else
+        None.
+        grid, means: the step sizes, and the mean time of each, at most `budget`.
         budget: up to where times count.
         tuned_on: the seeds it was chosen on.
         held_out: the runs of the best step size with other seeds: those to report.
@@ -51,7 +51,7 @@ def best_step_size(
     loss: Loss = "evaluated",
     window: int | None = None,
 ) -> list[BestStep]:
-    """The best step size of each rule: that of the least restricted mean time to a target on the first seeds.
+    """The best step size of each rule: the one with the least restricted mean time to a target, on the first seeds.
 
     Args:
         records: runs of a grid of step sizes, the same for every rule (for everything else that varies), each with
@@ -59,7 +59,7 @@ def best_step_size(
         target: the loss to reach.
         tune_seeds: how many of the seeds, in ascending order, the choice is made on; at least one must be left.
         by: the clock: "updates", "seconds" or "epochs" (the smallest step size needs the least sum of steps).
-        budget: up to where times count, as of `speed_up`: what a run counts that does not reach the target.
+        budget: up to where times count, as of `speed_up`. A run that does not reach the target counts as this.
         loss, window: the curve, as of `Record.curve`.
 
     UsageError where the grids or the seeds differ, or there is no grid.

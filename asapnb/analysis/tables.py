@@ -25,6 +25,12 @@ class Table:
 
     Numbers are kept as they are: `csv` writes them in full, the others with four digits.
 
+    Attributes:
+        title: what the table shows.
+        columns: their names.
+        rows: of one cell for each column: a text, a number, or None.
+        notes: lines below the table.
+
     >>> print(Table("Times", ("rule", "updates"), (("tail", 1234.56), ("constant", None)), ("seed 0",)).text())
     Times
     rule      updates
@@ -80,7 +86,7 @@ class Table:
 
 
 def columns(keys: Sequence[str], head: Iterable[str]) -> tuple[str, ...]:
-    """Names of columns: keys, then what is measured; a key of that name is marked as what was set.
+    """Names of columns: keys, then measured quantities. A key with the name of one of these is marked as "set".
 
     >>> columns(["rule", "updates"], ["updates", "epochs"])
     ('rule', 'updates set', 'updates', 'epochs')

@@ -1,4 +1,4 @@
-"""When a run first reaches a loss, and what became of a run that never did."""
+"""When a run first reaches a loss, and how a run ended that never did."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Crossing:
             at a target of its own), "interrupted" (also: killed, or still running) or "failed".
         updates, seconds, steps, epochs: when it was reached, interpolated linearly between the points of the curve;
             None if it was not. `steps` is the sum of all step sizes.
-        end: where the run ended, by clock: as far as it is known not to have reached its target.
+        end: where the run ended, on each clock.
     """
 
     outcome: str
@@ -108,9 +108,15 @@ class Crossing:
 
 
 def crossing(record: Record, target: Target, loss: Loss = "evaluated", window: int | None = None) -> Crossing:
-    """When a run first reached a target, on its evaluated or smoothed training loss.
+    """When a run first reached a target.
 
-    UsageError for a target that is not below its initial loss, if that is finite.
+    Args:
+        record: the run.
+        target: the training loss to reach.
+        loss: the curve: "evaluated", or "smoothed" from minibatch losses.
+        window: how many updates a smoothed loss is the mean of; None for a fifth of an epoch. See `Record.curve`.
+
+    UsageError for a target that is not below the initial loss, if that is finite.
 
     >>> import asapnb as ab
     >>> from asapnb.analysis import records
@@ -130,12 +136,27 @@ def crossing(record: Record, target: Target, loss: Loss = "evaluated", window: i
 
 
 def escape(record: Record, share: float = PLATEAU, loss: Loss = "evaluated", window: int | None = None) -> Crossing:
-    """When a run left the plateau it started on: first had a loss at or below this share of the initial one."""
+    """When a run left the plateau it started on.
+
+    Args:
+        record: the run.
+        share: of the initial loss, in (0, 1): the run has left its plateau when it first has this loss, or a lower
+        one.
+        loss: the curve, as of `crossing`.
+        window: as of `crossing`.
+
+    >>> import asapnb as ab
+    >>> from asapnb.analysis import records
+    >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(4,))
+    >>> (record,) = records(ab.simulate(problem, workers=2, updates=200, step_size=0.1, eval_every=20))
+    >>> escape(record).updates < crossing(record, Target(fraction=0.9)).updates
+    True
+    """
     return crossing(record, Target(fraction=share), loss, window)
 
 
 def _first_at_or_below(curve: Curve, level: float) -> tuple[int, float] | None:
-    """The first point at or below a level, and how far the way to it from the point before had been gone."""
+    """The first point at or below a level, and where the level lies between the point before (0) and this one (1)."""
     below = curve.loss <= level
     if not below.any():
         return None

@@ -32,8 +32,8 @@ def times(
 ) -> Table:
     """A row for each group of runs: how many reached the target, and by when half of them had, on every clock.
 
-    Besides, in updates, of losses above 0: when half had left the plateau they started on, and how long half of those
-    that reached the target took from there.
+    For losses above 0 it also says, in updates, when half of the runs had left the plateau they started on, and how
+    long half of those that reached the target took from there.
     """
     clocks = {"updates": "updates", "seconds": seconds_name(records), "steps": "Ση", "epochs": "epochs"}
     if len({record.is_virtual for record in records}) > 1:
@@ -68,7 +68,7 @@ def times(
 
 
 def _half(found: Sequence[Crossing], clock: str) -> Cell:
-    """By when half of the runs had reached it; text if half never did, as far as was seen."""
+    """When half of the runs had reached the target; a text if half never did while they were watched."""
     curve = kaplan_meier([one.time(clock) for one in found], [one.reached for one in found])
     below = curve.values <= 0.5 + 1e-9  # a product, with its rounding
     return float(curve.times[below.argmax()]) if below.any() else NEVER
@@ -86,8 +86,8 @@ def speed_ups(
 ) -> list[Table]:
     """A row for each group beside the baseline in every cell that both have, and one for the mean over its cells.
 
-    The options are those of `speed_up`. Cells where no run reaches the target by the budget are left out; [] if all
-    are.
+    The options are those of `speed_up`. Cells where no run reaches the target by the budget are left out. The list is
+    empty if all are.
     """
     end = math.inf if options.get("budget") is None else real("budget", options["budget"], 0, above=True)
     ours = matching(records, baseline)

@@ -28,10 +28,17 @@ THINGS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse
 class Source:
     """A known data set.
 
-    `files` gives each split's files with the shape of their content: (n, 28, 28) images and (n,) labels in IDX
-    (also as .gz), or (n, 3073) records in CIFAR's batches; the embedded set has none. `labels_sha256` (of the
-    training labels as bytes) tells sets apart whose files have the same names and shapes. `downloads` gives the
-    SHA-256 of each file that every one of `mirrors` serves.
+    Attributes:
+        name: what `load_dataset` takes.
+        shape: of one sample, (channels, height, width).
+        counts: of training and of test samples.
+        classes: the names of the labels 0, 1, …
+        folders: the names of the folders it may be in; the first is that of a download.
+        files: of each split, with the shape of their content: (n, 28, 28) images and (n,) labels in IDX (also as
+            .gz), or (n, 3073) records in CIFAR's batches. The embedded set has none.
+        labels_sha256: of the training labels as bytes. Some sets have files of the same names and shapes.
+        mirrors: addresses that serve all of `downloads`.
+        downloads: the files to fetch, with the SHA-256 of each.
     """
 
     name: str
@@ -127,7 +134,16 @@ SOURCES = {
 
 @dataclass(frozen=True)
 class Availability:
-    """One line of what there is: `path` is where the data set was found, or None."""
+    """Whether a known data set is here.
+
+    Attributes:
+        name: what `load_dataset` takes.
+        path: where it was found; None if it was not.
+        shape: of one sample, (channels, height, width).
+        train: how many training samples it has.
+        test: how many test samples.
+        classes: the names of the labels 0, 1, …
+    """
 
     name: str
     path: Path | None
@@ -140,8 +156,9 @@ class Availability:
 def load_dataset(name: str, root: str | Path | None = None) -> Dataset:
     """A data set by name: fashion-mnist-mini (embedded), fashion-mnist, mnist or cifar10.
 
-    Looked for in `root` if given, and only there (itself, or its folder for this set); else in $ASAPNB_DATA, asapnb's
-    cache, where `download` puts files, and /usr/share/datasets. Files keep their canonical names; IDX may be gzipped.
+    With `root`, it is looked for there only: in the folder itself, and in the one for this set within. Otherwise the
+    places are $ASAPNB_DATA, asapnb's cache, where `download` puts files, and /usr/share/datasets. Files have their
+    canonical names; IDX may be gzipped.
 
     Raises UsageError for an unknown name; DataError if files are missing or are not what they should be.
 
@@ -154,7 +171,7 @@ def load_dataset(name: str, root: str | Path | None = None) -> Dataset:
 
 
 def available(root: str | Path | None = None) -> list[Availability]:
-    """Every known data set and where `load_dataset` would find it; nothing is read.
+    """Every known data set, and where `load_dataset` would find it. No file is read.
 
     >>> [entry.name for entry in available() if entry.path == EMBEDDED]
     ['fashion-mnist-mini']

@@ -48,7 +48,13 @@ class Split:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """A named training and test split with the names of the classes.
+    """A data set in memory.
+
+    Attributes:
+        name: what figures and run files call it.
+        train: the samples to train on.
+        test: the samples to test on, of the same shape and kind.
+        classes: the names of the labels 0, 1, …
 
     >>> from asapnb.data import load_dataset
     >>> load_dataset("fashion-mnist-mini")
@@ -94,12 +100,18 @@ class Dataset:
         name: str = "custom",
         classes: Sequence[str] | None = None,
     ) -> Dataset:
-        """A data set of one's own.
+        """A data set of your own. Arrays that already have their final form are not copied.
 
-        Inputs are (n, height, width), (n, channels, height, width) or (n, features), the last held as
-        (n, features, 1, 1). Bytes are pixels and stay bytes; floats become float32 and are used as they are.
-        Labels are integers from 0; without `classes` these are named by their numbers. Arrays that already have
-        their final form are not copied. Raises UsageError for anything else.
+        Args:
+            train_inputs: (n, height, width), (n, channels, height, width), or (n, features), which becomes
+                (n, features, 1, 1). Bytes (uint8) are pixels and stay bytes; floats become float32.
+            train_labels: (n,), integers from 0.
+            test_inputs: as `train_inputs`, with samples of the same shape and kind.
+            test_labels: as `train_labels`.
+            name: what figures and run files call it.
+            classes: the names of the labels 0, 1, …, at least two; None for their numbers.
+
+        Raises UsageError for anything else.
 
         >>> x, y = np.zeros((6, 4)), np.arange(6) % 3
         >>> Dataset.from_arrays(x, y, x[:3], y[:3], name="zeros")

@@ -1,4 +1,4 @@
-"""Fetch a data set: mirrors in turn, checked against known SHA-256 sums, nothing half done."""
+"""Fetch a data set: from one mirror after the other, checked against known SHA-256 sums, whole or not at all."""
 
 from __future__ import annotations
 
@@ -18,9 +18,14 @@ TIMEOUT = 30  # seconds until a silent mirror is given up
 def download(name: str, root: str | Path | None = None, progressbar: bool = False) -> Path:
     """Get a data set unless it is here already, and return the path where `load_dataset` finds it.
 
-    Files go to `root`, else to $ASAPNB_DATA, else to asapnb's cache, into the data set's own folder. A file there
-    that can be read as what it should be stays untouched, any other is replaced; each arrives whole and with the
-    right checksum, or not at all. `progressbar` draws one per file on stderr.
+    A file that is here already and has the right content stays untouched; any other is replaced. Each file arrives
+    whole and with the right checksum, or not at all.
+
+    Args:
+        name: fashion-mnist, mnist or cifar10.
+        root: the folder in which the data set gets a folder of its own; None for $ASAPNB_DATA, or else asapnb's
+        cache.
+        progressbar: whether to draw a bar for each file on stderr.
 
     Raises UsageError for an unknown name; DataError if nothing can be written there or every mirror fails.
 
@@ -111,7 +116,7 @@ def _progress(wanted: bool) -> Any:
 
 
 class _Bar:
-    """One file's bar, in the terms in which pooch drives it."""
+    """The bar of one file, with the methods that pooch calls."""
 
     def __init__(self, progress: Any, label: str) -> None:
         self.total = 0

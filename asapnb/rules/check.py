@@ -1,4 +1,4 @@
-"""Whether a rule satisfies the ASAP.SGD framework: under one staleness distribution, or under any that can be found.
+"""Whether a rule satisfies the ASAP.SGD framework, under one staleness distribution or under any that a search finds.
 
 With eta(tau) = step_size * scale[tau], the conditions of Bäckström, Papatriantafilou, Tsigas (ICML 2022) are
 
@@ -27,7 +27,7 @@ from .framework import CONDITIONS, LARGEST_SCALE, Rule, as_rule, raw_scales
 from .search import Named, candidates, described, simplest
 from .tables import table_length
 
-_ROUNDING = 1e-12  # of a scale; also the probability below which a bin does not make staleness vary
+_ROUNDING = 1e-12  # relative error of a scale; also the probability up to which a staleness counts as not seen
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class Finding:
     Attributes:
         condition: "C1", "C2", "C3" or "C4".
         holds: whether it holds.
-        violation: by how much it is missed, in scales: |E[scale] - 1|; the rise; how far outside. For C4 below 0 by
-            how much it is met.
-        tau: where; None for C1, a mean.
-        value: E[scale] for C1, the scale at tau for the others (for C3 that holds, the largest).
-        text: all that in words.
-        witness: the distribution, as text that `parse_staleness` reads where there is such a text.
+        violation: how far the condition is from holding, in scales: |E[scale] - 1| for C1, the rise for C2, how far
+            outside the bounds for C3, how far on the wrong side of 1 for C4 (negative where C4 holds).
+        tau: the staleness where this is so; None for C1, which is about a mean.
+        value: E[scale] for C1, else the scale at `tau` (the largest scale, if C3 holds).
+        text: the finding in words.
+        witness: the text of the distribution, where possible one that `parse_staleness` reads.
         staleness: the distribution.
-        workers: the number of workers the rule was given.
+        workers: how many the rule was told there are.
     """
 
     condition: str
@@ -72,10 +72,14 @@ Judge = Callable[[str, StalenessDistribution], tuple[Finding, ...]]  # of one ru
 
 @dataclass(frozen=True)
 class Report:
-    """What `check` found: a finding for each of C1 to C4; true when C1, C2 and C3 hold.
+    """What `check` found; true when C1, C2 and C3 hold.
 
-    `searched` distributions were tried; a condition that holds shows the one that came closest to breaking it, one
-    that fails the simplest that breaks it. `notes` say what the check does not cover.
+    Attributes:
+        rule: the rule.
+        findings: one for each of C1 to C4. After a search, the finding of a condition that fails is for the simplest
+            distribution that breaks it, and that of one that holds for the distribution that came closest to it.
+        searched: how many distributions were tried.
+        notes: what the check does not cover.
     """
 
     rule: Rule
@@ -95,11 +99,11 @@ class Report:
 
     @property
     def bound(self) -> float:
-        """The largest scale that was met: c of C3."""
+        """The largest scale found, c of C3; infinite where C3 fails."""
         return self["C3"].value if self["C3"].holds else math.inf
 
     def rows(self) -> list[tuple[str, str, str, str]]:
-        """Condition, "holds" or "fails", what was found, and the distribution that broke it: for a table."""
+        """Rows of a table: condition, "holds" or "fails", the finding in words, the distribution that breaks it."""
         return [
             (found.condition, *(("holds", found.text, "") if found.holds else ("fails", found.text, found.under)))
             for found in self.findings
@@ -107,7 +111,7 @@ class Report:
 
     @property
     def scope(self) -> str:
-        """What was tried, in words."""
+        """Which distributions were tried, in words."""
         return self["C1"].under if self.searched == 1 else f"{self.searched:,} distributions"
 
     def __str__(self) -> str:
@@ -129,13 +133,13 @@ def check(
         rule: a rule, its text, or a function (staleness, workers) -> scales.
         staleness: the distribution to check under, or its text; None to search for one that breaks a condition,
             among simple ones and `tries` drawn from families (geometric, Poisson, CMP, uniform, gaps, heavy tails,
-            unequal workers, mixtures). A search proves nothing, but the same seed finds the same.
-        workers: how many the rule is told there are; None for mean staleness + 1, what it would take.
+            unequal workers, mixtures). A search that finds nothing proves nothing.
+        workers: how many the rule is told there are; None for as many as would show this staleness, its mean + 1.
         tolerance: how far E[scale] may be from 1.
-        seed: of the search.
-        tries: how many to draw.
+        seed: of the search, which it determines; >= 0.
+        tries: how many distributions to draw; >= 0.
 
-    Raises RuleError if the rule cannot be evaluated: it names the rule and the distribution.
+    Raises RuleError if the rule cannot be evaluated; it names the rule and the distribution.
 
     >>> print(check("tail", "uniform(0, 3)"))
     tail(amplitude=1.0) under uniform(0, 3), workers=3
@@ -168,7 +172,7 @@ def _notes(rule: Rule) -> tuple[str, ...]:
 
 
 def _search(judge: Judge, searched: Sequence[Named]) -> tuple[Finding, ...]:
-    """The first distribution to break each condition, made as simple as can be; else the one that came closest."""
+    """For each condition the first distribution that breaks it, simplified; else the one that came closest."""
     found: tuple[Finding, ...] = ()
     for text, staleness in searched:
         try:
@@ -204,7 +208,7 @@ def _raises(judge: Judge, text: str, staleness: StalenessDistribution) -> bool:
 def _judged(
     rule: Rule, workers: int | None, tolerance: float, text: str, staleness: StalenessDistribution
 ) -> tuple[Finding, ...]:
-    """All four conditions under one distribution, padded as it is when a run makes its table."""
+    """All four conditions under one distribution, at the length that the table of a run would have."""
     if workers is None:
         workers = 1 + round(staleness.mean())
     padded = staleness.padded(table_length(workers, staleness.support))
@@ -215,7 +219,7 @@ def _judged(
     except RuleError as error:
         if not isinstance(error.__cause__, RuleError):
             raise RuleError(f"{error}; under {text}, workers={workers}") from error.__cause__
-        # The rule says that it has none here, such as one that drops all these updates and divides by the mean.
+        # The rule itself says that it has no scales here, as one does that divides by a mean of 0.
         none: _Fact = (True, -math.inf, None, -math.inf, "there are no scales")
         facts = [(False, math.inf, None, math.nan, str(error.__cause__)), none, none, none]
     return tuple(Finding(name, *fact, text, staleness, workers) for name, fact in zip(CONDITIONS, facts, strict=True))
@@ -233,7 +237,7 @@ def _c1(scales: NDArray[np.float64], staleness: StalenessDistribution, tolerance
 
 
 def _c2(scales: NDArray[np.float64], staleness: StalenessDistribution, tolerance: float) -> _Fact:
-    usable = np.where(np.isfinite(scales), scales, LARGEST_SCALE)  # C3 is about those that are not
+    usable = np.where(np.isfinite(scales), scales, LARGEST_SCALE)  # C3 judges the others
     rises = usable[1:] - np.minimum.accumulate(usable)[:-1]
     stale = int(rises.argmax()) + 1
     rise = float(rises[stale - 1])

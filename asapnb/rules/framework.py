@@ -1,7 +1,7 @@
 """What a step-size rule is: a function from the staleness seen so far to a table of scales.
 
-A scale is eta(tau) / eta_0; an update of staleness tau is applied with `table[min(tau, len(table) - 1)]`. A rule is
-plain NumPy, evaluated now and then by the controlling thread, never by a worker.
+A scale is eta(tau) / eta_0. An update of staleness tau is applied with the scale `table[min(tau, len(table) - 1)]`. A
+rule is plain NumPy. The controlling thread evaluates it now and then; workers only look up the table.
 """
 
 from __future__ import annotations
@@ -35,13 +35,15 @@ Builder = TypeVar("Builder", bound="Callable[..., Rule]")
 
 @dataclass(frozen=True, repr=False)
 class Rule:
-    """A step-size rule: its name, its parameters, its function, and when its table is made anew.
+    """A step-size rule. Two are equal when all attributes are; `parse_rule` reads the text of a registered one.
 
-    `function(staleness, workers, **parameters)` returns one scale for each of the len(staleness) entries.
-    `refresh` is None for a static table, which does not depend on the staleness seen. A `schedule` multiplies each
-    scale by a factor of that very update. A `shuffled` rule's scales go to other updates than those they were made
-    for. Two rules are equal when all six are; the text of a built-in rule is what
-    `parse_rule` reads.
+    Attributes:
+        name: that of its function under `register`; of a user's function its own name, or its file and name.
+        function: called as function(staleness, workers, **parameters); it returns len(staleness) scales.
+        parameters: what the function takes besides.
+        refresh: when the table is made anew; None for a static table, which does not depend on the staleness seen.
+        schedule: multiplies the scale of each update by a factor of its own; None for the factor 1.
+        shuffled: whether `simulate` and `replay` permute the scales over the updates.
 
     >>> from asapnb.rules import tail
     >>> rule = tail(amplitude=0.5)
@@ -66,14 +68,14 @@ class Rule:
         if self.name not in RULES:
             return self.name
         shown = dict(self.parameters)
-        if self.refresh not in (None, DEFAULT_REFRESH) and not self.shuffled:  # whose rule says so itself
+        if self.refresh not in (None, DEFAULT_REFRESH) and not self.shuffled:  # the rule inside shows it
             shown["refresh"] = self.refresh
         return f"{self.name}({', '.join(f'{key}={_shown(value)}' for key, value in shown.items())})"
 
     def mean_scale(self, staleness: StalenessDistribution, workers: int) -> float:
         """E[scale(tau)]: 1 means that the mean step is kept. NaN when nothing has been seen.
 
-        This and the next two are about the table; the factors of a `schedule` come on top.
+        This method and the next two are about the table. They leave out the factors of a `schedule`.
 
         >>> as_rule("inverse").mean_scale(StalenessDistribution.from_pmf([0.5, 0.5]), workers=2)
         0.75
@@ -81,7 +83,7 @@ class Rule:
         return mean_of(self(staleness, workers), staleness)
 
     def effective_delay(self, staleness: StalenessDistribution, workers: int) -> float:
-        """E[scale tau] / E[scale], the mean staleness of what is applied, in updates. NaN when every scale is 0.
+        """The mean staleness of what is applied, E[scale tau] / E[scale], in updates. NaN when every scale is 0.
 
         >>> as_rule("tail").effective_delay(StalenessDistribution.from_pmf([0.5, 0.5]), workers=2)
         0.25
@@ -91,7 +93,7 @@ class Rule:
         return mean_of(scales * np.arange(len(scales)), staleness) / mean if mean else math.nan
 
     def scale_variance(self, staleness: StalenessDistribution, workers: int) -> float:
-        """Var[scale(tau)]: what the rule adds to the variance of the steps. NaN when nothing has been seen.
+        """Var[scale(tau)], the variance that the rule gives the steps. NaN when nothing has been seen.
 
         >>> as_rule("tail").scale_variance(StalenessDistribution.from_pmf([0.5, 0.5]), workers=2)
         0.25
@@ -101,7 +103,7 @@ class Rule:
 
 
 def _shown(value: Any) -> str:
-    """A parameter as its text: one that `parse_rule` reads, where there is such a text."""
+    """The text of a parameter, where possible one that `parse_rule` reads."""
     if isinstance(value, Rule):
         return repr(value) if value.name in RULES else repr(value.name)
     return str(getattr(value, "__name__", None) or repr(value))
@@ -113,10 +115,10 @@ def mean_of(values: NDArray[np.float64], staleness: StalenessDistribution) -> fl
 
 
 def with_mean_one(scales: NDArray[np.float64], staleness: StalenessDistribution) -> NDArray[np.float64]:
-    """scales / E[scale]; RuleError where every update that is seen has scale 0."""
+    """scales / E[scale]; RuleError where every update seen has scale 0."""
     mean = mean_of(scales, staleness)
     if mean == 0:
-        raise RuleError(f"the mean scale to divide by is 0: all updates seen are dropped, whose {staleness!r}")
+        raise RuleError(f"all updates seen are dropped, so there is no mean scale to divide by (for {staleness!r})")
     return scales / mean
 
 
@@ -248,10 +250,19 @@ def _own_rule(function: Callable[..., Any]) -> Rule:
 
 
 def scale_table(rule: object, staleness: StalenessDistribution, workers: int) -> NDArray[np.float64]:
-    """The validated scales of a rule: float64, finite, >= 0, one for each entry of `staleness`.
+    """The scales of a rule, checked: float64, finite, >= 0, shape (len(staleness),).
 
-    A rule that depends on the staleness seen gives 1 everywhere while nothing has been seen. RuleError names the
-    rule and what is wrong with its scales; an exception inside a rule is chained to it.
+    A rule that depends on the staleness seen gives 1 everywhere while nothing has been seen.
+
+    Args:
+        rule: a rule, its text, or a function (staleness, workers) -> scales.
+        staleness: the distribution of the staleness seen.
+        workers: how many the rule is told there are; >= 1.
+
+    RuleError says what is wrong with the scales. It also stands for an exception inside the rule, which is its cause.
+
+    >>> scale_table("inverse", StalenessDistribution.from_counts([1, 1]), workers=2)
+    array([1. , 0.5])
     """
     rule = as_rule(rule)
     scales = raw_scales(rule, staleness, workers)
@@ -264,7 +275,13 @@ def scale_table(rule: object, staleness: StalenessDistribution, workers: int) ->
 
 
 def raw_scales(rule: Rule, staleness: StalenessDistribution, workers: int) -> NDArray[np.float64]:
-    """What a rule returns, as float64 of the right length, whatever the values: for judging it; see `scale_table`."""
+    """The scales of a rule as `scale_table` gives them, but with values that are not checked.
+
+    Args:
+        rule: the rule.
+        staleness: the distribution of the staleness seen.
+        workers: how many the rule is told there are; >= 1.
+    """
     if not isinstance(staleness, StalenessDistribution):
         raise UsageError(
             f"staleness is {staleness!r:.80}: must be a StalenessDistribution, for example "

@@ -20,9 +20,9 @@ def _ones(staleness: StalenessDistribution, workers: int, **of_the_schedule: Any
 
 @register("adadelay(c=0.01)", "C1 C2 C3 C4")
 def adadelay(c: float) -> Rule:
-    """1/sqrt(1 + c (t + tau)), for the update that lands on version t = 0, 1, …; c >= 0.
+    """1/sqrt(1 + c (t + tau)), for the update that lands on version t = 0, 1, …; c >= 0, per update.
 
-    Needs the number of the update. Sra, Yu, Li, Smola: AdaDelay, AISTATS 2016.
+    Sra, Yu, Li, Smola: AdaDelay, AISTATS 2016.
 
     >>> adadelay(1.0).schedule.factor(t=2, tau=1, window_sum=0.0)
     0.5
@@ -35,11 +35,14 @@ def adadelay(c: float) -> Rule:
 def wu_adaptive(variant: int, budget: float, alpha: float | None = None) -> Rule:
     """A budget for the steps within one delay: 1: alpha max(0, budget - W); 2: budget/(tau + 1) if it fits, else 0.
 
-    Needs W, the sum of the steps of the updates that the view had not seen, t - tau … t - 1. Steps are in units of
-    step_size, so that the paper's bound 0.99/L is budget = 0.99 / (L step_size). alpha, in (0, 1], is for variant 1
-    (1 when not given). An update of factor 0 is recorded as dropped. See `Budget` for the definition.
+    W is the sum of the steps of the updates that the view had not seen, t - tau … t - 1. An update of factor 0 is
+    recorded as dropped. See `Budget` for the definition. Wu, Magnússon, Feyzmahdavian, Johansson: Delay-adaptive
+    step-sizes for asynchronous learning, ICML 2022.
 
-    Wu, Magnússon, Feyzmahdavian, Johansson: Delay-adaptive step-sizes for asynchronous learning, ICML 2022.
+    Args:
+        variant: 1 or 2.
+        budget: in units of step_size; > 0. The paper's bound 0.99/L is budget = 0.99 / (L step_size).
+        alpha: the share of what is left that variant 1 takes, in (0, 1]; None for 1. Variant 2 has none.
 
     >>> wu_adaptive(2, budget=3).schedule.factor(t=9, tau=2, window_sum=2.0)
     1.0

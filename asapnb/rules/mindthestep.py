@@ -1,4 +1,4 @@
-"""MindTheStep: scales that undo a model of the staleness, so that the mean dynamics have the momentum aimed at."""
+"""MindTheStep: scales that undo a model of the staleness, so that the mean dynamics have a chosen momentum."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def _fitted(staleness: StalenessDistribution, model: str) -> dict[str, float]:
 
 
 def _log_factor(logs: Array, pmf: Array, log_clip: float) -> float:
-    """log c such that the mean of min(c exp(logs), clip) is 1; infinite where clip is too low for that."""
+    """log c for which the mean of min(c exp(logs), clip) is 1; infinite where `clip` is too low for that."""
     seen = np.flatnonzero(pmf)
     largest_first = seen[np.argsort(-logs[seen])]
     logs, pmf = logs[largest_first], pmf[largest_first]
-    room = 1.0 - math.exp(log_clip) * (np.cumsum(pmf) - pmf)  # when those before are clipped and no others
+    room = 1.0 - math.exp(log_clip) * (np.cumsum(pmf) - pmf)  # if those before are clipped, and no others
     rest = np.logaddexp.accumulate((np.log(pmf) + logs)[::-1])[::-1]
     log_c = np.log(np.maximum(room, _TINY)) - rest
     fits = (room > 0) & (log_c + logs <= log_clip)
@@ -80,17 +80,25 @@ def mindthestep(
 ) -> Rule:
     """The inverse of a staleness model: C^-tau/p, mean^-tau tau!, or rate^-tau (tau!)^dispersion; mean scale 1.
 
-    - model="geometric", with `p` and the implicit `momentum` aimed at, in (0, 1]: C = (1 - p)/momentum. In the mean,
-      constant steps under geometric staleness are gradient descent with momentum 1 - p; these make it `momentum`.
-    - model="poisson", with its `mean`; model="cmp", with `rate` and `dispersion`: every staleness contributes alike.
+    Under geometric staleness, constant steps are in the mean gradient descent with momentum 1 - p. The scales of the
+    geometric model, with C = (1 - p)/momentum, make it `momentum`. With the other models every staleness contributes
+    alike. Scales grow with tau where the model says that such staleness is rare.
 
-    Parameters of the model that are not given are fitted to the staleness seen, by maximum likelihood (for cmp this
-    takes some ms at every refresh). Updates with tau > `drop_after` are dropped and scales clipped at `clip` (None:
-    neither is done); the formula's factor is the one for which the clipped scales have mean 1 under the staleness
-    seen, so that clipping costs no step size. (Where more than 1 - 1/clip is dropped, what is left exceeds `clip`.)
-    Scales grow with tau where the model says that it is rare.
+    The formula is multiplied by the factor for which the scales have mean 1 under the staleness seen, after clipping.
+    (Where more than 1 - 1/clip of the updates are dropped, the scales of the others exceed `clip`.) Bäckström,
+    Papatriantafilou, Tsigas: MindTheStep-AsyncPSGD, 2019, arXiv 1911.03444.
 
-    Bäckström, Papatriantafilou, Tsigas: MindTheStep-AsyncPSGD, 2019, arXiv 1911.03444.
+    Args:
+        model: "geometric", "poisson" or "cmp". Parameters of the model that are not given are fitted to the staleness
+            seen, by maximum likelihood. For cmp this takes some ms at every refresh.
+        momentum: the momentum to have, in (0, 1]; required by the geometric model, which alone takes it.
+        p: of the geometric model, in (0, 1].
+        mean: of the Poisson model, in updates; > 0.
+        rate: of the cmp model; > 0.
+        dispersion: of the cmp model; >= 0.
+        clip: the largest scale; >= 1. None for no limit.
+        drop_after: updates staler than this are dropped; >= 0. None to drop none.
+        refresh: when the table is made anew; None for every(200, half_life=2000).
 
     >>> seen = StalenessDistribution.from_counts([4, 2, 1, 1])
     >>> mindthestep("geometric", momentum=0.25, p=0.5)(seen, workers=2).round(3)

@@ -23,8 +23,9 @@ def _preserve(staleness: StalenessDistribution, workers: int, rule: Rule) -> NDA
 def preserve(rule: Rule | str | Callable[..., Any], refresh: Once | Every | None = None) -> Rule:
     """scale(tau) / E[scale], for the scales of another rule: the mean step is kept, the proportions stay.
 
-    So the step follows the staleness seen, whatever the rule: its table is made anew by `refresh`, or else by the
-    rule's own, or else by every(200, half_life=2000). A rule preserved twice is the rule preserved once.
+    The table depends on the staleness seen, even where that of the other rule does not. It is made anew as `refresh`
+    says; by default as the other rule's own refresh says, or every(200, half_life=2000). A rule preserved twice is
+    the rule preserved once.
 
     >>> preserve("inverse")(StalenessDistribution.from_counts([1, 1]), workers=2).round(3)
     array([1.333, 0.667])
@@ -37,5 +38,5 @@ def preserve(rule: Rule | str | Callable[..., Any], refresh: Once | Every | None
     if inner.function is _preserve:
         return replace(inner, refresh=chosen)
     if own is not None:
-        inner = replace(inner, refresh=DEFAULT_REFRESH)  # never used: that of the whole is
+        inner = replace(inner, refresh=DEFAULT_REFRESH)  # not used: the refresh of the whole counts
     return Rule("preserve", _preserve, {"rule": inner}, chosen)

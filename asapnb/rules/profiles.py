@@ -5,7 +5,7 @@ ranks of all updates fill [0, 1], so the mean scale is the integral of g: 1, for
 increase, neither do the scales, and g(0) bounds them. TAIL-tau is the member g(u) = 1 + A (1 - 2u).
 
 Means are never differences of antiderivatives, which would cancel where a probability is small. They are exact for g
-as given; a last division by the mean scale takes away what rounding left.
+as given; a final division by the mean scale removes the rounding error.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .framework import Rule, register, with_mean_one
 from .refresh import Every, Once, Refresh, ReleasedCode, checked_refresh
 
 Array = NDArray[np.float64]
-_GRID = np.linspace(0.0, 1.0, 1001)  # where a function is looked at before it is used
+_GRID = np.linspace(0.0, 1.0, 1001)  # where a given function is checked
 _CLEAN = 1e-12  # a share of a cell below this is rounding
 
 
@@ -103,13 +103,16 @@ def _heights(g: Callable[..., Any], u: Array) -> Array:
 def tail(amplitude: float = 1.0, cdf: Kind = "midpoint", refresh: Refresh | None = None) -> Rule:
     """1 + A (1 - 2 F(tau)), TAIL-tau: fresh updates leveraged, stale ones dampened, the mean step preserved.
 
-    F is the distribution function of the staleness seen, A the amplitude in [0, 1]. With the midpoint F the mean
-    scale E[C(tau)] is 1 for every distribution; "exclusive" gives 1 + A s and "inclusive" 1 - A s, with s the
-    sum of the squared probabilities, and exist for comparison with other implementations. Beyond the stalest update
-    seen, F = 1. `refresh` is `once(start, end)` or `every(n, half_life)`; None stands for every(200, half_life=2000).
-    `released_code()` is for comparison, too.
+    F is the distribution function of the staleness seen; beyond the stalest update seen, F = 1. Bäckström,
+    Papatriantafilou, Tsigas: ASAP.SGD, ICML 2022.
 
-    Bäckström, Papatriantafilou, Tsigas: ASAP.SGD, ICML 2022.
+    Args:
+        amplitude: A, in [0, 1].
+        cdf: which F. With "midpoint" the mean scale is 1 for every distribution. "exclusive" gives the mean 1 + A s
+            and "inclusive" 1 - A s, with s the sum of the squared probabilities; they are for comparison with other
+            implementations.
+        refresh: `once(start, end)`, `every(n, half_life)`, or, for comparison, `released_code()`; None for
+            every(200, half_life=2000).
 
     >>> tail()(StalenessDistribution.from_counts([1, 2, 1, 0]), workers=2)
     array([1.75, 1.  , 0.25, 0.  ])
@@ -126,7 +129,7 @@ def tail(amplitude: float = 1.0, cdf: Kind = "midpoint", refresh: Refresh | None
 
 @register("power(q=2.0)", "C1 C2 C3 C4")
 def power(q: float, refresh: Once | Every | None = None) -> Rule:
-    """The profile (1 + q)(1 - u)^q, q >= 0: 0 is constant, 1 is tail(1), a larger q leans on the freshest.
+    """The profile (1 + q)(1 - u)^q, q >= 0: 0 is constant, 1 is tail(1), a larger q favours the freshest more.
 
     >>> power(2)(StalenessDistribution.from_counts([1, 2, 1, 0]), workers=2)
     array([2.3125, 0.8125, 0.0625, 0.    ])
@@ -136,9 +139,9 @@ def power(q: float, refresh: Once | Every | None = None) -> Rule:
 
 @register("quantile_cut(rho=0.9)", "C1 C2 C3 C4")
 def quantile_cut(rho: float, refresh: Once | Every | None = None) -> Rule:
-    """The profile 1/rho up to rho, then 0, rho in (0, 1]: drops the stalest share 1 - rho, makes up for it.
+    """The profile 1/rho up to rho, then 0, rho in (0, 1]: drops the stalest share 1 - rho, scales the others up.
 
-    An update that falls partly within is scaled by its part.
+    An update whose ranks lie partly below rho gets that part of the scale.
 
     >>> quantile_cut(0.5)(StalenessDistribution.from_counts([1, 2, 1, 0]), workers=2)
     array([2., 1., 0., 0.])
@@ -162,7 +165,7 @@ def profile(g: Callable[..., Any] | Sequence[float] | str, refresh: Once | Every
     """The rule of any profile g(u), 0 <= u <= 1: finite, >= 0, not increasing; made to integrate to 1.
 
     g is a function that takes an array of u, its text `file.py:name`, or a list of heights, of steps of equal width.
-    The mean over an update's ranks is exact for steps and 16-point Gauss-Legendre for functions.
+    The mean over the ranks of an update is exact for steps; for functions it is a 16-point Gauss-Legendre sum.
 
     >>> profile([3, 1])(StalenessDistribution.from_counts([1, 2, 1, 0]), workers=2)
     array([1.5, 1. , 0.5, 0.5])

@@ -13,7 +13,7 @@ from numbers import Integral
 from ..errors import UsageError
 from ..numbers import integer, real
 
-WARM_UP = 10  # updates per worker that `every` waits for before its first table
+WARM_UP = 10  # updates per worker before the first table of `every`
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,7 +33,7 @@ class Once:
         return self.start, self.end
 
     def due(self, seen: int, workers: int) -> int | None:
-        """The number of the first update after `seen` that a table is made at; None when there is none."""
+        """The number of the next update, after `seen`, at which a table is made; None if there is none."""
         return self.end if seen < self.end else None
 
 
@@ -52,7 +52,7 @@ class Every:
         return 0, None
 
     def due(self, seen: int, workers: int) -> int | None:
-        """The number of the first update after `seen` that a table is made at."""
+        """The number of the next update, after `seen`, at which a table is made."""
         first = WARM_UP * workers
         return first if seen < first else first + self.n * ((seen - first) // self.n + 1)
 
@@ -72,7 +72,7 @@ class ReleasedCode:
         return 10 * workers, 15 * workers - 1
 
     def due(self, seen: int, workers: int) -> int | None:
-        """The number of the first update after `seen` that a table is made at; None when there is none."""
+        """The number of the next update, after `seen`, at which a table is made; None if there is none."""
         end = 15 * workers - 1
         return end if seen < end else None
 
@@ -93,8 +93,8 @@ def once(start: int, end: int) -> Once:
 def every(n: int, half_life: float | None = None) -> Every:
     """Make a table after 10 updates per worker and then after each further n; every scale is 1 until then.
 
-    With a `half_life` (in updates) the past is forgotten: an update counts half as much after that many more. A
-    refresh every tenth of the half-life is as often as makes a difference, so n >= half_life / 10.
+    With a `half_life` (in updates) the past is forgotten: an update counts half as much after that many more. More
+    than ten tables per half-life would hardly differ, so n must be at least half_life / 10.
 
     >>> every(200, half_life=2000)
     every(200, half_life=2000)
@@ -115,9 +115,9 @@ def every(n: int, half_life: float | None = None) -> Every:
 def released_code() -> ReleasedCode:
     """The window of the released code (commit ddf760e), for tail(cdf="exclusive"): updates 10m < t < 15m, once.
 
-    m is the number of workers. The sample is incomplete (32 of 40), so that the CDF tops out at 0.8: with the
-    exclusive CDF, E[scale] = 1 + A (0.2 + 0.8 s), s the sum of the squared probabilities, and the least scale is
-    1 - 0.6 A. Whether the published runs used this code is not known.
+    m is the number of workers. The sample is incomplete (32 of 40), so the CDF ends at 0.8. With the exclusive CDF,
+    E[scale] = 1 + A (0.2 + 0.8 s), where s is the sum of the squared probabilities, and the least scale is 1 - 0.6 A.
+    Whether the published runs used this code is not known.
 
     >>> released_code().window(workers=8)
     (80, 119)

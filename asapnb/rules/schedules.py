@@ -35,18 +35,29 @@ class AdaDelay:
         return self.c, 0.0
 
     def factor(self, t: int, tau: int, window_sum: float) -> float:
-        """The factor of update t of staleness tau; `window_sum` is not used."""
+        """The factor of one update.
+
+        Args:
+            t: the version that the update lands on; 0 for the first.
+            tau: its staleness, in updates.
+            window_sum: W, the sum of scale · factor of the updates t - tau … t - 1; not used.
+        """
         return 1.0 / math.sqrt(1.0 + self.c * (t + tau))
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What is left of a budget: needs W, the sum of scale · factor of the updates t - tau … t - 1.
+    """What is left of a budget, where W is the sum of scale · factor of the updates t - tau … t - 1.
 
     These are the updates that the view had not seen; a dropped one adds 0. Variant 1 takes the share `alpha` of
-    what is left, alpha · max(0, budget - W). Variant 2 takes budget / (tau + 1) if that fits, W + budget/(tau + 1)
-    <= budget up to 1e-6 of the budget for rounding, and else nothing. An update of factor 0 is recorded as dropped.
-    The budget is in units of the step size.
+    what is left, alpha · max(0, budget - W). Variant 2 takes budget/(tau + 1) if that fits, and else nothing. It fits
+    if W + budget/(tau + 1) <= budget (1 + 1e-6), with room for rounding. An update of factor 0 is recorded as
+    dropped.
+
+    Attributes:
+        variant: 1 or 2.
+        budget: in units of the step size; > 0.
+        alpha: in (0, 1]; for variant 1.
 
     Wu, Magnússon, Feyzmahdavian, Johansson: Delay-adaptive step-sizes for asynchronous learning, ICML 2022.
 
@@ -76,7 +87,13 @@ class Budget:
         return self.budget, self.alpha if self.variant == 1 else self.limit
 
     def factor(self, t: int, tau: int, window_sum: float) -> float:
-        """The factor of an update of staleness tau after steps that sum to `window_sum`; t is not used."""
+        """The factor of one update.
+
+        Args:
+            t: the version that the update lands on; not used.
+            tau: its staleness, in updates.
+            window_sum: W, the sum of scale · factor of the updates t - tau … t - 1.
+        """
         if self.variant == 1:
             return self.alpha * max(0.0, self.budget - window_sum)
         share = self.budget / (tau + 1)

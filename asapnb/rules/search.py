@@ -15,14 +15,12 @@ from ..staleness import StalenessDistribution, parse_staleness
 _SMALL = (0, 1, 2, 3, 5, 10, 30, 100)
 _ODDS = ((1, 1), (1, 9), (9, 1), (1, 10**12), (10**12, 1))
 _FAMILIES = 8
-_NAMED = 8  # bins that a text gives one by one
-_NEVER = 1e-15  # probability of what no run is long enough to see
+_NAMED = 8  # up to so many bins are listed in the text of a distribution
+_NEVER = 1e-15  # staleness of a lower probability is left out: no run is long enough to see it
 _STEPS = 500  # distributions that `simplest` tries at most
 
 Bins = tuple[NDArray[Any], NDArray[Any]]  # where the mass is, ascending, and weights > 0 there
-Named = tuple[
-    str, StalenessDistribution
-]  # a distribution and what to call it: where it can be, as parse_staleness reads
+Named = tuple[str, StalenessDistribution]  # with its text, where possible one that parse_staleness reads
 
 
 @lru_cache(maxsize=1)
@@ -44,7 +42,7 @@ def _simple() -> Iterator[str]:
 
 
 def _families(seed: int) -> Iterator[str | Bins]:
-    """Without end, in turn: geometric, Poisson, CMP, uniform, mixed, gaps, heavy tails, unequal workers."""
+    """Endless, each in turn: geometric, Poisson, CMP, uniform, mixed, gaps, heavy tails, unequal workers."""
     rng = np.random.default_rng(seed)
     for turn in itertools.count():
         size = float(10 ** rng.uniform(0, 2.8))

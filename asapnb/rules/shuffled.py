@@ -1,4 +1,4 @@
-"""`shuffled`: the control of an experiment, in which scales do not go with staleness."""
+"""`shuffled`: a control for experiments, the scales of a rule without their tie to staleness."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ def _scales(staleness: StalenessDistribution, workers: int, rule: Rule) -> NDArr
 def shuffled(rule: Rule | str | Callable[..., object]) -> Rule:
     """The scales of another rule, permuted over the updates: their mean and variance stay, the tie to tau is cut.
 
-    For `simulate` and `replay`, which know all scales beforehand: they permute them among each 1,024 applied updates
-    in turn, by the seed of the run. If this does as well as the rule itself, it was not the staleness that mattered.
+    Only `simulate` and `replay` take it, because they know all scales beforehand. They permute the scales within each
+    block of 1,024 applied updates, by the seed of the run. Where this does as well as the rule itself, it is not
+    staleness that matters.
 
     >>> shuffled("tail(amplitude=0.5)")
     shuffled(rule=tail(amplitude=0.5))

@@ -102,7 +102,7 @@ def exponential(beta: float) -> Rule:
 def fleet(percentile: float | None = 99.7, refresh: Once | Every | None = None) -> Rule:
     """exp(-beta tau) with beta = (2/T) ln(1 + T/2), T a percentile of the staleness seen: 1/(T/2 + 1) at tau = T/2.
 
-    percentile=None stands for T = workers + 1, which needs no staleness. Where T is 0, beta is 1, the limit.
+    percentile=None stands for T = workers + 1, which depends on no staleness. Where T is 0, beta is 1, its limit.
     Damaskinos et al.: FLeet, Middleware 2020.
 
     >>> fleet(None)(StalenessDistribution.from_counts([1, 1, 1]), workers=3).round(3)
@@ -172,8 +172,8 @@ def concurrency() -> Rule:
 def ringmaster(R: int) -> Rule:
     """1 for tau < R, else 0: the update is dropped. R >= 1.
 
-    A dropped update counts and makes a version (it is recorded with dropped = 2), where the paper's method would not
-    number it; there R = max(1, ceil(sigma^2/epsilon)). Maranjyan, Tyurin, Richtárik: Ringmaster ASGD, 2025.
+    A dropped update counts and makes a version (it is recorded with dropped = 2); the paper's method does not number
+    it. There R = max(1, ceil(sigma^2/epsilon)). Maranjyan, Tyurin, Richtárik: Ringmaster ASGD, 2025.
 
     >>> ringmaster(2)(StalenessDistribution.from_counts([1, 1, 1, 1]), workers=2)
     array([1., 1., 0., 0.])

@@ -23,10 +23,10 @@ def table_length(workers: int, support: int) -> int:
 class ScaleTables:
     """The tables of one rule over one run, made from the staleness observed.
 
-    `current` is the table in force: float64, read-only, its last entry serving every staler update. It starts as
-    the rule's formula if the rule is static, and as ones otherwise. `seen` updates have been observed.
+    `current` is the table in force: float64, read-only; its last entry serves every staler update. It starts as the
+    rule's formula if the rule is static, and as ones otherwise. `seen` updates have been observed.
 
-    A rule is tried once at the start, so that one whose scales cannot be used fails before anything runs.
+    The rule is evaluated once at the start, so that one with unusable scales fails before anything runs.
 
     >>> from asapnb.rules import once, tail
     >>> tables = ScaleTables(tail(refresh=once(0, 4)), workers=2)
@@ -50,10 +50,10 @@ class ScaleTables:
         scale_table(self.rule, _typical(workers), workers)
 
     def observe(self, staleness: ArrayLike) -> NDArray[np.float64] | None:
-        """Count these updates (in the order in which they were applied); the new table if one is due and differs.
+        """Count these updates, in the order in which they were applied; the new table if one is due and differs.
 
-        `next_refresh` is the number of the update at which the next table is due (None: never). A table is made
-        from all updates given up to then: give them up to `next_refresh` for tables at exact update numbers.
+        `next_refresh` is the number of the update at which the next table is due (None: never). A table is made from
+        all updates given so far. For tables at exact update numbers, give no updates beyond `next_refresh` at once.
         """
         tau = staleness_array(staleness)
         if self.rule.refresh is None:
@@ -68,9 +68,9 @@ class ScaleTables:
         return None if np.array_equal(table, self.current) else self._put_in_force(table)
 
     def catch_up(self, staleness: ArrayLike) -> None:
-        """Count the updates of an earlier part of the run: in force is then the table of the last refresh due.
+        """Count the updates of an earlier part of the run, and put the table of the last refresh due in force.
 
-        What follows is what would have followed had they been observed one by one.
+        The state is then the same as if they had been observed one by one.
 
         >>> from asapnb.rules import every, tail
         >>> tables = ScaleTables(tail(refresh=every(2)), workers=1)  # due at 10, 12, 14 …

@@ -31,9 +31,9 @@ def ks(a: StalenessDistribution, b: StalenessDistribution) -> float:
 
 
 def wasserstein(a: StalenessDistribution, b: StalenessDistribution) -> float:
-    """By how many updates staleness must be moved on average to make `a` of `b` (Wasserstein-1, earth mover's).
+    """The mean number of updates by which staleness must move to turn `a` into `b` (Wasserstein-1, earth mover's).
 
-    At least the difference of the means; NaN if either is empty.
+    It is at least the difference of the means; NaN if either is empty.
 
     >>> from asapnb.staleness import constant, uniform
     >>> wasserstein(constant(1), uniform(0, 3))

@@ -39,10 +39,10 @@ def _sums_to_one(pmf: NDArray[np.float64]) -> NDArray[np.float64]:
 class StalenessDistribution:
     """P(tau = k) for k = 0, 1, …: float64, read-only, zero past the largest staleness seen.
 
-    Make one with `from_counts`, `from_pmf` or a model (`geometric`, `poisson` …); a run has its own,
-    `run.staleness`. `len()` is the length of `pmf`, zeros at its end included. The pmf sums to 1; `truncated` is the
-    mass that a model with infinite support had beyond its end before it was cut off there. When nothing has been
-    counted the distribution `is_empty`: its pmf is zero everywhere, its moments are NaN.
+    Make one with `from_counts`, `from_pmf` or a model (`geometric`, `poisson` …). The distribution of a run is
+    `run.staleness`. `len()` is the length of `pmf`, zeros at its end included. The pmf sums to 1. `truncated` is the
+    probability beyond the end of a model with infinite support, before it was cut off there. When nothing has been
+    counted the distribution `is_empty`: its pmf is zero everywhere, and its moments are NaN.
 
     >>> seen = StalenessDistribution.from_counts([1, 2, 1])
     >>> seen.pmf
@@ -105,8 +105,8 @@ class StalenessDistribution:
     def padded(self, length: int) -> StalenessDistribution:
         """The same distribution on 0 … length-1.
 
-        Zeros are added at the end; where `length` is too short for the support, the mass beyond goes to the last
-        entry, as the last entry of a scale table serves every staler update.
+        Zeros are added at the end. Where `length` is too short for the support, the last entry takes the probability
+        beyond it, just as the last entry of a scale table serves every staler update.
 
         >>> seen = StalenessDistribution.from_counts([2, 1, 1])
         >>> seen.padded(5).pmf, seen.padded(2).pmf
@@ -120,7 +120,7 @@ class StalenessDistribution:
         return StalenessDistribution(pmf, self.truncated)
 
     def cdf(self, kind: Kind = "midpoint") -> NDArray[np.float64]:
-        """F(k) for every k, summed from the fresh end: small values are as accurate as large ones.
+        """F(k) for every k. Sums begin at the fresh end, so that small values are as accurate as large ones.
 
         "inclusive" is P(tau <= k), "exclusive" P(tau < k), "midpoint" their mean (the mid-distribution function,
         for which E[F(tau)] = 1/2 whatever the distribution).
@@ -135,7 +135,7 @@ class StalenessDistribution:
         return _of_kind(kind, exclusive, inclusive)
 
     def survival(self, kind: Kind = "midpoint") -> NDArray[np.float64]:
-        """1 - F(k) for every k, summed from the stale end: accurate where `1 - cdf` would cancel.
+        """1 - F(k) for every k. Sums begin at the stale end, so that it is accurate where `1 - cdf` would cancel.
 
         >>> StalenessDistribution.from_counts([1, 2, 1]).survival("exclusive")
         array([1.  , 0.75, 0.25])
@@ -153,7 +153,7 @@ class StalenessDistribution:
         return math.nan if self.is_empty else float((np.arange(len(self)) - self.mean()) ** 2 @ self.pmf)
 
     def s2(self) -> float:
-        """The sum of the squared probabilities: the chance that two updates are equally stale.
+        """The sum of the squared probabilities, which is the probability that two updates are equally stale.
 
         >>> StalenessDistribution.from_counts([1, 2, 1]).s2()
         0.375
@@ -182,7 +182,7 @@ class StalenessDistribution:
     def sample(self, rng: np.random.Generator | int, size: int | tuple[int, ...]) -> NDArray[np.int64]:
         """Independent draws, int64, from a generator or a seed; never a staleness of probability 0.
 
-        Made from uniform numbers of 53 bits, so what is rarer than 1e-16 does not occur at its rate.
+        The uniform numbers behind them have 53 bits, so what is rarer than 1e-16 does not occur at its rate.
 
         >>> StalenessDistribution.from_counts([0, 1, 0, 1]).sample(rng=1, size=6)
         array([3, 3, 1, 3, 1, 1])

@@ -17,11 +17,11 @@ _STALEST = 2**40
 
 
 class StalenessEstimator:
-    """The distribution of the updates observed so far, exact, growing with the largest staleness.
+    """The exact distribution of the updates observed so far. Its memory grows with the largest staleness.
 
-    With a `half_life` (in updates) an update counts half as much after that many more; with a `window`, the last that
-    many updates count, all the same. The state depends on the order of the updates only, to the bit, and not on how
-    they were cut into arrays.
+    With a `half_life` (in updates) an update counts half as much after that many more. With a `window` only the last
+    `window` updates count, each the same. The state depends on the order of the updates only, to the bit, and not on
+    how they are cut into arrays.
 
     >>> estimator = StalenessEstimator(half_life=2)
     >>> estimator.observe([5, 5, 0, 0])
@@ -42,7 +42,7 @@ class StalenessEstimator:
             raise UsageError(f"half_life is {half_life} and window {window}: give one of them")
         self.seen = 0
         self._half_life = math.inf if half_life is None else half_life
-        # Weights grow instead of the past being shrunk at every update. They start again from 1 after this many:
+        # New updates weigh more, so that old ones need not be made lighter. After this many, weights restart at 1:
         self._period = 2**62 if half_life is None else max(1, int(256 * half_life))
         self._position = 0  # the next update weighs 2 ** (position / half_life)
         self._weights = np.zeros(64)
@@ -84,15 +84,16 @@ class StalenessEstimator:
         return float(self._weights.sum() * np.exp2((1 - self._position) / self._half_life))
 
     def distribution(self, length: int | None = None) -> StalenessDistribution:
-        """What was observed, on 0 … length-1 (see `StalenessDistribution.padded`), or as long as its support."""
+        """The distribution observed, on 0 … length-1 (see `StalenessDistribution.padded`) or up to its support."""
         seen = StalenessDistribution.from_counts(self._weights)
         return seen.padded(max(1, seen.support + 1) if length is None else length)
 
     def merge(self, other: StalenessEstimator) -> StalenessEstimator:
         """A new estimator of what both have observed, such as two workers' or two parts of a run.
 
-        Associative and commutative. With a half-life (the same in both) the age of an update stays what it was in
-        its own estimator. Windows cannot be merged, because nothing tells which updates are the last.
+        Merging is associative and commutative. With a half-life, which must be the same in both, each update keeps
+        the age that it has in its own estimator. Windows cannot be merged, because nothing says which updates are
+        last.
 
         >>> ours, theirs = StalenessEstimator(), StalenessEstimator()
         >>> ours.observe([0, 1])
@@ -116,7 +117,7 @@ class StalenessEstimator:
 
 
 class WorkerHistogram:
-    """Exact counts of every worker's staleness. Memory goes with the pairs (worker, staleness) that occur.
+    """Exact counts of every worker's staleness. Memory grows with the number of pairs (worker, staleness) that occur.
 
     >>> histogram = WorkerHistogram(workers=2)
     >>> histogram.observe([0, 1, 1], [0, 2, 2])
@@ -152,7 +153,7 @@ class WorkerHistogram:
             self._count()
 
     def _count(self) -> None:
-        """Count what is pending; seldom, because it sorts all there is."""
+        """Count the pending updates. This sorts them all, so it is done seldom."""
         if not self._waiting:
             return
         keys, counts = np.unique(np.concatenate(self._pending), return_counts=True)
@@ -160,7 +161,7 @@ class WorkerHistogram:
         self._pending, self._waiting = [], 0
 
     def _entries(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Worker, staleness and count of all pairs that occurred."""
+        """The worker, the staleness and the count of each pair that occurred."""
         self._count()
         return self._keys // _STALEST, self._keys % _STALEST, self._counts
 
@@ -173,7 +174,7 @@ class WorkerHistogram:
         return table
 
     def distribution(self, worker: int | None = None) -> StalenessDistribution:
-        """Of one worker's updates, or of all; as long as its support."""
+        """The distribution of one worker's updates, or of all; up to its support."""
         who, tau, counts = self._entries()
         if worker is not None:
             worker = integer("worker", worker, 0, self.workers - 1)

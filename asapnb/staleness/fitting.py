@@ -23,10 +23,18 @@ _MAX_DISPERSION = 100.0
 class Fit:
     """A model with the parameters that make the observed staleness most likely.
 
-    `log_likelihood` is natural, `aic` is 2 · parameters - 2 · log_likelihood (less is better). `ks` is the largest
-    difference of the distribution functions; `chi2` is Pearson's sum of (observed - expected)² / expected over cells
-    of at least 5 expected updates, which for independent draws from the model would be about `degrees`. Staleness of
-    successive updates is not independent: compare models by these figures, but read no significance into them.
+    The staleness of successive updates is not independent. So these figures rank models, but say nothing of
+    significance.
+
+    Attributes:
+        model: "geometric", "poisson" or "cmp".
+        parameters: of the model, by name, as its function takes them.
+        log_likelihood: of all updates, natural.
+        aic: 2 · (number of parameters) - 2 · log_likelihood; less is better.
+        ks: the largest difference of the distribution functions, in [0, 1].
+        chi2: Pearson's sum of (observed - expected)² / expected, over cells of at least 5 expected updates.
+        degrees: what chi2 would be on average for independent draws from the model: cells - 1 - parameters.
+        distribution: the model with these parameters.
     """
 
     model: str
@@ -42,9 +50,9 @@ class Fit:
 def fit(counts: ArrayLike, model: str) -> Fit:
     """The maximum-likelihood fit of "geometric", "poisson" or "cmp" to counts[k] updates of staleness k.
 
-    `counts` has shape (largest staleness + 1,); of a run, `run.staleness_counts.sum(axis=0)`. The dispersion of cmp
-    is sought in [0, 100], less where its rate would not be a float64; at a bound of it, no cmp has so large or so
-    small a variance.
+    `counts` has shape (largest staleness + 1,); for a run it is `run.staleness_counts.sum(axis=0)`. The dispersion of
+    cmp is searched in [0, 100], or less where its rate would exceed a float64. A result at a bound means that no cmp
+    has so large or so small a variance.
 
     >>> fit([4, 2, 1, 1], "geometric").parameters
     {'p': 0.5333333333333333}
@@ -74,7 +82,7 @@ def fit(counts: ArrayLike, model: str) -> Fit:
 
 
 def fits(counts: ArrayLike) -> tuple[Fit, ...]:
-    """All three models, fitted; the one of least AIC first.
+    """The fits of all three models, the one of least AIC first.
 
     >>> [found.model for found in fits(1000 * poisson(15).pmf)]
     ['poisson', 'cmp', 'geometric']
@@ -82,8 +90,8 @@ def fits(counts: ArrayLike) -> tuple[Fit, ...]:
     return tuple(sorted((fit(counts, model) for model in _FITS), key=lambda found: found.aic))
 
 
-# Each from the means of tau and log(tau!) over the updates, which are sufficient: the parameters of greatest
-# likelihood, and the mean log-likelihood of an update.
+# Each function takes the means of tau and log(tau!) over the updates, which are sufficient statistics. It returns the
+# parameters of greatest likelihood, and the mean log-likelihood of an update.
 
 
 def _geometric(mean: float, log_factorial: float) -> tuple[dict[str, float], float]:
@@ -158,7 +166,7 @@ def _log_factorial(tau: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _chi_square(counts: NDArray[np.float64], expected: NDArray[np.float64]) -> tuple[float, int]:
-    """Pearson's distance, and the number of cells: neighbours share one until 5 updates are expected in it."""
+    """Pearson's distance, and the number of cells. A cell holds neighbours until 5 updates are expected in it."""
     length = max(len(counts), len(expected))
     counts, expected = (np.append(array, np.zeros(length - len(array))) for array in (counts, expected))
     upto = np.cumsum(expected)

@@ -1,8 +1,9 @@
 """Staleness by formula: the models of the literature, and mixtures of them.
 
-Each returns a `StalenessDistribution` whose pmf sums to 1. An infinite support is cut where less than `rest` of the
-mass remains; what was cut stands in `truncated`, and the kept part is divided by 1 - truncated, so that every
-identity that holds for all distributions (E[F(tau)] = 1/2 with the midpoint F) holds for these to rounding.
+Each returns a `StalenessDistribution` whose pmf sums to 1. An infinite support is cut where a probability of less
+than `rest` remains. `truncated` is the probability that was cut off; the kept part is divided by 1 - truncated. So
+every identity that holds for all distributions, such as E[F(tau)] = 1/2 with the midpoint F, holds for these to
+rounding.
 """
 
 from __future__ import annotations
@@ -24,10 +25,14 @@ LONGEST = 2**24  # entries of a pmf, 128 MB
 
 
 def geometric(p: float | None = None, m: float | None = None, rest: float = REST) -> StalenessDistribution:
-    """P(tau = k) = p (1 - p)^k, given by p in (0, 1] or by m = 1/p: what m equal workers show whose compute times are
-    exponential and whose reads and updates take no time.
+    """P(tau = k) = p (1 - p)^k: the staleness of m = 1/p equal workers with exponential compute times.
 
-    Mean m - 1, variance m (m - 1), sum of squares 1/(2m - 1).
+    Their reads and updates take no time. The mean is m - 1, the variance m (m - 1), the sum of squares 1/(2m - 1).
+
+    Args:
+        p: in (0, 1]; or give m.
+        m: 1/p, the number of workers; >= 1.
+        rest: the probability that may be cut off, in (0, 1).
 
     >>> geometric(m=4)
     StalenessDistribution(mean=3, support=121, length=122, truncated=5.72e-16)
@@ -57,9 +62,14 @@ def poisson(mean: float, rest: float = REST) -> StalenessDistribution:
 def cmp(rate: float, dispersion: float, rest: float = REST) -> StalenessDistribution:
     """Conway-Maxwell-Poisson: P(tau = k) proportional to rate^k / (k!)^dispersion; both >= 0.
 
-    Dispersion 1 is Poisson, 0 (for a rate < 1) geometric with p = 1 - rate, and beyond 1 the variance is less than
-    the mean. The mode is at rate^(1/dispersion). Used for staleness in MindTheStep, Bäckström et al. 2019,
-    arXiv 1911.03444.
+    Dispersion 1 is Poisson, 0 is geometric with p = 1 - rate (for a rate below 1), and beyond 1 the variance is less
+    than the mean. The mode is at rate^(1/dispersion). MindTheStep uses it for staleness: Bäckström et al. 2019, arXiv
+    1911.03444.
+
+    Args:
+        rate: >= 0.
+        dispersion: >= 0.
+        rest: the probability that may be cut off, in (0, 1).
 
     >>> cmp(225, 2).variance() < poisson(15).variance()
     True
@@ -76,7 +86,7 @@ def cmp(rate: float, dispersion: float, rest: float = REST) -> StalenessDistribu
     peak = math.exp(min(700.0, math.log(rate) / dispersion))
     _checked(peak, name)
     mode = math.floor(peak)
-    # From the mode outwards, where products of ratios below 1 neither overflow nor lose what matters.
+    # From the mode outwards: products of ratios below 1 neither overflow nor lose accuracy.
     falling = np.cumprod(np.arange(mode, 0, -1.0) ** dispersion / rate)[::-1]
     size, beyond = 64, math.inf
     while beyond > 1e-3 * rest:
@@ -129,7 +139,7 @@ def empirical(values: ArrayLike) -> StalenessDistribution:
 
 
 def exponential_workers(rates: ArrayLike, rest: float = REST) -> StalenessDistribution:
-    """Workers with exponential compute times of these rates, reads and updates without duration.
+    """The staleness of workers with exponential compute times of these rates; reads and updates take no time.
 
     With p_i = rates[i] / sum(rates), P(tau = k) = sum_i p_i^2 (1 - p_i)^k: worker i makes the share p_i of the
     updates, and its staleness is geometric(p_i). The mean is len(rates) - 1 whatever the rates.
@@ -150,7 +160,7 @@ def exponential_workers(rates: ArrayLike, rest: float = REST) -> StalenessDistri
 
 
 def mixture(distributions: Sequence[StalenessDistribution], weights: ArrayLike) -> StalenessDistribution:
-    """The staleness of updates of which the share weights[i] / sum(weights) follows distributions[i].
+    """The staleness of updates, where the share weights[i] / sum(weights) of them follows distributions[i].
 
     As text, `mixture(geometric(m=4), poisson(20), weights=[3, 1])`.
 

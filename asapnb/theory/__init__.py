@@ -1,7 +1,8 @@
 """What is known of asynchronous SGD without a run: staleness, queues, limits of stability, convergence bounds.
 
-Where a function takes a `rule` it may be a `Rule`, its text, a function, or an array of scales whose last entry
-serves every staler update. A `step` is a = eta lambda, the step size times the curvature of f(x) = lambda x^2 / 2.
+A `rule` may be a `Rule`, its text, a function, or an array of scales whose last entry serves every staler update. A
+`step` is a = eta lambda, the step size times the curvature of f(x) = lambda x^2 / 2, so it has no unit. Staleness and
+effective delays are in updates. Times may be in any unit, which the results then have.
 """
 
 from .bounds import concurrency_bound, convex_bound, nonconvex_bound, pl_bound, pl_mean_bound, strongly_convex_updates

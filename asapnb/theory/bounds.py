@@ -1,9 +1,13 @@
 """Convergence bounds of asynchronous SGD, and when they hold.
 
-f is L-smooth; a gradient at a view x has the mean grad f(x) and a variance of at most `noise`, summed over the
-coordinates; views are consistent (so not Hogwild); and who is how stale does not depend on the samples. `gap` is
-f(x_0) - f*. `steps` are the step sizes eta_t that were applied, in their order, scale included, and H the largest.
-Each bound has a condition on the steps; beyond it nothing is known, and a UsageError says how large they may be.
+The function f is L-smooth. A gradient at a view x has the mean grad f(x), and a variance of at most `noise`, summed
+over the coordinates. Views are consistent, so the bounds do not cover Hogwild. Staleness does not depend on the
+samples. Each bound has a condition on the steps. Beyond it nothing is known, and a UsageError says how large the
+steps may be.
+
+In the formulas eta_t are the `steps`, H the largest of them, T their number, and m the number of workers. Units: a
+gap is in those of the loss, a distance in those of x, L and mu in loss / x^2, a step in x^2 / loss, noise in
+(loss / x)^2, and staleness in updates.
 """
 
 from __future__ import annotations
@@ -22,9 +26,18 @@ _ROUNDING = 1e-9
 
 
 def nonconvex_bound(steps: Any, *, L: float, gap: float, noise: float, workers: int, tau_max: int) -> float:
-    """A bound of sum eta_t E|grad f(x_t)|^2 / sum eta_t, for any f; m workers, whose staleness is at most tau_max.
+    """A bound of sum eta_t E|grad f(x_t)|^2 / sum eta_t, in (loss / x)^2, for any smooth f.
 
     [2 gap + L noise (1 + 2 L H (m - 1)) sum eta_t^2] / sum eta_t, for H <= 1 / (2 L max(1, sqrt((m - 1) tau_max))).
+
+    Args:
+        steps: shape (T,), the step sizes eta_t as applied, step_size * scale * factor, in the order of application;
+            finite, >= 0, not all 0.
+        L: the smoothness of f, |grad f(x) - grad f(y)| <= L |x - y|; > 0.
+        gap: f(x_0) - f*, how far the initial loss is above the least one; >= 0.
+        noise: the variance of a gradient, summed over the coordinates; >= 0.
+        workers: m, how many there are; >= 1.
+        tau_max: the largest staleness of an update; >= 0.
 
     >>> nonconvex_bound([0.01] * 1000, L=1.0, gap=1.0, noise=0.1, workers=8, tau_max=40).__round__(5)
     0.20114
@@ -34,9 +47,18 @@ def nonconvex_bound(steps: Any, *, L: float, gap: float, noise: float, workers: 
 
 
 def convex_bound(steps: Any, *, L: float, distance: float, noise: float, workers: int, tau_max: int) -> float:
-    """A bound of E f(x_mean) - f* for convex f, x_mean = sum eta_t x_t / sum eta_t, distance = |x_0 - x*|.
+    """A bound of E f(x_mean) - f*, in units of the loss, for convex f and x_mean = sum eta_t x_t / sum eta_t.
 
     [distance^2 + noise (1 + 2 L H (m - 1)) sum eta_t^2] / (2 sum eta_t), for H as for `nonconvex_bound`.
+
+    Args:
+        steps: shape (T,), the step sizes eta_t as applied, step_size * scale * factor, in the order of application;
+            finite, >= 0, not all 0.
+        L: the smoothness of f, |grad f(x) - grad f(y)| <= L |x - y|; > 0.
+        distance: |x_0 - x*|, from the initial parameters to the nearest minimum; >= 0.
+        noise: the variance of a gradient, summed over the coordinates; >= 0.
+        workers: m, how many there are; >= 1.
+        tau_max: the largest staleness of an update; >= 0.
 
     >>> convex_bound([0.01] * 1000, L=1.0, distance=1.0, noise=0.1, workers=8, tau_max=40).__round__(5)
     0.05057
@@ -46,13 +68,26 @@ def convex_bound(steps: Any, *, L: float, distance: float, noise: float, workers
 
 
 def concurrency_bound(steps: Any, staleness: Any, *, L: float, gap: float, noise: float) -> float:
-    """The same as `nonconvex_bound`, from the staleness of each update: neither tau_max nor m is needed.
+    """The bound of `nonconvex_bound`, from the staleness of each update: it needs neither tau_max nor m.
 
-    With W_t the sum of the steps applied while gradient t was under way, and V_j = sum eta_t over the gradients t
-    under way when update j was applied: [2 gap + L noise sum eta_j^2 (1 + 2 L V_j)] / sum eta_t, if for every update
-    j 2 L^2 sum eta_t W_t + L eta_j <= 1, the sum over those same t. Steps of at most 1/(2 L C) min(1, C / tau) always
-    qualify, C >= 1 the number of other gradients under way, however stale the stalest is: `delay_adaptive`, as in
-    Koloskova et al. 2022, arXiv 2206.08307, and Mishchenko et al. 2022, arXiv 2206.07638.
+    [2 gap + L noise sum eta_j^2 (1 + 2 L V_j)] / sum eta_t, if for every update j
+
+        2 L^2 sum_t(j) eta_t W_t + L eta_j <= 1,   V_j = sum_t(j) eta_t,
+
+    where sum_t(j) is over the gradients t that were under way when update j was applied, and W_t is the sum of the
+    steps that were applied while gradient t was under way.
+
+    Let C >= 1 be the number of other gradients under way. Then steps of at most min(1, C / tau) / (2 L C) always meet
+    the condition, whatever the largest staleness. The rule `delay_adaptive` makes such steps. Koloskova et al. 2022,
+    arXiv 2206.08307; Mishchenko et al. 2022, arXiv 2206.07638.
+
+    Args:
+        steps: shape (T,), the step sizes eta_t as applied, step_size * scale * factor, in the order of application;
+            finite, >= 0, not all 0.
+        staleness: shape (T,), integers: that of each update t, from 0 to t.
+        L: the smoothness of f, |grad f(x) - grad f(y)| <= L |x - y|; > 0.
+        gap: f(x_0) - f*, how far the initial loss is above the least one; >= 0.
+        noise: the variance of a gradient, summed over the coordinates; >= 0.
 
     >>> concurrency_bound([0.01] * 4, [0, 1, 1, 3], L=1.0, gap=1.0, noise=0.1).__round__(4)
     50.001
@@ -74,9 +109,19 @@ def concurrency_bound(steps: Any, staleness: Any, *, L: float, gap: float, noise
 
 
 def pl_bound(steps: Any, *, L: float, mu: float, gap: float, noise: float, tau_max: int) -> float:
-    """A bound of E f(x_T) - f* where |grad f|^2 / 2 >= mu (f - f*), the inequality of Polyak and Łojasiewicz.
+    """A bound of E f(x_T) - f*, in units of the loss, where |grad f|^2 / 2 >= mu (f - f*).
 
-    prod (1 - mu eta_t) gap + L noise H / mu, for H <= 1 / (4 L max(1, tau_max)).
+    prod (1 - mu eta_t) gap + L noise H / mu, for H <= 1 / (4 L max(1, tau_max)). The inequality is that of Polyak and
+    Łojasiewicz.
+
+    Args:
+        steps: shape (T,), the step sizes eta_t as applied, step_size * scale * factor, in the order of application;
+            finite, >= 0, not all 0.
+        L: the smoothness of f, |grad f(x) - grad f(y)| <= L |x - y|; > 0.
+        mu: the constant of the inequality, in (0, L].
+        gap: f(x_0) - f*, how far the initial loss is above the least one; >= 0.
+        noise: the variance of a gradient, summed over the coordinates; >= 0.
+        tau_max: the largest staleness of an update; >= 0.
 
     >>> pl_bound([0.01] * 1000, L=1.0, mu=0.5, gap=1.0, noise=0.1, tau_max=20).__round__(5)
     0.00865
@@ -99,10 +144,21 @@ def pl_mean_bound(
     noise: float,
     workers: int = 1,
 ) -> float:
-    """As `pl_bound`, of a rule that keeps the mean step (C1), if the staleness of each update is independent.
+    """A bound as of `pl_bound`, for a rule that keeps the mean step (C1), if updates have independent staleness.
 
-    (1 - mu eta_0)^T gap + (1 - (1 - mu eta_0)^T) L noise eta_0 (1 + Var[scale]) / mu, for H as for `pl_bound`, with
-    the largest staleness of the law. TAIL-tau has Var[scale] <= A^2 / 3.
+    (1 - mu eta_0)^T gap + (1 - (1 - mu eta_0)^T) L noise eta_0 (1 + Var[scale]) / mu, for H as for `pl_bound`, where
+    tau_max is the largest staleness of the distribution. TAIL-tau has Var[scale] <= A^2 / 3.
+
+    Args:
+        step_size: eta_0, which the scales multiply; > 0.
+        updates: T, how many are applied; >= 0.
+        rule: a rule, its text, a function, or an array of scales; its mean scale must be 1.
+        staleness: the distribution of each update's staleness; not empty.
+        L: the smoothness of f, |grad f(x) - grad f(y)| <= L |x - y|; > 0.
+        mu: the constant of the inequality, in (0, L].
+        gap: f(x_0) - f*, how far the initial loss is above the least one; >= 0.
+        noise: the variance of a gradient, summed over the coordinates; >= 0.
+        workers: how many the rule is told there are; >= 1.
 
     >>> from asapnb.staleness import uniform
     >>> law, of = uniform(0, 20), dict(L=1.0, mu=0.5, gap=1.0, noise=0.1)
@@ -133,11 +189,22 @@ def strongly_convex_updates(
     target: float,
     workers: int = 1,
 ) -> float:
-    """Updates after which E|x - x*|^2 <= target has been reached, f c-strongly convex, E|g|^2 <= M^2.
+    """How many updates suffice for E|x - x*|^2 <= target, for a strongly convex f and independent staleness.
 
-    ln(distance^2 / target) / (2c E[a] - 2LM target^(-1/2) E[tau a] E[a] - M^2 target^-1 E[a^2]), a = step_size scale,
-    independent staleness: the mean staleness counts, not the largest. UsageError if the denominator is not > 0.
-    Bäckström, Papatriantafilou, Tsigas: MindTheStep-AsyncPSGD, 2019, arXiv 1911.03444.
+    ln(distance^2 / target) / (2c E[a] - 2LM target^(-1/2) E[tau a] E[a] - M^2 target^-1 E[a^2]), a = step_size scale.
+    The mean staleness counts, not the largest. UsageError if the denominator is not above 0. Bäckström,
+    Papatriantafilou, Tsigas: MindTheStep-AsyncPSGD, 2019, arXiv 1911.03444.
+
+    Args:
+        step_size: eta_0, which the scales multiply; > 0.
+        rule: a rule, its text, a function, or an array of scales; not all 0.
+        staleness: the distribution of each update's staleness; not empty.
+        c: the strong convexity of f, in loss / x^2; > 0.
+        L: the smoothness of f, |grad f(x) - grad f(y)| <= L |x - y|; > 0.
+        M: a bound of the size of a gradient, E|g|^2 <= M^2, in loss / x; >= 0.
+        distance: |x_0 - x*|, from the initial parameters to the minimum; > 0.
+        target: the squared distance to reach, in x^2; > 0.
+        workers: how many the rule is told there are; >= 1.
 
     >>> from asapnb.staleness import geometric
     >>> given = dict(c=1.0, L=1.0, M=1.0, distance=1.0, target=0.04, workers=4)

@@ -1,4 +1,4 @@
-"""f(x) = lambda x^2 / 2 with a constant staleness: x[t+1] = x[t] - a x[t - tau], a = eta lambda."""
+"""f(x) = lambda x^2 / 2 with a constant staleness: x[t+1] = x[t] - a x[t - tau], where a = eta lambda has no unit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .arguments import positive
 
 
 def constant_limit(tau: int) -> float:
-    """The step a = eta lambda up to which a constant staleness is stable: 2 sin(pi / (4 tau + 2)).
+    """The largest stable step a = eta lambda under a constant staleness: 2 sin(pi / (4 tau + 2)).
 
     >>> constant_limit(0), constant_limit(2).__round__(4)
     (2.0, 0.618)
@@ -21,9 +21,9 @@ def constant_limit(tau: int) -> float:
 
 
 def constant_best(tau: int) -> tuple[float, float]:
-    """The step a of the fastest convergence in the end, tau^tau / (tau+1)^(tau+1), and its factor per update.
+    """The step a that converges fastest in the end, tau^tau / (tau+1)^(tau+1), and its factor per update.
 
-    The factor is tau / (tau + 1), of a double root: the error falls as t (tau / (tau + 1))^t.
+    The factor is tau / (tau + 1). It belongs to a double root, so the error falls as t (tau / (tau + 1))^t.
 
     >>> constant_best(1)
     (0.25, 0.5)
@@ -33,7 +33,7 @@ def constant_best(tau: int) -> tuple[float, float]:
 
 
 def constant_radius(step: float, tau: int) -> float:
-    """The factor by which the error changes per update in the end: the largest root of |z^(tau+1) - z^tau + a|.
+    """The factor by which |x| changes per update in the end: the largest |z| with z^(tau+1) - z^tau + a = 0.
 
     >>> constant_radius(1.0, 1).__round__(9), constant_radius(0.5, 0)
     (1.0, 0.5)
@@ -45,9 +45,15 @@ def constant_radius(step: float, tau: int) -> float:
 
 
 def constant_variance(step: float, tau: int, noise: float = 1.0) -> float:
-    """Var[x] in the long run, if each step adds independent noise of variance `noise` (that of eta times a gradient).
+    """Var[x] in the long run, if each update adds independent noise.
 
-    noise (1 + sin T) / (cos T a sqrt(4 - a^2)) with T = (2 tau + 1) arcsin(a / 2). UsageError from the limit on.
+    noise (1 + sin T) / (cos T a sqrt(4 - a^2)) with T = (2 tau + 1) arcsin(a / 2). UsageError unless the step is
+    below `constant_limit`.
+
+    Args:
+        step: a = eta lambda, the step size times the curvature; > 0.
+        tau: the staleness of every update; >= 0.
+        noise: the variance of what an update adds, eta^2 times the variance of a gradient, in x^2; >= 0.
 
     >>> constant_variance(0.5, 0).__round__(9), constant_variance(0.5, 1).__round__(9)
     (1.333333333, 2.4)

@@ -1,12 +1,12 @@
-"""f(x) = lambda x^2 / 2 with random staleness: when E[x^2] stays bounded, how it grows, and where noise leaves it.
+"""f(x) = lambda x^2 / 2 with random staleness: when E[x^2] stays bounded, how it grows, and its value under noise.
 
 The second moments of m workers close under one update. With p = 1/m, q = 1 - p, E[x^2] = 1, and moments that grow by
 rho per update, u[k] = E[x v; a worker's view v has age k] obeys
 
     u[0] = p,   rho u[k+1] = q (u[k] - a sum_l s[l] W[l, k]),   W[k, l] = (p/q) ((1 - 2p) / rho)^min(k, l) u[|k - l|],
 
-with W[k, k] = 0: the moments of two workers' views, which never were read at once. So u follows from one linear
-system, and E[x^2] grows by rho where the balance
+with W[k, k] = 0, because two workers never read at the same moment; W holds the moments of two workers' views. So u
+follows from one linear system, and E[x^2] grows by rho where the balance
 
     rho - 1 + 2a sum s[k] u[k] - a^2 sum s[k]^2 p (q / rho)^k
 
@@ -28,9 +28,9 @@ from ..staleness import StalenessDistribution, geometric
 from .arguments import Array, positive, seen, table
 
 LONGEST = 4096  # unknowns of a linear system
-REST = 1e-7  # of the staleness, beyond what is looked at
-_FACTOR = 1.2  # from step to step of a search
-_SMALLEST = 1e-3  # growth that is told from 0
+REST = 1e-7  # probability of the staleness that is left out
+_FACTOR = 1.2  # ratio of successive steps of a search
+_SMALLEST = 1e-3  # the least growth that is told from 0
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ class _Process:
     keep: float
     fade: float
     kappa: float
-    meets: bool  # whether W[k, k] is there: two views may be the same
+    meets: bool  # whether two views may be the same, so that W[k, k] is not 0
     weights: Array
-    squares: Array  # E[s^2; age k], of which the balance takes rho^-k
-    largest: float  # of the scales
-    delay: float  # mean staleness
+    squares: Array  # E[s^2; age k], which the balance multiplies by rho^-k
+    largest: float  # the largest scale
+    delay: float  # the mean staleness, in updates
 
     def balance(self, a: float, rho: float = 1.0) -> float:
-        """> 0 where E[x^2] grows by less than rho, 0 where it grows by rho."""
+        """Above 0 where E[x^2] grows by less than rho per update, 0 where it grows by rho."""
         from scipy import linalg
 
         n, s = len(self.weights), self.weights
@@ -63,17 +63,17 @@ class _Process:
         return rho - 1.0 + 2.0 * a * float(self.weights @ u) - a * a * float(self.squares @ rho ** -np.arange(n))
 
     def limit(self) -> float:
-        """The first a > 0 of balance 0."""
+        """The least a > 0 whose balance is 0."""
         if not self.weights.any():
             return math.inf
-        low = high = 0.05 / (1.0 + self.delay) / self.largest  # far within, whatever the law
+        low = high = 0.05 / (1.0 + self.delay) / self.largest  # far below the limit, whatever the distribution
         while self.balance(high) > 0:
             low, high = high, _FACTOR * high
         return _root(self.balance, low, high)
 
     def growth(self, a: float, least: float) -> float:
-        """The largest rho of balance 0, sought from (1 + a max s)^2, which it cannot exceed, down to `least`."""
-        factor = 1.0 + min(_FACTOR - 1.0, 0.5 / (1.0 + self.delay))  # as close as the eigenvalues lie
+        """The largest rho whose balance is 0, searched from its bound (1 + a max s)^2 down to `least`."""
+        factor = 1.0 + min(_FACTOR - 1.0, 0.5 / (1.0 + self.delay))  # as fine as the distance of the eigenvalues
         rho = high = factor * (1.0 + a * self.largest) ** 2
         while self.balance(a, rho) > 0:
             if rho == least:
@@ -94,8 +94,14 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float:
 def exponential_limit(workers: int, rule: object = "constant", rest: float = REST) -> float:
     """The largest a = eta_0 lambda for which E[x^2] of m exponential workers does not grow, exactly.
 
-    A constant step has the closed form (1 + sqrt(1 + 8m)) / (2m). The scales of another rule are those under
-    geometric staleness. Ages of a view are followed until `rest` of the staleness remains, at most 4,096.
+    A constant step has the closed form (1 + sqrt(1 + 8m)) / (2m). Another rule gets its scales from the geometric
+    staleness of such workers.
+
+    Args:
+        workers: m, how many there are; >= 1.
+        rule: a rule, its text, a function, or an array of scales.
+        rest: the probability of the stalest updates, which are left out; in (0, 1). At most 4,096 ages of a view are
+            followed, so more workers need a larger one.
 
     >>> exponential_limit(4).__round__(5), exponential_limit(4, "tail").__round__(4)
     (0.84307, 0.9463)
@@ -108,10 +114,16 @@ def exponential_limit(workers: int, rule: object = "constant", rest: float = RES
 
 
 def exponential_growth(step: float, workers: int, rule: object = "constant", rest: float = REST) -> float:
-    """The factor by which E[x^2] of m exponential workers grows per update in the end, if above 1 - 1/m.
+    """The factor by which E[x^2] of m exponential workers grows per update in the end, at least 1 - 1/m.
 
-    1 - 1/m, the chance that a given worker does not make an update, is returned for whatever falls as fast or faster;
-    little above it a smaller `rest` is needed.
+    1 - 1/m is the probability that a given worker does not make an update. It stands for every smaller factor, too.
+    Factors just above it need a smaller `rest`.
+
+    Args:
+        step: a = eta_0 lambda, the step size times the curvature, of scale 1; >= 0.
+        workers: m, how many there are; >= 1.
+        rule: a rule, its text, a function, or an array of scales.
+        rest: the probability of the stalest updates, which are left out; in (0, 1).
 
     >>> exponential_growth(0.84307033, 4).__round__(6), exponential_growth(0.9, 4) > 1 > exponential_growth(0.5, 4)
     (1.0, True)
@@ -123,10 +135,17 @@ def exponential_growth(step: float, workers: int, rule: object = "constant", res
 def exponential_variance(
     step: float, workers: int, rule: object = "constant", noise: float = 1.0, rest: float = REST
 ) -> float:
-    """Var[x] of m exponential workers in the long run, if each step adds independent noise of variance `noise`.
+    """Var[x] of m exponential workers in the long run, if each update adds independent noise.
 
-    noise (1 + m a) / (a (2 + a - m a^2)) for a constant step, where `noise` is eta^2 times the variance of a
-    gradient. Noise that is scaled as the step is has the mean variance noise E[s^2]. UsageError from the limit on.
+    noise (1 + m a) / (a (2 + a - m a^2)) for a constant step. Noise that is scaled like the step has the mean
+    variance noise E[s^2]. UsageError unless the step is below `exponential_limit`.
+
+    Args:
+        step: a = eta_0 lambda, the step size times the curvature, of scale 1; > 0.
+        workers: m, how many there are; >= 1.
+        rule: a rule, its text, a function, or an array of scales.
+        noise: the variance of what an update adds, eta_0^2 times the variance of a gradient, in x^2; >= 0.
+        rest: the probability of the stalest updates, which are left out; in (0, 1).
 
     >>> exponential_variance(0.2, 4).__round__(6)
     4.411765
@@ -161,9 +180,16 @@ def independent_limit(
 ) -> float:
     """The largest a = eta_0 lambda for which E[x^2] does not grow, if the staleness of each update is independent.
 
-    That of real workers is not: for 2 to 16 exponential ones this is 7 to 16 % below `exponential_limit`, but the
-    ratio of two rules is right within 2 % from four workers on. For a constant staleness it is `constant_limit`.
-    The stalest `rest` of the updates count as little less stale, so that at most 4,096 entries are left.
+    The staleness of real workers is not independent. For 2 to 16 exponential workers this limit is 7 to 16 % below
+    `exponential_limit`, but the ratio of two rules is right within 2 % from four workers on. For a constant staleness
+    it is `constant_limit`.
+
+    Args:
+        staleness: the distribution of each update's staleness; not empty.
+        rule: a rule, its text, a function, or an array of scales.
+        workers: how many the rule is told there are; >= 1.
+        rest: the probability of the stalest updates, which count as a little less stale; in [0, 1]. At most 4,096
+            entries of the distribution may be left.
 
     >>> independent_limit(geometric(m=4)).__round__(4), independent_limit(geometric(m=4), "tail", 4).__round__(4)
     (0.7432, 0.8293)
@@ -178,10 +204,18 @@ def independent_growth(
     workers: int = 1,
     rest: float = REST,
 ) -> float:
-    """The factor by which E[x^2] grows per update in the end, the spectral radius of sum_k p_k A_k (x) A_k.
+    """The factor by which E[x^2] grows per update in the end, if the staleness of each update is independent.
 
-    A_k is the companion matrix of x[t+1] = x[t] - a s_k x[t-k]. Of K entries what is below
-    0.001, or 1e-150^(1/K), is returned as that.
+    It is the spectral radius of sum_k p_k A_k (x) A_k, where A_k is the companion matrix of x[t+1] = x[t] - a s_k
+    x[t-k]. For a distribution of K entries it is at least 0.001 and at least 1e-150^(1/K): smaller factors are
+    returned as that.
+
+    Args:
+        step: a = eta_0 lambda, the step size times the curvature, of scale 1; >= 0.
+        staleness: the distribution of each update's staleness; not empty.
+        rule: a rule, its text, a function, or an array of scales.
+        workers: how many the rule is told there are; >= 1.
+        rest: as of `independent_limit`.
 
     >>> from asapnb.staleness import constant
     >>> independent_growth(0.25, constant(1)).__round__(4)  # (1/2)^2, see constant_best
@@ -200,9 +234,17 @@ def independent_variance(
     noise: float = 1.0,
     rest: float = REST,
 ) -> float:
-    """Var[x] in the long run, if each step has an independent staleness and adds noise of variance `noise`.
+    """Var[x] in the long run, if each update has an independent staleness and adds independent noise.
 
-    UsageError from the limit on. For a constant staleness it is `constant_variance`.
+    UsageError unless the step is below `independent_limit`. For a constant staleness it is `constant_variance`.
+
+    Args:
+        step: a = eta_0 lambda, the step size times the curvature, of scale 1; > 0.
+        staleness: the distribution of each update's staleness; not empty.
+        rule: a rule, its text, a function, or an array of scales.
+        workers: how many the rule is told there are; >= 1.
+        noise: the variance of what an update adds, eta_0^2 times the variance of a gradient, in x^2; >= 0.
+        rest: as of `independent_limit`.
 
     >>> from asapnb.staleness import constant
     >>> independent_variance(0.5, constant(1)).__round__(9)

@@ -20,9 +20,9 @@ class Repairman:
 
     Attributes:
         throughput: updates per second.
-        queue: mean number of workers that wait or are served.
-        time: mean seconds of a worker's visit, waiting included.
-        utilisation: share of the time in which the server works.
+        queue: the mean number of workers that wait or are served.
+        time: the mean seconds of a worker's visit, waiting included.
+        utilisation: the share of the time in which the server works, in [0, 1].
     """
 
     throughput: float
@@ -32,11 +32,16 @@ class Repairman:
 
 
 def machine_repairman(workers: int, compute: float, service: float, law: str = "exponential") -> Repairman:
-    """The machine repairman: exponential compute times of mean `compute`, one visit of mean `service` per update.
+    """The machine repairman: workers with exponential compute times, and one visit to a server per update.
 
-    Describes a lock with one visit per update (`LockBased(fused=True)`) or a server. `law` is that of the service:
-    "exponential" (M/M/1//m: pi_n proportional to m!/(m-n)! rho^n) or "constant" (M/D/1//m: the chain of those who
-    wait as one is done). UsageError for numbers that are not positive.
+    It describes a lock that is taken once per update (`LockBased(fused=True)`), or a parameter server.
+
+    Args:
+        workers: m, how many there are; >= 1.
+        compute: the mean time of a gradient, in seconds (or any other unit, which the results then have); > 0.
+        service: the mean time of a visit, in the same unit; > 0.
+        law: of the time of a visit. "exponential" is the queue M/M/1//m, with pi_n proportional to m!/(m-n)! rho^n;
+            "constant" is M/D/1//m, solved by the chain of how many wait when a visit ends.
 
     >>> machine_repairman(16, compute=1.0, service=0.1).throughput.__round__(3)
     9.777
@@ -60,22 +65,22 @@ def _idle_exponential(m: int, ratio: float) -> float:
 
 
 def _idle_constant(m: int, ratio: float) -> float:
-    """The share of time without service: between two ends of service nobody is there with probability left[0]."""
+    """The share of time without service. A service leaves nobody behind with probability left[0]."""
     left = _left_behind(m, ratio)
     empty = float(left[0]) / m  # mean idle time per service, in mean compute times
     return empty / (ratio + empty)
 
 
 def _left_behind(m: int, ratio: float) -> Array:
-    """Probabilities that 0 … m-1 workers wait as a service of constant time ends."""
+    """The probabilities that 0 … m-1 workers wait when a service of constant time ends."""
     from scipy import stats
 
     arrives, chain = -math.expm1(-ratio), np.zeros((m, m))
     for waiting in range(m):
-        there = max(waiting, 1)  # where nobody waits, the next comes alone
+        there = max(waiting, 1)  # where nobody waits, the next worker comes alone
         chain[waiting, there - 1 :] = stats.binom.pmf(np.arange(m - there + 1), m - there, arrives)
     equations = np.eye(m) - chain.T
-    equations[-1] = 1.0  # in place of one equation, which follows from the others: they sum to 1
+    equations[-1] = 1.0  # one equation follows from the others; in its place: the probabilities sum to 1
     left: Array = np.linalg.solve(equations, np.eye(m)[-1])
     return np.maximum(left, 0.0)
 
@@ -83,8 +88,13 @@ def _left_behind(m: int, ratio: float) -> Array:
 def leashed_fluid(workers: int, compute: float, update: float) -> float:
     """The mean number of workers in Leashed's publishing loop, m / (compute / update + 1).
 
-    `compute` and `update` are mean times. Right where every gradient has one attempt (`Leashed(persistence=0)`);
-    with more, one worker at a time can win, and the loop holds more than that. Bäckström et al., IPDPS 2021.
+    This is right where every gradient has one attempt (`Leashed(persistence=0)`). With more attempts the loop holds
+    more workers, because only one at a time can succeed. Bäckström et al., IPDPS 2021.
+
+    Args:
+        workers: m, how many there are; >= 1.
+        compute: the mean time of a gradient, in any unit; > 0.
+        update: the mean time of an attempt to publish, in the same unit; > 0.
 
     >>> leashed_fluid(16, compute=1.0, update=0.1).__round__(3)
     1.455

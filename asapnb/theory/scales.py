@@ -12,8 +12,8 @@ from ..numbers import integer, real
 from ..staleness import CDF_KINDS, Kind, StalenessDistribution
 from .arguments import seen, table
 
-_NEGLIGIBLE = 1e-9  # of the contributions, when a momentum is read off
-_GEOMETRIC = 1e-6  # relative difference of ratios that are called equal
+_NEGLIGIBLE = 1e-9  # share of the contributions that a momentum need not explain
+_GEOMETRIC = 1e-6  # relative difference up to which contributions count as a geometric series
 
 
 def mean_inverse(workers: int) -> float:
@@ -37,9 +37,9 @@ def mean_exponential(beta: float, workers: int) -> float:
 
 
 def fleet_beta(threshold: float) -> float:
-    """The beta of FLeet's exp(-beta tau), (2/T) ln(1 + T/2): at tau = T/2 the scale is 1/(T/2 + 1), as `inverse`'s.
+    """The beta of FLeet's exp(-beta tau), (2/T) ln(1 + T/2), for a threshold T >= 0 in updates.
 
-    Damaskinos et al. 2020.
+    At tau = T/2 the scale is 1/(T/2 + 1), that of the rule `inverse`. Damaskinos et al.: FLeet, Middleware 2020.
 
     >>> fleet_beta(2).__round__(4)
     0.6931
@@ -59,6 +59,11 @@ def mean_fleet(workers: int) -> float:
 
 def tail_mean(staleness: StalenessDistribution, amplitude: float = 1.0, cdf: Kind = "midpoint") -> float:
     """E[scale] of TAIL-tau: 1 with the midpoint, 1 + A s2 ("exclusive") or 1 - A s2 ("inclusive"), s2 = sum p_k^2.
+
+    Args:
+        staleness: the distribution of the staleness; not empty.
+        amplitude: A, in [0, 1].
+        cdf: which F the rule takes: "midpoint", "exclusive" or "inclusive"; see `StalenessDistribution.cdf`.
 
     >>> from asapnb.staleness import geometric
     >>> tail_mean(geometric(m=4), cdf="exclusive").__round__(4)  # 1 + 1/(2m - 1)
@@ -92,9 +97,15 @@ def tail_effective_delay(staleness: StalenessDistribution, amplitude: float = 1.
 
 
 def effective_delay(rule: object, staleness: StalenessDistribution, workers: int = 1) -> float:
-    """E[scale tau] / E[scale] = E[tau] + Cov(scale, tau) / E[scale], in updates: how stale what is applied is.
+    """The mean staleness of what is applied, E[scale tau] / E[scale] = E[tau] + Cov(scale, tau) / E[scale].
 
-    At most E[tau] for every rule that does not increase with tau. NaN when every scale is 0.
+    It is in updates. It is at most E[tau] for every rule whose scale does not increase with tau, and NaN when every
+    scale is 0.
+
+    Args:
+        rule: a rule, its text, a function, or an array of scales.
+        staleness: the distribution of the staleness; not empty.
+        workers: how many the rule is told there are; >= 1.
 
     >>> from asapnb.staleness import uniform
     >>> effective_delay("tail", uniform(0, 9)).__round__(6)
@@ -108,18 +119,28 @@ def effective_delay(rule: object, staleness: StalenessDistribution, workers: int
 
 @dataclass(frozen=True)
 class HeavyBall:
-    """x[t+1] = x[t] + D[t+1], D[t+1] = momentum D[t] - step eta_0 grad f(x[t])."""
+    """Gradient descent with momentum: x[t+1] = x[t] + D[t+1], D[t+1] = momentum D[t] - step eta_0 grad f(x[t]).
+
+    Attributes:
+        step: the factor of the step size, without a unit.
+        momentum: in [0, 1).
+    """
 
     step: float
     momentum: float
 
 
 def implicit_momentum(rule: object, staleness: StalenessDistribution, workers: int = 1) -> HeavyBall:
-    """The heavy ball that asynchrony is in the mean, on a quadratic: where p_k scale_k = step momentum^k.
+    """The heavy ball that asynchronous SGD on a quadratic is in the mean, where p_k scale_k = step momentum^k.
 
-    Of m exponential workers with a constant step it has momentum 1 - 1/m and step 1/m (Mitliagkas et al. 2016), and
-    mindthestep("geometric", momentum) has the momentum aimed at (Bäckström et al. 2019). Contributions that end are
-    no such series: then UsageError, as for all that are not geometric to 1e-6.
+    For m exponential workers with a constant step, the momentum is 1 - 1/m and the step 1/m (Mitliagkas et al. 2016).
+    The rule mindthestep("geometric", momentum) has the momentum that it is given (Bäckström et al. 2019). UsageError
+    where the contributions p_k scale_k are no geometric series to 1e-6, as where they end.
+
+    Args:
+        rule: a rule, its text, a function, or an array of scales.
+        staleness: the distribution of the staleness; not empty.
+        workers: how many the rule is told there are; >= 1.
 
     >>> from asapnb.staleness import geometric
     >>> ball = implicit_momentum("constant", geometric(m=4), workers=4)

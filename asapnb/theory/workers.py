@@ -14,11 +14,15 @@ from .arguments import Array, numbers, positive
 
 
 def exponential_workers(rates: Any, update: int | None = None) -> StalenessDistribution:
-    """The staleness of workers with independent exponential compute times: a number of equal ones, or their rates.
+    """The staleness of workers with independent exponential compute times.
 
-    With p_i the share of worker i in the rates, P(tau = k) = sum_i p_i^2 (1 - p_i)^k in the long run: geometric for
-    equal workers. With `update`, the law of that one update, 0 the first: what would be staler than the run is old is
-    as stale as that, so that the first has staleness 0. UsageError for rates that are not > 0.
+    With p_i the share of worker i in the rates, P(tau = k) = sum_i p_i^2 (1 - p_i)^k in the long run, which is
+    geometric for equal workers.
+
+    Args:
+        rates: how many equal workers there are, or the rate of each, shape (m,), in any unit; > 0.
+        update: the number t = 0, 1, … of an update, for the distribution of that update alone. What would be
+            staler than t has staleness t. None for the long run.
 
     >>> exponential_workers(4).mean().__round__(9), exponential_workers(4, update=2).pmf
     (3.0, array([0.25  , 0.1875, 0.5625]))
@@ -33,7 +37,7 @@ def exponential_workers(rates: Any, update: int | None = None) -> StalenessDistr
 
 
 def update_shares(mean_times: Any) -> Array:
-    """The share of all updates that each worker makes: proportional to 1 / its mean compute time.
+    """The share of all updates that each worker makes, proportional to 1 / its mean compute time (in any unit).
 
     >>> update_shares([1.0, 1.0, 2.0])
     array([0.4, 0.4, 0.2])
@@ -44,9 +48,9 @@ def update_shares(mean_times: Any) -> Array:
 
 
 def staleness_by_worker(mean_times: Any) -> Array:
-    """E[tau] of the updates of each worker, sum over the others of T_i / T_j, in the long run.
+    """E[tau] of the updates of each worker i in the long run, in updates: the sum over the others j of T_i / T_j.
 
-    For fixed times as for random ones that are independent; weighted by `update_shares` it is m - 1.
+    The times may be fixed, or random and independent. Weighted by `update_shares`, the mean is m - 1.
 
     >>> staleness_by_worker([1.0, 1.0, 2.0])
     array([1.5, 1.5, 4. ])
@@ -57,9 +61,15 @@ def staleness_by_worker(mean_times: Any) -> Array:
 
 
 def staleness_given_time(time: Any, mean_time: float, workers: int) -> Array:
-    """E[tau | a gradient took `time`] = (m - 1) time / mean: of m workers with one law of compute times (no lattice).
+    """E[tau] of a gradient that took `time`, in updates: (m - 1) time / mean_time.
 
-    For many workers tau / (m - 1) has therefore the shape of the law of the compute times.
+    The m workers share one distribution of compute times, which must not be on a lattice. So for many workers
+    tau / (m - 1) has the shape of the distribution of the compute times.
+
+    Args:
+        time: how long the gradient took, a number or shape (n,), in any unit; >= 0.
+        mean_time: the mean compute time of all, in the same unit; > 0.
+        workers: m, how many there are; >= 1.
 
     >>> staleness_given_time([0.5, 2.0], mean_time=1.0, workers=9)
     array([ 4., 16.])
@@ -73,8 +83,14 @@ def staleness_given_time(time: Any, mean_time: float, workers: int) -> Array:
 def round_time(workers: int, mean: float = 1.0, shift: float = 0.0, wait_for: int | None = None) -> float:
     """E[time] of a synchronous round of m workers whose compute times are shift + exponential(mean).
 
-    It ends with the last gradient, or with the first `wait_for` (K-sync): shift + mean (H_m - H_(m-K)), with H_n the
-    harmonic number. Asynchronous workers make m updates in the time shift + mean. Dutta et al. 2018.
+    shift + mean (H_m - H_(m-K)), with H_n the harmonic number and K = `wait_for`. Asynchronous workers make m updates
+    in the time shift + mean. Dutta et al. 2018.
+
+    Args:
+        workers: m, how many there are; >= 1.
+        mean: the mean of the exponential part of a compute time, in any unit, which the result then has; >= 0.
+        shift: the fixed part of a compute time, in the same unit; >= 0.
+        wait_for: K, in [1, m]: the round ends with the first K gradients (K-sync). None for all of them.
 
     >>> round_time(4), round_time(4, wait_for=1)
     (2.083333333333333, 0.25)
