@@ -12,9 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
-
-PIXEL_SCALE = np.float32(1 / 255)
-"""Bytes times this number are the inputs; kernels that read the bytes use the same number."""
+from .pixels import PIXEL_SCALE
 
 _PLAIN: Any = ("C", "A", "W", "E")  # compiled loops take contiguous, aligned, writable, plain arrays
 

@@ -1,10 +1,13 @@
 """What is minimised: networks, objectives with known constants, problems of one's own, behind one contract."""
 
+from .activations import ReLU
 from .analytic import bounded, log_cosh, quadratic, rosenbrock, sine_pl
 from .base import Parameter, Problem, custom, gradient_signature
 from .constants import Constants
+from .convolution import Conv
+from .dense import Dense
 from .networks import cnn, lenet, mlp, network
-from .plan import Conv, Dense, MaxPool, ReLU
+from .plan import MaxPool
 from .regression import least_squares, logistic
 
 __all__ = [

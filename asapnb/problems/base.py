@@ -1,53 +1,33 @@
-"""What is minimised, behind one contract: `Problem`, its one gradient signature, and problems of one's own."""
+"""What is minimised, behind one contract: `Problem`, and `custom`, which makes one of your own gradient."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numba
 import numpy as np
-from numba import types
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from ..data import Dataset
 from ..errors import UsageError, unknown
 from ..numbers import integer
 from .constants import Constants
 from .minibatch import draw_batch
+from .places import Parameter as Parameter
+from .signature import Forward, Gradient, Integers, Reals
+from .signature import gradient_signature as gradient_signature
 
 SPLITS = ("train", "test")
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _CHUNK = 1000  # samples per call where a whole split goes through a compiled function
+Initial = Callable[[int, np.random.Generator], ArrayLike]  # (n_params, generator) -> parameters
+Evaluation = Callable[[Reals, str], tuple[float, float]]  # (params, "train" or "test") -> loss and accuracy
 
 
-class Parameter(NamedTuple):
-    """One tensor inside the flat parameter array: ``params[offset : offset + prod(shape)].reshape(shape)``."""
-
-    name: str
-    shape: tuple[int, ...]
-    offset: int
-
-
-def gradient_signature(dtype: Any, inputs_dtype: Any) -> Any:
-    """The Numba signature of every gradient: what a worker loop calls and what a problem of one's own provides.
-
-    ``loss = gradient(params, gradient, indices, plan, workspace, inputs, labels)``: the mean loss over the samples
-    `indices` (int64, at least one), with all of `gradient` overwritten. `params`, `gradient`, `workspace` and the
-    loss have the problem's dtype (float32 or float64); `plan` (int64) and `workspace` (arbitrary contents) are the
-    problem's own business; `inputs` is the flat training data, `labels` is int64.
-
-    >>> print(gradient_signature("float32", "uint8").return_type)
-    float32
-    """
-    real = numba.from_dtype(np.dtype(dtype))
-    integers = types.Array(types.int64, 1, "C")
-    reals = types.Array(real, 1, "C")
-    inputs = types.Array(numba.from_dtype(np.dtype(inputs_dtype)), 1, "C")
-    return real(reals, reals, integers, integers, reals, inputs, integers)
-
-
-def _zeros(n_params: int, generator: np.random.Generator) -> np.ndarray:
+def _zeros(n_params: int, generator: np.random.Generator) -> NDArray[np.float64]:
     return np.zeros(n_params)
 
 
@@ -55,25 +35,40 @@ def _zeros(n_params: int, generator: np.random.Generator) -> np.ndarray:
 class Problem:
     """A function to minimise: the mean over `n_samples` samples of a loss of `n_params` parameters.
 
-    A compiled worker needs `gradient` (a dispatcher of exactly one signature, `gradient_signature(dtype,
-    inputs.dtype)`), `plan`, `workspace_size(batch_size)` elements of its own, `inputs` and `labels`. `config` is
-    what a run file stores to rebuild the problem, `constants` what theory knows of it. Made by `mlp`, `lenet`, `cnn`,
-    `network` and `custom`, and by `quadratic` and the other builders of `asapnb.problems`.
+    Made by `mlp`, `lenet`, `cnn`, `network` and `custom`, and by `quadratic` and the other builders of
+    `asapnb.problems`.
+
+    Attributes:
+        name: shown to readers.
+        gradient: a dispatcher of exactly one signature, `gradient_signature(dtype, inputs.dtype)`.
+        n_params: number of parameters.
+        inputs: all training inputs, flat.
+        labels: int64, one for each training sample.
+        layout: the tensors inside the flat parameters.
+        dtype: of parameters and gradients, float32 or float64.
+        plan: int64, read by `gradient` alone.
+        workspace: elements of `dtype` that a worker needs as scratch; a number, or a function of the batch size.
+        initial: draws initial parameters.
+        forward: for two dtypes (of parameters, of inputs) the compiled forward pass; None if nothing is classified.
+        evaluation: loss and accuracy on a split; None to compute them with `forward` or `gradient`.
+        data: the data set; None if there is none.
+        constants: what theory knows of the objective; None if nothing.
+        config: what a run file stores to build the problem again.
     """
 
     name: str
-    gradient: Any
+    gradient: Gradient
     n_params: int
-    inputs: np.ndarray
-    labels: np.ndarray
+    inputs: NDArray[Any]
+    labels: Integers
     layout: tuple[Parameter, ...]
-    dtype: np.dtype = _FLOATS[0]
-    plan: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    dtype: np.dtype[Any] = _FLOATS[0]
+    plan: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
     workspace: int | Callable[[int], int] = 0
-    initial: Callable[[int, np.random.Generator], Any] = _zeros  # (n_params, generator) -> parameters
-    forward: Any = None  # (params, indices, plan, workspace, inputs, labels, predicted) -> mean loss; by inputs dtype
-    evaluation: Callable[[np.ndarray, str], tuple[float, float]] | None = None
-    data: Any = None
+    initial: Initial = _zeros
+    forward: Callable[[np.dtype[Any], np.dtype[Any]], Forward] | None = None
+    evaluation: Evaluation | None = None
+    data: Dataset | None = None
     constants: Constants | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
 
@@ -99,13 +94,13 @@ class Problem:
         if self.forward is not None:
             self.forward(self.dtype, self.inputs.dtype)
 
-    def init(self, seed: int = 0) -> np.ndarray:
+    def init(self, seed: int = 0) -> Reals:
         """Initial parameters, shape (n_params,): the same for the same seed."""
         seed = integer("seed", seed, 0, 2**63 - 1)
         params = np.asarray(self.initial(self.n_params, np.random.default_rng(seed)), self.dtype)
         return np.ascontiguousarray(self._params(params))
 
-    def loss_and_gradient(self, params: Any, indices: Any) -> tuple[float, np.ndarray]:
+    def loss_and_gradient(self, params: ArrayLike, indices: ArrayLike) -> tuple[float, Reals]:
         """Mean loss over the training samples `indices`, and its gradient, shape (n_params,)."""
         self.compile()
         params, indices = self._params(params), self._indices(indices)
@@ -114,10 +109,16 @@ class Problem:
         loss = self.gradient(params, gradient, indices, self.plan, workspace, self.inputs, self.labels)
         return float(loss), gradient
 
-    def evaluate(self, params: Any, split: str = "train", limit: int | None = None) -> tuple[float, float]:
-        """Mean loss and accuracy on a split; with `limit`, on at most so many samples, evenly spaced.
+    def evaluate(self, params: ArrayLike, split: str = "train", limit: int | None = None) -> tuple[float, float]:
+        """Mean loss and accuracy on a split.
 
-        The accuracy is NaN where the problem has none, both are where it has no such split.
+        Args:
+            params: shape (n_params,).
+            split: "train" or "test".
+            limit: at most so many samples, evenly spaced; None for all.
+
+        Returns:
+            The accuracy is NaN if the problem has none. Both are NaN if it has no such split.
         """
         params = self._params(params)
         if split not in SPLITS:
@@ -140,7 +141,7 @@ class Problem:
         chunks = [indices[i : i + _CHUNK] for i in range(0, count, _CHUNK)]
         return sum(self.loss_and_gradient(params, chunk)[0] * len(chunk) for chunk in chunks) / count, float("nan")
 
-    def predict(self, params: Any, inputs: Any) -> np.ndarray:
+    def predict(self, params: ArrayLike, inputs: ArrayLike) -> Integers:
         """The most likely class of each input, int64 (n,). `inputs`: (n, C, H, W), uint8 or scaled to [0, 1]."""
         if self.forward is None or self.data is None:
             raise UsageError(f"{self.name} does not classify; predict needs a network such as lenet(data)")
@@ -149,16 +150,17 @@ class Problem:
             inputs = inputs.astype(self.dtype)
         if inputs.ndim < 2 or prod(inputs.shape[1:]) != prod(self.data.shape):
             raise UsageError(f"inputs have the shape {inputs.shape}; {self.name} takes (n, *{self.data.shape})")
-        flat = np.ascontiguousarray(inputs).reshape(-1)
-        return self._run_forward(self._params(params), np.arange(len(inputs)), flat, np.zeros(len(inputs), np.int64))[
-            1
-        ]
+        flat, labels = np.ascontiguousarray(inputs).reshape(-1), np.zeros(len(inputs), np.int64)
+        return self._run_forward(self._params(params), np.arange(len(inputs)), flat, labels)[1]
 
-    def batches(self, seed: int, epoch: int, batch_size: int, reshuffle: bool = True) -> list[np.ndarray]:
+    def batches(self, seed: int, epoch: int, batch_size: int, reshuffle: bool = True) -> list[Integers]:
         """The minibatches of an epoch, in the order of their tickets: int64 indices, each sample exactly once.
 
-        The last one is ragged when `batch_size` does not divide `n_samples`. With `reshuffle` false every epoch
-        has the order of epoch 0.
+        Args:
+            seed: of the run.
+            epoch: from 0.
+            batch_size: samples per minibatch; the last one is shorter if this does not divide `n_samples`.
+            reshuffle: False to give every epoch the order of epoch 0.
         """
         seed = integer("seed", seed, 0, 2**63 - 1)
         epoch = integer("epoch", epoch, 0, 2**63 - 1)
@@ -174,13 +176,13 @@ class Problem:
         """Number of minibatches in an epoch, the ragged one included."""
         return -(-self.n_samples // integer("batch_size", batch_size, 1, self.n_samples))
 
-    def _params(self, params: Any) -> np.ndarray:
+    def _params(self, params: ArrayLike) -> Reals:
         array = np.ascontiguousarray(params, self.dtype)
         if array.shape != (self.n_params,):
             raise UsageError(f"params have the shape {array.shape}; {self.name} takes ({self.n_params},)")
         return array
 
-    def _indices(self, indices: Any) -> np.ndarray:
+    def _indices(self, indices: ArrayLike) -> Integers:
         array = np.ascontiguousarray(indices)
         if array.ndim != 1 or not len(array) or not np.issubdtype(array.dtype, np.integer):
             raise UsageError(
@@ -195,8 +197,9 @@ class Problem:
         return array.astype(np.int64, copy=False)
 
     def _run_forward(
-        self, params: np.ndarray, indices: np.ndarray, inputs: np.ndarray, labels: np.ndarray
-    ) -> tuple[float, np.ndarray]:
+        self, params: Reals, indices: Integers, inputs: NDArray[Any], labels: Integers
+    ) -> tuple[float, Integers]:
+        assert self.forward is not None
         predicted = np.empty(len(indices), np.int64)
         if not len(indices):
             return float("nan"), predicted
@@ -206,22 +209,32 @@ class Problem:
 
 
 def custom(
-    gradient: Any,
-    inputs: Any,
-    labels: Any,
+    gradient: Callable[..., Any],
+    inputs: ArrayLike,
+    labels: ArrayLike,
     n_params: int,
     *,
-    dtype: Any = np.float32,
-    init: Callable[[int, np.random.Generator], Any] = _zeros,
+    dtype: DTypeLike = np.float32,
+    init: Initial = _zeros,
     workspace_size: int | Callable[[int], int] = 0,
-    evaluate: Callable[[np.ndarray, str], tuple[float, float]] | None = None,
+    evaluate: Evaluation | None = None,
     name: str | None = None,
 ) -> Problem:
-    """A problem of one's own, for `train` like any other.
+    """A problem of your own, for `train` like any other.
 
-    `gradient` is a module-level function under `numba.njit` with the arguments of `gradient_signature`; `init` maps
-    (n_params, generator) to parameters (default: zeros); `evaluate` maps (params, "train" | "test") to (loss,
-    accuracy) (default: the mean of the gradient's own loss on the training split, accuracy NaN).
+    Args:
+        gradient: a module-level function under `numba.njit` with the arguments of `gradient_signature`.
+        inputs: the training inputs, uint8, float32 or float64; the gradient gets them flat.
+        labels: one integer for each sample.
+        n_params: number of parameters.
+        dtype: of the parameters, float32 or float64.
+        init: maps (n_params, generator) to initial parameters; default: zeros.
+        workspace_size: elements of scratch of a worker; a number, or a function of the batch size.
+        evaluate: maps (params, "train" or "test") to (loss, accuracy); default: the mean of the gradient's own loss
+            on the training split, and accuracy NaN.
+        name: default: that of the gradient.
+
+    Raises UsageError for what does not fit, and for a gradient that does not compile.
 
     >>> @numba.njit
     ... def pull(params, gradient, indices, plan, workspace, inputs, labels):  # mean of |params - x|^2 / 2
@@ -264,13 +277,14 @@ def custom(
     )
 
 
-def _compile_gradient(function: Any, dtype: np.dtype, inputs_dtype: np.dtype) -> Any:
+def _compile_gradient(function: Any, dtype: np.dtype[Any], inputs_dtype: np.dtype[Any]) -> Gradient:
     """The function under exactly the expected signature (a float64 loss in it is then cast, as NumPy would)."""
     signature = gradient_signature(dtype, inputs_dtype)
     if not hasattr(function, "py_func"):
         raise UsageError(f"the gradient is {function!r}; decorate a module-level function with numba.njit")
     try:
-        return numba.jit(signature, **{**function.targetoptions, "nogil": True})(function.py_func)
+        compiled: Gradient = numba.jit(signature, **{**function.targetoptions, "nogil": True})(function.py_func)
+        return compiled
     except (numba.core.errors.NumbaError, TypeError) as error:  # TypeError: another number of arguments
         raise UsageError(
             f"the gradient {function.__name__!r} does not compile for the signature that every gradient has,\n"

@@ -8,7 +8,8 @@ from numba import types
 from numba.extending import overload
 
 from ..compiled import part
-from ..data.dataset import PIXEL_SCALE
+from ..data.pixels import PIXEL_SCALE
+from .activations import activated, passed_back
 
 FAST = {"contract", "nsz", "reassoc"}  # what keeps NaN and infinity as they are
 
@@ -63,21 +64,27 @@ def clear(out, out0, n):
 
 
 @part(fastmath=FAST)
-def add_bias(y, y0, bias, bias0, n, relu):
-    """y += bias, then ReLU if asked for: `0 if v < 0 else v`, so that a NaN stays."""
-    y, bias, zero = y[y0 : y0 + n], bias[bias0 : bias0 + n], y.dtype.type(0)
-    for i in range(n):
-        value = y[i] + bias[i]
-        y[i] = zero if relu and value < zero else value
+def add_bias(y, y0, bias, bias0, n, activation):
+    """y += bias, then the activation."""
+    y, bias = y[y0 : y0 + n], bias[bias0 : bias0 + n]
+    for i in range(n):  # LLVM makes a loop for each activation of it
+        y[i] = activated(activation, y[i] + bias[i])
 
 
 @part()
-def through_relu(d, d0, y, y0, g, g0, n, relu):
-    """d = g where y is positive or there is no ReLU, else 0; d may be y."""
-    d, y, g, zero = d[d0 : d0 + n], y[y0 : y0 + n], g[g0 : g0 + n], y.dtype.type(0)
+def activate(y, y0, n, activation):
+    """y = the activation of y."""
+    y = y[y0 : y0 + n]
+    for i in range(n):
+        y[i] = activated(activation, y[i])
+
+
+@part()
+def through_activation(d, d0, y, y0, g, g0, n, activation):
+    """d = the gradient before the activation, from its output y and the gradient g of that; d may be y or g."""
+    d, y, g = d[d0 : d0 + n], y[y0 : y0 + n], g[g0 : g0 + n]
     for i in range(n):  # d[:] = g would compile NumPy's broadcasting errors, for seconds
-        value = g[i]
-        d[i] = value if not relu or y[i] > zero else zero
+        d[i] = passed_back(activation, y[i], g[i])
 
 
 @part()

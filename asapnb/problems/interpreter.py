@@ -7,25 +7,31 @@ Samples go through the network in chunks; the gradients of the chunks add up.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import types
 
 from ..compiled import kernel, part
-from .base import gradient_signature
-from .convolution import collect, convolution_backward, convolution_forward, prepare_backward
-from .layers import (
-    classify,
-    dense_backward,
-    dense_forward,
-    dense_input_gradient,
-    dense_output_gradient,
-    gather,
-    softmax,
-)
-from .records import header, is_convolution
+from .choice import by_number
+from .elementwise import through_activation
+from .ends import classify, gather, softmax
+from .layers import BLOCK_LAYERS, ROW_LAYERS
+from .primitives import transpose
+from .records import header, kind_of, rows
+from .signature import gradient_signature
 from .tiles import LANES
+
+if TYPE_CHECKING:
+    from .signature import Forward, Gradient
+
+_block_prepare = by_number([layer.prepare for layer in BLOCK_LAYERS])
+_block_forward = by_number([layer.forward for layer in BLOCK_LAYERS])
+_block_backward = by_number([layer.backward for layer in BLOCK_LAYERS])
+_block_collect = by_number([layer.collect for layer in BLOCK_LAYERS])
+_row_forward = by_number([layer.forward for layer in ROW_LAYERS])
+_row_backward = by_number([layer.backward for layer in ROW_LAYERS])
+_row_input_gradient = by_number([layer.input_gradient for layer in ROW_LAYERS])
 
 
 @part(inline="always")
@@ -35,48 +41,69 @@ def _blocks(count):
 
 @part()
 def _forward(plan, params, workspace, codes, inputs, indices, first, count):
+    """Scores of `count` samples, from the `first` of the indices on. Twin: `network_scores` in tests/naive.py."""
+    h = header(plan)
     gather(plan, workspace, inputs, indices, first, count)
-    for i in range(header(plan).layers):
-        if is_convolution(plan, i):
-            for block in range(_blocks(count)):
-                convolution_forward(plan, i, params, workspace, codes, block)
-        else:
-            dense_forward(plan, i, params, workspace, count)
+    for i in range(h.on_blocks):
+        for block in range(_blocks(count)):
+            _block_forward(kind_of(plan, i), plan, i, params, workspace, codes, block)
+    for i in range(h.on_blocks, h.layers):
+        _row_forward(kind_of(plan, i), plan, i, params, workspace, count)
 
 
 @part(inline="always")
 def _backward(plan, params, gradient, workspace, codes, count, accumulate):
-    i = header(plan).layers - 1
-    while i >= 0 and not is_convolution(plan, i):
-        dense_backward(plan, i, params, gradient, workspace, count, accumulate)
+    """Gradients of `count` samples from d of the scores. Twin: `network_gradient` in tests/naive.py.
+
+    1. The layers on rows, all samples at once, from the last to the first: the gradients of the parameters, then that
+       of the input, which becomes d of the layer before.
+    2. The layers on blocks, block by block, so that what a block needs stays in the cache.
+    """
+    h = header(plan)
+    for i in range(h.layers - 1, h.on_blocks - 1, -1):  # 1.
+        _row_backward(kind_of(plan, i), plan, i, params, gradient, workspace, count, accumulate)
         if i > 0:
-            dense_input_gradient(plan, i, params, workspace, count)
-            if not is_convolution(plan, i - 1):
-                dense_output_gradient(plan, i - 1, workspace, count)
-        i -= 1
-    for block in range(_blocks(count)):
-        for j in range(i, -1, -1):
-            convolution_backward(plan, j, workspace, codes, block)
+            _row_input_gradient(kind_of(plan, i), plan, i, params, workspace, count)
+            if i > h.on_blocks:
+                _row_output_gradient(plan, i - 1, workspace, count)
+    for block in range(_blocks(count)):  # 2.
+        for i in range(h.on_blocks - 1, -1, -1):
+            _block_backward(kind_of(plan, i), plan, i, params, workspace, codes, block)
+
+
+@part(inline="always")
+def _row_output_gradient(plan, i, workspace, count):
+    """d of a layer on rows, over its y, from g of the layer after it."""
+    h, io = header(plan), rows(plan, i)
+    transpose(workspace, h.g_rows, io.y_sample, workspace, h.g_columns, h.chunk, io.units, count)
+    for s in range(count):
+        y, g = io.y + s * io.y_sample, h.g_rows + s * io.y_sample
+        through_activation(workspace, y, workspace, y, workspace, g, io.units, io.activation)
 
 
 def _gradient(params, gradient, indices, plan, workspace, inputs, labels):
+    """The mean loss and its gradient. Twin: `network_gradient` in tests/naive.py.
+
+    1. Prepare the layers on blocks.
+    2. For each chunk of samples: scores, loss with d of the scores, gradients.
+    3. Collect what the layers on blocks have summed.
+    """
     h, count, total = header(plan), len(indices), 0.0
     codes = workspace.view(np.int8)
-    for i in range(h.layers):
-        if is_convolution(plan, i):
-            prepare_backward(plan, i, params, workspace)
-    for first in range(0, count, h.chunk):
+    for i in range(h.on_blocks):  # 1.
+        _block_prepare(kind_of(plan, i), plan, i, params, workspace)
+    for first in range(0, count, h.chunk):  # 2.
         here = min(count - first, h.chunk)
         _forward(plan, params, workspace, codes, inputs, indices, first, here)
         total += softmax(plan, workspace, labels, indices, first, here, params.dtype.type(1 / count))
         _backward(plan, params, gradient, workspace, codes, here, first > 0)
-    for i in range(h.layers):
-        if is_convolution(plan, i):
-            collect(plan, i, gradient, workspace)
+    for i in range(h.on_blocks):  # 3.
+        _block_collect(kind_of(plan, i), plan, i, gradient, workspace)
     return params.dtype.type(total / count)  # of that dtype also where nobody asked for `gradient_signature`
 
 
 def _evaluate(params, indices, plan, workspace, inputs, labels, predicted):
+    """The mean loss, and the predicted classes. Twin: `network_scores` in tests/naive.py."""
     h, count, total = header(plan), len(indices), 0.0
     codes = workspace.view(np.int8)
     for first in range(0, count, h.chunk):
@@ -88,14 +115,17 @@ def _evaluate(params, indices, plan, workspace, inputs, labels, predicted):
 
 
 @cache
-def gradient_kernel(dtype: np.dtype, inputs_dtype: np.dtype) -> Any:
+def gradient_kernel(dtype: np.dtype[Any], inputs_dtype: np.dtype[Any]) -> Gradient:
     """The gradient of any network with these dtypes; `Problem.compile` compiles it, as that takes a while."""
-    return kernel()(_gradient)
+    compiled: Gradient = kernel()(_gradient)
+    return compiled
 
 
 @cache
-def forward_kernel(dtype: np.dtype, inputs_dtype: np.dtype) -> Any:
+def forward_kernel(dtype: np.dtype[Any], inputs_dtype: np.dtype[Any]) -> Forward:
     """The compiled forward pass: (params, indices, plan, workspace, inputs, labels, predicted) -> mean loss."""
     signature = gradient_signature(dtype, inputs_dtype)
     params, _, indices, *others = signature.args
-    return kernel(signature.return_type(params, indices, *others, types.Array(types.int64, 1, "C")))(_evaluate)
+    integers = types.Array(types.int64, 1, "C")
+    compiled: Forward = kernel(signature.return_type(params, indices, *others, integers))(_evaluate)
+    return compiled

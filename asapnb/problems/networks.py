@@ -12,9 +12,12 @@ import numpy as np
 
 from ..data import Dataset
 from ..errors import UsageError
+from .activations import ReLU
 from .base import Parameter, Problem
+from .convolution import Conv
+from .dense import Dense
 from .interpreter import forward_kernel, gradient_kernel
-from .plan import Conv, Dense, Layer, MaxPool, ReLU, compile_plan
+from .plan import Layer, MaxPool, compile_plan
 
 
 def network(

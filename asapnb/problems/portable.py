@@ -50,7 +50,7 @@ def convolve_row(
 @register_jitable
 def convolve_pool_row(
     out, out0, out_channel, out_pixel, codes, codes0, codes_channel, weights, w0, bias, bias0, x, x0, x_row,
-    offsets, t0, channels, columns, taps,
+    offsets, t0, channels, columns, taps, clips,
 ):  # fmt: skip
     wide = 2 * columns * LANES
     sums = np.empty(2 * wide, out.dtype)
@@ -68,7 +68,7 @@ def convolve_pool_row(
                     value = sums[place]
                     if value > best or value != value:
                         best, code = value, j + 1
-                if best <= 0:
+                if clips != 0 and best <= 0:
                     best, code = out.dtype.type(0), CLIPPED
                 out[o + lane] = best
                 codes[q + lane] = code

@@ -49,11 +49,11 @@ def convolve_row(
 @_chosen
 def convolve_pool_row(
     out, out0, out_channel, out_pixel, codes, codes0, codes_channel, weights, w0, bias, bias0, x, x0, x_row,
-    offsets, t0, channels, columns, taps,
+    offsets, t0, channels, columns, taps, clips,
 ):  # fmt: skip
-    """One row of convolution, 2 × 2 max-pooling and ReLU in one: `columns` pooled pixels of all channels.
+    """One row of convolution and 2 × 2 max-pooling, and of max(0, x) if it `clips`: pooled pixels of all channels.
 
-    `codes` (int8) gets the place of the maximum in its window, 0 to 3, or CLIPPED where it is not positive.
+    `codes` (int8) gets the place of the maximum in its window, 0 to 3, or CLIPPED where it was not positive.
     """
 
 

@@ -1,9 +1,12 @@
 """The int64 plan that the interpreter runs: one header, then one record per layer, then tables of offsets.
 
 The records are NamedTuples of integers: `plan` fills them, compiled code reads them back with `header(plan)`,
-`dense(plan, i)` and `convolution(plan, i)`. Starts of arrays are positions in the parameters (`weights`, `bias`), in
-the plan (`offsets`, `back_offsets`) or in the workspace (all others). x is a layer's input, y its output; d and g are
-gradients of the loss.
+`blocks(plan, i)`, `rows(plan, i)` and what `reader` makes. Starts of arrays are positions in the parameters, in the
+plan (tables) or in the workspace (all others). x is a layer's input, y its output; d and g are gradients of the loss.
+
+First come the layers on blocks (`Blocks`), which see images of LANES samples as [channel][row][column][sample], then
+the layers on rows (`Rows`), which see one row of numbers per sample. Record i holds what all layers of its sort have,
+then what is the layer's own.
 """
 
 # mypy: disable-error-code="no-untyped-def"
@@ -22,88 +25,65 @@ class Header(NamedTuple):
     """What holds for the whole network."""
 
     layers: int
+    on_blocks: int  # how many of the layers, the first ones, work on blocks
     chunk: int  # samples that go through the network together, so that the workspace does not grow with the batch
     features: int  # per sample
     rows: int  # gathered samples, [sample][feature]
     rows_stride: int
-    x: int  # the same for a convolution, in blocks of [feature][LANES]
-    x_block: int  # stride between blocks; 0 without a convolution
-    d_columns: int  # scratch of the dense layers: d of the output, [unit][chunk]
+    x: int  # the same for layers on blocks, in blocks of [feature][LANES]
+    x_block: int  # stride between blocks; 0 without a layer on blocks
+    d_columns: int  # scratch of the layers on rows: d of the output, [unit][chunk]
     g_columns: int  # and g of the input, [feature][chunk]
     g_rows: int  # the same as [sample][feature]
 
 
-class Dense(NamedTuple):
-    """y[s, u] = bias[u] + Σ x[s, f] · weights[f, u], then ReLU; the backward pass writes d over y."""
+class Rows(NamedTuple):
+    """What every layer on rows has; the backward pass writes d, the gradient before the activation, over y."""
 
-    kind: int
+    kind: int  # place of the layer in ROW_LAYERS
+    activation: int  # place of its activation in ACTIVATIONS
     features: int
     units: int
-    relu: int
-    weights: int
-    bias: int
     x: int
     x_sample: int  # stride between samples
     x_feature: int  # stride between features
     y: int
-    y_sample: int
+    y_sample: int  # stride between samples; units lie side by side
 
 
-class Convolution(NamedTuple):
-    """y[c] = bias[c] + Σ x · weights[c] over square kernels, then ReLU, then 2 × 2 max-pooling.
+class Blocks(NamedTuple):
+    """What every layer on blocks has."""
 
-    Per block of LANES samples. d is the gradient of the convolution's own output, with room for the kernel on both
-    sides of each row; g is that of the layer's output.
-    """
-
-    kind: int
-    channels: int
+    kind: int  # place of the layer in BLOCK_LAYERS
+    activation: int  # place of its activation in ACTIVATIONS
+    pooling: int  # the size of the pooling windows: 1 or 2
+    channels: int  # of x
     height: int
     width: int
-    filters: int
-    kernel: int
-    relu: int
-    pooling: int  # the size of the pooling windows: 1 or 2
-    rows: int  # of the output
+    filters: int  # channels of y
+    rows: int
     columns: int
-    weights: int
-    bias: int
-    taps: int  # weights of a filter
-    offsets: int  # of x for each tap
     x: int
     x_block: int  # stride between blocks
     y: int
     y_block: int
-    y_pixel: int
-    codes: int  # int8, the places of the maxima
-    codes_block: int
-    d: int
-    d_channel: int
-    d_row: int
-    d_size: int
-    d_inside: int  # where d begins, without what surrounds it
-    g: int
+    y_pixel: int  # stride between pixels
+    g: int  # the gradient of y
     g_block: int
     g_pixel: int
-    sums: int  # LANES partial sums of the gradient of each weight
-    bias_sums: int  # and, right behind them, of each bias
     g_input: int  # where the gradient of x goes, or -1
-    back_offsets: int  # of d for each (kernel column, filter)
-    back_weights: int  # [channel][kernel row][kernel column][filter]
-    zeros: int  # as many as channels
 
 
-DENSE_KIND, CONVOLUTION_KIND = 0, 1
 FIRST_RECORD = len(Header._fields)
-RECORD = len(Convolution._fields)
+RECORD = 48  # room for each record
 
 
-def _reader(record: Any) -> Any:
+def _loader(record: Any) -> Any:
     """An intrinsic that loads the record at a position of the plan into its NamedTuple."""
     kind = types.NamedUniTuple(types.int64, len(record._fields), record)
 
     @intrinsic
-    def read(typing, plan, start):
+    def load(typing, plan, start):
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             data = context.make_array(signature.args[0])(context, builder, values[0]).data
             fields = [builder.load(at(builder, data, values[1], i)) for i in range(len(record._fields))]
@@ -111,31 +91,33 @@ def _reader(record: Any) -> Any:
 
         return kind(plan, types.int64), generate
 
+    return load
+
+
+def reader(record: Any, after: Any = None) -> Any:
+    """Compiled code ``read(plan, i)``: record i, from its first field, or from behind those of `after`."""
+    load, first = _loader(record), FIRST_RECORD + (len(after._fields) if after else 0)
+    if first + len(record._fields) > FIRST_RECORD + RECORD:
+        raise TypeError(f"{record.__name__} has {len(record._fields)} fields, for which RECORD = {RECORD} has no room")
+
+    @part(inline="always")
+    def read(plan, i):
+        return load(plan, first + i * RECORD)
+
     return read
 
 
-_read_header, _read_dense, _read_convolution = _reader(Header), _reader(Dense), _reader(Convolution)
+_load_header = _loader(Header)
+rows, blocks = reader(Rows), reader(Blocks)
 
 
 @part(inline="always")
 def header(plan):
     """The header of a plan, in compiled code."""
-    return _read_header(plan, 0)
+    return _load_header(plan, 0)
 
 
 @part(inline="always")
-def dense(plan, i):
-    """Record i of a plan, in compiled code, where it is a dense layer."""
-    return _read_dense(plan, FIRST_RECORD + i * RECORD)
-
-
-@part(inline="always")
-def convolution(plan, i):
-    """Record i of a plan, in compiled code, where it is a convolution."""
-    return _read_convolution(plan, FIRST_RECORD + i * RECORD)
-
-
-@part(inline="always")
-def is_convolution(plan, i):
-    """Whether record i of a plan is a convolution, in compiled code."""
-    return plan[FIRST_RECORD + i * RECORD] == CONVOLUTION_KIND
+def kind_of(plan, i):
+    """The place of layer i in BLOCK_LAYERS or ROW_LAYERS, in compiled code."""
+    return plan[FIRST_RECORD + i * RECORD]

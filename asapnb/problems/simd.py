@@ -52,7 +52,7 @@ def product(c, c0, c_row, a, a0, a_row, a_column, b, b0, b_row, m, n, k, accumul
 
 def convolve_pool_row(
     out, out0, out_channel, out_pixel, codes, codes0, codes_channel, weights, w0, bias, bias0, x, x0, x_row,
-    offsets, t0, channels, columns, taps,
+    offsets, t0, channels, columns, taps, clips,
 ):  # fmt: skip
     c = 0
     while c < channels:
@@ -60,7 +60,7 @@ def convolve_pool_row(
         for column in range(columns):
             done = _pooled(
                 channels - c, out, o + column * out_pixel, out_channel, codes, q + column * LANES, codes_channel,
-                weights, w, taps, bias, bias0 + c, x, x0 + 2 * column * LANES, x_row, offsets, t0, taps,
+                weights, w, taps, bias, bias0 + c, x, x0 + 2 * column * LANES, x_row, offsets, t0, taps, clips,
             )  # fmt: skip
         c += done
 

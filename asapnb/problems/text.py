@@ -13,14 +13,13 @@ from ..text import parse_call
 from .analytic import bounded, log_cosh, quadratic, rosenbrock, sine_pl
 from .base import Problem
 from .networks import cnn, lenet, mlp, network
-from .plan import Conv, Dense, MaxPool, ReLU
+from .plan import LAYERS
 from .regression import least_squares, logistic
 
 
 def _network(data: Dataset, layers: Sequence[str], init: str = "he", dtype: str = "float32") -> Problem:
     """The network of these layers, each a text such as "Dense(32)"."""
-    known = {layer.__name__: layer for layer in (Conv, Dense, MaxPool, ReLU)}
-    return network(data, [parse_call(layer, known, "layer") for layer in layers], init=init, dtype=dtype)
+    return network(data, [parse_call(layer, LAYERS, "layer") for layer in layers], init=init, dtype=dtype)
 
 
 _ON_DATA: dict[str, Callable[..., Problem]] = {"cnn": cnn, "lenet": lenet, "mlp": mlp, "network": _network}

@@ -188,22 +188,23 @@ def pair_tile() -> Any:
 
 
 def pooled_tile() -> Any:
-    """ReLU of the maximum over one 2 × 2 pooling window, and the code of its place (0 to 3, or CLIPPED).
+    """The maximum over one 2 × 2 pooling window, or 0 if it `clips` and that is larger, and the code of its place.
 
     A NaN anywhere in the window wins, so that a divergence is seen.
     """
 
-    def emit(b, height, m, out, out_channel, codes, codes_channel, weights, channel, bias, x, row, offsets, taps):  # type: ignore
+    def emit(b, height, m, out, out_channel, codes, codes_channel, weights, channel, bias, x, row, offsets, taps, clips):  # type: ignore
         window: Any = ([], [LANES], [row], [row, LANES])
         zero, once = i64(0), i64(1)
         pixels = _windows(b, height, m, window, weights, channel, zero, bias, x, zero, offsets, once, taps)
+        clipping = splat(b, b.icmp_signed("!=", clips, zero), LANES)
         for channel, best, *others in pixels:
             code = _code(0)
             for j, value in enumerate(others, 1):
                 wins = b.or_(b.fcmp_ordered(">", value, best), b.fcmp_unordered("uno", value, value))
                 best = b.select(wins, value, best)
                 code = b.select(wins, _code(j), code)
-            clipped = b.fcmp_ordered("<=", best, _ZERO)
+            clipped = b.and_(b.fcmp_ordered("<=", best, _ZERO), clipping)
             code = b.select(clipped, _code(CLIPPED), code)
             store(b, b.select(clipped, _ZERO, best), at(b, out, b.mul(out_channel, channel)))
             store(b, b.trunc(code, ir.VectorType(I8, LANES)), at(b, codes, b.mul(codes_channel, channel)))

@@ -1,0 +1,64 @@
+"""The two ends of a network: samples come in, loss and classes come out."""
+
+# mypy: disable-error-code="no-untyped-def"
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..compiled import part
+from .elementwise import copy_scaled
+from .primitives import transpose
+from .records import header, rows
+from .tiles import LANES
+
+
+@part(inline="always")
+def gather(plan, workspace, inputs, indices, first, count):
+    """Fetch `count` samples as rows and, for layers on blocks, as blocks of LANES (the last sample is repeated)."""
+    h = header(plan)
+    for s in range(count):
+        slot = s % LANES if h.x_block > 0 else s
+        copy_scaled(workspace, h.rows + slot * h.rows_stride, inputs, indices[first + s] * h.features, h.features)
+        if h.x_block > 0 and (slot == LANES - 1 or s == count - 1):
+            x = h.x + s // LANES * h.x_block
+            transpose(workspace, x, LANES, workspace, h.rows, h.rows_stride, slot + 1, h.features)
+
+
+@part()
+def softmax(plan, workspace, labels, indices, first, count, scale):
+    """The summed cross-entropy of `count` samples; writes d = scale · (softmax - one-hot) over the scores.
+
+    Twin: `network_gradient` in tests/naive.py. For each sample:
+
+    1. Find the largest score, so that no exponential overflows.
+    2. Replace the scores by exponentials, and add these up.
+    3. Add the loss, log Σ exp(score) - score of the label.
+    4. Replace the exponentials by d.
+    """
+    layer, total = rows(plan, header(plan).layers - 1), 0.0
+    for s in range(count):
+        start = layer.y + s * layer.y_sample
+        scores, label = workspace[start : start + layer.units], labels[indices[first + s]]
+        top, right, norm = scores[0], scores[label], scores.dtype.type(0)
+        for i in range(scores.size):  # 1.
+            if scores[i] > top:
+                top = scores[i]
+        for i in range(scores.size):  # 2.
+            scores[i] = math.exp(scores[i] - top)
+            norm += scores[i]
+        total += math.log(norm) + top - right  # 3.
+        for i in range(scores.size):  # 4.
+            scores[i] *= scale / norm
+        scores[label] -= scale
+    return total
+
+
+@part(inline="always")
+def classify(plan, workspace, predicted, first, count):
+    """The class of the highest score. Twin: the largest of `network_scores` in tests/naive.py."""
+    layer = rows(plan, header(plan).layers - 1)
+    for s in range(count):
+        start = layer.y + s * layer.y_sample
+        predicted[first + s] = np.argmax(workspace[start : start + layer.units])
