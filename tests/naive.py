@@ -4,6 +4,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from asapnb.problems import MaxPool
+from asapnb.problems.activations import Activation
 from asapnb.rules import ScaleTables, scale_table
 from asapnb.staleness import StalenessDistribution
 
@@ -180,51 +182,67 @@ def network_gradient(layers, tensors, inputs, labels):
     loss = -np.log(softmax[rows, labels]).mean()
     softmax[rows, labels] -= 1
     g, gradients = softmax / len(labels), []
-    for layer, before, weight in reversed(tape):
-        kind = type(layer).__name__
-        if kind == "Dense":
-            flat = before.reshape(len(before), -1)
-            gradients += [g.sum(0), flat.T @ g]
-            g = (g @ weight.T).reshape(before.shape)
-        elif kind == "ReLU":
-            g = g * (before > 0)
-        elif kind == "MaxPool":
-            g = _unpool(before, g)
+    for layer, x, y, weight in reversed(tape):
+        if isinstance(layer, Activation):
+            g = np.vectorize(layer.backward, otypes=[float])(y, g)
+        elif isinstance(layer, MaxPool):
+            g = _unpool(x, g)
         else:
-            weight_gradient, down = np.zeros_like(weight), np.zeros_like(before)
-            rows_, columns = g.shape[2:]
-            for i in range(layer.kernel):
-                for j in range(layer.kernel):
-                    window = before[:, :, i : i + rows_, j : j + columns]
-                    weight_gradient[:, :, i, j] = np.einsum("nfyx,ncyx->fc", g, window)
-                    down[:, :, i : i + rows_, j : j + columns] += np.einsum("nfyx,fc->ncyx", g, weight[:, :, i, j])
-            gradients += [g.sum((0, 2, 3)), weight_gradient]
-            g = down
+            weight_gradient, bias_gradient, g = LAYERS[type(layer).__name__][1](layer, x, weight, g)
+            gradients += [bias_gradient, weight_gradient]
     return loss, gradients[::-1]
 
 
 def network_scores(layers, tensors, inputs):
-    """The scores of each class, and (layer, its input, its weight) for each layer."""
+    """The scores of each class, and (layer, its input, its output, its weight) for each layer."""
     x, left, tape = np.asarray(inputs, np.float64), [np.asarray(t, np.float64) for t in tensors], []
     for layer in layers:
-        kind = type(layer).__name__
-        weight, bias = (left.pop(0), left.pop(0)) if kind in ("Dense", "Conv") else (None, None)
-        tape.append((layer, x, weight))
-        if kind == "Dense":
-            x = x.reshape(len(x), -1) @ weight + bias
-        elif kind == "ReLU":
-            x = np.maximum(x, 0)
-        elif kind == "MaxPool":
+        before, weight = x, None
+        if isinstance(layer, Activation):
+            x = np.vectorize(layer.forward, otypes=[float])(x)
+        elif isinstance(layer, MaxPool):
             n, c, h, w = x.shape
             x = x[:, :, : h // 2 * 2, : w // 2 * 2].reshape(n, c, h // 2, 2, w // 2, 2).max((3, 5))
         else:
-            rows, columns = (side - layer.kernel + 1 for side in x.shape[2:])
-            out = np.zeros((len(x), layer.channels, rows, columns)) + bias[:, None, None]
-            for i in range(layer.kernel):
-                for j in range(layer.kernel):
-                    out += np.einsum("ncyx,fc->nfyx", x[:, :, i : i + rows, j : j + columns], weight[:, :, i, j])
-            x = out
+            weight, bias = left.pop(0), left.pop(0)
+            x = LAYERS[type(layer).__name__][0](layer, x, weight, bias)
+        tape.append((layer, before, x, weight))
     return x, tape
+
+
+def dense(layer, x, weight, bias):
+    """The outputs of all samples."""
+    return x.reshape(len(x), -1) @ weight + bias
+
+
+def dense_backward(layer, x, weight, g):
+    """The gradients of weight, bias and input."""
+    return x.reshape(len(x), -1).T @ g, g.sum(0), (g @ weight.T).reshape(x.shape)
+
+
+def convolution(layer, x, weight, bias):
+    """The outputs of all samples, as a sum over the positions in the kernel."""
+    rows, columns = (side - layer.kernel + 1 for side in x.shape[2:])
+    out = np.zeros((len(x), layer.channels, rows, columns)) + bias[:, None, None]
+    for i in range(layer.kernel):
+        for j in range(layer.kernel):
+            out += np.einsum("ncyx,fc->nfyx", x[:, :, i : i + rows, j : j + columns], weight[:, :, i, j])
+    return out
+
+
+def convolution_backward(layer, x, weight, g):
+    """The gradients of weight, bias and input."""
+    weight_gradient, down = np.zeros_like(weight), np.zeros_like(x)
+    rows, columns = g.shape[2:]
+    for i in range(layer.kernel):
+        for j in range(layer.kernel):
+            window = x[:, :, i : i + rows, j : j + columns]
+            weight_gradient[:, :, i, j] = np.einsum("nfyx,ncyx->fc", g, window)
+            down[:, :, i : i + rows, j : j + columns] += np.einsum("nfyx,fc->ncyx", g, weight[:, :, i, j])
+    return weight_gradient, g.sum((0, 2, 3)), down
+
+
+LAYERS = {"Dense": (dense, dense_backward), "Conv": (convolution, convolution_backward)}  # twins, by name
 
 
 def _unpool(before, g):

@@ -114,6 +114,9 @@ def keys(package):
         ("random.py", ("timing/sampling.py", "engine/loops/leashed.py", "simulator/loops/server.py"), ()),
         ("timing/sampling.py", ("simulator/loops/server.py",), ("engine", "problems")),
         ("problems/tiles.py", ("problems/interpreter.py",), ("engine", "timing", "simulator")),
+        *((f"problems/{name}.py", (), ("",)) for name in ("base", "networks", "plan", "places", "analytic", "text")),
+        *((f"data/{name}.py", (), ("",)) for name in ("dataset", "catalogue")),
+        ("errors.py", (), ("problems",)),
     ],
 )
 def test_an_edit_compiles_anew_what_is_made_of_it_and_nothing_else(edited, changed, unchanged, tmp_path):
@@ -123,3 +126,13 @@ def test_an_edit_compiles_anew_what_is_made_of_it_and_nothing_else(edited, chang
     others = {file for file, key in keys(package).items() if key != before[file]}
     assert others >= set(map(Path, changed))
     assert not {str(file) for file in others if str(file).startswith(tuple(unchanged))}
+
+
+PLAIN = ("activations", "emit", "kinds", "layers", "signature")  # declarations, and what emits LLVM's language
+BELOW = {PACKAGE / "compiled.py", PACKAGE / "data/pixels.py", *(PACKAGE / f"problems/{name}.py" for name in PLAIN)}
+OF_PROBLEMS = [file for file in COMPILED if file.parent.name == "problems"]
+
+
+@pytest.mark.parametrize("file", OF_PROBLEMS, ids=lambda file: file.name)
+def test_kernels_of_problems_are_made_of_kernels_and_constants_only(file):
+    assert compiled.sources(file) <= {*COMPILED} | BELOW

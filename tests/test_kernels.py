@@ -65,7 +65,7 @@ from asapnb.problems import simd
 f, q, p = numba.float32[::1], numba.int8[::1], numba.int64[::1]
 signatures = {
     simd._panel.py_func: (f, i, i, f, i, i, i, f, i, i, i, i, i, numba.boolean),
-    simd.convolve_pool_row: (f, i, i, i, q, i, i, f, i, f, i, f, i, i, p, i, i, i, i),
+    simd.convolve_pool_row: (f, i, i, i, q, i, i, f, i, f, i, f, i, i, p, i, i, i, i, i),
     simd.convolve_row: (f, i, i, i, f, i, i, i, f, i, f, i, i, p, i, i, i, i, i),
     simd.correlate: (f, i, i, f, i, i, i, f, i, i, i, i, i, i),
 }

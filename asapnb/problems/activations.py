@@ -41,7 +41,7 @@ class Activation:
             raise ValueError(f"there are two activations {self.name!r}: give each a name of its own")
         _DECLARED.append(self)
 
-    def __call__(self) -> Activation:
+    def __call__(self) -> Activation:  # noqa: D102  (the layer itself)
         return self
 
     def __repr__(self) -> str:

@@ -25,13 +25,13 @@ from .tiles import LANES
 if TYPE_CHECKING:
     from .signature import Forward, Gradient
 
-_block_prepare = by_number([layer.prepare for layer in BLOCK_LAYERS])
-_block_forward = by_number([layer.forward for layer in BLOCK_LAYERS])
-_block_backward = by_number([layer.backward for layer in BLOCK_LAYERS])
-_block_collect = by_number([layer.collect for layer in BLOCK_LAYERS])
-_row_forward = by_number([layer.forward for layer in ROW_LAYERS])
-_row_backward = by_number([layer.backward for layer in ROW_LAYERS])
-_row_input_gradient = by_number([layer.input_gradient for layer in ROW_LAYERS])
+_block_prepare = by_number([layer.prepare for layer in BLOCK_LAYERS], kind_of)
+_block_forward = by_number([layer.forward for layer in BLOCK_LAYERS], kind_of)
+_block_backward = by_number([layer.backward for layer in BLOCK_LAYERS], kind_of)
+_block_collect = by_number([layer.collect for layer in BLOCK_LAYERS], kind_of)
+_row_forward = by_number([layer.forward for layer in ROW_LAYERS], kind_of)
+_row_backward = by_number([layer.backward for layer in ROW_LAYERS], kind_of)
+_row_input_gradient = by_number([layer.input_gradient for layer in ROW_LAYERS], kind_of)
 
 
 @part(inline="always")
@@ -46,9 +46,9 @@ def _forward(plan, params, workspace, codes, inputs, indices, first, count):
     gather(plan, workspace, inputs, indices, first, count)
     for i in range(h.on_blocks):
         for block in range(_blocks(count)):
-            _block_forward(kind_of(plan, i), plan, i, params, workspace, codes, block)
+            _block_forward(plan, i, params, workspace, codes, block)
     for i in range(h.on_blocks, h.layers):
-        _row_forward(kind_of(plan, i), plan, i, params, workspace, count)
+        _row_forward(plan, i, params, workspace, count)
 
 
 @part(inline="always")
@@ -61,14 +61,14 @@ def _backward(plan, params, gradient, workspace, codes, count, accumulate):
     """
     h = header(plan)
     for i in range(h.layers - 1, h.on_blocks - 1, -1):  # 1.
-        _row_backward(kind_of(plan, i), plan, i, params, gradient, workspace, count, accumulate)
+        _row_backward(plan, i, params, gradient, workspace, count, accumulate)
         if i > 0:
-            _row_input_gradient(kind_of(plan, i), plan, i, params, workspace, count)
+            _row_input_gradient(plan, i, params, workspace, count)
             if i > h.on_blocks:
                 _row_output_gradient(plan, i - 1, workspace, count)
     for block in range(_blocks(count)):  # 2.
         for i in range(h.on_blocks - 1, -1, -1):
-            _block_backward(kind_of(plan, i), plan, i, params, workspace, codes, block)
+            _block_backward(plan, i, params, workspace, codes, block)
 
 
 @part(inline="always")
@@ -91,14 +91,14 @@ def _gradient(params, gradient, indices, plan, workspace, inputs, labels):
     h, count, total = header(plan), len(indices), 0.0
     codes = workspace.view(np.int8)
     for i in range(h.on_blocks):  # 1.
-        _block_prepare(kind_of(plan, i), plan, i, params, workspace)
+        _block_prepare(plan, i, params, workspace)
     for first in range(0, count, h.chunk):  # 2.
         here = min(count - first, h.chunk)
         _forward(plan, params, workspace, codes, inputs, indices, first, here)
         total += softmax(plan, workspace, labels, indices, first, here, params.dtype.type(1 / count))
         _backward(plan, params, gradient, workspace, codes, here, first > 0)
     for i in range(h.on_blocks):  # 3.
-        _block_collect(kind_of(plan, i), plan, i, gradient, workspace)
+        _block_collect(plan, i, gradient, workspace)
     return params.dtype.type(total / count)  # of that dtype also where nobody asked for `gradient_signature`
 
 

@@ -116,10 +116,10 @@ def compile_plan(shape: Shape, classes: int, layers: Sequence[Layer]) -> Plan:
     header = _header(places, shapes, on_blocks)
     records: list[tuple[int, ...]] = []
     before: Blocks | Rows | None = None
-    numbers: dict[str, count[int]] = {}
+    counts: dict[str, count[int]] = {}
     for i, (stage, x, y) in enumerate(zip(stages, shapes, shapes[1:], strict=False)):
         name = type(stage.layer).__name__.lower()
-        places.layer = f"{name}{next(numbers.setdefault(name, count(1)))}"
+        places.layer = f"{name}{next(counts.setdefault(name, count(1)))}"
         if isinstance(stage.kind, BlockLayer):
             assert not isinstance(before, Rows)
             before = _blocks(places, header, stage, x, y, before, i + 1 == on_blocks)
@@ -129,7 +129,7 @@ def compile_plan(shape: Shape, classes: int, layers: Sequence[Layer]) -> Plan:
             own = stage.kind.place(stage.layer, before, places)
         records.append((*before, *own))
     padded = [record + (0,) * (RECORD - len(record)) for record in records]
-    array = np.array([value for part in (header, *padded, places.tables) for value in part], np.int64)
+    array = np.array([value for numbers in (header, *padded, places.tables) for value in numbers], np.int64)
     return Plan(array, tuple(places.layout), places.n_params, places.workspace)
 
 
@@ -143,10 +143,10 @@ def _shapes(shape: Shape, stages: Sequence[_Stage]) -> list[Shape]:
         if min(shapes[-1]) < 1:
             channels, height, width = shapes[-2]
             least = next(side for side in count(1) if min(_after(stage, (channels, side, side))) >= 1)
+            pooling = " and MaxPool(2)" if stage.pooled else ""
             raise UsageError(
-                f"{stage.layer!r}{' and MaxPool(2)' if stage.pooled else ''} need at least {least}×{least} pixels and "
-                f"get {height}×{width} of inputs {'×'.join(map(str, shape))}; use larger inputs, or fewer or smaller "
-                "layers"
+                f"{stage.layer!r}{pooling} need at least {least}×{least} pixels and get {height}×{width} of inputs "
+                f"{'×'.join(map(str, shape))}; use larger inputs, or fewer or smaller layers"
             )
     return shapes
 
@@ -182,7 +182,7 @@ def _blocks(
     """Where a layer on blocks finds and leaves things; the `last` one leaves them as the layers on rows want them."""
     (channels, height, width), (filters, rows, columns) = x, y
     return Blocks(
-        kind=BLOCK_LAYERS.index(stage.kind),  # type: ignore[arg-type]
+        kind=BLOCK_LAYERS.index(stage.kind),
         activation=ACTIVATIONS.index(stage.activation),
         pooling=1 + stage.pooled,
         channels=channels,
@@ -203,9 +203,7 @@ def _blocks(
     )
 
 
-def _rows(
-    places: Places, header: Header, stage: _Stage, x: Shape, y: Shape, before: Blocks | Rows | None
-) -> Rows:
+def _rows(places: Places, header: Header, stage: _Stage, x: Shape, y: Shape, before: Blocks | Rows | None) -> Rows:
     """Where a layer on rows finds and leaves things."""
     if before is None:
         start, x_sample, x_feature = header.rows, header.rows_stride, 1
@@ -214,7 +212,7 @@ def _rows(
     else:
         start, x_sample, x_feature = before.y, before.y_sample, 1
     return Rows(
-        kind=ROW_LAYERS.index(stage.kind),  # type: ignore[arg-type]
+        kind=ROW_LAYERS.index(stage.kind),
         activation=ACTIVATIONS.index(stage.activation),
         features=prod(x),
         units=prod(y),

@@ -98,7 +98,7 @@ def reader(record: Any, after: Any = None) -> Any:
     """Compiled code ``read(plan, i)``: record i, from its first field, or from behind those of `after`."""
     load, first = _loader(record), FIRST_RECORD + (len(after._fields) if after else 0)
     if first + len(record._fields) > FIRST_RECORD + RECORD:
-        raise TypeError(f"{record.__name__} has {len(record._fields)} fields, for which RECORD = {RECORD} has no room")
+        raise TypeError(f"{record.__name__} has {len(record._fields)} fields: RECORD, {RECORD}, has no room for them")
 
     @part(inline="always")
     def read(plan, i):

@@ -193,7 +193,8 @@ def pooled_tile() -> Any:
     A NaN anywhere in the window wins, so that a divergence is seen.
     """
 
-    def emit(b, height, m, out, out_channel, codes, codes_channel, weights, channel, bias, x, row, offsets, taps, clips):  # type: ignore
+    def emit(b, height, m, out, out_channel, codes, codes_channel, weights, channel, bias, x, row, offsets, *sizes):  # type: ignore
+        taps, clips = sizes
         window: Any = ([], [LANES], [row], [row, LANES])
         zero, once = i64(0), i64(1)
         pixels = _windows(b, height, m, window, weights, channel, zero, bias, x, zero, offsets, once, taps)
