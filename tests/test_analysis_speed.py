@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from synthetic import HALF, record, runs
 
 import asapnb as ab
-from asapnb.analysis import Target, best_step_size, compare, comparison, speed_up
+from asapnb.analysis import Crossing, Target, best_step_size, compare, comparison, speed_up
+from asapnb.analysis.speed import default_budget
 from asapnb.errors import UsageError
 
 TIME = st.one_of(st.integers(1, 99), st.none())
@@ -214,6 +215,22 @@ def test_runs_that_did_not_end_are_left_out_and_that_is_said():
     for title in set(whole) - {"4 runs"}:
         assert tables[title].rows == whole[title].rows
     assert len(comparison(more, [HALF])) == 2  # nothing to time
+
+
+def test_the_default_budget_is_the_first_end_of_a_run_that_did_not_reach_the_target():
+    diverged = Crossing("diverged", None, None, None, None, {"updates": 5.0, "seconds": 50.0})
+    reached = Crossing("reached", 7.0, 70.0, None, None, {"updates": 9.0, "seconds": 90.0})
+    early, late = (
+        Crossing("not reached", None, None, None, None, {"updates": end, "seconds": 100 - end})
+        for end in (20.0, 40.0)
+    )
+    assert default_budget([late, diverged, reached, early], "updates") == 20.0
+    assert default_budget([late, diverged, reached, early], "seconds") == 60.0
+    assert default_budget([diverged, reached], "updates") == 9.0
+    base = [record(30), record(None, end=60.0, seed=1), record(None, end=80.0, seed=2)]
+    found = speed_up(base, runs([10, 20, 40], rule="tail(amplitude=1.0)"), HALF)
+    assert found.budgets == (60.0,)
+    assert found.ratio == pytest.approx((30 + 60 + 60) / (10 + 20 + 40))
 
 
 def test_the_budget_is_what_is_known_of_all():

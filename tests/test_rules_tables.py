@@ -39,6 +39,22 @@ def test_tables_at_exact_update_numbers(refresh, workers, updates, data):
         np.testing.assert_allclose(in_force, [float(c) for c in expected], rtol=1e-9, atol=1e-12)
 
 
+@given(refreshes, st.integers(1, 4), st.integers(0, 200))
+def test_what_is_due_next_is_the_first_that_is_later(refresh, workers, seen):
+    later = [number for number in naive.refresh_numbers(refresh, workers, 400) if number > seen]
+    assert refresh.due(seen, workers) == (later[0] if later else None)
+
+
+def test_a_refresh_that_does_not_advance_is_an_error_and_no_endless_loop(monkeypatch):
+    tables = ScaleTables(tail(refresh=every(5)), workers=1)
+    monkeypatch.setattr(type(every(5)), "due", lambda self, seen, workers: max(10, seen))
+    for observe in (tables.observe, tables.catch_up):
+        with pytest.raises(
+            RuleError, match=r"refresh every\(5\) is due at update 1\d after 1\d: must be a later one"
+        ):
+            observe([0] * 12)
+
+
 def test_a_window_counts_only_its_own_updates_when_batches_straddle_it():
     tables = ScaleTables(tail(refresh=once(3, 6)), workers=1)
     assert tables.observe([9, 9, 9, 0]) is None

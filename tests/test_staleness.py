@@ -43,6 +43,13 @@ def test_moments_and_quantiles(values):
         assert seen.quantile(percent / 100) == (np.cumsum(values) * 100 >= percent * total).argmax()
 
 
+def test_a_quantile_forgives_rounding_and_nothing_else():
+    for n in range(2, 120):
+        seen = from_counts(np.ones(n))
+        assert [seen.quantile(k / n) for k in range(1, n + 1)] == list(range(n))
+        assert [seen.quantile(k / n * (1 + 4e-15)) for k in range(1, n)] == list(range(1, n))
+
+
 @given(counts(), st.integers(1, 3000))
 def test_padding_keeps_all_mass(values, length):
     seen = from_counts(values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..errors import RuleError
 from ..staleness import StalenessDistribution, StalenessEstimator, staleness_array
 from .framework import as_rule, scale_table
 
@@ -44,7 +45,7 @@ class ScaleTables:
         refresh = self.rule.refresh
         self._estimator = StalenessEstimator(refresh.half_life if refresh else None)
         self.seen = 0
-        self.next_refresh = refresh.due(0, workers) if refresh else None
+        self.next_refresh = self._due_after(0)
         self.current: NDArray[np.float64]
         self._put_in_force(scale_table(self.rule, self._staleness(), workers))
         scale_table(self.rule, _typical(workers), workers)
@@ -63,7 +64,7 @@ class ScaleTables:
         self.seen += len(tau)
         if self.next_refresh is None or self.seen < self.next_refresh:
             return None
-        self.next_refresh = self.rule.refresh.due(self.seen, self.workers)
+        self.next_refresh = self._due_after(self.seen)
         table = scale_table(self.rule, self._staleness(), self.workers)
         return None if np.array_equal(table, self.current) else self._put_in_force(table)
 
@@ -79,13 +80,19 @@ class ScaleTables:
         (14, array([1.5, 0.5, 0. ]))
         """
         tau = staleness_array(staleness)
-        refresh, last = self.rule.refresh, 0
-        due = self.next_refresh
-        while refresh is not None and due is not None and due <= self.seen + len(tau):
+        last, due = 0, self.next_refresh
+        while due is not None and due <= self.seen + len(tau):
             last = due - self.seen
-            due = refresh.due(due, self.workers)
+            due = self._due_after(due)
         self.observe(tau[:last])
         self.observe(tau[last:])
+
+    def _due_after(self, seen: int) -> int | None:
+        """The number of the next update, after `seen`, at which a table is made; loops rely on its being later."""
+        due = None if self.rule.refresh is None else self.rule.refresh.due(seen, self.workers)
+        if due is not None and due <= seen:
+            raise RuleError(f"refresh {self.rule.refresh} is due at update {due} after {seen}: must be a later one")
+        return due
 
     def _staleness(self) -> StalenessDistribution:
         seen = self._estimator.distribution()
