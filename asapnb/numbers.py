@@ -93,7 +93,7 @@ def reals(
     most: float = math.inf,
     *,
     above: bool = False,
-    axes: int = 1,
+    axes: int | None = 1,
     empty: bool = False,
 ) -> NDArray[np.float64]:
     """`values` as a new float64 array of finite numbers from `least` to `most`; UsageError if they are none.
@@ -104,7 +104,7 @@ def reals(
         least: the smallest value allowed; with `above`, values must be larger.
         most: the largest value allowed.
         above: whether `least` itself is excluded.
-        axes: how many axes the array must have.
+        axes: how many axes the array must have; None for any number.
         empty: whether no value at all is allowed.
 
     >>> reals("weights", [1, 3], 0)
@@ -112,12 +112,13 @@ def reals(
     """
     try:
         array = np.asarray(values)
-    except ValueError:  # rows of different lengths
-        array = np.array(None)
-    if array.dtype.kind == "O" and array.ndim == axes:  # fractions, for example
-        array = np.array([real(name, value) for value in array.flat]).reshape(array.shape)
-    if array.ndim != axes or (array.size and array.dtype.kind not in "iuf") or not (array.size or empty):
-        kind = "a list of numbers" if axes == 1 else "rows of numbers, all of one length"
+        if array.dtype.kind == "O":  # fractions, for example
+            array = np.array([real(name, value) for value in array.flat]).reshape(array.shape)
+    except ValueError:  # rows of different lengths, or what is no number
+        array = np.array("")
+    fits = array.dtype.kind in "iuf" if array.size else empty
+    if not fits or (axes is not None and array.ndim != axes):
+        kind = "rows of numbers, all of one length" if axes == 2 else "a list of numbers"
         raise UsageError(f"{name} is {values!r:.80}: must be {kind}{'' if empty else ', not empty'}")
     array = array.astype(np.float64)
     bad = ~(np.isfinite(array) & ((array > least) if above else (array >= least)) & (array <= most))

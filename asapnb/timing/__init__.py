@@ -1,9 +1,21 @@
-"""How long things take, in virtual seconds: times by distribution, and how compiled loops draw from them."""
+"""How long things take, in virtual seconds: times by distribution, and how compiled loops draw from them.
 
+Each module imports from those before it only:
+
+    ziggurat   exponential and normal deviates, compiled
+    sampling   the arrays of times, and what compiled loops draw from them
+    arrays     from times to these arrays
+    times      what a time is, and the table of its laws
+    laws       the laws: their builders and all that is declared of them
+    workers    times that differ between workers
+    timing     the times of all steps of a worker
+    files      timings in TOML files
+    reading    a timing from whatever a user gives
+"""
+
+from .arrays import Component
 from .files import load_timing, save_timing
-from .sampling import Times, times_type
-from .times import (
-    Time,
+from .laws import (
     constant,
     empirical,
     exponential,
@@ -11,14 +23,19 @@ from .times import (
     lognormal,
     mixture,
     pareto,
+    quantile_parts,
     shifted_exponential,
     uniform,
     weibull,
 )
-from .timing import Timing, as_timing, parse_timing
+from .reading import as_timing, parse_timing
+from .sampling import Times, times_type
+from .times import Time, register_law
+from .timing import Timing
 from .workers import groups, parse_times, slowed
 
 __all__ = [
+    "Component",
     "Time",
     "Times",
     "Timing",
@@ -34,6 +51,8 @@ __all__ = [
     "pareto",
     "parse_times",
     "parse_timing",
+    "quantile_parts",
+    "register_law",
     "save_timing",
     "shifted_exponential",
     "slowed",

@@ -4,25 +4,55 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
+from ..errors import UsageError
 from . import sampling
-from .laws import weibull_scale
-from .sampling import Times
-from .times import Time, constant
+from .sampling import CONSTANT, EMPIRICAL, KINDS, MIXTURE, PURPOSES, Times
+
+
+@dataclass(frozen=True)
+class Component:
+    """How the compiled sampler draws one law: a kind of `sampling`, its numbers, and the values of an empirical law.
+
+    `sampling` says what the numbers of each kind are. Those of EMPIRICAL follow from `values`.
+    """
+
+    kind: int
+    numbers: tuple[float, ...] = ()
+    values: tuple[float, ...] = ()
+
+
+class Drawable(Hashable, Protocol):
+    """What a law of time must say of itself to be drawn: `Time` does."""
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """The least and the largest time."""
+
+    @property
+    def sampler(self) -> Component | Sequence[tuple[Any, float]]:
+        """A component, or other laws with their weights, one of which is drawn each time."""
 
 
 def compile_times(
-    purposes: Sequence[Sequence[Time]], pauses: Sequence[tuple[int, float, float]], workers: int
+    purposes: Sequence[Sequence[Drawable]], pauses: Sequence[tuple[int, float, float]], workers: int
 ) -> Times:
-    """`purposes[p][w]` is the time of worker w for purpose p; a row of one is for all, a missing row takes none."""
+    """The arrays of these times.
+
+    Args:
+        purposes: a row for each purpose of `sampling`: the time of each worker, or a single one for all of them.
+        pauses: (worker, start, length), the latter two in virtual seconds.
+        workers: how many there are.
+    """
     components = _Components()
     width = workers if any(len(set(row)) > 1 for row in purposes) else 1
-    first = np.zeros((6, width), np.int64)
-    for p in range(6):
-        row = purposes[p] if p < len(purposes) else [constant(0.0)]
+    first = np.empty((len(PURPOSES), width), np.int64)
+    for p, row in enumerate(purposes):
         places = [components.place(time) for time in row]
         first[p] = places if len(places) == width else places[0]
     pause_first, intervals = _intervals(pauses, workers)
@@ -32,85 +62,60 @@ def compile_times(
 
 
 class _Components:
-    """The components so far; an equal time is the same component."""
+    """The components so far. Equal times share one."""
 
     def __init__(self) -> None:
         self.kinds: list[int] = []
         self.numbers: list[list[float]] = []
         self.table: list[float] = []
-        self._places: dict[Time, int] = {}
+        self._places: dict[Hashable, int] = {}
 
-    def place(self, time: Time) -> int:
+    def place(self, time: Drawable) -> int:
         """The component of a time, made when it is new."""
         low, high = time.support
-        if low == high:  # however it is written
-            time = constant(low)
-        if time not in self._places:
-            self._places[time] = self._add(time)
-        return self._places[time]
+        key = low if low == high else time  # all ways to write a constant are the same component
+        if key not in self._places:
+            self._places[key] = self._add(time)
+        return self._places[key]
 
-    def _add(self, time: Time) -> int:
+    def _add(self, time: Drawable) -> int:
         parts = list(_flat(time, 1.0))
+        places = [self._append(component) for component, _ in parts]  # side by side
         if len(parts) == 1:
-            return self._append(*self._law(parts[0][0]))
-        places = [self._append(*self._law(part)) for part, _ in parts]  # side by side
+            return places[0]
         cumulative = np.cumsum([share for _, share in parts])
         start = len(self.table)
         self.table += (cumulative / cumulative[-1]).tolist()
-        return self._append(sampling.MIXTURE, start, len(parts), places[0])
+        return self._append(Component(MIXTURE, (start, len(parts), places[0])))
 
-    def _append(self, kind: float, *numbers: float) -> int:
-        self.kinds.append(int(kind))
-        self.numbers.append([*numbers, 0.0, 0.0, 0.0][:4])
+    def _append(self, component: Component) -> int:
+        kind, numbers = component.kind, component.numbers
+        if kind not in KINDS:
+            raise UsageError(f"a law is drawn by the kind {kind}: must be a kind of asapnb.timing.sampling, such as "
+                             f"UNIFORM, so from {KINDS[0]} to {KINDS[-1]}")  # fmt: skip
+        if kind == EMPIRICAL:
+            numbers = (len(self.table), len(component.values))
+            self.table += component.values
+        self.kinds.append(kind)
+        self.numbers.append([*numbers, 0.0, 0.0, 0.0, 0.0][:4])
         return len(self.kinds) - 1
 
-    def _law(self, time: Time) -> list[float]:
-        """Kind and numbers of a time that is no mixture, as `sampling` says what they are."""
-        low, high = time.support
-        if low == high:  # as a part of a mixture
-            return [sampling.CONSTANT, low]
-        given = dict(time.parameters)
-        match time.name:
-            case "exponential":
-                return [sampling.EXPONENTIAL, 0.0, given["mean"]]
-            case "shifted_exponential":
-                return [sampling.EXPONENTIAL, given["shift"], given["mean"]]
-            case "uniform":
-                return [sampling.UNIFORM, low, high - low]
-            case "lognormal":
-                spread = 1.0 + given["cv"] ** 2
-                return [
-                    sampling.LOGNORMAL,
-                    given["mean"] / math.sqrt(spread),
-                    math.sqrt(math.log1p(given["cv"] ** 2)),
-                ]
-            case "weibull":
-                return [sampling.WEIBULL, weibull_scale(**given), 1.0 / given["shape"]]
-            case "pareto":
-                return [sampling.PARETO, given["minimum"], 1.0 / given["alpha"]]
-            case "gamma":
-                inverse = given["cv"] ** 2  # of the shape
-                d = 1.0 / inverse - 1.0 / 3.0 + (1.0 if inverse > 1.0 else 0.0)
-                rest = inverse if inverse > 1.0 else 0.0
-                return [sampling.GAMMA_LAW, given["mean"] * inverse, d, 1.0 / math.sqrt(9.0 * d), rest]
-        start = len(self.table)
-        self.table += given["values"]
-        return [sampling.EMPIRICAL, start, len(given["values"])]
 
-
-def _flat(time: Time, share: float) -> Iterator[tuple[Time, float]]:
-    """The parts of a mixture, of mixtures in it too, with their probabilities; any other time as it is."""
-    if time.name != "mixture":
-        yield time, share
-        return
-    given = dict(time.parameters)
-    total = math.fsum(given["weights"])
-    for part, weight in zip(given["times"], given["weights"], strict=True):
-        yield from _flat(part, share * weight / total)
+def _flat(time: Drawable, share: float) -> Iterator[tuple[Component, float]]:
+    """The components of a time with their probabilities: several for a mixture, with those of mixtures in it."""
+    low, high = time.support
+    if low == high:
+        yield Component(CONSTANT, (low,)), share
+    elif isinstance(sampler := time.sampler, Component):
+        yield sampler, share
+    else:
+        total = math.fsum(weight for _, weight in sampler)
+        for part, weight in sampler:
+            yield from _flat(part, share * weight / total)
 
 
 def _intervals(pauses: Sequence[tuple[int, float, float]], workers: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where the pauses of each worker begin, and their starts and ends; those that touch are one."""
+    """The first pause of each worker in the second array, and starts and ends. Pauses that touch are one."""
     if not pauses:
         return np.zeros(1, np.int64), np.zeros((0, 2))
     merged: list[list[list[float]]] = [[] for _ in range(workers)]
@@ -122,3 +127,13 @@ def _intervals(pauses: Sequence[tuple[int, float, float]], workers: int) -> tupl
             own.append([start, start + length])
     counts = itertools.accumulate((len(own) for own in merged), initial=0)
     return np.array(list(counts), np.int64), np.array([pause for own in merged for pause in own], np.float64)
+
+
+def without_branch(*functions: Callable[..., Any]) -> set[int]:
+    """The kinds whose names do not occur in these functions, so that none of them can have a branch for it."""
+    named = {name for function in functions for name in function.__code__.co_names}
+    return set(KINDS) - {vars(sampling)[name] for name in named & vars(sampling).keys()}
+
+
+if missing := without_branch(sampling.draw.py_func, sampling._draw.py_func):
+    raise NotImplementedError(f"the sampler has no branch for the kinds {sorted(missing)}: add it in sampling.py")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -11,19 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tomli_w
 
 from ..errors import UsageError, unknown
-from .timing import PURPOSES, Timing, as_timing
+from ..numbers import integer
+from .timing import PURPOSES, Timing, timing_of
 
 _FIELDS = (*PURPOSES, "pauses")
 
 
 def load_timing(path: str | Path, workers: int | None = None) -> Timing:
-    """The timing in a file, for so many workers.
+    """The timing in a file.
 
-    Of the sections [workers.1], [workers.2] … the one of the largest number that is not above `workers`, else the
-    smallest; in a file without sections the table [timing], or the fields at the top. A table [about] is free.
+    A file has sections [workers.1], [workers.2] …, or a table [timing], or the fields of a timing at the top. Of the
+    sections it is the one of the largest number that is not above `workers`; if all are above, the smallest. A table
+    [about] may hold anything.
     """
+    workers = None if workers is None else integer("workers", workers, 1)
     try:
         content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -55,7 +57,12 @@ def load_timing(path: str | Path, workers: int | None = None) -> Timing:
 
 
 def save_timing(path: str | Path, sections: Mapping[int, Timing], about: Mapping[str, Any] | None = None) -> None:
-    """Write a file that `load_timing` reads: a timing for each number of workers, and what is known of its origin.
+    """Write a file that `load_timing` reads.
+
+    Args:
+        path: of the file, which is replaced if it exists.
+        sections: a timing for each number of workers.
+        about: anything about the origin of the times, as far as TOML can hold it; the rest is written as text.
 
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "machine.toml")
@@ -76,16 +83,12 @@ def save_timing(path: str | Path, sections: Mapping[int, Timing], about: Mapping
     >>> load_timing(path, workers=16)
     Timing(compute=exponential(mean=2.0))
     """
-    tables = {"about": dict(about)} if about else {}
+    tables: dict[str, Any] = {"about": _plain(about)} if about else {}
     for workers, timing in sorted(sections.items()):
         _section(str(workers), path)
         always = {"compute": "1.0", "read": "0.0", "update": "0.0"}
-        tables[f"workers.{workers}"] = always | timing.changed()
-    text = [
-        f"[{name}]\n" + "".join(f"{_key(key)} = {_value(value)}\n" for key, value in table.items())
-        for name, table in tables.items()
-    ]
-    Path(path).write_text("\n".join(text), encoding="utf-8")
+        tables.setdefault("workers", {})[str(workers)] = always | timing.changed()
+    Path(path).write_text(tomli_w.dumps(tables), encoding="utf-8")
 
 
 def _section(key: str, path: str | Path) -> int:
@@ -98,23 +101,17 @@ def _timing(table: Any, where: str) -> Timing:
     if not isinstance(table, dict):
         raise UsageError(f"{where} is {table!r:.80}: must be a table with fields of a timing")
     try:
-        return as_timing(table)
+        return timing_of(table)
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from None
 
 
-def _key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _value(key)
-
-
-def _value(value: Any) -> str:
-    """As TOML: a JSON string is a TOML string, but for one character."""
+def _plain(value: Any) -> Any:
+    """What TOML can hold: scalars of NumPy as those of Python, other objects as text."""
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
-        return repr(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_value, value))}]"
-    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+        return [_plain(item) for item in value]
+    return value if isinstance(value, int | float) else str(value)

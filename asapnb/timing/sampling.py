@@ -21,18 +21,19 @@ from ..random import splitmix64
 from .ziggurat import GAMMA, exponential, normal, uniform
 
 # What a time is for: rows of `Times.first`, and the purpose of a stream (a loop may use larger ones for its own)
-COMPUTE, READ, UPDATE, NETWORK, JOIN, RETRY = range(6)
+COMPUTE, READ, UPDATE, NETWORK, JOIN, RETRY = PURPOSES = range(6)
 
-# Kinds of component, and what their numbers are
-CONSTANT = 0  # value
-EXPONENTIAL = 1  # shift, mean of the rest
-UNIFORM = 2  # low, high - low
-LOGNORMAL = 3  # median, sigma
-WEIBULL = 4  # scale, 1 / shape
-PARETO = 5  # minimum, 1 / alpha
-GAMMA_LAW = 6  # scale, d and c of Marsaglia and Tsang, 1 / shape where it is below 1, else 0
-EMPIRICAL = 7  # where its values begin in the table, how many there are
-MIXTURE = 8  # where its cumulative weights begin in the table, how many, the first of as many components
+# Kinds of component, and what their numbers are. `draw` has a branch for each.
+# CONSTANT     value
+# EXPONENTIAL  shift, mean of the rest
+# UNIFORM      low, high - low
+# LOGNORMAL    median, sigma
+# WEIBULL      scale, 1 / shape
+# PARETO       minimum, 1 / alpha
+# GAMMA_LAW    scale, d and c of Marsaglia and Tsang, 1 / shape where it is below 1, else 0
+# EMPIRICAL    where its values begin in the table, how many there are
+# MIXTURE      where its cumulative weights begin in the table, how many, the first of as many components
+CONSTANT, EXPONENTIAL, UNIFORM, LOGNORMAL, WEIBULL, PARETO, GAMMA_LAW, EMPIRICAL, MIXTURE = KINDS = range(9)
 
 
 class Times(NamedTuple):
@@ -56,12 +57,6 @@ def times_type() -> types.Type:
 def component(times: Any, purpose: int, worker: int) -> int:
     """The component of this purpose for this worker."""
     return times.first[purpose, worker if times.first.shape[1] > 1 else 0]
-
-
-@part(forceinline=True, _nrt=False)
-def is_constant_zero(times: Any, component: int) -> bool:
-    """Whether a component takes no time, ever."""
-    return times.kinds[component] == CONSTANT and times.numbers[component, 0] == 0.0
 
 
 @part(_nrt=False)
@@ -108,7 +103,9 @@ def _draw(kind: int, a: float, b: float, c: float, d: float, state: Any) -> Any:
         return a * e**b, state
     if kind == PARETO:
         return a * math.exp(b * e), state
-    return a + b * e, state
+    if kind == EXPONENTIAL:
+        return a + b * e, state
+    return math.nan, state
 
 
 @part(_nrt=False)

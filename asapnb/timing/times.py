@@ -1,31 +1,39 @@
-"""Times of work by distribution, in virtual seconds: what is drawn each time a worker computes, reads or updates.
+"""What a time of work is, and the table of its laws.
 
-Each builder returns a `Time`, which knows its mean, variance and support exactly and prints as the text that
-`parse_times` reads. A plain number serves as a constant everywhere.
+A law of time is declared once, where `register_law` decorates its builder: the checks of the parameters, mean,
+variance and support, how the compiled sampler draws it, which parameters are seconds, how it prints, and examples.
+Everything else follows: scaling, texts, files, equality, arrays, tests. `laws` has the laws of this package.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from ..errors import UsageError
-from .laws import LAWS
+from ..errors import UsageError, unknown
+from ..numbers import integer, real
+from .arrays import Component, compile_times
+from .sampling import PURPOSES, fill
 
 LONGEST = 1e12  # seconds in a parameter: its square times any count of draws is far from overflow
-KEPT = 1024  # values of an empirical time
-_IN_SECONDS = ("value", "mean", "shift", "minimum", "low", "high")
 
 
 @dataclass(frozen=True)
 class Time:
-    """A non-negative random time; made by the functions of this module, equal when name and parameters are.
+    """A random time that is not negative. Made by builders such as `exponential`; equal if law and parameters are.
 
+    Attributes:
+        name: of the law.
+        parameters: names and values; a value is a number, a tuple of numbers, or a tuple of times.
+
+    >>> from asapnb.timing import gamma
     >>> time = gamma(mean=2, cv=0.5)
     >>> time, time.mean, time.variance, time.support
     (gamma(mean=2.0, cv=0.5), 2.0, 1.0, (0.0, inf))
@@ -34,230 +42,200 @@ class Time:
     name: str
     parameters: tuple[tuple[str, Any], ...]
 
+    @classmethod
+    def of(cls, law: str, /, **parameters: Any) -> Time:
+        """The time of a law, its parameters checked by the caller: for builders."""
+        return cls(law, tuple(parameters.items()))
+
+    @property
+    def law(self) -> Law:
+        """What is declared of the law."""
+        if self.name not in LAWS:
+            raise unknown("law of time", self.name, LAWS)
+        return LAWS[self.name]
+
     @property
     def mean(self) -> float:
-        """The expectation, in virtual seconds; infinite for some (see `finite_mean`)."""
-        return LAWS[self.name].mean(**dict(self.parameters))
+        """The expectation, in virtual seconds; infinite for some laws (see `finite_mean`)."""
+        return self.law.mean(**dict(self.parameters))
 
     @property
     def variance(self) -> float:
-        """The variance; may be infinite."""
-        return LAWS[self.name].variance(**dict(self.parameters))
+        """The variance, in virtual seconds squared; may be infinite."""
+        return self.law.variance(**dict(self.parameters))
 
     @property
     def support(self) -> tuple[float, float]:
-        """The least and the largest time; both equal where nothing is random."""
-        return LAWS[self.name].support(**dict(self.parameters))
+        """The least and the largest time, in virtual seconds; equal for a constant."""
+        return self.law.support(**dict(self.parameters))
 
     @property
     def finite_mean(self) -> bool:
-        """Whether averages over many draws settle at all."""
+        """Whether the averages of many draws settle at all."""
         return math.isfinite(self.mean)
 
-    def scaled(self, factor: float) -> Time:
-        """The law of `factor` times this time.
+    @property
+    def sampler(self) -> Component | Sequence[tuple[Time, float]]:
+        """How the compiled sampler draws it: see `register_law`."""
+        return self.law.sampler(**dict(self.parameters))
 
+    def scaled(self, factor: float) -> Time:
+        """The law of `factor` times this time; the factor is from 0 to 1e12.
+
+        >>> from asapnb.timing import exponential
         >>> exponential(0.5).scaled(4)
         exponential(mean=2.0)
         """
-        factor = number("factor", factor)
-        given = dict(self.parameters)
-        if self.name == "mixture":
-            return mixture(*(part.scaled(factor) for part in given["times"]), weights=given["weights"])
-        if self.name == "empirical":
-            return empirical([factor * value for value in given["values"]])
-        return TIMES[self.name](**{key: v * factor if key in _IN_SECONDS else v for key, v in given.items()})
+        by = real("factor", factor, 0, LONGEST)
+        law = self.law
+        return law.build({key: _times(v, by) if key in law.seconds else v for key, v in self.parameters})
 
     def sample(self, seed: int, size: int) -> NDArray[np.float64]:
-        """Independent draws, a function of the seed, by the sampler that compiled loops use.
+        """`size` independent draws, a function of the seed, by the sampler that compiled loops use.
 
+        >>> from asapnb.timing import exponential
         >>> exponential(mean=1).sample(seed=1, size=3).round(4).tolist()
         [2.0107, 0.8962, 0.9669]
         """
-        from .arrays import compile_times
-        from .sampling import fill
-
-        out, times = np.empty(size), compile_times([[self]], [], 1)
-        fill(out, times, times.first[0, 0], seed)
+        out, times = np.empty(integer("size", size)), compile_times([[self]] * len(PURPOSES), [], 1)
+        fill(out, times, times.first[0, 0], integer("seed", seed, 0, 2**63 - 1))
         return out
 
     def __repr__(self) -> str:
-        given = dict(self.parameters)
-        if self.name == "constant":
-            return f"constant({given['value']})"
-        if self.name == "mixture":
-            return f"mixture({', '.join(map(plain, given['times']))}, weights={list(given['weights'])})"
-        shown = {key: list(value) if isinstance(value, tuple) else value for key, value in given.items()}
-        return f"{self.name}({', '.join(f'{key}={value}' for key, value in shown.items())})"
+        if self.law.text is not None:
+            return self.law.text(**dict(self.parameters))
+        given = (f"{key}={list(value) if isinstance(value, tuple) else value}" for key, value in self.parameters)
+        return f"{self.name}({', '.join(given)})"
 
 
-def plain(time: Time) -> str:
-    """A time as text, a constant as its number."""
-    return str(time.mean) if time.name == "constant" else repr(time)
+@dataclass(frozen=True)
+class Law:
+    """What `register_law` was told of a law; each function takes its parameters by name."""
+
+    builder: Callable[..., Time]
+    signature: inspect.Signature
+    mean: Callable[..., float]
+    variance: Callable[..., float]
+    support: Callable[..., tuple[float, float]]
+    sampler: Callable[..., Component | Sequence[tuple[Time, float]]]
+    seconds: tuple[str, ...]
+    examples: tuple[Mapping[str, Any], ...]
+    text: Callable[..., str] | None
+
+    def build(self, parameters: Mapping[str, Any]) -> Time:
+        """The time of these parameters, checked."""
+        given = inspect.BoundArguments(self.signature, OrderedDict(parameters))
+        return self.builder(*given.args, **given.kwargs)
 
 
-def constant(value: float) -> Time:
-    """Always `value`, >= 0.
+LAWS: dict[str, Law] = {}
+TIMES: dict[str, Callable[..., Time]] = {}  # the builders, by name: what texts may call
 
-    >>> constant(0.05).sample(seed=1, size=2)
-    array([0.05, 0.05])
+_Builder = TypeVar("_Builder", bound=Callable[..., Time])
+
+
+def register_law(
+    *,
+    mean: Callable[..., float],
+    variance: Callable[..., float],
+    support: Callable[..., tuple[float, float]],
+    sampler: Callable[..., Component | Sequence[tuple[Time, float]]],
+    seconds: Sequence[str],
+    examples: Sequence[Mapping[str, Any]],
+    text: Callable[..., str] | None = None,
+) -> Callable[[_Builder], _Builder]:
+    """Declare a law of time by decorating its builder.
+
+    The builder checks the parameters and returns `Time.of(its own name, **parameters)`. From then on texts may name
+    the law, and it can be scaled, mixed, saved and simulated like any other. Another process must run the
+    declaration too, before it reads such a time from a file or a pickle.
+
+    Args:
+        mean: the expectation in seconds, a function of the parameters, as are the next three.
+        variance: in seconds squared.
+        support: the least and the largest time, in seconds.
+        sampler: how it is drawn. Either a `Component`, of one of the kinds in `asapnb.timing.sampling`; or a list of
+            (time, weight), one of which is drawn each time: for a law of bounded support `quantile_parts` makes
+            one from the inverse of the distribution function. Never called where the support is a single time.
+        seconds: which parameters are seconds, and so are multiplied when a time is scaled.
+        examples: arguments of the builder, at least one set; each is checked at once, and all tests of laws run over
+            the examples of the package's laws.
+        text: the text that makes such a time again, if it is not "name(parameter=value, …)".
+
+    Raises:
+        UsageError: for a law whose examples contradict it, such as a mean that does not double when all `seconds` do;
+            for a name that is another law's.
+
+    >>> from asapnb.numbers import real
+    >>> from asapnb.timing import parse_times, quantile_parts
+    >>> @register_law(
+    ...     mean=lambda high: high / 2,
+    ...     variance=lambda high: high**2 / 8,
+    ...     support=lambda high: (0.0, high),
+    ...     sampler=lambda high: quantile_parts(lambda u: high * np.sin(np.pi / 2 * u) ** 2),
+    ...     seconds=["high"],
+    ...     examples=[{"high": 3.0}],
+    ... )
+    ... def sine(high: float) -> Time:
+    ...     '''The arcsine law from 0 to `high`.'''
+    ...     return Time.of("sine", high=real("high", high, 0, 1e12))
+    >>> parse_times("sine(2)").scaled(3), sine(2).sample(seed=1, size=2).round(3).tolist()
+    (sine(high=6.0), [1.936, 1.874])
     """
-    return Time("constant", (("value", number("value", value)),))
+
+    def register(builder: _Builder) -> _Builder:
+        name, signature = builder.__name__, inspect.signature(builder)
+        law = Law(builder, signature, mean, variance, support, sampler, tuple(seconds), tuple(examples), text)
+        if name in LAWS and LAWS[name].builder.__module__ != builder.__module__:
+            raise UsageError(f"the law {name!r} exists, in {LAWS[name].builder.__module__}: choose another name")
+        LAWS[name], TIMES[name] = law, builder
+        try:
+            _check(name, law)
+        except BaseException:
+            del LAWS[name], TIMES[name]
+            raise
+        return builder
+
+    return register
 
 
-def exponential(mean: float) -> Time:
-    """P(X > x) = exp(-x / mean), for a mean >= 0: what is left does not depend on what has passed.
+def seconds(name: str, value: Any, note: str = "") -> float:
+    """`value` as seconds, from 0 to 1e12: for builders.
 
-    >>> exponential(2).variance
-    4.0
-    """
-    return Time("exponential", (("mean", number("mean", mean)),))
-
-
-def shifted_exponential(shift: float, mean: float) -> Time:
-    """`shift` + an exponential time of mean `mean`, so that the mean of both is shift + mean.
-
-    The usual model of stragglers: Lee et al. 2018, Speeding Up Distributed Machine Learning Using Codes.
-
-    >>> shifted_exponential(shift=1, mean=0.5).mean
-    1.5
-    """
-    return Time("shifted_exponential", (("shift", number("shift", shift)), ("mean", number("mean", mean))))
-
-
-def gamma(mean: float, cv: float) -> Time:
-    """The gamma law of this mean and coefficient of variation cv = standard deviation / mean, shape 1 / cv^2.
-
-    cv = 1 is exponential, cv = 1 / sqrt(k) the sum of k exponential times (Erlang), 0 constant; else cv is from 1e-6
-    to 1000.
-
-    >>> gamma(mean=1, cv=0.5).variance
-    0.25
-    """
-    return Time("gamma", (("mean", number("mean", mean)), ("cv", _cv(cv))))
-
-
-def lognormal(mean: float, cv: float) -> Time:
-    """exp(Z) with Z normal of variance log(1 + cv^2), scaled to this mean; cv is 0 or from 1e-6 to 1000.
-
-    >>> lognormal(mean=2, cv=0.5).variance
-    1.0
-    """
-    return Time("lognormal", (("mean", number("mean", mean)), ("cv", _cv(cv))))
-
-
-def weibull(mean: float, shape: float) -> Time:
-    """P(X > x) = exp(-(x / scale)^shape), the scale such that this is the mean; shape is from 0.05 to 1000.
-
-    Below shape 1 the tail is longer than the exponential's, above it shorter.
-
-    >>> weibull(mean=1, shape=1).variance.__round__(9)
-    1.0
-    """
-    return Time("weibull", (("mean", number("mean", mean)), ("shape", number("shape", shape, 0.05, 1000.0))))
-
-
-def pareto(minimum: float, alpha: float) -> Time:
-    """P(X > x) = (minimum / x)^alpha for x >= minimum; alpha is from 0.1 to 1e6.
-
-    The mean is infinite for alpha <= 1, the variance for alpha <= 2.
-
-    >>> pareto(minimum=1, alpha=3).mean, pareto(minimum=1, alpha=1).mean
-    (1.5, inf)
-    """
-    return Time("pareto", (("minimum", number("minimum", minimum)), ("alpha", number("alpha", alpha, 0.1, 1e6))))
-
-
-def uniform(low: float, high: float) -> Time:
-    """Every time from `low` to `high` with the same density.
-
-    >>> uniform(1, 3).mean
+    >>> seconds("mean", 2)
     2.0
     """
-    low, high = number("low", low), number("high", high)
-    if low > high:
-        raise UsageError(f"uniform from {low} to {high}: low must not be above high")
-    return Time("uniform", (("low", low), ("high", high)))
+    return real(name, value, 0, LONGEST, note=f" seconds{note}")
 
 
-def empirical(values: ArrayLike) -> Time:
-    """One of these values, each as likely: measured times, such as run.updates["t_ready"] - run.updates["t_read"].
-
-    Of more than 1,024 values, 1,024 evenly spaced order statistics are kept, and scaled so that the mean stays.
-
-    >>> empirical([3, 1, 1])
-    empirical(values=[1.0, 1.0, 3.0])
-    """
-    try:
-        seconds = np.sort(np.asarray(values, np.float64).ravel())
-    except (TypeError, ValueError):
-        raise UsageError(f"values are {values!r:.80}: give an array of times >= 0") from None
-    if not seconds.size:
-        raise UsageError("values are empty: give at least one time >= 0")
-    for value in (seconds[0], seconds[-1]):  # NaN is sorted to the end
-        number("a value of empirical", value)
-    if (n := seconds.size) > KEPT:
-        kept = seconds[((np.arange(KEPT) + 0.5) * (n / KEPT)).astype(np.int64)]
-        if kept[-1] == 0.0:  # nearly all values are 0: let one stand for those that are not
-            kept[-1] = seconds[-1]
-        seconds = kept * (seconds.mean() / kept.mean()) if kept.any() else kept
-    return Time("empirical", (("values", tuple(seconds.tolist())),))
+def _times(value: Any, factor: float) -> Any:
+    """A parameter that is seconds, `factor` times as long."""
+    if isinstance(value, tuple):
+        return tuple(_times(one, factor) for one in value)
+    return value.scaled(factor) if isinstance(value, Time) else value * factor
 
 
-def mixture(*times: Time | float, weights: Sequence[float] | None = None) -> Time:
-    """Each time one of these, chosen with probability weights[i] / sum(weights); equal weights unless given.
-
-    >>> mixture(0.1, exponential(mean=5), weights=[0.9, 0.1]).mean.__round__(9)
-    0.59
-    """
-    parts = tuple(as_time(time, f"times[{i}] of mixture") for i, time in enumerate(times))
-    shares = [1.0] * len(parts) if weights is None else weights
-    if not isinstance(shares, Sequence | np.ndarray) or len(shares) != len(parts) or not parts:
-        raise UsageError(f"weights are {weights} for {len(parts)} times: give mixture at least one time, and one "
-                         "weight > 0 for each: mixture(1.0, exponential(5), weights=[9, 1])")  # fmt: skip
-    shares = tuple(number(f"weights[{i}]", share, 1e-12) for i, share in enumerate(shares))
-    return Time("mixture", (("times", parts), ("weights", shares)))
-
-
-def as_time(value: Any, name: str) -> Time:
-    """A time, or a number as a constant; `name` says in an error what it was for."""
-    if isinstance(value, Time):
-        return value
-    if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
-        return constant(number(name, value))
-    raise UsageError(f"{name} is {value!r:.80}: must be a number of seconds or a time such as exponential(1)")
-
-
-def number(name: str, value: Any, least: float = 0.0, largest: float = LONGEST) -> float:
-    """`value` as a float from `least` to `largest`."""
-    if (
-        not isinstance(value, int | float | np.integer | np.floating)
-        or isinstance(value, bool)
-        or not least <= value <= largest
-    ):
-        raise UsageError(f"{name} is {value!r}: must be a number from {least:g} to {largest:g}")
-    return float(value)
-
-
-def _cv(value: Any) -> float:
-    cv = number("cv", value, 0.0, 1000.0)
-    if 0.0 < cv < 1e-6:
-        raise UsageError(f"cv is {cv}: must be 0, or from 1e-06 to 1000")
-    return cv
-
-
-TIMES: dict[str, Callable[..., Time]] = {
-    builder.__name__: builder
-    for builder in (
-        constant,
-        exponential,
-        shifted_exponential,
-        gamma,
-        lognormal,
-        weibull,
-        pareto,
-        uniform,
-        empirical,
-        mixture,
-    )
-}
+def _check(name: str, law: Law) -> None:
+    """UsageError unless the examples agree with what is declared."""
+    if not law.examples:
+        raise UsageError(f"the law {name!r} has no examples: give at least one set of arguments")
+    for example in law.examples:
+        time = law.build(example)
+        if time.name != name or [key for key, _ in time.parameters] != list(law.signature.parameters):
+            raise UsageError(f"the builder of {name!r} made {time.name}{dict(time.parameters)}: must return Time.of("
+                             f"{name!r}, …) with the parameters {', '.join(law.signature.parameters)}")  # fmt: skip
+        low, high = time.support
+        if not (0 <= low <= high and low * (1 - 1e-9) <= time.mean <= high * (1 + 1e-9) and time.variance >= 0):
+            raise UsageError(f"{time} has mean {time.mean}, variance {time.variance} and support {time.support}: the "
+                             "mean must lie within the support, and nothing may be negative")  # fmt: skip
+        twice = time.scaled(2.0)
+        for what, once, doubled in (
+            ("mean", 2 * time.mean, twice.mean),
+            ("variance", 4 * time.variance, twice.variance),
+            ("least time", 2 * low, twice.support[0]),
+            ("largest time", 2 * high, twice.support[1]),
+        ):
+            if not math.isclose(once, doubled, rel_tol=1e-9):
+                raise UsageError(f"{time} scaled by 2 is {twice}, of {what} {doubled}: must be {once}; name every "
+                                 "parameter that is seconds in `seconds`")  # fmt: skip
+        compile_times([[time]] * len(PURPOSES), [], 1)

@@ -1,21 +1,21 @@
-"""A `Timing`: how long each step of a worker takes, and what a text or a table says of it."""
+"""A `Timing`: how long each step of a worker takes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import UsageError, unknown
-from ..text import parse_call
+from ..numbers import choice, integer, real
 from .arrays import compile_times
+from .laws import constant
 from .sampling import Times
-from .times import Time, constant, number
-from .workers import HELPERS, as_times, entries, for_workers, text
+from .times import LONGEST, Time, seconds
+from .workers import as_times, entries, for_workers, text
 
 PURPOSES = ("compute", "read", "update", "network", "join", "retry")  # in the order of `sampling`
 
@@ -28,14 +28,17 @@ class Timing:
     `groups(…)` or `slowed(…)`. They are kept as `Time`, a tuple of `Time`, `Groups` or `Slowed`.
 
     Args:
-        compute: a gradient; its mean must be above 0.
-        read: reading the parameters.
-        update: applying an update.
-        network: each message between a worker and a parameter server.
-        join: when a worker reads for the first time.
-        pauses: (worker, start, length) of each time a worker stands still: what it computes then ends as much later.
-        retry: each further attempt of Leashed to publish; None: as `update`. Other schemes make none.
+        compute: seconds of a gradient; the mean must be above 0.
+        read: seconds of reading the parameters.
+        update: seconds of applying an update.
+        network: seconds of each message between a worker and a parameter server.
+        join: the second at which a worker reads for the first time.
+        pauses: (worker, start, length) of each time a worker stands still, in seconds. What it computes then ends as
+            much later.
+        retry: seconds of each further attempt of Leashed to publish, None for those of `update`. Other schemes make
+            no such attempts.
 
+    >>> from asapnb.timing import parse_timing
     >>> timing = Timing(compute="exponential(1)", update=0.05)
     >>> timing
     Timing(compute=exponential(mean=1.0), update=0.05)
@@ -60,7 +63,7 @@ class Timing:
                              "virtual time would stand still; write for example compute=exponential(1)")  # fmt: skip
 
     def _given(self) -> dict[str, Any]:
-        """The times by purpose, but for a `retry` that is as `update`."""
+        """The times by purpose, without `retry` if that is None."""
         values = {name: getattr(self, name) for name in PURPOSES}
         return {name: value for name, value in values.items() if name != "retry" or value is not None}
 
@@ -71,22 +74,22 @@ class Timing:
         >>> [time.mean for time in Timing(compute=slowed(1.0, 3)).times("compute", 3)]
         [3.0, 1.0, 1.0]
         """
-        return for_workers({"retry": self.update, **self._given()}[purpose], workers, purpose)
+        given = {"retry": self.update, **self._given()}
+        return for_workers(given[choice("purpose", purpose, PURPOSES)], integer("workers", workers, 1), purpose)
 
     def compiled(self, workers: int) -> Times:
-        """What a compiled loop needs, for so many workers; their number must suit lists, groups and pauses."""
-        if not isinstance(workers, int | np.integer) or isinstance(workers, bool) or workers < 1:
-            raise UsageError(f"workers is {workers!r}: must be an integer, at least 1")
+        """The arrays that a compiled loop draws from; the number of workers must suit lists, groups and pauses."""
+        workers = integer("workers", workers, 1)
         beyond = max((worker for worker, _, _ in self.pauses), default=0)
         if beyond >= workers:
             raise UsageError(f"pauses name worker {beyond} of {workers}: workers count from 0 to {workers - 1}")
         given = {name: for_workers(value, 1 if isinstance(value, Time) else workers, name)
                  for name, value in self._given().items()}  # fmt: skip
         rows = [given.get(name, given["update"]) for name in PURPOSES]
-        return compile_times(rows, self.pauses, int(workers))
+        return compile_times(rows, self.pauses, workers)
 
     def notes(self) -> list[str]:
-        """What a reader of results should know, in sentences.
+        """What makes averages over a run unreliable: one sentence for each time without a finite mean or variance.
 
         >>> from asapnb.timing import pareto
         >>> Timing(compute=pareto(minimum=1, alpha=0.9)).notes()
@@ -105,7 +108,7 @@ class Timing:
         return found
 
     def changed(self) -> dict[str, Any]:
-        """The fields that are not as by default: texts, or pauses as a list."""
+        """The fields that differ from the defaults: texts, or pauses as a list."""
         values = {name: text(value) for name, value in self._given().items() if value != _DEFAULTS.get(name)}
         return {**values, "pauses": list(self.pauses)} if self.pauses else values
 
@@ -125,46 +128,20 @@ def _pauses(pauses: Any) -> tuple[tuple[int, float, float], ...]:
         if not isinstance(pause, list | tuple | np.ndarray) or len(pause) != 3:
             raise UsageError(f"pauses[{i}] is {pause!r:.80}: {advice}")
         worker, start, length = pause
-        if number(f"the worker of pauses[{i}]", worker) != int(worker):
-            raise UsageError(f"the worker of pauses[{i}] is {worker!r}: must be an integer, at least 0")
-        start, length = number(f"the start of pauses[{i}]", start), number(f"the length of pauses[{i}]", length)
-        found.append((int(worker), start, length))
+        of = f"of pauses[{i}]"
+        number = real(f"the worker {of}", worker, 0, LONGEST)  # in a row of an array it is a float
+        number = integer(f"the worker {of}", int(number) if number.is_integer() else worker)
+        found.append((number, seconds(f"the start {of}", start), seconds(f"the length {of}", length)))
     return tuple(found)
 
 
-def parse_timing(text: str, workers: int | None = None) -> Timing:
-    """The timing that a text names: fields, a bare time (of computing), `Timing(…)`, or the path of a .toml file.
+def timing_of(fields: Mapping[str, Any]) -> Timing:
+    """The timing with these fields; UsageError, with the nearest name, for a field that there is none of.
 
-    `workers` chooses the section of a file, see `load_timing`.
-
-    >>> parse_timing("compute=exponential(1), update=0.05")
-    Timing(compute=exponential(mean=1.0), update=0.05)
-    >>> parse_timing("[exponential(1), 2.0]").times("compute", 2)
-    (exponential(mean=1.0), constant(2.0))
-    """
-    text = text.strip()
-    if text.endswith(".toml"):
-        from .files import load_timing
-
-        return load_timing(text, workers)
-    wrapped = text if text.startswith("Timing") else f"Timing({text})"
-    timing: Timing = parse_call(wrapped, {"Timing": Timing}, "timing", HELPERS)
-    return timing
-
-
-def as_timing(value: Any, workers: int | None = None) -> Timing:
-    """A timing from a `Timing`, a text, a path, a mapping of its fields, or times of computing.
-
-    >>> as_timing({"compute": ["exponential(1)", 2.0], "update": 0.05})
+    >>> timing_of({"compute": ["exponential(1)", 2.0], "update": 0.05})
     Timing(compute=[exponential(mean=1.0), 2.0], update=0.05)
     """
-    if isinstance(value, Timing):
-        return value
-    if isinstance(value, str | Path):
-        return parse_timing(str(value), workers)
-    if not isinstance(value, Mapping):
-        return Timing(compute=value)
-    for key in value:
+    for key in fields:
         if key not in (*PURPOSES, "pauses"):
             raise unknown("field of a timing", key, (*PURPOSES, "pauses"))
-    return Timing(**value)
+    return Timing(**fields)

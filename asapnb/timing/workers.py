@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import ChainMap
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..errors import UsageError
+from ..numbers import integer, real
 from ..text import parse_call
-from .times import TIMES, Time, as_time, number, plain
+from .laws import as_time, plain
+from .times import TIMES, Time
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,6 +45,10 @@ PerWorker = Time | tuple[Time, ...] | Groups | Slowed
 def groups(*times: Time | float, sizes: Sequence[int]) -> Groups:
     """The first sizes[0] workers take times[0], the next sizes[1] take times[1] …: the nodes of a machine, say.
 
+    Args:
+        times: a time for each group, or a number of seconds.
+        sizes: how many workers each group has, at least 1. Their sum must be the number of workers of the run.
+
     >>> for_workers(groups(1.0, 2.0, sizes=[2, 1]), 3, "compute")
     (constant(1.0), constant(1.0), constant(2.0))
     """
@@ -54,17 +61,22 @@ def groups(*times: Time | float, sizes: Sequence[int]) -> Groups:
 
 
 def slowed(time: Any, factor: float, workers: int | Sequence[int] = (0,)) -> Slowed:
-    """`time`, but `factor` times as much for these workers (counted from 0).
+    """`time`, but `factor` times as long for some workers.
+
+    Args:
+        time: for all workers or one for each: whatever a field of `Timing` takes.
+        factor: from 1e-9 to 1e9.
+        workers: the number of the slow worker, or a list of numbers; the first worker is 0.
 
     >>> from asapnb.timing import exponential
     >>> for_workers(slowed(exponential(1), 4, workers=[2]), 3, "compute")
     (exponential(mean=1.0), exponential(mean=1.0), exponential(mean=4.0))
     """
-    listed = workers if isinstance(workers, Sequence | np.ndarray) else [workers]
-    return Slowed(as_times(time), number("factor", factor, 1e-9, 1e9), _integers("workers", listed, 0))
+    return Slowed(as_times(time), real("factor", factor, 1e-9, 1e9), _integers("workers", workers, 0))
 
 
-HELPERS: dict[str, Callable[..., Any]] = {**TIMES, "groups": groups, "slowed": slowed}
+# What a text of times may call; a law that is registered later is found, too
+HELPERS: MutableMapping[str, Callable[..., Any]] = ChainMap({"groups": groups, "slowed": slowed}, TIMES)
 
 
 def as_times(value: Any, name: str = "time") -> PerWorker:
@@ -119,7 +131,13 @@ def text(value: PerWorker) -> str:
 
 
 def for_workers(value: PerWorker, workers: int, name: str) -> tuple[Time, ...]:
-    """The time of each of so many workers; `name` says in an error what it was for."""
+    """The time of each worker.
+
+    Args:
+        value: times, as `as_times` returns them.
+        workers: how many there are; lists, groups and slow workers must suit them, else UsageError.
+        name: of the field, for the error.
+    """
     if isinstance(value, Time):
         return (value,) * workers
     if isinstance(value, Slowed):
@@ -138,9 +156,6 @@ def for_workers(value: PerWorker, workers: int, name: str) -> tuple[Time, ...]:
 
 def _integers(name: str, values: Any, least: int) -> tuple[int, ...]:
     items = list(values) if isinstance(values, Sequence | np.ndarray) and not isinstance(values, str) else [values]
-    for item in items:
-        if not isinstance(item, int | np.integer) or isinstance(item, bool) or item < least:
-            raise UsageError(f"{name} are {values!r:.80}: must be integers, at least {least}")
     if not items:
         raise UsageError(f"{name} are empty: give at least one integer, at least {least}")
-    return tuple(int(item) for item in items)
+    return tuple(integer(f"{name}[{i}]", item, least) for i, item in enumerate(items))

@@ -1,0 +1,43 @@
+"""A timing from whatever a user gives: a text, a table, a file, times of computing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..text import parse_call
+from .files import load_timing
+from .timing import Timing, timing_of
+from .workers import HELPERS
+
+
+def parse_timing(text: str, workers: int | None = None) -> Timing:
+    """The timing that a text names: fields, a single time (of computing), `Timing(…)`, or the path of a .toml file.
+
+    `workers` chooses the section of a file, see `load_timing`.
+
+    >>> parse_timing("compute=exponential(1), update=0.05")
+    Timing(compute=exponential(mean=1.0), update=0.05)
+    >>> parse_timing("[exponential(1), 2.0]").times("compute", 2)
+    (exponential(mean=1.0), constant(2.0))
+    """
+    text = text.strip()
+    if text.endswith(".toml"):
+        return load_timing(text, workers)
+    wrapped = text if text.startswith("Timing") else f"Timing({text})"
+    timing: Timing = parse_call(wrapped, {"Timing": Timing}, "timing", HELPERS)
+    return timing
+
+
+def as_timing(value: Any, workers: int | None = None) -> Timing:
+    """A timing from a `Timing`, a text, a path, a mapping of its fields, or times of computing.
+
+    >>> as_timing({"compute": ["exponential(1)", 2.0], "update": 0.05})
+    Timing(compute=[exponential(mean=1.0), 2.0], update=0.05)
+    """
+    if isinstance(value, Timing):
+        return value
+    if isinstance(value, str | Path):
+        return parse_timing(str(value), workers)
+    return timing_of(value) if isinstance(value, Mapping) else Timing(compute=value)
