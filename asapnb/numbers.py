@@ -22,7 +22,14 @@ _FLOAT64 = np.dtype(np.float64)
 
 
 def integer(name: str, value: Any, least: int = 0, most: int | None = None, *, note: str = "") -> int:
-    """`value` as an int from `least` to `most`; UsageError if it is none. `note` ends the sentence of the error.
+    """`value` as an int from `least` to `most`; UsageError if it is none.
+
+    Args:
+        name: of the value, for the error.
+        value: what was given.
+        least: the smallest value allowed.
+        most: the largest value allowed; None for no limit.
+        note: the end of the sentence of the error.
 
     >>> integer("workers", np.int32(8), 1)
     8
@@ -140,7 +147,12 @@ def switch(name: str, value: Any) -> bool:
 
 
 def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
-    """`value` if it is one of the allowed texts; UsageError, with the nearest one, if not.
+    """`value` if it is one of the allowed texts; UsageError if not, which names the nearest one.
+
+    Args:
+        name: of the value, for the error.
+        value: what was given.
+        allowed: the texts.
 
     >>> choice("momentum_kind", "shared", ("per_worker", "shared"))
     'shared'

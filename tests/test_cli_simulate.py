@@ -190,9 +190,9 @@ def test_a_configuration_of_a_run_is_one_of_its_schedule(folder):
     ("arguments", "says"),
     [
         (["-m", 0], "workers is 0: must be from 1 to 16777216"),
-        (["--timing", "compute=exponential(-1)"], r"mean is -1: must be a finite number of at least 0 and of at most 1e\+12 seconds"),
-        (["--timing", "compute=1, update=-2"], r"update is -2: must be a finite number of at least 0 and of at most 1e\+12 seconds"),
-        (["--timing", "compute=1e400"], r"compute is inf: must be a finite number of at least 0 and of at most 1e\+12 seconds"),
+        (["--timing", "compute=exponential(-1)"], r"mean is -1: must be .* at least 0 and of at most 1e\+12 seconds"),
+        (["--timing", "compute=1, update=-2"], r"update is -2: must be .* at least 0 and of at most 1e\+12 seconds"),
+        (["--timing", "compute=1e400"], r"compute is inf: must be .* at least 0 and of at most 1e\+12 seconds"),
         (["--timing", "0"], "compute is 0.0: its mean must be above 0 for every worker"),
         (["--timing", "expnential(1)"], "unknown name in a timing 'expnential'.*Did you mean 'exponential'"),
         (["--timing", "compte=1"], "unknown parameter of Timing 'compte'.*Did you mean 'compute'"),

@@ -21,7 +21,6 @@ NOT_YET = {  # what has no such section yet, by module: write one, and take the 
     "engine.calibrate": "Measured compile_rest measure",
     "engine.monitor": "Evaluation Progress",
     "errors": "unknown",
-    "numbers": "choice integer",
     "plots.curves": "loss",
     "plots.distributions": "staleness",
     "plots.executions": "timeline",
@@ -41,9 +40,6 @@ NOT_YET = {  # what has no such section yet, by module: write one, and take the 
     "sweep.points": "Outcome",
     "sweep.run": "Progress",
     "sweep.spec": "Grid Point",
-    "timing.files": "save_timing",
-    "timing.sampling": "Times",
-    "timing.workers": "slowed",
 }
 DESCRIBED = re.compile(r"^(?:Args|Attributes):\n((?: {4}.*(?:\n|$)|\n)+)", re.MULTILINE)
 

@@ -17,9 +17,16 @@ from .sampling import CONSTANT, EMPIRICAL, KINDS, MIXTURE, PURPOSES, Times
 
 @dataclass(frozen=True)
 class Component:
-    """How the compiled sampler draws one law: a kind of `sampling`, its numbers, and the values of an empirical law.
+    """How the compiled sampler draws a law.
 
-    `sampling` says what the numbers of each kind are. Those of EMPIRICAL follow from `values`.
+    Attributes:
+        kind: one of those in `asapnb.timing.sampling`, such as UNIFORM.
+        numbers: up to four; `sampling` says which each kind has.
+        values: seconds, sorted; of EMPIRICAL only, which has no numbers.
+
+    >>> from asapnb.timing import sampling, uniform
+    >>> uniform(1, 3).sampler == Component(sampling.UNIFORM, (1.0, 2.0))
+    True
     """
 
     kind: int

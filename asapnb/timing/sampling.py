@@ -37,14 +37,23 @@ CONSTANT, EXPONENTIAL, UNIFORM, LOGNORMAL, WEIBULL, PARETO, GAMMA_LAW, EMPIRICAL
 
 
 class Times(NamedTuple):
-    """What a compiled loop needs to know of a `Timing`, for so many workers."""
+    """The arrays of a `Timing` for a number of workers.
 
-    kinds: np.ndarray  # (components,) int64
-    numbers: np.ndarray  # (components, 4) float64
-    table: np.ndarray  # float64: values of empirical components, cumulative weights of mixtures
-    first: np.ndarray  # (6, workers) int64: the component of each purpose; (6, 1) when workers do not differ
-    pause_first: np.ndarray  # (workers + 1) int64: the first pause of each worker; (1,) when nobody pauses
-    pauses: np.ndarray  # (pauses, 2) float64: start and end, by worker, then in order, apart from each other
+    Attributes:
+        kinds: (components,) int64, one of `KINDS` each.
+        numbers: (components, 4) float64, what they mean depends on the kind.
+        table: float64, values of empirical components and cumulative weights of mixtures.
+        first: (6, workers) int64, the component of each purpose; (6, 1) if workers do not differ.
+        pause_first: (workers + 1,) int64, the first pause of each worker; (1,) if nobody pauses.
+        pauses: (pauses, 2) float64, start and end in seconds, by worker, then in order, apart from each other.
+    """
+
+    kinds: np.ndarray
+    numbers: np.ndarray
+    table: np.ndarray
+    first: np.ndarray
+    pause_first: np.ndarray
+    pauses: np.ndarray
 
 
 def times_type() -> types.Type:
@@ -55,7 +64,7 @@ def times_type() -> types.Type:
 
 @part(forceinline=True, _nrt=False)
 def component(times: Any, purpose: int, worker: int) -> int:
-    """The component of this purpose for this worker."""
+    """The component of a purpose (a row of `Times.first`) for a worker, from 0 on."""
     return times.first[purpose, worker if times.first.shape[1] > 1 else 0]
 
 
@@ -67,7 +76,7 @@ def stream(seed: int, purpose: int, worker: int) -> Any:
 
 @part(forceinline=True, _nrt=False)
 def draw(times: Any, component: int, state: Any) -> Any:
-    """A time and the new state of the stream; a constant leaves the state as it is."""
+    """Seconds drawn from a component, and the new state of the stream; a constant leaves the state as it is."""
     c = uint64(component)  # an index that cannot be negative costs no check
     kind = times.kinds[c]
     if kind == CONSTANT:
@@ -87,7 +96,7 @@ def draw(times: Any, component: int, state: Any) -> Any:
 
 @part(_nrt=False)
 def _draw(kind: int, a: float, b: float, c: float, d: float, state: Any) -> Any:
-    """A time of a kind with the numbers a, b, c, d, and the new state; neither empirical nor a mixture."""
+    """Seconds of a kind with the numbers a, b, c, d, and the new state; NaN for a kind without a branch."""
     if kind == CONSTANT:
         return a, state
     if kind == UNIFORM:
@@ -158,7 +167,14 @@ def uniform_integer(state: Any, n: int) -> Any:
 
 @part(_nrt=False)
 def finish(times: Any, worker: int, start: float, duration: float) -> float:
-    """When a computation ends that begins at `start` and takes `duration` beside the pauses of this worker."""
+    """The second at which a computation ends.
+
+    Args:
+        times: the arrays, with the pauses.
+        worker: from 0 on.
+        start: the second at which it begins.
+        duration: seconds that it takes, the pauses of this worker not counted.
+    """
     end = start + duration
     if times.pause_first.size == 1:
         return end
@@ -178,7 +194,7 @@ def finish(times: Any, worker: int, start: float, duration: float) -> float:
 
 @kernel(_nrt=False)
 def fill(out: Any, times: Any, component: int, seed: int) -> None:
-    """Draw `out` from a component, with the stream of worker 0 for COMPUTE."""
+    """Fill `out` (float64) with draws of a component, from the stream of worker 0 for COMPUTE."""
     state = stream(seed, COMPUTE, 0)
     for i in range(out.size):
         out[i], state = draw(times, component, state)

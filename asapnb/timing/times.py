@@ -110,7 +110,14 @@ class Time:
 
 @dataclass(frozen=True)
 class Law:
-    """What `register_law` was told of a law; each function takes its parameters by name."""
+    """What is declared of a law.
+
+    Attributes:
+        builder: checks parameters and makes the time.
+        signature: of the builder.
+        mean, variance, support, sampler, seconds, examples, text: as in `register_law`. Functions are called with the
+            parameters by name.
+    """
 
     builder: Callable[..., Time]
     signature: inspect.Signature
@@ -200,7 +207,12 @@ def register_law(
 
 
 def seconds(name: str, value: Any, note: str = "") -> float:
-    """`value` as seconds, from 0 to 1e12: for builders.
+    """A parameter of a builder that is seconds, from 0 to 1e12, as a float.
+
+    Args:
+        name: of the parameter, for the error.
+        value: what was given.
+        note: the end of the sentence of the error.
 
     >>> seconds("mean", 2)
     2.0
