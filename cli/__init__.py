@@ -1,4 +1,4 @@
-"""The command line: `asapnb`. Each command stands in a module of its own, imported when it is called."""
+"""The command line: `asapnb`. Each command has a module, which is imported when the command is called."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ COMMANDS = {
     "data": "List the data sets, or get one.",
     "info": "Show versions, machine, kernels and data found.",
 }
-FAILED, USAGE, DIVERGED, INTERRUPTED = 1, 2, 3, 130  # exit codes; besides 0 done
+FAILED, USAGE, DIVERGED, INTERRUPTED = 1, 2, 3, 130  # exit codes; 0 is done
 
 
 class _Commands(click.Group):
-    """The commands; `--help` imports none of them. Errors that asapnb raises on purpose end with exit code 2."""
+    """The commands; `--help` imports none of them. An `AsapnbError` ends with exit code 2."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -66,4 +66,4 @@ def main() -> None:
     """Asynchronous parallel SGD on CPUs, with exact staleness and staleness-adaptive step sizes."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal may know no more than ASCII
+            stream.reconfigure(errors="replace")  # a terminal may have no more than ASCII

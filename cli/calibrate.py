@@ -25,9 +25,9 @@ from asapnb.timing import save_timing
 from .compiling import announced
 from .text import console, pairs, row
 
-_STEPS = ("compute", "read", "update", "retry")  # the last only if there were further attempts
+_STEPS = ("compute", "read", "update", "retry")  # "retry" only if there were further attempts
 _WIDTHS = (7, 10, 13, 8, 13, 14)
-_ENOUGH = 0.9  # of their cores: with less, what is measured is also what else runs
+_ENOUGH = 0.9  # share of the cores; with less, other processes disturb the times
 
 
 @click.command("calibrate")
@@ -102,7 +102,7 @@ def _target(out: str, force: bool) -> Path:
 
 
 def _show(one: Measured, screen: Console) -> None:
-    """The lines of the table for so many workers."""
+    """Print the lines of the table for one number of workers."""
     figures = _figures(one)
     for name in filter(figures.__contains__, _STEPS):
         first = name == _STEPS[0]
@@ -125,7 +125,7 @@ def _duration(seconds: float) -> str:
 
 
 def _figures(one: Measured) -> dict[str, Any]:
-    """What the JSON document holds of so many workers; times in seconds."""
+    """The entries of the JSON document for one number of workers; times in seconds."""
     return {
         **{name: _moments(times) for name in _STEPS if len(times := getattr(one, name))},
         "gradients_per_second": one.gradients_per_second,
@@ -147,7 +147,7 @@ def _moments(seconds: NDArray[np.float64]) -> dict[str, float]:
 def _about(
     built: Problem, problem: str, data: str, batch_size: int, scheme: str, seconds: float, found: list[Measured]
 ) -> dict[str, Any]:
-    """Where the times come from, for the file."""
+    """The table [about] of the timing file: where the times come from."""
     place = machine(KERNEL_PATH)
     return {
         "problem": problem,

@@ -1,4 +1,4 @@
-"""Saying that kernels are being compiled, and how long it took."""
+"""Telling the user that kernels are compiled, and how long it took."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TEXT = "compiling kernels (first run only, not counted) …"
 
 
 class Watch(event.Listener):
-    """Adds up the time in which Numba compiles; one compilation may start others."""
+    """Adds up the time that Numba compiles; compilations may be nested."""
 
     def __init__(self, announce: Callable[[], None]) -> None:
         self.seconds = 0.0
@@ -36,9 +36,9 @@ class Watch(event.Listener):
 
 @contextmanager
 def announced(console: Console) -> Iterator[Watch]:
-    """Announce on a console that kernels are compiled in this block, if any are, and at its end the time it took.
+    """Print that kernels are compiled in this block, if any are, and at its end the time it took.
 
-    Yields what knows these `seconds`.
+    Yields the `Watch` that has these `seconds`.
     """
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     spinner = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -1,4 +1,4 @@
-"""What `train` shows while it runs: a line for each evaluation and, on a terminal, one below that moves."""
+"""What is shown during a run: a line for each evaluation and, on a terminal, a line below that is updated."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _COLUMNS = {
     "p99": 6,
     "scale": 10,
 }  # 80 in all
-_CLOCKS = {  # how the times are headed on each
+_CLOCKS = {  # headings of columns by clock
     "": {},
     "virtual": {"time": "virt. s", "upd/s": "upd/vs"},
     "recorded": {"time": "rec. s", "upd/s": "upd/rs"},
@@ -37,35 +37,39 @@ _CLOCKS = {  # how the times are headed on each
 
 
 class Display:
-    """Shows a run: its `header` when all is ready, then a line for each evaluation; to be closed.
+    """Shows a run: its header when the run begins, then a line for each evaluation. Close it at the end.
 
-    `clock` says whose seconds its times are: real ones, "virtual" or "recorded".
+    Args:
+        console: where to.
+        header: makes the header.
+        max_seconds: the limit of time of the run, if it has one.
+        clock: whose seconds its times are: "" for real ones, "virtual" or "recorded".
     """
 
     def __init__(
         self, console: Console, header: Callable[[], Text], max_seconds: float | None = None, clock: str = ""
     ) -> None:
         self._console, self._header, self._max_seconds, self._clock = console, header, max_seconds, clock
-        self._started: tuple[float, float] | None = None  # real time, and what was done then
+        self._started: tuple[float, float] | None = None  # real time of the first report, and the share done then
         self._live = Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else None
         self._waiting: list[Evaluation] = []
-        self._reports: deque[Progress] = deque()  # from the last evaluation shown on
+        self._reports: deque[Progress] = deque()  # since the last evaluation shown
         self._before: Evaluation | None = None
         self._begun = False
 
     def close(self) -> None:
-        """End the moving line, whatever happened."""
+        """Remove the moving line."""
         if self._live:
             self._live.stop()
 
     def on_eval(self, evaluation: Evaluation) -> None:
-        """Take an evaluation: its line is shown with the next report, which knows the staleness and the scales."""
+        """Take an evaluation; its line is printed with the next report, which has the staleness and the scales."""
         self._begin()
         self._waiting.append(evaluation)
 
     def progress(self, now: Progress) -> None:
-        """Show the lines that wait and, on a terminal, where the run stands."""
-        if not self._begun:  # a run that goes on: show the evaluation before
+        """Print the lines of waiting evaluations and, on a terminal, the state of the run."""
+        if not self._begun:  # a resumed run: show the evaluation before
             self.on_eval(now.evaluation)
         self._reports.append(now)
         for evaluation in self._waiting:
@@ -86,7 +90,7 @@ class Display:
             self._live.start()
 
     def _line(self, evaluation: Evaluation, now: Progress) -> str:
-        """The line of an evaluation, with what was known when its version was made: evaluations may lag behind."""
+        """The line of an evaluation, with the figures of when its version was made: evaluations may lag behind."""
         while len(self._reports) > 1 and self._reports[0].updates < evaluation.step:
             self._reports.popleft()
         epoch = evaluation.step * now.epochs / now.total_updates
@@ -117,7 +121,7 @@ class Display:
         return Group(Text(_cells(now.seconds, now.epoch, rate, now.evaluation, now), "bold"), bar)
 
     def _whole(self, now: Progress, done: float) -> float | None:
-        """The real seconds that all takes, as far as one can say."""
+        """An estimate of the real seconds that the whole run takes; None if there is none yet."""
         if not self._clock:
             return now.seconds / done if done else None
         if self._started is None:
@@ -129,7 +133,7 @@ class Display:
 def _cells(
     t: float, epoch: float, rate: float | None, evaluation: Evaluation, now: Progress, *, known: bool = True
 ) -> str:
-    """One line of the table; where it is not `known`, nothing is said of minibatches, staleness and scales."""
+    """One line of the table; unless `known`, with dashes for minibatches, staleness and scales."""
     low, high = now.scale_range if known else (math.nan, math.nan)
     scale = "–".join(f"{value:.2f}" if value < 10 else f"{value:.3g}" for value in sorted({low, high}))
     cells = (

@@ -46,7 +46,7 @@ def command(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Carry out the run in a file again: the same views, minibatches and order, under this rule and step size.
+    """Make the run in a file again: with the same views, minibatches and order, under this rule and step size.
 
     Without changes it uses the recorded scales, and its final parameters are the recorded ones, to the bit.
     """
@@ -56,7 +56,7 @@ def command(
         checked_target(out, force)
 
     def make() -> Job:
-        final = source.params["final"] if source.status != RUNNING else None  # read before anything is replaced
+        final = source.params["final"] if source.status != RUNNING else None  # read before the file may be replaced
         changed = [name for name in chosen if name not in _WATCHING]
         return Job(
             header=lambda: _header(source, chosen),
@@ -69,7 +69,7 @@ def command(
 
 
 def _header(source: Run, chosen: dict[str, Any]) -> Text:
-    """What is carried out again, and what is changed."""
+    """The recorded run, and what is changed."""
     config, facts = source.config, source.attributes
     data = f" on {config['data']}" if "data" in config else ""
     rule = chosen.get("rule")
@@ -88,7 +88,7 @@ def _header(source: Run, chosen: dict[str, Any]) -> Text:
 def _compared(
     recorded: dict[str, Any], final: NDArray[Any] | None, changed: list[str], run: Run
 ) -> tuple[dict[str, Any], RenderableType]:
-    """Whether the replay gave what was recorded, and the figures of both; `final`: the recorded parameters."""
+    """Whether the replay gave the recorded parameters `final`, and the figures of both runs."""
     own_scales, facts = "rule" not in changed and "worker_tables" not in changed, run.summary()
     table = {"recorded": _figures(recorded), "replayed": _figures(facts)}
     found: dict[str, Any] = {"scales_recorded": own_scales, "changed": changed, "equal": None, "comparison": table}
@@ -108,7 +108,7 @@ def _compared(
 
 
 def _equal(run: Run, recorded: NDArray[Any]) -> tuple[bool, str]:
-    """Whether the final parameters are the recorded ones, and that in words."""
+    """Whether the final parameters are the recorded ones, and the same in words."""
     final = run.params["final"]
     if final.tobytes() == recorded.tobytes():
         return True, "equal to the recorded ones, to the bit"
@@ -118,7 +118,7 @@ def _equal(run: Run, recorded: NDArray[Any]) -> tuple[bool, str]:
 
 
 def _figures(facts: dict[str, Any]) -> dict[str, Any]:
-    """What is compared of a run."""
+    """The figures of a run that are compared."""
     last = facts["last"] or {}
     evaluated = {name: last.get(name) for name in ("train_loss", "test_loss", "test_accuracy")}
     return {"updates": facts["updates"], **evaluated, **{n: facts[n] for n in ("mean_scale", "sum_of_steps")}}

@@ -38,9 +38,8 @@ def command(
 ) -> None:
     """Go on with a run in its file, from its end or, if it was killed, from its last checkpoint.
 
-    Totals count from the beginning of the run, so that a run which was interrupted ends where it would have ended;
-    without any it ends where its configuration says. A simulated run goes on to the same bits; its --max-seconds are
-    virtual ones.
+    Totals count from the beginning of the run, so an interrupted run ends where it would have ended. Without a total,
+    that of its configuration holds. A simulated run goes on to the same bits; its --max-seconds are virtual.
     """
     before = load_run(run)
 
@@ -56,7 +55,7 @@ def command(
 
 
 def _header(run: Run, epochs: int | None, updates: int | None) -> Text:
-    """What goes on."""
+    """The run that goes on."""
     config, facts = run.config, run.attributes
     total = f"{epochs:,} epochs" if epochs else f"{updates or config.get('updates', 0):,} updates"
     data = f" on {config['data']}" if "data" in config else ""

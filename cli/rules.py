@@ -161,7 +161,7 @@ def _document(report: Report) -> dict[str, Any]:
 
 
 def _plot(staleness: StalenessDistribution, scales: np.ndarray, width: int) -> Text:
-    """For each bin of staleness its share, drawn as a bar, and its mean scale, drawn as a point over it."""
+    """For each bin of staleness a bar for its share, and a point for its mean scale."""
     ranges = bins(staleness.support, *(int(staleness.quantile(q)) for q in (0.5, 0.99)))
     labels = [span(*ends) for ends in ranges]
     shares = [float(staleness.pmf[first : last + 1].sum()) for first, last in ranges]
@@ -169,7 +169,7 @@ def _plot(staleness: StalenessDistribution, scales: np.ndarray, width: int) -> T
         float(np.average(scales[first : last + 1], weights=staleness.pmf[first : last + 1] if share else None))
         for (first, last), share in zip(ranges, shares, strict=True)
     ]
-    if staleness.support + 1 < len(scales):  # where the rule's own formula goes on
+    if staleness.support + 1 < len(scales):  # beyond the distribution the rule's formula goes on
         labels.append(f"{staleness.support + 1:,} …")
         shares.append(0.0)
         means.append(float(scales[staleness.support + 1]))
@@ -187,7 +187,7 @@ def _plot(staleness: StalenessDistribution, scales: np.ndarray, width: int) -> T
 
 
 def _drawn(share: float, scale: float, one: float, room: int) -> Text:
-    """A bar, a line at scale 1 and a point at the scale; all as shares of the width.
+    """A bar, a line at scale 1 and a point at the scale; lengths are shares of `room`.
 
     >>> _drawn(0.5, 1.0, 0.7, 10).plain
     '░░░░░ │  ●'

@@ -1,4 +1,4 @@
-"""What the commands share that make a run: show it while it goes on, and say how it ended."""
+"""Making a run for a command: show its progress, and print how it ended."""
 
 from __future__ import annotations
 
@@ -42,7 +42,17 @@ class Job:
 
 
 def carry_out(make: Callable[[], Job], out: str | None, *, quiet: bool, as_json: bool) -> int:
-    """Make a run, which is recorded in `out`; returns the exit code. `make` may compile, too."""
+    """Make a run and show it.
+
+    Args:
+        make: makes the job; it may compile, too.
+        out: the run file, which the job writes.
+        quiet: print nothing but errors.
+        as_json: print a JSON document instead.
+
+    Returns:
+        The exit code.
+    """
     screen = console(quiet=quiet or as_json)
     with ExitStack() as shown, ExitStack() as compiling:
         compiling.enter_context(announced(console(stderr=True, quiet=quiet)))
@@ -51,7 +61,7 @@ def carry_out(make: Callable[[], Job], out: str | None, *, quiet: bool, as_json:
         shown.callback(display.close)
 
         def on_eval(evaluation: Evaluation) -> None:
-            compiling.close()  # nothing is left to compile once there are parameters that have been evaluated
+            compiling.close()  # at the first evaluation everything is compiled
             display.on_eval(evaluation)
 
         def progress(now: Progress) -> None:
@@ -70,7 +80,7 @@ def carry_out(make: Callable[[], Job], out: str | None, *, quiet: bool, as_json:
 
 
 def _close(run: Run, out: str | None, screen: Console) -> int:
-    """Say where the run is, how to go on, and what went wrong; returns the exit code."""
+    """Print where the run is, how to go on, and what went wrong; returns the exit code."""
     name = None if out is None else click.format_filename(out)
     path = None if name is None else shlex.quote(name)
     if name is not None:

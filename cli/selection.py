@@ -1,4 +1,4 @@
-"""What the commands share that read runs: which, to reach what, and compared with what."""
+"""Options of the commands that read runs: which runs, targets, and the baseline."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import click
 
 
 def selection(*, several: bool, fraction: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorate a command with the runs it reads, with one target or several, and with a baseline.
+    """Decorate a command with the runs it reads, one target or several, and a baseline.
 
-    `fraction` says which fraction of the initial loss is taken where no target is given.
+    `fraction` tells in the help which fraction of the initial loss is the default target.
     """
     a, each = ("A", "each run's own") if several else ("The", "the")
     decorators = (

@@ -51,7 +51,7 @@ def _origin(run: Run) -> Text:
 
 
 def _replayed(source: dict[str, Any] | None, exact: bool | None) -> str:
-    """What a run is the replay of; nothing if it is none."""
+    """The run that was replayed; empty if this is no replay."""
     if source is None:
         return ""
     same = "the same" if exact else "other"

@@ -52,8 +52,8 @@ def command(
 ) -> None:
     """Run every point of a grid, in parallel, each into a run file of its own.
 
-    SWEEP.toml has a table [base] of what all runs have in common, and a table [grid] of lists, of which every
-    combination is run; docs/sweeps.md says more. Points that fail are recorded and the others carried on.
+    SWEEP.toml has a table [base] with the keys that all runs have in common, and a table [grid] of lists, of which
+    every combination is run; docs/sweeps.md says more. A point that fails is recorded, and the others go on.
     """
     sweep = load_sweep(source)
     folder = Path(out) if out is not None else Path("runs", Path(source).stem)
@@ -111,7 +111,7 @@ def _varying(sweep: Sweep) -> dict[str, int]:
 
 
 class _Display:
-    """Shows how far a sweep is: a line for each point and, on a terminal, a bar below."""
+    """Shows the progress of a sweep: a line for each point and, on a terminal, a bar below."""
 
     def __init__(self, screen: Console, sweep: Sweep, folder: Path) -> None:
         self._screen = screen
@@ -134,7 +134,7 @@ class _Display:
         self._bar.stop()
 
     def show(self, now: Progress) -> None:
-        """Say how far it is, and what came of the last point."""
+        """Print how far the sweep is, and the outcome of the last point."""
         left = "" if now.seconds_left is None else f"{timedelta(seconds=round(now.seconds_left))} left"
         failed = f"{now.failed} failed" if now.failed else ""
         self._bar.update(self._task, completed=now.done, description=", ".join(filter(None, [left, failed])))

@@ -1,4 +1,4 @@
-"""`asapnb simulate --staleness-only`: a schedule of any length, of which only counts are kept."""
+"""`asapnb simulate --staleness-only`: a schedule of any length, of which only counts of staleness are kept."""
 
 from __future__ import annotations
 
@@ -23,12 +23,18 @@ from .flags import scheme_and_workers, timing_rows
 from .text import console, drawing, pairs
 
 _UPDATES = 1_000_000
-_FITTED = 2**17  # staleness up to which models are fitted, which takes a moment
+_FITTED = 2**17  # the largest staleness for which models are fitted
 _SHARES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999)
 
 
 def tally(arguments: Mapping[str, Any], *, quiet: bool, as_json: bool) -> None:
-    """Count the staleness of a schedule, and print what was found."""
+    """Count the staleness of a schedule, and print the result.
+
+    Args:
+        arguments: of the schedule: timing, scheme, workers, updates and seed, where they are given.
+        quiet: print nothing but errors.
+        as_json: print a JSON document instead.
+    """
     scheme, workers = scheme_and_workers(arguments, "simulate")
     timing = as_timing(arguments.get("timing", keys("simulate")["timing"].default), workers)
     updates, seed = arguments.get("updates", _UPDATES), arguments.get("seed", 0)
@@ -73,7 +79,7 @@ def tally(arguments: Mapping[str, Any], *, quiet: bool, as_json: bool) -> None:
 
 @contextmanager
 def _bar(screen: Console, updates: int) -> Iterator[Callable[[int], None]]:
-    """What shows on a terminal how many updates are done, and how long the others will take."""
+    """A progress bar on a terminal; yields the function that moves it."""
     done = TextColumn("{task.completed:,.0f} of {task.total:,.0f} updates")
     columns = (TaskProgressColumn(), BarColumn(), done, TimeRemainingColumn())
     shown = Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
@@ -92,7 +98,7 @@ def _bar(screen: Console, updates: int) -> Iterator[Callable[[int], None]]:
 
 
 def _fitted(found: dict[str, Any]) -> str:
-    """A fitted model as text, and how far it is off."""
+    """A fitted model as text, with its Kolmogorov distance."""
     parameters = ", ".join(f"{name}={value:.4g}" for name, value in found["parameters"].items())
     return f"{found['model']}({parameters}) off by {found['ks']:.4f}"
 

@@ -38,12 +38,12 @@ class _Console(Console):
 
 
 def console(*, stderr: bool = False, quiet: bool = False) -> Console:
-    """Where text goes: in colour on a terminal, as plain lines of any length elsewhere."""
+    """A console that prints in colour on a terminal, and plain lines of any length elsewhere."""
     return _Console(stderr=stderr, quiet=quiet, soft_wrap=True, highlight=False, emoji=False, markup=False)
 
 
 def measured(value: float | None) -> float | None:
-    """None for NaN: of accuracies, where NaN means that there is none."""
+    """None for NaN, which stands for a figure that was not measured."""
     return None if value is None or math.isnan(value) else value
 
 
@@ -54,7 +54,7 @@ def shortened(value: object) -> str:
 
 
 def clock(run: Run) -> str:
-    """Whose seconds the times of a run are: "virtual" or, in a replay of real threads, "recorded"; else ""."""
+    """Whose seconds the times of a run are: "virtual", "recorded" in a replay of threads, or "" for real ones."""
     return "virtual" if run.is_virtual else "recorded" if run.kind == "replay" else ""
 
 
@@ -78,12 +78,12 @@ class Columns(Table):
 
 
 def row(cells: Iterable[str], widths: Iterable[int]) -> str:
-    """The cells in columns, flush right."""
+    """The cells in columns of these widths, flush right: a line of a table that is printed as it grows."""
     return "".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
 
 
 def pairs(values: Iterable[tuple[str, str]]) -> Text:
-    """Names and values, one pair a line, but none for an empty value."""
+    """Names and values, one pair a line, without those whose value is empty."""
     shown = [(name, value) for name, value in values if value]
     width = max((len(name) for name, _ in shown), default=0)
     return Text("\n").join(Text.assemble((f"{name:<{width}}  ", "dim"), value) for name, value in shown)
@@ -126,14 +126,14 @@ def summary(run: Run) -> Text:
 
 
 def _steps(facts: dict[str, Any]) -> str:
-    """The sum of all steps, and from how much to how much the workers contributed."""
+    """The sum of all steps, and the smallest and largest part of a worker."""
     shares = facts["sum_of_steps_by_worker"] or [0.0]
     total = number(facts["sum_of_steps"])
     return total if len(shares) == 1 else f"{total}, {number(min(shares))} to {number(max(shares))} by worker"
 
 
 def _change(facts: dict[str, Any], name: str, show: Callable[[float], str]) -> str:
-    """A figure at the first evaluation and at the last; nothing if there is none."""
+    """A figure at the first and at the last evaluation; empty if it was not measured."""
     first, last = facts["initial"], facts["last"]
     if first is None or measured(first[name]) is None:
         return ""
@@ -141,10 +141,15 @@ def _change(facts: dict[str, Any], name: str, show: Callable[[float], str]) -> s
 
 
 def bins(support: int, p50: int, p99: int) -> list[tuple[int, int]]:
-    """The staleness 0 … support in at most 16 bins: first and last value of each.
+    """The first and last value of each of at most 16 bins of staleness.
 
-    Where the 99th percentile is far above the median they double; else they are equally wide up to it, and what is
-    staler shares the last one.
+    If the 99th percentile is far above the median, the width of bins doubles. Otherwise they are equally wide up to
+    the 99th percentile, and the last bin holds all larger values.
+
+    Args:
+        support: the largest staleness.
+        p50: the median.
+        p99: the 99th percentile.
 
     >>> bins(2, 1, 2), bins(1000, 1, 50)[:4], bins(1000, 15, 45)[-2:]
     ([(0, 0), (1, 1), (2, 2)], [(0, 0), (1, 1), (2, 3), (4, 7)], [(42, 44), (45, 1000)])
@@ -204,12 +209,12 @@ class _Bar(Bar):
 
 
 def span(first: int, last: int) -> str:
-    """The values of a bin."""
+    """The first and last value of a bin as text."""
     return f"{first:,}" if first == last else f"{first:,}–{last:,}"
 
 
 def microscope(run: Run) -> list[dict[str, Any]]:
-    """What a microscope saw, as means over bins of staleness (those of the cosine over what has one); [] without."""
+    """What a microscope saw, as means of known values over bins of staleness; [] without a microscope."""
     tau = run.microscope.get("tau", np.empty(0, np.int32))
     if not len(tau):
         return []
@@ -234,7 +239,7 @@ def microscope_table(run: Run) -> Columns:
 
 
 def evaluations(run: Run) -> Group:
-    """The evaluations of a run, evenly chosen where there are many."""
+    """The evaluations of a run; an even choice if there are many."""
     total = len(run.evals["step"])
     chosen = np.unique(np.linspace(0, total - 1, min(total, _SHOWN)).round().astype(int)).tolist()
     whose = clock(run)
@@ -248,7 +253,7 @@ def evaluations(run: Run) -> Group:
 
 
 def data_sets(root: str | None = None) -> Columns:
-    """The known data sets and where they are."""
+    """The known data sets, and where each was found."""
     table = Columns("data set", "images", "training", "test", "where", left=("data set", "images", "where"))
     for entry in available(root):
         where = Text("embedded" if entry.path == EMBEDDED else str(entry.path), "green")

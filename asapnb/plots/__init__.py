@@ -1,6 +1,6 @@
 """Figures of runs, in Matplotlib: each function returns a `Figure`, which `save` writes as PNG, PDF or SVG.
 
-Where runs are asked for, these may be run files, folders of them, `Run`s or `asapnb.analysis.Record`s, or a list.
+`runs` may be a run file, a folder of run files, a `Run`, an `asapnb.analysis.Record`, or a list of these.
 """
 
 from .curves import loss

@@ -45,15 +45,23 @@ def loss(
     window: int | None = None,
     target: Target | None = None,
 ) -> Figure:
-    """The training loss against `x`: "seconds", "updates", "epochs" or "steps" (the sum of all step sizes).
+    """The training loss against time, updates, epochs or the sum of step sizes.
 
-    One line for each group of runs, by the keys `by` (by default, all that vary but the seed), in panels where that
-    would be more than six: the median over its
-    runs, with a band between the quartiles, or of fewer than five runs from the least to the greatest. A line ends
-    where the first of its runs does; a run that diverged counts as infinite from then on, one that stopped at its
-    target keeps its last loss. `curve` and `window` are those of `Record.curve`; a `target` is drawn across.
+    A line is the median of a group of runs. Its band goes from quartile to quartile or, with fewer than five runs,
+    from the least to the greatest. The line ends where the first run of the group ends. A run that diverged counts as
+    infinite from then on; one that stopped at its target keeps its last loss. More than six groups are split into
+    panels.
 
-    UsageError for times of several clocks on one axis, and for more groups than can be told apart.
+    Args:
+        runs: the runs.
+        by: the keys whose values make groups; by default all that vary but the seed.
+        x: "seconds", "updates", "epochs" or "steps" (the sum of all step sizes).
+        curve: "evaluated" or "smoothed", as in `Record.curve`.
+        window: how many updates a smoothed loss is the mean of, as in `Record.curve`.
+        target: a loss to draw as a horizontal line.
+
+    Raises:
+        UsageError: for times of several clocks on one axis, and for more groups than can be told apart.
 
     >>> import asapnb as ab
     >>> problem = ab.problems.quadratic([1.0])
@@ -81,12 +89,12 @@ def loss(
 
 
 def _draw(axes: Axes, lines: Sequence[Group], points: Callable[[Record], Points], target: Target | None) -> list[End]:
-    """A panel: a line and a band for each group, and the target; returns what is to be written at their ends."""
+    """Draw a line and a band for each group, and the target; returns the labels of their ends."""
     ends = []
     bands = [band([points(record) for record in group.records], group.records) for group in lines]
     _limit(axes, bands)
     bottom, top = axes.get_ylim()
-    beyond = top + 2 * (top - bottom)  # where a line that leaves the axes goes on, so that no huge number is drawn
+    beyond = top + 2 * (top - bottom)  # so that no huge number is drawn
     for group, found in zip(lines, bands, strict=True):
         low, median, high = (np.minimum(values, beyond) for values in found[1:])
         axes.plot(found.x, median, color=group.look.color, linestyle=group.look.dash)
@@ -106,7 +114,7 @@ def _draw(axes: Axes, lines: Sequence[Group], points: Callable[[Record], Points]
 
 
 def axis_label(found: Sequence[Record], x: str) -> str:
-    """What an axis of this clock says."""
+    """The label of an axis of this clock."""
     if x not in CLOCKS:
         raise unknown("x", x, CLOCKS)
     return {"updates": "updates", "epochs": "epochs", "steps": "sum of step sizes Ση"}.get(x) or time_label(found)
@@ -121,8 +129,8 @@ def _points(record: Record, curve: Curve, x: str) -> Points:
 
 
 def band(points: Sequence[Points], found: Sequence[Record]) -> Band:
-    """Median, and quartiles or extremes, over runs on a common x, between whose points losses are linear."""
-    goes_on = [record.status in ("diverged", "converged") for record in found]  # to what is known without it
+    """Median, and quartiles or extremes, of runs on a common x; between its points a loss is linear."""
+    goes_on = [record.status in ("diverged", "converged") for record in found]  # such a run does not end the line
     end = min((at[-1] for (at, _), ever in zip(points, goes_on, strict=True) if not ever), default=None)
     end = max(at[-1] for at, _ in points) if end is None else end
     x = np.unique(np.concatenate([at for at, _ in points] + [[end]]))
@@ -137,7 +145,7 @@ def band(points: Sequence[Points], found: Sequence[Record]) -> Band:
 
 
 def _limit(axes: Axes, bands: Sequence[Band]) -> None:
-    """From 0, or on a log scale where losses fall by more than a hundred, to a little above where lines begin."""
+    """Limit the axis to 0 … a little above the first loss; logarithmic if losses fall by a factor above 100."""
     start = max(line.median[0] for line in bands)
     finite = np.concatenate([line.median[np.isfinite(line.median)] for line in bands])
     least = finite[finite > 0].min(initial=np.inf)
@@ -150,13 +158,13 @@ def _limit(axes: Axes, bands: Sequence[Band]) -> None:
 
 
 def _label(group: Group) -> str:
-    """A group's name, and how many of its runs diverged if some did."""
+    """The name of a group, with the number of its runs that diverged if any did."""
     diverged = sum(record.status == "diverged" for record in group.records)
     return group.label + (f"\n{diverged} of {len(group.records)} diverged" if diverged else "")
 
 
 def said_of_bands(sizes: Iterable[int]) -> str:
-    """What lines and bands are, for groups of so many runs.
+    """What lines and bands show, for groups of these sizes.
 
     >>> said_of_bands([1, 1]), said_of_bands([5, 20])
     ('one run a line', 'medians of 5 to 20 runs; bands: quartiles')

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_OF_THREADS = ("problem", "batch_size")  # what their times depend on
+_OF_THREADS = ("problem", "batch_size")  # keys on which the times of real threads depend
 _BARS = 40
-_SHOWN = 0.995  # of the updates; the rest are staler than the axis is long
-_HEAVY = 4  # times the axis would be long: there a largest staleness asks for bins that double
+_SHOWN = 0.995  # share of the updates that the axis has room for
+_HEAVY = 4  # bins double if the largest staleness is so many times the length of the axis
 _LINES = {"geometric": (VERMILION, "-"), "poisson": (GREEN, (0, (4, 1.5))), "cmp": (BLACK, (0, (1, 1.2)))}
 _NAMES = {"geometric": "geometric", "poisson": "Poisson", "cmp": "Conway–Maxwell–Poisson (CMP)"}
 _SYMBOLS = {"p": "p", "mean": "λ", "rate": "λ", "dispersion": "ν"}
@@ -33,14 +33,20 @@ _SYMBOLS = {"p": "p", "mean": "λ", "rate": "λ", "dispersion": "ν"}
 def staleness(
     runs: Runs, by: Sequence[str] | None = None, *, models: Sequence[str] = ("geometric", "poisson", "cmp")
 ) -> Figure:
-    """How many of the applied updates had which staleness, a panel for each group of runs.
+    """The share of applied updates that had each staleness, in a panel for each group of runs.
 
-    Groups are by scheme and number of workers as far as they vary, or by the keys `by`. Over the bars lie `models`,
-    fitted by maximum likelihood to the counts (`asapnb.staleness.fit`); the panel names the one of least AIC. The
-    axis ends where 99.5 % of the updates are shown; where some are far staler, bins double and both axes are
-    logarithmic: a bar then stands for all values from the one below it up to the next.
+    Lines are models fitted to the counts by maximum likelihood (`asapnb.staleness.fit`); the panel names the model of
+    least AIC. The axis ends where 99.5 % of the updates are shown. If some updates are far staler than that, bins
+    double in width and both axes are logarithmic; a bar then holds the values from its tick up to the next one.
 
-    UsageError for runs without updates, an unknown model, and more than 12 groups.
+    Args:
+        runs: the runs.
+        by: the keys whose values make panels; by default those that staleness depends on, as far as they vary:
+            scheme, workers and timing, and for real threads also problem and batch size.
+        models: the models to fit, of "geometric", "poisson" and "cmp".
+
+    Raises:
+        UsageError: for runs without updates, an unknown model, and more than 12 groups.
 
     >>> import asapnb as ab
     >>> run = ab.simulate(ab.problems.quadratic([1.0]), workers=8, updates=200, batch_size=1, step_size=0.01)
@@ -73,7 +79,7 @@ def staleness(
 
 
 def causes(found: Sequence[Record]) -> list[str]:
-    """What varies among these runs and bears on staleness."""
+    """The keys that vary among these runs and on which staleness depends."""
     keys = ("scheme", "workers", "timing", *(() if all(record.is_virtual for record in found) else _OF_THREADS))
     vary = varying(found)
     return [key for key in keys if key in vary]
@@ -91,7 +97,7 @@ def counts(found: Sequence[Record]) -> NDArray[np.int64]:
 
 
 def _draw(axes: Axes, seen: NDArray[np.int64], models: Sequence[str]) -> None:
-    """A panel: bars, lines, and what is known in numbers."""
+    """Draw a panel: bars, lines of models, and figures as text."""
     observed = StalenessDistribution.from_counts(seen)
     fitted = [fit(seen, model) for model in models]
     end = int(max(observed.quantile(_SHOWN), 3))
@@ -99,7 +105,7 @@ def _draw(axes: Axes, seen: NDArray[np.int64], models: Sequence[str]) -> None:
     if heavy:
         edges = np.array([0, *(2**i for i in range(observed.support.bit_length() + 1))])
         middle, width = np.arange(len(edges) - 1.0), 1.0
-        each = np.diff(edges)  # a bar holds all of its bin, where bins are not equally wide
+        each = np.diff(edges)  # values in each bin: a bar shows their sum
     else:
         width = math.ceil((end + 1) / _BARS)
         edges = np.arange(0, end + width + 1, width)

@@ -1,4 +1,4 @@
-"""Who overtook whom: the reads and applications of a stretch of a run."""
+"""Reads and applications of successive updates: which update overtook which."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
 
 def one(run: Runs, what: str) -> Record:
-    """The one run that this is; UsageError for several."""
+    """The only run among `run`; UsageError for several. `what` names the figure in the error."""
     found = as_records(run)
     if len(found) != 1:
         raise UsageError(f"{what} shows one run, not {len(found)}: give one run file, or choose it with --where")
@@ -33,13 +33,19 @@ def one(run: Runs, what: str) -> Record:
 
 @styled
 def timeline(run: Runs, first: int = 0, rows: int = ROWS) -> Figure:
-    """When each worker read its view, had its gradient and applied it, for `rows` rows from row `first` on.
+    """When each worker read its view, finished its gradient and applied it.
 
-    A bar goes from read to gradient, a line on to the application, which is a dot; the number is the staleness. The
-    stalest of these updates is marked, and so are those that overtook it: which were applied between its read and its
-    application. The time axis is the run's clock: virtual time, or wall time of threads.
+    A bar goes from the read to the end of the gradient, and a line from there to the application, which is a dot. The
+    number in a bar is the staleness. The stalest update is marked, and so are those that overtook it: updates applied
+    between its read and its application. Times are those of the run: virtual, or wall time of threads.
 
-    UsageError if the run has no such rows.
+    Args:
+        run: one run.
+        first: the first row shown, counted from 0.
+        rows: how many rows are shown.
+
+    Raises:
+        UsageError: for several runs, and if the run has no such rows.
 
     >>> import asapnb as ab
     >>> run = ab.simulate(ab.problems.quadratic([1.0]), workers=3, updates=20, batch_size=1, step_size=0.1)
@@ -93,7 +99,7 @@ def _unit(span: float) -> tuple[float, str]:
 
 
 def _stalest(shown: dict[str, NDArray[Any]]) -> tuple[int | None, NDArray[np.intp]]:
-    """The stalest row of which all that overtook it are shown, and these; (None, none) if no update was overtaken."""
+    """The stalest row whose overtakers are all shown, and these; None and no rows if nothing was overtaken."""
     applied = np.flatnonzero(shown["dropped"] != 1)
     versions = shown["version"][applied]
     whole = applied[shown["read_version"][applied] >= versions[:1] - 1]
@@ -104,7 +110,7 @@ def _stalest(shown: dict[str, NDArray[Any]]) -> tuple[int | None, NDArray[np.int
 
 
 def _range(read: NDArray[Any], applied: NDArray[Any], watched: int | None) -> tuple[float, float]:
-    """The times shown: of all that is applied, and of the whole of the bar watched."""
+    """The range of times shown: all applications, and the whole bar of the row `watched`."""
     first = applied.min() if watched is None else min(applied.min(), read[watched])
     first = max(read.min(), first - 0.12 * (applied.max() - first))
     margin = 0.015 * (applied.max() - first)
@@ -114,7 +120,7 @@ def _range(read: NDArray[Any], applied: NDArray[Any], watched: int | None) -> tu
 def _write_staleness(
     axes: Axes, lane: NDArray[Any], read: NDArray[Any], ready: NDArray[Any], tau: NDArray[Any]
 ) -> None:
-    """The staleness in each bar that has room for it."""
+    """Write the staleness into each bar that has room for it."""
     axes.figure.draw_without_rendering()  # type: ignore[union-attr]
     read = np.maximum(read, axes.get_xlim()[0])
     points = (ready - read) * axes.get_window_extent().width / np.ptp(axes.get_xlim()) * 72 / axes.figure.dpi

@@ -1,4 +1,4 @@
-"""Which runs share a line, a box or a panel, and what that is called."""
+"""Groups of runs that share a line, a box or a panel, and their names."""
 
 from __future__ import annotations
 
@@ -15,14 +15,21 @@ from ..record import Run
 from .labels import short
 from .style import LOOKS, Look, look
 
-_BARE = ("rule", "scheme", "problem", "data", "kind", "timing")  # whose values say themselves what they are
+_BARE = (
+    "rule",
+    "scheme",
+    "problem",
+    "data",
+    "kind",
+    "timing",
+)  # values of these keys need no name of the key before them
 PANELS = 12
 _CLOCKS = {"virtual": "virtual time", "recorded": "recorded time"}
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that differ in nothing that is shown but the seed: their label, look and values of the keys."""
+    """Runs that a figure shows as one: their label, their look, and their values of the keys."""
 
     label: str
     look: Look
@@ -59,7 +66,16 @@ class Panel:
 
 
 def panels(found: Sequence[Record], by: Sequence[str] | None = None, most: int = 6) -> list[Panel]:
-    """The groups as `split` puts them into at most 12 panels; UsageError for more lines than there are looks."""
+    """The groups as `split` puts them into at most 12 panels.
+
+    Args:
+        found: the runs.
+        by: the keys; by default all that vary but the seed.
+        most: how many groups a panel may hold before they are split.
+
+    Raises:
+        UsageError: for more groups in a panel than there are looks.
+    """
     parts = split(found, by, most, room=PANELS)
     for part in parts:
         _distinct(part.lines, _keys(found, by))
@@ -104,7 +120,7 @@ def _groups(found: Sequence[Record], keys: Sequence[str]) -> list[Group]:
 
 
 def _distinct(parts: list[Group], keys: Sequence[str]) -> list[Group]:
-    """The groups, if each can have a look of its own; UsageError if not."""
+    """`parts`, if each of them can have a look of its own; UsageError if not."""
     if len(parts) > LOOKS:
         raise UsageError(
             f"there are {len(parts)} groups of runs, by {', '.join(keys)}: at most {LOOKS} can be told apart in a "
@@ -115,7 +131,7 @@ def _distinct(parts: list[Group], keys: Sequence[str]) -> list[Group]:
 
 
 def _labeller(found: Sequence[Record], keys: Sequence[str]) -> Callable[[Sequence[Any]], str]:
-    """What names a group by its values of these keys."""
+    """A function that names a group by its values of these keys."""
     texts = {key: texts_of(found, key) for key in keys}
     return lambda values: ", ".join(named(key, texts[key][v]) for key, v in zip(keys, values, strict=True))
 
@@ -127,7 +143,7 @@ def texts_of(found: Sequence[Record], key: str) -> dict[Any, str | None]:
 
 
 def few(parts: list[Group]) -> list[Group]:
-    """The groups, if each can have a panel; UsageError if not."""
+    """`parts`, if each of them can have a panel; UsageError if not."""
     if len(parts) > PANELS:
         raise UsageError(
             f"there are {len(parts)} groups of runs: at most {PANELS} fit in a figure; show fewer (--where)"
@@ -150,9 +166,9 @@ def named(key: str, value: str | None) -> str:
 
 
 def clock_of(found: Sequence[Record]) -> str:
-    """Whose time the runs' times are; of several kinds, all of them.
+    """The clocks of these runs, joined if there are several.
 
-    For a time axis use `time_label`, which refuses those.
+    For a time axis use `time_label`, which refuses several clocks.
     """
     return "; ".join(sorted({_clock(record) for record in found}))
 
@@ -164,7 +180,7 @@ def _clock(record: Record) -> str:
 
 
 def time_label(found: Sequence[Record], unit: str = "s") -> str:
-    """What a time axis says; UsageError where the runs' times are not of one clock."""
+    """The label of a time axis; UsageError if the runs have several clocks."""
     clocks = {_clock(record) for record in found}
     if len(clocks) > 1:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""The kinds of figures by name, what each can be told, and which one suits a set of runs."""
+"""The kinds of figures by name, the arguments of each, and the kind that suits a set of runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .times import speed_up, survival, time_to_target
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of figure: what draws it, and which of its arguments can be chosen."""
+    """A kind of figure: the function that draws it, and the arguments that a user can choose."""
 
     draw: Callable[..., Any]
     takes: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ KINDS = {
 
 
 def draw(found: Sequence[Record], kind: str, **chosen: Any) -> Any:
-    """The figure of this kind; UsageError for an unknown kind, and for arguments that it does not take.
+    """A figure of this kind; UsageError for an unknown kind, and for arguments that the kind does not take.
 
     >>> import asapnb as ab
     >>> from asapnb.analysis import records
@@ -66,9 +66,9 @@ def draw(found: Sequence[Record], kind: str, **chosen: Any) -> Any:
 def kind_for(found: Sequence[Record]) -> str:
     """A kind that suits these runs.
 
-    Of one run: its path if there are two parameters, else what a microscope saw, else its loss if that was evaluated
-    on the way, else its staleness. Of several: a stability region where step sizes and workers vary, times to a
-    target where workers vary, else the loss.
+    For one run: its path if there are two parameters, else what a microscope saw, else its loss if that was evaluated
+    on the way, else its staleness. For several runs: a stability region if step sizes and workers vary, times to a
+    target if workers vary, else the loss.
     """
     keys = set(varying(found))
     if len(found) == 1:

@@ -1,4 +1,4 @@
-"""Text in figures: labels at the ends of lines, which never overlap; names of groups."""
+"""Text in figures: labels at the ends of lines that do not overlap, and short names of groups."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LINE = 1.35  # height of a line of text over the size of its letters
 
 
 class End(NamedTuple):
-    """The end of a line, in data coordinates, and what is to be written there."""
+    """The end of a line, in data coordinates, and its label."""
 
     x: float
     y: float
@@ -29,10 +29,15 @@ class End(NamedTuple):
 
 
 def label_ends(axes: Axes, ends: Sequence[End], size: float = 8.0) -> None:
-    """Write each label right of the axes, as near to its line's end as the others allow, and lead from end to label.
+    """Write each label right of the axes, near the end of its line, and connect the two.
 
-    To be called last, when the axes have their size. For an end that is off the axes, as of a run that diverged, the
-    label stands at their edge.
+    Call it last, when the axes have their size. An end outside the axes, as of a run that diverged, has its label at
+    their edge.
+
+    Args:
+        axes: where the lines are.
+        ends: the ends and their labels.
+        size: of the letters, in points.
     """
     if not ends:
         return
@@ -47,7 +52,7 @@ def label_ends(axes: Axes, ends: Sequence[End], size: float = 8.0) -> None:
         )
         for end, xy in zip(ends, wanted, strict=True)
     ]  # fmt: skip
-    figure.draw_without_rendering()  # type: ignore[union-attr]  # so that the axes have their place
+    figure.draw_without_rendering()  # type: ignore[union-attr]  # gives the axes their place
     at = axes.transAxes.inverted().transform(axes.transData.transform(wanted))[:, 1]
     points = axes.get_window_extent().height * 72 / figure.dpi
     heights = [(1 + end.text.count("\n")) * size * _LINE / points for end in ends]
@@ -56,10 +61,10 @@ def label_ends(axes: Axes, ends: Sequence[End], size: float = 8.0) -> None:
 
 
 def spread(wanted: ArrayLike, heights: ArrayLike) -> NDArray[np.float64]:
-    """Places in [0, 1] for labels of these heights, in the order of the wanted ones, none closer than heights allow.
+    """Places in [0, 1] for labels of these heights, in the order of the wanted places and without overlap.
 
-    Their sum of squared distances to what is wanted is least (isotonic regression, pool adjacent violators). Labels
-    that are too many for [0, 1] go beyond it.
+    The sum of squared distances to the wanted places is the least possible (isotonic regression by pooling adjacent
+    violators). If there are too many labels for [0, 1], some places are above 1.
 
     >>> spread([0.5, 0.5, 0.1], [0.2, 0.2, 0.2]).round(9).tolist()
     [0.4, 0.6, 0.1]
@@ -82,7 +87,7 @@ def spread(wanted: ArrayLike, heights: ArrayLike) -> NDArray[np.float64]:
 
 
 def legend_columns(labels: Sequence[str]) -> int:
-    """In how many columns a legend of these labels fits above a figure of usual width.
+    """The number of columns in which a legend of these labels fits above a figure of usual width.
 
     >>> legend_columns(["constant", "tail"]), legend_columns(["constant, step size 0.01"] * 3)
     (2, 2)
@@ -91,7 +96,7 @@ def legend_columns(labels: Sequence[str]) -> int:
 
 
 def short(values: Sequence[Any]) -> list[str]:
-    """Texts such as rules and schemes without their arguments, where that leaves them different.
+    """Texts of rules, schemes and the like without their arguments, where they still differ then.
 
     >>> short(["tail(amplitude=1.0)", "preserve(rule=inverse(variant='shifted'))", "constant()"])
     ['tail', 'preserve(inverse)', 'constant']

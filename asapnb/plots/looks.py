@@ -1,4 +1,4 @@
-"""What the microscope saw: how wrong a gradient is by its staleness."""
+"""What the microscope saw: the error of gradients by their staleness."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ _NOISE = Look(GREY, (0, (5, 1.6)), "", "")
 
 @styled
 def microscope(runs: Runs, by: Sequence[str] | None = None) -> Figure:
-    """What staleness does to gradients: their error, and their angle to the fresh gradient, against τ.
+    """The error of gradients, and their angle to the fresh gradient, against staleness.
 
-    Above the error ‖g(view) − g(x)‖ that asynchrony adds to the gradient of a minibatch, in units of ‖G(x)‖, the
-    gradient of all samples, beside the noise ‖g(x) − G(x)‖ of the minibatch itself. Below the cosine between g(view)
-    and g(x). Dots are updates; lines are medians over bins of equally many of a group's updates.
+    The upper panel shows the error ‖g(view) − g(x)‖ that asynchrony adds to the gradient g of a minibatch, relative
+    to the gradient G of all samples: divided by ‖G(x)‖. A grey line shows the noise ‖g(x) − G(x)‖ of the minibatch
+    itself. The lower panel shows the cosine between g(view) and g(x). Dots are updates; a line is a group's medians
+    over bins of equally many updates. Groups are by the keys `by`, by default all that vary but the seed.
 
     UsageError for runs that were made without a microscope.
 
@@ -67,14 +68,14 @@ def microscope(runs: Runs, by: Sequence[str] | None = None) -> Figure:
 
 
 def _draw_error(axes: Axes, part: Group, ends: list[End]) -> float:
-    """The errors of a group; returns how high most of them are."""
+    """Draw the errors of a group; returns their 95 % quantile."""
     tau, values = _column(part.records, "error")
     ends.append(_draw(axes, tau, values, part.look, "\n".join(filter(None, ("error by staleness", part.label)))))
     return float(np.quantile(values, 0.95))
 
 
 def _column(found: Sequence[Record], name: str, relative: bool = True) -> Points:
-    """Staleness and what was seen, over the size of the full gradient if relative; without what is not finite."""
+    """Staleness and the finite values of a column; if `relative`, divided by the size of the full gradient."""
     seen = [record.run.microscope for record in found]
     tau = np.concatenate([one["tau"] for one in seen]).astype(float)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -93,7 +94,7 @@ def _draw(axes: Axes, tau: NDArray[np.float64], values: NDArray[np.float64], of:
 
 
 def _binned(tau: NDArray[np.float64], values: NDArray[np.float64]) -> Points:
-    """The medians of tau and of the values over bins of about equally many, each tau in one bin."""
+    """Medians of tau and of the values over bins of about equal counts; no tau is in two bins."""
     edges = np.unique(np.quantile(tau, np.linspace(0, 1, _BINS + 1)[1:-1], method="inverted_cdf"))
     bins = np.searchsorted(edges, tau)
     x, y = ([np.median(column[bins == b]) for b in np.unique(bins)] for column in (tau, values))

@@ -1,4 +1,4 @@
-"""The way of a run over an objective of two parameters, and the update that staleness led astray."""
+"""The path of a run over an objective of two parameters, and the stale update that raised it most."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..formatting import count, number
 from ..numbers import integer
 from ..problems import Problem
 from ..problems.minibatch import draw_batch
-from ..problems.text import parse_problem
+from ..problems.text import PROBLEMS, parse_problem
 from ..record.schema import ABANDONED
 from .executions import one
 from .groups import Runs, clock_of
@@ -24,13 +24,20 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_EXTRAS = ("momentum", "weight_decay", "compensation")  # of an update, that no path can follow
+_EXTRAS = ("momentum", "weight_decay", "compensation")  # a path cannot be computed with these
 _GRID = 120
 _LEVELS = 14
 
 
 class Path(NamedTuple):
-    """Every version of the parameters, (updates + 1, n), and of each update its view's version, tau and step."""
+    """Every version of the parameters, and each update.
+
+    Attributes:
+        points: the parameters of each version, of shape (updates + 1, n).
+        views: the version that each update's view was, of shape (updates,).
+        steps: the step size times the scale of each update, of shape (updates,).
+        gradients: the gradient of each update at its view, of shape (updates, n).
+    """
 
     points: NDArray[np.float64]
     views: NDArray[np.int64]
@@ -39,10 +46,10 @@ class Path(NamedTuple):
 
 
 def trace(record: Record, problem: Problem | None = None) -> Path:
-    """All versions of the parameters of a run, computed again in float64 from its rows: x − step · g(view).
+    """All versions of the parameters of a run, computed again from its rows in float64: x − step · g(view).
 
-    For runs whose views are whole versions, with momentum and weight decay 0 and no compensation. UsageError if the
-    last version found is not the one recorded.
+    UsageError for momentum, weight decay or compensation, for rounds of several gradients, and if the last version is
+    not the recorded one, as when views mix versions.
     """
     run, config = record.run, record.config
     extra = [name for name in _EXTRAS if config.get(name)]
@@ -77,10 +84,12 @@ def _close(found: NDArray[Any], recorded: NDArray[Any], problem: Problem) -> boo
 
 
 def has_path(record: Record) -> bool:
-    """Whether `path` can follow a run: two parameters, a known problem, views that are whole versions."""
+    """Whether `path` can follow a run: two parameters, a problem known by its text, views that are whole versions."""
+    problem = str(record.value("problem")).partition("(")[0]
     return (
         record.run.attributes["n_params"] == 2
-        and str(record.value("problem")).startswith(("quadratic", "rosenbrock"))
+        and problem in PROBLEMS
+        and record.value("data") is None
         and str(record.value("scheme")).startswith(("Sequential", "LockBased", "Leashed"))
         and not any(record.config.get(name) for name in _EXTRAS)
     )
@@ -88,14 +97,20 @@ def has_path(record: Record) -> bool:
 
 @styled
 def path(run: Runs, update: int | None = None, *, problem: Problem | None = None) -> Figure:
-    """The path of a run over the level lines of an objective of two parameters, and one update that is stale.
+    """The path of a run over the level lines of an objective of two parameters, and one stale update.
 
-    Dots are the versions of the parameters. Of the `update` (its number, from 1; by default the stale one that
-    raises the objective most) an arrow shows the step of the gradient at its view, where that was computed, and
-    where it was applied; a dashed arrow shows the step that a fresh gradient would have made.
+    Dots are the versions of the parameters. For the update, arrows show the step of its gradient at its view, where
+    the gradient was computed, and at the version it was applied to. A dashed arrow shows the step that a fresh
+    gradient would have made.
 
-    UsageError for problems of other than two parameters, a run too short, one whose views are no whole versions, or
-    one with momentum, weight decay or compensation. A `problem` of one's own has to be given.
+    Args:
+        run: one run.
+        update: the number of the update, from 1; by default the stale one that raised the objective most.
+        problem: the problem of the run; needed if it is one of your own.
+
+    Raises:
+        UsageError: for several runs, and for a run of other than two parameters, without updates, with views that
+            mix versions, or with momentum, weight decay or compensation.
 
     >>> import asapnb as ab
     >>> bowl = ab.problems.quadratic([1.0, 8.0])
@@ -131,7 +146,7 @@ def path(run: Runs, update: int | None = None, *, problem: Problem | None = None
 
 
 def _worst(found: Path, problem: Problem) -> int:
-    """The number of the stale update that raises the objective most."""
+    """The number, from 1, of the stale update that raises the objective most."""
     if not len(found.views):
         raise UsageError("the run has no updates: there is no path to draw")
     values = np.array([problem.evaluate(point)[0] for point in found.points])
@@ -140,7 +155,7 @@ def _worst(found: Path, problem: Problem) -> int:
 
 
 def _extent(found: Path, chosen: int) -> tuple[tuple[float, float], tuple[float, float]]:
-    """The ranges shown: of the path up to a little after the update, and of its arrows."""
+    """The ranges of both axes: they hold the path up to a little after the update."""
     seen = found.points[: chosen + 12]
     seen = seen[np.isfinite(seen).all(axis=1)]
     low, high = seen.min(axis=0), seen.max(axis=0)
@@ -156,7 +171,7 @@ def _contours(axes: Axes, problem: Problem, shown: tuple[tuple[float, float], tu
 
 
 def _write_update(axes: Axes, found: Path, chosen: int, problem: Problem) -> None:
-    """The view, where it was applied, the step made, the step of a fresh gradient, and what these are."""
+    """Mark the view, the place of application, the step made and the step of a fresh gradient, with a legend."""
     view, at, to = found.points[found.views[chosen - 1]], found.points[chosen - 1], found.points[chosen]
     whole = problem.loss_and_gradient(at, np.arange(1))[1] if problem.n_samples == 1 else _gradient(problem, at)
     fresh = at - found.steps[chosen - 1] * whole
@@ -184,7 +199,7 @@ def _write_update(axes: Axes, found: Path, chosen: int, problem: Problem) -> Non
 
 
 def _gradient(problem: Problem, at: NDArray[Any]) -> NDArray[np.float64]:
-    """The exact gradient of a problem that knows it, else that of its first samples."""
+    """The exact gradient if the problem has one, else the gradient of its first samples."""
     exact = getattr(problem.evaluation, "exact_gradient", None)
     if exact is not None:
         return np.asarray(exact(at), dtype=float)

@@ -28,14 +28,20 @@ _DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 def stability(
     runs: Runs, by: Sequence[str] | None = None, *, target: Target | None = None, curves: Curves | None = None
 ) -> Figure:
-    """The share of runs that converged, for each step size and number of workers: a panel for each other group.
+    """The share of runs that converged, for each step size and number of workers.
 
-    A run converged if it did not diverge and ended below its initial loss, or, with a `target`, if it reached that.
-    `curves` are limits to draw over it, as label: (workers, step sizes); one whose label is that of a panel is drawn
-    there only. Panels are by what else varies, or by the keys `by`. A cell without runs stays white; a share that is
-    neither 0 nor 1 is written into it, in percent.
+    A run converged if it did not diverge and ended below its initial loss or, with a target, if it reached the
+    target. A cell without runs stays white. A share that is neither 0 nor 1 is written into its cell, in percent.
 
-    UsageError for runs of one step size.
+    Args:
+        runs: the runs.
+        by: the keys whose values make panels; by default all that vary but seed, step size and workers.
+        target: the loss that a converged run has reached.
+        curves: limits to draw over the map, as label: (workers, step sizes). A curve whose label is that of a panel
+            is drawn in that panel only.
+
+    Raises:
+        UsageError: for runs of one step size.
     """
     found = as_records(runs)
     if len({record.value("step_size") for record in found}) < 2:
@@ -81,7 +87,7 @@ def converged(record: Record, target: Target | None) -> bool:
 def _draw(
     axes: Axes, found: Sequence[Record], x: NDArray[np.float64], y: NDArray[np.float64], target: Target | None
 ) -> Any:
-    """The shares of one panel, and those between 0 and 1 as text."""
+    """Draw the shares of one panel, and write those between 0 and 1."""
     from matplotlib.patheffects import withStroke
 
     shares = np.full((len(y), len(x)), math.nan)
@@ -105,7 +111,7 @@ def _draw(
 
 
 def _edges(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The borders between values on a log axis: halfway, and as far outside."""
+    """The borders between values on a log axis: halfway between them, and as far beyond the first and last."""
     if len(values) == 1:
         return np.array([values[0] / math.sqrt(2), values[0] * math.sqrt(2)])
     logs = np.log(values)
@@ -114,7 +120,7 @@ def _edges(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _overlay(axes: Axes, curves: Curves, panel: str) -> None:
-    """Lines over the map, white within black, each with a dash of its own."""
+    """Draw curves over the map, white with black edges, each with a dash of its own."""
     from matplotlib.patheffects import Normal, Stroke
 
     limits = axes.get_xlim(), axes.get_ylim()

@@ -1,4 +1,4 @@
-"""What rules make of staleness: their scales, and how the mean step fares as workers are added."""
+"""Scales of rules by staleness, and the mean scale by number of workers."""
 
 from __future__ import annotations
 
@@ -31,13 +31,19 @@ _SHOWN = 0.995
 def scale(
     source: StalenessDistribution | str | Runs, rules: Sequence[Any] = (), *, workers: int | None = None
 ) -> Figure:
-    """The scale η(τ)/η₀ that rules give to each staleness, over the distribution of staleness.
+    """The scale η(τ)/η₀ that rules give to each staleness, above the distribution of staleness.
 
-    `source` is a distribution, a model as text such as "geometric(m=16)", or runs of one number of workers: then the
-    last table that each of their own rules used is drawn, too. Beside a rule stands its mean scale E[scale] under the
-    distribution, for runs the mean of the scales that were applied.
+    The label of a rule has its mean scale E[scale] under the distribution; the label of a rule of the runs has the
+    mean of the applied scales.
 
-    UsageError for nothing to draw.
+    Args:
+        source: a distribution, a model as text such as "geometric(m=16)", or runs of one number of workers. For runs,
+            the last table of each of their own rules is drawn, too.
+        rules: the rules to draw, as for `train`.
+        workers: the number of workers that the rules are told; by default the mean staleness + 1. With runs, theirs.
+
+    Raises:
+        UsageError: if there is nothing to draw, and for runs of several numbers of workers.
 
     >>> figure = scale("geometric(m=8)", ["tail", "inverse"])
     >>> [text.get_text() for text in figure.axes[0].texts]
@@ -73,7 +79,7 @@ Line = tuple[str, NDArray[np.float64], float]
 
 
 def _given(source: Any, workers: int | None) -> tuple[StalenessDistribution, int, str, list[Line]]:
-    """The staleness, the number of workers, what is said of both, and the lines of the runs' own rules."""
+    """The staleness, the number of workers, a note on both, and the lines of the runs' own rules."""
     if isinstance(source, str) and "(" in source and not source.endswith(".h5"):
         seen, about = parse_staleness(source), f"computed for {source}"
     elif isinstance(source, StalenessDistribution):
@@ -105,7 +111,7 @@ def _recorded(runs: Runs) -> tuple[StalenessDistribution, int, str, list[Line]]:
 
 
 def _tallest(lines: Sequence[Line], end: int) -> float:
-    """Where the axis is cut for a rule whose scales leave those of all others far below."""
+    """The top of the axis: above all scales, or at 4 if the largest is 6 or more."""
     tops = sorted(float(table[: end + 1].max()) for _, table, _ in lines)
     return 1.06 * max(tops[-1] if tops[-1] < 6 else 4.0, 1.2)
 
@@ -115,14 +121,21 @@ def magnitude(
     runs: Runs | None = None, by: Sequence[str] | None = None, *, rules: Sequence[Any] = (),
     staleness: str = "geometric(m={workers})", workers: Sequence[int] = (1, 2, 4, 8, 16, 32, 64, 128, 256),
 ) -> Figure:  # fmt: skip
-    """The mean step size over η₀, E[scale], against the number of workers: what is left of a step for each rule.
+    """The mean scale E[η]/η₀ of rules against the number of workers.
 
-    Points are the means over the applied updates of `runs`, by rule, scheme and timing (or by the keys `by`); a bar
-    goes from the least to the greatest run. Lines are `rules` under a model of `staleness`, whose text may hold
-    {workers}, or, with runs, under the staleness that they had. Rules that only dampen fall; those that keep the mean
-    step stay at 1.
+    Points are means over the applied updates of runs; a bar goes from the least to the greatest run. Lines are
+    computed for rules. A rule that only dampens falls; a rule that keeps the mean step stays at 1.
 
-    UsageError if there are neither runs nor rules.
+    Args:
+        runs: the runs; None to compute only.
+        by: the keys whose values make groups of runs; by default rule, scheme and timing.
+        rules: the rules to compute, as for `train`.
+        staleness: the model for `rules`, in whose text {workers} stands for their number. With runs, their own
+            staleness is taken instead.
+        workers: the numbers of workers for `rules`. With runs, their own numbers are taken instead.
+
+    Raises:
+        UsageError: if there are neither runs nor rules.
 
     >>> figure = magnitude(rules=["tail", "inverse"], workers=(2, 8))
     >>> [line.get_ydata().round(3).tolist() for line in figure.axes[0].lines[1:]]
@@ -161,7 +174,7 @@ def magnitude(
 
 
 def _points(axes: Axes, found: Sequence[Record], label: str, of: Look) -> End:
-    """The mean scale of these runs at each number of workers, over all runs, with their range."""
+    """Draw the mean scale of these runs for each number of workers, with the range over runs."""
     means: dict[int, list[float]] = {}
     for record in found:
         mean = record.summary()["mean_scale"]

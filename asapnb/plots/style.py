@@ -1,4 +1,4 @@
-"""What every figure has: the style, how groups are told apart, the line that says whose time it is, its file."""
+"""What all figures share: the style, the looks of groups, the note at the bottom, and the file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Dash = str | tuple[float, tuple[float, ...]]
 
 @dataclass(frozen=True)
 class Look:
-    """How the lines, points and bars of a group look: no two alike, nor in grey."""
+    """How the lines, points and bars of a group look. Looks differ from each other, also when printed in grey."""
 
     color: str
     dash: Dash
@@ -55,18 +55,18 @@ TARGET = Look(BLACK, (0, (1, 2)), "", "")
 
 
 def look(index: int) -> Look:
-    """The look of the group of this number; they repeat after 14, the second seven in the first one's colours.
+    """The look of a group by its number. There are 14: the last seven repeat the first colours, with other dashes.
 
     >>> look(0)
     Look(color='#0072B2', dash='-', marker='o', hatch='')
     """
     i, n = index % LOOKS, len(_COLORS)
-    shifted = (i + 3 * (i // n)) % n  # of the dash, so that no colour meets its dash again
+    shifted = (i + 3 * (i // n)) % n  # index of the dash: a colour has another dash the second time
     return Look(_COLORS[i % n], _DASHES[shifted], _MARKERS[shifted], _HATCHES[shifted])
 
 
 def styled(draw: Callable[P, T]) -> Callable[P, T]:
-    """Decorate a function that draws: it does so in the style of asapnb, whatever the caller's own."""
+    """Decorate a function that draws, so that it draws in the style of asapnb."""
 
     @wraps(draw)
     def in_style(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -78,7 +78,7 @@ def styled(draw: Callable[P, T]) -> Callable[P, T]:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The style of asapnb, for figures of one's own; MissingExtraError without Matplotlib.
+    """The style of asapnb, for your own figures; MissingExtraError without Matplotlib.
 
     >>> from asapnb import plots
     >>> with plots.style():
@@ -95,27 +95,37 @@ def style() -> Iterator[None]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of this size in inches, which belongs to the caller alone (pyplot does not know it)."""
+    """An empty figure of this size in inches; pyplot does not know it."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def note(figure: Figure, text: str) -> None:
-    """Small print under everything: whose time it is, what lines and bands are."""
+    """Small print at the bottom: the clock, and what lines and bands show."""
     figure.supxlabel(text, fontsize=7.5, color=GREY, x=0.99, ha="right")
 
 
 def grey_line(axes: Axes, y: float) -> None:
-    """A thin line across, such as where a scale is 1."""
+    """A thin horizontal line, such as at a scale of 1."""
     axes.axhline(y, color=GREY, linewidth=0.7, linestyle=(0, (1, 2)), zorder=0.9)
 
 
 def save(figure: Figure, path: str | os.PathLike[str], *, force: bool = False, dpi: float | None = None) -> Path:
-    """Write a figure as PNG, PDF or SVG, as the path ends; an existing file is replaced only with `force`.
+    """Write a figure as PNG, PDF or SVG. The same runs make the same bytes.
 
-    `dpi` is that of a PNG, 200 by default. The same runs make the same bytes. UsageError for another ending,
-    RecordError for a path where no file can be made.
+    Args:
+        figure: the figure.
+        path: the file, whose ending says the format.
+        force: replace an existing file.
+        dpi: dots per inch of a PNG, 200 by default.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        UsageError: for another ending, and for a `dpi` that is not in 10 … 2400.
+        RecordError: for a path where no file can be made.
     """
     kind = format_of(path)
     if dpi is not None:

@@ -1,4 +1,4 @@
-"""When runs reach a target: box plots, speed-ups over a baseline, and the share that has reached it by a time."""
+"""When runs reach a target: box plots, speed-ups over a baseline, and the share that has reached it by each time."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-_BOX_FROM = 5  # runs that reached the target: fewer are shown as points, with their median
-_BOXES, _ROOMY = 40, 16  # boxes in a figure at most; and so many that counts have room for "of how many"
+_BOX_FROM = 5  # fewer runs than this are shown as points with their median
+_BOXES, _ROOMY = 40, 16  # the most boxes in a figure, and the most for which counts have room for "/total"
 _EVENTS = ("reached", "diverged")
-_BANDS = 3  # lines whose bands can still be told apart
+_BANDS = 3  # more lines than this have bars instead of bands
 
 
 def usual_target(found: Sequence[Record], loss: Loss = "evaluated") -> Target:
@@ -54,14 +54,22 @@ def time_to_target(
     runs: Runs, target: Target | None = None, by: Sequence[str] | None = None, *,
     x: str = "seconds", curve: Loss = "evaluated", window: int | None = None,
 ) -> Figure:  # fmt: skip
-    """When runs reached a target, as box plots by number of workers, one box for each other group.
+    """When runs reached a target, as box plots by number of workers, with a box for each other group.
 
-    Boxes are quartiles with the median, whiskers reach to the last run within 1.5 times the box; points are runs, and
-    fewer than five have no box. Runs that never reached the target are counted in rows above, diverged ones apart:
-    they are in no box. Time is in `x`: "seconds", "updates", "epochs" or "steps". Without a target that is the least
-    of 10, 20 … 90 % of the initial loss which half of the runs reach.
+    A box shows the quartiles and the median; whiskers reach to the last run within 1.5 times its length. Points are
+    runs; fewer than five have no box. Rows above count the runs that are in no box: those that diverged, and others
+    that did not reach the target.
 
-    UsageError for times of several clocks, and for a target not below a run's initial loss.
+    Args:
+        runs: the runs.
+        target: the loss to reach; by default the least of 10, 20 … 90 % of the initial loss that half of them reach.
+        by: the keys whose values make boxes; by default all that vary but the seed.
+        x: the unit of time: "seconds", "updates", "epochs" or "steps" (the sum of all step sizes).
+        curve: the training loss, "evaluated" or "smoothed", as in `Record.curve`.
+        window: how many updates a smoothed loss is the mean of, as in `Record.curve`.
+
+    Raises:
+        UsageError: for times of several clocks, a target not below a run's initial loss, and more than 40 boxes.
     """
     found = as_records(runs)
     target = usual_target(found, curve) if target is None else target
@@ -99,19 +107,19 @@ def time_to_target(
 
 
 def _outcome(found: Crossing) -> str:
-    """What became of a run: "reached", "diverged", or "not reached" for whatever else kept a run from it."""
+    """What became of a run: "reached", "diverged", or "not reached" for any other reason."""
     return found.outcome if found.outcome in _EVENTS else "not reached"
 
 
 def _by_workers(found: Sequence[Record], by: Sequence[str] | None) -> tuple[list[Group], list[Any]]:
-    """The groups, workers aside, and the numbers of workers; [None] where these are one or not asked for."""
+    """The groups by all keys but workers, and the numbers of workers, [None] if they are no key."""
     keys = [key for key in varying(found) if key != "seed"] if by is None else list(by)
     parts = groups(found, [key for key in keys if key != "workers"])
     return parts, [value for (value,) in grouped(found, ["workers"])] if "workers" in keys else [None]
 
 
 def _box(axes: Axes, place: float, width: float, times: Sequence[float], part: Group) -> None:
-    """The times of the runs that reached the target, as a box and points, or only as points."""
+    """Draw the times of runs that reached the target, as points, and as a box if there are enough."""
     if len(times) >= _BOX_FROM:
         line = {"color": part.look.color, "linewidth": 0.9}
         axes.boxplot(
@@ -126,14 +134,14 @@ def _box(axes: Axes, place: float, width: float, times: Sequence[float], part: G
 
 
 def _count(axes: Axes, place: float, outcomes: Sequence[str], lost: Sequence[str], of: str) -> None:
-    """How many runs came to each end that is no arrival; nothing for none."""
+    """Write how many runs had each of the outcomes `lost`, but not zeros."""
     for row, outcome in enumerate(lost):
         if number_of := sum(one == outcome for one in outcomes):
             axes.text(place, row, f"{number_of}{of}", ha="center", va="center", fontsize=7)
 
 
 def _rows(axes: Axes, lost: Sequence[str]) -> None:
-    """The rows of counts above the boxes."""
+    """Prepare the rows of counts above the boxes."""
     axes.set_ylim(max(1, len(lost)) - 0.5, -0.5)
     axes.set_yticks(range(len(lost)), lost)
     axes.tick_params(length=0, labelbottom=False)
@@ -156,14 +164,26 @@ def speed_up(
     by: Sequence[str] | None = None, *, x: str = "updates", curve: Loss = "evaluated", window: int | None = None,
     budget: float | None = None, confidence: float = 0.95,
 ) -> Figure:  # fmt: skip
-    """By how much faster other runs reach a target than those of a baseline, by number of workers.
+    """How much faster than a baseline runs reach a target, by number of workers.
 
-    A bar is `asapnb.analysis.speed_up`: the ratio of mean times, restricted to a budget where runs never arrive; a
-    line its bootstrap interval. 1 is no difference; the axis is logarithmic, so that twice and half as fast are as
-    far from it. The baseline is the constant rule unless it is given, as {"rule": "inverse"}; runs are grouped by
-    what else varies, or by the keys `by`. Where neither reaches the target "none reached" stands instead of a bar.
+    A bar is the ratio of mean times (`asapnb.analysis.speed_up`), and a line its bootstrap interval. At 1 there is no
+    difference. The axis is logarithmic: twice as fast and half as fast are equally far from 1. Where no run of either
+    side reaches the target, the text "none reached" replaces the bar.
 
-    UsageError for a baseline that no run has, and if there are no other runs.
+    Args:
+        runs: the runs, those of the baseline among them.
+        target: the loss to reach; by default as in `time_to_target`.
+        baseline: values of keys that make a run one of the baseline; by default {"rule": "constant"}.
+        by: the keys whose values make bars; by default all that vary but the seed.
+        x: the unit of time: "seconds", "updates", "epochs" or "steps" (the sum of all step sizes).
+        curve: the training loss, "evaluated" or "smoothed", as in `Record.curve`.
+        window: how many updates a smoothed loss is the mean of, as in `Record.curve`.
+        budget: up to where times count, in `x`, for runs that do not reach the target; by default where the first of
+            them ended.
+        confidence: of the intervals.
+
+    Raises:
+        UsageError: for a baseline that no run has, and if there are no other runs.
     """
     from matplotlib.patches import Patch
 
@@ -216,7 +236,7 @@ def _bar(
     axes: Axes, place: float, width: float, sides: Sequence[list[Record]], target: Target, options: dict[str, Any],
     part: Group,
 ) -> list[float]:  # fmt: skip
-    """One bar with its interval and its number; returns how far they reach."""
+    """Draw one bar with its interval and its number; returns the ends of the interval."""
     curve = {name: options[name] for name in ("loss", "window")}
     if not any(crossing(record, target, **curve).reached for side in sides for record in side):
         axes.text(place, 1.02, "none\nreached", ha="center", va="bottom", fontsize=6.5, color=GREY)
@@ -232,7 +252,7 @@ def _bar(
 
 
 def _ratio_ticks(axes: Axes) -> None:
-    """Ticks at ratios, closer where the axis is short."""
+    """Set ticks at round ratios, more of them if the axis is short."""
     low, high = axes.get_ylim()
     steps = (1, 1.25, 1.5, 2, 2.5, 3) if high / low < 8 else (1, 2, 4, 8, 16, 32, 64)
     ticks = sorted({y for step in steps for y in (step, 1 / step) if low <= y <= high})
@@ -245,14 +265,23 @@ def survival(
     runs: Runs, target: Target | None = None, by: Sequence[str] | None = None, *,
     x: str = "seconds", curve: Loss = "evaluated", window: int | None = None,
 ) -> Figure:  # fmt: skip
-    """The share of runs that have reached a target by each time, and below the share that have diverged by then.
+    """The share of runs that have reached a target by each time, and in a panel below the share that have diverged.
 
-    Shares are those of Aalen and Johansen, for which divergence competes with arrival: where nothing diverged they
-    are 1 minus the curve of Kaplan and Meier. A run that ended otherwise is censored, which a tick on its curve
-    marks. A line for each group of runs, by what varies but the seed or by the keys `by`. Bands are 95 % intervals at
-    each time (`incidence_bands`); of more than three lines bars show those at the end.
+    Shares are Aalen-Johansen estimates, in which divergence competes with arrival; if nothing diverged, they are 1
+    minus the Kaplan-Meier curve. A run that ended otherwise is censored, and a tick on its line marks the end. Bands
+    are 95 % intervals at each time (`incidence_bands`). With more than three lines, bars show the intervals at the
+    end instead.
 
-    UsageError for times of several clocks, and for a target not below a run's initial loss.
+    Args:
+        runs: the runs.
+        target: the loss to reach; by default as in `time_to_target`.
+        by: the keys whose values make lines; by default all that vary but the seed.
+        x: the unit of time: "seconds", "updates", "epochs" or "steps" (the sum of all step sizes).
+        curve: the training loss, "evaluated" or "smoothed", as in `Record.curve`.
+        window: how many updates a smoothed loss is the mean of, as in `Record.curve`.
+
+    Raises:
+        UsageError: for times of several clocks, and for a target not below a run's initial loss.
 
     >>> import asapnb as ab
     >>> problem = ab.problems.quadratic([1.0])
@@ -289,9 +318,9 @@ def survival(
 def _shares(
     panels: Mapping[str, Axes], part: Group, found: Sequence[Crossing], bar: float | None, x: str, end: float
 ) -> dict[str, End]:  # fmt: skip
-    """The line of a group in the panel of each event, with a band, or only a bar, at this x, for the end of the line.
+    """Draw the line of a group in the panel of each event, with a band or, if `bar` is a place, a bar there.
 
-    Returns what is to be written at the ends.
+    Returns the labels of the ends.
     """
     times = np.array([one.end[x] if one.at(x) is None else one.at(x) for one in found], float)
     outcomes = [one.outcome for one in found]
@@ -316,5 +345,5 @@ def _shares(
 
 
 def _up_to(end: float, steps: Steps) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The times and values of a step function, drawn on to the end."""
+    """The times and values of a step function, continued to the end."""
     return np.append(steps.times, end), np.append(steps.values, steps.values[-1])

@@ -1,9 +1,9 @@
 """An append to an HDF5 file that a kill cannot break.
 
-With `fs_strategy="none"` an append adds bytes at the end and changes few before it: the index of each column, its
-length, and the size of the file. HDF5 writes the lengths first and the size last; a kill between them leaves rows of
-zeros, or chunks that cannot be read. `Append` collects an append in memory and writes it the other way round, so that
-after each single write the file is whole: at worst some columns are longer than others.
+With `fs_strategy="none"` an append adds bytes at the end of the file and changes few bytes before it: the index of
+each column, its length, and the size of the file. HDF5 writes the lengths first and the size last. A kill between
+them leaves rows of zeros, or chunks that cannot be read. `Append` collects an append in memory and writes it in the
+opposite order, so that the file can be read after each single write. At worst, some columns are longer than others.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class Append(io.RawIOBase):
             self._file.close()
             raise
         self._end = os.fstat(self._file.fileno()).st_size
-        self._tail = bytearray()  # beyond the end
-        self._changes: dict[int, bytes] = {}  # before it, by address
+        self._tail = bytearray()  # bytes beyond the end
+        self._changes: dict[int, bytes] = {}  # bytes before the end, by address
         self._at = 0
 
     def commit(self) -> None:
-        """Write what is new, then the size of the file, then the indices from the root down, and last the lengths."""
+        """Write the new bytes, then the size of the file, then the indices from the root down, then the lengths."""
         self._write_out(self._end, self._tail)
         for address, change in sorted(self._changes.items(), key=_turn):
             self._write_out(address, change)
@@ -53,7 +53,7 @@ class Append(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        """As of any file: with what has been changed."""
+        """As of any file; bytes that were changed are read as changed."""
         start, stop = self._at, self._at + len(buffer)
         data = bytearray(os.pread(self._file.fileno(), max(0, min(stop, self._end) - start), start))
         data += self._tail[max(0, start - self._end) : max(0, stop - self._end)]
@@ -66,7 +66,7 @@ class Append(io.RawIOBase):
         return len(data)
 
     def write(self, data: Any) -> int:
-        """Keep what is written; HDF5 writes its structures whole, each at the same address every time."""
+        """Keep the bytes in memory. HDF5 writes each of its structures as a whole, always at the same address."""
         change, start = bytes(data), self._at - self._end
         if start < 0:
             self._changes[self._at] = change
@@ -77,23 +77,23 @@ class Append(io.RawIOBase):
         return len(change)
 
     def truncate(self, size: int | None = None) -> int:
-        """Set the size, which is never less than before the append."""
+        """Set the size; it is never less than before the append."""
         size = self._at if size is None else size
         del self._tail[max(0, size - self._end) :]
         self._tail.extend(bytes(max(0, size - self._end - len(self._tail))))
         return size
 
     def close(self) -> None:
-        """Give up what was not committed."""
+        """Close the file; what was not committed is lost."""
         self._file.close()
         super().close()
 
 
 def _turn(change: tuple[int, bytes]) -> tuple[int, int]:
-    """When to write a change: node pointers must not lead to what is not there yet."""
+    """The place of a change in the order of writing: a pointer must not lead to bytes that are not written yet."""
     address, data = change
     if address == 0:
         return _SUPERBLOCK, 0
     if data[:4] == b"TREE":
-        return _NODES, -data[5]  # its level: the root has the highest
+        return _NODES, -data[5]  # the level of the node; the root has the highest
     return _LENGTHS, 0

@@ -1,7 +1,7 @@
-"""A checkpoint beside a run file, `RUN.h5.checkpoint`: what a run that is killed goes on from.
+"""A checkpoint beside a run file, `RUN.h5.checkpoint`: the state from which a killed run goes on.
 
-It is written under another name and then moved into place, so there is always a whole one or none. A run that ends
-needs none, as its own file holds the final state.
+It is written under another name and then moved into place, so that it is always complete. A run that ended needs no
+checkpoint, as its own file holds the final state.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Checkpoint:
 
 
 def checkpoint_path(run_path: str | os.PathLike[str]) -> Path:
-    """Where the checkpoint of a run file is.
+    """The path of the checkpoint of a run file.
 
     >>> checkpoint_path("/tmp/run.h5").name
     'run.h5.checkpoint'
@@ -41,10 +41,17 @@ def checkpoint_path(run_path: str | os.PathLike[str]) -> Path:
 def save_checkpoint(
     run_path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Any]
 ) -> None:
-    """Put a checkpoint beside a run file, in place of the one before; RecordError if it cannot be written.
+    """Put a checkpoint beside a run file; it replaces the one before.
 
-    Attributes are numbers, text, or nested values, as those of a run file. The rows up to the checkpoint must be in
-    the run file already: save it after a `flush` that wrote everything.
+    The rows up to the checkpoint must be in the run file already: save it after a `flush` that wrote everything.
+
+    Args:
+        run_path: the run file.
+        arrays: named arrays of any shape and dtype.
+        attributes: numbers, text, or nested values, as those of a run file.
+
+    Raises:
+        RecordError: if it cannot be written.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -1,9 +1,9 @@
 """Opening, creating and copying HDF5 files so that no crash and no error leaves a broken one.
 
-* A file is open only while something is read or appended, never in between.
-* Space that is freed is never used again (`fs_strategy="none"`), and what an append changes is written in an order
-  that keeps the file whole after each write (`Append`).
-* The holes that this leaves are closed at the end by copying the file, which also closes it in one step.
+* A file is open only while something is read or appended.
+* HDF5 does not use freed space again (`fs_strategy="none"`), and an append is written in an order in which the file
+  can be read after each write (`Append`).
+* This leaves holes. At the end of a run the file is copied without them, and the copy replaces it in one step.
 """
 
 from __future__ import annotations
@@ -19,12 +19,18 @@ from typing import Any
 from ..errors import RecordError
 from .append import Append
 
-Source = Path | BytesIO  # a run in memory is the same file, in a buffer
+Source = Path | BytesIO  # a run in memory is a file in a buffer
 
 
 @contextlib.contextmanager
 def opened(source: Source, mode: str = "r", patience: float = 5.0) -> Iterator[Any]:
-    """The open h5py.File; while another process has it locked, tried again for `patience` seconds."""
+    """The open h5py.File.
+
+    Args:
+        source: the file.
+        mode: that of h5py: "r", "r+" or "a".
+        patience: for how many seconds to try again while another process has the file locked.
+    """
     import h5py
 
     deadline = time.monotonic() + patience
@@ -47,16 +53,16 @@ def opened(source: Source, mode: str = "r", patience: float = 5.0) -> Iterator[A
 
 
 def created(source: Source) -> Any:
-    """A new, empty, open h5py.File, in place of whatever was there."""
+    """A new, empty, open h5py.File; an existing file is overwritten."""
     import h5py
 
     return h5py.File(source, "w", fs_strategy="none")
 
 
 def checked_target(path: str | os.PathLike[str], force: bool) -> Path:
-    """`path` if a run file can be made there; RecordError if not, or if there is one and `force` is not set."""
+    """The real path, if a file can be made there; RecordError if not, or if it exists and `force` is not set."""
     target = Path(os.path.realpath(path))
-    exists = os.path.exists(target)  # which, unlike target.exists(), is False for a name that cannot be
+    exists = os.path.exists(target)  # unlike target.exists(), it is False for an impossible name
     if exists and target.is_dir():
         raise RecordError(f"{path} is a directory: give the name of a file, such as {target / 'run.h5'}")
     if exists and not target.is_file():
@@ -71,7 +77,7 @@ def checked_target(path: str | os.PathLike[str], force: bool) -> Path:
 
 
 def put_in_place(target: Path, write: Callable[[Path], object]) -> None:
-    """Write a file under a temporary name and move it to `target`; an error leaves things as they were."""
+    """Write a file under a temporary name and move it to `target`; after an error `target` is as it was."""
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         write(part)
@@ -84,7 +90,7 @@ def put_in_place(target: Path, write: Callable[[Path], object]) -> None:
 
 
 def copy(source: Source, target: Path) -> None:
-    """Copy a file without its holes; chunks go over as they are, still compressed."""
+    """Copy a file without its holes; compressed chunks are copied as they are."""
     with opened(source) as old, created(target) as new:
         new.attrs.update(old.attrs)
         for name in old:

@@ -1,4 +1,4 @@
-"""Where a run was made: the machine and the versions. What a platform does not tell is None, never an error."""
+"""Where a run was made: the machine and the versions. What a platform does not tell is None, not an error."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SYSTEM = Path("/sys/devices/system")
 
 
 def versions() -> dict[str, str]:
-    """The versions of asapnb, Python and what the numbers depend on.
+    """The versions of asapnb, Python and the packages on which results depend.
 
     >>> sorted(versions())
     ['asapnb', 'h5py', 'llvmlite', 'numba', 'numpy', 'python']
@@ -41,12 +41,12 @@ def versions() -> dict[str, str]:
 
 
 def process() -> dict[str, Any]:
-    """This process and the machine that it runs on."""
+    """The id of this process and the name of its machine."""
     return {"pid": os.getpid(), "host": platform.node()}
 
 
 def is_alive(attributes: Mapping[str, Any]) -> bool:
-    """Whether the process that `process` named is there, as far as this machine knows.
+    """Whether the process with these attributes (`process`) is running, as far as this machine knows.
 
     >>> is_alive(process()), is_alive({"pid": os.getpid(), "host": "elsewhere"}), is_alive({})
     (True, False, False)
@@ -57,13 +57,13 @@ def is_alive(attributes: Mapping[str, Any]) -> bool:
         os.kill(int(attributes["pid"]), 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # it is running, under another user
         return True
     return True
 
 
 def machine(kernel_path: str | None = None) -> dict[str, Any]:
-    """The CPU, its cores, the memory in bytes, the platform, the settings for threads, and the kernels used.
+    """The CPU, its cores, the memory in bytes, the platform, variables that set threads, and the kernels used.
 
     >>> machine("portable")["kernels"]
     'portable'

@@ -1,4 +1,4 @@
-"""A run: what was recorded of it, read from its file column by column when asked for."""
+"""A recorded run, read from its file column by column on demand."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from .text import from_attribute
 
 
 class RuleTables(NamedTuple):
-    """Every scale table used: scales[i] (of shape (K,)) can serve the updates after number steps[i]."""
+    """Every scale table used: the table scales[i], of shape (K,), was made after steps[i] updates."""
 
     steps: NDArray[np.int64]
     scales: NDArray[np.float64]
 
 
 class Columns(Mapping[str, Any]):
-    """Named values, each read when first asked for and then kept."""
+    """Named values, each read on first use and then kept."""
 
     def __init__(self, names: tuple[str, ...], load: Callable[[str], Any]) -> None:
         self._names, self._load = names, load
@@ -57,7 +57,7 @@ class Run:
     * `status`: running (or killed) | finished | converged | diverged | timed-out | interrupted | failed
     * `kind`, `attributes` (seed, workers, machine, …), `config` (dict), `path` (None: in memory)
     * `updates`: mapping of columns, one row for each update in the order of application; `evals`: the evaluations
-    * `microscope`: what a microscope saw, if there was one
+    * `microscope`: columns of what a microscope saw; empty without one
     * `staleness`, `staleness_counts`, `rule_tables`, and `params` with `initial`, `final`, `layout`, and
       with momentum `velocity`
     """
@@ -121,17 +121,17 @@ class Run:
 
     @cached_property
     def rule_tables(self) -> RuleTables:
-        """Every scale table used, and from which update on."""
+        """Every scale table used, and after how many updates it was made."""
         return RuleTables(self._read("rule", "step"), self._read("rule", "scale"))
 
     def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
-        """Write the run to a file, complete or not at all; an existing one is replaced only with `force`."""
+        """Write the run to a file, completely or not at all; an existing file is replaced only with `force`."""
         put_in_place(checked_target(path, force), lambda part: copy(self._source, part))
 
     def summary(self) -> dict[str, Any]:
-        """The run in a few numbers: str, int, float or None (for what there is none of), lists and dicts of these.
+        """The run in a few figures: str, int, float, None for a figure that does not exist, lists and dicts of these.
 
-        A loss is what it is, NaN and infinity included; `record.to_json` writes those as text.
+        Losses may be NaN or infinite; `record.to_json` writes those as text.
         """
         version, scale, factor = (self._applied(name) for name in ("version", "scale", "factor"))
         updates = int(version.max(initial=0))  # not the rows: a synchronous update has one for each worker
@@ -181,14 +181,14 @@ class Run:
         return self.updates[name][self.updates["dropped"] != ABANDONED]
 
     def _evaluation(self, index: int) -> dict[str, Any] | None:
-        """The first or last evaluation, if there is any."""
+        """The first or last evaluation; None if there is none."""
         return {name: column[index].item() for name, column in self.evals.items()} if self._rows["evals"] else None
 
     def _reading(self) -> Any:
         return opened(self._source)
 
     def _read(self, group: str, name: str) -> NDArray[Any]:
-        """A column, as far as its group's rows are whole."""
+        """A column, up to where all columns of its group have rows."""
         try:
             with self._reading() as file:
                 column = file[group][name][: self._rows[group]]
@@ -222,7 +222,7 @@ def file_of(run: Run) -> Path:
 
 
 def check_not_written(run: Run) -> None:
-    """RecordError while the process that writes a run's file is there, as far as this machine knows."""
+    """RecordError while the process that writes the file of a run is running, as far as this machine knows."""
     if run.status == RUNNING and is_alive(run.attributes):
         raise RecordError(
             f"{run.path} is still being written by process {run.attributes['pid']}: wait for it or end it (if that "
@@ -231,7 +231,7 @@ def check_not_written(run: Run) -> None:
 
 
 def load_run(path: str | os.PathLike[str]) -> Run:
-    """The run in a file; also while it is being written, and after it was killed. RecordError if there is none."""
+    """The run in a file, also while it is being written and after it was killed; RecordError if it cannot be read."""
     file = Path(path)
     if not file.is_file():
         raise RecordError(f"there is no run file {path}" + (": it is a directory" if file.is_dir() else ""))

@@ -1,4 +1,4 @@
-"""Values as the text that a run file holds: TOML for the configuration, JSON for other nested values."""
+"""Values as text in a run file: TOML for the configuration, JSON for other nested values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..errors import RecordError
 
 
 def plain(value: Any) -> Any:
-    """`value` made of dict, list, str, int, float, bool, None only: NumPy and other types become what they hold."""
+    """`value` made of dict, list, str, int, float, bool and None only; NumPy and other types are converted."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if hasattr(value, "_asdict"):
@@ -63,7 +63,7 @@ def to_toml(config: Mapping[str, Any]) -> str:
 
 
 def to_attribute(name: str, value: Any) -> Any:
-    """What HDF5 can hold of an attribute: numbers and text as they are, a config as TOML, other nesting as JSON."""
+    """An attribute as HDF5 can hold it: numbers and text as they are, a config as TOML, other nesting as JSON."""
     value = plain(value)
     if name == "config" and isinstance(value, dict):
         return to_toml(value)
@@ -75,7 +75,7 @@ def to_attribute(name: str, value: Any) -> Any:
 
 
 def from_attribute(value: Any) -> Any:
-    """The inverse of `to_attribute`, but for the configuration, which stays text."""
+    """The inverse of `to_attribute`, except that the configuration stays text."""
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, str) and value[:1] in ("{", "["):
         try:

@@ -1,4 +1,4 @@
-"""Writing a run file while the run goes on: collect in memory, now and then open, append, close."""
+"""Writing a run file during the run: rows are collected in memory and appended now and then."""
 
 from __future__ import annotations
 
@@ -22,22 +22,31 @@ from .run import Run
 from .schema import CLOCK, EVALS, GROUPS, RUNNING, SCHEMA, UPDATES
 from .text import to_attribute, to_json
 
-_ROWS = 2048  # in a chunk: a longer one leaves larger holes when it is appended to in small pieces
+_ROWS = 2048  # in a chunk; longer chunks would leave larger holes when rows are appended in small pieces
 _FILTERS: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
-_PATIENCE = 10.0  # seconds that `finish` waits for another process that reads the file
+_PATIENCE = 10.0  # seconds that `finish` waits while another process reads the file
 _OF_AN_END = ("staleness", "params/final", "params/velocity")
 
 
 class RunWriter:
     """The record of one run, in a file or, without a path, in memory.
 
-    The file is valid HDF5 at every moment but for the few milliseconds of a `flush`, and even a kill in those leaves
-    the rows of earlier flushes intact. It appears when the writer is made, complete, in one step; `force` allows it
-    to replace an older one. RecordError if it cannot be made.
+    The file is complete from the moment the writer is made, and can be read after every write of every `flush`, so a
+    kill loses no row of an earlier flush.
 
-    `attributes` are those of the file's root: numbers, text, or nested values, which are stored as JSON (the
-    configuration, `config`, as TOML). `layout` lists the name, shape and offset of each tensor in the parameters.
-    `groups` are further tables of a run, by name, with the dtype of their rows.
+    Args:
+        path: the run file; None to record in memory.
+        kind: what makes the run: "train", "simulate" or "replay".
+        attributes: those of the file's root: numbers, text, or nested values, which are stored as JSON (the
+            configuration, `config`, as TOML). None is left out.
+        initial: the initial parameters, of shape (n_params,).
+        layout: the name, shape and offset of each tensor in the parameters.
+        workers: how many there are.
+        force: replace an existing file.
+        groups: further tables of the run, by name, with the dtype of their rows.
+
+    Raises:
+        RecordError: if the file cannot be made.
 
     >>> writer = RunWriter(None, kind="train", attributes={"seed": 1}, initial=np.zeros(2), layout=[], workers=1)
     >>> writer.append_updates(np.zeros(3, UPDATES))
@@ -84,11 +93,18 @@ class RunWriter:
 
     @classmethod
     def reopen(cls, path: Path, *, kept: Mapping[str, int], attributes: Mapping[str, Any]) -> RunWriter:
-        """Go on with the run in a file: in one step it becomes that of a run going on, of status "running".
+        """Go on with the run in a file. In one step its status becomes "running", and what follows `kept` is cut.
 
-        `kept` says how many rows of "updates", "evals" and "rule" are kept; further ones are cut, and so is what
-        belongs to an end: counts, final parameters and velocities. An attribute given as None is removed. A state
-        to go on from must be in a checkpoint before. RecordError if the file cannot be written.
+        Final parameters, velocities and counts are cut, too, so the state to go on from must be in a checkpoint
+        before.
+
+        Args:
+            path: the run file.
+            kept: how many rows of each group are kept, such as "updates", "evals" and "rule".
+            attributes: attributes to set; None removes one.
+
+        Raises:
+            RecordError: if the file cannot be written.
         """
         writer = cls.__new__(cls)
         writer._file, writer._written = path, dict(kept)
@@ -103,7 +119,7 @@ class RunWriter:
         return self._file if isinstance(self._file, Path) else None
 
     def _forget(self) -> None:
-        """Nothing is waiting to be written."""
+        """Empty the memory: no rows wait to be written."""
         self._rows: dict[str, list[NDArray[Any]]] = {name: [] for name in self._groups}
         self._tables: list[tuple[int, NDArray[np.float64]]] = []
 
@@ -123,7 +139,7 @@ class RunWriter:
     def _replace(self, part: Path) -> None:
         self._create(part)
         if self.path is not None:
-            remove_checkpoint(self.path)  # of a run that is overwritten
+            remove_checkpoint(self.path)  # the checkpoint of the overwritten run
 
     def _create(self, source: Source) -> None:
         with created(source) as file:
@@ -138,15 +154,23 @@ class RunWriter:
             file["params"].attrs["layout"] = self._layout
 
     def append_updates(self, rows: NDArray[Any]) -> None:
-        """Add updates, as rows of `schema.UPDATES` in the order of application; they are copied."""
+        """Add updates, as rows of `schema.UPDATES` in the order of application; the rows are copied."""
         self.append("updates", rows)
 
     def append(self, group: str, rows: NDArray[Any]) -> None:
-        """Add rows to a group; they are copied."""
+        """Add rows to a group; the rows are copied."""
         self._rows[group].append(rows.astype(self._groups[group], copy=True))
 
     def append_eval(self, step: int, t: float, train_loss: float, test_loss: float, test_accuracy: float) -> None:
-        """Add an evaluation of version `step`, which was made at `t` seconds; NaN for what was not measured."""
+        """Add an evaluation; NaN stands for what was not measured.
+
+        Args:
+            step: the version evaluated.
+            t: when that version was made, in seconds.
+            train_loss: the training loss.
+            test_loss: the test loss.
+            test_accuracy: the share of test samples that are classified rightly.
+        """
         self.append("evals", np.array([(step, t, train_loss, test_loss, test_accuracy)], EVALS))
 
     def append_table(self, step: int, scales: ArrayLike) -> None:
@@ -154,10 +178,10 @@ class RunWriter:
         self._tables.append((step, np.array(scales, dtype=np.float64)))
 
     def flush(self) -> bool:
-        """Append to the file what was collected; kept for the next time while another process reads it.
+        """Append the collected rows to the file, or keep them for the next time if another process reads the file.
 
-        True if all is in the file now (never in memory). RecordError if it cannot be written, for want of space for
-        example; it may be tried again.
+        Returns whether all rows are in a file now; never for a run in memory. RecordError if the file cannot be
+        written, for want of space for example; a later flush tries again.
         """
         if isinstance(self._file, BytesIO):
             return False
@@ -179,9 +203,18 @@ class RunWriter:
         attributes: Mapping[str, Any],
         velocity: NDArray[np.floating] | None = None,
     ) -> Run:
-        """Append what is left, the final parameters (None: there are none), each worker's counts of staleness (of
-        shape (workers, largest staleness + 1)), the status, further attributes, and with momentum the velocities, a
-        row for each that there is; returns the run. The file is its own checkpoint now: one beside it is removed."""
+        """Append all that is left, and end the run. A checkpoint beside the file is removed.
+
+        Args:
+            status: how the run ended.
+            final: the final parameters, of shape (n_params,); None if there are none.
+            counts: each worker's counts of staleness, of shape (workers, largest staleness + 1).
+            attributes: further attributes.
+            velocity: with momentum, the velocities, one in a row.
+
+        Returns:
+            The run.
+        """
         with self._appended(_PATIENCE) as file:
             file.create_dataset("staleness/counts", data=np.asarray(counts, dtype=np.int64), **_small(counts))
             if final is not None:
@@ -190,14 +223,14 @@ class RunWriter:
                 file.create_dataset("params/velocity", data=velocity)
             _set_attributes(file, {**attributes, "status": status})
         if not isinstance(self._file, BytesIO):
-            with contextlib.suppress(RecordError):  # no room for a copy: the file with its holes is good, too
+            with contextlib.suppress(RecordError):  # without room for a copy the file keeps its holes
                 put_in_place(self._file, lambda part: copy(self._file, part))
             remove_checkpoint(self._file)
         return Run(self._file)
 
     @contextlib.contextmanager
     def _appended(self, patience: float) -> Iterator[Any]:
-        """The open file, what was collected appended to it; forgotten here once the file is closed again."""
+        """The open file, with the collected rows appended; they are forgotten once the file is closed."""
         collected = {
             group: np.concatenate([np.empty(0, self._groups[group]), *parts]) for group, parts in self._rows.items()
         }
@@ -228,19 +261,19 @@ def _growing(file: Any, name: str, dtype: np.dtype[Any], chunk: int) -> None:
 
 
 def _small(counts: ArrayLike) -> dict[str, Any]:
-    """The filters, for an array that has any entries."""
+    """The filters; none for an empty array."""
     return _FILTERS if np.size(counts) else {}
 
 
 def _extend(dataset: Any, start: int, values: NDArray[Any]) -> None:
-    """Write `values` from row `start` on. (Not from its end: an append that failed may have moved that.)"""
+    """Write `values` from row `start` on, which may be before the end after an append that failed."""
     if len(values):
         dataset.resize(start + len(values), axis=0)
         dataset[start:] = values
 
 
 def _extend_tables(group: Any, start: int, tables: list[tuple[int, NDArray[np.float64]]]) -> None:
-    """Add tables; all rows are as long as the longest, filled with the last value, which serves any staler update."""
+    """Add tables. All rows are as long as the longest table: their last value, which staler updates use, repeats."""
     scale = group["scale"]
     before, width = scale.shape[1], max(scale.shape[1], *(len(table) for _, table in tables))
     last = scale[:start, -1:]

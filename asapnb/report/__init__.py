@@ -1,4 +1,4 @@
-"""One HTML page about runs: what was run, tables, interactive charts and figures, in a file that needs no network."""
+"""One HTML page about runs that needs no network: what was run, tables, interactive charts and figures."""
 
 from .page import report
 

@@ -1,4 +1,4 @@
-"""Interactive charts as data for Plotly, and which runs share a line of them."""
+"""Interactive charts as data for Plotly, and the runs that share a line."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ class Chart:
 
     Attributes:
         name: its id in the page.
-        title, caption: what a reader sees; the caption says whose clock the times are of.
-        choices: names of the choices, each with its options.
-        figures: for each combination of options, as their indices joined by commas, a figure of Plotly.
-        texts: what hovering shows of the points of each trace, the same in all figures.
-        rows: lines, or rows, that it has to have room for.
+        title, caption: what a reader sees; the caption names the clock of the times.
+        choices: the menus above the chart, each with its options.
+        figures: a figure of Plotly for each combination of options; the key is the indices of the options, joined by
+            commas.
+        texts: what hovering shows for the points of each trace, the same in all figures.
+        rows: how many lines or rows the chart needs room for.
     """
 
     name: str
@@ -40,7 +41,7 @@ class Chart:
 
     @property
     def alt(self) -> str:
-        """The chart in words, for those who do not see it."""
+        """The chart in words, for readers who cannot see it."""
         options = "; ".join(f"{name}: {', '.join(of)}" for name, of in self.choices.items() if len(of) > 1)
         return f"{self.title}. {self.caption}" + (f" Choices: {options}." if options else "")
 
@@ -48,7 +49,7 @@ class Chart:
 def panels(records: Sequence[Record], keys: Sequence[str] | None = None) -> list[Panel]:
     """The runs by these keys, as `asapnb.plots` splits them into lines and panels.
 
-    Of more than 14 lines in a panel those of the lowest last losses are kept.
+    Of more than 14 lines in a panel, those with the lowest last losses are kept.
     """
     return [_panel(part.label, part.lines) for part in split(records, keys)]
 
@@ -64,13 +65,13 @@ def _panel(label: str, lines: list[Group]) -> Panel:
 
 
 def last_loss(record: Record) -> float:
-    """The last training loss, infinite where it is not a number."""
+    """The last training loss, infinite if it is not finite."""
     loss = record.curve().loss
     return float(loss[-1]) if len(loss) and np.isfinite(loss[-1]) else np.inf
 
 
 def array(values: ArrayLike) -> dict[str, Any]:
-    """Numbers as Plotly reads them fastest: float32 in base64; what is not finite becomes a gap.
+    """Numbers in the form that Plotly reads fastest, float32 in base64; a value that is not finite becomes a gap.
 
     >>> array([1.0, float("inf")])
     {'dtype': 'f4', 'bdata': 'AACAPwAAwH8='}
@@ -83,7 +84,7 @@ def array(values: ArrayLike) -> dict[str, Any]:
 
 
 def dash(of: Look) -> str:
-    """The dash of a look in the words of Plotly.
+    """The dash of a look, as Plotly writes it.
 
     >>> from asapnb.plots.style import look
     >>> dash(look(0)), dash(look(1))
@@ -103,6 +104,6 @@ def faint(color: str, alpha: float) -> str:
 
 
 def left_out(parts: Sequence[Panel]) -> str:
-    """What is said of lines that did not fit; nothing if all did."""
+    """A sentence about lines that were left out; empty if there are none."""
     hidden = max(panel.hidden for panel in parts)
     return f" Of {hidden + LOOKS} lines, the {LOOKS} with the lowest last losses are shown." if hidden else ""

@@ -16,11 +16,11 @@ from .charts import Chart, Figure, array, dash, faint, left_out, panels
 
 MEASURES = {"training loss": "train_loss", "test loss": "test_loss", "test accuracy": "test_accuracy"}
 _POINTS = 160  # of a line, at most
-_LOG_FROM = 100.0  # times that a loss falls: then its axis is logarithmic
+_LOG_FROM = 100.0  # the axis is logarithmic if a loss falls by a larger factor
 
 
 def clocks(records: Sequence[Record]) -> dict[str, str]:
-    """What can be the horizontal axis, with what it then says; seconds only where they are all of one clock."""
+    """The possible horizontal axes with their labels; seconds only if all runs have one clock."""
     found = {}
     for x in ("seconds", "updates", "epochs", "steps"):
         try:
@@ -31,7 +31,7 @@ def clocks(records: Sequence[Record]) -> dict[str, str]:
 
 
 def loss_chart(records: Sequence[Record], name: str) -> Chart | None:
-    """Losses and accuracy against time, updates, epochs and the sum of steps: a median and a band for each group.
+    """Losses and accuracy against time, updates, epochs or the sum of steps: a median and a band for each group.
 
     None if no value is finite.
     """
@@ -73,7 +73,7 @@ def _figure(part: Panel, column: str, x: str, label: str, title: str) -> Figure:
 
 
 def _band(records: Sequence[Record], column: str, x: str) -> Band:
-    """Median and band of a column of the evaluations; of an accuracy a run that diverged has the least."""
+    """Median and band of a column of the evaluations. A run that diverged counts as the worst from then on."""
     sign = -1.0 if column == "test_accuracy" else 1.0
     points = []
     for record in records:
@@ -87,7 +87,7 @@ def _band(records: Sequence[Record], column: str, x: str) -> Band:
 
 
 def _traces(line: Group, found: Band) -> list[dict[str, Any]]:
-    """A line, and before it its band where there are several runs."""
+    """The traces of a line: its band if there are several runs, then the line."""
     color, several = line.look.color, len(line.records) > 1
     diverged = sum(record.status == "diverged" for record in line.records)
     name = line.label + (f" ({diverged} of {len(line.records)} diverged)" if diverged else "")
@@ -109,7 +109,7 @@ def _traces(line: Group, found: Band) -> list[dict[str, Any]]:
 
 
 def _limits(bands: Sequence[Band], column: str) -> dict[str, Any]:
-    """From 0, or logarithmic where losses fall by more than a hundred, to a little above where lines begin."""
+    """The axis: from 0 to a little above the first loss; logarithmic if losses fall by a factor above 100."""
     finite = np.concatenate([line.median[np.isfinite(line.median)] for line in bands])
     if not len(finite):
         return {}

@@ -16,12 +16,12 @@ from ..errors import AsapnbError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LARGE = 150_000  # bytes of SVG; above, it is a PNG
+_LARGE = 150_000  # bytes of SVG; a larger figure becomes a PNG
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure: its title, the address that holds it whole, its width and height in pixels; or why there is none."""
+    """A figure: its title, its content as a data URL, its width and height in pixels; or why there is none."""
 
     title: str
     source: str = ""
@@ -32,7 +32,13 @@ class Picture:
 def pictures(
     records: Sequence[Record], targets: Sequence[Target], baseline: Mapping[str, Any] | None
 ) -> list[Picture]:
-    """The figures that say something of these runs: what needs rules, targets or step sizes, where there are any."""
+    """The figures that suit these runs; those that need several rules, targets or step sizes only if there are such.
+
+    Args:
+        records: the runs.
+        targets: the losses to reach.
+        baseline: values of keys that make a run one of the baseline of speed-ups; None for the constant rule.
+    """
     vary = varying(records)
     most = max(int(record.run.attributes["workers"]) for record in records)
     with_most = [record for record in records if record.run.attributes["workers"] == most]

@@ -1,4 +1,4 @@
-"""The page itself: everything put into one template, with styles and scripts, and written as one file."""
+"""The page itself: one template with styles and scripts, written as one file."""
 
 from __future__ import annotations
 
@@ -38,12 +38,11 @@ def report(
     """Write one HTML page about runs, which needs no network: what was run, tables, interactive charts and figures.
 
     Args:
-        runs: run files, folders of them, such as a sweep made (its failed points are listed then, also where all
-            did), or `Run`s.
+        runs: run files, folders of them, or `Run`s. For the folder of a sweep, failed points are listed, too.
         out: the file, ending in .html.
-        title: the heading; by default it names what is reported on.
+        title: the heading; by default it names the files and folders.
         where: only runs with these values, such as {"workers": 16}.
-        targets, baseline, clock: as of `asapnb.analysis.comparison`, for the runs of each kind, data set and problem.
+        targets, baseline, clock: as in `asapnb.analysis.comparison`, for the runs of each kind, data set and problem.
         force: replace an existing file.
 
     Returns:
@@ -51,9 +50,9 @@ def report(
 
     Raises:
         MissingExtraError: without Plotly, Matplotlib and Jinja.
-        RecordError: for what is no run file, or a page that cannot be written or exists already.
-        UsageError: for a name that is none of a page, for values that no run has, and for targets or a baseline that
-            no runs can be compared by.
+        RecordError: for a file that is no run file, and for a page that cannot be written or exists already.
+        UsageError: for a name that does not end in .html, for values that no run has, and if no runs can be compared
+            by these targets or this baseline.
 
     >>> import tempfile
     >>> import asapnb as ab
@@ -75,7 +74,7 @@ def report(
 
 
 def _once(given: Iterable[Any]) -> list[Any]:
-    """What is given, files and folders once, however they are spelled."""
+    """`given`, but each file and folder only once, however its path is written."""
     found: dict[Any, Any] = {}
     for one in given:
         found.setdefault(os.path.realpath(one) if isinstance(one, str | os.PathLike) else id(one), one)
@@ -83,7 +82,7 @@ def _once(given: Iterable[Any]) -> list[Any]:
 
 
 def _found(given: Sequence[Any], where: Mapping[str, Any]) -> list[Record]:
-    """The runs with these values; none where there are only sweeps without a run file, unless values are given."""
+    """The runs with these values; none if there are only sweeps without run files, and no values are given."""
     with_runs = [one for one in given if not is_sweep(one) or any(Path(one).glob("*.h5"))]
     if given and not with_runs and not where:
         return []
@@ -91,7 +90,7 @@ def _found(given: Sequence[Any], where: Mapping[str, Any]) -> list[Record]:
 
 
 def checked_page(out: str | os.PathLike[str], force: bool) -> Path:
-    """`out` if a page can be written there; the error if not."""
+    """The path `out`, if a page can be written there; UsageError or RecordError if not."""
     if Path(out).suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"a report is an HTML page, so its name cannot be {out}: let it end in .html")
     return checked_target(out, force)
@@ -139,6 +138,6 @@ def _numeric(table: Table) -> list[bool]:
 
 
 def _json(chart: Chart) -> str:
-    """A chart for the script, as JSON that can stand in HTML."""
+    """A chart for the script, as JSON that is safe inside HTML."""
     text = json.dumps({"figures": chart.figures, "texts": chart.texts}, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")

@@ -21,16 +21,25 @@ from .curves import clocks, log_axis
 
 _BOXES_FROM = 5  # runs: fewer are points only
 _BINS = 120  # of a staleness distribution, at most
-_SHOWN = 0.995  # of the updates; the rest are staler than the axis is long
-_TICKS = 12  # values that all have a tick
+_SHOWN = 0.995  # share of the updates that the axis has room for
+_TICKS = 12  # the most values of an axis that all have a tick
 _WIDEST = 28  # characters in a line of a tick's text
 _SYMBOLS = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross",
             "X": "x"}  # fmt: skip
-_LOG_FROM = 8.0  # times that a number varies: then its axis is logarithmic
+_LOG_FROM = 8.0  # an axis is logarithmic if its values span a larger factor
 
 
 def target_chart(records: Sequence[Record], targets: Sequence[Target], name: str) -> Chart | None:
-    """When the runs of each group reached each target; None if there is no target."""
+    """When the runs of each group reached each target.
+
+    Args:
+        records: the runs.
+        targets: the losses to reach.
+        name: the id of the chart in the page.
+
+    Returns:
+        The chart; None if there is no target.
+    """
     if not targets:
         return None
     parts, axes = panels(records), clocks(records)
@@ -74,7 +83,7 @@ def _boxes(part: Panel, found: Mapping[int, Crossing], x: str, title: str) -> Fi
 
 
 def staleness_chart(records: Sequence[Record], name: str) -> Chart | None:
-    """The distribution of staleness, by what it depends on; None if nothing was applied."""
+    """The distribution of staleness for each group of runs; None if no update was applied."""
     applied = [record for record in records if record.summary()["updates"]]
     if not applied:
         return None
@@ -114,7 +123,7 @@ def _shares(part: Panel, seen: Mapping[str, StalenessDistribution], scale: str) 
 
 
 def _binned(of: StalenessDistribution) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Values of τ and their probability: of bins their middle, and the mean of the values in each."""
+    """Values of τ and their probability; for bins, their middle and the mean probability of their values."""
     end = int(max(of.quantile(_SHOWN), 3)) + 1
     width = math.ceil(end / _BINS)
     edges = np.arange(0, end, width)
@@ -161,7 +170,7 @@ def runs_chart(records: Sequence[Record], name: str) -> Chart | None:
 def _points(
     part: Panel, title: str, values: Sequence[float | None], key: str, names: Mapping[Any, str | None]
 ) -> Figure:
-    """A trace for each line, and one for those of its runs whose value is not finite; `values` in their order."""
+    """Two traces for each line: runs whose value is finite, and the others. `values` are in the order of lines."""
     y = np.array([np.nan if value is None else value for value in values], np.float64)
     ends = np.cumsum([0, *(len(line.records) for line in part.lines)])
     shown, lost = [], []
@@ -187,7 +196,7 @@ def _points(
 
 
 def _axis(part: Panel, key: str) -> dict[str, Any]:
-    """The axis of a key: of numbers, logarithmic where they vary much; of texts, one place for each."""
+    """The axis of a key: for numbers, logarithmic if they vary much; for texts, with a place for each."""
     axis: dict[str, Any] = {"title": {"text": key.replace("_", " ")}}
     records = [record for line in part.lines for record in line.records]
     if key == "seed" or not _numbers(records, key):
@@ -204,9 +213,10 @@ def _numbers(records: Sequence[Record], key: str) -> bool:
 
 
 def _places(part: Panel, key: str, axis: str, names: Mapping[Any, str | None]) -> list[list[Any]]:
-    """Where the runs of each line stand on an axis of this type: at the name of their value, or at the number itself.
+    """The place of each run of each line on an axis of this type: the name of its value, or the number itself.
 
-    Numbers are shifted, from line to line by a hundredth of their least distance, at most 1 % on a logarithmic axis.
+    Numbers are shifted a little, from line to line by a hundredth of the least distance of two values; on a
+    logarithmic axis by at most 1 %.
     """
     lines = [[record.value(key) for record in line.records] for line in part.lines]
     if axis == "category":
@@ -233,7 +243,7 @@ def _file(record: Record) -> str:
 
 
 def _last(record: Record, name: str) -> float | None:
-    """A figure of the last evaluation, infinite where it is not a number; None if there is none."""
+    """A figure of the last evaluation, infinite if it is not a number; None if there is no evaluation."""
     last = record.summary()["last"]
     return None if last is None else math.inf if math.isnan(last[name]) else float(last[name])
 

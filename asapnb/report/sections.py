@@ -1,4 +1,4 @@
-"""What a report is about: runs of one kind on one problem make a section, in tables and charts of their own."""
+"""Sections of a report: runs of one kind on one problem, with their own tables and charts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .points import runs_chart, staleness_chart, target_chart
 _APART = ("kind", "data", "problem")
 _KINDS = {"train": "Training on threads", "simulate": "Simulation in virtual time", "replay": "Replays"}
 _GOOD = ("finished", "converged")
-Facts = list[tuple[str, list[str]]]  # names, each with one or several values
+Facts = list[tuple[str, list[str]]]  # a name, and its values
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Section:
         name, title: its id in the page, and its heading.
         statuses: how many runs ended how.
         facts: what was run, where and with what.
-        notes: what a reader must know, such as what could not be compared.
+        notes: remarks, such as why runs could not be compared.
         tables: those of `asapnb compare`.
-        unfinished: the runs that did not end as they should; None if all did.
+        unfinished: the runs that did not finish; None if all did.
         runs: every run.
     """
 
@@ -55,7 +55,15 @@ class Section:
 def sections(
     records: Sequence[Record], targets: Sequence[Target], baseline: Mapping[str, Any] | None, clock: str
 ) -> list[Section]:
-    """A section for each kind, data set and problem; the error of the first if none of them can be compared."""
+    """A section for each kind, data set and problem.
+
+    Args:
+        records: the runs.
+        targets, baseline, clock: as in `asapnb.analysis.comparison`.
+
+    Raises:
+        AsapnbError: if the runs of no section can be compared: the error of the first.
+    """
     keys = [key for key in _APART if any(record.value(key) is not None for record in records)]
     found, errors = [], []
     for n, some in enumerate(grouped(records, keys).values(), 1):
@@ -102,7 +110,7 @@ def _section(
 
 
 def state(record: Record) -> str:
-    """How a run ended; one that is recorded as running "killed" if its process is gone."""
+    """How a run ended; for a run that is recorded as running although its process is gone, that it was killed."""
     if record.status != RUNNING or is_alive(record.run.attributes):
         return record.status
     return "killed, or running elsewhere"
@@ -128,7 +136,7 @@ def _listing(records: Sequence[Record], title: str) -> Table:
 
 
 def _facts(records: Sequence[Record]) -> Facts:
-    """What was run, with what, when and where; of values that differ, all of them with how many runs have each."""
+    """What was run, with what, when and where; if values differ, each of them with its number of runs."""
     vary = varying(records)
     facts: Facts = [
         (key.replace("_", " "), _counted(record.value(key) for record in records)) for key in vary if key != "seed"
@@ -151,7 +159,7 @@ def _facts(records: Sequence[Record]) -> Facts:
 
 
 def _counted(values: Iterable[Any]) -> list[str]:
-    """The different values, and of how many runs each is if there are several."""
+    """The different values; if there are several, each with its number of runs."""
     counts = Counter(values)
     counts.pop(None, None)
     return [f"{value}" + (f" ({count(n, 'run')})" if len(counts) > 1 else "") for value, n in sorted(
@@ -170,6 +178,6 @@ def _machine(of: Mapping[str, Any]) -> str:
 
 
 def title_of(paths: Sequence[Any]) -> str:
-    """A title that names what was given."""
+    """A title that names the files and folders given."""
     names = [os.path.basename(os.path.normpath(path)) for path in paths if isinstance(path, str | os.PathLike)]
     return f"Report on {', '.join(names[:3])}{' and more' if len(names) > 3 else ''}" if names else "Report on runs"

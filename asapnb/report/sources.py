@@ -1,4 +1,4 @@
-"""Where the runs of a report come from: sweeps, with the points that failed or were not carried out."""
+"""The sweeps that runs of a report come from, with the points that failed or did not run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..sweep.manifest import NAME, readable_manifest
 
 @dataclass(frozen=True)
 class Failure:
-    """A point of a sweep without a whole run: what it was, what became of it, the error and its gist, if known."""
+    """A point of a sweep without a complete run: its name, its status, and the error and its gist, if known."""
 
     point: str
     status: str
@@ -40,7 +40,7 @@ def sweeps(paths: Iterable[Any]) -> list[SweepSource]:
 
 
 def is_sweep(one: Any) -> bool:
-    """Whether it is a folder with a manifest."""
+    """Whether `one` is the path of a folder with a manifest."""
     return isinstance(one, str | os.PathLike) and os.path.isfile(os.path.join(one, NAME))
 
 
@@ -69,7 +69,7 @@ def _source(folder: Path) -> SweepSource:
 
 
 def _spelled(value: Any) -> Any:
-    """A table with "none" for None, as a sweep file has it.
+    """A table with "none" for None, as in a sweep file.
 
     >>> _spelled({"grid": [{"eval_samples": [None, 100]}]})
     {'grid': [{'eval_samples': ['none', 100]}]}

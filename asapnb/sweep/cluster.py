@@ -1,4 +1,4 @@
-"""The points of a sweep on a Dask cluster that is there already; the run files come back as bytes."""
+"""Running the points of a sweep on an existing Dask cluster; the run files come back as bytes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from .points import Outcome, carry_out, differing, failed
 from .spec import Point
 
 PATIENCE = 10.0  # seconds to reach the scheduler, and for its first worker to come
-_AHEAD = 2  # points given to each thread: one to compute, one to go on with; more would keep more results in memory
+_AHEAD = 2  # points given to each thread: one to compute and one to follow; more would keep more results in memory
 
 
 @contextmanager
 def connected(address: str, files: Mapping[str, str]) -> Iterator[Any]:
-    """A client of the scheduler at this address, all workers of which have this asapnb and these files.
+    """A client of the scheduler at this address, once all its workers are known to have this asapnb and these files.
 
-    `files`: paths with their SHA-256. MissingExtraError without distributed; UsageError for what is not there.
+    `files` maps paths to their SHA-256. MissingExtraError without distributed; UsageError if no scheduler or worker
+    answers, or if a worker lacks something.
     """
     try:
         from distributed import Client
@@ -50,10 +51,19 @@ def connected(address: str, files: Mapping[str, str]) -> Iterator[Any]:
 
 
 def on_cluster(points: Sequence[Point], folder: Path, client: Any, files: Mapping[str, str]) -> Generator[Outcome]:
-    """The outcome of each point, as they come, its run file put into `folder` first.
+    """The outcome of each point as it comes, after its run file was put into `folder`.
 
-    A worker that dies has its points computed by others, by Dask's own rule; only this process writes here, so none
-    is recorded twice. RecordError when the scheduler is gone.
+    If a worker dies, Dask gives its points to others. Only this process writes to the folder, so no point is recorded
+    twice.
+
+    Args:
+        points: the points to run.
+        folder: where the run files go.
+        client: of the cluster, from `connected`.
+        files: paths that rules and timings come from, with their SHA-256.
+
+    Raises:
+        RecordError: when the scheduler is gone.
     """
     from distributed import as_completed
 
@@ -83,10 +93,10 @@ def _gone(folder: Path) -> RecordError:
 
 
 def _fetched(future: Any, point: Point, folder: Path) -> Outcome:
-    """The outcome that a future holds, its run file put in place; then the cluster may forget both."""
+    """The outcome of a future, after its run file was put in place; then the cluster may forget both."""
     try:
         outcome, content = future.result()
-    except Exception as error:  # Dask gave it up: several workers died of it
+    except Exception as error:  # Dask gave the point up, as several workers died of it
         return failed(point, f"{type(error).__name__}: {error}")
     finally:
         future.release()
@@ -96,7 +106,7 @@ def _fetched(future: Any, point: Point, folder: Path) -> Outcome:
 
 
 def _lacks(version: str, files: Mapping[str, str]) -> str | None:
-    """On a worker: what it lacks to make the same runs as others; None if nothing."""
+    """On a worker: what it lacks to make the same runs as the others; None if nothing."""
     if version != __version__:
         return f"it has asapnb {__version__}, the sweep is of {version}; install the same on all machines"
     file = differing(files)

@@ -1,7 +1,7 @@
-"""The manifest of a sweep: one line of JSON that says what is run and where, then one for each outcome of a point.
+"""The manifest of a sweep: a line of JSON about the sweep, then a line for each outcome of a point.
 
-The last line of a point is what holds. A run file counts when a line says so, or, where a process died in
-between, when it is whole and was begun since the sweep was.
+The last line of a point is the valid one. A run file counts if a line names it. If the process died before it wrote
+the line, the file counts if it is complete and not older than the sweep.
 """
 
 from __future__ import annotations
@@ -29,14 +29,18 @@ from .spec import Point, Sweep, parse_sweep
 
 SCHEMA = 1
 NAME = "manifest.jsonl"
-_BEGUN = ("created_utc", "command", "versions", "machine")  # in a head: of the beginning, also if extended since
+_BEGUN = ("created_utc", "command", "versions", "machine")  # fields of the head that an extension keeps
 _COLUMNS = {column.name for column in fields(Outcome)}
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a manifest holds: its head (schema, when, with what command, machine and versions, and the sweep as a
-    table), and the outcome of every point that was carried out, by the point's name."""
+    """The content of a manifest.
+
+    Attributes:
+        head: schema, time, command, machine and versions of the sweep, and the sweep itself as a table.
+        outcomes: the outcome of each point that was carried out, by the name of the point.
+    """
 
     head: Mapping[str, Any]
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
@@ -48,7 +52,7 @@ class Manifest:
 
     @cached_property
     def points(self) -> tuple[Point, ...]:
-        """Its points, by the names of their files: those that were there before it was extended keep theirs."""
+        """Its points. Those from before an extension keep their names, and so their files."""
         names = self.head.get("names", {})
         return tuple(replace(point, name=names.get(point.name, point.name)) for point in self.sweep.points)
 
@@ -71,10 +75,10 @@ def load_manifest(folder: str | os.PathLike[str]) -> Manifest:
 
 
 def readable_manifest(folder: Path) -> Manifest:
-    """`load_manifest`, its sweep known to be one that this version can read; RecordError if not."""
+    """`load_manifest`, with a sweep that this version can read; RecordError if it cannot."""
     manifest = load_manifest(folder)
     try:
-        len(manifest.points)  # makes them
+        len(manifest.points)  # makes the points
     except (UsageError, KeyError, TypeError, AttributeError) as error:
         why = f": {error}" if isinstance(error, UsageError) else ""
         raise RecordError(
@@ -88,9 +92,18 @@ def _outcome(line: Mapping[str, Any]) -> Outcome:
 
 
 def begin(sweep: Sweep, folder: Path, *, resume: bool, force: bool, extend: bool) -> Manifest:
-    """The manifest that a sweep goes on from, written to its folder; nobody else may be using that.
+    """The manifest that a sweep starts from, written to its folder, which no other process may be using.
 
-    RecordError where there is one already, or a run file, that is not to be touched, or that is of another sweep.
+    Args:
+        sweep: the sweep.
+        folder: its folder.
+        resume: go on with the sweep that the folder holds.
+        force: start anew; run files of the sweep that the folder holds are removed.
+        extend: with `resume`, allow that the sweep has got more points.
+
+    Raises:
+        RecordError: if the folder holds a manifest or run files and neither `resume` nor `force` is set, or if it
+            holds another sweep.
     """
     manifest = Manifest({
         "schema": SCHEMA,
@@ -118,7 +131,7 @@ def begin(sweep: Sweep, folder: Path, *, resume: bool, force: bool, extend: bool
     elif not (resume or force):
         _check_unwritten(manifest, folder)
     outcomes = {} if force else _still_there(manifest, folder, since)
-    for part in folder.glob(".*.part"):  # of processes that were killed
+    for part in folder.glob(".*.part"):  # left by killed processes
         if any(part.name.startswith(f".{name}.") for name in (NAME, *(point.file for point in manifest.points))):
             part.unlink(missing_ok=True)
     lines = [manifest.head, *map(asdict, outcomes.values())]
@@ -127,7 +140,7 @@ def begin(sweep: Sweep, folder: Path, *, resume: bool, force: bool, extend: bool
 
 
 def _clear(old: Manifest, folder: Path) -> None:
-    """Remove the run files of a sweep that is started anew: others are not its own."""
+    """Remove the run files of a sweep that is started anew, but no other files."""
     for point in old.points:
         (folder / point.file).unlink(missing_ok=True)
         remove_checkpoint(folder / point.file)
@@ -143,7 +156,7 @@ def _check_unwritten(manifest: Manifest, folder: Path) -> None:
 
 
 def _continued(old: Manifest, new: Manifest, folder: Path, extend: bool) -> Manifest:
-    """The old manifest, or the new one where the sweep was extended."""
+    """The old manifest, or the new one if the sweep was extended."""
     for file, digest in old.head.get("sources", {}).items():
         if new.head["sources"].get(file, digest) != digest:
             raise RecordError(
@@ -178,7 +191,7 @@ def _listed(manifest: Manifest) -> list[str]:
 
 
 def _still_there(manifest: Manifest, folder: Path, since: str) -> dict[str, Outcome]:
-    """The outcomes of all points that have a run file, or failed; those of whole files that no line tells of, too."""
+    """The outcomes of all points that have a run file or failed, also of complete files that no line names."""
     found = {}
     for point in manifest.points:
         outcome, path = manifest.outcomes.get(point.name), folder / point.file
@@ -192,7 +205,7 @@ def _still_there(manifest: Manifest, folder: Path, since: str) -> dict[str, Outc
 
 
 def _whole(path: Path) -> bool:
-    """Whether a file holds a run: a crash of the machine may leave less than was written."""
+    """Whether a file holds a complete run. A crash of the machine may lose what was written."""
     try:
         return load_run(path).status not in UNENDED
     except RecordError:
@@ -200,7 +213,7 @@ def _whole(path: Path) -> bool:
 
 
 def _adopted(point: Point, path: Path, since: str) -> Outcome | None:
-    """The outcome of a run whose file is whole although no line of the manifest says so, if it is of this sweep."""
+    """The outcome of a run of this sweep whose file is complete although no line names it; else None."""
     try:
         run = load_run(path)
     except RecordError:
@@ -213,7 +226,7 @@ def _adopted(point: Point, path: Path, since: str) -> Outcome | None:
 
 
 def note(folder: Path, outcome: Outcome) -> None:
-    """Append what came of a point, so that no crash of the machine can lose it: its file first, then the line."""
+    """Append the outcome of a point. Its file reaches the disk first, then the line, so that no crash can lose it."""
     path, line = folder / NAME, _line(asdict(outcome))
     with contextlib.suppress(OSError), (folder / f"{outcome.point}.h5").open("rb") as run:
         os.fsync(run.fileno())
@@ -239,7 +252,7 @@ def _line(content: Mapping[str, Any]) -> bytes:
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """The folder, made if it is not there, while no other process works in it; RecordError if one does."""
+    """Make the folder if needed, and lock it for this process; RecordError if another process works in it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("w")

@@ -1,4 +1,4 @@
-"""The points of a sweep: checked before anything runs, and carried out in whatever process they fall to."""
+"""The points of a sweep: checked before anything runs, and run by any process."""
 
 from __future__ import annotations
 
@@ -36,8 +36,16 @@ _FUNCTION = re.compile(r"""^([^'"()]+\.py):\w*$|(?<=')([^']+\.py)(?=:\w+')|(?<="
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a point: the status of its run, or "failed" with the error; its seconds of real time, when, where
-    and by which version of asapnb (None: unknown)."""
+    """What came of a point.
+
+    Attributes:
+        point: its name.
+        status: that of its run, or "failed".
+        seconds: real time that it took.
+        finished_utc, host: when and where it ended.
+        error: why it failed.
+        asapnb: the version that ran it; None if unknown.
+    """
 
     point: str
     status: str
@@ -49,12 +57,12 @@ class Outcome:
 
     @property
     def done(self) -> bool:
-        """Whether there is a run to look at."""
+        """Whether the run came to an end of its own."""
         return self.status not in UNENDED
 
     @property
     def gist(self) -> str:
-        """The line of the error that says most: the last of a traceback, else the first; "" without an error.
+        """The most telling line of the error: the last of a traceback, else the first; "" without an error.
 
         >>> Outcome("p", "failed", 0.0, "", "", "Traceback:\\n  ...\\nKeyError: 5").gist
         'KeyError: 5'
@@ -64,8 +72,8 @@ class Outcome:
 
 
 def check_points(points: Iterable[Point]) -> None:
-    """Raise what is wrong with the first point that cannot run, or that is the same as another, before any does."""
-    groups: dict[str, list[Point]] = {}  # one for each problem, so that only one is in memory
+    """Raise an error for the first point that cannot run or that equals another."""
+    groups: dict[str, list[Point]] = {}  # by problem, so that only one problem is in memory at a time
     for point in points:
         groups.setdefault(to_json([point.config.get(name) for name in ("data", "problem")]), []).append(point)
     seen: dict[str, Point] = {}
@@ -87,7 +95,7 @@ def check_points(points: Iterable[Point]) -> None:
 
 
 class _Once:
-    """What is made once for all points that share it: rules and timings may be files."""
+    """Makes rules, timings and the like once for all points that share them."""
 
     def __init__(self) -> None:
         self._made: dict[Hashable, Any] = {}
@@ -104,7 +112,7 @@ def _problem(point: Point) -> Problem:
 
 
 def _resolved(point: Point, problem: Problem, once: _Once) -> str:
-    """All that a run of this point depends on, as text, its arguments checked."""
+    """Check the arguments of a point; returns all that its run depends on, as text."""
     arguments = {name: key.default for name, key in keys(point.kind).items()} | dict(point.config)
     scheme, simulated = arguments["scheme"], point.kind == "simulate"
     arguments["scheme"] = parse_scheme(scheme) if isinstance(scheme, str) else scheme
@@ -128,7 +136,7 @@ def _resolved(point: Point, problem: Problem, once: _Once) -> str:
 
 
 def sources(points: Iterable[Point]) -> dict[str, str]:
-    """The files that rules and timings of the points come from, each with the SHA-256 of what is in it."""
+    """The files that rules and timings of the points come from, each with its SHA-256."""
     texts = {str(point.config.get(name, "")).strip() for point in points for name in ("rule", "timing")}
     files = {file for text in texts for found in _FUNCTION.findall(text) for file in found if file}
     files |= {text for text in texts if text.endswith(".toml")}
@@ -136,7 +144,7 @@ def sources(points: Iterable[Point]) -> dict[str, str]:
 
 
 def differing(files: Mapping[str, str]) -> str | None:
-    """The first of these files that cannot be read here, or has another SHA-256; None if there is none."""
+    """The first of these files that cannot be read here or has another SHA-256; None if all are the same."""
     for file, digest in files.items():
         with suppress(UsageError):
             if digest_of(file) == digest:
@@ -154,7 +162,13 @@ def digest_of(file: str) -> str:
 
 
 def carry_out(point: Point, out: Path, threads: int | None = None) -> Outcome:
-    """Make the run of a point and its file; an error is part of the outcome. `threads`: of a simulation."""
+    """Make the run of a point and its file; an error becomes part of the outcome.
+
+    Args:
+        point: the point.
+        out: its run file, which is replaced if it exists.
+        threads: how many a simulation uses, unless its configuration says.
+    """
     started = time.monotonic()
     config = dict(point.config)
     if threads is not None and point.kind == "simulate":
@@ -164,13 +178,13 @@ def carry_out(point: Point, out: Path, threads: int | None = None) -> Outcome:
         status = run_config(config, point.kind, out=out, force=True).status
     except AsapnbError as problem:
         error = str(problem)
-    except (Exception, SystemExit):  # one point that fails must not end the others
+    except (Exception, SystemExit):  # a point that fails must not end the others
         error = traceback.format_exc()
     return _outcome(point, status, time.monotonic() - started, error)
 
 
 def failed(point: Point, why: str) -> Outcome:
-    """The outcome of a point of which nothing else is known."""
+    """The outcome of a point that failed for this reason, outside of its run."""
     return _outcome(point, FAILED, 0.0, why)
 
 
@@ -179,12 +193,12 @@ def _outcome(point: Point, status: str, seconds: float, error: str | None) -> Ou
 
 
 def outcome_of(point: Point, run: Run) -> Outcome:
-    """The outcome of a run that is there already, though nobody said so; when it ended is not known."""
+    """The outcome of a run found in a file; its time is now, as the file does not hold when the run ended."""
     facts = run.attributes
     seconds = facts.get("replay", {}).get("wall_seconds", facts.get("seconds", 0.0))
     return Outcome(point.name, run.status, seconds, now(), facts["host"], None, facts["versions"]["asapnb"])
 
 
 def now() -> str:
-    """The time, as run files and manifests say it."""
+    """The time in UTC, as run files and manifests write it."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""The points of a sweep in processes of this machine."""
+"""Running the points of a sweep in processes of this machine."""
 
 from __future__ import annotations
 
@@ -24,12 +24,17 @@ from .spec import Point
 
 
 def in_processes(points: Sequence[Point], folder: Path, jobs: int, files: Mapping[str, str]) -> Generator[Outcome]:
-    """The outcome of each point, as they come; the order in which they start is that of `points`.
+    """The outcome of each point as it comes; points start in the order given.
 
-    `files`: paths with their SHA-256; a point fails that begins when one of them has changed.
+    If a process dies, for want of memory for example, the others go on; its point is tried once more at the end, with
+    no other beside it. All processes end with the iterator, however it ends.
 
-    Where a process dies (of a lack of memory, say), the others go on, and its point is tried once more at the end, by
-    itself. All processes end with the iterator, however it ends.
+    Args:
+        points: the points to run.
+        folder: where their run files go.
+        jobs: processes at a time.
+        files: paths that rules and timings come from, with their SHA-256. A point that starts after one of them has
+            changed fails.
     """
     jobs = max(1, min(jobs, len(points)))
     first, again = deque(points), deque[Point]()
@@ -53,11 +58,11 @@ def in_processes(points: Sequence[Point], folder: Path, jobs: int, files: Mappin
 
 @dataclass
 class _Task:
-    """What a process is doing, and whether it has come so far as to begin."""
+    """What a process works on. `last`: the point is not tried again; `begun`: the process has said that it is up."""
 
     process: BaseProcess
     point: Point
-    last: bool  # try
+    last: bool
     begun: bool
 
     @property
@@ -68,7 +73,7 @@ class _Task:
 
 
 class _Team:
-    """Processes that carry out one point at a time, each told and heard through a pipe of its own."""
+    """Processes that run one point at a time, each connected by a pipe."""
 
     def __init__(self, folder: Path, threads: int, files: dict[str, str]) -> None:
         self._context = multiprocessing.get_context("spawn")  # a process forked beside running threads may hang
@@ -78,15 +83,15 @@ class _Team:
         self.busy: dict[Connection, _Task] = {}
 
     def give(self, point: Point, *, last: bool) -> None:
-        """Let a process carry out this point, one that has nothing to do or a new one."""
+        """Give this point to an idle process, or to a new one."""
         begun = bool(self._idle)
         process, line = self._idle.pop() if begun else self._start()
         self.busy[line] = _Task(process, point, last, begun)
-        with contextlib.suppress(OSError):  # it has died: its line says so to who waits
+        with contextlib.suppress(OSError):  # it has died, which `answers` will find out
             line.send(point)
 
     def answers(self) -> list[tuple[_Task, Outcome | None]]:
-        """Wait for tasks that end: with an outcome, or with None as the process died; there may be none yet."""
+        """Wait for messages; returns the tasks that ended, with their outcome, or with None if the process died."""
         found: list[tuple[_Task, Outcome | None]] = []
         for line in wait(list(self.busy)):
             assert isinstance(line, Connection)
@@ -106,7 +111,7 @@ class _Team:
         return found
 
     def end(self) -> None:
-        """End all processes, whatever they are doing."""
+        """End all processes, whatever they are doing, and wait for them."""
         for process in self._all:
             process.terminate()
         for process in self._all:
@@ -140,8 +145,8 @@ class _Team:
 
 @contextlib.contextmanager
 def _deaf() -> Iterator[None]:
-    """A process started here never hears Ctrl-C, which is for the one that waits; that one may hear it later."""
-    resource_tracker.ensure_running()  # else it is started with the process, and then lets Ctrl-C in
+    """A process started in this block ignores Ctrl-C; the process that waits for it does not."""
+    resource_tracker.ensure_running()  # otherwise it starts with the process, and unblocks Ctrl-C
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -150,9 +155,9 @@ def _deaf() -> Iterator[None]:
 
 
 def _work(line: Any, folder: Path, threads: int, files: dict[str, str]) -> None:
-    """In a process: say that it has begun, then carry out point after point, as long as there is somebody to ask."""
+    """In a process: send None when it is up, then run each point received until the pipe is closed."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    sys.stdout = sys.stderr  # a rule of one's own may print, and must not print into what the sweep prints
+    sys.stdout = sys.stderr  # what a user's rule prints must not mix with the output of the sweep
     with contextlib.suppress(EOFError, OSError):
         line.send(None)
         while True:

@@ -1,4 +1,4 @@
-"""Carrying out a sweep: what is done is skipped, what is left goes to processes, here or on a cluster."""
+"""Running a sweep: finished points are skipped, the others go to processes, here or on a cluster."""
 
 from __future__ import annotations
 
@@ -23,8 +23,16 @@ from .spec import Point, Sweep, load_sweep
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a sweep is: points carried out, those skipped included, of how many; of them those that failed; real
-    seconds since it began; and the last point with its outcome, if any."""
+    """How far a sweep is.
+
+    Attributes:
+        done: points carried out, including those skipped.
+        failed: how many of them failed.
+        total: all points.
+        skipped: points that were done before.
+        seconds: real seconds since the sweep began.
+        point, outcome: the last point, and its outcome, if there is one.
+    """
 
     done: int
     failed: int
@@ -36,7 +44,7 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """How long the rest takes if it goes on like this; None while nobody can say.
+        """How many seconds the rest takes at the pace so far; None before the first point.
 
         >>> Progress(done=6, failed=0, total=10, skipped=4, seconds=5.0).seconds_left
         10.0
@@ -60,25 +68,25 @@ def run_sweep(
 
     Args:
         source: a sweep, or the TOML file that holds one.
-        out: the folder; it is made if it is not there.
-        jobs: processes at a time. By default one per core; of runs on real threads one, as others beside it would
-            change its staleness and its times.
-        address: that of the scheduler of a Dask cluster, which computes instead; the run files come back here.
-        resume: go on in a folder that holds the sweep already: what is done is skipped, failed and half-written runs
-            are done again.
-        extend: as `resume`, also if the sweep has points now that it had not.
-        force: start anew in such a folder; run files of the sweep that it holds are removed, others are not.
+        out: the folder; it is made if it does not exist.
+        jobs: processes at a time. The default is one per core; for runs on real threads it is one, because other runs
+            at the same time would change staleness and times.
+        address: of the scheduler of a Dask cluster that computes the runs; the run files come back here.
+        resume: go on in a folder that holds the sweep already. Finished points are skipped; failed and half-written
+            runs are made again.
+        extend: as `resume`, but the sweep may have got more points.
+        force: start anew in a folder that holds a sweep. Run files of that sweep are removed, others are not.
         progress: called with a `Progress` at the beginning and after each point.
 
     Returns:
-        The `Manifest`, with the outcome of each point. A point that fails is recorded, and the others are done.
+        The `Manifest`, with the outcome of each point. A point that fails is recorded, and the others go on.
 
     Raises:
-        UsageError, RuleError, DataError, MissingExtraError: before anything is run, for a sweep that cannot be.
-        RecordError: for a folder that holds a sweep, if nothing was said of that, or another one, with the
-            differences; that another process is working in; or that cannot be written to.
+        UsageError, RuleError, DataError, MissingExtraError: before anything is run, for a sweep that cannot run.
+        RecordError: for a folder that holds a sweep, without `resume`, `extend` or `force`; that holds another sweep,
+            with the differences; that another process works in; or that cannot be written to.
 
-    The processes import the script that calls this, which must do so under `if __name__ == "__main__":`.
+    The processes import the calling script, so a script must call this under `if __name__ == "__main__":`.
 
     >>> import tempfile
     >>> from asapnb.sweep import parse_sweep
@@ -111,7 +119,7 @@ def run_sweep(
         total, skipped, failed, started = len(found.points), len(found.points) - len(left), 0, time.monotonic()
         if progress is not None:
             progress(Progress(skipped, failed, total, skipped, 0.0))
-        made = stack.enter_context(closing(carry_out(list(left.values()), folder)))  # else Ctrl-C leaves processes
+        made = stack.enter_context(closing(carry_out(list(left.values()), folder)))  # or Ctrl-C would leave processes
         for done, outcome in enumerate(made, skipped + 1):
             manifests.note(folder, outcome)
             outcomes[outcome.point] = outcome

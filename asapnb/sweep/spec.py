@@ -1,4 +1,4 @@
-"""What a sweep file says: the points of its grids, with their seeds and names."""
+"""Sweep files: the points of their grids, with seeds and names."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from ..record.text import plain
 
 _SEED_AXES = ("data", "problem")
 _MOST = 1_000_000  # points
-_LENGTH = 72  # characters of what a name says of a point
+_LENGTH = 72  # characters of the readable part of a name
 _UNSAFE = re.compile(r"[^A-Za-z0-9.=_+-]+")
 
 
 @dataclass(frozen=True)
 class Point:
-    """One run of a sweep: its name, that of its run file too; its configuration; and what of it varies."""
+    """One run of a sweep: its name, which its run file has, too; its configuration; and its values on the axes."""
 
     name: str
     kind: str
@@ -42,15 +42,18 @@ class Point:
 
     @property
     def identity(self) -> str:
-        """All that makes it the run that it is, as text; the end of its name is a digest of this."""
+        """Its kind and configuration as text. The name ends with a digest of this."""
         return _canonical({"kind": self.kind, "config": dict(self.config)})
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Axes, each a key with its values, of which every combination is a point; and keys with one value.
+    """Axes whose every combination is a point, and keys with one value.
 
-    `repetitions` (None: as the sweep says) counts the seeds of each combination.
+    Attributes:
+        axes: keys with their values.
+        fixed: keys with one value, which override the base of the sweep.
+        repetitions: the number of seeds of each combination; None for that of the sweep.
     """
 
     axes: Mapping[str, Sequence[Any]]
@@ -64,11 +67,11 @@ class Sweep:
 
     Attributes:
         kind: "train" or "simulate".
-        base: what all points have in common.
-        grids: the points are those of all grids.
-        seed: what the seeds of all points are derived from.
-        repetitions: how many seeds each combination has, where a grid does not say.
-        seed_axes: the keys that the seed depends on, besides the number of the repetition. Points that agree in them
+        base: keys that all points have in common.
+        grids: the points of all grids are run.
+        seed: the seeds of all points are derived from it.
+        repetitions: the number of seeds of each combination, unless its grid has another.
+        seed_axes: the keys that a seed depends on, besides the number of the repetition. Points that agree in them
             share the seed, and with it initial parameters, order of the data and times, so that they can be paired.
     """
 
@@ -81,7 +84,7 @@ class Sweep:
 
     @cached_property
     def points(self) -> tuple[Point, ...]:
-        """Every point, by repetition, so that a sweep cut short holds all cells; UsageError if two are equal."""
+        """Every point, by repetition, so that a sweep cut short has all cells; UsageError if two are equal."""
         count = sum(math.prod(map(len, grid.axes.values())) * self._repetitions(grid) for grid in self.grids)
         if count > _MOST:
             raise UsageError(f"the sweep has {count:,} points: at most {_MOST:,}; take values or repetitions out")
@@ -119,12 +122,12 @@ class Sweep:
         return self.repetitions if grid.repetitions is None else grid.repetitions
 
     def seed_of(self, config: Mapping[str, Any], repetition: int) -> int:
-        """The seed of a repetition of this configuration: 32 bits of a hash of what it depends on."""
+        """The seed of a repetition of this configuration: 32 bits of a hash of all that it depends on."""
         of = {name: config[name] for name in self.seed_axes if name in config}
         return int(_digest(_canonical({"seed": self.seed, "repetition": repetition, **of})), 16)
 
     def plain(self) -> dict[str, Any]:
-        """The sweep as a table, which `parse_sweep` makes the same sweep of."""
+        """The sweep as a table; `parse_sweep` makes the same sweep of it."""
         grids = [
             {**grid.axes, **grid.fixed, **({} if grid.repetitions is None else {"repetitions": grid.repetitions})}
             for grid in self.grids
@@ -134,7 +137,7 @@ class Sweep:
 
 
 def load_sweep(path: str | os.PathLike[str]) -> Sweep:
-    """The sweep in a TOML file; UsageError names the file and what in it cannot be used."""
+    """The sweep in a TOML file; UsageError names the file and what is wrong in it."""
     try:
         table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -148,7 +151,7 @@ def load_sweep(path: str | os.PathLike[str]) -> Sweep:
 
 
 def parse_sweep(table: Mapping[str, Any]) -> Sweep:
-    """The sweep of a table such as a TOML file holds, its keys and values checked, its points made.
+    """The sweep in a table, such as a TOML file holds; UsageError for keys, values or points that cannot be used.
 
     >>> sweep = parse_sweep({
     ...     "repetitions": 2,
@@ -157,7 +160,7 @@ def parse_sweep(table: Mapping[str, Any]) -> Sweep:
     ... })
     >>> [(point.config["rule"], point.axes["repetition"]) for point in sweep.points]
     [('constant', 0), ('tail', 0), ('constant', 1), ('tail', 1)]
-    >>> len({point.config["seed"] for point in sweep.points})  # the rules are paired
+    >>> len({point.config["seed"] for point in sweep.points})  # the same seeds for both rules
     2
     """
     known = ("kind", "seed", "repetitions", "seed_axes", "base", "grid")
@@ -183,7 +186,7 @@ def parse_sweep(table: Mapping[str, Any]) -> Sweep:
 
 
 def describe(axes: Mapping[str, Any]) -> str:
-    """What varies of a point, in words.
+    """The values of a point on the axes, as one text.
 
     >>> describe({"rule": "tail", "workers": 16, "repetition": 3})
     'rule=tail, workers=16, repetition=3'
