@@ -15,9 +15,9 @@ from problems import CONSISTENT, counting, failing, fails_on_sample_0, pull_slow
 
 import asapnb as ab
 from asapnb.engine import controller as controller_module
+from asapnb.engine import memory, vectors
 from asapnb.engine import run as run_module
 from asapnb.engine import shared as words
-from asapnb.engine import vectors
 from asapnb.engine.controller import Controller
 from asapnb.engine.memory import aligned, allocate
 from asapnb.engine.shared import LINE
@@ -110,6 +110,14 @@ def test_each_update_uses_the_table_in_force(scheme, stops_when):
     assert (np.diff(steps) > 0).all()
     later = (rows["row"] > 0) & (rows["dropped"] != 1)
     assert (rows["version"][later] > steps[rows["row"][later]]).all(), "a table made from updates yet to come"
+
+
+def test_updates_staler_than_their_table_are_counted(monkeypatch, stops_when):
+    """A table of two entries: staleness 2 is the least beyond it."""
+    monkeypatch.setattr(memory, "MAX_TABLE", 2)
+    stops_when(lambda controller: (controller.shared.rows["tau"] == 2).any() and controller.ledger.version > 10)
+    run = train(quadratic(gradient=pull_slowly), "lock-based", workers=4, updates=10**9)
+    assert run.attributes["beyond_table"] == (run.updates["tau"] >= 2).sum() > (run.updates["tau"] > 2).sum()
 
 
 def test_a_zero_scale_makes_a_version_and_leaves_the_parameters():
@@ -236,12 +244,12 @@ def test_an_error_in_a_callback_ends_all_and_is_raised(tmp_path):
 
 def test_a_file_and_memory_hold_the_same(tmp_path):
     problem = quadratic()
-    memory = train(problem, "sequential", epochs=4)
+    held = train(problem, "sequential", epochs=4)
     file = train(problem, "sequential", epochs=4, out=tmp_path / "run.h5")
-    np.testing.assert_array_equal(memory.params["final"], file.params["final"])
+    np.testing.assert_array_equal(held.params["final"], file.params["final"])
     for name in ("worker", "batch", "version", "read_version", "tau", "scale", "loss"):
-        np.testing.assert_array_equal(memory.updates[name], file.updates[name])
-    assert ab.load_run(tmp_path / "run.h5").config == memory.config
+        np.testing.assert_array_equal(held.updates[name], file.updates[name])
+    assert ab.load_run(tmp_path / "run.h5").config == held.config
 
 
 def test_progress_tells_how_far_the_run_is(a_second_per_version, monkeypatch):

@@ -23,7 +23,7 @@ from asapnb.record import checkpoint_path, load_checkpoint, save_checkpoint
 from asapnb.simulator import director
 from asapnb.simulator.crew import Crew
 from asapnb.simulator.director import Director
-from asapnb.simulator.stage import DONE
+from asapnb.simulator.stage import DONE, FIRST
 
 ARGUMENTS = {
     "momentum": 0.9,
@@ -124,6 +124,24 @@ def test_interrupted_at_any_moment_and_gone_on(scheme, seed, interrupted, whole,
     assert run.status == "finished"
     assert not checkpoint_path(out).exists()
     assert_same_contents(out, whole(scheme))
+
+
+@pytest.mark.parametrize("at", [0.0, 0.003, 0.27, 0.777])
+@pytest.mark.parametrize("scheme", ["synchronous", "lock-based", "hogwild(blocks=1)"])
+def test_what_a_checkpoint_was_made_at_is_taken_up(scheme, at, interrupted, tmp_path, monkeypatch):
+    """Operations, and rows that are done with: also those of a round that is not in the file yet."""
+    save, take_up, seen = Director.checkpoint, Director.go_on_from, []
+
+    def look(director):
+        seen.append(director.stage.control[[DONE, FIRST]].tolist())
+
+    monkeypatch.setattr(Director, "checkpoint", lambda self: look(self) or save(self))
+    monkeypatch.setattr(Director, "go_on_from", lambda self, past: take_up(self, past) or look(self))
+    run = interrupted(at, simulate, scheme=scheme, out=tmp_path / "run.h5")
+    ab.resume(run, problem=quadratic())
+    assert seen[0] == seen[1]
+    within_a_round = seen[0][1] - len(run.updates["loss"])
+    assert (within_a_round > 0) == (scheme == "synchronous" and at > 0)
 
 
 @pytest.mark.parametrize("scheme", ["lock-based", "hogwild", "synchronous"])
