@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import MissingExtraError, unknown
-from .rules import CONDITIONS, as_rule, check
+from .rules import CONDITIONS, RuleLike, as_rule, check
 from .staleness import StalenessDistribution
 
 try:
@@ -81,7 +81,7 @@ def delay_sequences(max_size: int = 200, max_delay: int = 2000) -> st.SearchStra
 
 
 def assert_framework(
-    rule: object,
+    rule: RuleLike,
     conditions: Collection[str] = ("C1", "C2", "C3"),
     *,
     workers: int | None = None,
@@ -106,7 +106,7 @@ def assert_framework(
     for name in conditions:
         if name not in CONDITIONS:
             raise unknown("condition", name, CONDITIONS)
-    some_workers: Any = st.integers(1, 256) if workers is None else st.just(workers)
+    some_workers = st.integers(1, 256) if workers is None else st.just(workers)
     chosen: dict[str, Any] = {} if max_examples is None else {"max_examples": max_examples}
 
     # No database: its key is this function, whatever the rule.

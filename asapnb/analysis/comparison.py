@@ -81,8 +81,8 @@ def comparison(
     window: int | None = None,
     clock: str = "updates",
     by: Sequence[str] | None = None,
-    baseline: str | Mapping[str, Any] | None = None,
-    where: Mapping[str, Any] | None = None,
+    baseline: str | Mapping[str, object] | None = None,
+    where: Mapping[str, object] | None = None,
     budget: float | None = None,
     tune_seeds: int | None = None,
     paired: bool | None = None,
@@ -160,7 +160,7 @@ def reached_fractions(records: Sequence[Record], loss: Loss = "evaluated", windo
     return found
 
 
-def _baseline(records: Sequence[Record], given: str | Mapping[str, Any] | None) -> dict[str, Any]:
+def _baseline(records: Sequence[Record], given: str | Mapping[str, object] | None) -> dict[str, object]:
     """The key and value of the baseline, {} if there is none; UsageError if no run has it, or every run."""
     if given is None:
         rules = {record.value("rule") for record in records}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -98,7 +98,7 @@ def seconds_name(records: Sequence[Record]) -> str:
     return f"{clocks.pop()} s" if len(clocks) == 1 else "seconds"
 
 
-def said(keys: Sequence[str], values: Sequence[Any]) -> str:
+def said(keys: Sequence[str], values: Sequence[object]) -> str:
     """Keys and values as text.
 
     >>> said(["rule", "workers"], ["tail", 4])
@@ -112,12 +112,12 @@ def _seconds_column(records: Sequence[Record]) -> list[str]:
     return [] if len({record.is_virtual for record in records}) > 1 else [seconds_name(records)]
 
 
-def _known(value: Any, evaluation: dict[str, Any]) -> Any:
+def _known(value: float | None, evaluation: dict[str, Any]) -> float | None:
     """None for a NaN that means "not evaluated", as in a run whose training loss is finite."""
     return None if value is None or (np.isnan(value) and np.isfinite(evaluation["train_loss"])) else value
 
 
-def _median(values: Any) -> float | None:
+def _median(values: Iterable[float | None]) -> float | None:
     """The median of the values that are not None; a loss that is not a number counts as infinite."""
     known = [np.inf if np.isnan(value) else value for value in values if value is not None]
     if not known:

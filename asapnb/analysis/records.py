@@ -24,7 +24,7 @@ LOSSES = ("evaluated", "smoothed")
 _SMALL = 2**18  # bytes; the columns of smaller files are kept
 CLOCKS = ("updates", "seconds", "steps", "epochs")
 # Keys whose values may be written in several ways
-_TEXTS: dict[str, Callable[[str], Any]] = {"rule": as_rule, "scheme": parse_scheme, "timing": parse_timing}
+_TEXTS: dict[str, Callable[[str], object]] = {"rule": as_rule, "scheme": parse_scheme, "timing": parse_timing}
 
 
 @dataclass(frozen=True)
@@ -202,10 +202,11 @@ def grouped(records: Sequence[Record], by: Sequence[str]) -> dict[tuple[Any, ...
     return dict(sorted(groups.items(), key=lambda item: [_rank(value) for value in item[0]]))
 
 
-def _rank(value: Any) -> tuple[bool, str, Any]:
+def _rank(value: object) -> tuple[bool, str, float | str]:
     """The place of a value among others: numbers by size, then texts, then None."""
-    number = isinstance(value, int | float)
-    return value is None, "" if number else "text", value if number else str(value)
+    if isinstance(value, int | float):
+        return False, "", value
+    return value is None, "text", str(value)
 
 
 def check_keys(records: Sequence[Record], keys: Iterable[str]) -> None:
@@ -217,7 +218,7 @@ def check_keys(records: Sequence[Record], keys: Iterable[str]) -> None:
             raise UsageError(f"no run has a key {key!r}: what differs among these runs is {vary}")
 
 
-def matching(records: Sequence[Record], where: Mapping[str, Any]) -> list[Record]:
+def matching(records: Sequence[Record], where: Mapping[str, object]) -> list[Record]:
     """The runs with these values; UsageError if there are none: it says which values there are.
 
     Rules, schemes and timings may be given by any of their texts: "tail" is "tail(amplitude=1.0)".
@@ -250,12 +251,12 @@ def parsed(*texts: str) -> dict[str, str]:
     return found
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     """A text as one would type it: without quotes, in small letters."""
     return str(value).lower().translate({ord("'"): None, ord('"'): None})
 
 
-def _text(key: str, value: Any) -> str:
+def _text(key: str, value: object) -> str:
     """A value as a configuration has it."""
     if key in _TEXTS and isinstance(value, str):
         with suppress(UsageError):  # such as a user's own rule, which has this text only

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -224,7 +224,7 @@ def _seed(record: Record) -> Hashable:
     return record.value("seed")
 
 
-def _keys_alike(found: list[tuple[list[Record], list[Record]]], key: Any) -> bool:
+def _keys_alike(found: list[tuple[list[Record], list[Record]]], key: Callable[[Record], Hashable]) -> bool:
     """Whether in each cell both have the same keys, each once."""
     pairs = [tuple(sorted(map(repr, map(key, runs))) for runs in pair) for pair in found]
     return all(ours == theirs and len(set(ours)) == len(ours) for ours, theirs in pairs)
@@ -245,7 +245,9 @@ def partners(pair: tuple[list[Record], list[Record]]) -> tuple[list[Record], lis
     return ours, theirs
 
 
-def _side(runs: Sequence[Record], target: Target, by: str, loss: Loss, window: int | None, key: Any) -> _Side:
+def _side(
+    runs: Sequence[Record], target: Target, by: str, loss: Loss, window: int | None, key: Callable[[Record], Hashable]
+) -> _Side:
     ordered = sorted(runs, key=lambda record: repr(key(record)))
     found = [crossing(record, target, loss, window) for record in ordered]
     return _Side(

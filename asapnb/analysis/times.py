@@ -77,7 +77,7 @@ def _half(found: Sequence[Crossing], clock: str) -> Cell:
 def speed_ups(
     records: Sequence[Record],
     target: Target,
-    baseline: Mapping[str, Any],
+    baseline: Mapping[str, object],
     *,
     clock: str = "updates",
     loss: Loss = "evaluated",

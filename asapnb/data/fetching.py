@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 import tarfile
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..errors import DataError
 from .catalogue import Source, find_source, locate, places, read, read_file
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 TIMEOUT = 30  # seconds until a silent mirror is given up
 
@@ -65,7 +68,7 @@ def _readable(source: Source, folder: Path, file: str) -> bool:
         return False
 
 
-def _fetch(source: Source, remote: str, path: Path, bar: Any) -> None:
+def _fetch(source: Source, remote: str, path: Path, bar: _Bar | bool) -> None:
     """Fetch one file from the first mirror that serves it with the right checksum."""
     import pooch
 
@@ -104,7 +107,7 @@ def _install(path: Path, files: list[str], folder: Path) -> None:
             (folder / file).unlink(missing_ok=True)  # a broken plain one would be read before its .gz
 
 
-def _progress(wanted: bool) -> Any:
+def _progress(wanted: bool) -> AbstractContextManager[Progress | None]:
     """Rich's display for downloads on stderr, or a context manager that gives None."""
     if not wanted:
         return nullcontext()
@@ -118,7 +121,7 @@ def _progress(wanted: bool) -> Any:
 class _Bar:
     """The bar of one file, with the methods that pooch calls."""
 
-    def __init__(self, progress: Any, label: str) -> None:
+    def __init__(self, progress: Progress, label: str) -> None:
         self.total = 0
         self._progress, self._task = progress, progress.add_task(label, total=None)
 

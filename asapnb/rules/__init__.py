@@ -6,7 +6,18 @@ Every function under `register` in these modules is a name of this package: ther
 from typing import TYPE_CHECKING
 
 from .check import CONDITIONS, Finding, Report, check
-from .framework import RULES, Rule, as_rule, available, examples, parse_rule, raw_scales, register, scale_table
+from .framework import (
+    RULES,
+    Rule,
+    RuleLike,
+    as_rule,
+    available,
+    examples,
+    parse_rule,
+    raw_scales,
+    register,
+    scale_table,
+)
 from .refresh import every, once, released_code
 from .schedules import AdaDelay, Budget
 from .tables import MAX_TABLE, ScaleTables
@@ -31,6 +42,7 @@ __all__ = [
     "Finding",
     "Report",
     "Rule",
+    "RuleLike",
     "ScaleTables",
     "as_rule",
     "available",

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from ..errors import RuleError, UsageError
 from ..numbers import integer, real
 from ..staleness import StalenessDistribution, parse_staleness
-from .framework import CONDITIONS, LARGEST_SCALE, Rule, as_rule, raw_scales
+from .framework import CONDITIONS, LARGEST_SCALE, Rule, RuleLike, as_rule, raw_scales
 from .search import Named, candidates, described, simplest
 from .tables import table_length
 
@@ -119,7 +119,7 @@ class Report:
 
 
 def check(
-    rule: object,
+    rule: RuleLike,
     staleness: StalenessDistribution | str | None = None,
     workers: int | None = None,
     *,

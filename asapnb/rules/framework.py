@@ -11,10 +11,10 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..errors import RuleError, UsageError, unknown
 from ..numbers import integer
@@ -54,7 +54,7 @@ class Rule:
     """
 
     name: str
-    function: Callable[..., Any]
+    function: Callable[..., ArrayLike]
     parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
     refresh: Refresh | None = None
     schedule: Schedule | None = None
@@ -102,11 +102,14 @@ class Rule:
         return mean_of((scales - mean_of(scales, staleness)) ** 2, staleness)
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """The text of a parameter, where possible one that `parse_rule` reads."""
     if isinstance(value, Rule):
         return repr(value) if value.name in RULES else repr(value.name)
     return str(getattr(value, "__name__", None) or repr(value))
+
+
+RuleLike: TypeAlias = Rule | str | Callable[..., Rule | ArrayLike]  # what `as_rule` takes
 
 
 def mean_of(values: NDArray[np.float64], staleness: StalenessDistribution) -> float:
@@ -249,7 +252,7 @@ def _own_rule(function: Callable[..., Any]) -> Rule:
         raise RuleError(f"rule {name}: {error}, or None") from None
 
 
-def scale_table(rule: object, staleness: StalenessDistribution, workers: int) -> NDArray[np.float64]:
+def scale_table(rule: RuleLike, staleness: StalenessDistribution, workers: int) -> NDArray[np.float64]:
     """The scales of a rule, checked: float64, finite, >= 0, shape (len(staleness),).
 
     A rule that depends on the staleness seen gives 1 everywhere while nothing has been seen.

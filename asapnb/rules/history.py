@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +12,7 @@ from .framework import Rule, register
 from .schedules import AdaDelay, Budget
 
 
-def _ones(staleness: StalenessDistribution, workers: int, **of_the_schedule: Any) -> NDArray[np.float64]:
+def _ones(staleness: StalenessDistribution, workers: int, **of_the_schedule: float) -> NDArray[np.float64]:
     return np.ones(len(staleness))
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..staleness import StalenessDistribution
-from .framework import Rule, as_rule, register, with_mean_one
+from .framework import Rule, RuleLike, as_rule, register, with_mean_one
 from .refresh import DEFAULT_REFRESH, Every, Once, checked_refresh
 
 
@@ -20,7 +18,7 @@ def _preserve(staleness: StalenessDistribution, workers: int, rule: Rule) -> NDA
 
 
 @register("preserve(rule=inverse())", "C1 C2 C3 C4")
-def preserve(rule: Rule | str | Callable[..., Any], refresh: Once | Every | None = None) -> Rule:
+def preserve(rule: RuleLike, refresh: Once | Every | None = None) -> Rule:
     """scale(tau) / E[scale], for the scales of another rule: the mean step is kept, the proportions stay.
 
     The table depends on the staleness seen, even where that of the other rule does not. It is made anew as `refresh`

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError, unknown
 from ..numbers import real
@@ -25,6 +25,7 @@ from .framework import Rule, register, with_mean_one
 from .refresh import Every, Once, Refresh, ReleasedCode, checked_refresh
 
 Array = NDArray[np.float64]
+Profile = Callable[[Array], ArrayLike]
 _GRID = np.linspace(0.0, 1.0, 1001)  # where a given function is checked
 _CLEAN = 1e-12  # a share of a cell below this is rounding
 
@@ -59,7 +60,7 @@ def _quantile_cut(staleness: StalenessDistribution, workers: int, rho: float) ->
     return _steps(staleness, (1.0, 0.0), (rho,))
 
 
-def _profile(staleness: StalenessDistribution, workers: int, g: Any) -> Array:
+def _profile(staleness: StalenessDistribution, workers: int, g: Profile | tuple[float, ...]) -> Array:
     if isinstance(g, tuple):
         return _steps(staleness, g, [i / len(g) for i in range(1, len(g))])
     below, used = staleness.cdf("exclusive"), staleness.support + 1
@@ -94,7 +95,7 @@ def _gauss_legendre(n: int) -> tuple[Array, Array]:
     return 0.5 * (1.0 + nodes), weights / weights.sum()
 
 
-def _heights(g: Callable[..., Any], u: Array) -> Array:
+def _heights(g: Profile, u: Array) -> Array:
     """g(u) as float64, one value for each u or one for all."""
     return np.broadcast_to(np.asarray(g(u), dtype=np.float64), u.shape)
 
@@ -161,7 +162,7 @@ def exponential_profile(kappa: float, refresh: Once | Every | None = None) -> Ru
 
 
 @register("profile(g=[3, 2, 1])", "C1 C2 C3 C4")
-def profile(g: Callable[..., Any] | Sequence[float] | str, refresh: Once | Every | None = None) -> Rule:
+def profile(g: Profile | Sequence[float] | str, refresh: Once | Every | None = None) -> Rule:
     """The rule of any profile g(u), 0 <= u <= 1: finite, >= 0, not increasing; made to integrate to 1.
 
     g is a function that takes an array of u, its text `file.py:name`, or a list of heights, of steps of equal width.

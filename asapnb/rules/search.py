@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ _NAMED = 8  # up to so many bins are listed in the text of a distribution
 _NEVER = 1e-15  # staleness of a lower probability is left out: no run is long enough to see it
 _STEPS = 500  # distributions that `simplest` tries at most
 
-Bins = tuple[NDArray[Any], NDArray[Any]]  # where the mass is, ascending, and weights > 0 there
+Bins = tuple[NDArray[np.intp], NDArray[np.float64]]  # where the mass is, ascending, and weights > 0 there
 Named = tuple[str, StalenessDistribution]  # with its text, where possible one that parse_staleness reads
 
 
@@ -62,10 +61,10 @@ def _families(seed: int) -> Iterator[str | Bins]:
                 yield f"mixture(geometric(m={size:.4g}), constant({late}), weights=[{100 - share}, {share}])"
             case 5:
                 tau = np.flatnonzero(rng.random(int(rng.integers(2, 2000))) < rng.choice([0.01, 0.1, 0.9]))
-                yield np.append(tau, 2000), 10 ** rng.uniform(0, 12, len(tau) + 1)
+                yield np.append(tau, 2000), np.power(10.0, rng.uniform(0, 12, len(tau) + 1))
             case 6:
                 tau = np.arange(int(rng.integers(2, 2000)))
-                yield tau, (tau + 1.0) ** -rng.uniform(0.3, 3)
+                yield tau, np.power(tau + 1.0, -rng.uniform(0.3, 3))
             case _:
                 rates = 10 ** rng.uniform(0, 2, int(rng.integers(1, 12)))
                 yield f"exponential_workers([{', '.join(f'{rate:.3g}' for rate in rates)}])"
@@ -116,7 +115,7 @@ def _bins(staleness: StalenessDistribution) -> Bins:
     return tau, staleness.pmf[tau] / staleness.pmf[tau].min()
 
 
-def _simpler(tau: NDArray[Any], weights: NDArray[Any]) -> Iterator[Bins]:
+def _simpler(tau: NDArray[np.intp], weights: NDArray[np.float64]) -> Iterator[Bins]:
     """One step down: without some bins, with equal weights, with fresher bins; the largest steps first."""
     bins = len(tau)
     part = bins // 2
@@ -127,7 +126,7 @@ def _simpler(tau: NDArray[Any], weights: NDArray[Any]) -> Iterator[Bins]:
                 yield tau[kept], weights[kept]
         part //= 2
     weights = weights / weights.min()
-    even, round_ = np.ones(bins), 10.0 ** np.round(np.log10(weights))
+    even, round_ = np.ones(bins), np.power(10.0, np.round(np.log10(weights)))
     yield from ((tau, simpler) for simpler in (even, round_) if simpler.sum() < weights.sum())
     floor = np.append(0, tau[:-1] + 1)  # as fresh as each bin can be
     for i in range(bins):
@@ -137,7 +136,7 @@ def _simpler(tau: NDArray[Any], weights: NDArray[Any]) -> Iterator[Bins]:
                 yield np.r_[tau[:i], tau[i] - gap, tau[i + 1 :]], weights
 
 
-def _text(tau: NDArray[Any], weights: NDArray[Any]) -> str:
+def _text(tau: NDArray[np.intp], weights: NDArray[np.float64]) -> str:
     values = tau.tolist()
     equal = bool((weights == weights[0]).all())
     if len(values) == 1:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..staleness import StalenessDistribution
-from .framework import Rule, as_rule, register
+from .framework import Rule, RuleLike, as_rule, register
 
 
 def _scales(staleness: StalenessDistribution, workers: int, rule: Rule) -> NDArray[np.float64]:
@@ -17,7 +15,7 @@ def _scales(staleness: StalenessDistribution, workers: int, rule: Rule) -> NDArr
 
 
 @register("shuffled(rule=tail())", "C1 C2 C3 C4")
-def shuffled(rule: Rule | str | Callable[..., object]) -> Rule:
+def shuffled(rule: RuleLike) -> Rule:
     """The scales of another rule, permuted over the updates: their mean and variance stay, the tie to tau is cut.
 
     Only `simulate` and `replay` take it, because they know all scales beforehand. They permute the scales within each

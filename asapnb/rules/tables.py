@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import RuleError
 from ..staleness import StalenessDistribution, StalenessEstimator, staleness_array
-from .framework import as_rule, scale_table
+from .framework import RuleLike, as_rule, scale_table
 
 MAX_TABLE = 131_072
 
@@ -39,7 +39,7 @@ class ScaleTables:
     array([1.75, 1.  , 0.25, 0.  ])
     """
 
-    def __init__(self, rule: object, workers: int) -> None:
+    def __init__(self, rule: RuleLike, workers: int) -> None:
         self.rule = as_rule(rule)
         self.workers = workers
         refresh = self.rule.refresh

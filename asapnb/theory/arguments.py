@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
 from ..numbers import real, reals
-from ..rules import as_rule, scale_table
+from ..rules import RuleLike, as_rule, scale_table
 from ..staleness import StalenessDistribution
 
 Array = NDArray[np.float64]
 
 
-def positive(name: str, value: Any) -> float:
+def positive(name: str, value: float) -> float:
     """`value` as a finite float above 0."""
     return real(name, value, 0, above=True)
 
 
-def numbers(name: str, values: Any, *, above: bool = False) -> Array:
+def numbers(name: str, values: ArrayLike, *, above: bool = False) -> Array:
     """`values` as a float64 array of one axis, of at least one entry, finite and >= 0 (or > 0 with `above`)."""
     return reals(name, values, 0, above=above)
 
 
-def seen(staleness: Any) -> StalenessDistribution:
+def seen(staleness: object) -> StalenessDistribution:
     """A distribution of staleness that is not empty, without zeros at its end."""
     if not isinstance(staleness, StalenessDistribution) or staleness.is_empty:
         raise UsageError(f"staleness is {staleness!r:.80}: give a StalenessDistribution that is not empty, such as "
@@ -34,7 +33,7 @@ def seen(staleness: Any) -> StalenessDistribution:
     return staleness.padded(staleness.support + 1)
 
 
-def table(rule: object, staleness: StalenessDistribution, workers: int) -> Array:
+def table(rule: RuleLike | ArrayLike, staleness: StalenessDistribution, workers: int) -> Array:
     """The scales of a rule under this staleness, one for each entry of its pmf."""
     if isinstance(rule, np.ndarray | Sequence) and not isinstance(rule, str):
         scales = numbers("scales", rule)

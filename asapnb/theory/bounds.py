@@ -13,19 +13,20 @@ gap is in those of the loss, a distance in those of x, L and mu in loss / x^2, a
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
 from ..numbers import integer, real
+from ..rules import RuleLike
 from ..staleness import StalenessDistribution, staleness_array
 from .arguments import Array, numbers, positive, seen, table
 
 _ROUNDING = 1e-9
 
 
-def nonconvex_bound(steps: Any, *, L: float, gap: float, noise: float, workers: int, tau_max: int) -> float:
+def nonconvex_bound(steps: ArrayLike, *, L: float, gap: float, noise: float, workers: int, tau_max: int) -> float:
     """A bound of sum eta_t E|grad f(x_t)|^2 / sum eta_t, in (loss / x)^2, for any smooth f.
 
     [2 gap + L noise (1 + 2 L H (m - 1)) sum eta_t^2] / sum eta_t, for H <= 1 / (2 L max(1, sqrt((m - 1) tau_max))).
@@ -46,7 +47,7 @@ def nonconvex_bound(steps: Any, *, L: float, gap: float, noise: float, workers: 
     return (2 * real("gap", gap, 0) + positive("L", L) * _noise(eta, L, noise, workers, tau_max)) / float(eta.sum())
 
 
-def convex_bound(steps: Any, *, L: float, distance: float, noise: float, workers: int, tau_max: int) -> float:
+def convex_bound(steps: ArrayLike, *, L: float, distance: float, noise: float, workers: int, tau_max: int) -> float:
     """A bound of E f(x_mean) - f*, in units of the loss, for convex f and x_mean = sum eta_t x_t / sum eta_t.
 
     [distance^2 + noise (1 + 2 L H (m - 1)) sum eta_t^2] / (2 sum eta_t), for H as for `nonconvex_bound`.
@@ -67,7 +68,7 @@ def convex_bound(steps: Any, *, L: float, distance: float, noise: float, workers
     return (real("distance", distance, 0) ** 2 + _noise(eta, L, noise, workers, tau_max)) / (2 * float(eta.sum()))
 
 
-def concurrency_bound(steps: Any, staleness: Any, *, L: float, gap: float, noise: float) -> float:
+def concurrency_bound(steps: ArrayLike, staleness: ArrayLike, *, L: float, gap: float, noise: float) -> float:
     """The bound of `nonconvex_bound`, from the staleness of each update: it needs neither tau_max nor m.
 
     [2 gap + L noise sum eta_j^2 (1 + 2 L V_j)] / sum eta_t, if for every update j
@@ -108,7 +109,7 @@ def concurrency_bound(steps: Any, staleness: Any, *, L: float, gap: float, noise
     return (2 * real("gap", gap, 0) + added) / float(eta.sum())
 
 
-def pl_bound(steps: Any, *, L: float, mu: float, gap: float, noise: float, tau_max: int) -> float:
+def pl_bound(steps: ArrayLike, *, L: float, mu: float, gap: float, noise: float, tau_max: int) -> float:
     """A bound of E f(x_T) - f*, in units of the loss, where |grad f|^2 / 2 >= mu (f - f*).
 
     prod (1 - mu eta_t) gap + L noise H / mu, for H <= 1 / (4 L max(1, tau_max)). The inequality is that of Polyak and
@@ -135,7 +136,7 @@ def pl_bound(steps: Any, *, L: float, mu: float, gap: float, noise: float, tau_m
 def pl_mean_bound(
     step_size: float,
     updates: int,
-    rule: object,
+    rule: RuleLike | ArrayLike,
     staleness: StalenessDistribution,
     *,
     L: float,
@@ -179,7 +180,7 @@ def pl_mean_bound(
 
 def strongly_convex_updates(
     step_size: float,
-    rule: object,
+    rule: RuleLike | ArrayLike,
     staleness: StalenessDistribution,
     *,
     c: float,
@@ -228,7 +229,7 @@ def strongly_convex_updates(
 # --- conditions ----------------------------------------------------------------------------------------------------
 
 
-def _steps(steps: Any) -> Array:
+def _steps(steps: ArrayLike) -> Array:
     eta = numbers("steps", steps)
     if not eta.any():
         raise UsageError("steps are all 0: nothing has moved, so there is no bound")
@@ -256,7 +257,7 @@ def _mu(mu: float, L: float) -> float:
     return real("mu", mu, 0, L, above=True)
 
 
-def _while_under_way(values: Array, tau: Any) -> Array:
+def _while_under_way(values: Array, tau: NDArray[np.int64]) -> Array:
     """For every update j the sum of values[t] over the t whose gradients were under way: t - tau_t <= j < t."""
     t = np.arange(len(values))
     change = np.bincount(t - tau, values, len(values)) - np.bincount(t, values, len(values))

@@ -21,9 +21,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import UsageError
 from ..numbers import integer, real
+from ..rules import RuleLike
 from ..staleness import StalenessDistribution, geometric
 from .arguments import Array, positive, seen, table
 
@@ -91,7 +93,7 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float:
 # --- m workers with exponential compute times ----------------------------------------------------------------------
 
 
-def exponential_limit(workers: int, rule: object = "constant", rest: float = REST) -> float:
+def exponential_limit(workers: int, rule: RuleLike | ArrayLike = "constant", rest: float = REST) -> float:
     """The largest a = eta_0 lambda for which E[x^2] of m exponential workers does not grow, exactly.
 
     A constant step has the closed form (1 + sqrt(1 + 8m)) / (2m). Another rule gets its scales from the geometric
@@ -113,7 +115,9 @@ def exponential_limit(workers: int, rule: object = "constant", rest: float = RES
     return _exponential(m, scales, rest).limit()
 
 
-def exponential_growth(step: float, workers: int, rule: object = "constant", rest: float = REST) -> float:
+def exponential_growth(
+    step: float, workers: int, rule: RuleLike | ArrayLike = "constant", rest: float = REST
+) -> float:
     """The factor by which E[x^2] of m exponential workers grows per update in the end, at least 1 - 1/m.
 
     1 - 1/m is the probability that a given worker does not make an update. It stands for every smaller factor, too.
@@ -133,7 +137,7 @@ def exponential_growth(step: float, workers: int, rule: object = "constant", res
 
 
 def exponential_variance(
-    step: float, workers: int, rule: object = "constant", noise: float = 1.0, rest: float = REST
+    step: float, workers: int, rule: RuleLike | ArrayLike = "constant", noise: float = 1.0, rest: float = REST
 ) -> float:
     """Var[x] of m exponential workers in the long run, if each update adds independent noise.
 
@@ -158,7 +162,7 @@ def exponential_variance(
     return real("noise", noise, 0) / _exponential(m, scales, rest).balance(a)
 
 
-def _scales(m: int, rule: object) -> Array:
+def _scales(m: int, rule: RuleLike | ArrayLike) -> Array:
     return table(rule, geometric(m=m), m)
 
 
@@ -176,7 +180,7 @@ def _exponential(m: int, scales: Array, rest: float) -> _Process:
 
 
 def independent_limit(
-    staleness: StalenessDistribution, rule: object = "constant", workers: int = 1, rest: float = REST
+    staleness: StalenessDistribution, rule: RuleLike | ArrayLike = "constant", workers: int = 1, rest: float = REST
 ) -> float:
     """The largest a = eta_0 lambda for which E[x^2] does not grow, if the staleness of each update is independent.
 
@@ -200,7 +204,7 @@ def independent_limit(
 def independent_growth(
     step: float,
     staleness: StalenessDistribution,
-    rule: object = "constant",
+    rule: RuleLike | ArrayLike = "constant",
     workers: int = 1,
     rest: float = REST,
 ) -> float:
@@ -229,7 +233,7 @@ def independent_growth(
 def independent_variance(
     step: float,
     staleness: StalenessDistribution,
-    rule: object = "constant",
+    rule: RuleLike | ArrayLike = "constant",
     workers: int = 1,
     noise: float = 1.0,
     rest: float = REST,
@@ -255,7 +259,7 @@ def independent_variance(
     return real("noise", noise, 0) / process.balance(a)
 
 
-def _independent(staleness: StalenessDistribution, rule: object, workers: int, rest: float) -> _Process:
+def _independent(staleness: StalenessDistribution, rule: RuleLike | ArrayLike, workers: int, rest: float) -> _Process:
     law = seen(staleness)
     s = table(rule, law, integer("workers", workers, 1))
     ages = 1 + int((law.survival("inclusive") <= real("rest", rest, 0, 1)).argmax())

@@ -6,9 +6,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import UsageError, unknown
 from ..numbers import integer, real
+from ..rules import RuleLike
 from ..staleness import CDF_KINDS, Kind, StalenessDistribution
 from .arguments import seen, table
 
@@ -96,7 +98,7 @@ def tail_effective_delay(staleness: StalenessDistribution, amplitude: float = 1.
     return law.mean() - real("amplitude", amplitude, 0, 1) * law.gini_mean_difference() / 2.0
 
 
-def effective_delay(rule: object, staleness: StalenessDistribution, workers: int = 1) -> float:
+def effective_delay(rule: RuleLike | ArrayLike, staleness: StalenessDistribution, workers: int = 1) -> float:
     """The mean staleness of what is applied, E[scale tau] / E[scale] = E[tau] + Cov(scale, tau) / E[scale].
 
     It is in updates. It is at most E[tau] for every rule whose scale does not increase with tau, and NaN when every
@@ -130,7 +132,7 @@ class HeavyBall:
     momentum: float
 
 
-def implicit_momentum(rule: object, staleness: StalenessDistribution, workers: int = 1) -> HeavyBall:
+def implicit_momentum(rule: RuleLike | ArrayLike, staleness: StalenessDistribution, workers: int = 1) -> HeavyBall:
     """The heavy ball that asynchronous SGD on a quadratic is in the mean, where p_k scale_k = step momentum^k.
 
     For m exponential workers with a constant step, the momentum is 1 - 1/m and the step 1/m (Mitliagkas et al. 2016).

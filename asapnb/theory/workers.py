@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .. import staleness
 from ..errors import UsageError
@@ -13,7 +12,7 @@ from ..staleness import StalenessDistribution
 from .arguments import Array, numbers, positive
 
 
-def exponential_workers(rates: Any, update: int | None = None) -> StalenessDistribution:
+def exponential_workers(rates: ArrayLike, update: int | None = None) -> StalenessDistribution:
     """The staleness of workers with independent exponential compute times.
 
     With p_i the share of worker i in the rates, P(tau = k) = sum_i p_i^2 (1 - p_i)^k in the long run, which is
@@ -36,7 +35,7 @@ def exponential_workers(rates: Any, update: int | None = None) -> StalenessDistr
     return StalenessDistribution.from_pmf(pmf)
 
 
-def update_shares(mean_times: Any) -> Array:
+def update_shares(mean_times: ArrayLike) -> Array:
     """The share of all updates that each worker makes, proportional to 1 / its mean compute time (in any unit).
 
     >>> update_shares([1.0, 1.0, 2.0])
@@ -47,7 +46,7 @@ def update_shares(mean_times: Any) -> Array:
     return shares
 
 
-def staleness_by_worker(mean_times: Any) -> Array:
+def staleness_by_worker(mean_times: ArrayLike) -> Array:
     """E[tau] of the updates of each worker i in the long run, in updates: the sum over the others j of T_i / T_j.
 
     The times may be fixed, or random and independent. Weighted by `update_shares`, the mean is m - 1.
@@ -60,7 +59,7 @@ def staleness_by_worker(mean_times: Any) -> Array:
     return result
 
 
-def staleness_given_time(time: Any, mean_time: float, workers: int) -> Array:
+def staleness_given_time(time: ArrayLike, mean_time: float, workers: int) -> Array:
     """E[tau] of a gradient that took `time`, in updates: (m - 1) time / mean_time.
 
     The m workers share one distribution of compute times, which must not be on a lattice. So for many workers
