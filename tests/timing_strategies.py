@@ -3,14 +3,18 @@
 from hypothesis import strategies as st
 
 from asapnb import timing
+from asapnb.timing import Time
+from asapnb.timing.times import LAWS
 
 seconds = st.floats(0, 1e6) | st.floats(0.01, 10)
 cvs = st.just(0.0) | st.floats(1e-6, 1000) | st.floats(0.1, 3)
 
 
 def single_times():
-    """A Time of any kind but a mixture."""
+    """A Time of any law but a mixture; of each law at least its examples, scaled."""
+    examples = [law.build(example) for name, law in LAWS.items() if name != "mixture" for example in law.examples]
     return st.one_of(
+        st.builds(Time.scaled, st.sampled_from(examples), st.floats(0.01, 100)),
         st.builds(timing.constant, seconds),
         st.builds(timing.exponential, seconds),
         st.builds(timing.shifted_exponential, seconds, seconds),

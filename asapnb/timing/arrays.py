@@ -87,22 +87,24 @@ class _Components:
 
     def _add(self, time: Drawable) -> int:
         parts = list(_flat(time, 1.0))
-        places = [self._append(component) for component, _ in parts]  # side by side
+        places = [self._append(component.kind, *self._numbers(component)) for component, _ in parts]  # side by side
         if len(parts) == 1:
             return places[0]
         cumulative = np.cumsum([share for _, share in parts])
         start = len(self.table)
         self.table += (cumulative / cumulative[-1]).tolist()
-        return self._append(Component(MIXTURE, (start, len(parts), places[0])))
+        return self._append(MIXTURE, start, len(parts), places[0])
 
-    def _append(self, component: Component) -> int:
-        kind, numbers = component.kind, component.numbers
-        if kind not in KINDS:
-            raise UsageError(f"a law is drawn by the kind {kind}: must be a kind of asapnb.timing.sampling, such as "
-                             f"UNIFORM, so from {KINDS[0]} to {KINDS[-1]}")  # fmt: skip
-        if kind == EMPIRICAL:
-            numbers = (len(self.table), len(component.values))
-            self.table += component.values
+    def _numbers(self, component: Component) -> tuple[float, ...]:
+        if component.kind not in KINDS or component.kind == MIXTURE:
+            raise UsageError(f"a law is drawn by the kind {component.kind}: must be one of asapnb.timing.sampling, "
+                             "such as UNIFORM; for a mixture, give a list of (time, weight)")  # fmt: skip
+        if component.kind != EMPIRICAL:
+            return component.numbers
+        self.table += component.values
+        return len(self.table) - len(component.values), len(component.values)
+
+    def _append(self, kind: int, *numbers: float) -> int:
         self.kinds.append(kind)
         self.numbers.append([*numbers, 0.0, 0.0, 0.0, 0.0][:4])
         return len(self.kinds) - 1
