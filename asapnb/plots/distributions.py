@@ -110,11 +110,11 @@ def _draw(axes: Axes, seen: NDArray[np.int64], models: Sequence[str]) -> None:
         width = math.ceil((end + 1) / _BARS)
         edges = np.arange(0, end + width + 1, width)
         middle, each = (edges[:-1] + edges[1:] - 1) / 2, np.ones(len(edges) - 1)
-    bars = 100 * each * _shares(observed, edges)
+    bars = 100 * each * mean_pmf(observed, edges)
     axes.bar(middle, bars, width=0.86 * width, color=PALE, linewidth=0)
     for found in fitted:
         color, dash = _LINES[found.model]
-        line = 100 * each * _shares(found.distribution, edges)
+        line = 100 * each * mean_pmf(found.distribution, edges)
         axes.plot(middle, line, color=color, linestyle=dash, linewidth=1.2, label=_NAMES[found.model])
     if heavy:
         axes.set(yscale="log", ylim=(0.3 * bars[bars > 0].min(), 3000), xlim=(-0.6, len(middle) - 0.4))
@@ -129,8 +129,8 @@ def _draw(axes: Axes, seen: NDArray[np.int64], models: Sequence[str]) -> None:
     axes.annotate("\n".join(lines), (1, 1), xycoords="axes fraction", ha="right", va="top", fontsize=7.5)
 
 
-def _shares(staleness: StalenessDistribution, edges: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The mean probability of the values in each bin: the sums over bins of one value."""
+def mean_pmf(staleness: StalenessDistribution, edges: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The mean probability of the values from each edge up to the next."""
     pmf = staleness.padded(max(len(staleness), int(edges[-1]) + 1)).pmf
     return np.add.reduceat(pmf[: edges[-1]], edges[:-1]) / np.diff(edges)
 

@@ -74,11 +74,10 @@ def panels(found: Sequence[Record], by: Sequence[str] | None = None, most: int =
         most: how many groups a panel may hold before they are split.
 
     Raises:
-        UsageError: for more groups in a panel than there are looks.
+        UsageError: for more lines than there are looks.
     """
     parts = split(found, by, most, room=PANELS)
-    for part in parts:
-        _distinct(part.lines, _keys(found, by))
+    _distinct(list({line.key: line for part in parts for line in part.lines}.values()), _keys(found, by))
     return parts
 
 

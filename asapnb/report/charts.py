@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,27 @@ def _panel(label: str, lines: list[Group]) -> Panel:
         for i, of in zip(sorted(best), looks, strict=True)
     ]
     return Panel(label, kept, len(lines) - len(kept))
+
+
+def combined(
+    parts: Sequence[Panel], choices: Mapping[str, Mapping[str, Any]], draw: Callable[..., Figure]
+) -> tuple[dict[str, list[str]], dict[str, Figure]]:
+    """The choices and the figures of a chart, with a choice of the panel if there are several.
+
+    Args:
+        parts: the panels.
+        choices: names of the choices, each with its options and their values.
+        draw: makes a figure of a panel and, for each choice, a pair of an option and its value.
+    """
+    panel = {"Runs": {part.label: part for part in parts}} if len(parts) > 1 else {}
+    menus = {name: list(options) for name, options in {**choices, **panel}.items()}
+    figures = {}
+    for *chosen, (k, part) in product(
+        *(enumerate(options.items()) for options in choices.values()), enumerate(parts)
+    ):
+        indices = [i for i, _ in chosen] + [k] * len(panel)
+        figures[",".join(map(str, indices))] = draw(part, *(option for _, option in chosen))
+    return menus, figures
 
 
 def last_loss(record: Record) -> float:

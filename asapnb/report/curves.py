@@ -12,7 +12,7 @@ from ..analysis import Record
 from ..errors import UsageError
 from ..plots.curves import Band, axis_label, band, said_of_bands
 from ..plots.groups import Group, Panel, clock_of
-from .charts import Chart, Figure, array, dash, faint, left_out, panels
+from .charts import Chart, Figure, array, combined, dash, faint, left_out, panels
 
 MEASURES = {"training loss": "train_loss", "test loss": "test_loss", "test accuracy": "test_accuracy"}
 _POINTS = 160  # of a line, at most
@@ -39,17 +39,7 @@ def loss_chart(records: Sequence[Record], name: str) -> Chart | None:
     if not there:
         return None
     parts, axes = panels(records), clocks(records)
-    figures = {
-        f"{i},{j},{k}": _figure(part, column, x, label, title)
-        for k, part in enumerate(parts)
-        for i, (title, column) in enumerate(there.items())
-        for j, (x, label) in enumerate(axes.items())
-    }
-    choices = {"Show": list(there), "Against": list(axes.values())}
-    if len(parts) > 1:
-        choices["Runs"] = [part.label for part in parts]
-    else:
-        figures = {key.rpartition(",")[0]: figure for key, figure in figures.items()}
+    choices, figures = combined(parts, {"Show": there, "Against": {axes[x]: x for x in axes}}, _figure)
     times = "" if "seconds" in axes else " Their times are of several clocks, so there is no axis of time."
     bands = said_of_bands(len(line.records) for part in parts for line in part.lines)
     caption = f"{bands[0].upper()}{bands[1:]}. Clock: {clock_of(records)}.{times}{left_out(parts)}"
@@ -61,7 +51,8 @@ def _known(records: Sequence[Record], column: str) -> bool:
     return any(np.isfinite(record.run.evals[column]).any() for record in records)
 
 
-def _figure(part: Panel, column: str, x: str, label: str, title: str) -> Figure:
+def _figure(part: Panel, measure: tuple[str, str], clock: tuple[str, str]) -> Figure:
+    (title, column), (label, x) = measure, clock
     data: list[dict[str, Any]] = []
     bands = []
     for line in part.lines:

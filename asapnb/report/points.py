@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from ..analysis import Crossing, Record, Target, crossing, varying
 from ..formatting import NONE
-from ..plots.distributions import causes, counts
+from ..plots.distributions import causes, counts, mean_pmf
 from ..plots.groups import Panel, clock_of, texts_of
 from ..staleness import StalenessDistribution
-from .charts import Chart, Figure, array, dash, left_out, panels
+from .charts import Chart, Figure, array, combined, dash, left_out, panels
 from .curves import clocks, log_axis
 
 _BOXES_FROM = 5  # runs: fewer are points only
@@ -43,15 +43,8 @@ def target_chart(records: Sequence[Record], targets: Sequence[Target], name: str
     if not targets:
         return None
     parts, axes = panels(records), clocks(records)
-    figures = {}
-    for i, target in enumerate(targets):
-        found = {id(record): crossing(record, target) for record in records}
-        for j, (x, label) in enumerate(axes.items()):
-            for k, part in enumerate(parts):
-                figures[f"{i},{j}" + f",{k}" * (len(parts) > 1)] = _boxes(part, found, x, label)
-    choices = {"Target": [str(target) for target in targets], "In": list(axes.values())}
-    if len(parts) > 1:
-        choices["Runs"] = [part.label for part in parts]
+    crossings = {str(target): {id(record): crossing(record, target) for record in records} for target in targets}
+    choices, figures = combined(parts, {"Target": crossings, "In": {axes[x]: x for x in axes}}, _boxes)
     caption = (
         f"Each point is a run, a box (from {_BOXES_FROM} runs) goes from quartile to quartile of those that reached "
         f"the target; the others are counted. Clock: {clock_of(records)}.{left_out(parts)}"
@@ -60,8 +53,9 @@ def target_chart(records: Sequence[Record], targets: Sequence[Target], name: str
     return Chart(name, "Time to a target", caption, choices, figures, rows=rows)
 
 
-def _boxes(part: Panel, found: Mapping[int, Crossing], x: str, title: str) -> Figure:
+def _boxes(part: Panel, target: tuple[str, Mapping[int, Crossing]], clock: tuple[str, str]) -> Figure:
     """A row for each group."""
+    found, (title, x) = target[1], clock
     data, labels = [], []
     for row, line in enumerate(part.lines):
         reached = [record for record in line.records if found[id(record)].reached]
@@ -92,14 +86,8 @@ def staleness_chart(records: Sequence[Record], name: str) -> Chart | None:
         line.label + part.label: StalenessDistribution.from_counts(counts(line.records))
         for part in parts for line in part.lines
     }  # fmt: skip
-    figures = {
-        f"{i}" + f",{k}" * (len(parts) > 1): _shares(part, seen, scale)
-        for k, part in enumerate(parts)
-        for i, scale in enumerate(("linear", "log"))
-    }
-    choices: dict[str, Sequence[str]] = {"Scale": ["linear", "logarithmic"]}
-    if len(parts) > 1:
-        choices["Runs"] = [part.label for part in parts]
+    scales = {"linear": "linear", "logarithmic": "log"}
+    choices, figures = combined(parts, {"Scale": scales}, lambda part, scale: _shares(part, seen, scale[1]))
     caption = (
         "Share of the applied updates of each staleness τ, as far as 99.5 % of them; of wide ones, means over bins. "
         f"The order of updates is that of {clock_of(records)}.{left_out(parts)}"
@@ -126,11 +114,8 @@ def _binned(of: StalenessDistribution) -> tuple[NDArray[np.float64], NDArray[np.
     """Values of τ and their probability; for bins, their middle and the mean probability of their values."""
     end = int(max(of.quantile(_SHOWN), 3)) + 1
     width = math.ceil(end / _BINS)
-    edges = np.arange(0, end, width)
-    pmf = of.padded(max(len(of), int(edges[-1]) + width)).pmf[: int(edges[-1]) + width]
-    means: NDArray[np.float64] = np.add.reduceat(pmf, edges) / width
-    middle: NDArray[np.float64] = edges + np.float64((width - 1) / 2)
-    return middle, means
+    edges = np.arange(0, end + width, width)
+    return (edges[:-1] + edges[1:] - 1) / 2, mean_pmf(of, edges)
 
 
 def runs_chart(records: Sequence[Record], name: str) -> Chart | None:
