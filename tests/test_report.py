@@ -330,7 +330,7 @@ def test_the_command(folder, tmp_path, monkeypatch):
     assert "already exists" in again.output
     assert call(folder / "odd/network.h5", "--force", "--quiet").output == ""
     assert call().exit_code == 2
-    assert "between 0 and 1" in call(folder / "odd/network.h5", "--target-fraction", 2, "--force").output
+    assert "above 0 and below 1" in call(folder / "odd/network.h5", "--target-fraction", 2, "--force").output
     assert call(folder / "odd", "--where", "workers=99", "--force").output.startswith("Error: no run has workers=99")
     assert os.listdir(tmp_path) == ["report.html"]
 

@@ -28,7 +28,14 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9.=_+-]+")
 
 @dataclass(frozen=True)
 class Point:
-    """One run of a sweep: its name, which its run file has, too; its configuration; and its values on the axes."""
+    """One run of a sweep.
+
+    Attributes:
+        name: its name, which its run file has, too.
+        kind: "train" or "simulate".
+        config: its configuration.
+        axes: its values on the axes, and the keys that a grid fixes.
+    """
 
     name: str
     kind: str
