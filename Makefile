@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES := --numprocesses auto --dist worksteal
 
-.PHONY: help demo test test-portable lint bench clean
+.PHONY: help demo test test-portable lint bench mutants clean
 
 help:
 	@echo "make demo   train LeNet on real images with 8 asynchronous workers, and look at the staleness"
 	@echo "make test   run all tests and doctests"
 	@echo "make lint   ruff and mypy"
+	@echo "make mutants  plant 50 bugs and count how many the tests notice (an hour or two)"
 	@echo "make bench  all benchmarks (ten minutes), beside PyTorch where .venv has it"
 
 .venv/bin/python:
@@ -41,6 +42,11 @@ lint: .venv/dev-ready
 
 bench: .venv/demo-ready
 	$(BIN)/python experiments/benchmarks/all.py
+
+# Cosmic Ray is installed for this alone.
+mutants: .venv/dev-ready
+	$(BIN)/python -m pip install --quiet "cosmic-ray>=8.3"
+	$(BIN)/python tests/mutants.py --jobs 2 $(MUTANTS)
 
 clean:
 	rm -rf .venv build dist *.egg-info

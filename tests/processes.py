@@ -29,15 +29,15 @@ def python(*arguments, check=True, environment=(), **options):
 
 
 @contextmanager
-def started(*arguments):
+def started(*arguments, environment=(), **options):
     """Python with these arguments, in a process group that is killed after LIMIT seconds or when the block ends."""
     with ctrl_c_interrupts():
         process = subprocess.Popen(
             [sys.executable, *map(str, arguments)],
             text=True,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": HERE},
-            **dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE),
+            env={**os.environ, "PYTHONPATH": HERE, **dict(environment)},
+            **{**dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE), **options},
         )
     with process:
 

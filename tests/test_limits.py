@@ -32,8 +32,10 @@ def without_limit(text):
 
 @pytest.mark.parametrize("path", sorted(HERE.glob("*.py")), ids=lambda path: path.name)
 def test_what_waits_has_a_limit(path):
-    allowed = {"processes.py", Path(__file__).name}
-    assert path.name in allowed or without_limit(path.read_text()) == []
+    text = path.read_text()
+    if path.name in ("processes.py", "mutants.py", Path(__file__).name):
+        text = text.replace("import subprocess\n", "\n")
+    assert path.name == Path(__file__).name or without_limit(text) == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,142 @@
+"""`make mutants`: plant bugs, one at a time, and see whether the tests of the module notice. Not a part of the tests.
+
+A mutant is one small change by Cosmic Ray to a module of `PACKAGES`: a place is drawn, then what is put there. Changes
+of annotations and docstrings do not count. Each mutant is tested in a copy of the repository, on plain loops and with a
+cache of its own, by the doctests of the module and the test files that match it, the likeliest first. It is killed by
+a failure, or by taking longer than the limit. What survives is printed: write the test that is missing, or see that
+the change makes no difference.
+"""
+
+import argparse
+import ast
+import difflib
+import random
+import shutil
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from pathlib import Path
+
+from processes import LIMIT, started
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = {  # and their test files
+    "rules": "rules*|check|scales",
+    "staleness": "staleness*",
+    "analysis": "analysis*",
+    "theory": "theory*|delayed*",
+    "timing": "timing*|event*",
+    "record": "record*",
+    "engine": "engine*|ledger|atomics|calibrate|resume|replay*",
+    "simulator": "event*|scales|simulat*|microscope|replay*",
+}
+
+
+def mutations(text):
+    """All (place, operator, occurrence): what Cosmic Ray can change in the text of a module."""
+    from cosmic_ray.ast import ast_nodes, get_ast
+    from cosmic_ray.plugins import get_operator, operator_names
+
+    nodes = list(ast_nodes(get_ast(text)))
+    for name in sorted(operator_names()):
+        if not get_operator(name).arguments():
+            operator = get_operator(name)()
+            places = chain.from_iterable(map(operator.mutation_positions, nodes))
+            yield from ((place, name, occurrence) for occurrence, place in enumerate(places))
+
+
+def mutated(text, name, occurrence):
+    """The text with one mutation."""
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator
+
+    return mutate_code(text, get_operator(name)(), occurrence)
+
+
+def meaning(text):
+    """A module without its annotations and docstrings, to compare; None if it is no Python."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return None
+    for node in ast.walk(tree):
+        for name in ("annotation", "returns"):
+            if hasattr(node, name):
+                setattr(node, name, None)
+    return ast.dump(tree)
+
+
+def drawn(count, seed, packages):
+    """So many mutants, (path, text), each at a place of its own; every place is as likely as any other."""
+    choose, places = random.Random(seed), {}
+    for path in sorted(path for package in packages for path in (ROOT / "asapnb" / package).rglob("*.py")):
+        for place, name, occurrence in mutations(path.read_text()):
+            places.setdefault((path, place), []).append((name, occurrence))
+    order = choose.sample(sorted(places), len(places))
+    found = []
+    for path, place in order:
+        text = path.read_text()
+        new = mutated(text, *choose.choice(places[path, place]))
+        if new is not None and meaning(new) not in (None, meaning(text)):
+            found.append((path.relative_to(ROOT), new))
+        if len(found) == count:
+            break
+    return found
+
+
+def tests_of(path):
+    """The test files that match a module: those whose name has most in common with it first."""
+    stem = path.stem.removesuffix("s")
+    found = {file for name in PACKAGES[path.parts[1]].split("|") for file in ROOT.glob(f"tests/test_{name}.py")}
+    return [path, *(file.relative_to(ROOT) for file in sorted(found, key=lambda file: (stem not in file.stem, file)))]
+
+
+def outcome(path, text, limit, cache):
+    """What the matching tests say with this text in the place of a module: "passed", "failed" or "took too long"."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "copy")
+        shutil.copytree(
+            ROOT, copy, ignore=shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "runs", "images")
+        )
+        (copy / "asapnb" / "cli").symlink_to(copy / "cli")  # where a package that is installed has it
+        (copy / path).write_text(text)
+        environment = {"ASAPNB_KERNELS": "portable", "ASAPNB_CACHE": cache, "PYTHONPATH": f"{copy}:{copy / 'tests'}"}
+        command = ("-m", "pytest", "-q", "-x", "-p", "no:xdist", "-p", "no:cacheprovider", *tests_of(path))
+        nowhere = dict.fromkeys(("stdout", "stderr"), subprocess.DEVNULL)
+        with started(*command, environment=environment, cwd=copy, **nowhere) as process:
+            try:
+                return "failed" if process.wait(limit) else "passed"
+            except subprocess.TimeoutExpired:
+                return "took too long"
+
+
+def main():
+    """Plant, test, report."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--count", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--limit", type=float, default=LIMIT, help="seconds for each mutant")
+    parser.add_argument("--packages", nargs="+", choices=PACKAGES, default=list(PACKAGES))
+    asked = parser.parse_args()
+    mutants = drawn(asked.count, asked.seed, asked.packages)
+    texts = {path: (ROOT / path).read_text() for path, _ in mutants}
+    survivors = []
+    with tempfile.TemporaryDirectory() as cache, ThreadPoolExecutor(asked.jobs) as pool:
+        one_of_each = {path.parts[1]: path for path in texts}.values()
+        for path in one_of_each:  # which also compiles what all need
+            print(f"without a bug, the tests of {path.parts[1]} …", flush=True)
+            if (found := outcome(path, texts[path], LIMIT, cache)) != "passed":
+                raise SystemExit(f"{found}: mutants would be killed by anything")
+        outcomes = pool.map(lambda mutant: outcome(*mutant, asked.limit, cache), mutants)
+        for number, ((path, text), found) in enumerate(zip(mutants, outcomes, strict=True), 1):
+            lines = difflib.unified_diff(texts[path].splitlines(), text.splitlines(), n=0, lineterm="")
+            shown = "\n".join([str(path), *list(lines)[2:]])
+            survivors += [shown] * (found == "passed")
+            print(f"{number} of {len(mutants)} {found}\n{shown}", flush=True)
+    print(f"\nkilled {len(mutants) - len(survivors)} of {len(mutants)}, survivors:", *survivors, sep="\n\n")
+
+
+if __name__ == "__main__":
+    main()
