@@ -9,8 +9,8 @@ help:
 	@echo "make demo   train LeNet on real images with 8 asynchronous workers, and look at the staleness"
 	@echo "make test   run all tests and doctests"
 	@echo "make lint   ruff and mypy"
-	@echo "make mutants  plant 50 bugs and count how many the tests notice (an hour or two)"
 	@echo "make bench  all benchmarks (ten minutes), beside PyTorch where .venv has it"
+	@echo "make mutants  plant 50 bugs, and see which of them the tests notice (an hour)"
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

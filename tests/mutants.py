@@ -1,10 +1,10 @@
 """`make mutants`: plant bugs, one at a time, and see whether the tests of the module notice. Not a part of the tests.
 
-A mutant is one small change by Cosmic Ray to a module of `PACKAGES`: a place is drawn, then what is put there. Changes
-of annotations and docstrings do not count. Each mutant is tested in a copy of the repository, on plain loops and with a
-cache of its own, by the doctests of the module and the test files that match it, the likeliest first. It is killed by
-a failure, or by taking longer than the limit. What survives is printed: write the test that is missing, or see that
-the change makes no difference.
+A mutant is one small change by Cosmic Ray to a module of `PACKAGES`: a place is drawn, then what is put there.
+Changes of annotations do not count. Each mutant is tested in a copy of the repository, with the portable kernels and
+a cache of its own, by the doctests of its module and the test files that match it, the likeliest first. A failure
+kills it, and so does a test that takes longer than the limit. Survivors are printed: write the test that is missing,
+or see that the change makes no difference.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def mutated(text, name, occurrence):
 
 
 def meaning(text):
-    """A module without its annotations and docstrings, to compare; None if it is no Python."""
+    """A module without its annotations, to compare; None if it is no Python."""
     try:
         tree = ast.parse(text)
     except SyntaxError:
@@ -85,7 +85,7 @@ def drawn(count, seed, packages):
     return found
 
 
-def tests_of(path):
+def matching(path):
     """The test files that match a module: those whose name has most in common with it first."""
     stem = path.stem.removesuffix("s")
     found = {file for name in PACKAGES[path.parts[1]].split("|") for file in ROOT.glob(f"tests/test_{name}.py")}
@@ -102,7 +102,7 @@ def outcome(path, text, limit, cache):
         (copy / "asapnb" / "cli").symlink_to(copy / "cli")  # where a package that is installed has it
         (copy / path).write_text(text)
         environment = {"ASAPNB_KERNELS": "portable", "ASAPNB_CACHE": cache, "PYTHONPATH": f"{copy}:{copy / 'tests'}"}
-        command = ("-m", "pytest", "-q", "-x", "-p", "no:xdist", "-p", "no:cacheprovider", *tests_of(path))
+        command = ("-m", "pytest", "-q", "-x", "-p", "no:xdist", "-p", "no:cacheprovider", *matching(path))
         nowhere = dict.fromkeys(("stdout", "stderr"), subprocess.DEVNULL)
         with started(*command, environment=environment, cwd=copy, **nowhere) as process:
             try:
