@@ -24,7 +24,7 @@ from .engine.resuming import resume_training
 from .engine.run import train
 from .errors import UsageError, unknown
 from .problems import Problem
-from .problems.text import parse_problem
+from .problems.text import is_custom, parse_problem
 from .record import Run, check_not_written, file_of, load_run
 from .rules import Rule, as_rule
 from .simulator.resuming import resume_simulation
@@ -244,7 +244,7 @@ def resume(
     if problem is not None:
         checked = check_keys(config, run.kind)
         arguments = {name: value for name, value in checked.items() if name not in ("data", "problem")}
-    elif text.startswith("custom("):
+    elif is_custom(text):
         raise UsageError(
             f"the problem of {run.path} is one's own, {text}: build it in Python and give it, as "
             "asapnb.resume(path, problem=problem)"

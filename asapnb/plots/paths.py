@@ -13,7 +13,7 @@ from ..formatting import count, number
 from ..numbers import integer
 from ..problems import Problem
 from ..problems.minibatch import draw_batch
-from ..problems.text import PROBLEMS, parse_problem
+from ..problems.text import is_known, parse_problem
 from ..record.schema import ABANDONED
 from .executions import one
 from .groups import Runs, clock_of
@@ -85,10 +85,9 @@ def _close(found: NDArray[Any], recorded: NDArray[Any], problem: Problem) -> boo
 
 def has_path(record: Record) -> bool:
     """Whether `path` can follow a run: two parameters, a problem known by its text, views that are whole versions."""
-    problem = str(record.value("problem")).partition("(")[0]
     return (
         record.run.attributes["n_params"] == 2
-        and problem in PROBLEMS
+        and is_known(str(record.value("problem")))
         and record.value("data") is None
         and str(record.value("scheme")).startswith(("Sequential", "LockBased", "Leashed"))
         and not any(record.config.get(name) for name in _EXTRAS)

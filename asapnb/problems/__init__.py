@@ -9,6 +9,7 @@ from .dense import Dense
 from .networks import cnn, lenet, mlp, network
 from .plan import MaxPool
 from .regression import least_squares, logistic
+from .text import register
 
 __all__ = [
     "Constants",
@@ -29,6 +30,7 @@ __all__ = [
     "mlp",
     "network",
     "quadratic",
+    "register",
     "rosenbrock",
     "sine_pl",
 ]

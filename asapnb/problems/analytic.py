@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,19 +9,23 @@ from math import sqrt
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..numbers import integer, real, reals
 from . import objectives
 from .base import Parameter, Problem
 from .constants import Constants
+from .signature import Gradient, Integers, Reals
+from .text import call_text, register
 
 SAMPLES = 2**20
-_WRITTEN_OUT = 64  # numbers at most in the text of a problem
 _SINE_PL = 0.17553  # the infimum of ½ f'(x)² / f(x) is 0.175530985…, near x = 2.2017
+Numbers = NDArray[np.float64]
 Start = float | str | Sequence[float]
 
 
+@register("quadratic([1, 10], noise=0.1)")
 def quadratic(
     eigenvalues: float | Sequence[float],
     noise: float = 0.0,
@@ -33,11 +36,18 @@ def quadratic(
 ) -> Problem:
     """f(x) = ½ Σ λ_j x_j², with the eigenvalues λ_j ≥ 0: L is the largest, mu the least.
 
-    The gradient of each of the `samples` samples has independent normal noise on top, of the variance `noise` in
-    all, that is of `noise` / d in each of the d coordinates. It follows from `seed` and the sample alone, and is 0 in
-    the mean over all samples, so that f is what is minimised and evaluated. `start` says where a run begins: a
-    number or a list, repeated for all coordinates, or "normal(s)": drawn with that standard deviation from the
-    seed of the run. UsageError for what cannot be used.
+    The gradient of each sample has independent normal noise on top. It follows from `seed` and the sample alone. Its
+    mean over all samples is 0, so that f is what is minimised and evaluated.
+
+    Args:
+        eigenvalues: a number or a list, one positive at least.
+        noise: the variance of a sample's gradient: `noise` / d in each of the d coordinates.
+        start: where a run begins. A number or a list is repeated for all coordinates; "normal(s)" is drawn with that
+            standard deviation from the seed of the run.
+        samples: number of samples, an even one.
+        seed: of the noise.
+
+    Raises UsageError for what cannot be used.
 
     >>> problem = quadratic([1.0, 10.0], noise=0.1)
     >>> problem.evaluate([1.0, 1.0])[0], problem.constants.L, problem.config["problem"]
@@ -49,13 +59,21 @@ def quadratic(
     least, largest = float(values.min()), float(values.max())
     constants = Constants(largest, least, float(values[values > 0].min()), 0.0, np.zeros(len(values)), True)
     arguments = {"noise": noise, "start": start, "samples": samples, "seed": seed}
-    return _of_coordinates(quadratic, objectives.QUADRATIC, values, constants, arguments, [values])
+    return _of_coordinates(quadratic, objectives.quadratic, values, constants, arguments, [values])
 
 
+@register("log_cosh(3)")
 def log_cosh(
     dimension: int = 1, noise: float = 0.0, *, start: Start = 1.0, samples: int = SAMPLES, seed: int = 0
 ) -> Problem:
-    """f(x) = Σ log cosh x_j: convex but not strongly, as it grows like |x|; L = 1. The rest is as for `quadratic`.
+    """f(x) = Σ log cosh x_j: convex but not strongly, as it grows like |x|; L = 1.
+
+    Args:
+        dimension: number of parameters.
+        noise: this and all others as in `quadratic`.
+        start: where a run begins.
+        samples: number of samples.
+        seed: of the noise.
 
     >>> log_cosh(2, start=3.0).loss_and_gradient([0.0, 100.0], [0])[1].tolist()
     [0.0, 1.0]
@@ -63,16 +81,17 @@ def log_cosh(
     n = integer("dimension", dimension, 1, 2**40)
     arguments = {"dimension": n, "noise": noise, "start": start, "samples": samples, "seed": seed}
     constants = Constants(1.0, 0.0, None, 0.0, np.zeros(n), True)
-    return _of_coordinates(log_cosh, objectives.LOG_COSH, np.zeros(n), constants, arguments)
+    return _of_coordinates(log_cosh, objectives.log_cosh, np.zeros(n), constants, arguments)
 
 
+@register("sine_pl(noise=0.5, start=2.0)")
 def sine_pl(
     dimension: int = 1, noise: float = 0.0, *, start: Start = 1.0, samples: int = SAMPLES, seed: int = 0
 ) -> Problem:
     """f(x) = Σ x_j² + 3 sin² x_j: not convex, but with the inequality of Polyak and Łojasiewicz; L = 8.
 
     The example of Karimi, Nutini and Schmidt (2016), who give pl ≥ 1/32; 0.17553 is the best constant, to five
-    digits. The rest is as for `quadratic`.
+    digits. Arguments are those of `log_cosh`.
 
     >>> sine_pl(start=3.0).constants.pl
     0.17553
@@ -80,13 +99,16 @@ def sine_pl(
     n = integer("dimension", dimension, 1, 2**40)
     arguments = {"dimension": n, "noise": noise, "start": start, "samples": samples, "seed": seed}
     constants = Constants(8.0, 0.0, _SINE_PL, 0.0, np.zeros(n), False)
-    return _of_coordinates(sine_pl, objectives.SINE_PL, np.zeros(n), constants, arguments)
+    return _of_coordinates(sine_pl, objectives.sine_pl, np.zeros(n), constants, arguments)
 
 
+@register("bounded(2, start=normal(1.0))")
 def bounded(
     dimension: int = 1, noise: float = 0.0, *, start: Start = 1.0, samples: int = SAMPLES, seed: int = 0
 ) -> Problem:
-    """f(x) = Σ x_j² / (1 + x_j²): not convex, and flat far from its minimum at 0; L = 2. The rest as for `quadratic`.
+    """f(x) = Σ x_j² / (1 + x_j²): not convex, and flat far from its minimum at 0; L = 2.
+
+    Arguments are those of `log_cosh`.
 
     >>> bounded().evaluate([1.0])[0]
     0.5
@@ -94,15 +116,16 @@ def bounded(
     n = integer("dimension", dimension, 1, 2**40)
     arguments = {"dimension": n, "noise": noise, "start": start, "samples": samples, "seed": seed}
     constants = Constants(2.0, 0.0, None, 0.0, np.zeros(n), False)
-    return _of_coordinates(bounded, objectives.BOUNDED, np.zeros(n), constants, arguments)
+    return _of_coordinates(bounded, objectives.bounded, np.zeros(n), constants, arguments)
 
 
+@register("rosenbrock")
 def rosenbrock(
     dimension: int = 2, noise: float = 0.0, *, start: Start = (-1.2, 1.0), samples: int = SAMPLES, seed: int = 0
 ) -> Problem:
     """f(x, y) = 100 (y − x²)² + (1 − x)², summed over pairs of coordinates: a curved valley, and no L for all x.
 
-    The rest is as for `quadratic`.
+    Arguments are those of `log_cosh`; the dimension must be even.
 
     >>> problem = rosenbrock()
     >>> problem.init().tolist(), problem.evaluate([1.0, 1.0])[0], problem.constants.L
@@ -113,17 +136,19 @@ def rosenbrock(
         raise UsageError(f"dimension is {n}: Rosenbrock's function takes pairs, so it must be even")
     arguments = {"dimension": n, "noise": noise, "start": start, "samples": samples, "seed": seed}
     constants = Constants(None, 0.0, None, 0.0, np.ones(n), False)
-    return _of_coordinates(rosenbrock, objectives.ROSENBROCK, np.zeros(n), constants, arguments)
+    return _of_coordinates(rosenbrock, objectives.rosenbrock, np.zeros(n), constants, arguments)
 
 
 def _of_coordinates(
     builder: Callable[..., Problem],
-    kind: int,
-    values: np.ndarray,
+    objective: Callable[..., Any],
+    values: Numbers,
     constants: Constants,
     arguments: dict[str, Any],
-    written: Sequence[np.ndarray] = (),
+    written: Sequence[Numbers] = (),
 ) -> Problem:
+    """The problem of an objective in `objectives.OF_COORDINATES`."""
+    kind = objectives.OF_COORDINATES.index(objective)
     samples = integer("samples", arguments["samples"], 2, 2**40)
     if samples % 2:
         raise UsageError(f"samples is {samples}: must be even, as each sample's noise is another one's, negated")
@@ -134,18 +159,27 @@ def _of_coordinates(
 
 def analytic(
     builder: Callable[..., Problem],
-    gradient: Any,
+    gradient: Gradient,
     kind: int,
     n_params: int,
-    values: np.ndarray,
+    values: Numbers,
     samples: int,
     constants: Constants,
     arguments: dict[str, Any],
-    written: Sequence[np.ndarray],
+    written: Sequence[Numbers],
 ) -> Problem:
-    """The problem of a gradient in `objectives`; its text is a call of `builder` with what it was called with.
+    """The problem of a gradient in `objectives`.
 
-    `values` are the inputs after the noise's deviation, `written` the arrays among the arguments.
+    Args:
+        builder: what users call; the problem's text is a call of it.
+        gradient: `of_coordinates` or `of_rows`.
+        kind: the place of the objective in OF_COORDINATES or OF_ROWS.
+        n_params: number of parameters.
+        values: the inputs after the deviation of the noise.
+        samples: number of samples.
+        constants: what is known of the objective.
+        arguments: of the builder, by name; "noise", "seed" and "start" are among them.
+        written: its arguments that are arrays, in order; they begin the text.
     """
     noise = real("noise", arguments["noise"], 0)
     seed = integer("seed", arguments["seed"], 0, 2**63 - 1)
@@ -166,7 +200,7 @@ def analytic(
         initial=start,
         evaluation=_Exact(gradient, seen, quiet, inputs, labels),
         constants=constants,
-        config={"problem": _text(builder, arguments | {"noise": noise, "start": start.value}, written)},
+        config={"problem": call_text(builder, arguments | {"noise": noise, "start": start.value}, written)},
     )
 
 
@@ -174,22 +208,22 @@ def analytic(
 class _Exact:
     """Evaluates f itself: the plan is one without noise."""
 
-    gradient: Any
-    indices: np.ndarray
-    plan: np.ndarray
-    inputs: np.ndarray
-    labels: np.ndarray
+    gradient: Gradient
+    indices: Integers
+    plan: Integers
+    inputs: Numbers
+    labels: Integers
 
-    def __call__(self, params: np.ndarray, split: str) -> tuple[float, float]:
+    def __call__(self, params: Reals, split: str) -> tuple[float, float]:
         if split != "train":
             return float("nan"), float("nan")
         return self._both(params)[0], float("nan")
 
-    def exact_gradient(self, params: np.ndarray) -> np.ndarray:
-        """That of f."""
+    def exact_gradient(self, params: Reals) -> Reals:
+        """The gradient of f."""
         return self._both(params)[1]
 
-    def _both(self, params: np.ndarray) -> tuple[float, np.ndarray]:
+    def _both(self, params: Reals) -> tuple[float, Reals]:
         gradient = np.empty_like(params)
         loss = self.gradient(params, gradient, self.indices, self.plan, gradient[:0], self.inputs, self.labels)
         return loss, gradient
@@ -200,7 +234,7 @@ class _Start:
     """Initial parameters: `pattern` repeated, times standard normal variates if they are `drawn`."""
 
     value: float | str | list[float]
-    pattern: np.ndarray
+    pattern: Numbers
     drawn: bool
 
     @classmethod
@@ -220,25 +254,6 @@ class _Start:
             raise UsageError(f"start has {len(pattern)} numbers for {n} parameters: must be one, or one for each")
         return cls(float(pattern[0]) if np.ndim(value) == 0 else pattern.tolist(), pattern, False)
 
-    def __call__(self, n_params: int, generator: np.random.Generator) -> np.ndarray:
+    def __call__(self, n_params: int, generator: np.random.Generator) -> Numbers:
         params = np.tile(self.pattern, n_params // len(self.pattern))
         return params * generator.standard_normal(n_params) if self.drawn else params
-
-
-def _text(builder: Callable[..., Problem], arguments: dict[str, Any], written: Sequence[np.ndarray]) -> str:
-    """The call that makes the problem again, without what is the default; "custom(…)" if that is too long."""
-    defaults = inspect.signature(builder).parameters
-    named = {key: arguments[key] for key in defaults if key in arguments}
-    named = {key: _plain(value) for key, value in named.items() if not _same(value, defaults[key].default)}
-    if sum(map(np.size, (*written, *named.values()))) > _WRITTEN_OUT:
-        return f"custom({builder.__name__})"
-    parts = [repr(array.tolist()) for array in written] + [f"{key}={value!r}" for key, value in named.items()]
-    return f"{builder.__name__}({', '.join(parts)})" if parts else builder.__name__
-
-
-def _same(value: Any, default: Any) -> bool:
-    return bool(value == (list(default) if isinstance(default, tuple) else default))
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value

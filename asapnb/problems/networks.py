@@ -9,27 +9,43 @@ from math import prod, sqrt
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from ..data import Dataset
 from ..errors import UsageError
+from ..text import parse_call
 from .activations import ReLU
 from .base import Parameter, Problem
 from .convolution import Conv
 from .dense import Dense
 from .interpreter import forward_kernel, gradient_kernel
-from .plan import Layer, MaxPool, compile_plan
+from .plan import LAYERS, Layer, MaxPool, compile_plan
+from .text import register
 
 
+def _of_texts(data: Dataset, layers: Sequence[str], init: str = "he", dtype: str = "float32") -> Problem:
+    """The network of these layers, each a text such as "Dense(32)"."""
+    return network(data, [parse_call(layer, LAYERS, "layer") for layer in layers], init=init, dtype=dtype)
+
+
+@register("network(layers=['Dense(16)', 'ReLU', 'Dense(10)'])", build=_of_texts)
 def network(
-    data: Dataset, layers: Sequence[Layer], *, name: str = "network", init: str = "he", dtype: Any = np.float32
+    data: Dataset, layers: Sequence[Layer], *, name: str = "network", init: str = "he", dtype: DTypeLike = np.float32
 ) -> Problem:
     """Mean softmax cross-entropy of a network on the training split of `data`.
 
-    `layers` are convolution stages (Conv; Conv, ReLU; or Conv, ReLU, MaxPool(2)), then dense stages (Dense or Dense,
-    ReLU), the last of which is Dense(number of classes). Every network of a dtype runs the same compiled code.
-    `init` is "he" (normal, variance 2 / fan-in, biases zero: He et al., ICCV 2015) or "normal(0.01)" (that standard
-    deviation for all parameters). float64 runs the portable kernels: for checking. UsageError for layers that do
-    not fit.
+    Every network of a dtype runs the same compiled code.
+
+    Args:
+        data: a data set.
+        layers: first convolutions (Conv; Conv, ReLU; or Conv, ReLU, MaxPool(2)), then dense layers (Dense; or Dense,
+            ReLU), the last of which is Dense(number of classes).
+        name: shown to readers.
+        init: "he" (normal, variance 2 / fan-in, biases zero: He et al., ICCV 2015) or "normal(0.01)" (that standard
+            deviation for all parameters).
+        dtype: float32; or float64, which runs the portable kernels: for checking.
+
+    Raises UsageError for layers that do not fit.
 
     >>> from asapnb.data import load_dataset
     >>> network(load_dataset("fashion-mnist-mini"), [Dense(32), ReLU(), Dense(10)])
@@ -40,10 +56,17 @@ def network(
     return _network(data, layers, "network", text, init, dtype, name)
 
 
+@register("mlp(hidden=[8])")
 def mlp(
-    data: Dataset, hidden: Sequence[int] = (128, 128, 128), *, init: str = "he", dtype: Any = np.float32
+    data: Dataset, hidden: Sequence[int] = (128, 128, 128), *, init: str = "he", dtype: DTypeLike = np.float32
 ) -> Problem:
-    """A multi-layer perceptron: `hidden` units per hidden layer, ReLU between.
+    """A multi-layer perceptron, with ReLU.
+
+    Args:
+        data: a data set.
+        hidden: the units of each hidden layer.
+        init: as in `network`.
+        dtype: as in `network`.
 
     >>> from asapnb.data import load_dataset
     >>> mlp(load_dataset("fashion-mnist-mini")).n_params
@@ -55,10 +78,16 @@ def mlp(
     return _network(data, [*layers, _classes(data)], "mlp", {"hidden": list(hidden)}, init, dtype)
 
 
-def lenet(data: Dataset, *, init: str = "he", dtype: Any = np.float32) -> Problem:
+@register("lenet(init=normal(0.01))")
+def lenet(data: Dataset, *, init: str = "he", dtype: DTypeLike = np.float32) -> Problem:
     """LeNet as in the ASAP.SGD paper: 6 and 16 filters of 5 × 5, each pooled by 2, then 120 units.
 
     34,622 parameters on 28 × 28 × 1, 52,202 on 32 × 32 × 3.
+
+    Args:
+        data: a data set.
+        init: as in `network`.
+        dtype: as in `network`.
 
     >>> from asapnb.data import load_dataset
     >>> lenet(load_dataset("fashion-mnist-mini"))
@@ -68,10 +97,16 @@ def lenet(data: Dataset, *, init: str = "he", dtype: Any = np.float32) -> Proble
     return _network(data, [*layers, _classes(data)], "lenet", {}, init, dtype)
 
 
-def cnn(data: Dataset, *, init: str = "he", dtype: Any = np.float32) -> Problem:
+@register("cnn")
+def cnn(data: Dataset, *, init: str = "he", dtype: DTypeLike = np.float32) -> Problem:
     """The smaller convolutional network of the paper: 4 and 8 filters of 3 × 3, each pooled by 2, then 128 units.
 
     27,354 parameters on 28 × 28 × 1.
+
+    Args:
+        data: a data set.
+        init: as in `network`.
+        dtype: as in `network`.
 
     >>> from asapnb.data import load_dataset
     >>> cnn(load_dataset("fashion-mnist-mini")).n_params
@@ -87,10 +122,10 @@ def _network(
     builder: str,
     arguments: dict[str, Any],
     init: str,
-    dtype: Any,
+    dtype: DTypeLike,
     name: str | None = None,
 ) -> Problem:
-    """The problem of these layers, made by `builder` with these `arguments`, as its configuration then says."""
+    """The problem of these layers; its text is a call of the builder with these arguments."""
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise UsageError(f"dtype is {dtype}; a network has float32 or float64 parameters")
     dtype, raw = np.dtype(dtype), data.train.raw
@@ -130,7 +165,7 @@ class _Initial:
     layout: tuple[Parameter, ...]
     deviation: float | None
 
-    def __call__(self, n_params: int, generator: np.random.Generator) -> np.ndarray:
+    def __call__(self, n_params: int, generator: np.random.Generator) -> NDArray[np.float64]:
         params = np.zeros(n_params)
         for _, shape, offset in self.layout:
             fan_in = shape[0] if len(shape) == 2 else prod(shape[1:])

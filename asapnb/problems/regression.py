@@ -6,20 +6,23 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import UsageError
 from ..numbers import integer, real, reals
 from . import objectives
-from .analytic import Start, analytic
+from .analytic import Numbers, Start, analytic
 from .base import Problem
 from .constants import Constants
+from .text import register
 
-_RESIDUAL = 0.1  # standard deviation of what generated targets have on top of the linear model
+_RESIDUAL = 0.1  # standard deviation of generated targets around the linear model
 
 
+@register("least_squares(samples=50, dimension=4, noise=0.1)")
 def least_squares(
-    matrix: Any = None,
-    targets: Any = None,
+    matrix: ArrayLike | None = None,
+    targets: ArrayLike | None = None,
     noise: float = 0.0,
     *,
     samples: int | None = None,
@@ -30,10 +33,19 @@ def least_squares(
 ) -> Problem:
     """f(x) = 1/(2n) ‖Ax − b‖²: a sample is one of the n rows of the matrix A, with its target.
 
-    L is σ²/n of the largest singular value σ of A, pl that of the least positive one, which is also mu where A has
-    full column rank; else f is not strongly convex. Instead of `matrix` and `targets`, `samples`, `dimension` and
-    `rank` (default: the largest possible) generate a normal A of that rank, and b = Ay + 0.1 z of normal y and z,
-    from `seed`. `noise` and `start` are those of `quadratic`; the middle one of an odd number of rows has no noise.
+    L is σ²/n of the largest singular value σ of A, pl that of the least positive one. This is also mu if A has full
+    column rank; else f is not strongly convex. Rows are given, or generated: a normal A, and b = Ay + 0.1 z of normal
+    y and z.
+
+    Args:
+        matrix: A, (n, d).
+        targets: b, (n,).
+        noise: as in `quadratic`; the middle one of an odd number of rows has none.
+        samples: number of rows to generate, instead of `matrix` and `targets`.
+        dimension: their length.
+        rank: their rank; default: the largest possible.
+        start: as in `quadratic`.
+        seed: of what is generated, and of the noise.
 
     >>> problem = least_squares(samples=200, dimension=20, rank=10)
     >>> problem.constants.mu, round(problem.constants.pl, 3), problem.n_samples
@@ -52,12 +64,13 @@ def least_squares(
     pl = float(squares[-1])
     f_star = float(np.sum((a @ x_star - b) ** 2)) / (2 * n)
     constants = Constants(float(squares[0]), pl if r == d else 0.0, pl, f_star, x_star, True)
-    return _of_rows(least_squares, objectives.LEAST_SQUARES, a, b, 0.0, constants, arguments, noise, start)
+    return _of_rows(least_squares, objectives.least_squares, a, b, 0.0, constants, arguments, noise, start)
 
 
+@register("logistic([[1, 2], [3, 4], [-1, 0]], [0, 1, 1])")
 def logistic(
-    matrix: Any = None,
-    labels: Any = None,
+    matrix: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
     noise: float = 0.0,
     *,
     ridge: float = 0.01,
@@ -69,9 +82,19 @@ def logistic(
 ) -> Problem:
     """f(x) = 1/n Σ log(1 + exp(−y_i ⟨a_i, x⟩)) + ridge/2 ‖x‖²: a sample is a row a_i with its label y_i, −1 or 1.
 
-    L is σ²/(4n) + ridge of the largest singular value σ of the rows, and mu the ridge. `labels` may be 0 and 1 as
-    well. Generated rows are those of `least_squares`, and their labels are drawn by a logistic model. x_star is
-    found by Newton's method; without ridge it and f_star are None. The rest is as for `least_squares`.
+    L is σ²/(4n) + ridge of the largest singular value σ of the rows, and mu the ridge. x_star is found by Newton's
+    method; without ridge it and f_star are None. The labels of generated rows are drawn by a logistic model.
+
+    Args:
+        matrix: the rows a_i, (n, d).
+        labels: −1 and 1, or 0 and 1, (n,).
+        noise: this and all others but `ridge` as in `least_squares`.
+        ridge: weight of ½ ‖x‖².
+        samples: number of rows to generate.
+        dimension: their length.
+        rank: their rank.
+        start: where a run begins.
+        seed: of what is generated, and of the noise.
 
     >>> problem = logistic(samples=200, dimension=5, noise=0.1)
     >>> problem.constants.mu, round(problem.constants.f_star, 3), round(problem.evaluate(problem.init())[0], 3)
@@ -84,14 +107,14 @@ def logistic(
     f_star = None if x_star is None else _logistic(a * y[:, None], ridge, x_star)
     constants = Constants(largest + ridge, ridge, ridge or None, f_star, x_star, True)
     arguments["ridge"] = ridge
-    return _of_rows(logistic, objectives.LOGISTIC, a, y, ridge, constants, arguments, noise, start)
+    return _of_rows(logistic, objectives.logistic, a, y, ridge, constants, arguments, noise, start)
 
 
 def _of_rows(
     builder: Callable[..., Problem],
-    kind: int,
-    a: np.ndarray,
-    targets: np.ndarray,
+    objective: Callable[..., Any],
+    a: Numbers,
+    targets: Numbers,
     ridge: float,
     constants: Constants,
     arguments: dict[str, Any],
@@ -101,20 +124,21 @@ def _of_rows(
     written = [] if arguments["samples"] else [a, targets]
     values = np.concatenate([[ridge], targets, a.ravel()])
     arguments |= {"noise": noise, "start": start}
+    kind = objectives.OF_ROWS.index(objective)
     return analytic(builder, objectives.of_rows, kind, a.shape[1], values, len(a), constants, arguments, written)
 
 
 def _rows(
     builder: Callable[..., Problem],
     kind: str,
-    matrix: Any,
-    targets: Any,
+    matrix: ArrayLike | None,
+    targets: ArrayLike | None,
     samples: int | None,
     dimension: int | None,
     rank: int | None,
     seed: int,
-) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
-    """Rows, a target for each, and the arguments that say so."""
+) -> tuple[Numbers, Numbers, dict[str, Any]]:
+    """The rows, a target for each, and those arguments that a text needs to make them again."""
     sizes = {"samples": samples, "dimension": dimension, "rank": rank, "seed": seed}
     if matrix is None and targets is None and samples is not None and dimension is not None:
         return *_generated(kind, samples, dimension, rank, seed), sizes
@@ -136,7 +160,7 @@ def _rows(
     return a, b, sizes
 
 
-def _generated(kind: str, samples: Any, dimension: Any, rank: Any, seed: Any) -> tuple[np.ndarray, np.ndarray]:
+def _generated(kind: str, samples: int, dimension: int, rank: int | None, seed: int) -> tuple[Numbers, Numbers]:
     n, d = integer("samples", samples, 1, 2**40), integer("dimension", dimension, 1, 2**40)
     r = min(n, d) if rank is None else integer("rank", rank, 1, min(n, d))
     generator = np.random.default_rng(integer("seed", seed, 0, 2**63 - 1))
@@ -149,16 +173,16 @@ def _generated(kind: str, samples: Any, dimension: Any, rank: Any, seed: Any) ->
     return a, product + _RESIDUAL * generator.standard_normal(n)
 
 
-def _logistic(signed: np.ndarray, ridge: float, x: np.ndarray) -> float:
+def _logistic(signed: Numbers, ridge: float, x: Numbers) -> float:
     return float(np.logaddexp(0, -signed @ x).mean() + ridge / 2 * x @ x)
 
 
-def _newton(signed: np.ndarray, ridge: float) -> np.ndarray:
+def _newton(signed: Numbers, ridge: float) -> Numbers:
     """The minimiser, to rounding: Newton's steps, halved while they go too far."""
     n, d = signed.shape
     x, value = np.zeros(d), _logistic(signed, ridge, np.zeros(d))
     for _ in range(100):
-        chance = np.exp(-np.logaddexp(0, signed @ x))  # of the other label
+        chance = np.exp(-np.logaddexp(0, signed @ x))  # of the wrong label
         gradient = -(chance @ signed) / n + ridge * x
         hessian = (signed.T * (chance * (1 - chance))) @ signed / n + ridge * np.eye(d)
         step = np.linalg.solve(hessian, gradient)

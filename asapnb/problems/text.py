@@ -1,33 +1,113 @@
-"""Problems as text: `lenet`, `mlp(hidden=[64, 64])`, `quadratic([1, 10], noise=0.1)`."""
+"""Problems by name: `lenet`, `mlp(hidden=[64, 64])`, `quadratic([1, 10], noise=0.1)`, and problems of your own."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial, wraps
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..data import Dataset, load_dataset
 from ..errors import UsageError
 from ..text import parse_call
-from .analytic import bounded, log_cosh, quadratic, rosenbrock, sine_pl
 from .base import Problem
-from .networks import cnn, lenet, mlp, network
-from .plan import LAYERS
-from .regression import least_squares, logistic
+
+Builder = TypeVar("Builder", bound=Callable[..., Problem])
+_WRITTEN_OUT = 64  # numbers at most in the text of a problem
 
 
-def _network(data: Dataset, layers: Sequence[str], init: str = "he", dtype: str = "float32") -> Problem:
-    """The network of these layers, each a text such as "Dense(32)"."""
-    return network(data, [parse_call(layer, LAYERS, "layer") for layer in layers], init=init, dtype=dtype)
+@dataclass(frozen=True)
+class Entry:
+    """A problem that is known by name.
+
+    Attributes:
+        build: what a text calls; its first argument is the data set if the problem is `on_data`.
+        example: the text of one.
+        on_data: whether it needs a data set.
+    """
+
+    build: Callable[..., Problem]
+    example: str
+    on_data: bool
 
 
-_ON_DATA: dict[str, Callable[..., Problem]] = {"cnn": cnn, "lenet": lenet, "mlp": mlp, "network": _network}
-_ANALYTIC: dict[str, Callable[..., Problem]] = {
-    builder.__name__: builder
-    for builder in (bounded, least_squares, log_cosh, logistic, quadratic, rosenbrock, sine_pl)
-}
-PROBLEMS = {**_ON_DATA, **_ANALYTIC}
+PROBLEMS: dict[str, Entry] = {}
+
+
+def register(example: str, build: Callable[..., Problem] | None = None) -> Callable[[Builder], Builder]:
+    """Make a function that returns a problem known by its name: a decorator, all that a new problem needs.
+
+    Texts, run files, `resume`, `replay` and the command line's help then know it. A problem that is made by `custom`
+    gets the call as its text. A first parameter `data` means that the problem is one on a data set. See
+    docs/extending/problem.md.
+
+    Args:
+        example: the text of a problem of that name, such as "quadratic([1, 10], noise=0.1)".
+        build: what a text calls instead of the function, for arguments that no text can hold.
+
+    UsageError if the example is none, or if another problem has the name. A function that is defined again replaces
+    the first.
+
+    >>> @register("lenet()")
+    ... def lenet(): ...
+    Traceback (most recent call last):
+    asapnb.errors.UsageError: there is a problem 'lenet' already, in asapnb.problems.networks: choose another name
+    """
+
+    def enter(builder: Builder) -> Builder:
+        name, parameters = builder.__name__, list(inspect.signature(builder).parameters)
+        before = PROBLEMS[name].build if name in PROBLEMS else builder
+        if before.__module__ != builder.__module__:
+            raise UsageError(f"there is a problem {name!r} already, in {before.__module__}: choose another name")
+        if not re.fullmatch(rf"{re.escape(name)}(\(.*\))?", example):
+            raise UsageError(
+                f"problem {name!r} has the example {example!r}: must be a call of it, such as '{name}()'"
+            )
+        named = _named(builder)
+        PROBLEMS[name] = Entry(build or named, example, parameters[:1] == ["data"])
+        return named
+
+    return enter
+
+
+def _named(builder: Builder) -> Builder:
+    """The builder, with its call as the text of what it returns, unless that has a text already."""
+
+    @wraps(builder)
+    def build(*arguments: Any, **named: Any) -> Problem:
+        problem = builder(*arguments, **named)
+        if not is_custom(problem.config["problem"]):
+            return problem
+        values = inspect.signature(builder).bind(*arguments, **named).arguments
+        config = {"problem": call_text(builder, values)}
+        if isinstance(data := values.pop("data", None), Dataset):
+            config = {"data": data.name, "problem": call_text(builder, values)}
+        return replace(problem, config=config)
+
+    return cast(Builder, build)
+
+
+def is_custom(text: str) -> bool:
+    """Whether this is the text of a problem that only Python can build: of `custom`, or one that is too long.
+
+    >>> is_custom("custom(pull)"), is_custom("lenet")
+    (True, False)
+    """
+    return _name(text) == "custom"
+
+
+def is_known(text: str) -> bool:
+    """Whether this is the text of a problem that `parse_problem` can build."""
+    return _name(text) in PROBLEMS
+
+
+def _name(text: str) -> str:
+    return text.partition("(")[0].strip()
 
 
 def parse_problem(text: str, data: str = "fashion-mnist-mini") -> Problem:
@@ -38,9 +118,9 @@ def parse_problem(text: str, data: str = "fashion-mnist-mini") -> Problem:
     >>> parse_problem("mlp(hidden=[8])", "fashion-mnist-mini").n_params
     6370
     """
-    if text.startswith("custom"):
+    if is_custom(text):
         raise UsageError(f"the problem is one's own, {text}: build it in Python and call train with it")
-    known = {name: _on(data, builder) for name, builder in _ON_DATA.items()} | _ANALYTIC
+    known = {name: _on(data, entry.build) if entry.on_data else entry.build for name, entry in PROBLEMS.items()}
     return parse_call(text, known, "problem", {"normal": _normal})
 
 
@@ -57,3 +137,39 @@ def _on(data: str, builder: Callable[..., Problem]) -> Callable[..., Problem]:
 def _normal(deviation: float) -> str:
     """So that normal(0.1) may be written without quotes."""
     return f"normal({deviation!r})"
+
+
+def call_text(builder: Callable[..., Problem], values: Mapping[str, Any], first: Sequence[NDArray[Any]] = ()) -> str:
+    """The call that makes a problem again.
+
+    Args:
+        builder: what is called.
+        values: its arguments by name; those that are the default are left out.
+        first: arrays that stand before them, without a name.
+
+    Returns:
+        "custom(…)" if there are more than 64 numbers, or what no text can hold.
+
+    >>> from asapnb.problems import log_cosh
+    >>> call_text(log_cosh, {"noise": 0.5, "dimension": np.int64(3), "seed": 0})
+    'log_cosh(dimension=3, noise=0.5)'
+    """
+    defaults = {name: parameter.default for name, parameter in inspect.signature(builder).parameters.items()}
+    named = {key: _plain(values[key]) for key in defaults if key in values}
+    named = {key: value for key, value in named.items() if value != _plain(defaults[key])}
+    if sum(map(np.size, (*first, *named.values()))) > _WRITTEN_OUT or not all(map(_is_literal, named.values())):
+        return f"custom({builder.__name__})"
+    parts = [repr(array.tolist()) for array in first] + [f"{key}={value!r}" for key, value in named.items()]
+    return f"{builder.__name__}({', '.join(parts)})" if parts else builder.__name__
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _is_literal(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_literal, value))
+    return value is None or isinstance(value, bool | int | float | str)

@@ -15,7 +15,7 @@ from ..engine.options import Options, resolve, whole
 from ..engine.resuming import check_problem
 from ..errors import RecordError, RuleError, UsageError
 from ..problems.base import Problem
-from ..problems.text import parse_problem
+from ..problems.text import is_custom, parse_problem
 from ..record import Run, checked_target, versions
 from ..rules import Rule, as_rule, constant
 from ..schemes import Hogwild, parse_scheme
@@ -130,7 +130,7 @@ def _of_run(source: Run, problem: Problem | None, rule: Any, given: dict[str, An
             "was never recorded, so it cannot be replayed; simulate Hogwild instead, or train lock-based or leashed"
         )
     if problem is None:
-        if config["problem"].startswith("custom("):
+        if is_custom(config["problem"]):
             raise UsageError(
                 f"the problem of {source.path or 'the run'} is one's own, {config['problem']}: build it in Python "
                 "and give it, as asapnb.replay(run, problem)"
