@@ -40,27 +40,17 @@ _ENOUGH = 0.9  # share of the cores; with less, other processes disturb the time
               help="Whose steps are measured: lock-based or leashed.")  # fmt: skip
 @click.option("-m", "--workers", type=int, metavar="N", help="Measure 1, 2 … so many workers at once.  [default: the "
               "cores]")  # fmt: skip
-@click.option(
-    "--seconds", type=float, default=2.0, metavar="F", show_default=True, help="For each number of workers."
-)
+@click.option("--seconds", type=float, default=2.0, metavar="F", show_default=True,
+              help="For each number of workers.")  # fmt: skip
 @click.option("--seed", type=int, default=0, metavar="N", help="Initial parameters and the order of the data.")
 @click.option("-o", "--out", type=click.Path(), metavar="TIMING.toml", help="The timing file to write.")
 @click.option("--force", is_flag=True, help="Overwrite the timing file if it exists.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 def command(
-    problem: str,
-    data: str,
-    batch_size: int,
-    scheme: str,
-    workers: int | None,
-    seconds: float,
-    seed: int,
-    out: str | None,
-    force: bool,
-    quiet: bool,
-    as_json: bool,
-) -> None:
+    problem: str, data: str, batch_size: int, scheme: str, workers: int | None, seconds: float, seed: int,
+    out: str | None, force: bool, quiet: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Measure how long gradients, reads and updates take on this machine, one to all cores at work.
 
     The timing file serves `asapnb simulate --timing TIMING.toml`: any number of workers, each as fast as a core of

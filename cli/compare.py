@@ -17,54 +17,35 @@ from .selection import selection
 
 @click.command("compare")
 @selection(several=True, fraction="two that the runs do reach")
-@click.option(
-    "--loss", type=click.Choice(LOSSES), default="evaluated", show_default=True,
-    help="The training loss: at evaluations, or the mean of the last minibatches.",
-)  # fmt: skip
-@click.option(
-    "--window",
-    type=int,
-    metavar="N",
-    help="Updates that a smoothed loss is the mean of.  [default: a fifth of an epoch]",
-)
-@click.option(
-    "--clock", type=click.Choice(CLOCKS), default="updates", show_default=True,
-    help="What speed-ups and the budget are measured in; steps: the sum of step sizes.",
-)  # fmt: skip
-@click.option(
-    "--by", multiple=True, metavar="KEY", help="A key that makes a row.  [default: all that vary but the seed]"
-)
+@click.option("--loss", type=click.Choice(LOSSES), default="evaluated", show_default=True,
+              help="The training loss: at evaluations, or the mean of the last minibatches.")  # fmt: skip
+@click.option("--window", type=int, metavar="N",
+              help="Updates that a smoothed loss is the mean of.  [default: a fifth of an epoch]")  # fmt: skip
+@click.option("--clock", type=click.Choice(CLOCKS), default="updates", show_default=True,
+              help="What speed-ups and the budget are measured in; steps: the sum of step sizes.")  # fmt: skip
+@click.option("--by", multiple=True, metavar="KEY",
+              help="A key that makes a row.  [default: all that vary but the seed]")  # fmt: skip
 @click.option(
     "--budget", type=float, metavar="F",
     help="Up to where times count, on the clock, for runs that do not reach the target.  [default: where the first "
     "of them ended]",
 )  # fmt: skip
-@click.option(
-    "--tune-seeds", type=int, metavar="N",
-    help="Choose the step size of each rule on the first N seeds, and report on the others.",
-)  # fmt: skip
+@click.option("--tune-seeds", type=int, metavar="N",
+              help="Choose the step size of each rule on the first N seeds, and report on the others.")  # fmt: skip
 @click.option(
     "--paired/--unpaired", default=None,
     help="Compare runs of equal seeds, or as independent samples.  [default: paired where they share schedules]",
 )  # fmt: skip
 @click.option("--confidence", type=float, default=0.95, show_default=True, metavar="F", help="Of all intervals.")
-@click.option(
-    "--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="How tables are written."
-)
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True,
+              help="How tables are written.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("-o", "--out", type=click.Path(), metavar="FILE", help="Write to a file.")
 @click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
 def command(
-    runs: tuple[str, ...],
-    by: tuple[str, ...],
-    baseline: tuple[str, ...],
-    where: tuple[str, ...],
-    form: str,
-    as_json: bool,
-    out: str | None,
-    force: bool,
-    **options: Any,
-) -> None:
+    runs: tuple[str, ...], by: tuple[str, ...], baseline: tuple[str, ...], where: tuple[str, ...], form: str,
+    as_json: bool, out: str | None, force: bool, **options: Any,
+) -> None:  # fmt: skip
     """Compare runs: what they are, how they ended, when they reached a loss, and by how much faster than a baseline.
 
     Runs with the same configuration but for the seed make a row.

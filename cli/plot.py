@@ -42,27 +42,16 @@ from .selection import selection
 @click.option("--rule", "rules", multiple=True, metavar="RULE", help="A further rule, of scale and magnitude.")
 @click.option("--first", type=int, metavar="N", help="The first row of a timeline, from 0.  [default: 0]")
 @click.option("--rows", type=int, metavar="N", help=f"The rows of a timeline.  [default: {ROWS}]")
-@click.option(
-    "--update",
-    type=int,
-    metavar="N",
-    help="The update marked in a path.  [default: the stale one that raised the loss most]",
-)
+@click.option("--update", type=int, metavar="N",
+              help="The update marked in a path.  [default: the stale one that raised the loss most]")  # fmt: skip
 @click.option("-o", "--out", type=click.Path(), metavar="FIG.png|pdf|svg", help="The file.  [default: KIND.png]")
 @click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
 @click.option("--dpi", type=float, metavar="F", help="Dots per inch of a PNG.  [default: 200]")
 def command(
-    runs: tuple[str, ...],
-    kind: str | None,
-    where: tuple[str, ...],
-    target_loss: float | None,
-    target_fraction: float | None,
-    baseline: tuple[str, ...],
-    out: str | None,
-    force: bool,
-    dpi: float | None,
+    runs: tuple[str, ...], kind: str | None, where: tuple[str, ...], target_loss: float | None,
+    target_fraction: float | None, baseline: tuple[str, ...], out: str | None, force: bool, dpi: float | None,
     **chosen: Any,
-) -> None:
+) -> None:  # fmt: skip
     """Draw runs: their loss, staleness, step sizes, times to a target, where they converge.
 
     Every figure says whose time it shows: virtual time, or wall time of threads and on how many cores.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from asapnb.formatting import count, fixed, loss, number
+from asapnb.formatting import fixed, loss, number
 from asapnb.record import Run, checked_target, load_run
 from asapnb.record.schema import RUNNING
 from asapnb.simulator import replay
@@ -19,7 +19,7 @@ from asapnb.timing import parse_timing
 
 from .flags import flag, output, said, timing_rows
 from .running import Job, carry_out
-from .text import Columns, measured, pairs
+from .text import Columns, measured, pairs, problem_rows
 
 _AS_RECORDED = {
     "rule": "the scales that were recorded",
@@ -38,14 +38,8 @@ _WATCHING = ("eval_every", "eval_samples", "target_loss", "divergence_factor", "
 @output
 @click.pass_context
 def command(
-    ctx: click.Context,
-    run: str,
-    out: str | None,
-    force: bool,
-    quiet: bool,
-    as_json: bool,
-    **given: Any,
-) -> None:
+    ctx: click.Context, run: str, out: str | None, force: bool, quiet: bool, as_json: bool, **given: Any,
+) -> None:  # fmt: skip
     """Make the run in a file again: with the same views, minibatches and order, under this rule and step size.
 
     Without changes it uses the recorded scales, and its final parameters are the recorded ones, to the bit.
@@ -70,14 +64,12 @@ def command(
 
 def _header(source: Run, chosen: dict[str, Any]) -> Text:
     """The recorded run, and what is changed."""
-    config, facts = source.config, source.attributes
-    data = f" on {config['data']}" if "data" in config else ""
+    config = source.config
     rule = chosen.get("rule")
     settings = {name: chosen.get(name, config[name]) for name in ("step_size", "momentum", "weight_decay")}
     return pairs([
         ("replay", f"{source.path}, kind {source.kind}, {source.status if source.status != RUNNING else 'killed'}"),
-        ("problem", f"{config['problem']}{data}, {facts['n_params']:,} parameters, {facts['n_samples']:,} samples"),
-        ("scheme", f"{config['scheme']}, {count(facts['workers'], 'worker')}"),
+        *problem_rows(source),
         ("rule", rule if rule is not None else f"the recorded scales, of {config['rule']}"),
         ("steps", f"size {settings['step_size']:g}, batches of {config['batch_size']:,}, momentum "
                   f"{settings['momentum']:g}, weight decay {settings['weight_decay']:g}"),

@@ -23,18 +23,9 @@ from .text import console, size
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 @click.option("--open", "opened", is_flag=True, help="Open the page in a browser.")
 def command(
-    runs: tuple[str, ...],
-    out: str,
-    title: str | None,
-    where: tuple[str, ...],
-    target_loss: tuple[float, ...],
-    target_fraction: tuple[float, ...],
-    baseline: tuple[str, ...],
-    clock: str,
-    force: bool,
-    quiet: bool,
-    opened: bool,
-) -> None:
+    runs: tuple[str, ...], out: str, title: str | None, where: tuple[str, ...], target_loss: tuple[float, ...],
+    target_fraction: tuple[float, ...], baseline: tuple[str, ...], clock: str, force: bool, quiet: bool, opened: bool,
+) -> None:  # fmt: skip
     """Write one HTML page about runs, with tables and interactive charts, that needs no network.
 
     Runs of each kind, data set and problem are compared apart. Points of sweeps that failed are listed.

@@ -8,13 +8,12 @@ import click
 from rich.text import Text
 
 from asapnb.config import resume
-from asapnb.formatting import count
 from asapnb.record import Run, load_run
 from asapnb.timing import parse_timing
 
 from .flags import timing_rows
 from .running import Job, carry_out
-from .text import clock, pairs
+from .text import clock, pairs, problem_rows
 
 
 @click.command("resume")
@@ -27,15 +26,9 @@ from .text import clock, pairs
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 @click.pass_context
 def command(
-    ctx: click.Context,
-    run: str,
-    epochs: int | None,
-    updates: int | None,
-    max_seconds: float | None,
-    force: bool,
-    quiet: bool,
-    as_json: bool,
-) -> None:
+    ctx: click.Context, run: str, epochs: int | None, updates: int | None, max_seconds: float | None, force: bool,
+    quiet: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Go on with a run in its file, from its end or, if it was killed, from its last checkpoint.
 
     Totals count from the beginning of the run, so an interrupted run ends where it would have ended. Without a total,
@@ -56,13 +49,11 @@ def command(
 
 def _header(run: Run, epochs: int | None, updates: int | None) -> Text:
     """The run that goes on."""
-    config, facts = run.config, run.attributes
+    config = run.config
     total = f"{epochs:,} epochs" if epochs else f"{updates or config.get('updates', 0):,} updates"
-    data = f" on {config['data']}" if "data" in config else ""
     return pairs([
         ("resumed", f"{run.path}, {run.status if run.status != 'running' else 'killed'}"),
-        ("problem", f"{config['problem']}{data}, {facts['n_params']:,} parameters, {facts['n_samples']:,} samples"),
-        ("scheme", f"{config['scheme']}, {count(facts['workers'], 'worker')}"),
+        *problem_rows(run),
         ("rule", config["rule"]),
         ("steps", f"size {config['step_size']:g}, batches of {config['batch_size']:,}, {total}"),
         *timing_rows(parse_timing(config["timing"]) if "timing" in config else None),

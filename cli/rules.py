@@ -40,9 +40,8 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option(
-    "--search", type=_COUNT, default=_LISTED, metavar="N", help=f"Distributions to draw.  [default: {_LISTED}]"
-)
+@click.option("--search", type=_COUNT, default=_LISTED, metavar="N",
+              help=f"Distributions to draw.  [default: {_LISTED}]")  # fmt: skip
 @_seed
 @_json
 def list_(search: int, seed: int, as_json: bool) -> None:
@@ -107,21 +106,14 @@ def show(rule: str, staleness: str, workers: int | None, as_json: bool) -> None:
 @click.argument("rule")
 @click.option("--staleness", metavar="RUN.h5|TEXT", help="Check under this staleness; default: search.")
 @_workers
-@click.option(
-    "--search", type=_COUNT, default=500, metavar="N", help="Distributions to draw in a search.  [default: 500]"
-)
+@click.option("--search", type=_COUNT, default=500, metavar="N",
+              help="Distributions to draw in a search.  [default: 500]")  # fmt: skip
 @_seed
 @_json
 @click.pass_context
 def check_(
-    ctx: click.Context,
-    rule: str,
-    staleness: str | None,
-    workers: int | None,
-    search: int,
-    seed: int,
-    as_json: bool,
-) -> None:
+    ctx: click.Context, rule: str, staleness: str | None, workers: int | None, search: int, seed: int, as_json: bool,
+) -> None:  # fmt: skip
     """Check RULE, or FILE.py:NAME, against C1 to C4; exit code 0 when C1 to C3 hold, 1 when not."""
     given, workers = (None, workers) if staleness is None else _given(staleness, workers)
     report = check(parse_rule(rule), given, workers, seed=seed, tries=search)

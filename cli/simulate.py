@@ -25,16 +25,9 @@ _OF_A_SCHEDULE = ("timing", "scheme", "workers", "updates", "seed")
 @click.option("--staleness-only", is_flag=True, help="Make no gradients: only count who would be how stale.")
 @click.pass_context
 def command(
-    ctx: click.Context,
-    config: str | None,
-    settings: tuple[str, ...],
-    out: str | None,
-    force: bool,
-    quiet: bool,
-    as_json: bool,
-    staleness_only: bool,
-    **given: Any,
-) -> None:
+    ctx: click.Context, config: str | None, settings: tuple[str, ...], out: str | None, force: bool, quiet: bool,
+    as_json: bool, staleness_only: bool, **given: Any,
+) -> None:  # fmt: skip
     """Run any number of workers in virtual time, with true gradients, and record every update.
 
     CONFIG is a TOML file of the keys that --set takes (the flags below, with _ for -; timing may be a table), or a

@@ -38,18 +38,9 @@ from .text import STATUS_STYLES, Columns, console, pairs
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 @click.pass_context
 def command(
-    ctx: click.Context,
-    source: str,
-    out: str | None,
-    jobs: int | None,
-    address: str | None,
-    resume: bool,
-    extend: bool,
-    force: bool,
-    listed: bool,
-    quiet: bool,
-    as_json: bool,
-) -> None:
+    ctx: click.Context, source: str, out: str | None, jobs: int | None, address: str | None, resume: bool,
+    extend: bool, force: bool, listed: bool, quiet: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Run every point of a grid, in parallel, each into a run file of its own.
 
     SWEEP.toml has a table [base] with the keys that all runs have in common, and a table [grid] of lists, of which

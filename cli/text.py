@@ -89,6 +89,16 @@ def pairs(values: Iterable[tuple[str, str]]) -> Text:
     return Text("\n").join(Text.assemble((f"{name:<{width}}  ", "dim"), value) for name, value in shown)
 
 
+def problem_rows(run: Run) -> list[tuple[str, str]]:
+    """The problem and the scheme of a run, as rows of a header."""
+    config, facts = run.config, run.attributes
+    data = f" on {config['data']}" if "data" in config else ""
+    return [
+        ("problem", f"{config['problem']}{data}, {facts['n_params']:,} parameters, {facts['n_samples']:,} samples"),
+        ("scheme", f"{config['scheme']}, {count(facts['workers'], 'worker')}"),
+    ]
+
+
 def size(path: Any) -> str:
     """How large a file is."""
     return f"{path.stat().st_size / 1e6:.1f} MB"

@@ -19,15 +19,9 @@ from .running import Job, carry_out
 @configured
 @click.pass_context
 def command(
-    ctx: click.Context,
-    config: str | None,
-    settings: tuple[str, ...],
-    out: str | None,
-    force: bool,
-    quiet: bool,
-    as_json: bool,
-    **given: Any,
-) -> None:
+    ctx: click.Context, config: str | None, settings: tuple[str, ...], out: str | None, force: bool, quiet: bool,
+    as_json: bool, **given: Any,
+) -> None:  # fmt: skip
     """Train on real threads and record every update.
 
     CONFIG is a TOML file of the keys that --set takes (the flags below, with _ for -), or a run file: that run again.
