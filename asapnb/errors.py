@@ -35,7 +35,12 @@ class MissingExtraError(AsapnbError, ImportError):
 
 
 def unknown(kind: str, name: object, available: Iterable[str]) -> UsageError:
-    """The error for a name that does not exist: names what does, and the nearest guess.
+    """The error for a name that does not exist: it lists those that do, and the nearest one.
+
+    Args:
+        kind: what the name is of, such as "rule".
+        name: what was given.
+        available: the names that exist.
 
     >>> str(unknown("rule", "tial", ["constant", "inverse", "tail"]))
     "unknown rule 'tial'; available: constant, inverse, tail. Did you mean 'tail'?"
