@@ -6,10 +6,12 @@ import numba
 import numpy as np
 
 import asapnb as ab
-from asapnb.engine.atomics import nap
+from asapnb.engine.atomics import fetch_add, load, nap
 from asapnb.problems import custom
 
 CONSISTENT = [ab.LockBased(), ab.Leashed(), ab.Leashed(persistence=0), ab.Leashed(persistence=1, check_early=True)]
+BEGUN, WORKERS, MEETING = range(3)  # words of `labels`, of which `pull` has no need: see `pull_slowly`
+PATIENCE = 100_000  # naps: some seconds, in case that a worker never comes
 
 
 @numba.njit
@@ -27,9 +29,20 @@ def pull(params, gradient, indices, plan, workspace, inputs, labels):
 
 @numba.njit
 def pull_slowly(params, gradient, indices, plan, workspace, inputs, labels):
-    """`pull`, asleep for a moment, so that all workers have gradients in flight."""
+    """`pull`, asleep for a moment, so that workers overtake each other.
+
+    The first gradients of a run may meet (see `train`): none ends before every worker has begun one. So all but one
+    of the updates that follow are stale, whichever thread comes first. It is no minibatch if it has all samples.
+    """
     loss = pull(params, gradient, indices, plan, workspace, inputs, labels)
     nap(20)
+    if indices.size < labels.size and load(labels, BEGUN) < labels[MEETING]:
+        number = fetch_add(labels, BEGUN, 1)
+        begun_by_then = (number // labels[WORKERS] + 1) * labels[WORKERS]
+        for _ in range(PATIENCE):
+            if load(labels, BEGUN) >= begun_by_then:
+                break
+            nap(20)
     return loss
 
 
@@ -91,7 +104,10 @@ def failing(gradient=fails, start=0):
     )
 
 
-def train(problem, scheme, **arguments):
-    """`asapnb.train` with what most tests take."""
+def train(problem, scheme, *, meetings=0, **arguments):
+    """`asapnb.train` with what most tests take. All workers meet so often, if the gradient is `pull_slowly`."""
     defaults = {"workers": 1 if scheme == "sequential" else 4, "step_size": 0.1, "batch_size": 7, "seed": 3}
-    return ab.train(problem, scheme=scheme, **{**defaults, **arguments})
+    arguments = {**defaults, **arguments}
+    if problem.config.get("problem") == "custom(pull_slowly)":
+        problem.labels[[BEGUN, WORKERS, MEETING]] = 0, arguments["workers"], meetings * arguments["workers"]
+    return ab.train(problem, scheme=scheme, **arguments)

@@ -30,7 +30,8 @@ ASYNCHRONOUS = [*SCHEMES[2:], "leashed(persistence=0)", "leashed(persistence=2, 
 @pytest.mark.parametrize("scheme", ASYNCHRONOUS)
 @pytest.mark.parametrize("workers", [1, 2, 16, 64])
 def test_exactly_the_requested_updates_with_sound_rows(scheme, workers):
-    run = train(quadratic(gradient=pull_slowly), scheme, workers=workers, updates=503, momentum=0.3, step_size=1e-3)
+    problem = quadratic(gradient=pull_slowly)
+    run = train(problem, scheme, workers=workers, updates=503, momentum=0.3, step_size=1e-3, meetings=2)
     assert run.status == "finished"
     assert_rows_are_sound(run)
     assert run.staleness_counts.sum() == run.updates["version"].max() == 503

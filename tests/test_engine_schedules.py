@@ -13,7 +13,8 @@ OTHERS = ["sequential", "synchronous", "hogwild", "hogwild(view=snapshot)"]
 
 
 def run_with(rule, scheme, **arguments):
-    return train(quadratic(2000, gradient=pull_slowly), scheme, rule=rule, updates=300, step_size=1e-3, **arguments)
+    problem = quadratic(2000, gradient=pull_slowly)
+    return train(problem, scheme, rule=rule, updates=300, step_size=1e-3, meetings=20, **arguments)
 
 
 def applied_rows(run):
@@ -59,7 +60,7 @@ def test_no_step_of_hogwild_is_lost_from_the_sum(view, rule):
 def test_compensated_gradients_to_the_bit(scheme, momentum, kind):
     problem = quadratic(n=3000, gradient=pull_slowly)
     options = {"momentum": momentum, "momentum_kind": kind, "weight_decay": 0.01, "compensation": 0.04}
-    run = train(problem, scheme, workers=6, updates=400, rule="inverse", step_size=0.01, **options)
+    run = train(problem, scheme, workers=6, updates=400, rule="inverse", step_size=0.01, meetings=40, **options)
     assert (run.updates["tau"] > 0).sum() > 100
     np.testing.assert_array_equal(recompute(problem, run), run.params["final"])
     run.config["compensation"] = 0.0

@@ -51,6 +51,7 @@ def test_the_rows_give_the_parameters_to_the_bit(scheme, momentum, decay, kind, 
         momentum_kind=kind,
         weight_decay=decay,
         rule="inverse",
+        meetings=40,
     )
     assert (run.updates["tau"] > 0).sum() > 100, "views must have been stale"
     np.testing.assert_array_equal(recompute(problem, run), run.params["final"])
