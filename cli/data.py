@@ -34,6 +34,6 @@ def list_(root: str | None, as_json: bool) -> None:
 @click.argument("name")
 @_ROOT
 def get(name: str, root: str | None) -> None:
-    """Get a data set by NAME unless it is here, checksums compared."""
+    """Download the data set NAME unless it is here, and compare checksums."""
     path = download(name, root, progressbar=sys.stderr.isatty())
     click.echo(f"{name} is in {path}")

@@ -40,7 +40,7 @@ class Display:
     """Shows a run: its header when the run begins, then a line for each evaluation. Close it at the end.
 
     Args:
-        console: where to.
+        console: where it is shown.
         header: makes the header.
         max_seconds: the limit of time of the run, if it has one.
         clock: whose seconds its times are: "" for real ones, "virtual" or "recorded".

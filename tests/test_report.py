@@ -17,6 +17,7 @@ from reports import SWEEP, Page, make_runs, values
 import asapnb as ab
 from asapnb.analysis import Target, crossing, grouped, matching, records, varying
 from asapnb.errors import MissingExtraError, RecordError, UsageError
+from asapnb.plots.distributions import causes
 from asapnb.report import report
 from asapnb.report.charts import array, panels
 from asapnb.report.curves import loss_chart
@@ -120,6 +121,13 @@ def test_times_to_a_target_are_those_of_the_analysis(sweep):
                 int(word.split(" of 2 not reached")[0]) for word in labels.split("<br>") if "not reached" in word
             )
             assert lost == len(runs) - len(times)
+
+
+def test_staleness_of_threads_is_split_by_all_that_it_depends_on():
+    problem = ab.problems.quadratic([1.0])
+    found = records([ab.train(problem, workers=1, updates=20, batch_size=size) for size in (1, 2)])
+    assert causes(found) == ["batch_size"]
+    assert list(lines(staleness_chart(found, "chart").figures["0"])) == ["batch size 1", "batch size 2"]
 
 
 def test_shares_of_staleness_are_those_of_the_updates(sweep):

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 Points = tuple[NDArray[np.float64], NDArray[np.float64]]
 CLOCKS = ("seconds", "updates", "epochs", "steps")
 _INFINITE = 1e300  # stands for infinite and NaN losses while quantiles are taken
-_POINTS = 400  # of a line, at most
-_QUARTILES_FROM = 5  # runs: of fewer, bands go from least to greatest
+_POINTS = 400  # the most points of a line
+_QUARTILES_FROM = 5  # the fewest runs whose band shows quartiles; other bands go from least to greatest
 
 
 class Band(NamedTuple):

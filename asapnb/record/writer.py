@@ -93,7 +93,7 @@ class RunWriter:
 
     @classmethod
     def reopen(cls, path: Path, *, kept: Mapping[str, int], attributes: Mapping[str, Any]) -> RunWriter:
-        """Go on with the run in a file. In one step its status becomes "running", and what follows `kept` is cut.
+        """Go on with the run in a file: in one step its status becomes "running", and later rows are cut.
 
         Final parameters, velocities and counts are cut, too, so the state to go on from must be in a checkpoint
         before.

@@ -15,7 +15,7 @@ from ..plots.groups import Group, Panel, clock_of
 from .charts import Chart, Figure, array, combined, dash, faint, left_out, panels
 
 MEASURES = {"training loss": "train_loss", "test loss": "test_loss", "test accuracy": "test_accuracy"}
-_POINTS = 160  # of a line, at most
+_POINTS = 160  # the most points of a line
 _LOG_FROM = 100.0  # the axis is logarithmic if a loss falls by a larger factor
 
 

@@ -35,7 +35,7 @@ def report(
     clock: str = "updates",
     force: bool = False,
 ) -> Path:
-    """Write one HTML page about runs, which needs no network: what was run, tables, interactive charts and figures.
+    """Write one HTML page about runs: what was run, tables, interactive charts and figures. It needs no network.
 
     Args:
         runs: run files, folders of them, or `Run`s. For the folder of a sweep, failed points are listed, too.

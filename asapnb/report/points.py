@@ -19,8 +19,8 @@ from ..staleness import StalenessDistribution
 from .charts import Chart, Figure, array, combined, dash, left_out, panels
 from .curves import clocks, log_axis
 
-_BOXES_FROM = 5  # runs: fewer are points only
-_BINS = 120  # of a staleness distribution, at most
+_BOXES_FROM = 5  # the fewest runs that have a box
+_BINS = 120  # the most bins of a staleness distribution
 _SHOWN = 0.995  # share of the updates that the axis has room for
 _TICKS = 12  # the most values of an axis that all have a tick
 _WIDEST = 28  # characters in a line of a tick's text
