@@ -9,7 +9,7 @@ from strategies import counts
 from asapnb import check
 from asapnb.errors import RuleError, UsageError
 from asapnb.rules import CONDITIONS, ScaleTables, examples, tail
-from asapnb.rules.framework import DECLARATIONS
+from asapnb.rules.registry import RULES
 from asapnb.rules.search import candidates, described, simplest
 from asapnb.staleness import StalenessDistribution, parse_staleness
 
@@ -85,7 +85,7 @@ def test_the_table_checked_is_the_table_of_a_run(values, workers):
 
 
 HOLD = {  # what a search finds: as each rule declares, and of some variants
-    **{name: declared.conditions for name, declared in DECLARATIONS.items()},
+    **{name: entry.conditions for name, entry in RULES.items()},
     "tail(cdf='exclusive')": {"C2", "C3"},
     "tail(cdf='inclusive')": {"C2", "C3"},
     "preserve(ringmaster(16))": {"C2", "C3"},

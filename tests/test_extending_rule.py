@@ -8,7 +8,8 @@ import pytest
 from pages import run_page
 
 import asapnb as ab
-from asapnb.rules import available, examples, framework, parse_rule
+from asapnb.rules import available, examples, parse_rule
+from asapnb.rules.registry import RULES
 from asapnb.staleness import geometric
 
 
@@ -16,8 +17,8 @@ from asapnb.staleness import geometric
 def page(tmp_path, monkeypatch):
     """What the page defines, in the folder of its files; what it registers is forgotten in the end."""
     monkeypatch.chdir(tmp_path)
-    for table in ("RULES", "DECLARATIONS"):
-        monkeypatch.setattr(framework, table, dict(getattr(framework, table)))
+    monkeypatch.setitem(RULES, "ramp", None)  # so that it is forgotten in the end
+    del RULES["ramp"]
     return run_page("docs/extending/rule.md")
 
 
@@ -27,7 +28,7 @@ def test_the_rule_of_the_page_is_known_by_name(page):
     assert repr(rule) == "ramp(width=4.0)"
     assert parse_rule(repr(rule)) == rule
     report = ab.check(rule, tries=60)
-    assert {found.condition for found in report.findings if found.holds} == framework.DECLARATIONS["ramp"].conditions
+    assert {found.condition for found in report.findings if found.holds} == RULES["ramp"].conditions
     examples_run = doctest.DocTestRunner()
     for found in doctest.DocTestFinder().find(page["ramp"], "ramp", globs=dict(page)):
         examples_run.run(found)
@@ -35,11 +36,15 @@ def test_the_rule_of_the_page_is_known_by_name(page):
 
 
 def test_it_works_from_its_file_where_it_is_not_registered(page):
-    for table in (framework.RULES, framework.DECLARATIONS):
-        del table["ramp"]
+    del RULES["ramp"]
     text = "my_rules.py:ramp(width=2)"
     rule = parse_rule(text)
     assert repr(rule) == text
     assert pickle.loads(pickle.dumps(rule)) == rule == parse_rule(text)
     np.testing.assert_array_equal(rule(geometric(m=4), 1)[:4], [1, 0.5, 0, 0])
     assert parse_rule("my_rules.py:ramp")(geometric(m=4), 1)[1] == 0.75
+    made = ab.simulate(ab.problems.quadratic([1.0]), rule=text, workers=4, updates=40, seed=1, out="run.h5")
+    assert ab.load_run("run.h5").config["rule"] == text
+    np.testing.assert_array_equal(made.updates["scale"], np.maximum(0, 1 - made.updates["tau"] / 8))
+    again = ab.replay("run.h5", rule=ab.load_run("run.h5").config["rule"])
+    np.testing.assert_array_equal(again.updates["scale"], made.updates["scale"])

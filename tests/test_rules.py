@@ -25,7 +25,7 @@ from asapnb.rules import (
     scale_table,
     tail,
 )
-from asapnb.rules.framework import DECLARATIONS, RULES
+from asapnb.rules.registry import RULES, builders
 from asapnb.staleness import StalenessDistribution, geometric
 
 SOURCE = Path(rules.__file__).parent
@@ -64,9 +64,11 @@ def test_every_rule_prints_itself_parses_pickles_and_compares(rule):
 
 def test_every_registered_rule_is_exported_and_documented():
     modules = {path.stem for path in SOURCE.glob("*.py") if "\n@register(" in path.read_text()}
-    assert {builder.__module__.rpartition(".")[2] for builder in RULES.values()} == modules, "import it in __init__"
-    assert {name for name in rules.__all__ if getattr(rules, name) in RULES.values()} == set(RULES)
-    for name, builder in RULES.items():
+    assert {builder.__module__.rpartition(".")[2] for builder in builders().values()} == modules, (
+        "import it in __init__"
+    )
+    assert {name for name in rules.__all__ if getattr(rules, name) in builders().values()} == set(RULES)
+    for name, builder in builders().items():
         assert f">>> {name}(" in builder.__doc__, f"{name} has no example"
     page = (SOURCE.parents[1] / "docs/rules.md").read_text()
     rows = [
@@ -79,7 +81,7 @@ def test_every_registered_rule_is_exported_and_documented():
         assert source.strip(), name
         for condition, cell in zip(CONDITIONS, conditions, strict=True):
             if cell in ("yes", "no"):
-                assert (condition in DECLARATIONS[name].conditions) == (cell == "yes"), (name, condition)
+                assert (condition in RULES[name].conditions) == (cell == "yes"), (name, condition)
 
 
 @pytest.mark.parametrize(
@@ -103,9 +105,8 @@ def test_what_is_forgotten_is_an_error(about, example, conditions, message):
 
 
 def test_a_rule_registered_from_outside_is_known_by_name(monkeypatch):
-    for table in (RULES, DECLARATIONS):
-        monkeypatch.setitem(table, "mine", None)  # so that it is as before in the end
-        del table["mine"]
+    monkeypatch.setitem(RULES, "mine", None)  # so that it is forgotten in the end
+    del RULES["mine"]
 
     def mine(height=0.5):
         """h: the same for all."""

@@ -5,20 +5,10 @@ Every function under `register` in these modules is a name of this package: ther
 
 from typing import TYPE_CHECKING
 
-from .check import CONDITIONS, Finding, Report, check
-from .framework import (
-    RULES,
-    Rule,
-    RuleLike,
-    as_rule,
-    available,
-    examples,
-    parse_rule,
-    raw_scales,
-    register,
-    scale_table,
-)
+from .check import Finding, Report, check
+from .framework import Rule, RuleLike, as_rule, examples, parse_rule, raw_scales, scale_table
 from .refresh import every, once, released_code
+from .registry import CONDITIONS, RULES, available, builders, register
 from .schedules import AdaDelay, Budget
 from .tables import MAX_TABLE, ScaleTables
 
@@ -32,7 +22,7 @@ if TYPE_CHECKING:  # type checkers and editors see all that these modules define
 else:  # at run time, the package has the registered rules and nothing else of them
     from . import history, mindthestep, preserve, profiles, shuffled, static
 
-    globals().update(RULES)
+    globals().update(builders())
 
 __all__ = [
     "CONDITIONS",

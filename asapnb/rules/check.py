@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from ..errors import RuleError, UsageError
 from ..numbers import integer, real
 from ..staleness import StalenessDistribution, parse_staleness
-from .framework import CONDITIONS, LARGEST_SCALE, Rule, RuleLike, as_rule, raw_scales
+from .framework import LARGEST_SCALE, Rule, RuleLike, as_rule, raw_scales
+from .registry import CONDITIONS
 from .search import Named, candidates, described, simplest
 from .tables import table_length
 

@@ -8,29 +8,23 @@ from __future__ import annotations
 
 import inspect
 import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import RuleError, UsageError, unknown
+from ..errors import RuleError, UsageError
 from ..numbers import integer
 from ..staleness import StalenessDistribution
 from ..text import parse_call
 from .files import FileFunction, is_of_file, load_function
 from .refresh import DEFAULT_REFRESH, REFRESHES, Refresh, checked_refresh
+from .registry import RULES, builders
 from .schedules import Schedule
 
-CONDITIONS = ("C1", "C2", "C3", "C4")
-RULES: dict[str, Callable[..., Rule]] = {}
-DECLARATIONS: dict[str, Declaration] = {}
 LARGEST_SCALE = float(np.finfo(np.float32).max)  # workers hold the table in float32
-
-
-Builder = TypeVar("Builder", bound="Callable[..., Rule]")
 
 
 @dataclass(frozen=True, repr=False)
@@ -125,71 +119,13 @@ def with_mean_one(scales: NDArray[np.float64], staleness: StalenessDistribution)
     return scales / mean
 
 
-@dataclass(frozen=True)
-class Declaration:
-    """What `register` says of a rule: the text of one, and the conditions that hold whatever the staleness."""
-
-    example: str
-    conditions: frozenset[str]
-
-
-def register(example: str, conditions: str) -> Callable[[Builder], Builder]:
-    """Make a function that returns a rule known by its name: a decorator, all that a new rule needs.
-
-    The first line of the function's docstring is the formula of the scale: it is what `available` and the command
-    line show. See docs/extending/rule.md.
-
-    Args:
-        example: the text of a rule of that name, such as "power(q=2.0)".
-        conditions: those of C1 to C4 (see `check`) that hold for the example under every staleness, such as "C2 C3".
-
-    UsageError where any of these is missing, or a rule of asapnb has the name. A function that is defined again, as
-    when its file is loaded twice, replaces the first.
-
-    >>> @register("tail()", "C2 C3")
-    ... def tail(): "1 up to the median staleness, then 0."
-    Traceback (most recent call last):
-    asapnb.errors.UsageError: there is a rule 'tail' already, in asapnb.rules.profiles: choose another name
-    """
-
-    def enter(builder: Builder) -> Builder:
-        name, about = builder.__name__, (builder.__doc__ or "").partition("\n")[0]
-        before = RULES.get(name, builder)
-        if before.__module__ != builder.__module__ and before.__module__.startswith(__package__):
-            raise UsageError(f"there is a rule {name!r} already, in {before.__module__}: choose another name")
-        if not about.endswith((".", '"')):
-            raise UsageError(
-                f"rule {name!r} has no description: give its function a docstring whose first line is the formula "
-                "of the scale and ends with a full stop"
-            )
-        if not re.fullmatch(rf"{re.escape(name)}\(.*\)", example):
-            raise UsageError(f"rule {name!r} has the example {example!r}: must be a call of it, such as '{name}()'")
-        held = conditions.split()
-        for condition in held:
-            if condition not in CONDITIONS:
-                raise unknown(f"condition of rule {name!r}", condition, CONDITIONS)
-        RULES[name], DECLARATIONS[name] = builder, Declaration(example, frozenset(held))
-        return builder
-
-    return enter
-
-
-def available() -> dict[str, str]:
-    """Every registered rule by name, with the first line of its description.
-
-    >>> available()["constant"]
-    '1: every update counts the same, however stale.'
-    """
-    return {name: (RULES[name].__doc__ or "").partition("\n")[0] for name in sorted(RULES)}
-
-
 def examples() -> dict[str, Rule]:
     """A rule of every name, with parameters where it has no defaults.
 
     >>> examples()["exponential"]
     exponential(beta=0.1)
     """
-    return {name: parse_rule(DECLARATIONS[name].example) for name in sorted(DECLARATIONS)}
+    return {name: parse_rule(RULES[name].example) for name in sorted(RULES)}
 
 
 def as_rule(rule: object) -> Rule:
@@ -212,7 +148,7 @@ def as_rule(rule: object) -> Rule:
             f"a rule cannot be made from {rule!r}: give a rule such as tail(amplitude=1.0), its text, "
             "or a function f(staleness, workers) that returns scales"
         )
-    return parse_rule(str(getattr(rule, "__name__", ""))) if rule in RULES.values() else _own_rule(rule)
+    return parse_rule(str(getattr(rule, "__name__", ""))) if rule in builders().values() else _own_rule(rule)
 
 
 def parse_rule(text: str) -> Rule:
@@ -227,8 +163,8 @@ def parse_rule(text: str) -> Rule:
     """
     if is_of_file(text):
         found = load_function(text)
-        return _own_rule(load_function(f"{text.strip()}()") if found.function in RULES.values() else found)
-    rule: Rule = parse_call(text, RULES, "rule", {**REFRESHES, **RULES})
+        return _own_rule(load_function(f"{text.strip()}()") if found.function in builders().values() else found)
+    rule: Rule = parse_call(text, builders(), "rule", {**REFRESHES, **builders()})
     return rule
 
 

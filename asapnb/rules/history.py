@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 from ..numbers import integer, real
 from ..staleness import StalenessDistribution
-from .framework import Rule, register
+from .framework import Rule
+from .registry import register
 from .schedules import AdaDelay, Budget
 
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from ..errors import UsageError, unknown
 from ..numbers import integer, real
 from ..staleness import StalenessDistribution, fit
-from .framework import Rule, register, with_mean_one
+from .framework import Rule, with_mean_one
 from .refresh import Every, Once, checked_refresh
+from .registry import register
 
 Array = NDArray[np.float64]
 _PARAMETERS = {"geometric": ("p",), "poisson": ("mean",), "cmp": ("rate", "dispersion")}

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..staleness import StalenessDistribution
-from .framework import Rule, RuleLike, as_rule, register, with_mean_one
+from .framework import Rule, RuleLike, as_rule, with_mean_one
 from .refresh import DEFAULT_REFRESH, Every, Once, checked_refresh
+from .registry import register
 
 
 def _preserve(staleness: StalenessDistribution, workers: int, rule: Rule) -> NDArray[np.float64]:

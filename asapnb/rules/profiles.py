@@ -21,8 +21,9 @@ from ..errors import UsageError, unknown
 from ..numbers import real
 from ..staleness import CDF_KINDS, Kind, StalenessDistribution
 from .files import load_function
-from .framework import Rule, register, with_mean_one
+from .framework import Rule, with_mean_one
 from .refresh import Every, Once, Refresh, ReleasedCode, checked_refresh
+from .registry import register
 
 Array = NDArray[np.float64]
 Profile = Callable[[Array], ArrayLike]

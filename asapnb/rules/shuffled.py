@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..staleness import StalenessDistribution
-from .framework import Rule, RuleLike, as_rule, register
+from .framework import Rule, RuleLike, as_rule
+from .registry import register
 
 
 def _scales(staleness: StalenessDistribution, workers: int, rule: Rule) -> NDArray[np.float64]:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from ..errors import UsageError, unknown
 from ..numbers import integer, real
 from ..staleness import StalenessDistribution
-from .framework import Rule, register
+from .framework import Rule
 from .refresh import Every, Once, checked_refresh
+from .registry import register
 
 _INVERSE = {"shifted": lambda tau: 1.0 / (tau + 1), "floored": lambda tau: 1.0 / np.maximum(tau, 1)}
 _BEYOND = ("scale", "drop")

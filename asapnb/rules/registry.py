@@ -1,0 +1,86 @@
+"""The rules that are known by name, and `register`, which is all that makes a rule one of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ..errors import UsageError, unknown
+
+Builder = TypeVar("Builder", bound=Callable[..., object])
+CONDITIONS = ("C1", "C2", "C3", "C4")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A rule that is known by name.
+
+    Attributes:
+        build: returns the rule; what a text calls.
+        example: the text of one.
+        conditions: those of C1 to C4 that hold for the example, whatever the staleness.
+    """
+
+    build: Callable[..., object]
+    example: str
+    conditions: frozenset[str]
+
+
+RULES: dict[str, Entry] = {}
+
+
+def register(example: str, conditions: str) -> Callable[[Builder], Builder]:
+    """Make a function that returns a rule known by its name: a decorator, all that a new rule needs.
+
+    The first line of the function's docstring is the formula of the scale: it is what `available` and the command
+    line show. See docs/extending/rule.md.
+
+    Args:
+        example: the text of a rule of that name, such as "power(q=2.0)".
+        conditions: those of C1 to C4 (see `check`) that hold for the example under every staleness, such as "C2 C3".
+
+    UsageError where any of these is missing, or a rule of asapnb has the name. A function that is defined again, as
+    when its file is loaded twice, replaces the first.
+
+    >>> @register("tail()", "C2 C3")
+    ... def tail(): "1 up to the median staleness, then 0."
+    Traceback (most recent call last):
+    asapnb.errors.UsageError: there is a rule 'tail' already, in asapnb.rules.profiles: choose another name
+    """
+
+    def enter(builder: Builder) -> Builder:
+        name, about = builder.__name__, (builder.__doc__ or "").partition("\n")[0]
+        before = RULES[name].build if name in RULES else builder
+        if before.__module__ != builder.__module__ and before.__module__.startswith(__package__):
+            raise UsageError(f"there is a rule {name!r} already, in {before.__module__}: choose another name")
+        if not about.endswith((".", '"')):
+            raise UsageError(
+                f"rule {name!r} has no description: give its function a docstring whose first line is the formula "
+                "of the scale and ends with a full stop"
+            )
+        if not re.fullmatch(rf"{re.escape(name)}\(.*\)", example):
+            raise UsageError(f"rule {name!r} has the example {example!r}: must be a call of it, such as '{name}()'")
+        held = conditions.split()
+        for condition in held:
+            if condition not in CONDITIONS:
+                raise unknown(f"condition of rule {name!r}", condition, CONDITIONS)
+        RULES[name] = Entry(builder, example, frozenset(held))
+        return builder
+
+    return enter
+
+
+def builders() -> dict[str, Callable[..., object]]:
+    """The functions that return the registered rules, by name."""
+    return {name: entry.build for name, entry in RULES.items()}
+
+
+def available() -> dict[str, str]:
+    """Every registered rule by name, with the first line of its description.
+
+    >>> available()["constant"]
+    '1: every update counts the same, however stale.'
+    """
+    return {name: (RULES[name].build.__doc__ or "").partition("\n")[0] for name in sorted(RULES)}
