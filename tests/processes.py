@@ -57,6 +57,9 @@ def started(*arguments, environment=(), **options):
 @contextmanager
 def ctrl_c_interrupts():
     """SIGINT raises KeyboardInterrupt, here and in processes started here; `nohup make test &` ignores it."""
+    if threading.current_thread() is not threading.main_thread():  # which alone can set it
+        yield
+        return
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
