@@ -1,5 +1,6 @@
 """Small problems for the tests of the engine: module-level gradients, compiled in a moment; and runs of them."""
 
+import types
 from functools import cache
 
 import numba
@@ -11,6 +12,7 @@ from asapnb.problems import custom
 
 CONSISTENT = [ab.LockBased(), ab.Leashed(), ab.Leashed(persistence=0), ab.Leashed(persistence=1, check_early=True)]
 BEGUN, WORKERS, MEETING = range(3)  # words of `labels`, of which `pull` has no need: see `pull_slowly`
+SCRIPT = 1  # a word that no run uses, in the first line of every array of words
 PATIENCE = 100_000  # naps: some seconds, in case that a worker never comes
 
 
@@ -102,6 +104,12 @@ def failing(gradient=fails, start=0):
         init=lambda size, rng: np.full(size, start),
         evaluate=lambda params, split: (1.0, np.nan),
     )
+
+
+def with_neighbours(function, **others):
+    """A compiled function in whose module these others stand: they do what another thread would at that place."""
+    python = function.py_func
+    return numba.njit(types.FunctionType(python.__code__, {**python.__globals__, **others}), nogil=True)
 
 
 def train(problem, scheme, *, meetings=0, **arguments):

@@ -1,11 +1,8 @@
 """Steps of a worker, each alone on the memory of a run; what other threads would do between its lines is scripted."""
 
-import types
-
-import numba
 import numpy as np
 import pytest
-from problems import quadratic, train
+from problems import SCRIPT, quadratic, train, with_neighbours
 
 from asapnb.compiled import part
 from asapnb.engine import run as run_module
@@ -15,14 +12,6 @@ from asapnb.engine.loops.leashed import _APPLIED, _DROPPED, _ENDED, land, prepar
 from asapnb.engine.memory import allocate, own_buffers
 from asapnb.engine.shared import LINE, RING, TABLES
 from asapnb.engine.vectors import CURRENT, HEADER, OWNED, publish, release, slot_of
-
-SCRIPT = 1  # a word that no run uses, in the first line of each array of words
-
-
-def with_neighbours(function, **others):
-    """A compiled function whose module has these others: they do what another thread would at that place."""
-    python = function.py_func
-    return numba.njit(types.FunctionType(python.__code__, {**python.__globals__, **others}))
 
 
 @pytest.fixture
