@@ -8,18 +8,15 @@ their texts too (a timing may be a table).
 from __future__ import annotations
 
 import ast
-import inspect
 import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 import numpy as np
 
-from .engine.monitor import Evaluation, Progress
 from .engine.resuming import resume_training
 from .engine.run import train
 from .errors import UsageError, unknown
@@ -29,43 +26,38 @@ from .record import Run, check_not_written, file_of, load_run
 from .rules import Rule, as_rule
 from .simulator.resuming import resume_simulation
 from .simulator.run import simulate
+from .training.arguments import Argument, Command, arguments_of
+from .training.evaluation import Evaluation, Progress
+from .training.reporting import Hooks
 
-RUNS: dict[str, Callable[..., Run]] = {"train": train, "simulate": simulate}
-_NO_DATA = ("problem", "out", "force", "on_eval", "progress")  # the arguments that are not plain data
+RUNS: dict[Command, Callable[..., Run]] = {"train": train, "simulate": simulate}
 _KINDS = {
     bool: "true or false", int: "an integer", float: "a number", str: "a text", dict: "a table", NoneType: '"none"',
 }  # fmt: skip
 _HDF5 = b"\x89HDF"
 
 
-@dataclass(frozen=True)
-class Key:
-    """A key of a configuration: the types its value may have, for some the only values, and its default."""
+def _text(name: str, default: str, meaning: str) -> Argument:
+    return Argument(name, default, (str,), meaning, lambda name, value, context: value)
 
-    name: str
-    kinds: tuple[type, ...]
-    default: Any
-    choices: tuple[str, ...] = ()
+
+_PROBLEM = {
+    "data": _text("data", "fashion-mnist-mini", "the data set, for problems on one."),
+    "problem": _text("problem", "lenet", "what is minimised."),
+}
 
 
 @cache
-def keys(kind: str = "train") -> dict[str, Key]:
-    """Every key, by name: `data`, `problem` and the arguments of `train`, or of `simulate`.
+def keys(kind: Command = "train") -> dict[str, Argument]:
+    """Every key, by name: `data`, `problem` and the arguments of `train`, or of another command, that are plain data.
 
-    >>> keys()["step_size"]
-    Key(name='step_size', kinds=(<class 'float'>,), default=0.01, choices=())
+    >>> keys()["step_size"].default, keys()["step_size"].kinds
+    (0.01, (<class 'float'>,))
     """
-    found = {"data": Key("data", (str,), "fashion-mnist-mini"), "problem": Key("problem", (str,), "lenet")}
-    for name, parameter in inspect.signature(RUNS[kind], eval_str=True).parameters.items():
-        hint = parameter.annotation
-        choices = get_args(hint) if get_origin(hint) is Literal else ()
-        kinds = (str,) if choices else tuple(kind for kind in get_args(hint) or (hint,) if kind in _KINDS)
-        if name not in _NO_DATA:
-            found[name] = Key(name, kinds, parameter.default, choices)
-    return found
+    return _PROBLEM | {name: argument for name, argument in arguments_of(kind).items() if argument.kinds}
 
 
-def check_keys(config: Mapping[str, Any], kind: str = "train") -> dict[str, Any]:
+def check_keys(config: Mapping[str, Any], kind: Command = "train") -> dict[str, Any]:
     """The configuration of a run of this kind, each key known and each value of a type that it takes.
 
     UsageError names what is not.
@@ -78,7 +70,7 @@ def check_keys(config: Mapping[str, Any], kind: str = "train") -> dict[str, Any]
     return {name: _checked(name, value, kind) for name, value in config.items()}
 
 
-def _checked(name: str, value: Any, kind: str) -> Any:
+def _checked(name: str, value: Any, kind: Command) -> Any:
     known = keys(kind)
     if name not in known:
         others = [other for other in RUNS if name in keys(other)]
@@ -96,7 +88,7 @@ def _checked(name: str, value: Any, kind: str) -> Any:
     return value
 
 
-def load_config(path: str | os.PathLike[str], kind: str = "train") -> dict[str, Any]:
+def load_config(path: str | os.PathLike[str], kind: Command = "train") -> dict[str, Any]:
     """The checked configuration in a TOML file, or that of the run in a run file; UsageError if there is none.
 
     Of a run of another kind, what this one has no key for is left out.
@@ -118,7 +110,7 @@ def load_config(path: str | os.PathLike[str], kind: str = "train") -> dict[str, 
 
 
 def merge(*configs: Mapping[str, Any]) -> dict[str, Any]:
-    """One configuration of several, later ones going before; a later `updates` replaces earlier `epochs` and so on.
+    """One configuration of several. Later ones take precedence: also `updates` over earlier `epochs`, and so on.
 
     >>> merge({"seed": 1, "epochs": 5}, {"seed": 2, "updates": 100})
     {'seed': 2, 'updates': 100}
@@ -159,7 +151,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
     return name.strip(), parse_value(value.strip())
 
 
-def prepare(config: Mapping[str, Any], kind: str = "train") -> tuple[Problem, dict[str, Any]]:
+def prepare(config: Mapping[str, Any], kind: Command = "train") -> tuple[Problem, dict[str, Any]]:
     """The problem of a configuration, and the arguments for a run; its data is loaded, nothing is run."""
     arguments = {"data": keys()["data"].default, "problem": keys()["problem"].default, **check_keys(config, kind)}
     return parse_problem(arguments.pop("problem"), arguments.pop("data")), arguments
@@ -167,7 +159,7 @@ def prepare(config: Mapping[str, Any], kind: str = "train") -> tuple[Problem, di
 
 def run_config(
     config: Mapping[str, Any],
-    kind: str = "train",
+    kind: Command = "train",
     *,
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
@@ -236,7 +228,6 @@ def resume(
         check_not_written(run)
     given = {"epochs": epochs, "updates": updates, "max_seconds": max_seconds}
     changed = {name: value for name, value in given.items() if value is not None}
-    hooks: dict[str, Any] = {"on_eval": on_eval, "progress": progress}
     if run.kind not in RUNS:
         raise UsageError(f"{run.path} is of kind {run.kind}: only runs of {' and '.join(RUNS)} can go on")
     config = merge(run.config, check_keys(changed))
@@ -252,7 +243,7 @@ def resume(
     else:
         problem, arguments = prepare(config, run.kind)
     go_on = resume_training if run.kind == "train" else resume_simulation
-    return go_on(run, problem, {**arguments, "rule": _rule_of(run, rule)}, **hooks)
+    return go_on(run, problem, {**arguments, "rule": _rule_of(run, rule)}, Hooks(on_eval, progress))
 
 
 def _rule_of(run: Run, rule: Rule | Callable[..., Any] | None) -> Rule:

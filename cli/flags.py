@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,11 +10,12 @@ from rich.text import Text
 
 from asapnb.config import RUNS, check_keys, keys, load_config, merge, parse_setting, parse_value
 from asapnb.data.catalogue import SOURCES
-from asapnb.engine.options import SIMULATED_WORKERS, cores
 from asapnb.problems import Problem
 from asapnb.problems.text import PROBLEMS
 from asapnb.rules import as_rule, available
-from asapnb.schemes import SCHEMES, Scheme, Sequential, parse_scheme, simulated_only
+from asapnb.schemes import SCHEMES, Scheme, as_scheme
+from asapnb.training.arguments import Command
+from asapnb.training.options import default_workers
 
 from .text import pairs, shortened
 
@@ -24,7 +23,7 @@ _NAMES = {"workers": ("-m", "--workers"), "batch_size": ("--batch", "--batch-siz
 _METAVARS = {int: "N", float: "F", str: "TEXT"}
 
 
-def flags(kind: str) -> list[click.Parameter]:
+def flags(kind: Command) -> list[click.Parameter]:
     """A flag for each key of a run of this kind; those of other kinds are known, so that an error can say whose."""
     others = {name: other for other in RUNS for name in keys(other) if name not in keys(kind)}
     hidden = [flag(name, other) for name, other in others.items()]
@@ -33,30 +32,31 @@ def flags(kind: str) -> list[click.Parameter]:
     return [*(flag(name, kind) for name in keys(kind)), *hidden]
 
 
-def flag(name: str, kind: str, default: str | None = None) -> click.Option:
+def flag(name: str, kind: Command, default: str | None = None) -> click.Option:
     """The flag of a key; its text is read later, like that of --set. `default` says what holds without it."""
     key = keys(kind)[name]
     dashed = name.replace("_", "-")
     default = default or ("" if key.default is None else str(key.default))
-    text = _help(kind).get(name, "") + (f"  [default: {default}]" if default else "")
+    text = _help(name, kind) + (f"  [default: {default}]" if default else "")
     if key.kinds == (bool,):
         return click.Option([f"--{dashed}/--no-{dashed}", name], default=None, help=text)
     names = _NAMES.get(name, (f"--{dashed}",))
     return click.Option([*names, name], metavar="|".join(key.choices) or _METAVARS[key.kinds[0]], help=text)
 
 
-def _help(kind: str) -> dict[str, str]:
-    """What is said of each key: by the docstring of what makes such a run, but for those that have names."""
-    found = re.findall(r"^    (\w+): (.+(?:\n {8}.+)*)", inspect.getdoc(RUNS[kind]) or "", re.MULTILINE)
-    texts = {name: " ".join(text.replace("`", "").split()) for name, text in found}
-    schemes = [name for name, scheme in SCHEMES.items() if kind != "train" or simulated_only(scheme()) is None]
-    return {
-        **{name: text[0].upper() + text[1:] if text[0].isascii() else text for name, text in texts.items()},
+def _help(name: str, kind: Command) -> str:
+    """What a key does; where its value is one of several texts, these."""
+    schemes = [
+        name for name, scheme in SCHEMES.items() if (scheme.worker_loop if kind == "train" else scheme.event_loop)
+    ]
+    texts = {
         "data": f"The data set, for problems on one: {', '.join(SOURCES)}.",
         "problem": f"What is minimised: {', '.join(PROBLEMS)}; with arguments as in 'mlp(hidden=[64, 64])'.",
         "scheme": f"How the workers share the parameters: {', '.join(schemes)}; as in 'leashed(persistence=1)'.",
         "rule": f"The step-size rule: {', '.join(available())}; as in 'tail(amplitude=0.5)'; or FILE.py:FUNCTION.",
     }
+    text = texts.get(name) or keys(kind)[name].says(kind).replace("`", "")
+    return text[0].upper() + text[1:] if text[0].isascii() else text
 
 
 def output(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -79,20 +79,22 @@ def configured(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("config", required=False, type=click.Path())(settings(output(command)))
 
 
-def said(given: Mapping[str, Any], kind: str) -> dict[str, Any]:
+def said(given: Mapping[str, Any], kind: Command) -> dict[str, Any]:
     """The keys that flags set, checked."""
     found = {name: _read(name, value, kind) for name, value in given.items() if value is not None}
     return check_keys(found, kind)
 
 
-def _read(name: str, value: Any, kind: str) -> Any:
+def _read(name: str, value: Any, kind: Command) -> Any:
     """What a flag holds, as a value of its key."""
     known = keys(kind)
     return parse_value(value) if isinstance(value, str) and name in known and str not in known[name].kinds else value
 
 
-def configuration(kind: str, path: str | None, given: Mapping[str, Any], settings: tuple[str, ...]) -> dict[str, Any]:
-    """The keys of a file, of flags and of settings, later ones going before."""
+def configuration(
+    kind: Command, path: str | None, given: Mapping[str, Any], settings: tuple[str, ...]
+) -> dict[str, Any]:
+    """The keys of a file, of flags and of settings. Later ones take precedence."""
     return merge(
         load_config(path, kind) if path else {},
         said(given, kind),
@@ -100,16 +102,14 @@ def configuration(kind: str, path: str | None, given: Mapping[str, Any], setting
     )
 
 
-def scheme_and_workers(arguments: Mapping[str, Any], kind: str) -> tuple[Scheme, int]:
+def scheme_and_workers(arguments: Mapping[str, Any], kind: Command) -> tuple[Scheme, int]:
     """What a run takes for these where nothing was said."""
-    scheme = arguments.get("scheme", keys(kind)["scheme"].default)
-    scheme = parse_scheme(scheme) if isinstance(scheme, str) else scheme
-    several = len(cores()) if kind == "train" else SIMULATED_WORKERS
+    scheme = as_scheme(arguments.get("scheme", keys(kind)["scheme"].default))
     workers = arguments.get("workers")
-    return scheme, (1 if isinstance(scheme, Sequential) else several) if workers is None else workers
+    return scheme, default_workers(scheme, kind == "train") if workers is None else workers
 
 
-def header(problem: Problem, arguments: Mapping[str, Any], kind: str) -> Text:
+def header(problem: Problem, arguments: Mapping[str, Any], kind: Command) -> Text:
     """What is going to run, with what is taken where nothing was said."""
     values = {name: key.default for name, key in keys(kind).items()} | dict(arguments)
     scheme, workers = scheme_and_workers(arguments, kind)

@@ -12,14 +12,14 @@ def a_second_per_version(monkeypatch):
     """The training time that a run's controller sees: as many seconds as versions, however fast the machine is."""
     from asapnb.engine.controller import Controller
 
-    monkeypatch.setattr(Controller, "seconds", property(lambda self: float(self.ledger.version)))
+    monkeypatch.setattr(Controller, "seconds", property(lambda self: float(self.totals.version)))
 
 
 @pytest.fixture
 def stops_when(monkeypatch):
     """Makes runs end, as Ctrl-C would, once a function of the controller is true: however long that takes."""
-    from asapnb.engine import shared as words
     from asapnb.engine.controller import Controller
+    from asapnb.training.words import INTERRUPTED
 
     def stops_when(enough):
         tick = Controller.tick
@@ -27,7 +27,7 @@ def stops_when(monkeypatch):
         def look(self):
             hurry = tick(self)
             if enough(self):
-                self.stop(words.INTERRUPTED)
+                self.stop(INTERRUPTED)
             return hurry
 
         monkeypatch.setattr(Controller, "tick", look)

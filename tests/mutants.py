@@ -28,7 +28,7 @@ PACKAGES = {  # and their test files
     "theory": "theory*|delayed*",
     "timing": "timing*|event*",
     "record": "record*",
-    "engine": "engine*|ledger|atomics|calibrate|resume|replay*",
+    "engine": "engine*|atomics|calibrate|resume|replay*",
     "simulator": "event*|scales|simulat*|microscope|replay*",
 }
 

@@ -7,7 +7,7 @@ import numba
 import numpy as np
 
 import asapnb as ab
-from asapnb.engine.atomics import fetch_add, load, nap
+from asapnb.kernels.atomics import fetch_add, load, nap
 from asapnb.problems import custom
 
 CONSISTENT = [ab.LockBased(), ab.Leashed(), ab.Leashed(persistence=0), ab.Leashed(persistence=1, check_early=True)]

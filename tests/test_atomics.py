@@ -7,9 +7,11 @@ import pytest
 from processes import in_threads
 
 from asapnb.compiled import kernel
-from asapnb.engine import atomics, vectors
-from asapnb.engine.loops.steps import lock, unlock
-from asapnb.engine.shared import LINE, PUBLISHED, READING
+from asapnb.engine.loops import pool as vectors
+from asapnb.engine.words import CURRENT, HEADER, LOCK, OWNED, POINTER, READING, STALE
+from asapnb.kernels import atomics
+from asapnb.kernels.arrays import LINE
+from asapnb.kernels.waiting import lock, unlock
 
 THREADS = 8
 
@@ -34,12 +36,12 @@ def swap_many(words, times):
 def add_under_lock(control, plain, times):
     """Two plain cells that only ever differ inside the lock; counts the times they were seen to."""
     for _ in range(times):
-        lock(control)
+        lock(control, LOCK)
         if plain[0] != plain[1]:
             plain[2] += 1
         plain[0] += 1
         plain[1] = plain[0]
-        unlock(control)
+        unlock(control, LOCK)
 
 
 @kernel()
@@ -104,14 +106,14 @@ def test_the_clock_is_that_of_python():
 @pytest.mark.parametrize("threads", [1, 2, 8, 16, 64])
 def test_the_pool_publishes_one_chain_without_a_leak(threads):
     count = 2 * threads + 1  # the fewest that suffice
-    control, slots = np.zeros(READING, np.int64), np.zeros(count * vectors.HEADER, np.int64)
+    control, slots = np.zeros(READING, np.int64), np.zeros(count * HEADER, np.int64)
     pool = np.zeros((count, 200), np.int64)
-    slots[LINE] = vectors.CURRENT
+    slots[LINE] = CURRENT
     bad = in_threads(lambda me: publish_many(control, slots, pool, me, 400), threads)
     assert bad == [0] * threads
-    assert control[PUBLISHED] >> 16 == 400 * threads, "every publication has one parent"
-    assert (pool[control[PUBLISHED] & 0xFFFF] == 400 * threads).all()
+    assert control[POINTER] >> 16 == 400 * threads, "every publication has one parent"
+    assert (pool[control[POINTER] & 0xFFFF] == 400 * threads).all()
     headers = slots.reshape(count, 2, LINE)[:, :, 0]
     assert not headers[:, 0].any(), "a reader was leaked"
     status = np.bincount(headers[:, 1] & 3, minlength=4)
-    assert list(status[[vectors.OWNED, vectors.CURRENT, vectors.STALE]]) == [threads, 1, 0]
+    assert list(status[[OWNED, CURRENT, STALE]]) == [threads, 1, 0]

@@ -13,9 +13,9 @@ from problems import failing, quadratic
 import asapnb as ab
 from asapnb.engine import calibrate as module
 from asapnb.engine.calibrate import calibrate, measure, quantiles
-from asapnb.engine.options import cores
 from asapnb.errors import UsageError
 from asapnb.timing import Timing, load_timing, save_timing
+from asapnb.training.options import cores
 
 CORES = len(cores())
 SHORT = {"batch_size": 7, "seconds": 0.02}
@@ -150,7 +150,10 @@ def test_a_schedule_takes_the_times(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"workers": CORES + 1}, f"workers is {CORES + 1}: must be from 1 to {CORES} .the cores; a timing for"),
+        (
+            {"workers": CORES + 1},
+            f"workers is {CORES + 1}: must be an integer from 1 to {CORES} .the cores; a",
+        ),
         ({"workers": 0}, "workers is 0"),
         ({"workers": [1, 0]}, r"workers\[1\] is 0"),
         ({"workers": []}, r"workers is \[\]"),
@@ -191,7 +194,7 @@ def test_a_gradient_that_fails():
 
 
 def test_an_interrupt_ends_it(monkeypatch):
-    monkeypatch.setattr(module._Timer, "tick", lambda self: self.stop(module.words.INTERRUPTED))
+    monkeypatch.setattr(module._Timer, "tick", lambda self: self.stop(module.INTERRUPTED))
     with pytest.raises(KeyboardInterrupt):
         calibrate(quadratic(), workers=1, **SHORT)
 

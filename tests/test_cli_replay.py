@@ -190,7 +190,7 @@ def test_runs_that_cannot_be_replayed(folder, tmp_path):
     ("arguments", "says"),
     [
         (["--rule", "tial"], "unknown rule 'tial'.*Did you mean 'tail'"),
-        (["--momentum", 1], r"momentum is 1\.0: must be finite, >= 0 and < 1"),
+        (["--momentum", 1], r"momentum is 1: must be a finite number of at least 0 and below 1"),
         (["--step-size", "x"], "step_size = 'x': must be a number"),
         (["--microscope", -1], "microscope is -1"),
         (["--threads", 0], "threads is 0"),

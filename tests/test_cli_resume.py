@@ -56,7 +56,7 @@ def test_a_run_that_timed_out_says_how_to_go_on(tmp_path, a_second_per_version):
     ("arguments", "says"),
     [
         ([], "has 100 updates, and the total is 100: give a larger total, epochs or updates (--epochs, --updates)"),
-        (["--updates", 0], "updates is 0: must be from 1"),
+        (["--updates", 0], "updates is 0: must be an integer from 1"),
         (["--epochs", 2, "--updates", 200], "give one of them"),
         (["--epochs", "many"], "not a valid integer"),
     ],

@@ -189,7 +189,7 @@ def test_a_configuration_of_a_run_is_one_of_its_schedule(folder):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["-m", 0], "workers is 0: must be from 1 to 16777216"),
+        (["-m", 0], "workers is 0: must be an integer from 1 to 16777216"),
         (["--timing", "compute=exponential(-1)"], r"mean is -1: must be .* at least 0 and of at most 1e\+12 seconds"),
         (["--timing", "compute=1, update=-2"], r"update is -2: must be .* at least 0 and of at most 1e\+12 seconds"),
         (["--timing", "compute=1e400"], r"compute is inf: must be .* at least 0 and of at most 1e\+12 seconds"),
@@ -205,7 +205,7 @@ def test_a_configuration_of_a_run_is_one_of_its_schedule(folder):
         (["--pin-workers"], "pin_workers = True: simulate has no pin_workers; it is of asapnb train"),
         (["--microscope", -1], "microscope is -1: must be at least 0"),
         (["--microscope", "x"], "microscope = 'x': must be an integer"),
-        (["--threads", 0], "threads is 0: must be from 1 to 1024"),
+        (["--threads", 0], "threads is 0: must be an integer from 1 to 1024"),
         (["--rule", "shuffled(shuffled(tail))"], "shuffled takes a rule whose scales depend on staleness only"),
         (["none.toml"], "cannot read the configuration none.toml: No such file"),
         (["--staleness-only"], r"problem is 'mlp\(hidden=\[8\]\)', but --staleness-only makes no gradients"),
@@ -223,9 +223,9 @@ def test_usage_errors(tmp_path, monkeypatch, arguments, says):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["-m", 0], "workers is 0: must be from 1 to 16777216"),
-        (["--updates", 0], "updates is 0: must be from 1"),
-        (["--scheme", "sequential", "-m", 2], "the scheme Sequential has one"),
+        (["-m", 0], "workers is 0: must be an integer from 1 to 16777216"),
+        (["--updates", 0], "updates is 0: must be an integer from 1"),
+        (["--scheme", "sequential", "-m", 2], "the scheme Sequential has at most 1"),
         (["-o", "run.h5"], "out is 'run.h5', but --staleness-only makes no gradients and no run file"),
         (["--set", "momentum=0.5"], "momentum is 0.5, but --staleness-only"),
     ],

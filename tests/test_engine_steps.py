@@ -6,12 +6,14 @@ from problems import SCRIPT, quadratic, train, with_neighbours
 
 from asapnb.compiled import part
 from asapnb.engine import run as run_module
-from asapnb.engine import shared as words
-from asapnb.engine.loops import steps
+from asapnb.engine import words
+from asapnb.engine.loops import common
 from asapnb.engine.loops.leashed import _APPLIED, _DROPPED, _ENDED, land, prepare
+from asapnb.engine.loops.pool import publish, release, slot_of
 from asapnb.engine.memory import allocate, own_buffers
-from asapnb.engine.shared import LINE, RING, TABLES
-from asapnb.engine.vectors import CURRENT, HEADER, OWNED, publish, release, slot_of
+from asapnb.engine.words import CURRENT, HEADER, OWNED, RING, TABLES
+from asapnb.kernels.arrays import LINE
+from asapnb.training.words import DIVERGED, LOSS_LIMIT, STEP_SIZE
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def no_nap(microseconds):
     pass
 
 
-HAND_IN = with_neighbours(steps.hand_in, load=load_and_take, nap=no_nap)
+HAND_IN = with_neighbours(common._hand_in, load=load_and_take, nap=no_nap)
 
 
 @pytest.mark.parametrize("ring", [0, 1])
@@ -58,7 +60,7 @@ HAND_IN = with_neighbours(steps.hand_in, load=load_and_take, nap=no_nap)
 def test_a_row_waits_until_its_place_in_the_ring_is_free(memory, number, looks, ring):
     shared, own = memory()
     drained = (words.DRAINED, words.DROPPED_DRAINED)[ring]
-    own.row["batch"], own.row["loss"] = 77, shared.numbers[words.LOSS_LIMIT]
+    own.row["batch"], own.row["loss"] = 77, shared.numbers[LOSS_LIMIT]
     HAND_IN(shared, own, ring, drained, number)
     place = ring * RING + number % RING
     assert shared.control[drained] == looks
@@ -71,9 +73,9 @@ def test_a_row_waits_until_its_place_in_the_ring_is_free(memory, number, looks, 
 @pytest.mark.parametrize("loss", [np.nan, np.inf, 2.0])
 def test_a_row_whose_loss_is_above_the_limit_stops_the_run(memory, loss):
     shared, own = memory()
-    own.row["loss"], shared.numbers[words.LOSS_LIMIT] = loss, 1.99
+    own.row["loss"], shared.numbers[LOSS_LIMIT] = loss, 1.99
     HAND_IN(shared, own, 0, words.DRAINED, 0)
-    assert shared.control[words.STOP] == words.DIVERGED
+    assert shared.control[words.STOP] == DIVERGED
     assert shared.written[0] == 1
 
 
@@ -89,7 +91,7 @@ def load_and_publish(tables, position):
     return now
 
 
-CHOOSE_STEP = with_neighbours(steps.choose_step, load=load_and_publish)
+CHOOSE_STEP = with_neighbours(common.choose_step, load=load_and_publish)
 
 
 def tables_of(shared):
@@ -108,7 +110,7 @@ def test_a_table_that_may_be_torn_is_read_again(memory, published):
     step = CHOOSE_STEP(shared, own, 5, 3, 0)
     used = 0 if published < TABLES - 1 else published % TABLES
     assert (own.row["row"][0], own.row["scale"][0]) == (100 + used, used + 1)
-    assert step == np.float32(shared.numbers[words.STEP_SIZE]) * np.float32(used + 1)
+    assert step == np.float32(shared.numbers[STEP_SIZE]) * np.float32(used + 1)
     assert (own.row["version"][0], own.row["read_version"][0], own.row["tau"][0]) == (6, 3, 2)
 
 
@@ -126,22 +128,22 @@ def test_what_is_staler_than_the_table_has_its_last_scale(memory, tau, entry):
 
 
 @part()
-def publish_late(control, slots, word, mine):
+def publish_late(control, slots, pointer, mine):
     """`publish`, for which others are too fast as many times as the script says."""
     if control[SCRIPT] > 0:
         control[SCRIPT] -= 1
-        release(slots, slot_of(word))
+        release(slots, slot_of(pointer))
         return False
-    return publish(control, slots, word, mine)
+    return publish(control, slots, pointer, mine)
 
 
 @part()
-def prepare_in_vain(shared, own, gradient, word, mine, step):
+def prepare_in_vain(shared, own, gradient, pointer, mine, step):
     """`prepare`, left early as many times as the script says."""
     if shared.control[SCRIPT] > 0:
         shared.control[SCRIPT] -= 1
         return False
-    return prepare(shared, own, gradient, word, mine, step)
+    return prepare(shared, own, gradient, pointer, mine, step)
 
 
 LAND = {
@@ -171,7 +173,7 @@ def test_a_gradient_is_dropped_after_persistence_plus_one_attempts(memory, how, 
     headers = shared.slots.reshape(-1, 2, LINE)[:, :, 0]
     assert not headers[:, 0].any(), "a reader was leaked"
     assert headers[1, 1] & 3 == (OWNED if dropped else CURRENT)
-    assert shared.control[words.PUBLISHED] == (0 if dropped else 1 << words.SLOT_BITS | 1)
+    assert shared.control[words.POINTER] == (0 if dropped else 1 << words.SLOT_BITS | 1)
     assert shared.control[words.VERSION] == (0 if dropped else 1)
     assert (shared.state[1] != 0).any() == (how == "publish" or not dropped)
 
@@ -188,13 +190,13 @@ def test_a_vector_to_be_evaluated_has_one_reader_however_many_attempts(memory, h
     shared, _, outcome = landing(memory, how, failures, "leashed", eval_every=1)
     assert outcome == _APPLIED
     np.testing.assert_array_equal(shared.slots[::HEADER][:3], [0, 1, 0])
-    (box,) = np.flatnonzero(shared.control[words.MAIL : words.READING : LINE] == 1)
-    assert shared.control[words.MAIL + box * LINE + 2] == 1, "its slot"
+    (box,) = np.flatnonzero(shared.control[words.MAILBOXES : words.READING : LINE] == 1)
+    assert shared.control[words.MAILBOXES + box * LINE + words.BOX_VECTOR] == 1, "its slot"
 
 
 def test_nothing_lands_beyond_the_quota(memory):
     shared, own = memory("leashed", updates=7)
-    shared.control[words.PUBLISHED] = 7 << words.SLOT_BITS
+    shared.control[words.POINTER] = 7 << words.SLOT_BITS
     assert LAND["publish"](shared, own, 1, shared.state[0], 0, 0) == _ENDED
     assert not shared.slots[::HEADER].any(), "a reader was leaked"
-    assert shared.control[words.PUBLISHED] == 7 << words.SLOT_BITS
+    assert shared.control[words.POINTER] == 7 << words.SLOT_BITS

@@ -1,7 +1,5 @@
 """The event loops against a twin made of processes, against each other, and against what holds for any schedule."""
 
-from importlib import import_module
-
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -12,11 +10,14 @@ from asapnb import timing as times
 from asapnb.compiled import kernel
 from asapnb.errors import UsageError
 from asapnb.schemes import Hogwild, Leashed, LockBased, ParameterServer, Sequential, Synchronous
-from asapnb.simulator import events, schedule, staleness_only
-from asapnb.simulator.loops.steps import open_world
-from asapnb.simulator.tournament import idle, key_of, next_key, next_worker, put, time_of, tournament
-from asapnb.simulator.world import QUOTA, ROW, VERSION, WORKER, make_world
+from asapnb.simulator import schedule, scheduling, staleness_only
+from asapnb.simulator.loops.common import open_world
+from asapnb.simulator.loops.tournament import idle, key_of, next_key, next_worker, put, time_of
+from asapnb.simulator.tournament import tournament
+from asapnb.simulator.words import QUOTA, VERSION
+from asapnb.simulator.world import ROW, WORKER, make_world
 from asapnb.timing import Timing
+from asapnb.training.compiling import load
 
 FAMILIES = {
     "sequential": lambda m: st.just(Sequential()),
@@ -41,14 +42,6 @@ ONE_OF_EACH = {
     "leashed": Leashed(persistence=1),
     "parameter-server": ParameterServer(bound=2),
     "ringmaster": ParameterServer(discard_after=2, restart=True),
-}
-LOOPS = {
-    Sequential: "lock_based",
-    Synchronous: "rounds",
-    LockBased: "lock_based",
-    Hogwild: "hogwild",
-    Leashed: "leashed",
-    ParameterServer: "server",
 }
 TIED_OR_ZERO = "mixture(0, 0.5, 1, weights=[1, 1, 1])"
 GRID = (0.25, 0.5, 1.0, 1.5, 2.0)  # sums of these are exact, so events tie
@@ -87,8 +80,8 @@ def fill(timing, scheme, workers, updates, seed, loop=None, updates_at_once=None
     """The rows of a loop as it makes them, into buffers that have room for so many updates at least."""
     world = make_world(timing, scheme, workers, updates)
     open_world(world, seed)
-    run = import_module(f"asapnb.simulator.loops.{loop or LOOPS[type(scheme)]}").run
-    each = scheme.gradients(workers) if isinstance(scheme, Synchronous) else 1
+    run = load(f"asapnb.simulator.loops.{loop}:run" if loop else scheme.event_loop)
+    each = scheme.gradients(workers)
     buffer = np.zeros(each * (updates_at_once or updates) + 2 * workers, ROW)
     parts = []
     while world.words[VERSION] < world.words[QUOTA]:
@@ -256,7 +249,7 @@ def test_rows_are_sound(family):
         made = schedule(*case)
         rows, workers, scheme = made.rows, made.workers, made.scheme
         applied = rows["dropped"] == 0
-        each = scheme.gradients(workers) if isinstance(scheme, Synchronous) else 1
+        each = scheme.gradients(workers)
         np.testing.assert_array_equal(rows["version"][applied], np.repeat(np.arange(1, made.updates + 1), each))
         assert (rows["tau"][applied] == (rows["version"] - 1 - rows["read_version"])[applied]).all()
         assert (rows["tau"] >= 0).all()
@@ -408,7 +401,7 @@ def test_time_that_overflows_is_an_error(family, monkeypatch):
         world.times.numbers[:] *= 2.0**1021
         return world
 
-    monkeypatch.setattr(events, "make_world", make_vast)
+    monkeypatch.setattr(scheduling, "make_world", make_vast)
     workers = 1 if family == "sequential" else 3
     with pytest.raises(UsageError, match=r"overflows after \d+ updates.*compute=2\.0, update=0\.5"):
         schedule(Timing(2.0, update=0.5), ONE_OF_EACH[family], workers, 100)

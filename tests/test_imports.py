@@ -10,10 +10,11 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"errors"},
     {"text", "numbers", "formatting", "compiled"},
-    {"random"},
+    {"random", "kernels"},
     {"data", "staleness"},
     {"problems", "rules", "schemes", "timing"},
     {"record", "testing"},
+    {"training"},
     {"engine"},
     {"simulator"},
     {"analysis", "theory"},

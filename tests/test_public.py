@@ -17,7 +17,7 @@ MODULES = (
     "timing",
 )  # fmt: skip
 NOT_YET = {  # what has no such section yet, by module: write one, and take the name off
-    "config": "Key run_config",
+    "config": "run_config",
     "engine": "Evaluation Progress",
     "engine.calibrate": "Measured measure compile_rest",
     "problems": (

@@ -9,9 +9,9 @@ from problems import CONSISTENT, SCRIPT, pull_slowly, quadratic, train, with_nei
 
 import asapnb as ab
 from asapnb.compiled import part
-from asapnb.engine.atomics import fetch_add
 from asapnb.engine.loops import leashed
-from asapnb.engine.vectors import publish, release, slot_of
+from asapnb.engine.loops.pool import publish, release, slot_of
+from asapnb.kernels.atomics import fetch_add
 
 DATA = ab.load_dataset("fashion-mnist-mini")
 NETWORKS = {"mlp": ab.mlp(DATA, hidden=(16,)), "lenet": ab.lenet(DATA)}

@@ -22,7 +22,7 @@ from processes import LIMIT, WITHOUT_THREADS, ctrl_c_interrupts, python
 
 import asapnb as ab
 from asapnb.engine import checkpoints, controller
-from asapnb.engine.shared import RING
+from asapnb.engine.words import RING
 from asapnb.record import UPDATES, RunWriter, checkpoint_path, load_checkpoint, save_checkpoint
 from asapnb.rules import ScaleTables, as_rule, every, tail
 

@@ -8,7 +8,6 @@ from simulations import CONSISTENT, ROUNDS, timing_of
 import asapnb as ab
 from asapnb.problems import analytic
 from asapnb.rules import as_rule, every, shuffled
-from asapnb.schemes import Sequential, Synchronous
 from asapnb.simulator.scales import SHUFFLED, scales_of
 
 
@@ -39,7 +38,7 @@ def made(scheme, workers=4, updates=120, seed=1):
 
 
 def of(schedule, rule, per_worker=False, seed=0):
-    fresh = isinstance(schedule.scheme, Sequential | Synchronous)
+    fresh = schedule.scheme.fresh
     return scales_of(
         schedule.rows, as_rule(rule), schedule.workers, per_worker=per_worker, always_fresh=fresh, seed=seed
     )
@@ -48,11 +47,11 @@ def of(schedule, rule, per_worker=False, seed=0):
 def assert_as_one_by_one(found, rows, rule, workers, per_worker, fresh):
     expected, tables = one_by_one(rows, as_rule(rule), workers, per_worker, fresh)
     number, scale, factor, fate = (np.array(column) for column in zip(*expected, strict=True))
-    np.testing.assert_array_equal(found.scale, scale)
-    np.testing.assert_array_equal(found.factor, factor)
-    np.testing.assert_array_equal(found.dropped, fate)
+    np.testing.assert_array_equal(found.columns["scale"], scale)
+    np.testing.assert_array_equal(found.columns["factor"], factor)
+    np.testing.assert_array_equal(found.columns["dropped"], fate)
     assert found.steps == sorted(found.steps)
-    for ours, theirs in set(zip(found.row.tolist(), number.tolist(), strict=True)):
+    for ours, theirs in set(zip(found.columns["row"].tolist(), number.tolist(), strict=True)):
         step, _, table = tables[theirs]
         assert found.steps[ours] == step
         np.testing.assert_array_equal(found.tables[ours], table)
@@ -62,12 +61,12 @@ def assert_as_one_by_one(found, rows, rule, workers, per_worker, fresh):
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_all_at_once_is_one_by_one(scheme, per_worker):
     schedule = made(scheme, updates=300 if per_worker else 120)  # tables begin after 10 updates of each worker
-    fresh = isinstance(schedule.scheme, Sequential | Synchronous)
+    fresh = schedule.scheme.fresh
     for rule in RULES:
         found = of(schedule, rule, per_worker)
         assert_as_one_by_one(found, schedule.rows, rule, schedule.workers, per_worker, fresh)
         if rule is fresh_only and scheme in ("hogwild", "lock-based", "leashed", "parameter-server"):
-            assert (found.dropped == 2).any()
+            assert (found.columns["dropped"] == 2).any()
         if "refresh=every" in str(rule) and not fresh:
             assert len(found.tables) > 1
 
@@ -86,16 +85,16 @@ def test_the_scales_of_the_first_rows_do_not_depend_on_later_ones(scheme, per_wo
         rows = schedule.rows[:count]
         found = scales_of(rows, as_rule(rule), 4, per_worker=per_worker, always_fresh=False, seed=0)
         for name in ("scale", "factor", "dropped"):
-            np.testing.assert_array_equal(getattr(found, name), getattr(whole, name)[:count], err_msg=name)
-        for ours, theirs in zip(found.row, whole.row, strict=False):
+            np.testing.assert_array_equal(found.columns[name], whole.columns[name][:count], err_msg=name)
+        for ours, theirs in zip(found.columns["row"], whole.columns["row"], strict=False):
             np.testing.assert_array_equal(found.tables[ours], whole.tables[theirs])
 
 
 def test_a_schedule_that_staleness_zeroes_spends_nothing():
     found = of(made("lock-based"), "wu_adaptive(variant=2, budget=1.0)")
-    assert (found.dropped == 2).any()
-    assert (found.scale == 1).all()
-    assert (found.factor[found.dropped == 2] == 0).all()
+    assert (found.columns["dropped"] == 2).any()
+    assert (found.columns["scale"] == 1).all()
+    assert (found.columns["factor"][found.columns["dropped"] == 2] == 0).all()
 
 
 @pytest.mark.parametrize("scheme", ["lock-based", "leashed(persistence=0)"])
@@ -104,28 +103,30 @@ def test_shuffled_scales_are_the_same_but_not_where_staleness_says(scheme, rule)
     schedule = made(scheme, workers=8, updates=5000)
     applied = schedule.rows["dropped"] == 0
     plain, found = of(schedule, rule), of(schedule, f"shuffled(rule={rule})", seed=4)
-    scale, tau = found.scale[applied], schedule.tau[applied]
+    scale, tau = found.columns["scale"][applied], schedule.tau[applied]
     for start in range(0, applied.sum(), SHUFFLED):
         block = slice(start, start + SHUFFLED)
-        np.testing.assert_array_equal(np.sort(scale[block]), np.sort(plain.scale[applied][block]))
+        np.testing.assert_array_equal(np.sort(scale[block]), np.sort(plain.columns["scale"][applied][block]))
     assert abs(np.corrcoef(scale, tau)[0, 1]) < 0.05
-    assert np.corrcoef(plain.scale[applied], tau)[0, 1] < -0.5
-    np.testing.assert_array_equal(found.scale[~applied], plain.scale[~applied])
-    np.testing.assert_array_equal(np.bincount(found.row), np.bincount(plain.row))
+    assert np.corrcoef(plain.columns["scale"][applied], tau)[0, 1] < -0.5
+    np.testing.assert_array_equal(found.columns["scale"][~applied], plain.columns["scale"][~applied])
+    np.testing.assert_array_equal(np.bincount(found.columns["row"]), np.bincount(plain.columns["row"]))
     for name in ("scale", "row"):
         again = of(schedule, f"shuffled(rule={rule})", seed=4)
-        np.testing.assert_array_equal(getattr(found, name), getattr(again, name))
-    assert (of(schedule, f"shuffled(rule={rule})", seed=5).scale != found.scale).any()
-    for number in np.unique(found.row):  # each scale is still one of the table that its row names
-        assert np.isin(found.scale[found.row == number], found.tables[number].astype(np.float32)).all()
+        np.testing.assert_array_equal(found.columns[name], again.columns[name])
+    assert (of(schedule, f"shuffled(rule={rule})", seed=5).columns["scale"] != found.columns["scale"]).any()
+    for number in np.unique(found.columns["row"]):  # each scale is still one of the table that its row names
+        assert np.isin(
+            found.columns["scale"][found.columns["row"] == number], found.tables[number].astype(np.float32)
+        ).all()
 
 
 def test_zeroed_updates_are_shuffled_with_their_scales():
     schedule = made("lock-based", updates=2000)
     plain, found = (of(schedule, rule) for rule in (fresh_only, shuffled(fresh_only)))
-    assert (plain.dropped == 2).any()
-    assert (plain.dropped == 2).sum() == (found.dropped == 2).sum()
-    np.testing.assert_array_equal(found.dropped == 2, found.scale == 0)
+    assert (plain.columns["dropped"] == 2).any()
+    assert (plain.columns["dropped"] == 2).sum() == (found.columns["dropped"] == 2).sum()
+    np.testing.assert_array_equal(found.columns["dropped"] == 2, found.columns["scale"] == 0)
 
 
 def test_real_threads_cannot_shuffle():

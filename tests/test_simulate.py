@@ -22,10 +22,11 @@ from simulations import (
 )
 
 import asapnb as ab
-from asapnb.engine import monitor
 from asapnb.schemes import Hogwild, Synchronous, parse_scheme
-from asapnb.simulator.plan import ADD, APPLY, CLOSE, READ, SKIP, WRITE, plan_blocks, plan_versions
-from asapnb.simulator.stage import DONE, UNTIL, make_stage
+from asapnb.simulator.operations import of_blocks, of_versions
+from asapnb.simulator.replay_state import make_replay_state
+from asapnb.simulator.words import ADD, APPLY, CLOSE, DONE, READ, SKIP, UNTIL, WRITE
+from asapnb.training import evaluation
 
 NETWORK = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(6,))
 ALL = {"momentum": 0.9, "weight_decay": 0.02, "compensation": 0.1}
@@ -140,7 +141,7 @@ def schedules(draw, schemes):
 def test_every_slot_holds_the_version_that_is_read(made):
     rows, dropped = made.rows, made.rows["dropped"]
     gradients = made.scheme.gradients(made.workers) if isinstance(made.scheme, Synchronous) else 1
-    plan = plan_versions(rows, dropped, gradients)
+    plan = of_versions(rows, dropped, gradients)
     assert plan.slots <= made.workers + 1
     assert plan.operations["row"].tolist() == list(range(len(rows)))
     state, version = [None] * plan.slots, 0
@@ -167,7 +168,7 @@ def test_every_slot_holds_the_version_that_is_read(made):
 @given(schedules(HOGWILD))
 def test_every_view_has_a_slot_of_its_own(made):
     blocks, rows = made.scheme.blocks, made.rows
-    plan = plan_blocks(rows, made.t_view, blocks)
+    plan = of_blocks(rows, made.t_view, blocks)
     columns = {name: rows[name] for name in rows.dtype.names} | {"t_view": made.t_view}
     events = hogwild_events(columns, blocks)
     operations = plan.operations
@@ -196,9 +197,9 @@ def test_every_view_has_a_slot_of_its_own(made):
 def test_a_thousand_workers_need_a_thousand_vectors(scheme):
     made = ab.schedule("lognormal(mean=1, cv=2), read=0.001, update=0.001", scheme, 1024, 20_000)
     if made.t_view is None:
-        plan = plan_versions(made.rows, made.rows["dropped"], 1)
+        plan = of_versions(made.rows, made.rows["dropped"], 1)
     else:
-        plan = plan_blocks(made.rows, made.t_view, made.scheme.blocks)
+        plan = of_blocks(made.rows, made.t_view, made.scheme.blocks)
     assert 2 < plan.slots <= 1025
 
 
@@ -227,7 +228,7 @@ def test_the_same_file_twice_and_on_more_threads(scheme, tmp_path):
 def test_segments_long_and_short_commit_the_same(tmp_path, monkeypatch):
     """Each kind of segment: in this thread, or in threads of their own."""
     for name, seconds in (("a", 0.0), ("b", 1e9)):
-        monkeypatch.setattr("asapnb.simulator.crew._INLINE_SECONDS", seconds)
+        monkeypatch.setattr("asapnb.simulator.threads._INLINE_SECONDS", seconds)
         simulate(scheme="hogwild", out=tmp_path / name, threads=2, rule="inverse", microscope=3)
     assert_same_contents(tmp_path / "a", tmp_path / "b")
 
@@ -289,21 +290,21 @@ def test_a_target_ends_the_run_at_the_version_evaluated(scheme, threads, monkeyp
     whole = simulate(problem, scheme, updates=120, microscope=1, out=tmp_path / "whole.h5")
     losses = whole.evals["train_loss"]
     target, ended = losses[5], whole.evals["step"][np.flatnonzero(losses <= losses[5])[0]]
-    evaluate, stage = monitor.Evaluator.evaluate, []
+    evaluate, stage = evaluation.Evaluator.evaluate, []
 
     def slowly(self, params, step, t):
         until(lambda: step == 0 or stage[0].control[DONE] >= stage[0].control[UNTIL])  # the next segment is over
         return evaluate(self, params, step, t)
 
     def known(execution, *others):
-        stage[:] = [make_stage(execution, *others)]
+        stage[:] = [make_replay_state(execution, *others)]
         return stage[0]
 
-    monkeypatch.setattr("asapnb.simulator.execute.make_stage", known)
+    monkeypatch.setattr("asapnb.simulator.execute.make_replay_state", known)
 
     for slow in (False, True):
         if slow:
-            monkeypatch.setattr(monitor.Evaluator, "evaluate", slowly)
+            monkeypatch.setattr(evaluation.Evaluator, "evaluate", slowly)
         run = simulate(problem, scheme, updates=120, target_loss=float(target), microscope=1, threads=threads)
         assert run.status == "converged"
         assert run.updates["version"].max() == ended == run.attributes["target_step"] == run.evals["step"][-1]

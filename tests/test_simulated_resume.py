@@ -20,10 +20,11 @@ from simulations import CONSISTENT, HOGWILD, ROUNDS, assert_same_contents, asser
 
 import asapnb as ab
 from asapnb.record import checkpoint_path, load_checkpoint, save_checkpoint
-from asapnb.simulator import director
-from asapnb.simulator.crew import Crew
-from asapnb.simulator.director import Director
-from asapnb.simulator.stage import DONE, FIRST
+from asapnb.simulator import replayer
+from asapnb.simulator.replayer import Replayer
+from asapnb.simulator.threads import ReplayThreads
+from asapnb.simulator.words import DONE, FIRST, STOP
+from asapnb.training.words import DIVERGED, INTERRUPTED
 
 ARGUMENTS = {
     "momentum": 0.9,
@@ -52,17 +53,17 @@ def arguments_of(scheme):
 
 def broken(monkeypatch, at, act):
     """Have every segment stop after `at` operations, for `act` to be called; `at` is a share of all."""
-    segment, done = Director._segment, []
+    segment, done = Replayer._segment, []
 
     def broken_segment(self, until):
-        place = round(at * len(self.stage.operations))
-        if not done and self.stage.control[DONE] <= place <= until:
+        place = round(at * len(self.replay.operations))
+        if not done and self.replay.control[DONE] <= place <= until:
             segment(self, place)
             done.append(place)
             act()
         segment(self, until)
 
-    monkeypatch.setattr(Director, "_segment", broken_segment)
+    monkeypatch.setattr(Replayer, "_segment", broken_segment)
 
 
 def press():
@@ -130,13 +131,13 @@ def test_interrupted_at_any_moment_and_gone_on(scheme, seed, interrupted, whole,
 @pytest.mark.parametrize("scheme", ["synchronous", "lock-based", "hogwild(blocks=1)"])
 def test_what_a_checkpoint_was_made_at_is_taken_up(scheme, at, interrupted, tmp_path, monkeypatch):
     """Operations, and rows that are done with: also those of a round that is not in the file yet."""
-    save, take_up, seen = Director.checkpoint, Director.go_on_from, []
+    save, take_up, seen = Replayer.checkpoint, Replayer.go_on_from, []
 
-    def look(director):
-        seen.append(director.stage.control[[DONE, FIRST]].tolist())
+    def look(replayer):
+        seen.append(replayer.replay.control[[DONE, FIRST]].tolist())
 
-    monkeypatch.setattr(Director, "checkpoint", lambda self: look(self) or save(self))
-    monkeypatch.setattr(Director, "go_on_from", lambda self, past: take_up(self, past) or look(self))
+    monkeypatch.setattr(Replayer, "checkpoint", lambda self: look(self) or save(self))
+    monkeypatch.setattr(Replayer, "go_on_from", lambda self, saved: take_up(self, saved) or look(self))
     run = interrupted(at, simulate, scheme=scheme, out=tmp_path / "run.h5")
     ab.resume(run, problem=quadratic())
     assert seen[0] == seen[1]
@@ -197,15 +198,15 @@ def test_the_end_that_was_to_come_comes(scheme, share, interrupted, tmp_path):
 @pytest.mark.parametrize("scheme", ["lock-based", "synchronous", "hogwild"])
 def test_an_interruption_and_divergence_in_one_moment(scheme, monkeypatch):
     whole = simulate(scheme=scheme, step_size=3.0, updates=400, eval_every=0)
-    keep, now = Director._keep_divergence, []
+    keep, now = Replayer._keep_divergence, []
 
     def overwritten(self):
-        if self.stage.control[director.STOP] == director.words.DIVERGED:
-            self.stage.control[director.STOP] = director.words.INTERRUPTED  # it came first
+        if self.replay.control[STOP] == DIVERGED:
+            self.replay.control[STOP] = INTERRUPTED  # it came first
             now.append(1)
         keep(self)
 
-    monkeypatch.setattr(Director, "_keep_divergence", overwritten)
+    monkeypatch.setattr(Replayer, "_keep_divergence", overwritten)
     assert_same_runs(simulate(scheme=scheme, step_size=3.0, updates=400, eval_every=0), whole)
     assert now
 
@@ -345,7 +346,7 @@ def serve(folder):
 
 def be_killed(out, scheme, share):
     """Simulate, with a checkpoint at every stop, up to this share of all operations."""
-    director.CHECKPOINT_SECONDS = director.FLUSH_SECONDS = 0.0
+    replayer.CHECKPOINT_SECONDS = replayer.FLUSH_SECONDS = 0.0
     patch = pytest.MonkeyPatch()
     if scheme == "again":  # it has gone on before
         with patch.context() as first:
@@ -388,10 +389,10 @@ if __name__ == "__main__":
 def test_a_long_stretch_without_evaluations_is_paused_for_checkpoints(scheme, tmp_path, monkeypatch):
     arguments = {"scheme": scheme, "eval_every": 0, "momentum": 0.9}
     simulate(out=tmp_path / "whole.h5", **arguments)
-    saved, carry_out = [], Crew.carry_out
+    saved, carry_out = [], ReplayThreads.carry_out
 
     def carry_out_a_little(self, until, meanwhile):
-        carry_out(self, min(until, int(self._stage.control[DONE]) + 7), meanwhile)
+        carry_out(self, min(until, int(self._replay.control[DONE]) + 7), meanwhile)
 
     def keep(path, arrays, attributes):
         save_checkpoint(path, arrays, attributes)
@@ -401,8 +402,8 @@ def test_a_long_stretch_without_evaluations_is_paused_for_checkpoints(scheme, tm
             shutil.copy(checkpoint_path(path), checkpoint_path(tmp_path / "killed.h5"))
 
     with monkeypatch.context() as patched:
-        patched.setattr(Crew, "carry_out", carry_out_a_little)
-        patched.setattr(director, "save_checkpoint", keep)
+        patched.setattr(ReplayThreads, "carry_out", carry_out_a_little)
+        patched.setattr(replayer, "save_checkpoint", keep)
         simulate(out=tmp_path / "paused.h5", **arguments)
     assert len(saved) >= 8
     assert saved == list(range(7, 7 * len(saved) + 1, 7))

@@ -1,6 +1,6 @@
 """Real threads on one shared parameter array: `train`."""
 
-from .monitor import Evaluation, Progress
+from ..training import Evaluation, Progress
 from .run import train
 
 __all__ = ["Evaluation", "Progress", "train"]

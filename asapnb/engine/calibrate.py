@@ -12,27 +12,32 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from ..compiled import specialise
 from ..errors import UsageError
-from ..problems.base import Problem, gradient_signature
+from ..kernels.arrays import aligned, array_type
+from ..numbers import integer, real
+from ..problems.base import Problem
 from ..record import UPDATES
-from ..schemes import Leashed, LockBased, Scheme, parse_scheme
+from ..schemes import SCHEMES, LockBased, Scheme, as_scheme
 from ..timing import Time, Timing, empirical
-from . import shared as words
-from .ahead import compiling_beside
+from ..training.arguments import MOST_UPDATES, documented
+from ..training.compiling import compiling_beside
+from ..training.interrupting import interruptible
+from ..training.options import Options, cores, resolve
+from ..training.words import INTERRUPTED, TIMED_OUT
+from . import words
 from .collect import Access, compile_access
-from .memory import aligned, allocate
-from .options import Options, cores, real, resolve, whole
-from .shared import RING, Shared, array_type, worker_types
-from .start import Start
-from .team import Team, interruptible
+from .initial import InitialState
+from .memory import allocate
+from .shared import Shared
+from .team import Team, compile_loop
+from .words import RING
 
 QUANTILES = 100  # kept of each measured time
 _FEW = 20  # further attempts of Leashed: of fewer there is no law
 _ROOM = 2**18  # rounds of a worker that are remembered: the last
 _LEAST = 20  # rounds of each worker, however long they take
 _WARM_UP = 0.1  # the share of rounds that are left out, the first
-_STEP = 1e-9  # so small that the parameters stay about where they are
+_STEP_SIZE = 1e-9  # so small that the parameters stay about where they are
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +60,7 @@ class Measured:
         return Timing(compute, read, update, retry=retry)
 
 
+@documented("calibrate")
 def calibrate(
     problem: Problem,
     *,
@@ -71,13 +77,10 @@ def calibrate(
 
     Args:
         problem: what is minimised; its gradient is measured at its initial parameters.
-        batch_size: samples per gradient.
-        scheme: LockBased, where a read is a copy of the parameters and an update is in place; or Leashed, where a
-            read pins a vector and an update makes a new one; a further attempt at that is a `retry`.
         workers: measure 1, 2 … so many at once, or as many as a list says, such as [1, 8, 64]; at most (and by
             default) one per core.
         seconds: of measurement for each number of workers.
-        seed: of initial parameters and the order of the data.
+        {arguments}
 
     Returns:
         A `Timing` for each number of workers, as `save_timing` takes them: at most 100 quantiles of each time,
@@ -107,17 +110,19 @@ def measure(
     seed: int = 0,
 ) -> Iterator[Measured]:
     """What `calibrate` makes its timings of, for each number of workers, as soon as it is known."""
-    scheme = parse_scheme(scheme) if isinstance(scheme, str) else scheme
-    if scheme not in (LockBased(), Leashed()):
-        raise UsageError(f"scheme is {scheme!r:.80}: calibrate measures LockBased() and Leashed(); for any other "
-                         "take the times of LockBased()")  # fmt: skip
+    scheme = as_scheme(scheme)
+    measurable = [one() for one in SCHEMES.values() if one.timed_loop]
+    if scheme not in measurable:
+        names = " and ".join(map(str, measurable))
+        raise UsageError(f"scheme is {scheme!r:.80}: calibrate measures {names}; for any other take the times of "
+                         "LockBased()")  # fmt: skip
     counts = _counts(workers)
-    seconds = real("seconds", seconds, 0, open_at_least=True)
+    seconds = real("seconds", seconds, 0, above=True)
     options = [_options(problem, scheme, count, batch_size, seed) for count in counts]
-    with compiling_beside(compile_rest, problem, type(scheme).__name__):
+    reference = scheme.timed_loop or ""
+    with compiling_beside(compile_rest, reference, problem):
         problem.compile()
-    access = compile_access(UPDATES)
-    loop = _compile(type(scheme).__name__, problem.dtype, problem.inputs.dtype)
+    access, loop = compile_access(UPDATES), _compile(reference, problem.dtype, problem.inputs.dtype)
     return (_measured(problem, one, access, loop, seconds) for one in options)
 
 
@@ -125,8 +130,8 @@ def _counts(workers: int | Sequence[int] | None) -> list[int]:
     """How many workers to measure: each once, the fewest first."""
     most, why = len(cores()), " (the cores; a timing for so many serves for more workers, too)"
     if isinstance(workers, Sequence | np.ndarray) and not isinstance(workers, str) and len(workers):
-        return sorted({whole(f"workers[{i}]", count, 1, most, why) for i, count in enumerate(workers)})
-    return list(range(1, (most if workers is None else whole("workers", workers, 1, most, why)) + 1))
+        return sorted({integer(f"workers[{i}]", count, 1, most, note=why) for i, count in enumerate(workers)})
+    return list(range(1, (most if workers is None else integer("workers", workers, 1, most, note=why)) + 1))
 
 
 def quantiles(seconds: NDArray[np.float64]) -> Time:
@@ -143,51 +148,27 @@ def quantiles(seconds: NDArray[np.float64]) -> Time:
 
 
 def _options(problem: Problem, scheme: Scheme, workers: int, batch_size: int, seed: int) -> Options:
-    """Those of a run without momentum, evaluations and end."""
-    return resolve(
-        problem,
-        scheme=scheme,
-        workers=workers,
-        step_size=_STEP,
-        batch_size=batch_size,
-        epochs=None,
-        updates=2**46,
-        seed=seed,
-        momentum=0.0,
-        momentum_kind="per_worker",
-        weight_decay=0.0,
-        compensation=0.0,
-        reshuffle=True,
-        target_loss=None,
-        max_seconds=None,
-        divergence_factor=10.0,
-        eval_every=0,
-        eval_samples=None,
-        worker_tables=False,
-        pin_workers=True,
-    )
+    """Those of a run without evaluations and end."""
+    given = {"scheme": scheme, "workers": workers, "batch_size": batch_size, "seed": seed}
+    endless = {"step_size": _STEP_SIZE, "updates": MOST_UPDATES, "eval_every": 0, "pin_workers": True}
+    return resolve("train", problem, {**given, **endless})
 
 
-def compile_rest(scheme: str, dtype: str, inputs: str) -> None:
-    """Fill the cache on disk."""
-    _compile(scheme, np.dtype(dtype), np.dtype(inputs))
+def compile_rest(loop: str, dtype: str, inputs: str) -> None:
+    """Fill the cache on disk with what a calibration needs besides its problem."""
+    _compile(loop, np.dtype(dtype), np.dtype(inputs))
     compile_access(UPDATES)
 
 
-def _compile(scheme: str, dtype: np.dtype[Any], inputs: np.dtype[Any]) -> Callable[..., int]:
-    from .loops import calibrating  # only now, as importing may compile
-
-    loop = calibrating.leashed if scheme == "Leashed" else calibrating.lock_based
-    gradient = types.FunctionType(gradient_signature(dtype, inputs))
-    kinds = worker_types(dtype, inputs)
-    return specialise(loop, gradient, *kinds, types.int64, array_type(np.int64, 2), types.int64)
+def _compile(loop: str, dtype: np.dtype[Any], inputs: np.dtype[Any]) -> Callable[..., int]:
+    return compile_loop(loop, dtype, inputs, array_type(np.int64, 2), types.int64)
 
 
 def _measured(
     problem: Problem, options: Options, access: Access, loop: Callable[..., int], seconds: float
 ) -> Measured:
     """Have the workers go round for so long."""
-    start = Start(problem.init(options.seed))
+    start = InitialState(problem.init(options.seed))
     shared = allocate(problem, options, None, start, float(np.finfo(np.float32).max))
     shared.tables[0, words.LENGTHS], shared.scales[0, 0] = 1, 1.0  # one table: the scale is 1 throughout
     found: dict[int, NDArray[np.int64]] = {}
@@ -202,9 +183,9 @@ def _measured(
 
     timer = _Timer(shared, access, seconds)
     with interruptible(timer):
-        Team(problem, options, shared, work, start).work(timer)  # type: ignore[arg-type]
+        Team(problem, options, shared, work, start).work(timer)
     timer.salvage()
-    if timer.reason == words.INTERRUPTED:
+    if timer.reason == INTERRUPTED:
         raise KeyboardInterrupt
     if not timer.finite:
         raise UsageError(f"the loss of {problem!r} is not finite near its initial parameters: give another seed than "
@@ -247,7 +228,7 @@ class _Timer:
         if passed >= self._seconds and not self.reason:
             self.rate = get(control, words.VERSION) / passed
             self.share = (time.process_time() - self._cpu) / (passed * int(control[words.WORKERS]))
-            self.stop(words.TIMED_OUT)
+            self.stop(TIMED_OUT)
         return count > RING // 2
 
     def salvage(self, *, ended: bool = False) -> int:

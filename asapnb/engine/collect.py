@@ -1,36 +1,41 @@
-"""The controller's side of what is shared: compiled, because a plain read or write from Python orders nothing."""
+"""The controller's side of what is shared, compiled: plain Python reads have no memory ordering."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numba import types
 
 from ..compiled import kernel, specialise
-from .atomics import clock, compare_and_swap, load, store
-from .shared import LINE, NEVER, READING, RING, WORKERS, array_type
-from .vectors import release
+from ..kernels.arrays import LINE, array_type
+from ..kernels.atomics import clock, compare_and_swap, load, store
+from ..training.words import NEVER
+from .loops.pool import release
+from .words import READING, RING, WORKERS
+
+if TYPE_CHECKING:
+    from ..kernels.types import Rows, Words
 
 
 @kernel()
-def _get(array: Any, position: int) -> int:
+def _get(array: Words, position: int) -> int:
     return load(array, position)
 
 
 @kernel()
-def _put(array: Any, position: int, value: int) -> None:
+def _put(array: Words, position: int, value: int) -> None:
     store(array, position, value)
 
 
 @kernel()
-def _swap(array: Any, position: int, expected: int, new: int) -> bool:
+def _swap(array: Words, position: int, expected: int, new: int) -> bool:
     return compare_and_swap(array, position, expected, new)
 
 
 @kernel()
-def _release(slots: Any, slot: int) -> None:
+def _release(slots: Words, slot: int) -> None:
     release(slots, slot)
 
 
@@ -40,7 +45,7 @@ def _now() -> int:
 
 
 @kernel()
-def _oldest_view(control: Any) -> int:
+def _oldest_view(control: Words) -> int:
     oldest = NEVER
     for worker in range(control[WORKERS]):
         oldest = min(oldest, load(control, READING + worker * LINE))
@@ -48,7 +53,7 @@ def _oldest_view(control: Any) -> int:
 
 
 @kernel()
-def _take(control: Any, taken: int, ring: int, rows: Any, written: Any, out: Any) -> int:
+def _take(control: Words, taken: int, ring: int, rows: Rows, written: Words, out: Rows) -> int:
     """Move the rows that are finished, in order, from ring 0 or 1 to `out`; returns how many."""
     first = load(control, taken)
     count = 0

@@ -2,124 +2,93 @@
 
 from __future__ import annotations
 
-import mmap
-from contextlib import suppress
-from typing import Any
-
 import numpy as np
 
+from ..kernels.arrays import LINE, aligned, whole_lines
 from ..problems.base import Problem
 from ..record.schema import UPDATES
 from ..rules import MAX_TABLE
+from ..rules.kinds import NO_SCHEDULE
 from ..rules.schedules import Schedule
-from ..schemes import Hogwild, Leashed, LockBased, Synchronous
-from . import shared as words
-from .options import Options
-from .shared import BOXES, LINE, RING, TABLES, Own, Shared
-from .start import Start
-from .vectors import CURRENT, HEADER
+from ..schemes import settings
+from ..training.options import Options
+from ..training.words import COMPENSATION, LOSS_LIMIT, MOMENTUM, NEVER, NUMBERS, STEP_SIZE, WEIGHT_DECAY
+from . import words
+from .initial import InitialState
+from .shared import Own, Shared
+from .words import BOXES, RING, TABLES
 
-_LINE_BYTES, _HUGE_BYTES = 64, 2**21
 _WORKER_TABLE = 8192  # entries of a table where each worker has its own: a thousand workers have 16 each
-_HUGE_FROM = 2**18  # bytes: smaller arrays do not need the huge page that they would occupy
-
-
-def aligned(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
-    """Zeros that begin at a cache line; untouched pages cost no memory.
-
-    Large arrays lie in huge pages where the system has them: with 4 KiB pages, looking up addresses and the
-    second-level cache's conflicts between scattered pages cost a training step 3 to 8 %.
-    """
-    dtype = np.dtype(dtype)
-    size = int(np.prod(shape)) * dtype.itemsize
-    if size >= _HUGE_FROM and hasattr(mmap, "MADV_HUGEPAGE"):
-        private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS  # shared memory, the default, has small pages only
-        pages = mmap.mmap(-1, size + _HUGE_BYTES, flags=private)
-        with suppress(OSError):  # a kernel without them
-            pages.madvise(mmap.MADV_HUGEPAGE)
-        memory, alignment = np.frombuffer(pages, np.uint8), _HUGE_BYTES
-    else:
-        memory, alignment = np.zeros(size + _LINE_BYTES, np.uint8), _LINE_BYTES
-    start = -memory.ctypes.data % alignment
-    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def allocate(
-    problem: Problem, options: Options, schedule: Schedule | None, start: Start, loss_limit: float
+    problem: Problem, options: Options, schedule: Schedule | None, start: InitialState, loss_limit: float
 ) -> Shared:
     """What all workers share, with the parameters to start from in place."""
-    n, m, scheme, dtype = problem.n_params, options.workers, options.scheme, problem.dtype
-    per_row = 2 * n if isinstance(scheme, Leashed) and options.shares_momentum else n
-    per_line = _LINE_BYTES // np.dtype(dtype).itemsize
+    n, m, dtype = problem.n_params, options.workers, problem.dtype
+    length = 2 * n if options.scheme.published and options.shares_momentum else n
     vectors, owners = _vectors(options), m if options.worker_tables else 1
     shared = Shared(
         control=aligned(words.READING + m * LINE, np.int64),
-        numbers=aligned(words.NUMBERS, dtype),
-        schedule=np.zeros(2) if schedule is None else np.array(schedule.numbers),
+        numbers=aligned(NUMBERS, dtype),
+        factors=np.array((0.0, 0.0) if schedule is None else schedule.numbers),
         plan=problem.plan,
         inputs=problem.inputs,
         labels=problem.labels,
-        state=aligned((vectors, -(-per_row // per_line) * per_line), dtype),
-        slots=aligned(vectors * HEADER, np.int64),
+        state=aligned((vectors, whole_lines(length, dtype)), dtype),
+        slots=aligned(vectors * words.HEADER, np.int64),
         tables=aligned((owners, LINE + 2 * TABLES), np.int64),
         scales=aligned((TABLES * owners, MAX_TABLE if owners == 1 else _WORKER_TABLE), np.float32),
         rows=aligned(2 * RING, UPDATES),
         written=aligned(2 * RING, np.int64),
     )
     shared.state[words.PARAMS, :n] = start.params
-    shared.slots[LINE] = start.version << 2 | CURRENT  # slot 0 is the first that is read
+    shared.slots[words.STATE] = start.version << 2 | words.CURRENT  # slot 0 is the first that is read
     control, numbers = shared.control, shared.numbers
-    control[[words.VERSION, words.PUBLISHED]] = start.version, start.version << words.SLOT_BITS
+    control[[words.VERSION, words.POINTER]] = start.version, start.version << words.SLOT_BITS
     control[[words.TICKET, words.DRAINED]] = start.ticket, start.version * options.rows_per_version
     control[words.WAITED] = start.waited_for_room
-    control[words.READING :] = words.NEVER
+    control[words.READING :] = NEVER
     control[[words.WORKERS, words.QUOTA, words.N_PARAMS]] = m, options.updates, n
     control[[words.N_SAMPLES, words.BATCH_SIZE]] = problem.n_samples, options.batch_size
     control[[words.SEED, words.RESHUFFLE]] = options.seed, options.reshuffle
     control[words.EVAL_EVERY] = options.eval_every
     control[words.SHARED_MOMENTUM] = options.shares_momentum
-    control[words.SCHEDULE] = 0 if schedule is None else schedule.kind
-    control[words.SNAPSHOT] = scheme == Hogwild("snapshot")
-    if isinstance(scheme, Leashed):
-        control[words.PERSISTENCE] = -1 if scheme.persistence is None else scheme.persistence
-        control[words.CHECK_EARLY] = scheme.check_early
-    numbers[[words.STEP_SIZE, words.MOMENTUM]] = options.step_size, options.momentum
-    numbers[[words.WEIGHT_DECAY, words.LOSS_LIMIT]] = options.weight_decay, loss_limit
-    numbers[words.COMPENSATION] = options.compensation
+    control[words.SCHEDULE] = NO_SCHEDULE if schedule is None else schedule.kind
+    chosen = settings(options.scheme)
+    control[words.SETTINGS : words.SETTINGS + len(chosen)] = chosen
+    numbers[[STEP_SIZE, MOMENTUM]] = options.step_size, options.momentum
+    numbers[[WEIGHT_DECAY, LOSS_LIMIT]] = options.weight_decay, loss_limit
+    numbers[COMPENSATION] = options.compensation
     if options.shares_momentum and start.velocity is not None:
         _shared_velocity(options, shared)[:] = start.velocity[0]
     return shared
 
 
 def _vectors(options: Options) -> int:
-    """Rows of `Shared.state`: a pool to publish from, or parameters, velocity and what the scheme needs beside."""
-    if isinstance(options.scheme, Leashed):
-        return (2 + (options.compensation != 0)) * options.workers + 1 + BOXES
-    if isinstance(options.scheme, Synchronous):
-        return words.EXTRA + options.workers
-    return words.EXTRA + (BOXES if isinstance(options.scheme, LockBased | Hogwild) else 0)
+    """Vectors of `Shared.state`: a pool to publish from, or parameters, velocity and what the scheme needs beside."""
+    scheme, m = options.scheme, options.workers
+    if scheme.published:
+        return (2 + (options.compensation != 0)) * m + 1 + BOXES
+    return words.EXTRA + (m if scheme.averages else BOXES if scheme.copied_for_evaluation else 0)
 
 
-def own_buffers(problem: Problem, options: Options, shared: Shared, start: Start, me: int) -> Own:
+def own_buffers(problem: Problem, options: Options, shared: Shared, start: InitialState, me: int) -> Own:
     """What one worker has for itself; call it in the worker's thread, which then touches the memory first."""
     n, scheme = problem.n_params, options.scheme
-    synchronous = isinstance(scheme, Synchronous)
-    copies = synchronous or isinstance(scheme, LockBased) or scheme == Hogwild("snapshot")
-    copies = copies or options.compensation != 0
     sizes = {
         "workspace": problem.workspace_size(options.batch_size),
-        "gradient": 0 if synchronous else n,
-        "snapshot": n if copies else 0,
+        "gradient": 0 if scheme.averages else n,
+        "snapshot": n if scheme.copies_view or options.compensation != 0 else 0,
         "velocity": n if options.momentum != 0 else 0,
     }
-    line = _LINE_BYTES // problem.dtype.itemsize
-    starts = np.cumsum([0, *(-(-size // line) * line for size in sizes.values())])
+    starts = np.cumsum([0, *(whole_lines(size, problem.dtype) for size in sizes.values())])
     room = aligned(int(starts[-1]), problem.dtype)  # one for all: the fewest pages
     room.fill(0)
     parts = {name: room[start : start + sizes[name]] for name, start in zip(sizes, starts, strict=False)}
     if start.velocity is not None and not options.shares_momentum:
         parts["velocity"][:] = start.velocity[me % len(start.velocity)]
-    if synchronous:
+    if scheme.averages:
         parts["gradient"] = shared.state[words.EXTRA + me, :n]
         parts["gradient"].fill(0)
     return Own(indices=aligned(options.batch_size, np.int64), row=np.zeros(1, UPDATES), **parts)
@@ -143,22 +112,22 @@ def final_velocity(options: Options, shared: Shared, owns: list[Own | None]) -> 
     own = [one.velocity for one in owns if one is not None]
     if len(own) < len(owns):
         return None
-    if isinstance(options.scheme, Synchronous):  # each worker has a part of the only one
+    if options.scheme.averages:  # each worker has a part of the only one
         ends = [i * n // len(own) for i in range(len(own) + 1)]
         return np.concatenate([own[i][ends[i] : ends[i + 1]] for i in range(len(own))])[None]
     return np.array(own)
 
 
 def _current(options: Options, shared: Shared) -> int:
-    """The row of `state` that holds the parameters."""
-    if isinstance(options.scheme, Leashed):
-        return int(shared.control[words.PUBLISHED]) & ((1 << words.SLOT_BITS) - 1)
+    """The vector of `state` that holds the parameters."""
+    if options.scheme.published:
+        return int(shared.control[words.POINTER]) & ((1 << words.SLOT_BITS) - 1)
     return words.PARAMS
 
 
 def _shared_velocity(options: Options, shared: Shared) -> np.ndarray:
     """Where the velocity of all is."""
     n = int(shared.control[words.N_PARAMS])
-    if isinstance(options.scheme, Leashed):
+    if options.scheme.published:
         return shared.state[_current(options, shared), n : 2 * n]
     return shared.state[words.VELOCITY, :n]

@@ -1,6 +1,14 @@
-"""The rows of a run file, schema 1. docs/run-file.md says how to read one without asapnb."""
+"""The rows of a run file, schema 1: every column, declared once.
+
+From these declarations come the rings of the engine, the rows of a schedule, what a replay computes, checkpoints, the
+datasets of the file and the tables of docs/run-file.md, which also says how to read a file without asapnb.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
@@ -11,55 +19,114 @@ RUNNING, INTERRUPTED, FAILED = "running", "interrupted", "failed"
 UNENDED = (RUNNING, INTERRUPTED, FAILED)  # statuses of runs that did not come to an end of their own
 
 APPLIED, ABANDONED, ZEROED = 0, 1, 2
+Source = Literal["schedule", "rule", "gradient"]
 
-# One update. The engine's ring buffers hold these very rows; the file holds one dataset for each column.
-UPDATES = np.dtype(
-    [
-        ("worker", np.int32),
-        ("batch", np.int64),  # ticket, counted from 0 over all epochs
-        ("version", np.int64),  # made by this update, from 1; -1 if abandoned
-        ("read_version", np.int64),
-        ("tau", np.int32),  # version - 1 - read_version
-        ("row", np.int32),  # of /rule: the table that gave the scale
-        ("scale", np.float32),
-        ("factor", np.float32),  # of a schedule; 1 unless a rule has one
-        ("loss", np.float32),  # of the minibatch, at the view
-        ("t_read", np.float64),  # read begun, gradient finished, update applied
-        ("t_ready", np.float64),
-        ("t_apply", np.float64),
-        ("tries", np.int16),  # failed compare-and-swaps
-        ("dropped", np.uint8),  # APPLIED; ABANDONED at the persistence bound; ZEROED: scale 0, but a version
-    ],
-    align=True,
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a group of the run file.
+
+    Attributes:
+        name: of the dataset.
+        dtype: of its entries.
+        unit: of its entries; empty where there is none.
+        meaning: what an entry says, for docs/run-file.md.
+        sources: of /updates: what makes the entries of a simulated or replayed run: the schedule, the rule (after
+            it), or the computation of the gradient. On threads, `engine.loops.common` says which function does.
+        default: what stands where a loop fills nothing in; None: every loop does.
+    """
+
+    name: str
+    dtype: type[np.generic]
+    unit: str
+    meaning: str
+    sources: tuple[Source, ...] = ()
+    default: int | None = None
+
+
+_S: tuple[Source, ...] = ("schedule",)
+_R: tuple[Source, ...] = ("rule",)
+UPDATE_COLUMNS = (
+    Column("worker", np.int32, "", "who, from 0", _S),
+    Column("batch", np.int64, "", "ticket of the minibatch, from 0 over all epochs", _S),
+    Column("version", np.int64, "updates", "the version this update made; −1 if it was given up", _S),
+    Column("read_version", np.int64, "updates", "the version of its view", _S),
+    Column("tau", np.int32, "updates", "staleness; of a gradient that was given up: of its last attempt", _S),
+    Column("row", np.int32, "", "which table of /rule gave the scale", _R),
+    Column("scale", np.float32, "", "η(τ)/step_size, as used", _R),
+    Column("factor", np.float32, "", "further factor of the step, of a rule with a schedule; else 1", _R),
+    Column("loss", np.float32, "", "mean loss of the minibatch at the view, without weight decay", ("gradient",)),
+    Column("t_read", np.float64, "s", "reading the view began", _S),
+    Column("t_ready", np.float64, "s", "the gradient was finished", _S),
+    Column(
+        "t_apply", np.float64, "s",
+        "the update was applied, or given up (Hogwild in virtual time: written to its end, while rows are in the "
+        "order of claims)", _S,
+    ),
+    Column("tries", np.int16, "", "failed compare-and-swaps (Leashed; else 0), at most 32,767", _S, default=0),
+    Column(
+        "dropped", np.uint8, "",
+        "0 applied · 1 given up at the persistence bound, or discarded by the parameter server: no version, not "
+        "counted · 2 scale 0: the gradient is left out, but makes a version", ("schedule", "rule"),
+    ),
+)  # fmt: skip
+
+VIEW_COLUMNS = (
+    Column("t_view", np.float64, "s", "simulated Hogwild: when the view had been read to its end"),
+)  # fmt: skip
+
+# Of one update, on its minibatch B with the gradient g; G is the gradient of all samples, x what it was applied to.
+MICROSCOPE_COLUMNS = (
+    Column("version", np.int64, "updates", "made by the update"),
+    Column("tau", np.int32, "updates", "its staleness"),
+    Column("distance", np.float64, "", "|x − view|"),
+    Column("gradient", np.float64, "", "|g(view)|"),
+    Column("error", np.float64, "", "|g(view) − g(x)|: what asynchrony adds"),
+    Column("cosine", np.float64, "", "of g(view) and g(x)"),
+    Column("fresh", np.float64, "", "|G(x)|"),
+    Column("noise", np.float64, "", "|g(x) − G(x)|: what the minibatch adds"),
+    Column("along", np.float64, "", "⟨g(view), G(x)⟩ / |G(x)|²: the part of it that descends"),
 )
 
-# When the view of an update had been read to its end: a simulated Hogwild run has one for each row of UPDATES.
-VIEWS = np.dtype([("t_view", np.float64)])
-
-# What the microscope saw of one update, on its minibatch B; x are the parameters it was applied to
-MICROSCOPE = np.dtype(
-    [
-        ("version", np.int64),  # made by the update
-        ("tau", np.int32),
-        ("distance", np.float64),  # |x - view|
-        ("gradient", np.float64),  # |g(view)|, g the gradient of B
-        ("error", np.float64),  # |g(view) - g(x)|: what asynchrony adds
-        ("cosine", np.float64),  # of g(view) and g(x)
-        ("fresh", np.float64),  # |G(x)|, G the gradient of all samples
-        ("noise", np.float64),  # |g(x) - G(x)|: what the minibatch adds
-        ("along", np.float64),  # <g(view), G(x)> / |G(x)|^2: the part of it that descends
-    ],
-    align=True,
+EVAL_COLUMNS = (
+    Column("step", np.int64, "updates", "the version evaluated; the first is 0"),
+    Column("t", np.float64, "s", "when that version was made"),
+    Column("train_loss", np.float64, "", "mean over the training samples evaluated"),
+    Column("test_loss", np.float64, "", "mean over the test samples; NaN where there are none"),
+    Column("test_accuracy", np.float64, "", "share of test samples classified right; NaN where there is none"),
 )
 
-EVALS = np.dtype(
-    [
-        ("step", np.int64),  # the version evaluated
-        ("t", np.float64),  # when it was made
-        ("train_loss", np.float64),
-        ("test_loss", np.float64),
-        ("test_accuracy", np.float64),
-    ]
-)
 
+def row_type(columns: Iterable[Column]) -> np.dtype[Any]:
+    """The dtype of rows with these columns, in this order."""
+    return np.dtype([(column.name, column.dtype) for column in columns], align=True)
+
+
+def made_by(source: Source) -> np.dtype[Any]:
+    """The dtype of rows with the columns of /updates that a source makes, the widest first, to be short.
+
+    >>> made_by("gradient").names
+    ('loss',)
+    """
+    own = [column for column in UPDATE_COLUMNS if source in column.sources]
+    return row_type(sorted(own, key=lambda column: -np.dtype(column.dtype).itemsize))
+
+
+UPDATES = row_type(UPDATE_COLUMNS)
+VIEWS, MICROSCOPE, EVALS = map(row_type, (VIEW_COLUMNS, MICROSCOPE_COLUMNS, EVAL_COLUMNS))
 GROUPS = {"updates": UPDATES, "evals": EVALS, "views": VIEWS, "microscope": MICROSCOPE}
+
+
+def blank_rows(count: int, dtype: np.dtype[Any] = UPDATES) -> np.ndarray:
+    """Rows of /updates that nobody has filled in: NaN, or an extreme integer, where a column has no default.
+
+    >>> row = blank_rows(1)[0]
+    >>> row["loss"], row["worker"], row["tries"]
+    (nan, -2147483648, 0)
+    """
+    rows = np.zeros(count, dtype)
+    for column in UPDATE_COLUMNS:
+        if column.name in (dtype.names or ()) and column.default is None:
+            limits = None if np.issubdtype(column.dtype, np.floating) else np.iinfo(column.dtype)  # type: ignore[type-var]
+            rows[column.name] = np.nan if limits is None else limits.min or limits.max
+    return rows

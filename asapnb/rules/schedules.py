@@ -1,7 +1,7 @@
 """Factors of updates, for rules that depend on more than staleness: on time, or on steps already taken.
 
 The step of an update is step_size · scale · factor, where the scale comes from the rule's table. The method `factor`
-of each class is the definition. Compiled code has a twin of it, `schedule_factor` in `engine.loops.steps`, which
+of each class is the definition. Compiled code has a twin of it, `schedule_factor` in `training.factors`, which
 takes `kind` (see `rules.kinds`) and `numbers`.
 """
 

@@ -1,39 +1,37 @@
-"""What is carried out in virtual time, what there is of it from before, and what tells it from any other."""
+"""Inputs of a simulated run, its checkpoint, and the digest that identifies it."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine.monitor import Evaluation, Progress
-from ..engine.options import Options
 from ..errors import RecordError
 from ..problems.base import Problem
 from ..record import Checkpoint
 from ..record.schema import MICROSCOPE, VIEWS, VIRTUAL
 from ..rules import Rule
+from ..training.evaluation import Evaluation
+from ..training.options import Options
+from ..training.reporting import Hooks
 from .scales import Scales
-
-if TYPE_CHECKING:
-    from .stage import Stage
 
 
 @dataclass(frozen=True)
 class Execution:
-    """What is carried out: rows in virtual time, each with its scale, and how it is watched."""
+    """Inputs of a simulated run: rows in virtual time, each with its scale, and how it is observed."""
 
     problem: Problem
     options: Options
     rule: Rule
     rows: NDArray[Any]  # ROW
-    t_view: NDArray[np.float64] | None  # of Hogwild
+    t_view: NDArray[np.float64] | None  # of inconsistent views
     scales: Scales
     kind: str
     config: Mapping[str, Any]  # besides options, problem and rule
@@ -44,8 +42,7 @@ class Execution:
     reached: Evaluation | None = None  # the target, by an earlier part of it, which need not stop there again
     microscope: int = 0
     threads: int | None = None
-    on_eval: Callable[[Evaluation], None] | None = None
-    progress: Callable[[Progress], None] | None = None
+    hooks: Hooks = field(default_factory=Hooks)
 
     @property
     def groups(self) -> dict[str, np.dtype[Any]]:
@@ -60,27 +57,27 @@ class Execution:
 
 
 @dataclass(frozen=True)
-class Past:
-    """What there is of a run that goes on from a checkpoint."""
+class SavedReplay:
+    """The checkpoint of a simulated run, and what its file holds up to there."""
 
     path: Path  # of the checkpoint
     checkpoint: Checkpoint
-    losses: NDArray[np.float32]  # of the rows before it
+    results: Mapping[str, NDArray[Any]]  # columns of RESULT of the rows before it
     evaluations: tuple[Evaluation, ...]
 
-    def check(self, plan: str) -> None:
+    def check(self, identity: str) -> None:
         """RecordError unless the checkpoint is of this very run."""
-        if self.checkpoint.attributes.get("plan") != plan:
+        if self.checkpoint.attributes.get("plan") != identity:
             raise RecordError(
                 f"the checkpoint {self.path} is of another run, or of another version of asapnb: remove it to start "
                 "the run again from its beginning"
             )
 
 
-def digest(execution: Execution, stage: Stage) -> str:
-    """What tells the plan of this run, at its start, from that of any other."""
+def digest(execution: Execution, *arrays: NDArray[Any]) -> str:
+    """What identifies a run: its options, and the arrays that it begins with."""
     options = [f"{name}={value!r}" for name, value in sorted(vars(execution.options).items())]
     found = hashlib.blake2b("\n".join([*options, str(execution.microscope)]).encode(), digest_size=16)
-    for array in (stage.operations, stage.steps, stage.state[0]):
+    for array in arrays:
         found.update(np.ascontiguousarray(array).view(np.uint8).data)
     return found.hexdigest()

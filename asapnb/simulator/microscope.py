@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from ..problems.minibatch import draw_batch
 from ..record.schema import MICROSCOPE
-from .director import Stop
 from .execution import Execution
-from .plan import READ
-from .stage import Stage
+from .replay_state import ReplayState
+from .replayer import Pause
+from .words import READ
 
 _CHUNK = 1000  # samples at a time, for the gradient of all
 
@@ -25,31 +25,31 @@ _CHUNK = 1000  # samples at a time, for the gradient of all
 class Microscope:
     """Looks at updates just before they are applied, and keeps what it has seen of each row."""
 
-    def __init__(self, execution: Execution, stage: Stage, seen: dict[int, NDArray[Any]]) -> None:
+    def __init__(self, execution: Execution, replay: ReplayState, seen: dict[int, NDArray[Any]]) -> None:
         self._problem, self._options, self._rows = execution.problem, execution.options, execution.rows
-        self._stage, self._sightings = stage, seen
+        self._replay, self._sightings = replay, seen
         n, samples = self._problem.n_samples, self._options.eval_samples
         count = n if samples is None else min(n, samples)
         self._samples = np.arange(count) * n // count  # as for the evaluated training loss
-        places = np.flatnonzero(stage.operations["kind"] != READ)[::-1]
-        self._begins = np.zeros(len(stage.steps), np.int64)
-        self._begins[stage.operations["row"][places]] = places  # the first operation of a row that applies it stands
+        places = np.flatnonzero(replay.operations["kind"] != READ)[::-1]
+        self._begins = np.zeros(len(replay.tasks), np.int64)
+        self._begins[replay.operations["row"][places]] = places  # the first operation of a row that applies it stands
 
-    def stop_at(self, row: int) -> Stop:
+    def pause_at(self, row: int) -> Pause:
         """Where to look at a row: before anything of it is applied."""
-        return Stop(int(self._begins[row]), lambda: self._look(row))
+        return Pause(int(self._begins[row]), lambda: self._look(row))
 
     def _look(self, row: int) -> None:
         version, tau = int(self._rows["version"][row]), int(self._rows["tau"][row])
         self._sightings[row] = np.array([(version, tau, *self._seen(row))], MICROSCOPE)
 
     def _seen(self, row: int) -> tuple[float, ...]:
-        stage, options, n = self._stage, self._options, self._problem.n_params
-        source = int(stage.operations["source"][self._begins[row]])
-        x, view = (stage.state[slot, :n] for slot in (source, int(stage.steps["slot"][row])))
+        replay, options, n = self._replay, self._options, self._problem.n_params
+        source = int(replay.operations["source"][self._begins[row]])
+        x, view = (replay.state[slot, :n] for slot in (source, int(replay.tasks["slot"][row])))
         indices = np.empty(options.batch_size, np.int64)
         count = draw_batch(
-            indices, int(stage.steps["batch"][row]), self._problem.n_samples, options.batch_size, options.seed,
+            indices, int(replay.tasks["batch"][row]), self._problem.n_samples, options.batch_size, options.seed,
             options.reshuffle,
         )  # fmt: skip
         old, new = (self._gradient(params, indices[:count]) for params in (view, x))

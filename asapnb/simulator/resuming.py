@@ -3,68 +3,60 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..engine.monitor import Evaluation, Progress
-from ..engine.options import resolve
-from ..engine.resuming import check_going_on, check_problem, resolvable
 from ..errors import RecordError
 from ..problems.base import Problem
 from ..record import Run, RunWriter, checkpoint_path, file_of, load_checkpoint, remove_checkpoint
-from ..record.schema import EVALS
 from ..rules import as_rule
 from ..timing import as_timing
+from ..training.evaluation import Evaluation
+from ..training.options import resolve
+from ..training.reporting import Hooks
+from ..training.resuming import check_going_on, check_problem, evaluations_of
 from .execute import execute
-from .execution import Past
-from .run import Watch, scheduled
+from .execution import SavedReplay
+from .replay_state import RESULT
+from .run import observation, scheduled
 
 _OF_AN_END = ("seconds", "mean_scale", "sum_of_steps", "beyond_table", "replay")
 
 
-def resume_simulation(
-    run: Run,
-    problem: Problem,
-    arguments: Mapping[str, Any],
-    *,
-    on_eval: Callable[[Evaluation], None] | None = None,
-    progress: Callable[[Progress], None] | None = None,
-) -> Run:
+def resume_simulation(run: Run, problem: Problem, arguments: Mapping[str, Any], hooks: Hooks) -> Run:
     """Go on with a run of `simulate` up to the total in `arguments`, which are those of `simulate`.
 
     The schedule is made again, as it is a function of the seed. From the checkpoint beside the file the run goes on
     where it was; without one, or with another total, it is computed again from its beginning.
     """
     path = file_of(run)
-    watched = {name: arguments[name] for name in ("microscope", "threads") if name in arguments}
-    rest = {name: value for name, value in arguments.items() if name not in ("timing", *watched)}
-    options = resolve(problem, **resolvable(rest), simulated=True)
+    options = resolve("simulate", problem, arguments)
     check_problem(run, problem)
     version = int(run.updates["version"].max(initial=0))
     if run.status != "running":
         check_going_on(run, version, float(run.updates["t_apply"].max(initial=0.0)), options)
-    watch = Watch(**watched, on_eval=on_eval, progress=progress)
+    observed = {**observation(arguments), "hooks": hooks}
     timing = as_timing(arguments["timing"], options.workers)
     execution = replace(
-        scheduled(problem, options, as_rule(arguments["rule"]), timing, watch),
+        scheduled(problem, options, as_rule(arguments["rule"]), timing, observed),
         start=run.params["initial"],
         reached=_reached(run),
     )
-    past = None
+    saved = None
     if options.updates == run.config["updates"] and options.max_seconds == run.config.get("max_seconds"):
-        past = _past(run)
+        saved = _saved(run)
 
     def reopen(attributes: dict[str, Any]) -> RunWriter:
-        if past is None:  # a checkpoint of what the run was before is none of what it will be
+        if saved is None:  # a checkpoint of what the run was before is none of what it will be
             remove_checkpoint(path)
         return RunWriter.reopen(
             path,
-            kept=_kept(run, execution.groups, past),
+            kept=_kept(run, execution.groups, saved),
             attributes={**dict.fromkeys(_OF_AN_END), "config": attributes["config"]},
         )
 
-    return execute(execution, reopen, past)
+    return execute(execution, reopen, saved)
 
 
 def _reached(run: Run) -> Evaluation | None:
@@ -73,8 +65,8 @@ def _reached(run: Run) -> Evaluation | None:
     return None if step is None or seconds is None else Evaluation(step, seconds, math.nan, math.nan, math.nan)
 
 
-def _past(run: Run) -> Past | None:
-    """What the run left: the checkpoint beside its file, and what is in the file up to there; None without one."""
+def _saved(run: Run) -> SavedReplay | None:
+    """The checkpoint beside the file of a run, and what the file holds up to there; None without one."""
     path = checkpoint_path(file_of(run))
     checkpoint = load_checkpoint(file_of(run))
     if checkpoint is None:
@@ -85,17 +77,17 @@ def _past(run: Run) -> Past | None:
             f"{run.path} is not the run that the checkpoint {path} is of, which came after {rows:,} rows and "
             f"{evaluations:,} evaluations: remove it to start the run again from its beginning"
         )
-    known = zip(*(run.evals[name][:evaluations].tolist() for name in EVALS.names or ()), strict=True)
-    return Past(path, checkpoint, run.updates["loss"][:rows], tuple(Evaluation(*values) for values in known))
+    results = {name: run.updates[name][:rows] for name in RESULT.names or ()}
+    return SavedReplay(path, checkpoint, results, evaluations_of(run, evaluations))
 
 
-def _kept(run: Run, groups: Mapping[str, Any], past: Past | None) -> dict[str, int]:
+def _kept(run: Run, groups: Mapping[str, Any], saved: SavedReplay | None) -> dict[str, int]:
     """How many rows of each group of the file stand."""
-    if past is None:
+    if saved is None:
         return dict.fromkeys(("updates", "evals", "rule", *groups), 0)
-    rows = int(past.checkpoint.attributes["rows"])
+    rows = int(saved.checkpoint.attributes["rows"])
     tables = int(run.updates["row"][:rows].max(initial=-1)) + 1
-    kept = {"updates": rows, "evals": len(past.evaluations), "rule": tables} | dict.fromkeys(groups, rows)
+    kept = {"updates": rows, "evals": len(saved.evaluations), "rule": tables} | dict.fromkeys(groups, rows)
     if "microscope" in groups:
-        kept["microscope"] = int((run.microscope["version"] <= past.checkpoint.attributes["version"]).sum())
+        kept["microscope"] = int((run.microscope["version"] <= saved.checkpoint.attributes["version"]).sum())
     return kept

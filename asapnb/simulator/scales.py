@@ -7,46 +7,39 @@ factor is looked up, ahead of the replay.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..compiled import kernel
-from ..engine.loops.steps import applied, schedule_factor
-from ..engine.shared import SCHEDULE
 from ..record import Run
-from ..record.schema import ABANDONED, APPLIED, UPDATES, ZEROED
+from ..record.schema import ABANDONED, APPLIED, ZEROED, made_by
 from ..rules import Rule, ScaleTables, scale_table
 from ..rules.schedules import Schedule as FactorSchedule
 from ..staleness import StalenessDistribution
+from ..training.factors import fill_factors
 
+RULED = made_by("rule")  # the columns that a rule makes
+_FACTORED = np.dtype([("version", "i8"), ("read_version", "i8"), ("tau", "i4"), ("scale", "f4"), ("factor", "f4"),
+                      ("dropped", "u1")], align=True)  # fmt: skip
 SHUFFLED = 1024  # updates among which a control experiment permutes the scales
 
 
 @dataclass(frozen=True)
 class Scales:
-    """What each row is scaled with, and the tables that this came from."""
+    """The scale of each row, and the tables that it came from."""
 
-    row: NDArray[np.int32]  # of the tables
-    scale: NDArray[np.float32]
-    factor: NDArray[np.float32]
-    dropped: NDArray[np.uint8]  # as in a run file
+    columns: NDArray[np.void]  # RULED
     steps: list[int]  # updates seen when each table was made
     tables: list[NDArray[np.float64]]
 
 
-class _Factors(NamedTuple):
-    """What `schedule_factor` looks at."""
-
-    control: NDArray[np.int64]
-    schedule: NDArray[np.float64]
-
-
 def recorded_scales(run: Run, rows: int) -> Scales:
     """Those of the first rows of a run."""
-    columns = {name: run.updates[name][:rows] for name in ("row", "scale", "factor", "dropped")}
-    return Scales(**columns, steps=run.rule_tables.steps.tolist(), tables=list(run.rule_tables.scales))
+    columns = np.zeros(rows, RULED)
+    for name in RULED.names or ():
+        columns[name] = run.updates[name][:rows]
+    return Scales(columns, run.rule_tables.steps.tolist(), list(run.rule_tables.scales))
 
 
 def scales_of(
@@ -71,12 +64,14 @@ def scales_of(
         number[chosen], scale[chosen] = place, table.astype(np.float32)[tau]
     if rule.shuffled:
         _shuffle(np.flatnonzero(~ahead), scale, number, seed)
-    factor = np.ones(len(rows), np.float32)
     dropped = np.where(ahead, ABANDONED, np.where(scale == 0, ZEROED, APPLIED)).astype(np.uint8)
+    found = {"row": number, "scale": scale, "factor": np.ones(len(rows), np.float32), "dropped": dropped}
     if rule.schedule is not None:
-        _apply_schedule(rows, scale, factor, dropped, rule.schedule)
-    tables = [made[i][2] for i in order]
-    return Scales(number, scale, factor, dropped, [made[i][0] for i in order], tables)
+        found |= _scheduled(rows, scale, dropped, rule.schedule)
+    columns = np.zeros(len(rows), RULED)
+    for name in RULED.names or ():
+        columns[name] = found[name]
+    return Scales(columns, [made[i][0] for i in order], [made[i][2] for i in order])
 
 
 def _tables(rows: NDArray[Any], counted: NDArray[np.bool_], rule: Rule, workers: int, always_fresh: bool) -> Any:
@@ -112,26 +107,11 @@ def _shuffle(applied_rows: NDArray[np.intp], scale: Any, number: Any, seed: int)
         scale[block], number[block] = scale[block[order]], number[block[order]]
 
 
-def _apply_schedule(rows: Any, scale: Any, factor: Any, dropped: Any, schedule: FactorSchedule) -> None:
-    control = np.zeros(SCHEDULE + 1, np.int64)
-    control[SCHEDULE] = schedule.kind
-    work = np.zeros(len(rows), UPDATES)
+def _scheduled(rows: Any, scale: Any, dropped: Any, schedule: FactorSchedule) -> dict[str, NDArray[Any]]:
+    """The factor of each row by the rule's schedule, and what it drops."""
+    work = np.zeros(len(rows), _FACTORED)
     for name in ("version", "read_version", "tau"):
         work[name] = rows[name]
     work["scale"], work["dropped"] = scale, dropped
-    _factors(_Factors(control, np.array(schedule.numbers)), work, np.zeros(len(rows) + 1, np.int64))
-    factor[:], dropped[:] = work["factor"], work["dropped"]
-
-
-@kernel(_nrt=False)
-def _factors(shared: Any, rows: Any, sums: Any) -> None:
-    """The factor of each row by the rule's schedule, from the `sums` of the steps that made the first versions."""
-    for i in range(rows.size):
-        row = rows[i]
-        t = row.read_version + row.tau
-        window = sums[t] - sums[row.read_version]
-        row.factor = schedule_factor(shared, t, row.tau, window)
-        if row.dropped != ABANDONED:
-            if row.scale * row.factor == 0:
-                row.dropped = ZEROED
-            sums[row.version] = sums[row.version - 1] + applied(rows[i : i + 1])
+    fill_factors(work, schedule.kind, np.array(schedule.numbers), np.zeros(len(rows) + 1, np.int64))
+    return {name: work[name] for name in ("factor", "dropped")}

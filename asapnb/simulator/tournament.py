@@ -1,39 +1,22 @@
-"""Who is next: a tournament of the workers' next events, eight to a group.
-
-Every worker has one key, the time of its next event. The least of each group of eight goes up a level, with the
-worker it belongs to, until one is left. To change a key is to play its groups again on the way up: no comparison
-decides which memory is looked at next, so nothing is mispredicted, and only the groups at the bottom are ever cold.
-
-A time is >= 0, so its bits, taken as an integer, are in the same order, and integers compare in one cycle. Equal
-times are settled by the sequence number of the event: who was scheduled first is first.
-"""
+"""The memory of a tournament of the workers' next events; `loops.tournament` plays it."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
+from numpy.typing import NDArray
 
-from ..compiled import part
-from ..engine.atomics import element
-from ..engine.memory import aligned
-
-GROUP = 8  # keys of 8 bytes: a cache line
-IDLE = (
-    2**63 - 1 - GROUP
-)  # keys above it belong to no event; those of a group differ, so that they do not look like ties
-_I64 = ir.IntType(64)
+from ..kernels.arrays import aligned
+from .loops.tournament import GROUP, IDLE
 
 
 class Tournament(NamedTuple):
     """Levels of keys, the workers' own first, one after the other; `ids` says whose each key is."""
 
-    keys: np.ndarray  # int64
-    ids: np.ndarray  # int32
-    levels: np.ndarray  # int64: where each level begins; the last is one key, the least of all
+    keys: NDArray[np.int64]
+    ids: NDArray[np.int32]
+    levels: NDArray[np.int64]  # where each level begins; the last is one key, the least of all
 
 
 def tournament(workers: int) -> Tournament:
@@ -49,117 +32,3 @@ def tournament(workers: int) -> Tournament:
     tree.keys[:] = IDLE + 1 + np.arange(end) % GROUP
     tree.ids[:workers] = np.arange(workers)
     return tree
-
-
-@intrinsic
-def peek(typing_context, array, index):  # type: ignore[no-untyped-def]
-    """`peek(array, index)`: the element; the index must not be negative."""
-
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        return builder.load(element(context, builder, signature, args))
-
-    return array.dtype(array, index), generate
-
-
-@intrinsic
-def poke(typing_context, array, index, value):  # type: ignore[no-untyped-def]
-    """`poke(array, index, value)` sets the element; the index must not be negative."""
-
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        value = context.cast(builder, args[2], signature.args[2], signature.args[0].dtype)
-        builder.store(value, element(context, builder, signature, args))
-        return context.get_dummy_value()
-
-    return types.void(array, index, value), generate
-
-
-@intrinsic
-def key_of(typing_context, time):  # type: ignore[no-untyped-def]
-    """The key of a time >= 0."""
-
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        return builder.bitcast(args[0], _I64)
-
-    return types.int64(types.float64), generate
-
-
-@intrinsic
-def time_of(typing_context, key):  # type: ignore[no-untyped-def]
-    """The time of a key."""
-
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        return builder.bitcast(args[0], ir.DoubleType())
-
-    return types.float64(types.int64), generate
-
-
-@intrinsic
-def _least_of_group(typing_context, keys, start):  # type: ignore[no-untyped-def]
-    """Which of the eight keys from `start` is the least, 0 to 7; 8 or more if two that met were equal."""
-
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        base = element(context, builder, signature, args)
-        players = [(builder.load(builder.gep(base, [_I64(i)])), _I64(i)) for i in range(GROUP)]
-        tie = ir.Constant(ir.IntType(1), 0)
-        while len(players) > 1:
-            winners = []
-            for (left, i), (right, j) in zip(players[::2], players[1::2], strict=True):
-                less = builder.icmp_signed("<", left, right)
-                tie = builder.or_(tie, builder.icmp_signed("==", left, right))
-                winners.append((builder.select(less, left, right), builder.select(less, i, j)))
-            players = winners
-        return builder.or_(players[0][1], builder.shl(builder.zext(tie, _I64), _I64(3)))
-
-    return types.int64(keys, start), generate
-
-
-@part(forceinline=True, _nrt=False)
-def _earlier(tree: Any, workers: Any, a: int, b: int) -> bool:
-    """Whether the event at place a comes before that at place b."""
-    left, right = peek(tree.keys, a), peek(tree.keys, b)
-    if left != right or left > IDLE:
-        return left < right
-    return workers[np.uint32(peek(tree.ids, a))].sequence < workers[np.uint32(peek(tree.ids, b))].sequence
-
-
-@part(_nrt=False)
-def _settle(tree: Any, workers: Any, start: int) -> int:
-    """The first of a group in which some keys are equal."""
-    first = start
-    for place in range(start + 1, start + GROUP):
-        if _earlier(tree, workers, place, first):
-            first = place
-    return first
-
-
-@part(forceinline=True, _nrt=False)
-def put(tree: Any, workers: Any, worker: int, key: int) -> None:
-    """Give a worker this key; if it is the time of an event, its `sequence` must have been set."""
-    poke(tree.keys, worker, key)
-    place = worker
-    for level in range(tree.levels.size - 1):
-        place >>= 3
-        start = peek(tree.levels, level) + (place << 3)
-        first = _least_of_group(tree.keys, start)
-        first = start + first if first < GROUP else _settle(tree, workers, start)
-        above = peek(tree.levels, level + 1) + place
-        poke(tree.keys, above, peek(tree.keys, first))
-        poke(tree.ids, above, first if level == 0 else peek(tree.ids, first))  # on level 0 places are workers
-
-
-@part(forceinline=True, _nrt=False)
-def idle(tree: Any, workers: Any, worker: int) -> None:
-    """Take a worker's event away."""
-    put(tree, workers, worker, IDLE + 1 + (worker & (GROUP - 1)))
-
-
-@part(forceinline=True, _nrt=False)
-def next_key(tree: Any) -> int:
-    """The key of the next event; above IDLE when there is none."""
-    return peek(tree.keys, peek(tree.levels, tree.levels.size - 1))
-
-
-@part(forceinline=True, _nrt=False)
-def next_worker(tree: Any) -> int:
-    """Whose event it is."""
-    return peek(tree.ids, peek(tree.levels, tree.levels.size - 1))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import platform
 import re
 import time
@@ -17,17 +16,16 @@ from typing import Any
 
 from .. import __version__
 from ..config import keys, prepare, run_config
-from ..engine.options import resolve
 from ..errors import AsapnbError, UsageError
-from ..numbers import integer
 from ..problems import Problem
 from ..record import Run
 from ..record.schema import FAILED, UNENDED
 from ..record.text import to_json
 from ..rules import Rule, ScaleTables, as_rule
-from ..schemes import parse_scheme
-from ..simulator.events import Simulation
+from ..simulator.run import observation
+from ..simulator.scheduling import Simulation
 from ..timing import as_timing
+from ..training.options import resolve
 from .spec import Point, describe
 
 # FILE.py:FUNCTION, by itself or as an argument in quotes
@@ -114,14 +112,11 @@ def _problem(point: Point) -> Problem:
 def _resolved(point: Point, problem: Problem, once: _Once) -> str:
     """Check the arguments of a point; returns all that its run depends on, as text."""
     arguments = {name: key.default for name, key in keys(point.kind).items()} | dict(point.config)
-    scheme, simulated = arguments["scheme"], point.kind == "simulate"
-    arguments["scheme"] = parse_scheme(scheme) if isinstance(scheme, str) else scheme
-    taken = inspect.signature(resolve).parameters.keys() & arguments.keys() - {"problem"}
-    options = resolve(problem, **{name: arguments[name] for name in taken}, simulated=simulated)
+    options = resolve(point.kind, problem, arguments)
     rule: Rule = once(("rule", arguments["rule"]), lambda: as_rule(arguments["rule"]))
     if not options.always_fresh:  # raises RuleError for scales that cannot be used
         once(("tables", repr(rule), options.workers), lambda: ScaleTables(rule, options.workers))
-    if not simulated:
+    if point.kind == "train":
         if rule.shuffled:
             raise UsageError(f'rule is {rule}: real threads cannot shuffle scales; take kind = "simulate"')
         return str((problem.config, options, rule))
@@ -129,10 +124,7 @@ def _resolved(point: Point, problem: Problem, once: _Once) -> str:
     timing = once(("timing", str(given), options.workers), lambda: as_timing(given, options.workers))
     world = timing, options.scheme, options.workers
     once(("world", str(world)), lambda: Simulation(*world, options.updates, options.seed))
-    counts = integer("microscope", arguments["microscope"], 0), arguments["threads"]
-    if counts[1] is not None:
-        integer("threads", counts[1], 1, 1024)
-    return str((problem.config, options, rule, timing, counts))
+    return str((problem.config, options, rule, timing, observation(arguments)))
 
 
 def sources(points: Iterable[Point]) -> dict[str, str]:

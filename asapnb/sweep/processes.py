@@ -17,8 +17,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from ..engine.options import cores
 from ..errors import RecordError, UsageError
+from ..training.options import cores
 from .points import Outcome, carry_out, differing, failed
 from .spec import Point
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ..engine.options import cores
 from ..errors import UsageError
 from ..numbers import integer
+from ..training.options import cores
 from . import manifest as manifests
 from .cluster import connected, on_cluster
 from .manifest import Manifest

@@ -19,8 +19,8 @@ from networks import ASYNCHRONOUS, CORES, HOGWILD, SNAPSHOT, bare_step, engine_s
 
 import asapnb as ab
 from asapnb.compiled import kernel
-from asapnb.engine.loops.steps import copy
-from asapnb.engine.memory import aligned
+from asapnb.kernels.arithmetic import copy
+from asapnb.kernels.arrays import aligned
 
 
 @kernel()

@@ -18,8 +18,8 @@ from numba import types
 
 import asapnb as ab
 from asapnb.compiled import kernel, specialise
-from asapnb.engine.atomics import fetch_add, load
-from asapnb.engine.loops.steps import copy, descend
+from asapnb.kernels.arithmetic import copy, descend
+from asapnb.kernels.atomics import fetch_add, load
 
 BATCH = 16
 VIEWS = {"in place": HOGWILD, "snapshot": SNAPSHOT}

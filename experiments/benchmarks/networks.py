@@ -11,10 +11,9 @@ from numba import types
 
 import asapnb as ab
 from asapnb.compiled import kernel, specialise
-from asapnb.engine.memory import aligned
-from asapnb.engine.options import cores
-from asapnb.engine.shared import array_type
+from asapnb.kernels.arrays import aligned, array_type
 from asapnb.problems.base import gradient_signature
+from asapnb.training.options import cores
 
 CORES = len(cores())
 HOGWILD, SNAPSHOT = ab.Hogwild("in_place"), ab.Hogwild("snapshot")

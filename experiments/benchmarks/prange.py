@@ -16,7 +16,7 @@ import numba
 import numpy as np
 from common import Effort, Table, interleaved, main, median, seconds_per_step
 
-from asapnb.engine.atomics import clock, fetch_add, load, nap
+from asapnb.kernels.atomics import clock, fetch_add, load, nap
 
 PATIENCE = 200_000_000  # nanoseconds in which a worker must have begun to count as being at work
 ARITHMETIC = 10_000  # dependent operations in an update: about 30 µs

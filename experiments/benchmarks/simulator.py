@@ -20,8 +20,8 @@ from networks import CORES, bare_step, networks
 from start import python
 
 import asapnb as ab
-from asapnb.engine.memory import aligned
-from asapnb.simulator.events import Simulation, staleness_only
+from asapnb.kernels.arrays import aligned
+from asapnb.simulator.scheduling import Simulation, staleness_only
 from asapnb.simulator.world import ROW
 
 AIMS = {16: 3e7, 1024: 1.5e7, 10**6: 3e6}

@@ -22,9 +22,9 @@ from common import BATCHES, NETWORKS, ON_THREADS, SCHEMES, THREADS, times_file, 
 
 import asapnb as ab
 from asapnb.engine.calibrate import Measured, measure
-from asapnb.engine.options import cores
 from asapnb.problems.text import parse_problem
 from asapnb.timing import save_timing
+from asapnb.training.options import cores
 
 CORES = len(cores())
 ENOUGH = 0.9

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ...compiled import kernel
-from ..atomics import fetch_add, load
-from ..shared import APPLIED, DRAINED, N_PARAMS, PARAMS, QUOTA, SHARED_MOMENTUM, SNAPSHOT, VELOCITY, VERSION
-from .steps import (
-    applied,
+from ...kernels.arithmetic import copy
+from ...kernels.atomics import fetch_add, load
+from ..words import APPLIED, N_PARAMS, PARAMS, QUOTA, SETTINGS, SHARED_MOMENTUM, VELOCITY, VERSION
+from .common import (
+    added_scale,
     begin,
     choose_step,
-    copy,
     evaluation_due,
     goes_on,
     hand_in,
@@ -22,14 +22,20 @@ from .steps import (
     update,
 )
 
+if TYPE_CHECKING:
+    from ...kernels.types import Gradient
+    from ..shared import Own, Shared
+
+VIEW = SETTINGS  # 0: in place, 1: a snapshot
+
 
 @kernel()
-def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
+def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
     """Run until the quota is reached or the run is stopped."""
     begin(shared, me, own.row)
     params = shared.state[PARAMS][: shared.control[N_PARAMS]]
     velocity = shared.state[VELOCITY][: params.size] if shared.control[SHARED_MOMENTUM] != 0 else own.velocity
-    snapshot = shared.control[SNAPSHOT] != 0
+    snapshot = shared.control[VIEW] == 1
     view = own.snapshot if snapshot else params
     while goes_on(shared.control):
         count = next_batch(shared, own)
@@ -46,8 +52,8 @@ def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
         if version >= shared.control[QUOTA]:
             break
         step = choose_step(shared, own, version, read_version, load(shared.control, APPLIED) - read_sum)
-        fetch_add(shared.control, APPLIED, applied(own.row))
+        fetch_add(shared.control, APPLIED, added_scale(own))
         update(shared, own, params, view, velocity, step)
         if evaluation_due(shared.control, version + 1):
             hand_over_copy(shared, own, params, version + 1)
-        hand_in(shared, own, 0, DRAINED, version)
+        hand_in(shared, own, version)

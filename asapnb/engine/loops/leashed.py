@@ -2,75 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ...compiled import kernel, part
-from ..atomics import fetch_add, load, store
-from ..shared import (
-    CHECK_EARLY,
-    COMPENSATION,
-    DRAINED,
-    DROPPED,
-    DROPPED_DRAINED,
-    LINE,
-    MOMENTUM,
-    N_PARAMS,
-    NEVER,
-    PERSISTENCE,
-    PUBLISHED,
-    QUOTA,
-    READING,
-    SHARED_MOMENTUM,
-    VERSION,
-)
-from ..vectors import HEADER, SUM, acquire, claim, pin, publish, release, slot_of, version_of
-from .steps import (
-    applied,
+from ...kernels.arithmetic import accelerate, compensate, descend_into
+from ...kernels.atomics import load, store
+from ...training.words import COMPENSATION, MOMENTUM
+from ..words import HEADER, N_PARAMS, POINTER, QUOTA, SETTINGS, SHARED_MOMENTUM, SUM, VERSION
+from .common import (
+    added_scale,
+    announce_view,
     begin,
     choose_step,
-    compensate,
     evaluation_due,
+    forget_view,
     free_box,
     goes_on,
     hand_in,
+    hand_in_dropped,
     next_batch,
     note_gradient,
+    note_tries,
     post,
     seconds,
 )
+from .pool import acquire, claim, pin, publish, release, slot_of, sum_of, version_of
 
-_BLOCK = 4096  # parameters between two looks at the published word, with check_early
+if TYPE_CHECKING:
+    from ...kernels.types import Gradient, Real, Vector
+    from ..shared import Own, Shared
+
+
+PERSISTENCE, CHECK_EARLY = SETTINGS, SETTINGS + 1  # −1 or the persistence bound; 1 with early checks
+_BLOCK = 4096  # parameters between two looks at the pointer, with check_early
 _APPLIED, _DROPPED, _ENDED = range(3)
 
 
 @part()
-def descend_into(target: Any, source: Any, velocity: Any, gradient: Any, step: Any, momentum: Any) -> None:
-    """target = source − step·g, or source + (μ·v − step·g): the same bits as `descend` in place."""
-    if momentum != 0:
-        for i in range(gradient.size):
-            target[i] = source[i] + (momentum * velocity[i] - step * gradient[i])
-    elif step != 0:
-        for i in range(gradient.size):
-            target[i] = source[i] - step * gradient[i]
-    else:
-        for i in range(gradient.size):
-            target[i] = source[i]
-
-
-@part()
-def accelerate(target: Any, velocity: Any, gradient: Any, step: Any, momentum: Any) -> None:
-    """target = μ·v − step·g."""
-    for i in range(gradient.size):
-        target[i] = momentum * velocity[i] - step * gradient[i]
-
-
-@part()
-def prepare(shared: Any, own: Any, gradient: Any, word: int, mine: int, step: Any) -> bool:
-    """Write into slot `mine` the vector that follows `word`; False if it was left early."""
+def prepare(shared: Shared, own: Own, gradient: Vector, pointer: int, mine: int, step: Real) -> bool:
+    """Write into slot `mine` the vector that follows `pointer`; False if it was left early."""
     n = shared.control[N_PARAMS]
     momentum = shared.numbers[MOMENTUM]
     target = shared.state[mine]
-    source = shared.state[slot_of(word)]
+    source = shared.state[slot_of(pointer)]
     velocity = own.velocity
     if shared.control[SHARED_MOMENTUM] != 0:
         velocity = source[n:]
@@ -79,7 +53,7 @@ def prepare(shared: Any, own: Any, gradient: Any, word: int, mine: int, step: An
         descend_into(target[:n], source[:n], velocity, gradient, step, momentum)
         return True
     for low in range(0, n, _BLOCK):
-        if load(shared.control, PUBLISHED) != word:
+        if load(shared.control, POINTER) != pointer:
             return False
         high = min(low + _BLOCK, n)
         descend_into(target[low:high], source[low:high], velocity[low:high], gradient[low:high], step, momentum)
@@ -87,39 +61,39 @@ def prepare(shared: Any, own: Any, gradient: Any, word: int, mine: int, step: An
 
 
 @part()
-def land(shared: Any, own: Any, mine: int, view: Any, read_version: int, read_sum: int) -> int:
+def land(shared: Shared, own: Own, mine: int, view: Vector, read_version: int, read_sum: int) -> int:
     """Try to publish until it succeeds, the persistence bound is passed or the quota is reached."""
     tries = 0
     strength = shared.numbers[COMPENSATION]
     gradient = own.gradient if strength == 0 else own.snapshot
     while True:
-        word = acquire(shared.control, shared.slots)
-        version = version_of(word)
+        pointer = acquire(shared.control, shared.slots)
+        version = version_of(pointer)
         if version == shared.control[QUOTA]:
-            release(shared.slots, slot_of(word))
+            release(shared.slots, slot_of(pointer))
             return _ENDED
-        total = load(shared.slots, slot_of(word) * HEADER + SUM)
+        total = sum_of(shared.slots, pointer)
         step = choose_step(shared, own, version, read_version, total - read_sum)
-        store(shared.slots, mine * HEADER + SUM, total + applied(own.row))
+        store(shared.slots, mine * HEADER + SUM, total + added_scale(own))
         if strength != 0:
-            compensate(gradient, own.gradient, shared.state[slot_of(word)], view, strength)
+            compensate(gradient, own.gradient, shared.state[slot_of(pointer)], view, strength)
         evaluated = evaluation_due(shared.control, version + 1)
-        if prepare(shared, own, gradient, word, mine, step):
+        if prepare(shared, own, gradient, pointer, mine, step):
             if evaluated:
                 pin(shared.slots, mine)  # on behalf of who evaluates it
             own.row[0].t_apply = seconds(shared.control)
-            if publish(shared.control, shared.slots, word, mine):
+            if publish(shared.control, shared.slots, pointer, mine):
                 break
             if evaluated:
                 release(shared.slots, mine)
         else:
-            release(shared.slots, slot_of(word))
+            release(shared.slots, slot_of(pointer))
         tries += 1
-        own.row[0].tries = min(tries, 32767)
+        note_tries(own, tries)
         if 0 <= shared.control[PERSISTENCE] < tries:
             own.row[0].t_apply = seconds(shared.control)
             return _DROPPED
-    store(shared.control, VERSION, version + 1)  # for information: it may lag behind the published word
+    store(shared.control, VERSION, version + 1)  # for information: it may lag behind the published pointer
     if shared.numbers[MOMENTUM] != 0 and shared.control[SHARED_MOMENTUM] == 0:
         accelerate(own.velocity, own.velocity, gradient, step, shared.numbers[MOMENTUM])
     if evaluated:
@@ -128,54 +102,45 @@ def land(shared: Any, own: Any, mine: int, view: Any, read_version: int, read_su
 
 
 @part()
-def hand_over_slot(shared: Any, own: Any, slot: int, version: int) -> None:
+def hand_over_slot(shared: Shared, own: Own, slot: int, version: int) -> None:
     """Have a pinned vector evaluated where it is."""
     box = free_box(shared.control, version)
     if box >= 0:
-        shared.control[box + 2] = slot
-        post(shared.control, box, version, own.row[0].t_apply)
+        post(shared.control, box, version, own.row[0].t_apply, slot, 1)
     else:
         release(shared.slots, slot)
 
 
-@part()
-def hand_in_dropped(shared: Any, own: Any) -> None:
-    """Hand in the row of a gradient that was given up."""
-    own.row[0].version = -1
-    own.row[0].dropped = 1
-    hand_in(shared, own, 1, DROPPED_DRAINED, fetch_add(shared.control, DROPPED, 1))
-
-
 @kernel()
-def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
+def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
     """Run until the quota is reached or the run is stopped."""
     begin(shared, me, own.row)
     control, slots = shared.control, shared.slots
     mine = claim(slots, 2 * me)
     while goes_on(shared.control):
         count = next_batch(shared, own)
-        store(control, READING + me * LINE, version_of(load(control, PUBLISHED)))
-        word = acquire(control, slots)
-        read_version = version_of(word)
-        read_sum = load(slots, slot_of(word) * HEADER + SUM)
-        own.row[0].tries = 0
+        announce_view(control, me, version_of(load(control, POINTER)))
+        pointer = acquire(control, slots)
+        read_version = version_of(pointer)
+        read_sum = sum_of(slots, pointer)
+        note_tries(own, 0)
         own.row[0].t_read = seconds(shared.control)
-        view = shared.state[slot_of(word)][: shared.control[N_PARAMS]]
+        view = shared.state[slot_of(pointer)][: shared.control[N_PARAMS]]
         loss = gradient(
             view, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
         )
         note_gradient(shared, own, view, loss)
         kept = shared.numbers[COMPENSATION] != 0
         if not kept:
-            release(slots, slot_of(word))
+            release(slots, slot_of(pointer))
         outcome = land(shared, own, mine, view, read_version, read_sum)
         if kept:
-            release(slots, slot_of(word))
+            release(slots, slot_of(pointer))
         if outcome == _DROPPED:
             hand_in_dropped(shared, own)
-        store(control, READING + me * LINE, NEVER)  # before a row may have to wait: others' rows wait for this word
+        forget_view(control, me)
         if outcome == _ENDED:
             break
         if outcome == _APPLIED:
-            hand_in(shared, own, 0, DRAINED, own.row[0].version - 1)
+            hand_in(shared, own, own.row[0].version - 1)
             mine = claim(slots, 2 * me)  # the same few vectors again and again: they are in this core's cache

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ...compiled import kernel
-from ..atomics import load, store
-from ..shared import APPLIED, DRAINED, N_PARAMS, PARAMS, QUOTA, SHARED_MOMENTUM, VELOCITY, VERSION
-from .steps import (
-    applied,
+from ...kernels.arithmetic import copy
+from ...kernels.atomics import load, store
+from ...kernels.waiting import lock, unlock
+from ..words import APPLIED, LOCK, N_PARAMS, PARAMS, QUOTA, SHARED_MOMENTUM, VELOCITY, VERSION
+from .common import (
+    added_scale,
     begin,
     choose_step,
-    copy,
     evaluation_due,
     goes_on,
     hand_in,
     hand_over_copy,
-    lock,
     next_batch,
     note_gradient,
     seconds,
-    unlock,
     update,
 )
 
+if TYPE_CHECKING:
+    from ...kernels.types import Gradient
+    from ..shared import Own, Shared
+
 
 @kernel()
-def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
+def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
     """Run until the quota is reached or the run is stopped."""
     begin(shared, me, own.row)
     control = shared.control
@@ -34,27 +37,27 @@ def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
     velocity = shared.state[VELOCITY][: params.size] if shared.control[SHARED_MOMENTUM] != 0 else own.velocity
     while goes_on(shared.control):
         count = next_batch(shared, own)
-        lock(control)
+        lock(control, LOCK)
         read_version = load(control, VERSION)
         read_sum = load(control, APPLIED)
         own.row[0].t_read = seconds(shared.control)
         copy(own.snapshot, params)
-        unlock(control)
+        unlock(control, LOCK)
         loss = gradient(
             own.snapshot, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
         )
         note_gradient(shared, own, own.snapshot, loss)
-        lock(control)
+        lock(control, LOCK)
         version = load(control, VERSION)
         if version == shared.control[QUOTA]:
-            unlock(control)
+            unlock(control, LOCK)
             break
         total = load(control, APPLIED)
         step = choose_step(shared, own, version, read_version, total - read_sum)
         update(shared, own, params, own.snapshot, velocity, step)
-        store(control, APPLIED, total + applied(own.row))
+        store(control, APPLIED, total + added_scale(own))
         store(control, VERSION, version + 1)
         if evaluation_due(shared.control, version + 1):
             hand_over_copy(shared, own, params, version + 1)
-        unlock(control)
-        hand_in(shared, own, 0, DRAINED, version)
+        unlock(control, LOCK)
+        hand_in(shared, own, version)

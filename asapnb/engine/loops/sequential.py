@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ...compiled import kernel
-from ..atomics import load, store
-from ..shared import DRAINED, N_PARAMS, PARAMS, VERSION
-from .steps import (
+from ...kernels.atomics import load, store
+from ..words import N_PARAMS, PARAMS, VERSION
+from .common import (
     begin,
     choose_step,
     evaluation_due,
@@ -20,9 +20,13 @@ from .steps import (
     wait_for_evaluation,
 )
 
+if TYPE_CHECKING:
+    from ...kernels.types import Gradient
+    from ..shared import Own, Shared
+
 
 @kernel()
-def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
+def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
     """Run until the quota is reached or the run is stopped."""
     begin(shared, me, own.row)
     params = shared.state[PARAMS][: shared.control[N_PARAMS]]
@@ -37,6 +41,6 @@ def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
         step = choose_step(shared, own, version, version, 0)
         update(shared, own, params, params, own.velocity, step)
         store(shared.control, VERSION, version + 1)
-        hand_in(shared, own, 0, DRAINED, version)
+        hand_in(shared, own, version)
         if evaluation_due(shared.control, version + 1):
             wait_for_evaluation(shared.control, version + 1, own.row[0].t_apply)

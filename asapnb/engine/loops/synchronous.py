@@ -6,28 +6,33 @@ same bits, whatever the timing.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ...compiled import kernel, part
-from ..atomics import fetch_add, load, store
-from ..shared import ARRIVED, BROKEN, DRAINED, EXTRA, GOING, MOMENTUM, N_PARAMS, PARAMS, PHASE, VERSION, WORKERS
-from .steps import (
+from ...kernels.arithmetic import descend
+from ...kernels.atomics import fetch_add, load, store
+from ...kernels.waiting import relax
+from ...training.words import MOMENTUM
+from ..words import ARRIVED, BROKEN, EXTRA, GOING, N_PARAMS, PARAMS, PHASE, VERSION, WORKERS
+from .common import (
     begin,
     choose_step,
-    descend,
     draw,
     evaluation_due,
     goes_on,
     hand_in,
     note_gradient,
-    relax,
     seconds,
     wait_for_evaluation,
 )
 
+if TYPE_CHECKING:
+    from ...kernels.types import Gradient, Vector, Vectors
+    from ..shared import Own, Shared
+
 
 @part()
-def barrier(shared: Any) -> bool:
+def barrier(shared: Shared) -> bool:
     """Wait until every worker has come this far; False if one has failed and never will."""
     phase = load(shared.control, PHASE)
     if fetch_add(shared.control, ARRIVED, 1) + 1 == shared.control[WORKERS]:
@@ -43,7 +48,7 @@ def barrier(shared: Any) -> bool:
 
 
 @part()
-def average(target: Any, state: Any, workers: int, low: int, high: int) -> None:
+def average(target: Vector, state: Vectors, workers: int, low: int, high: int) -> None:
     """Average the workers' gradients over [low, high) into `target`, in worker order."""
     share = target.dtype.type(1) / target.dtype.type(workers)
     for i in range(low, high):
@@ -57,7 +62,7 @@ def average(target: Any, state: Any, workers: int, low: int, high: int) -> None:
 
 
 @kernel()
-def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
+def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
     """Run until the quota of rounds is reached or the run is stopped."""
     begin(shared, me, own.row)
     params = shared.state[PARAMS][: shared.control[N_PARAMS]]
@@ -87,5 +92,5 @@ def work(gradient: Any, shared: Any, own: Any, me: int) -> None:
         average(own.snapshot, shared.state, workers, low, high)
         descend(params[low:high], own.velocity[low:high], own.snapshot[low:high], step, shared.numbers[MOMENTUM])
         own.row[0].t_apply = seconds(shared.control)
-        hand_in(shared, own, 0, DRAINED, version * workers + me)
+        hand_in(shared, own, version * workers + me)
         version += 1

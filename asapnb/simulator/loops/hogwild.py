@@ -5,21 +5,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...compiled import kernel
 from ...timing.sampling import READ, UPDATE
-from ..tournament import next_key, next_worker, time_of
-from ..world import SNAPSHOT
-from .steps import COMPUTED, JOINED, apply, at, computed, duration, goes_on, read, take_ticket
+from ..words import SETTINGS
+from .common import COMPUTED, JOINED, apply, at, computed, duration, goes_on, read, take_ticket
+from .tournament import next_key, next_worker, time_of
+
+if TYPE_CHECKING:
+    from ...kernels.types import Reals, Rows
+    from ..world import World
+
+VIEW = SETTINGS  # 0: in place, 1: a snapshot
 
 
 @kernel(_nrt=False, error_model="numpy")
-def run(world: Any, rows: Any, views: Any) -> int:
+def run(world: World, rows: Rows, views: Reals) -> int:
     """Fill rows; returns how many."""
-    count, snapshot = 0, world.words[SNAPSHOT] != 0
+    count, snapshot = 0, world.words[VIEW] == 1
     while goes_on(world, rows.size - count):
         worker = next_worker(world.tree)
         now = written = time_of(next_key(world.tree))

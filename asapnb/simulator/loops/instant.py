@@ -5,19 +5,23 @@ What the other loops do then, with all that they need not look at left out: a te
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...compiled import kernel
 from ...timing.sampling import COMPUTE, component, draw, finish
-from ..tournament import key_of, next_key, next_worker, put, time_of
-from ..world import QUOTA, SEQUENCE, TICKET, VERSION
-from .steps import COMPUTED
+from ..words import QUOTA, SEQUENCE, TICKET, VERSION
+from .common import COMPUTED
+from .tournament import key_of, next_key, next_worker, put, time_of
+
+if TYPE_CHECKING:
+    from ...kernels.types import Reals, Rows
+    from ..world import World
 
 
 @kernel(_nrt=False, error_model="numpy")
-def run(world: Any, rows: Any, views: Any) -> int:
+def run(world: World, rows: Rows, views: Reals) -> int:
     """Fill rows; returns how many."""
     words, tree, workers, times = world.words, world.tree, world.workers, world.times
     version, ticket, sequence, quota = words[VERSION], words[TICKET], words[SEQUENCE], words[QUOTA]

@@ -5,22 +5,27 @@ It fails if another was published meanwhile.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...compiled import kernel, part
 from ...timing.sampling import READ, RETRY, UPDATE
-from ..tournament import next_key, next_worker, time_of
-from ..world import BOUND, EARLY, MEMBERS, QUOTA, VERSION
-from .steps import COMPUTED, JOINED, apply, at, computed, duration, goes_on, note, read, take_ticket, until
+from ..words import MEMBERS, QUOTA, SETTINGS, VERSION
+from .common import COMPUTED, JOINED, apply, at, computed, duration, goes_on, note, read, take_ticket, until
+from .tournament import next_key, next_worker, time_of
 
+if TYPE_CHECKING:
+    from ...kernels.types import Reals, Rows
+    from ..world import World
+
+PERSISTENCE, CHECK_EARLY = SETTINGS, SETTINGS + 1  # −1 or the persistence bound; 1 with early checks
 _TRIED = 2
 _MOST_TRIES = 32767  # that a row can hold
 
 
 @part(forceinline=True, _nrt=False)
-def _begin(world: Any, worker: int, time: float) -> None:
+def _begin(world: World, worker: int, time: float) -> None:
     """Pin the current vector as a view, and compute."""
     take_ticket(world, worker)
     read(world, worker, time)
@@ -29,11 +34,11 @@ def _begin(world: Any, worker: int, time: float) -> None:
 
 
 @part(forceinline=True, _nrt=False)
-def _fails(world: Any, rows: Any, count: int, worker: int, time: float) -> bool:
+def _fails(world: World, rows: Rows, count: int, worker: int, time: float) -> bool:
     """Count a failed attempt; True, with the row in place, if it was one too many."""
     self = world.workers[np.uint32(worker)]
     self.tries += 1
-    if not 0 <= world.words[BOUND] < self.tries:
+    if not 0 <= world.words[PERSISTENCE] < self.tries:
         return False
     note(world, rows, count, worker, -1, self.seen - self.read_version, time)
     rows[np.uint64(count)].tries = min(self.tries, _MOST_TRIES)
@@ -41,7 +46,7 @@ def _fails(world: Any, rows: Any, count: int, worker: int, time: float) -> bool:
 
 
 @part(_nrt=False)
-def _overtake(world: Any, rows: Any, count: int, winner: int, time: float) -> int:
+def _overtake(world: World, rows: Rows, count: int, winner: int, time: float) -> int:
     """With early checks: all others in the loop fail as soon as one has published; returns the number of rows."""
     members, stay = world.others[0], 0
     for i in range(world.words[MEMBERS]):
@@ -61,9 +66,9 @@ def _overtake(world: Any, rows: Any, count: int, winner: int, time: float) -> in
 
 
 @kernel(_nrt=False, error_model="numpy")
-def run(world: Any, rows: Any, views: Any) -> int:
+def run(world: World, rows: Rows, views: Reals) -> int:
     """Fill rows; returns how many."""
-    count, early = 0, world.words[EARLY] != 0
+    count, early = 0, world.words[CHECK_EARLY] != 0
     margin = world.workers.size if early else 0  # all may drop their gradients at once
     while goes_on(world, rows.size - margin - count):
         worker = next_worker(world.tree)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...compiled import kernel, part
 from ...timing.sampling import READ, UPDATE
-from ..tournament import next_key, next_worker, time_of
-from ..world import BUSY, FUSED, WAITING
-from .steps import (
+from ..words import BUSY, SETTINGS, WAITING
+from .common import (
     COMPUTED,
     JOINED,
     apply,
@@ -24,12 +23,18 @@ from .steps import (
     take_ticket,
     until,
 )
+from .tournament import next_key, next_worker, time_of
 
+if TYPE_CHECKING:
+    from ...kernels.types import Reals, Rows
+    from ..world import World
+
+ORDER, FUSED = SETTINGS, SETTINGS + 1  # 0: who has waited longest is next, 1: anybody; 1: one visit updates and reads
 _COPIED, _UPDATED, _TO_READ, _TO_UPDATE = 2, 3, 4, 5
 
 
 @part(forceinline=True, _nrt=False)
-def _served(world: Any, worker: int, phase: int, time: float) -> float:
+def _served(world: World, worker: int, phase: int, time: float) -> float:
     """When the visit is over that a worker begins now."""
     if phase == _TO_UPDATE:
         return time + duration(world, worker, UPDATE)
@@ -38,19 +43,19 @@ def _served(world: Any, worker: int, phase: int, time: float) -> float:
 
 
 @part(_nrt=False)
-def _release(world: Any, time: float) -> None:
+def _release(world: World, time: float) -> None:
     """Pass the lock on to the next who waits, if there is one."""
     world.words[BUSY] = 0
     if world.words[WAITING] > 0:
         world.words[BUSY] = 1
-        worker = dequeue(world)
+        worker = dequeue(world, world.words[ORDER] == 1)
         phase = world.workers[np.uint32(worker)].phase
         end = _served(world, worker, phase, time)
         until(world, worker, _UPDATED if phase == _TO_UPDATE else _COPIED, time, end)
 
 
 @kernel(_nrt=False, error_model="numpy")
-def run(world: Any, rows: Any, views: Any) -> int:
+def run(world: World, rows: Rows, views: Reals) -> int:
     """Fill rows; returns how many."""
     count, fused = 0, world.words[FUSED] != 0
     while goes_on(world, rows.size - count):

@@ -7,27 +7,32 @@ same for any number of threads.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ...compiled import kernel, part
-from ...engine.atomics import compare_and_swap, load, store
-from ...engine.loops.leashed import accelerate, descend_into
-from ...engine.loops.steps import add_decay, compensate, copy, descend, relax
-from ...engine.shared import COMPENSATION, DIVERGED, LINE, LOSS_LIMIT, MOMENTUM, STEP_SIZE, WEIGHT_DECAY
+from ...kernels.arithmetic import accelerate, add_decay, compensate, copy, descend, descend_into
+from ...kernels.arrays import LINE
+from ...kernels.atomics import compare_and_swap, load, store
+from ...kernels.waiting import relax
 from ...problems.minibatch import draw_batch
-from ..plan import ADD, ALL, APPLY, CLOSE, READ, WRITE
-from ..stage import (
+from ...training.words import COMPENSATION, DIVERGED, LOSS_LIMIT, MOMENTUM, STEP_SIZE, WEIGHT_DECAY
+from ..words import (
+    ADD,
+    ALL,
+    APPLY,
     AVERAGED,
     BATCH_SIZE,
     BLOCKS,
     CLAIM,
     CLAIMED,
+    CLOSE,
     DONE,
     FIRST,
     FREE,
     N_PARAMS,
     N_SAMPLES,
     ONE_VELOCITY,
+    READ,
     READY,
     RESHUFFLE,
     SEED,
@@ -35,69 +40,76 @@ from ..stage import (
     TURN,
     UNTIL,
     WINDOW,
+    WRITE,
 )
 
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ...kernels.types import Gradient, Real, Vector
+    from ..replay_state import Own, ReplayState
+
 
 @part()
-def _place(stage: Any, row: int) -> int:
+def _place(replay: ReplayState, row: int) -> int:
     """Where the word of a row stands in the ring."""
-    return row % stage.control[WINDOW] * LINE
+    return row % replay.control[WINDOW] * LINE
 
 
 @part()
-def _claim(stage: Any) -> int:
+def _claim(replay: ReplayState) -> int:
     """Claim the first row whose view is there and that nobody has claimed; −1 if there is none."""
-    control, done = stage.control, load(stage.control, DONE)
+    control, done = replay.control, load(replay.control, DONE)
     begin = load(control, CLAIM)
-    end = min(load(control, FIRST) + control[WINDOW], stage.steps.size)
+    end = min(load(control, FIRST) + control[WINDOW], replay.tasks.size)
     for row in range(begin, end):
-        place = _place(stage, row)
-        if load(stage.ring, place) != row << 2 | FREE:
+        place = _place(replay, row)
+        if load(replay.ring, place) != row << 2 | FREE:
             if row == begin:  # claimed, so that nobody needs to look at it again
                 compare_and_swap(control, CLAIM, begin, begin + 1)
                 begin += 1
-        elif stage.steps[row].needs <= done and compare_and_swap(
-            stage.ring, place, row << 2 | FREE, row << 2 | CLAIMED
+        elif replay.tasks[row].needs <= done and compare_and_swap(
+            replay.ring, place, row << 2 | FREE, row << 2 | CLAIMED
         ):
             return row
     return -1
 
 
 @part()
-def _compute(gradient: Any, stage: Any, own: Any, row: int) -> None:
+def _compute(gradient: Gradient, replay: ReplayState, own: Own, row: int) -> None:
     """The gradient of a row, with the weight decay of its view."""
-    control, step = stage.control, stage.steps[row]
+    control, task = replay.control, replay.tasks[row]
     count = draw_batch(
-        own.indices, step.batch, control[N_SAMPLES], control[BATCH_SIZE], control[SEED], control[RESHUFFLE] != 0
+        own.indices, task.batch, control[N_SAMPLES], control[BATCH_SIZE], control[SEED], control[RESHUFFLE] != 0
     )
-    result = stage.gradients[row % control[WINDOW]]
-    view = stage.state[step.slot]
+    result = replay.gradients[row % control[WINDOW]]
+    view = replay.state[task.slot]
     n = control[N_PARAMS]
-    stage.steps[row].loss = gradient(
-        view[:n], result[:n], own.indices[:count], stage.plan, own.workspace, stage.inputs, stage.labels
+    replay.results[row].loss = gradient(
+        view[:n], result[:n], own.indices[:count], replay.plan, own.workspace, replay.inputs, replay.labels
     )
-    if stage.numbers[WEIGHT_DECAY] != 0:
-        add_decay(result[:n], view[:n], stage.numbers[WEIGHT_DECAY])
+    if replay.numbers[WEIGHT_DECAY] != 0:
+        add_decay(result[:n], view[:n], replay.numbers[WEIGHT_DECAY])
 
 
 @part()
-def _step(stage: Any, row: int) -> Any:
+def _step(replay: ReplayState, row: int) -> Real:
     """The step of an update, as the engine's."""
-    return stage.numbers[STEP_SIZE] * stage.steps[row].scale * stage.steps[row].factor
+    return replay.numbers[STEP_SIZE] * replay.tasks[row].scale * replay.tasks[row].factor
 
 
 @part()
-def _velocity(stage: Any, row: int) -> Any:
+def _velocity(replay: ReplayState, row: int) -> Vector:
     """The velocity that an update changes."""
-    return stage.velocity[0 if stage.control[ONE_VELOCITY] != 0 else stage.steps[row].worker]
+    return replay.velocity[0 if replay.control[ONE_VELOCITY] != 0 else replay.tasks[row].worker]
 
 
 @part()
-def _descend(stage: Any, row: int, gradient: Any, source: Any, target: Any) -> None:
+def _descend(replay: ReplayState, row: int, gradient: Vector, source: Vector, target: Vector) -> None:
     """target = source − step·g, or with momentum v ← μ·v − step·g, target = source + v."""
-    momentum, step = stage.numbers[MOMENTUM], _step(stage, row)
+    momentum, step = replay.numbers[MOMENTUM], _step(replay, row)
     if momentum != 0:
-        velocity = _velocity(stage, row)[: target.size]
+        velocity = _velocity(replay, row)[: target.size]
         accelerate(velocity, velocity, gradient, step, momentum)
         for i in range(target.size):
             target[i] = source[i] + velocity[i]
@@ -106,116 +118,116 @@ def _descend(stage: Any, row: int, gradient: Any, source: Any, target: Any) -> N
 
 
 @part()
-def _apply(stage: Any, operation: Any) -> None:
+def _apply(replay: ReplayState, operation: Any) -> None:
     """Make the next version of the gradient of a row."""
-    n, row = stage.control[N_PARAMS], operation.row
-    gradient = stage.gradients[row % stage.control[WINDOW]][:n]
-    source, target = stage.state[operation.source][:n], stage.state[operation.target][:n]
+    n, row = replay.control[N_PARAMS], operation.row
+    gradient = replay.gradients[row % replay.control[WINDOW]][:n]
+    source, target = replay.state[operation.source][:n], replay.state[operation.target][:n]
     if operation.kind == APPLY:
-        if stage.numbers[COMPENSATION] != 0:
-            view = stage.state[stage.steps[row].slot][:n]
-            compensate(gradient, gradient, source, view, stage.numbers[COMPENSATION])
-        if operation.source == operation.target and stage.numbers[MOMENTUM] == 0:
-            descend(target, gradient, gradient, _step(stage, row), stage.numbers[MOMENTUM])
+        if replay.numbers[COMPENSATION] != 0:
+            view = replay.state[replay.tasks[row].slot][:n]
+            compensate(gradient, gradient, source, view, replay.numbers[COMPENSATION])
+        if operation.source == operation.target and replay.numbers[MOMENTUM] == 0:
+            descend(target, gradient, gradient, _step(replay, row), replay.numbers[MOMENTUM])
         else:
-            _descend(stage, row, gradient, source, target)
+            _descend(replay, row, gradient, source, target)
         return
-    if row % stage.control[AVERAGED] == 0:
-        copy(stage.total, gradient)
+    if row % replay.control[AVERAGED] == 0:
+        copy(replay.total, gradient)
     else:
         for i in range(n):
-            stage.total[i] += gradient[i]
+            replay.total[i] += gradient[i]
     if operation.kind == CLOSE:
-        share = stage.total.dtype.type(1) / stage.total.dtype.type(stage.control[AVERAGED])
+        share = replay.total.dtype.type(1) / replay.total.dtype.type(replay.control[AVERAGED])
         for i in range(n):
-            stage.total[i] *= share
-        _descend(stage, row, stage.total, source, target)
+            replay.total[i] *= share
+        _descend(replay, row, replay.total, source, target)
 
 
 @part()
-def _move_block(stage: Any, operation: Any) -> None:
+def _move_block(replay: ReplayState, operation: Any) -> None:
     """Read a block of the parameters into the view of a row, or write that of its gradient."""
-    n, blocks, row, block = stage.control[N_PARAMS], stage.control[BLOCKS], operation.row, operation.block
+    n, blocks, row, block = replay.control[N_PARAMS], replay.control[BLOCKS], operation.row, operation.block
     low = 0 if block == ALL else block * n // blocks
     high = n if block == ALL else (block + 1) * n // blocks
-    params, view = stage.state[0][low:high], stage.state[stage.steps[row].slot][low:high]
+    params, view = replay.state[0][low:high], replay.state[replay.tasks[row].slot][low:high]
     if operation.kind == READ:
         copy(view, params)
         return
-    gradient = stage.gradients[row % stage.control[WINDOW]][low:high]
-    if stage.numbers[COMPENSATION] != 0:
-        compensate(gradient, gradient, params, view, stage.numbers[COMPENSATION])
-    momentum = stage.numbers[MOMENTUM]
-    velocity = _velocity(stage, row)[low:high] if momentum != 0 else gradient
-    descend(params, velocity, gradient, _step(stage, row), momentum)
+    gradient = replay.gradients[row % replay.control[WINDOW]][low:high]
+    if replay.numbers[COMPENSATION] != 0:
+        compensate(gradient, gradient, params, view, replay.numbers[COMPENSATION])
+    momentum = replay.numbers[MOMENTUM]
+    velocity = _velocity(replay, row)[low:high] if momentum != 0 else gradient
+    descend(params, velocity, gradient, _step(replay, row), momentum)
 
 
 @part()
-def _possible(stage: Any, done: int) -> bool:
+def _possible(replay: ReplayState, done: int) -> bool:
     """Whether the next operation can be carried out."""
-    if done >= load(stage.control, UNTIL) or load(stage.control, STOP) != 0:
+    if done >= load(replay.control, UNTIL) or load(replay.control, STOP) != 0:
         return False
-    operation = stage.operations[done]
-    return operation.kind == READ or load(stage.ring, _place(stage, operation.row)) == operation.row << 2 | READY
+    operation = replay.operations[done]
+    return operation.kind == READ or load(replay.ring, _place(replay, operation.row)) == operation.row << 2 | READY
 
 
 @part()
-def _leave(stage: Any, row: int, done: int) -> None:
+def _leave(replay: ReplayState, row: int, done: int) -> None:
     """Be done with a row: its place is free for another. A run that diverges ends with the first row (or round) to.
 
     So it is looked at in the order of rows, which under Hogwild is not the order in which they are done with.
     """
-    control = stage.control
-    store(stage.ring, _place(stage, row), row + control[WINDOW] << 2 | FREE)
+    control = replay.control
+    store(replay.ring, _place(replay, row), row + control[WINDOW] << 2 | FREE)
     first = load(control, FIRST)
-    while first < stage.steps.size and stage.steps[first].ends <= done:
+    while first < replay.tasks.size and replay.tasks[first].ends <= done:
         first += 1
-        if first % control[AVERAGED] == 0 and _diverges(stage, first - control[AVERAGED], first):
+        if first % control[AVERAGED] == 0 and _diverges(replay, first - control[AVERAGED], first):
             compare_and_swap(control, STOP, 0, DIVERGED)
             break
     store(control, FIRST, first)
 
 
 @part()
-def _diverges(stage: Any, low: int, high: int) -> bool:
+def _diverges(replay: ReplayState, low: int, high: int) -> bool:
     """Whether the loss of any of these rows shows divergence."""
     found = False
     for row in range(low, high):
-        found |= not stage.steps[row].loss <= stage.numbers[LOSS_LIMIT]
+        found |= not replay.results[row].loss <= replay.numbers[LOSS_LIMIT]
     return found
 
 
 @part()
-def _advance(stage: Any) -> None:
+def _advance(replay: ReplayState) -> None:
     """Carry out what can be carried out, unless another thread is at it."""
-    control = stage.control
+    control = replay.control
     done = load(control, DONE)
-    while _possible(stage, done) and compare_and_swap(control, TURN, 0, 1):
+    while _possible(replay, done) and compare_and_swap(control, TURN, 0, 1):
         done = load(control, DONE)
-        while _possible(stage, done):
-            operation = stage.operations[done]
+        while _possible(replay, done):
+            operation = replay.operations[done]
             if operation.kind in (READ, WRITE):
-                _move_block(stage, operation)
+                _move_block(replay, operation)
             elif operation.kind in (APPLY, ADD, CLOSE):
-                _apply(stage, operation)
+                _apply(replay, operation)
             done += 1
-            if operation.kind != READ and stage.steps[operation.row].ends == done:
-                _leave(stage, operation.row, done)
+            if operation.kind != READ and replay.tasks[operation.row].ends == done:
+                _leave(replay, operation.row, done)
             store(control, DONE, done)
         store(control, TURN, 0)
 
 
 @kernel()
-def work(gradient: Any, stage: Any, own: Any) -> None:
+def work(gradient: Gradient, replay: ReplayState, own: Own) -> None:
     """Compute and carry out until enough operations are done or the replay is stopped."""
-    control, spins = stage.control, 0
+    control, spins = replay.control, 0
     while load(control, DONE) < load(control, UNTIL) and load(control, STOP) == 0:
-        row = _claim(stage)
+        row = _claim(replay)
         if row < 0:
-            _advance(stage)
+            _advance(replay)
             spins = relax(spins)
             continue
         spins = 0
-        _compute(gradient, stage, own, row)
-        store(stage.ring, _place(stage, row), row << 2 | READY)
-        _advance(stage)
+        _compute(gradient, replay, own, row)
+        store(replay.ring, _place(replay, row), row << 2 | READY)
+        _advance(replay)

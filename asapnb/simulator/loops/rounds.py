@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...compiled import kernel, part
 from ...timing.sampling import READ, UPDATE
-from ..tournament import idle, next_key, next_worker, time_of
-from ..world import BATCHES, BOUND, QUOTA, VERSION
-from .steps import COMPUTED, JOINED, at, computed, duration, note, read, take_ticket
+from ..words import GRADIENTS, QUOTA, SETTINGS, VERSION
+from .common import COMPUTED, JOINED, at, computed, duration, note, read, take_ticket
+from .tournament import idle, next_key, next_worker, time_of
+
+if TYPE_CHECKING:
+    from ...kernels.types import Reals, Rows
+    from ..world import World
+
+WAIT_FOR, BATCHES = SETTINGS, SETTINGS + 1  # the first in GRADIENTS, for any number of workers; 1: for minibatches
 
 
 @part(_nrt=False)
-def _begin(world: Any, worker: int, time: float) -> None:
+def _begin(world: World, worker: int, time: float) -> None:
     """Read, and compute."""
     take_ticket(world, worker)
     read(world, worker, time)
@@ -22,7 +28,7 @@ def _begin(world: Any, worker: int, time: float) -> None:
 
 
 @part(_nrt=False)
-def _gather(world: Any, rows: Any, count: int, gradients: int) -> float:
+def _gather(world: World, rows: Rows, count: int, gradients: int) -> float:
     """Wait for the gradients of a round, and give the others up; returns when the last was ready."""
     by_worker = world.words[BATCHES] == 0
     version, now, found = world.words[VERSION] + 1, 0.0, 0
@@ -55,9 +61,9 @@ def _gather(world: Any, rows: Any, count: int, gradients: int) -> float:
 
 
 @kernel(_nrt=False, error_model="numpy")
-def run(world: Any, rows: Any, views: Any) -> int:
+def run(world: World, rows: Rows, views: Reals) -> int:
     """Fill rows, those of whole rounds; returns how many."""
-    count, gradients = 0, world.words[BOUND]
+    count, gradients = 0, world.words[GRADIENTS]
     while rows.size - count >= gradients and world.words[VERSION] < world.words[QUOTA]:
         begun = world.clock[0]
         for worker in range(world.workers.size):

@@ -7,22 +7,27 @@ that joins or is told to start anew.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...compiled import kernel, part
 from ...timing.sampling import NETWORK, READ, UPDATE
-from ..tournament import idle, next_key, next_worker, time_of
-from ..world import BOUND, BUSY, DISCARD, MEMBERS, NOBODY, OLDEST, QUOTA, RESTART, SLOWEST, VERSION, WAITING, YOUNGEST
-from .steps import JOINED, apply, at, computed, dequeue, duration, enqueue, goes_on, note, read, seize, take_ticket
+from ..words import BUSY, MEMBERS, NOBODY, OLDEST, QUOTA, SETTINGS, SLOWEST, VERSION, WAITING, YOUNGEST
+from .common import JOINED, apply, at, computed, dequeue, duration, enqueue, goes_on, note, read, seize, take_ticket
+from .tournament import idle, next_key, next_worker, time_of
 
+if TYPE_CHECKING:
+    from ...kernels.types import Reals, Rows
+    from ..world import World
+
+BOUND, DISCARD_AFTER, RESTART = SETTINGS, SETTINGS + 1, SETTINGS + 2  # −1 or a bound; −1 or R; 1 to start anew
 _ASKED, _ARRIVED, _UPDATED, _ANSWERED, _TO_ASK, _TO_UPDATE, _AHEAD = 2, 3, 4, 5, 6, 7, 8
 _HELD, _AFTER, _BEFORE = 0, 1, 2  # rows of `World.others`
 
 
 @part(_nrt=False)
-def _link(world: Any, worker: int) -> None:
+def _link(world: World, worker: int) -> None:
     """Note that a worker has read last."""
     last = world.words[YOUNGEST]
     world.others[_BEFORE, worker] = last
@@ -35,7 +40,7 @@ def _link(world: Any, worker: int) -> None:
 
 
 @part(_nrt=False)
-def _unlink(world: Any, worker: int) -> None:
+def _unlink(world: World, worker: int) -> None:
     """Forget when a worker has read, if that is still known."""
     before, after = world.others[_BEFORE, worker], world.others[_AFTER, worker]
     if before == NOBODY and world.words[OLDEST] != worker:
@@ -52,14 +57,14 @@ def _unlink(world: Any, worker: int) -> None:
 
 
 @part(_nrt=False)
-def _restart(world: Any, rows: Any, count: int, time: float) -> int:
+def _restart(world: World, rows: Rows, count: int, time: float) -> int:
     """Have those start anew whose gradients would be discarded; returns the number of rows."""
     version = world.words[VERSION]
     while world.words[OLDEST] != NOBODY:
         worker = world.words[OLDEST]
         self = world.workers[np.uint32(worker)]
         tau = version - self.read_version
-        if tau < world.words[DISCARD]:
+        if tau < world.words[DISCARD_AFTER]:
             break
         _unlink(world, worker)
         if time < self.t_ready:  # else the gradient is on its way, and discarded when it arrives
@@ -71,7 +76,7 @@ def _restart(world: Any, rows: Any, count: int, time: float) -> int:
 
 
 @part(_nrt=False)
-def _join(world: Any, worker: int) -> None:
+def _join(world: World, worker: int) -> None:
     """A worker that joins is as far as the slowest."""
     slowest = world.words[SLOWEST]
     world.workers[np.uint32(worker)].seen = slowest
@@ -79,7 +84,7 @@ def _join(world: Any, worker: int) -> None:
 
 
 @part(_nrt=False)
-def _advance(world: Any, worker: int) -> bool:
+def _advance(world: World, worker: int) -> bool:
     """Count a worker's gradient, let those go on whom it held back; whether the worker itself may go on."""
     bound, paces = world.words[BOUND], world.paces
     if bound < 0:
@@ -98,7 +103,7 @@ def _advance(world: Any, worker: int) -> bool:
 
 
 @part(_nrt=False)
-def _hold_back(world: Any, worker: int) -> None:
+def _hold_back(world: World, worker: int) -> None:
     """Have a worker wait until the slowest has caught up."""
     world.others[_HELD, world.words[MEMBERS]] = worker
     world.words[MEMBERS] += 1
@@ -106,7 +111,7 @@ def _hold_back(world: Any, worker: int) -> None:
 
 
 @part(_nrt=False)
-def _answered(world: Any, worker: int, time: float) -> float:
+def _answered(world: World, worker: int, time: float) -> float:
     """When the answer has been given that the server begins now."""
     take_ticket(world, worker)
     read(world, worker, time)
@@ -114,14 +119,14 @@ def _answered(world: Any, worker: int, time: float) -> float:
 
 
 @part(_nrt=False)
-def _visit(world: Any, rows: Any, count: int, worker: int, phase: int, now: float) -> int:
+def _visit(world: World, rows: Rows, count: int, worker: int, phase: int, now: float) -> int:
     """Serve a worker as far as that takes no time, then schedule what ends next; returns the number of rows."""
     self = world.workers[np.uint32(worker)]
     time = now
     while True:
         if phase == _TO_UPDATE:
             tau = world.words[VERSION] - self.read_version
-            if 0 < world.words[DISCARD] <= tau:
+            if 0 < world.words[DISCARD_AFTER] <= tau:
                 note(world, rows, count, worker, -1, tau, now)
                 count += 1
                 phase = _TO_ASK if _advance(world, worker) else _AHEAD
@@ -148,7 +153,7 @@ def _visit(world: Any, rows: Any, count: int, worker: int, phase: int, now: floa
             if world.words[WAITING] == 0:
                 return count
             world.words[BUSY] = 1
-            worker = dequeue(world)
+            worker = dequeue(world, False)
             self = world.workers[np.uint32(worker)]
             phase = self.phase
         if time > now:
@@ -157,7 +162,7 @@ def _visit(world: Any, rows: Any, count: int, worker: int, phase: int, now: floa
 
 
 @kernel(_nrt=False, error_model="numpy")
-def run(world: Any, rows: Any, views: Any) -> int:
+def run(world: World, rows: Rows, views: Reals) -> int:
     """Fill rows; returns how many."""
     count, margin = 0, 2 * world.workers.size  # in a moment, all may be served, and all be told to start anew
     while goes_on(world, rows.size - margin - count):

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..record.schema import ABANDONED, UPDATES
-from .monitor import Evaluation
+from ..training.evaluation import Evaluation
 
-COUNTS = ("beyond_table", "waited_for_room")  # of a run, besides what its rows tell
+COUNTS = ("beyond_table", "waited_for_room")  # attributes that its rows do not tell
 
 
 def _none() -> dict[str, np.ndarray]:
@@ -18,10 +18,10 @@ def _none() -> dict[str, np.ndarray]:
 
 
 @dataclass(frozen=True)
-class Start:
-    """The state that workers and controller begin with. What is left out is that of a run that is new.
+class InitialState:
+    """The state that workers and controller begin with. Omitted fields default to a new run.
 
-    The sum of applied scales is no part of it: only differences from a view on count, and no view is older.
+    The sum of applied scales is not stored; rules use only differences taken after a view.
     """
 
     params: np.ndarray

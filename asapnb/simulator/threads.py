@@ -1,4 +1,4 @@
-"""The threads that carry a plan out, segment by segment."""
+"""Threads started for each segment of a replay."""
 
 from __future__ import annotations
 
@@ -11,51 +11,54 @@ import numpy as np
 from numba import types
 
 from ..compiled import specialise
-from ..engine.shared import FAILED
 from ..problems.base import Problem, gradient_signature
-from .loops.replay import work
-from .stage import DONE, STOP, UNTIL, Own, Stage, own_buffers, stage_types
+from ..training.compiling import load
+from ..training.words import FAILED
+from .replay_state import Own, ReplayState, own_buffers, replay_types
+from .words import DONE, STOP, UNTIL
 
+LOOP = "asapnb.simulator.loops.replay:work"
 _POLL_SECONDS = 0.005
 _INLINE_SECONDS = 0.01  # a segment that is expected to take less is not worth a thread
 
 
-def compile_work(dtype: np.dtype[Any], inputs: np.dtype[Any]) -> Callable[..., None]:
-    """The loop of the threads for problems of these dtypes."""
-    return specialise(work, types.FunctionType(gradient_signature(dtype, inputs)), *stage_types(dtype, inputs))
+def compile_loop(loop: str, dtype: np.dtype[Any], inputs: np.dtype[Any]) -> Callable[..., None]:
+    """The loop of the threads, "module:function", for problems of these dtypes."""
+    gradient = types.FunctionType(gradient_signature(dtype, inputs))
+    return specialise(load(loop), gradient, *replay_types(dtype, inputs))
 
 
-def compile_ahead(dtype: str, inputs: str) -> None:
-    """Fill the cache on disk."""
-    compile_work(np.dtype(dtype), np.dtype(inputs))
+def compile_rest(loop: str, dtype: str, inputs: str) -> None:
+    """Fill the cache on disk with what a replay needs besides its problem."""
+    compile_loop(loop, np.dtype(dtype), np.dtype(inputs))
 
 
-class Crew:
-    """So many threads, which are there only while there is something to do."""
+class ReplayThreads:
+    """So many threads, which exist only while there is something to do."""
 
     def __init__(
-        self, problem: Problem, batch_size: int, stage: Stage, loop: Callable[..., None], threads: int
+        self, problem: Problem, batch_size: int, replay: ReplayState, loop: Callable[..., None], threads: int
     ) -> None:
-        self._gradient, self._stage, self._loop = problem.gradient, stage, loop
+        self._gradient, self._replay, self._loop = problem.gradient, replay, loop
         self._owns = [own_buffers(problem, batch_size) for _ in range(threads)]
         self._pace = float("inf")  # seconds per operation, last seen
         self.errors: list[BaseException] = []  # what was raised in threads
 
     def stop(self, reason: int) -> None:
         """Ask the threads to leave; the first reason given stands."""
-        if self._stage.control[STOP] == 0:
-            self._stage.control[STOP] = reason
+        if self._replay.control[STOP] == 0:
+            self._replay.control[STOP] = reason
 
     def pause(self) -> None:
         """Have the threads leave for now: `carry_out` returns before it is done."""
-        self._stage.control[UNTIL] = 0
+        self._replay.control[UNTIL] = 0
 
     def carry_out(self, until: int, meanwhile: Callable[[], None]) -> None:
         """Have the operations carried out up to number `until`, unless the run is stopped or paused before.
 
         `meanwhile` is called every few milliseconds.
         """
-        control = self._stage.control
+        control = self._replay.control
         control[UNTIL] = until
         begun, before = time.perf_counter(), int(control[DONE])
         if (until - before) * self._pace < _INLINE_SECONDS:
@@ -78,7 +81,7 @@ class Crew:
 
     def _work(self, own: Own) -> None:
         try:
-            self._loop(self._gradient, self._stage, own)
+            self._loop(self._gradient, self._replay, own)
         except BaseException as error:
             self.errors.append(error)
             self.stop(FAILED)

@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..compiled import kernel
-from ..engine.memory import aligned
-from ..engine.options import MAX_SIMULATED, check_workers, whole
 from ..errors import UsageError
-from ..schemes import Hogwild, Leashed, LockBased, ParameterServer, Scheme, Sequential, Synchronous, parse_scheme
+from ..kernels.arrays import aligned
+from ..numbers import integer
+from ..schemes import LockBased, Scheme, as_scheme
 from ..timing import Timing, as_timing
 from ..timing.sampling import CONSTANT, NETWORK, READ, UPDATE
-from .loops.steps import open_world
+from ..training.arguments import MAX_SIMULATED, MOST_UPDATES
+from ..training.compiling import load
+from ..training.options import check_possible
+from .loops.common import open_world
+from .loops.counting import count as count_rows
 from .schedules import Schedule, Tally
-from .world import QUOTA, ROW, VERSION, World, make_world
+from .words import QUOTA, VERSION
+from .world import ROW, World, make_world
 
 _CHUNK = 2**14  # rows at a time where they are not kept: 1 MB, so that they stay in the cache
-_LOOPS = {
-    Sequential: "lock_based",
-    Synchronous: "rounds",
-    LockBased: "lock_based",
-    Hogwild: "hogwild",
-    Leashed: "leashed",
-    ParameterServer: "server",
-}
+_INSTANT = "asapnb.simulator.loops.instant:run"
 
 
 def schedule(
@@ -68,7 +64,7 @@ def schedule(
         parts.append((part[:count], views[:count]))
         left = simulation.left
     rows, views = parts[0] if len(parts) == 1 else (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    if isinstance(simulation.scheme, Leashed) and rows["dropped"].any():
+    if rows["dropped"].any():
         rows = rows[_after_what_was_seen(rows)]
     return Schedule(**simulation.facts, rows=rows, t_view=views if simulation.has_views else None)
 
@@ -98,7 +94,7 @@ def staleness_only(
         rows = part[: simulation.fill(part, views)]
         if (stalest := int(rows["tau"].max(initial=0))) >= len(counts):
             counts = np.concatenate([counts, np.zeros(stalest, np.int64)])
-        _count(rows, counts, by_worker, totals, seconds)
+        count_rows(rows, counts, by_worker, totals, seconds)
         if progress is not None:
             progress(simulation.updates - simulation.left)
     return Tally(
@@ -116,33 +112,27 @@ class Simulation:
     """Checked arguments and the world that they describe."""
 
     def __init__(self, timing: Any, scheme: Any, workers: Any, updates: Any, seed: Any) -> None:
-        self.scheme = parse_scheme(scheme) if isinstance(scheme, str) else scheme
-        self.workers = whole("workers", workers, 1, MAX_SIMULATED)
+        self.scheme = as_scheme(scheme)
+        self.workers = integer("workers", workers, 1, MAX_SIMULATED)
         self.timing = as_timing(timing, self.workers)
-        self.updates = whole("updates", updates, 1, 2**46)
-        self.seed = whole("seed", seed, 0, 2**63 - 1)
-        if not isinstance(self.scheme, Scheme):
-            raise UsageError(f"scheme is {scheme!r:.80}: must be a scheme, for example asapnb.Leashed(persistence=1)")
-        check_workers(self.scheme, self.workers)
+        self.updates = integer("updates", updates, 1, MOST_UPDATES)
+        self.seed = integer("seed", seed, 0, 2**63 - 1)
+        check_possible(self.scheme, threaded=False)
+        self.scheme.check_workers(self.workers)
         self._world = make_world(self.timing, self.scheme, self.workers, self.updates)
-        if not isinstance(self.scheme, ParameterServer) and _takes_time(self._world, NETWORK):
+        if not self.scheme.messages and _takes_time(self._world, NETWORK):
             raise UsageError(
                 f"network is {self.timing.network}: {self.scheme} sends no messages; leave it out, or choose "
                 "parameter-server"
             )
         open_world(self._world, self.seed)
-        self._run = import_module(f".loops.{self._loop()}", __package__).run
-
-    def _loop(self) -> str:
-        never_waits = isinstance(self.scheme, Sequential | LockBased | Hogwild | Leashed)
-        if never_waits and not self.has_views and not _takes_time(self._world, READ, UPDATE):
-            return "instant"
-        return _LOOPS[type(self.scheme)]
+        instant = self.scheme.instant and not _takes_time(self._world, READ, UPDATE)
+        self._run = load(_INSTANT if instant else self.scheme.event_loop or "")
 
     @property
     def has_views(self) -> bool:
         """Whether views take time to read, so that they may be inconsistent."""
-        return isinstance(self.scheme, Hogwild)
+        return not self.scheme.consistent
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -151,16 +141,13 @@ class Simulation:
 
     @property
     def rows_per_update(self) -> int:
-        """One, but for Synchronous."""
-        return self.scheme.gradients(self.workers) if isinstance(self.scheme, Synchronous) else 1
+        """The gradients that make a version."""
+        return self.scheme.gradients(self.workers)
 
     @property
     def margin(self) -> int:
         """Rows that must be free for the loop to go on."""
-        several = isinstance(self.scheme, ParameterServer) or (
-            isinstance(self.scheme, Leashed) and self.scheme.check_early
-        )
-        return 2 * self.workers + 1 if several else 0
+        return 2 * self.workers + 1 if self.scheme.mass_drops else 0
 
     @property
     def left(self) -> int:
@@ -187,18 +174,3 @@ def _after_what_was_seen(rows: NDArray[Any]) -> NDArray[np.intp]:
     dropped = rows["dropped"] != 0
     seen = np.where(dropped, rows["read_version"] + rows["tau"], rows["version"])
     return np.lexsort((dropped, seen))
-
-
-@kernel(_nrt=False)
-def _count(rows: Any, counts: Any, by_worker: Any, totals: Any, seconds: Any) -> None:
-    """Add rows to a tally."""
-    for i in range(rows.size):
-        row = rows[i]
-        totals[1] += row.tries
-        if row.dropped != 0:
-            totals[0] += 1
-            continue
-        counts[np.uint32(row.tau)] += 1
-        by_worker[np.uint32(row.worker)] += 1
-        seconds[1] += row.t_ready - row.t_read
-        seconds[0] = max(seconds[0], row.t_apply)

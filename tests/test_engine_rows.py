@@ -5,11 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from asapnb.engine import shared as words
+from asapnb.engine import words
 from asapnb.engine.collect import compile_access
-from asapnb.engine.ledger import Ledger
-from asapnb.engine.shared import LINE, READING, RING
+from asapnb.engine.rows import RowCollector
+from asapnb.engine.words import READING, RING
+from asapnb.kernels.arrays import LINE
 from asapnb.record import UPDATES
+from asapnb.training.words import NEVER
 
 WORKERS = 3
 
@@ -19,12 +21,12 @@ class Rings:
 
     def __init__(self):
         control = np.zeros(READING + WORKERS * LINE, np.int64)
-        control[READING:] = words.NEVER
+        control[READING:] = NEVER
         control[words.WORKERS] = WORKERS
         self.shared = SimpleNamespace(
             control=control, rows=np.zeros(2 * RING, UPDATES), written=np.zeros(2 * RING, np.int64)
         )
-        self.ledger = Ledger(self.shared, compile_access(UPDATES), drops=True)
+        self.collector = RowCollector(self.shared, compile_access(UPDATES), drops=True)
 
     def applied(self, *versions):
         for version in versions:
@@ -48,7 +50,7 @@ class Rings:
         self.shared.written[place] = number + 1
 
     def take(self, **arguments):
-        rows = self.ledger.take(**arguments)
+        rows = self.collector.take(**arguments)
         return [int(row["version"]) if row["dropped"] != 1 else -int(row["read_version"]) for row in rows]
 
 
@@ -62,7 +64,6 @@ def test_rows_come_in_order_and_only_when_they_are_finished(rings):
     assert rings.take() == [1, 2]
     rings.applied(3)
     assert rings.take() == [3, 4]
-    assert rings.ledger.version == 4
 
 
 def test_a_dropped_row_follows_the_version_that_its_worker_saw(rings):
@@ -70,7 +71,6 @@ def test_a_dropped_row_follows_the_version_that_its_worker_saw(rings):
     rings.dropped(2)
     rings.dropped(1)
     assert rings.take() == [1, -1, 2, -2, 3]
-    assert rings.ledger.dropped == 2
 
 
 def test_rows_wait_for_a_view_that_may_yet_be_dropped(rings):
@@ -78,7 +78,7 @@ def test_rows_wait_for_a_view_that_may_yet_be_dropped(rings):
     rings.applied(1, 2, 3)
     assert rings.take() == [1, 2]
     rings.dropped(2)
-    rings.reads(0, words.NEVER)
+    rings.reads(0, NEVER)
     assert rings.take() == [-2, 3]
 
 
@@ -96,7 +96,7 @@ def test_a_claimed_row_is_waited_for(rings):
     rings.applied(1, 2, 3)
     number = rings.claim()
     rings.dropped(1)
-    access, looks = rings.ledger._access, []
+    access, looks = rings.collector._access, []
 
     def take(*arguments):
         looks.append(arguments)
@@ -104,7 +104,7 @@ def test_a_claimed_row_is_waited_for(rings):
             rings.dropped(2, number)
         return access.take(*arguments)
 
-    rings.ledger._access = access._replace(take=take)
+    rings.collector._access = access._replace(take=take)
     assert rings.take() == [1, -1, 2, -2, 3]
     assert len(looks) == 5
 

@@ -1,66 +1,58 @@
-"""How workers share the parameters: the synchronization schemes, by name and option.
-
-One frozen dataclass per scheme, for the engine and the simulator alike; an option that only the simulator has shows
-where it is set. `parse_scheme` reads the text form that the command line and configuration files use, which is also
-how a scheme prints: `Leashed(persistence=1)`.
-"""
+"""The schemes of asapnb. An option that only the simulator has is declared with `simulated`."""
 
 from __future__ import annotations
 
-from dataclasses import Field, dataclass, field, fields
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_type_hints
 
-from .errors import UsageError, unknown
-from .text import parse_call
+from ..errors import UsageError
+from ..numbers import choice, integer, switch
+from .scheme import Scheme, register, simulated
 
-
-def _simulated(default: Any) -> Any:
-    """An option of the simulator only."""
-    return field(default=default, metadata={"simulated": True})
+_LARGEST = 2**31 - 1
 
 
-class _Scheme:
-    """What all schemes have: a text that `parse_scheme` reads."""
-
-    def __repr__(self) -> str:
-        shown = [f for f in _fields(self) if not f.metadata or getattr(self, f.name) != f.default]
-        return f"{type(self).__name__}({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in shown)})"
+def _set(scheme: Scheme, name: str, value: Any) -> None:
+    """Keep an option as its checked value."""
+    object.__setattr__(scheme, name, value)
 
 
-def _fields(scheme: Any) -> tuple[Field[Any], ...]:
-    return fields(scheme)
+def _integer(scheme: Scheme, name: str, least: int, most: int = _LARGEST, *, optional: bool = True) -> None:
+    """Check an option that is an integer, or None where that is allowed."""
+    value = getattr(scheme, name)
+    if value is not None or not optional:
+        note = ", or None" if optional else ""
+        _set(scheme, name, integer(f"{name} of {type(scheme).__name__}", value, least, most, note=note))
 
 
-def simulated_only(scheme: Scheme) -> str | None:
-    """What of a scheme only the simulator has, as text; None where real threads have it all.
-
-    >>> simulated_only(LockBased(order="random")), simulated_only(LockBased())
-    ("order='random'", None)
-    """
-    if isinstance(scheme, ParameterServer):
-        return "ParameterServer"
-    options = [f for f in _fields(scheme) if f.metadata and getattr(scheme, f.name) != f.default]
-    return ", ".join(f"{f.name}={getattr(scheme, f.name)!r}" for f in options) or None
+def _switch(scheme: Scheme, name: str) -> None:
+    _set(scheme, name, switch(f"{name} of {type(scheme).__name__}", getattr(scheme, name)))
 
 
-def _bound(text: str, value: Any, least: int, what: str, most: int = 2**31 - 1) -> None:
-    """UsageError unless the value is None or an integer from `least` to `most`."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most):
-        raise UsageError(f"{text}: {what} is None or an integer from {least} to {most:,}")
+def _choice(scheme: Scheme, name: str) -> None:
+    allowed = get_args(get_type_hints(type(scheme))[name])
+    _set(scheme, name, choice(f"{name} of {type(scheme).__name__}", getattr(scheme, name), allowed))
 
 
-def _switch(text: str, value: Any) -> None:
-    if not isinstance(value, bool):
-        raise UsageError(f"{text}: True or False")
-
-
+@register
 @dataclass(frozen=True, repr=False)
-class Sequential(_Scheme):
+class Sequential(Scheme):
     """One worker: ordinary minibatch SGD. The same bits every time."""
 
+    name = "sequential"
+    worker_loop = "asapnb.engine.loops.sequential:work"
+    event_loop = "asapnb.simulator.loops.lock_based:run"
+    fresh = True
+    copied_for_evaluation = False
+    copies_view = False
+    instant = True
+    mass_drops = False
+    most_workers = 1
 
+
+@register
 @dataclass(frozen=True, repr=False)
-class Synchronous(_Scheme):
+class Synchronous(Scheme):
     """In every round each worker computes one gradient at the same parameters, and their average is one update.
 
     Args:
@@ -75,12 +67,20 @@ class Synchronous(_Scheme):
     race", AISTATS 2018, arXiv 1803.01113.
     """
 
-    wait_for: int | None = _simulated(None)
-    batches: bool = _simulated(False)
+    name = "synchronous"
+    worker_loop = "asapnb.engine.loops.synchronous:work"
+    event_loop = "asapnb.simulator.loops.rounds:run"
+    fresh = True
+    averages = True
+    copied_for_evaluation = False
+    mass_drops = False
+
+    wait_for: int | None = simulated(None)
+    batches: bool = simulated(False)
 
     def __post_init__(self) -> None:
-        _bound(f"Synchronous(wait_for={self.wait_for!r})", self.wait_for, 1, "the number of gradients in a round")
-        _switch(f"Synchronous(batches={self.batches!r})", self.batches)
+        _integer(self, "wait_for", 1)
+        _switch(self, "batches")
         if self.batches and self.wait_for is None:
             raise UsageError("Synchronous(batches=True): say how many gradients a round takes, as wait_for=8")
 
@@ -92,9 +92,15 @@ class Synchronous(_Scheme):
         """
         return workers if self.wait_for is None else self.wait_for
 
+    def check_workers(self, workers: int) -> None:
+        """UsageError if a round waits for more gradients than there can be."""
+        if not self.batches and self.gradients(workers) > workers:
+            raise UsageError(f"{self} with {workers} workers: a round cannot wait for more gradients than workers")
 
+
+@register
 @dataclass(frozen=True, repr=False)
-class LockBased(_Scheme):
+class LockBased(Scheme):
     """A lock around the copy of the parameters and another visit to it around the update.
 
     Args:
@@ -105,17 +111,24 @@ class LockBased(_Scheme):
     Views are consistent and the staleness is the exact number of updates missing from the view.
     """
 
-    order: Literal["fifo", "random"] = _simulated("fifo")
-    fused: bool = _simulated(False)
+    name = "lock-based"
+    worker_loop = "asapnb.engine.loops.lock_based:work"
+    timed_loop = "asapnb.engine.loops.timed:lock_based"
+    event_loop = "asapnb.simulator.loops.lock_based:run"
+    instant = True
+    mass_drops = False
+
+    order: Literal["fifo", "random"] = simulated("fifo")
+    fused: bool = simulated(False)
 
     def __post_init__(self) -> None:
-        if self.order not in ("fifo", "random"):
-            raise unknown("order of LockBased", self.order, ("fifo", "random"))
-        _switch(f"LockBased(fused={self.fused!r})", self.fused)
+        _choice(self, "order")
+        _switch(self, "fused")
 
 
+@register
 @dataclass(frozen=True, repr=False)
-class Hogwild(_Scheme):
+class Hogwild(Scheme):
     """No synchronization of the parameters: reads and writes race, component by component.
 
     Args:
@@ -130,18 +143,38 @@ class Hogwild(_Scheme):
     Source: Niu, Recht, Ré, Wright, "Hogwild!", NIPS 2011.
     """
 
+    name = "hogwild"
+    worker_loop = "asapnb.engine.loops.hogwild:work"
+    event_loop = "asapnb.simulator.loops.hogwild:run"
+    consistent = False
+    mass_drops = False
+
     view: Literal["in_place", "snapshot"] = "in_place"
-    blocks: int = _simulated(16)
+    blocks: int = simulated(16)
 
     def __post_init__(self) -> None:
-        if self.view not in ("in_place", "snapshot"):
-            raise unknown("view of Hogwild", self.view, ("in_place", "snapshot"))
-        if isinstance(self.blocks, bool) or not isinstance(self.blocks, int) or not 1 <= self.blocks <= 1024:
-            raise UsageError(f"Hogwild(blocks={self.blocks!r}): an integer from 1 to 1024")
+        _choice(self, "view")
+        _integer(self, "blocks", 1, 1024, optional=False)
+
+    @property
+    def copies_view(self) -> bool:
+        """In place, the view is the parameters themselves."""
+        return self.view == "snapshot"
+
+    @property
+    def keeps_view(self) -> bool:
+        """In place, others have written over it."""
+        return self.view == "snapshot"
+
+    @property
+    def pieces(self) -> int:
+        """The blocks."""
+        return self.blocks
 
 
+@register
 @dataclass(frozen=True, repr=False)
-class Leashed(_Scheme):
+class Leashed(Scheme):
     """Lock-free and consistent: a new parameter vector is published by compare-and-swap on one word.
 
     Args:
@@ -153,16 +186,36 @@ class Leashed(_Scheme):
     descent for fast and stable convergence", IPDPS 2021, arXiv 2102.09032.
     """
 
+    name = "leashed"
+    worker_loop = "asapnb.engine.loops.leashed:work"
+    timed_loop = "asapnb.engine.loops.timed:leashed"
+    event_loop = "asapnb.simulator.loops.leashed:run"
+    published = True
+    copied_for_evaluation = False
+    copies_view = False
+    instant = True
+
     persistence: int | None = None
     check_early: bool = False
 
     def __post_init__(self) -> None:
-        _bound(f"Leashed(persistence={self.persistence!r})", self.persistence, 0, "the persistence bound")
-        _switch(f"Leashed(check_early={self.check_early!r})", self.check_early)
+        _integer(self, "persistence", 0)
+        _switch(self, "check_early")
+
+    @property
+    def drops(self) -> bool:
+        """At the persistence bound."""
+        return self.persistence is not None
+
+    @property
+    def mass_drops(self) -> bool:
+        """With early checks, all others fail when one has published."""
+        return self.check_early
 
 
+@register
 @dataclass(frozen=True, repr=False)
-class ParameterServer(_Scheme):
+class ParameterServer(Scheme):
     """Workers on other machines: gradients travel to a server, which applies one at a time and sends parameters back.
 
     Simulator only. Every message takes a `network` time of the timing; the server serves in the order of arrival,
@@ -179,42 +232,24 @@ class ParameterServer(_Scheme):
     Maranjyan, Tyurin, Richtárik, "Ringmaster ASGD", ICML 2025, arXiv 2501.16168.
     """
 
+    name = "parameter-server"
+    event_loop = "asapnb.simulator.loops.server:run"
+    messages = True
+
     bound: int | None = None
     discard_after: int | None = None
     restart: bool = False
 
     def __post_init__(self) -> None:
-        _bound(f"ParameterServer(bound={self.bound!r})", self.bound, 0, "the bound", 10**6)
-        _bound(f"ParameterServer(discard_after={self.discard_after!r})", self.discard_after, 1, "the limit")
-        _switch(f"ParameterServer(restart={self.restart!r})", self.restart)
+        _integer(self, "bound", 0, 10**6)
+        _integer(self, "discard_after", 1)
+        _switch(self, "restart")
         if self.restart and self.discard_after is None:
             raise UsageError(
                 "ParameterServer(restart=True): needs discard_after=R, after which a gradient is useless"
             )
 
-
-Scheme = Sequential | Synchronous | LockBased | Hogwild | Leashed | ParameterServer
-
-SCHEMES: dict[str, type[Scheme]] = {
-    "sequential": Sequential,
-    "synchronous": Synchronous,
-    "lock-based": LockBased,
-    "hogwild": Hogwild,
-    "leashed": Leashed,
-    "parameter-server": ParameterServer,
-}
-
-
-def parse_scheme(text: str) -> Scheme:
-    """The scheme that a text names: "lock-based", "hogwild(view=snapshot)", or as a scheme prints itself.
-
-    >>> parse_scheme("leashed(persistence=1)"), parse_scheme("LockBased()")
-    (Leashed(persistence=1, check_early=False), LockBased())
-    """
-    name, bracket, arguments = text.strip().partition("(")
-    plain = {key.replace("-", ""): scheme for key, scheme in SCHEMES.items()}
-    key = name.strip().lower().replace("-", "").replace("_", "")
-    if key not in plain:
-        raise unknown("scheme", name.strip(), SCHEMES)
-    scheme: Scheme = parse_call(key + bracket + arguments, plain, "scheme")
-    return scheme
+    @property
+    def paces(self) -> int:
+        """Workers are at most so far apart that the bound, and one more, keep them apart."""
+        return 1 if self.bound is None else self.bound + 2

@@ -6,39 +6,45 @@ computing: drawing the minibatch, the gradient, handing in the row. Waiting coun
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ...compiled import kernel, part
-from ..atomics import clock, load, store
-from ..shared import APPLIED, DRAINED, N_PARAMS, PARAMS, STOP, TIMED_OUT, VERSION
-from ..vectors import HEADER, SUM, acquire, claim, publish, release, slot_of, version_of
-from .leashed import prepare
-from .steps import (
-    applied,
+from ...kernels.arithmetic import copy
+from ...kernels.atomics import clock, load, store
+from ...kernels.waiting import lock, unlock
+from ...training.words import TIMED_OUT
+from ..words import APPLIED, HEADER, LOCK, N_PARAMS, PARAMS, STOP, SUM, VERSION
+from .common import (
+    added_scale,
     begin,
     choose_step,
-    copy,
     goes_on,
     hand_in,
-    lock,
     next_batch,
     note_gradient,
+    note_tries,
     seconds,
-    unlock,
     update,
 )
+from .leashed import prepare
+from .pool import acquire, claim, publish, release, slot_of, sum_of, version_of
+
+if TYPE_CHECKING:
+    from ...kernels.types import Gradient, Words
+    from ..shared import Own, Shared
+
 
 COMPUTE, READ, UPDATE, RETRY = range(4)  # columns of `times`; the last is a list of its own, 0 beyond its end
 
 
 @part()
-def another(control: Any, rounds: int, least: int) -> bool:
+def another(control: Words, rounds: int, least: int) -> bool:
     """Whether to start another round: until the time is over, and if that was short a few more."""
     return goes_on(control) or (rounds < least and load(control, STOP) == TIMED_OUT)
 
 
 @kernel()
-def lock_based(gradient: Any, shared: Any, own: Any, me: int, times: Any, least: int) -> int:
+def lock_based(gradient: Gradient, shared: Shared, own: Own, me: int, times: Words, least: int) -> int:
     """Fill `times`, (rounds, 4) nanoseconds, from its beginning again when it is full; returns the rounds made."""
     begin(shared, me, own.row)
     control = shared.control
@@ -48,50 +54,50 @@ def lock_based(gradient: Any, shared: Any, own: Any, me: int, times: Any, least:
         row = times[rounds % len(times)]
         count = next_batch(shared, own)
         drawn = clock()
-        lock(control)
+        lock(control, LOCK)
         begun = clock()
         read_version = load(control, VERSION)
         read_sum = load(control, APPLIED)
         own.row[0].t_read = seconds(control)
         copy(own.snapshot, params)
-        unlock(control)
+        unlock(control, LOCK)
         copied = clock()
         loss = gradient(
             own.snapshot, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
         )
         note_gradient(shared, own, own.snapshot, loss)
         ready = clock()
-        lock(control)
+        lock(control, LOCK)
         locked = clock()
         version = load(control, VERSION)
         total = load(control, APPLIED)
         step = choose_step(shared, own, version, read_version, total - read_sum)
         update(shared, own, params, own.snapshot, own.velocity, step)
-        store(control, APPLIED, total + applied(own.row))
+        store(control, APPLIED, total + added_scale(own))
         store(control, VERSION, version + 1)
-        unlock(control)
+        unlock(control, LOCK)
         updated = clock()
         row[COMPUTE], row[READ], row[UPDATE] = drawn - ended + ready - copied, copied - begun, updated - locked
         rounds, ended = rounds + 1, updated
-        hand_in(shared, own, 0, DRAINED, version)
+        hand_in(shared, own, version)
     return rounds
 
 
 @part()
-def attempt(shared: Any, own: Any, mine: int, read_version: int, read_sum: int) -> bool:
+def attempt(shared: Shared, own: Own, mine: int, read_version: int, read_sum: int) -> bool:
     """Make the vector that follows the current one and try to publish it, as `land` does; True on success."""
     slots = shared.slots
-    word = acquire(shared.control, slots)
-    total = load(slots, slot_of(word) * HEADER + SUM)
-    step = choose_step(shared, own, version_of(word), read_version, total - read_sum)
-    store(slots, mine * HEADER + SUM, total + applied(own.row))
-    prepare(shared, own, own.gradient, word, mine, step)
+    pointer = acquire(shared.control, slots)
+    total = sum_of(slots, pointer)
+    step = choose_step(shared, own, version_of(pointer), read_version, total - read_sum)
+    store(slots, mine * HEADER + SUM, total + added_scale(own))
+    prepare(shared, own, own.gradient, pointer, mine, step)
     own.row[0].t_apply = seconds(shared.control)
-    return publish(shared.control, slots, word, mine)
+    return publish(shared.control, slots, pointer, mine)
 
 
 @kernel()
-def leashed(gradient: Any, shared: Any, own: Any, me: int, times: Any, least: int) -> int:
+def leashed(gradient: Gradient, shared: Shared, own: Own, me: int, times: Words, least: int) -> int:
     """`lock_based` for Leashed: reading pins the vector, and an update is the first attempt to publish the next.
 
     Whenever a further attempt ends, its time is the next of the column RETRY, whatever the round.
@@ -104,18 +110,18 @@ def leashed(gradient: Any, shared: Any, own: Any, me: int, times: Any, least: in
         row = times[rounds % len(times)]
         count = next_batch(shared, own)
         drawn = clock()
-        word = acquire(control, slots)
-        read_version = version_of(word)
-        read_sum = load(slots, slot_of(word) * HEADER + SUM)
-        own.row[0].tries = 0
+        pointer = acquire(control, slots)
+        read_version = version_of(pointer)
+        read_sum = sum_of(slots, pointer)
+        note_tries(own, 0)
         own.row[0].t_read = seconds(control)
         pinned = clock()
-        view = shared.state[slot_of(word)][: control[N_PARAMS]]
+        view = shared.state[slot_of(pointer)][: control[N_PARAMS]]
         loss = gradient(
             view, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
         )
         note_gradient(shared, own, view, loss)
-        release(slots, slot_of(word))
+        release(slots, slot_of(pointer))
         ready = clock()
         published = attempt(shared, own, mine, read_version, read_sum)
         updated = tried = clock()
@@ -127,6 +133,6 @@ def leashed(gradient: Any, shared: Any, own: Any, me: int, times: Any, least: in
         store(control, VERSION, own.row[0].version)
         row[COMPUTE], row[READ], row[UPDATE] = drawn - ended + ready - pinned, pinned - drawn, updated - ready
         rounds, ended = rounds + 1, tried
-        hand_in(shared, own, 0, DRAINED, own.row[0].version - 1)
+        hand_in(shared, own, own.row[0].version - 1)
         mine = claim(slots, 2 * me)
     return rounds

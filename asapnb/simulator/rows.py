@@ -7,59 +7,43 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine.controller import RECENT
 from ..record import RunWriter
 from ..record.schema import ABANDONED, MICROSCOPE, UPDATES, VIEWS
-from ..staleness import WorkerHistogram
+from ..training.reporting import Totals
 from .execution import Execution
-from .stage import Stage
-from .world import ROW
+from .replay_state import ReplayState
 
 _COUNTS = 2**24  # entries of the table of staleness by worker, at most
 
 
-class Journal:
+class ReplayedRows:
     """Gives rows to a writer, in order, and with them the tables, views and sightings that belong to them."""
 
-    def __init__(self, execution: Execution, stage: Stage, writer: RunWriter) -> None:
-        self._rows, self._t_view, self._scales = execution.rows, execution.t_view, execution.scales
-        self._loss, self._writer, self._workers = stage.steps["loss"], writer, execution.options.workers
-        self._round = execution.options.rows_per_version
+    def __init__(self, execution: Execution, replay: ReplayState, writer: RunWriter) -> None:
+        self._t_view, self._scales, self._writer = execution.t_view, execution.scales, writer
+        self._sources = (execution.rows, replay.results, execution.scales.columns)  # the later ones take precedence
+        self._workers, self._round = execution.options.workers, execution.options.rows_per_version
         self._lengths = np.array([len(table) for table in self._scales.tables])
         self._tables = 0  # given to the writer
         self.committed = 0  # rows given to the writer
-        self.version = 0  # made by the last of them
-        self.seconds = 0.0
-        self.updates, self.beyond_table = 0, 0  # of the applied rows among them
-        self.histogram = WorkerHistogram(self._workers)
+        self.totals = Totals(self._workers)
+        self.totals.table = self._scales.tables[0]
         self.seen: dict[int, NDArray[Any]] = {}  # by row: what the microscope saw, until the row is committed
 
     @property
     def mean_scale(self) -> float | None:
         """Of the applied rows committed; None if there are none."""
-        scales, low = self._scales, slice(self.committed)
-        applied = scales.dropped[low] != ABANDONED
-        steps = scales.scale[low][applied].astype(np.float64) * scales.factor[low][applied]
+        columns = self._scales.columns[: self.committed]
+        columns = columns[columns["dropped"] != ABANDONED]
+        steps = columns["scale"].astype(np.float64) * columns["factor"]
         return float(steps.mean()) if len(steps) else None
 
     @property
     def counts(self) -> NDArray[np.int64]:
         """Each worker's counts of staleness; left out where there are so many workers that the table is too large."""
-        longest = int(self._rows["tau"][: self.committed].max(initial=0)) + 1
+        longest = int(self._sources[0]["tau"][: self.committed].max(initial=0)) + 1
         few = self._workers * longest <= _COUNTS
-        return self.histogram.counts if few else np.zeros((self._workers, 0), np.int64)
-
-    @property
-    def batch_loss(self) -> float:
-        """The mean loss of the last rows; NaN if there are none."""
-        losses = self._loss[max(0, self.committed - RECENT) : self.committed]
-        return float(losses.mean()) if len(losses) else float("nan")
-
-    @property
-    def table(self) -> NDArray[np.float64]:
-        """The scale table of the last row."""
-        row = self._scales.row[max(0, self.committed - 1) :][:1]
-        return self._scales.tables[row[0] if len(row) else 0]
+        return self.totals.histogram.counts if few else np.zeros((self._workers, 0), np.int64)
 
     @property
     def sightings(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
@@ -73,7 +57,7 @@ class Journal:
         if rows <= self.committed:
             return
         part = self._part(self.committed, rows)
-        self._count(part)
+        self._add(part)
         for number in range(self._tables, int(part["row"].max()) + 1):
             self._writer.append_table(self._scales.steps[number], self._scales.tables[number])
             self._tables += 1
@@ -86,25 +70,20 @@ class Journal:
 
     def take_up(self, rows: int, seen: dict[int, NDArray[Any]]) -> None:
         """Go on from a file that holds the first rows."""
-        self._count(self._part(0, rows))
-        self.committed, self._tables = rows, int(self._scales.row[:rows].max(initial=-1)) + 1
+        self._add(self._part(0, rows))
+        self.committed, self._tables = rows, int(self._scales.columns["row"][:rows].max(initial=-1)) + 1
         self.seen = seen
 
-    def _count(self, part: NDArray[Any]) -> None:
+    def _add(self, part: NDArray[Any]) -> None:
         """Add rows to what is known of the run."""
-        applied = part[part["dropped"] != ABANDONED]
-        self.histogram.observe(applied["worker"], applied["tau"])
-        self.beyond_table += int((applied["tau"] >= self._lengths[applied["row"]]).sum())
-        self.updates += len(applied)
-        self.version = int(applied["version"].max(initial=self.version))
-        self.seconds = float(applied["t_apply"].max(initial=self.seconds))
+        self.totals.add(part, self._lengths)
+        if len(part):
+            self.totals.table = self._scales.tables[part["row"][-1]]
 
     def _part(self, low: int, high: int) -> NDArray[Any]:
-        """Rows as a run file has them."""
-        part = np.zeros(high - low, UPDATES)
-        for name in ROW.names or ():
-            part[name] = self._rows[name][low:high]
-        for name in ("row", "scale", "factor", "dropped"):
-            part[name] = getattr(self._scales, name)[low:high]
-        part["loss"] = self._loss[low:high]
+        """Rows as a run file has them: every column from the last source that has it."""
+        source = {name: array for array in self._sources for name in array.dtype.names or ()}
+        part = np.empty(high - low, UPDATES)
+        for name in UPDATES.names or ():
+            part[name] = source[name][name][low:high]
         return part

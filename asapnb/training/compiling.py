@@ -6,22 +6,20 @@ in any later run; if that process fails, this one compiles everything, as it wou
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from .. import schemes
-from ..compiled import CACHE
+from ..compiled import cache_of
 from ..problems.base import Problem
-from ..record.schema import UPDATES
-from .collect import compile_access
 from .options import cores
-from .team import compile_loop
 
 _PROGRAM = """
 import importlib, json, sys
@@ -30,14 +28,24 @@ getattr(importlib.import_module(module), function)(*arguments)
 """
 
 
-@contextmanager
-def compiling_beside(rest: Callable[..., None], problem: Problem, *names: str) -> Iterator[None]:
-    """While this block compiles the problem, have `rest` compile what else a run needs, if it never was.
+def load(reference: str) -> Any:
+    """What a text "module:function" names; imported only now, as importing may compile.
 
-    It is called with the names, and those of the dtypes of the problem and of its inputs.
+    >>> load("math:sqrt")(4.0)
+    2.0
     """
-    arguments = [rest.__module__, rest.__name__, *names, problem.dtype.name, problem.inputs.dtype.name]
-    done = CACHE and CACHE / "-".join(arguments)
+    module, _, function = reference.partition(":")
+    return getattr(import_module(module), function)
+
+
+@contextmanager
+def compiling_beside(rest: Callable[..., None], loop: str, problem: Problem) -> Iterator[None]:
+    """While this block compiles the problem, have `rest` compile a loop and what goes with it, if it never was.
+
+    It is called with the reference of the loop, and the names of the dtypes of the problem and of its inputs.
+    """
+    arguments = [rest.__module__, rest.__name__, loop, problem.dtype.name, problem.inputs.dtype.name]
+    done = _marker(arguments)
     python = Path(sys.executable or "").name.startswith("python")  # and not a program that Python is a part of
     if done is None or done.exists() or len(cores()) < 2 or not python:
         yield
@@ -54,7 +62,8 @@ def compiling_beside(rest: Callable[..., None], problem: Problem, *names: str) -
         done.touch()
 
 
-def compile_rest(scheme: str, dtype: str, inputs: str) -> None:
-    """Fill the cache on disk."""
-    compile_loop(getattr(schemes, scheme), np.dtype(dtype), np.dtype(inputs))
-    compile_access(UPDATES)
+def _marker(arguments: list[str]) -> Path | None:
+    """The file that says that this has been compiled, from the sources as they are; None without a cache."""
+    spec = find_spec(arguments[2].partition(":")[0])
+    folder = cache_of(spec.origin) if spec is not None and spec.origin is not None else None
+    return folder and folder / f"compiled-{hashlib.sha256(json.dumps(arguments).encode()).hexdigest()[:12]}"

@@ -7,7 +7,7 @@ then they do.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import int64, uint64
@@ -26,8 +26,12 @@ from ...timing.sampling import (
     stream,
     uniform_integer,
 )
-from ..tournament import idle, key_of, next_key, put, time_of
-from ..world import BUSY, CHOICE, HEAD, QUOTA, RANDOM, SEQUENCE, TICKET, VERSION, WAITING
+from ..words import BUSY, CHOICE, HEAD, QUOTA, SEQUENCE, TICKET, VERSION, WAITING
+from .tournament import idle, key_of, next_key, put, time_of
+
+if TYPE_CHECKING:
+    from ...kernels.types import Rows
+    from ..world import World
 
 JOINED, COMPUTED = 0, 1  # phases of a worker: what its event ends; each loop has more of its own
 _CHOICE = 100  # the purpose of the stream that chooses from a queue
@@ -35,7 +39,7 @@ _AT_ONCE = 2**62  # taken from a sequence number, it puts an event before all ot
 
 
 @kernel(_nrt=False)
-def open_world(world: Any, seed: int) -> None:
+def open_world(world: World, seed: int) -> None:
     """Have every worker join at its time."""
     world.words[CHOICE] = int64(stream(seed, _CHOICE, 0))
     for worker in range(world.workers.size):
@@ -48,13 +52,13 @@ def open_world(world: Any, seed: int) -> None:
 
 
 @part(forceinline=True, _nrt=False)
-def goes_on(world: Any, room: int) -> bool:
+def goes_on(world: World, room: int) -> bool:
     """Whether to look at the next event: there is room for its rows, the quota is not reached, there is one."""
     return room > 0 and world.words[VERSION] < world.words[QUOTA] and time_of(next_key(world.tree)) < np.inf
 
 
 @part(_nrt=False)
-def at(world: Any, worker: int, phase: int, time: float) -> None:
+def at(world: World, worker: int, phase: int, time: float) -> None:
     """Schedule the event of a worker, in the place of the one it had."""
     self = world.workers[np.uint32(worker)]
     self.phase = phase
@@ -64,8 +68,8 @@ def at(world: Any, worker: int, phase: int, time: float) -> None:
 
 
 @part(_nrt=False)
-def until(world: Any, worker: int, phase: int, now: float, time: float) -> None:
-    """Schedule the end of what a worker begins on another's event; if it takes no time, before any other event."""
+def until(world: World, worker: int, phase: int, now: float, time: float) -> None:
+    """Schedule the end of an action triggered by another worker's event; if it takes no time, before any other."""
     first = _AT_ONCE if time == now else 0
     world.words[SEQUENCE] -= first
     at(world, worker, phase, time)
@@ -73,7 +77,7 @@ def until(world: Any, worker: int, phase: int, now: float, time: float) -> None:
 
 
 @part(_nrt=False)
-def duration(world: Any, worker: int, purpose: int) -> float:
+def duration(world: World, worker: int, purpose: int) -> float:
     """A read, update, network or retry time of a worker."""
     value, state = draw(world.times, component(world.times, purpose, worker), world.streams[purpose - 1, worker])
     world.streams[purpose - 1, worker] = state
@@ -81,7 +85,7 @@ def duration(world: Any, worker: int, purpose: int) -> float:
 
 
 @part(_nrt=False)
-def computed(world: Any, worker: int, start: float) -> float:
+def computed(world: World, worker: int, start: float) -> float:
     """When a gradient is finished that is begun at `start`."""
     self = world.workers[np.uint32(worker)]
     value, self.stream = draw(world.times, component(world.times, COMPUTE, worker), self.stream)
@@ -89,14 +93,14 @@ def computed(world: Any, worker: int, start: float) -> float:
 
 
 @part(forceinline=True, _nrt=False)
-def take_ticket(world: Any, worker: int) -> None:
+def take_ticket(world: World, worker: int) -> None:
     """Take the next minibatch."""
     world.workers[np.uint32(worker)].batch = world.words[TICKET]
     world.words[TICKET] += 1
 
 
 @part(forceinline=True, _nrt=False)
-def read(world: Any, worker: int, time: float) -> None:
+def read(world: World, worker: int, time: float) -> None:
     """Begin to read the parameters."""
     self = world.workers[np.uint32(worker)]
     self.t_read = time
@@ -104,7 +108,7 @@ def read(world: Any, worker: int, time: float) -> None:
 
 
 @part(_nrt=False)
-def note(world: Any, rows: Any, count: int, worker: int, version: int, tau: int, time: float) -> None:
+def note(world: World, rows: Rows, count: int, worker: int, version: int, tau: int, time: float) -> None:
     """Fill row `count`: an update that makes `version`, or with −1 a gradient that is dropped."""
     row, self = rows[np.uint64(count)], world.workers[np.uint32(worker)]
     row.worker = worker
@@ -120,7 +124,7 @@ def note(world: Any, rows: Any, count: int, worker: int, version: int, tau: int,
 
 
 @part(forceinline=True, _nrt=False)
-def apply(world: Any, rows: Any, count: int, worker: int, time: float) -> int:
+def apply(world: World, rows: Rows, count: int, worker: int, time: float) -> int:
     """Apply a worker's gradient; returns the number of rows."""
     tau = world.words[VERSION] - world.workers[np.uint32(worker)].read_version
     world.words[VERSION] += 1
@@ -129,7 +133,7 @@ def apply(world: Any, rows: Any, count: int, worker: int, time: float) -> int:
 
 
 @part(_nrt=False)
-def enqueue(world: Any, worker: int, phase: int) -> None:
+def enqueue(world: World, worker: int, phase: int) -> None:
     """Have a worker wait for the lock or the server."""
     place = (world.words[HEAD] + world.words[WAITING]) % world.queue.size
     world.queue[place] = worker
@@ -139,10 +143,10 @@ def enqueue(world: Any, worker: int, phase: int) -> None:
 
 
 @part(_nrt=False)
-def dequeue(world: Any) -> int:
-    """Who is next: who has waited longest or, in random order, anybody."""
+def dequeue(world: World, anybody: bool) -> int:
+    """Who is next: who has waited longest or, with `anybody`, any who waits."""
     head, size = world.words[HEAD], world.queue.size
-    if world.words[RANDOM] != 0 and world.words[WAITING] > 1:
+    if anybody and world.words[WAITING] > 1:
         chosen, state = uniform_integer(uint64(world.words[CHOICE]), world.words[WAITING])
         world.words[CHOICE] = int64(state)
         place = (head + chosen) % size
@@ -153,7 +157,7 @@ def dequeue(world: Any) -> int:
 
 
 @part(forceinline=True, _nrt=False)
-def seize(world: Any, worker: int, phase: int) -> bool:
+def seize(world: World, worker: int, phase: int) -> bool:
     """Take the lock or the server, if it is free; else wait for it in this phase."""
     if world.words[BUSY] == 0:
         world.words[BUSY] = 1

@@ -1,0 +1,261 @@
+"""What the worker loops share: draw a minibatch, look up the scale, update, hand in the row, wait.
+
+Which function fills which field of a row (`Own.row`), here and in a replay:
+
+    field                      engine                          replay of a schedule or a run
+    worker                     begin                           as scheduled
+    batch                      draw                            as scheduled
+    t_read, tries              the loop itself                 as scheduled
+    loss                       note_gradient                   loops.replay `_compute`
+    t_ready                    note_gradient                   as scheduled
+    version, read_version, tau choose_step                     as scheduled
+    row, scale, factor         choose_step                     `scales.scales_of`, or as recorded
+    dropped                    choose_step, hand_in_dropped    `scales.scales_of`, or as recorded
+    t_apply                    update, or the loop itself      as scheduled
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...compiled import part
+from ...kernels.arithmetic import add_decay, compensate, copy, descend
+from ...kernels.atomics import clock, compare_and_swap, fence, fetch_add, load, nap, store
+from ...problems.minibatch import draw_batch
+from ...training.factors import applied, schedule_factor
+from ...training.words import COMPENSATION, DIVERGED, LOSS_LIMIT, MOMENTUM, NEVER, STEP_SIZE, WEIGHT_DECAY
+from ..words import (
+    BATCH_SIZE,
+    BOX_PINNED,
+    BOX_TIME,
+    BOX_VECTOR,
+    BOX_VERSION,
+    BOXES,
+    CLAIMED,
+    DRAINED,
+    DROPPED,
+    DROPPED_DRAINED,
+    EMPTY,
+    EVAL_EVERY,
+    EXTRA,
+    GO,
+    LENGTHS,
+    LINE,
+    MAILBOXES,
+    N_SAMPLES,
+    NEWEST,
+    ORIGIN,
+    PARAMS,
+    PAUSED,
+    QUOTA,
+    READING,
+    READY,
+    RECORDED,
+    RESHUFFLE,
+    RING,
+    SCHEDULE,
+    SEED,
+    STOP,
+    TABLES,
+    TICKET,
+    VERSION,
+    WAITED,
+    WORKERS,
+)
+
+if TYPE_CHECKING:
+    from ...kernels.types import Real, Rows, Vector, Words
+    from ..shared import Own, Shared
+
+_MOST_TRIES = 32767  # that a row can hold
+
+
+@part()
+def begin(shared: Shared, me: int, row: Rows) -> None:
+    """Report ready, then wait for the clock to start."""
+    row[0].worker = me
+    fetch_add(shared.control, READY, 1)
+    while load(shared.control, GO) == 0:
+        nap(100 + 20 * shared.control[WORKERS])  # many that wake often would starve those that still start
+
+
+@part()
+def seconds(control: Words) -> float:
+    """Training time."""
+    return (clock() - load(control, ORIGIN)) * 1e-9
+
+
+@part()
+def goes_on(control: Words) -> bool:
+    """Whether to start another gradient."""
+    return load(control, STOP) == 0 and load(control, VERSION) < control[QUOTA]
+
+
+@part()
+def request_stop(control: Words, reason: int) -> None:
+    """Stop all workers; the first reason given stands."""
+    compare_and_swap(control, STOP, 0, reason)
+
+
+@part()
+def draw(shared: Shared, own: Own, ticket: int) -> int:
+    """Fill `own.indices` with the minibatch of this ticket; returns its size."""
+    own.row[0].batch = ticket
+    control = shared.control
+    return draw_batch(
+        own.indices, ticket, control[N_SAMPLES], control[BATCH_SIZE], control[SEED], control[RESHUFFLE] != 0
+    )
+
+
+@part()
+def next_batch(shared: Shared, own: Own) -> int:
+    """Take the next ticket and fill `own.indices` with its minibatch; returns its size."""
+    return draw(shared, own, fetch_add(shared.control, TICKET, 1))
+
+
+@part()
+def note_gradient(shared: Shared, own: Own, view: Vector, loss: float) -> None:
+    """After a gradient: add the weight decay of the view, note the loss and the time."""
+    if shared.numbers[WEIGHT_DECAY] != 0:
+        add_decay(own.gradient, view, shared.numbers[WEIGHT_DECAY])
+    own.row[0].loss = loss
+    own.row[0].t_ready = seconds(shared.control)
+
+
+@part()
+def choose_step(shared: Shared, own: Own, version: int, read_version: int, window: int) -> Real:
+    """Note staleness, scale and factor of an update that lands on `version`; returns its step.
+
+    `window` is what the updates that the view has not seen add up to, in units of 1 / UNIT.
+    """
+    row = own.row
+    tau = version - read_version
+    row[0].version = version + 1
+    row[0].read_version = read_version
+    row[0].tau = tau
+    owner = row[0].worker if len(shared.tables) > 1 else 0
+    tables = shared.tables[owner]
+    while True:
+        number = load(tables, NEWEST)
+        slot = number % TABLES
+        recorded, last = tables[RECORDED + slot], tables[LENGTHS + slot] - 1
+        scale = shared.scales[owner * TABLES + slot, min(tau, last)]
+        fence()
+        if load(tables, NEWEST) - number < TABLES - 1:  # else this slot may have been rewritten meanwhile
+            break
+    row[0].row = recorded
+    row[0].scale = scale
+    row[0].factor = schedule_factor(shared.control[SCHEDULE], shared.factors, version, tau, window)
+    row[0].dropped = 2 if scale * row[0].factor == 0 else 0
+    return shared.numbers[STEP_SIZE] * scale * row[0].factor
+
+
+@part()
+def added_scale(own: Own) -> int:
+    """What the update that the row describes adds to the sum of applied scales."""
+    return applied(own.row[0].scale, own.row[0].factor)
+
+
+@part()
+def update(shared: Shared, own: Own, params: Vector, view: Vector, velocity: Vector, step: Real) -> None:
+    """Apply the worker's gradient, taken at `view`, to shared parameters and note when."""
+    if shared.numbers[COMPENSATION] != 0:
+        compensate(own.gradient, own.gradient, params, view, shared.numbers[COMPENSATION])
+    descend(params, velocity, own.gradient, step, shared.numbers[MOMENTUM])
+    own.row[0].t_apply = seconds(shared.control)
+
+
+@part()
+def hand_in(shared: Shared, own: Own, version: int) -> None:
+    """Hand in the row of the update that was applied to `version` (of a round: row number `version`)."""
+    _hand_in(shared, own, 0, DRAINED, version)
+
+
+@part()
+def hand_in_dropped(shared: Shared, own: Own) -> None:
+    """Hand in the row of a gradient that was given up; only where the scheme's trait `drops` says that it may be."""
+    own.row[0].version = -1
+    own.row[0].dropped = 1
+    _hand_in(shared, own, 1, DROPPED_DRAINED, fetch_add(shared.control, DROPPED, 1))
+
+
+@part()
+def _hand_in(shared: Shared, own: Own, ring: int, drained: int, number: int) -> None:
+    """Put the worker's row into ring 0 or 1 as its row `number`; stop the run if the loss shows divergence."""
+    if number - load(shared.control, drained) >= RING:
+        fetch_add(shared.control, WAITED, 1)
+        while number - load(shared.control, drained) >= RING:
+            nap(500)
+    place = ring * RING + number % RING
+    shared.rows[place] = own.row[0]
+    store(shared.written, place, number + 1)
+    if not own.row[0].loss <= shared.numbers[LOSS_LIMIT]:
+        request_stop(shared.control, DIVERGED)
+
+
+@part()
+def announce_view(control: Words, me: int, version: int) -> None:
+    """Before reading: say that the view will be no older than `version`, so that dropped rows can be put in order."""
+    store(control, READING + me * LINE, version)
+
+
+@part()
+def forget_view(control: Words, me: int) -> None:
+    """Take the announcement back; before a row may have to wait, because others' rows wait for this word."""
+    store(control, READING + me * LINE, NEVER)
+
+
+@part()
+def note_tries(own: Own, tries: int) -> None:
+    """Note how many attempts to publish have failed."""
+    own.row[0].tries = min(tries, _MOST_TRIES)
+
+
+@part()
+def evaluation_due(control: Words, version: int) -> bool:
+    """Whether the parameters of this version are to be evaluated."""
+    return version % control[EVAL_EVERY] == 0
+
+
+@part()
+def free_box(control: Words, version: int) -> int:
+    """Claim the mailbox for the evaluation of this version, once it is free; −1 if the run is being stopped."""
+    box = MAILBOXES + (version // control[EVAL_EVERY]) % BOXES * LINE
+    while not compare_and_swap(control, box + BOX_VERSION, EMPTY, CLAIMED):
+        if load(control, STOP) != 0:
+            return -1
+        nap(200)
+    return box
+
+
+@part()
+def post(control: Words, box: int, version: int, t: float, vector: int, pinned: int) -> None:
+    """Ask for the evaluation of a vector of the state; what it needs must have been written before."""
+    control[box + BOX_TIME] = int(t * 1e9)
+    control[box + BOX_VECTOR] = vector
+    control[box + BOX_PINNED] = pinned
+    store(control, box + BOX_VERSION, version)
+
+
+@part()
+def hand_over_copy(shared: Shared, own: Own, params: Vector, version: int) -> None:
+    """Copy the parameters for evaluation and say so."""
+    box = free_box(shared.control, version)
+    if box >= 0:
+        vector = EXTRA + (box - MAILBOXES) // LINE
+        copy(shared.state[vector][: params.size], params)
+        post(shared.control, box, version, own.row[0].t_apply, vector, 0)
+
+
+@part()
+def wait_for_evaluation(control: Words, version: int, t: float) -> None:
+    """Have the parameters evaluated where they are; the training clock stands still meanwhile."""
+    begun = clock()
+    store(control, PAUSED, begun)
+    box = free_box(control, version)
+    if box >= 0:
+        post(control, box, version, t, PARAMS, 0)
+        while load(control, box + BOX_VERSION) != EMPTY and load(control, STOP) == 0:
+            nap(50)
+    fetch_add(control, ORIGIN, clock() - begun)
+    store(control, PAUSED, 0)

@@ -1,0 +1,68 @@
+"""What an update does to parameters: the arithmetic of every scheme, on threads, in virtual time and in a replay.
+
+Compiled without fastmath, and the same expressions in the same order wherever an update is made: so a replay gives
+the bits of the run. θ are the parameters, v the velocity, g the gradient, μ the momentum.
+
+`tests/naive.py` has the twins.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..compiled import part
+
+
+@part()
+def copy(target: Any, source: Any) -> None:
+    """target = source, for one-dimensional arrays (a loop vectorises better than a slice assignment)."""
+    for i in range(target.size):
+        target[i] = source[i]
+
+
+@part()
+def add_decay(gradient: Any, view: Any, decay: Any) -> None:
+    """g += λ·view."""
+    for i in range(gradient.size):
+        gradient[i] += decay * view[i]
+
+
+@part()
+def compensate(target: Any, gradient: Any, params: Any, view: Any, strength: Any) -> None:
+    """target = g + κ·g·g·(θ − view): the gradient at θ to first order, with g·g in the place of the Hessian."""
+    for i in range(gradient.size):
+        g = gradient[i]
+        target[i] = g + strength * g * g * (params[i] - view[i])
+
+
+@part()
+def descend(params: Any, velocity: Any, gradient: Any, step: Any, momentum: Any) -> None:
+    """θ −= step·g, or with momentum v ← μ·v − step·g, θ += v."""
+    if momentum != 0:
+        for i in range(gradient.size):
+            velocity[i] = momentum * velocity[i] - step * gradient[i]
+            params[i] += velocity[i]
+    elif step != 0:  # a zero scale leaves θ as it is, even where the gradient is not finite
+        for i in range(gradient.size):
+            params[i] -= step * gradient[i]
+
+
+@part()
+def descend_into(target: Any, source: Any, velocity: Any, gradient: Any, step: Any, momentum: Any) -> None:
+    """target = source − step·g, or source + (μ·v − step·g): the same bits as `descend` in place."""
+    if momentum != 0:
+        for i in range(gradient.size):
+            target[i] = source[i] + (momentum * velocity[i] - step * gradient[i])
+    elif step != 0:
+        for i in range(gradient.size):
+            target[i] = source[i] - step * gradient[i]
+    else:
+        for i in range(gradient.size):
+            target[i] = source[i]
+
+
+@part()
+def accelerate(target: Any, velocity: Any, gradient: Any, step: Any, momentum: Any) -> None:
+    """target = μ·v − step·g."""
+    for i in range(gradient.size):
+        target[i] = momentum * velocity[i] - step * gradient[i]

@@ -1,0 +1,18 @@
+"""Names for what compiled code takes, so that signatures say it; mypy checks the bodies as Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Words: TypeAlias = NDArray[np.int64]  # shared counters, headers, mailboxes
+Vector: TypeAlias = NDArray[Any]  # parameters, gradients, velocities: one axis, in the dtype of the problem
+Vectors: TypeAlias = NDArray[Any]  # several of them: two axes
+Reals: TypeAlias = NDArray[np.float64]
+Rows: TypeAlias = NDArray[Any]  # rows of a named dtype, each with the columns as attributes
+Real: TypeAlias = Any  # a number in the dtype of the problem
+State: TypeAlias = Any  # of a random stream: uint64
+Gradient: TypeAlias = Callable[..., Any]  # of a problem: see `problems.gradient_signature`

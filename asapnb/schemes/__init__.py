@@ -1,0 +1,25 @@
+"""How workers share the parameters: the synchronization schemes, by name and option.
+
+One frozen dataclass per scheme, for the engine and the simulator alike. `parse_scheme` reads the text form that the
+command line and configuration files use, which is also how a scheme prints: `Leashed(persistence=1)`.
+"""
+
+from .builtin import Hogwild, Leashed, LockBased, ParameterServer, Sequential, Synchronous
+from .scheme import SCHEMES, Scheme, as_scheme, parse_scheme, register, settings, simulated, simulated_only
+
+__all__ = [
+    "SCHEMES",
+    "Hogwild",
+    "Leashed",
+    "LockBased",
+    "ParameterServer",
+    "Scheme",
+    "Sequential",
+    "Synchronous",
+    "as_scheme",
+    "parse_scheme",
+    "register",
+    "settings",
+    "simulated",
+    "simulated_only",
+]

@@ -1,0 +1,30 @@
+"""Rows of a schedule as counts, where they are not kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...compiled import kernel
+
+if TYPE_CHECKING:
+    from ...kernels.types import Reals, Rows, Words
+
+
+@kernel(_nrt=False)
+def count(rows: Rows, counts: Words, by_worker: Words, totals: Words, seconds: Reals) -> None:
+    """Add rows to a tally.
+
+    `totals` are the gradients dropped and the attempts failed, `seconds` the last time and the sum of gradient times.
+    """
+    for i in range(rows.size):
+        row = rows[i]
+        totals[1] += row.tries
+        if row.dropped != 0:
+            totals[0] += 1
+            continue
+        counts[np.uint32(row.tau)] += 1
+        by_worker[np.uint32(row.worker)] += 1
+        seconds[1] += row.t_ready - row.t_read
+        seconds[0] = max(seconds[0], row.t_apply)

@@ -1,0 +1,95 @@
+"""The operations of a replay, worked out before any gradient: which vector each one reads, and which it writes.
+
+A replay holds no more vectors than gradients are in flight. Under the consistent schemes a vector is a version, kept
+as long as some gradient that was begun at it has not been applied; a version that nobody will read again is updated
+where it stands. Under Hogwild there is one vector of parameters, and each gradient in flight has a view of its own,
+filled block by block. Either way the order is that of virtual time, so it is the same however many threads carry
+it out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..record.schema import ABANDONED
+from .loops.ordering import lay_out, lend
+from .words import ALL, READ, WRITE
+
+OPERATION = np.dtype(
+    [
+        ("row", np.int64),
+        ("source", np.int32),  # the slot of the parameters before
+        ("target", np.int32),  # and after
+        ("kind", np.int16),
+        ("block", np.int16),
+    ],
+    align=True,
+)
+
+
+class Operations(NamedTuple):
+    """What a replay does, in order, and what each of its rows needs."""
+
+    operations: NDArray[np.void]  # OPERATION, in the order in which they are carried out
+    slot: NDArray[np.int32]  # of each row: the vector that holds its view
+    needs: NDArray[np.int64]  # of each row: operations that must be done before its view is there
+    ends: NDArray[np.int64]  # of each row: operations after which nothing of it is left to do
+    slots: int  # vectors in all
+    overlap: int  # rows that may be half done at the same time, at most
+    blocks: int  # pieces of a view
+
+
+def of_versions(rows: Any, dropped: NDArray[np.uint8], gradients: int) -> Operations:
+    """Those of rows with consistent views; `gradients` rows make a version."""
+    count, versions = len(rows["version"]), int(rows["version"].max(initial=0))
+    read = np.ascontiguousarray(rows["read_version"])
+    readers = np.bincount(read, minlength=versions + 1).astype(np.int32)
+    operations = np.zeros(count, OPERATION)
+    view, needs = np.zeros(count, np.int32), np.zeros(count, np.int64)
+    slots = lay_out(
+        read, dropped == ABANDONED, readers, gradients, operations, view, needs, np.zeros(versions + 1, np.int32),
+        np.zeros(versions + 1, np.int64), np.zeros(count + 1, np.int32),
+    )  # fmt: skip
+    return Operations(operations, view, needs, np.arange(1, count + 1), slots, 1, 1)
+
+
+def of_blocks(rows: Any, t_view: NDArray[np.float64], blocks: int) -> Operations:
+    """Those of inconsistent views: reads and writes of blocks in the order of time.
+
+    A view is read block by block from t_read to t_view, an update written from t_ready to t_apply; what takes no time
+    is one operation. At equal times a read sees the updates that had been claimed when it began.
+    """
+    count = len(t_view)
+    read, written = (
+        _sweeps(rows[begin], end, blocks) for begin, end in (("t_read", t_view), ("t_ready", rows["t_apply"]))
+    )
+    time = np.concatenate([read[0], written[0]])
+    claimed = np.concatenate([2 * rows["read_version"][read[1]] + 1, 2 * rows["version"][written[1]]])
+    order = np.lexsort((claimed, time))
+    operations = np.zeros(len(order), OPERATION)
+    operations["row"] = np.concatenate([read[1], written[1]])[order]
+    operations["block"] = np.concatenate([read[2], written[2]])[order]
+    operations["kind"] = np.repeat([READ, WRITE], [len(read[0]), len(written[0])])[order]
+    view, needs, ends = np.zeros(count, np.int32), np.zeros(count, np.int64), np.zeros(count, np.int64)
+    for kind, last in ((READ, needs), (WRITE, ends)):
+        places = np.flatnonzero(operations["kind"] == kind)
+        last[operations["row"][places]] = places + 1  # the last one of a row stands
+    slots, overlap = lend(operations, view, needs, ends, np.zeros(count + 1, np.int32))
+    return Operations(operations, view, needs, ends, slots, overlap, blocks)
+
+
+def _sweeps(begin: Any, end: Any, blocks: int) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.int16]]:
+    """When each block is read or written, of which row it is, and which block."""
+    begin, length = np.asarray(begin), np.asarray(end) - np.asarray(begin)
+    at_once, slow = np.flatnonzero(length == 0), np.flatnonzero(length != 0)
+    share = np.arange(1, blocks + 1) / blocks
+    times = begin[slow, None] + length[slow, None] * share
+    times[:, -1] = np.asarray(end)[slow]  # exactly: the worker's next read may begin then
+    return (
+        np.concatenate([begin[at_once], times.ravel()]),
+        np.concatenate([at_once, np.repeat(slow, blocks)]),
+        np.concatenate([np.full(len(at_once), ALL), np.tile(np.arange(blocks), len(slow))]).astype(np.int16),
+    )

@@ -1,0 +1,117 @@
+"""What the threads of a replay share: named words and arrays, packed into two tuples."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from ..kernels.arrays import LINE, aligned, array_type, tuple_type, whole_lines
+from ..problems.base import Problem
+from ..record.schema import blank_rows, made_by
+from ..training.words import COMPENSATION, LOSS_LIMIT, MOMENTUM, NUMBERS, STEP_SIZE, WEIGHT_DECAY
+from . import words as at
+from .execution import Execution
+from .operations import OPERATION, Operations
+
+LOOK_AHEAD = 4  # gradients for each thread that may be ready before their turn, unless there is one only
+
+# What the replay of one row needs to know
+TASK = np.dtype(
+    [
+        ("batch", np.int64),
+        ("needs", np.int64),
+        ("ends", np.int64),
+        ("slot", np.int32),
+        ("worker", np.int32),
+        ("scale", np.float32),
+        ("factor", np.float32),
+    ],
+    align=True,
+)
+RESULT = made_by("gradient")  # what it finds out
+
+
+class ReplayState(NamedTuple):
+    """What all threads see."""
+
+    control: NDArray[np.int64]  # see `words`
+    numbers: NDArray[Any]  # dtype of the problem: those of `training.words`
+    plan: NDArray[np.int64]  # the problem's
+    inputs: NDArray[Any]
+    labels: NDArray[np.int64]
+    tasks: NDArray[np.void]  # (rows,) TASK
+    results: NDArray[np.void]  # (rows,) RESULT
+    operations: NDArray[np.void]  # OPERATION
+    state: NDArray[Any]  # (slots, n_params or more): versions, or parameters and views
+    velocity: NDArray[Any]  # (workers, or 1, or 0, n_params)
+    gradients: NDArray[Any]  # (WINDOW, n_params): of rows in the ring
+    total: NDArray[Any]  # (n_params,): the gradients of a round so far; else empty
+    ring: NDArray[np.int64]  # (WINDOW · LINE,): the rows that may be computed
+
+
+class Own(NamedTuple):
+    """What one thread has for itself."""
+
+    indices: NDArray[np.int64]  # a minibatch
+    workspace: NDArray[Any]
+
+
+def replay_types(dtype: np.dtype[Any], inputs: np.dtype[Any]) -> tuple[types.Type, types.Type]:
+    """The Numba types of `ReplayState` and `Own` for a problem of this dtype, with inputs of that one."""
+    words, reals, vectors = array_type(np.int64), array_type(dtype), array_type(dtype, 2)
+    state = {"numbers": reals, "total": reals, "inputs": array_type(inputs), "tasks": array_type(TASK)}
+    state |= {"results": array_type(RESULT), "operations": array_type(OPERATION)}
+    state |= {"state": vectors, "velocity": vectors, "gradients": vectors}
+    return tuple_type(ReplayState, state, words), tuple_type(Own, {"indices": words}, reals)
+
+
+def make_replay_state(execution: Execution, order: Operations, loss_limit: float, threads: int) -> ReplayState:
+    """Everything a replay needs, with the initial parameters in place."""
+    problem, options, scales = execution.problem, execution.options, execution.scales
+    gradients = options.rows_per_version
+    n, dtype, count = problem.n_params, problem.dtype, len(order.slot)
+    length = whole_lines(n, dtype)
+    ahead = LOOK_AHEAD * threads if threads > 1 else 0
+    window = max(1, min(order.overlap + ahead, count))
+    one_velocity = options.shares_momentum or options.always_fresh
+    velocities = 0 if options.momentum == 0 else 1 if one_velocity else options.workers
+    tasks = np.zeros(count, TASK)
+    for name in ("batch", "worker"):
+        tasks[name] = execution.rows[name]
+    for name in ("needs", "ends", "slot"):
+        tasks[name] = getattr(order, name)
+    for name in ("scale", "factor"):
+        tasks[name] = scales.columns[name]
+    replay = ReplayState(
+        control=aligned(at.REPLAY_WORDS, np.int64),
+        numbers=aligned(NUMBERS, dtype),
+        plan=problem.plan,
+        inputs=problem.inputs,
+        labels=problem.labels,
+        tasks=tasks,
+        results=blank_rows(count, RESULT),
+        operations=order.operations,
+        state=aligned((order.slots, length), dtype),
+        velocity=aligned((velocities, length), dtype),
+        gradients=aligned((window, length), dtype),
+        total=aligned(n if gradients > 1 else 0, dtype),
+        ring=aligned(window * LINE, np.int64),
+    )
+    replay.state[0, :n] = execution.initial
+    replay.ring[::LINE] = np.arange(window) << 2 | at.FREE
+    control, numbers = replay.control, replay.numbers
+    control[[at.N_PARAMS, at.N_SAMPLES, at.BATCH_SIZE]] = n, problem.n_samples, options.batch_size
+    control[[at.SEED, at.RESHUFFLE]] = options.seed, options.reshuffle
+    control[[at.ONE_VELOCITY, at.BLOCKS, at.AVERAGED, at.WINDOW]] = one_velocity, order.blocks, gradients, window
+    numbers[[STEP_SIZE, MOMENTUM]] = options.step_size, options.momentum
+    numbers[[WEIGHT_DECAY, LOSS_LIMIT]] = options.weight_decay, loss_limit
+    numbers[COMPENSATION] = options.compensation
+    return replay
+
+
+def own_buffers(problem: Problem, batch_size: int) -> Own:
+    """What one thread has for itself; call it in the thread, which then touches the memory first."""
+    return Own(aligned(batch_size, np.int64), aligned(problem.workspace_size(batch_size), problem.dtype))

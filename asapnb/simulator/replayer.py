@@ -1,0 +1,250 @@
+"""The main thread's part of a replay: run segments, evaluate between them, write, show progress, stop.
+
+An evaluation goes on beside the next segment. If it ends the run, later work is discarded: so the result does not
+depend on how fast the evaluation was.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from ..kernels.arrays import LINE
+from ..record import RunWriter, save_checkpoint
+from ..training.evaluation import Evaluation, Evaluator
+from ..training.reporting import FLUSH_SECONDS, REPORT_SECONDS, STATUS, Reporter
+from ..training.words import DIVERGED, INTERRUPTED, LOSS_LIMIT, STEP_SIZE
+from .execution import Execution, SavedReplay, digest
+from .replay_state import ReplayState
+from .rows import ReplayedRows
+from .threads import ReplayThreads
+from .words import CLAIM, DONE, FIRST, FREE, STOP, WINDOW
+
+CHECKPOINT_SECONDS = 30.0  # of real time, at least, between two checkpoints
+
+
+class Pause(NamedTuple):
+    """A place to pause at: after so many operations."""
+
+    operations: int
+    look: Callable[[], None]
+
+
+class Replayer:
+    """Replays one run, segment by segment, and records it."""
+
+    def __init__(
+        self,
+        execution: Execution,
+        replay: ReplayState,
+        threads: ReplayThreads,
+        *,
+        per_epoch: int,
+        writer: RunWriter,
+        evaluator: Evaluator,
+    ) -> None:
+        self.problem, self.options, self.replay, self.threads = execution.problem, execution.options, replay, threads
+        self.writer, self.evaluator = writer, evaluator
+        self.rows = ReplayedRows(execution, replay, writer)
+        limit = float(replay.numbers[LOSS_LIMIT])
+        self.reporter = Reporter(
+            execution.options, per_epoch, limit, writer, execution.hooks, self.rows.totals, execution.reached
+        )
+        self.final: NDArray[Any] | None = None  # the parameters at the end
+        self.looks = 0  # pauses that have been made
+        self._evaluations = 0  # but for one at an end that may not be the end
+        self._ended = False  # by an evaluation
+        self._waiting: tuple[int, NDArray[Any]] | None = None  # rows, parameters: of the evaluation that goes on
+        self._identity = "" if writer.path is None else identity(execution, replay)
+        self._flushed = self._reported = self._saved = time.monotonic()
+
+    def stop(self, reason: int) -> None:
+        """Ask the threads to leave; the first reason given stands."""
+        self.threads.stop(reason)
+
+    @property
+    def status(self) -> str:
+        """The status that the run ends with, as things stand."""
+        stop = int(self.replay.control[STOP])
+        over = int(self.replay.control[DONE]) == len(self.replay.operations)
+        return STATUS[0 if over and stop == INTERRUPTED else stop]
+
+    @property
+    def params(self) -> NDArray[Any]:
+        """The parameters as they stand (a view)."""
+        done = int(self.replay.control[DONE])
+        slot = self.replay.operations[done - 1]["target"] if done else 0
+        return self.replay.state[slot, : self.problem.n_params]
+
+    def run(self, pauses: list[Pause]) -> None:
+        """Carry everything out, with these pauses in order."""
+        for place in [*pauses, None]:
+            self._segment(len(self.replay.operations) if place is None else place.operations)
+            self._rest()
+            if self.replay.control[STOP] != 0 or place is None:
+                return
+            if self._save_due:
+                self._save()
+            self.looks += 1
+            place.look()
+
+    def evaluate_at(self, version: int, rows: int, seconds: float) -> Callable[[], None]:
+        """What evaluates the parameters as they stand, when so many rows and this version have been made."""
+
+        def look() -> None:
+            params = self.params.copy()
+            self._waiting = rows, params
+            self.evaluator.submit(params, version, seconds, lambda: None)
+
+        return look
+
+    def end(self) -> None:
+        """Evaluate the final parameters, unless that has been done; what stopped the run stands."""
+        if self.final is None:
+            self.final = self.params.copy()
+            if self.reporter.latest.step != self.rows.totals.version:
+                at_its_end = self.status == "finished"
+                evaluation = self.evaluator.evaluate(self.final, self.rows.totals.version, self.rows.totals.seconds)
+                self.note(evaluation, may_end=at_its_end)
+
+    def salvage(self) -> None:
+        """After a failure: keep the rows that there are, and the parameters that they make."""
+        if self._waiting is not None:  # what came of later rows may not have been
+            rows, self.final = self._waiting
+            self._commit(rows)
+        self._commit(int(self.replay.control[FIRST]))
+
+    def note(self, evaluation: Evaluation, *, may_end: bool = True) -> None:
+        """Record an evaluation and see whether it ends the run."""
+        self.reporter.record(evaluation)
+        if may_end:
+            self._evaluations += 1
+            if reason := self.reporter.judge(evaluation):  # whatever came of later rows
+                self.replay.control[STOP], self._ended = reason, True
+        self.reporter.tell(evaluation, self.rows.totals.seconds)
+
+    def report(self, status: str) -> None:
+        """Tell the caller how far the run is."""
+        self.reporter.report(status, self.rows.totals.seconds)
+
+    def outcome(self) -> dict[str, Any]:
+        """What is known of the run after it has ended."""
+        return self.reporter.outcome(self.rows.mean_scale, float(self.replay.numbers[STEP_SIZE]))
+
+    def checkpoint(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """The arrays and numbers to go on from, when no thread is at work and nothing waits for an evaluation."""
+        replay, n, committed = self.replay, self.problem.n_params, self.rows.committed
+        seen_rows, seen = self.rows.sightings
+        first, window = int(replay.control[FIRST]), int(replay.control[WINDOW])
+        arrays = {
+            "state": replay.state[:, :n],
+            "velocity": replay.velocity[:, :n],
+            "total": replay.total,
+            **{name: replay.results[name][committed : first + window] for name in replay.results.dtype.names or ()},
+            "seen_rows": seen_rows,
+            "seen": seen,
+        }
+        counts = {
+            "rows": committed,
+            "version": self.rows.totals.version,
+            "looks": self.looks,
+            "evaluations": self._evaluations,
+        }
+        return arrays, {"operations": int(replay.control[DONE]), "plan": self._identity, **counts}
+
+    def go_on_from(self, saved: SavedReplay) -> None:
+        """Take up the state that a run was left in."""
+        self.reporter.latest, self._evaluations = saved.evaluations[-1], len(saved.evaluations)
+        n, replay, arrays = self.problem.n_params, self.replay, saved.checkpoint.arrays
+        rows, done, self.looks = (int(saved.checkpoint.attributes[name]) for name in ("rows", "operations", "looks"))
+        window, ends = int(replay.control[WINDOW]), replay.tasks["ends"]
+        replay.state[:, :n], replay.velocity[:, :n] = arrays["state"], arrays["velocity"]
+        replay.total[:] = arrays["total"]
+        first = rows
+        while first < len(ends) and ends[first] <= done:  # of a round that is not complete
+            first += 1
+        replay.control[DONE], replay.control[[FIRST, CLAIM]] = done, first
+        for row in range(first, first + window):
+            over = row < len(ends) and ends[row] <= done  # before others that began earlier
+            replay.ring[row % window * LINE] = (row + window * over) << 2 | FREE
+        for name in replay.results.dtype.names or ():
+            replay.results[name][:rows] = saved.results[name]
+            replay.results[name][rows : rows + len(arrays[name])] = arrays[name]
+        seen = {row: arrays["seen"][i : i + 1] for i, row in enumerate(arrays["seen_rows"].tolist())}
+        self.rows.take_up(rows, seen)
+
+    @property
+    def _save_due(self) -> bool:
+        return self.writer.path is not None and time.monotonic() - self._saved > CHECKPOINT_SECONDS
+
+    def _save(self) -> None:
+        """Leave a checkpoint beside the file, once everything before it is in the file."""
+        if self.writer.path is not None and self.writer.flush():
+            save_checkpoint(self.writer.path, *self.checkpoint())
+        self._saved = time.monotonic()  # or tried: a reader may have the file locked
+
+    def _segment(self, until: int) -> None:
+        """Have the operations carried out up to number `until`, unless the run is stopped before."""
+        while True:
+            self.threads.carry_out(until, self._tick)
+            if self.threads.errors:
+                self._settle(wait=True)  # an evaluation that ends the run comes before
+                if not self._ended:
+                    raise self.threads.errors[0]
+            self._keep_divergence()
+            if self.replay.control[STOP] != 0 or self.replay.control[DONE] >= until:
+                break
+            self._rest()
+            if self.replay.control[STOP] == 0:
+                self._save()
+        self._tick()
+
+    def _tick(self) -> None:
+        """Record what is done, write it now and then, and say how far the run is."""
+        self._settle(wait=False)
+        self._commit(int(self.replay.control[FIRST]))
+        if self._save_due:
+            self.threads.pause()
+        now = time.monotonic()
+        if now - self._flushed > FLUSH_SECONDS:
+            self.writer.flush()
+            self._flushed = time.monotonic()
+        if now - self._reported > REPORT_SECONDS:
+            self.report("running")
+            self._reported = now
+
+    def _rest(self) -> None:
+        """Between segments: wait for the evaluation that goes on, and record all that is done."""
+        self._settle(wait=True)
+        self._commit(int(self.replay.control[FIRST]))
+
+    def _settle(self, *, wait: bool) -> None:
+        """See whether the evaluation that goes on has finished, and whether it ends the run."""
+        for evaluation in self.evaluator.finished(wait=wait):
+            rows, params = self._waiting or (0, None)
+            self._commit(rows)
+            self._waiting = None
+            self.note(evaluation)
+            if self._ended:
+                self.final = params
+
+    def _keep_divergence(self) -> None:
+        """Divergence takes precedence over a simultaneous interrupt."""
+        rows, averaged = int(self.replay.control[FIRST]), self.options.rows_per_version
+        losses = self.replay.results["loss"][max(0, rows - averaged) : rows]
+        diverged = rows % averaged == 0 and not (losses <= self.replay.numbers[LOSS_LIMIT]).all()
+        if diverged and self.replay.control[STOP] == INTERRUPTED:
+            self.replay.control[STOP] = DIVERGED
+
+    def _commit(self, rows: int) -> None:
+        """Record the first rows, up to the pending evaluation, which may still end the run."""
+        if not self._ended or self._waiting is not None:
+            self.rows.commit(rows if self._waiting is None else min(rows, self._waiting[0]))
+
+
+def identity(execution: Execution, replay: ReplayState) -> str:
+    """What identifies a run before its first operation."""
+    return digest(execution, replay.operations, replay.tasks, replay.state[0])

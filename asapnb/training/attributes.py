@@ -1,0 +1,46 @@
+"""What is known of a run before it begins: the attributes of its file, and the loss above which it diverges."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import Any
+
+import numpy as np
+
+from ..compiled import KERNEL_PATH
+from ..problems.base import Problem
+from ..record import machine
+from ..rules import Rule
+from .evaluation import Evaluation
+from .options import Options
+from .words import NEVER
+
+
+def loss_limit(options: Options, initial: Evaluation) -> float:
+    """The loss above which a run counts as diverged: a multiple of the initial one has a meaning if that is > 0."""
+    largest = float(np.finfo(np.float32).max)
+    return min(options.divergence_factor * initial.train_loss, largest) if initial.train_loss > 0 else largest
+
+
+def run_attributes(problem: Problem, options: Options, rule: Rule) -> dict[str, Any]:
+    """What is known of a run before it begins."""
+    config = {**problem.config, "rule": rule, **vars(options)}
+    if options.eval_every == NEVER:
+        config["eval_every"] = 0
+    if options.eval_samples is None:
+        config["eval_samples"] = "none"  # which would otherwise come back as the default
+    return {
+        "command": shlex.join(sys.argv),
+        "seed": options.seed,
+        "config": {key: _plain(value) for key, value in config.items() if value is not None},
+        "machine": machine(KERNEL_PATH),
+        "n_params": problem.n_params,
+        "n_samples": problem.n_samples,
+        "batches_per_epoch": problem.batches_per_epoch(options.batch_size),
+        "data_sha256": None if problem.data is None else problem.data.sha256(),
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, bool | int | float) else str(value)

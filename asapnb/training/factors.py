@@ -1,0 +1,51 @@
+"""The factor of an update by the rule's schedule, compiled; the definitions are in `rules.schedules`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..compiled import kernel, part
+from ..rules.kinds import ADADELAY, BUDGET_FIT, BUDGET_SHARE, NO_SCHEDULE
+
+UNIT = 1 << 32  # of the sum of applied scales: a fixed-point number, so that the order of additions does not matter
+_ABANDONED, _ZEROED = 1, 2  # as in `record.schema`, whose text no kernel should depend on
+
+
+@part()
+def schedule_factor(kind: int, numbers: Any, t: int, tau: int, window: int) -> float:
+    """The factor of an update of staleness `tau` that lands on version `t`.
+
+    `kind` and `numbers` are the schedule's; `window` is what the updates that the view has not seen add up to, in
+    units of 1 / UNIT.
+    """
+    if kind == NO_SCHEDULE:
+        return 1.0
+    if kind == ADADELAY:
+        return 1 / math.sqrt(1 + numbers[0] * (t + tau))
+    spent = window / UNIT
+    if kind == BUDGET_SHARE:
+        return numbers[1] * max(0.0, numbers[0] - spent)
+    if kind == BUDGET_FIT:
+        share = numbers[0] / (tau + 1)
+        return share if spent + share <= numbers[1] else 0.0
+    return math.nan  # a kind without a branch here: the run diverges at once
+
+
+@part()
+def applied(scale: Any, factor: Any) -> int:
+    """What an update adds to the sum of applied scales, in units of 1 / UNIT."""
+    return round(float(scale) * float(factor) * UNIT)
+
+
+@kernel(_nrt=False)
+def fill_factors(rows: Any, kind: int, numbers: Any, sums: Any) -> None:
+    """Fill `factor` and `dropped` of rows in order; `sums[v]` is what the updates up to version v add up to."""
+    for i in range(rows.size):
+        row = rows[i]
+        t = row.read_version + row.tau
+        row.factor = schedule_factor(kind, numbers, t, row.tau, sums[t] - sums[row.read_version])
+        if row.dropped != _ABANDONED:
+            if row.scale * row.factor == 0:
+                row.dropped = _ZEROED
+            sums[row.version] = sums[row.version - 1] + applied(row.scale, row.factor)

@@ -1,0 +1,115 @@
+"""The arguments of a run, checked and resolved for its problem."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from ..errors import UsageError
+from ..numbers import integer
+from ..problems.base import Problem
+from ..schemes import Scheme, simulated_only
+from .arguments import MOST_UPDATES, SIMULATED_WORKERS, Command, check
+from .words import NEVER
+
+MomentumKind = Literal["per_worker", "shared"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run does, apart from its problem and its rule: the values of `arguments`, with none left open."""
+
+    scheme: Scheme
+    workers: int
+    step_size: float
+    batch_size: int
+    updates: int
+    seed: int
+    momentum: float
+    momentum_kind: MomentumKind
+    weight_decay: float
+    compensation: float
+    reshuffle: bool
+    target_loss: float | None
+    max_seconds: float | None
+    divergence_factor: float
+    eval_every: int
+    eval_samples: int | None
+    worker_tables: bool
+    pin_workers: bool
+
+    @property
+    def always_fresh(self) -> bool:
+        """Whether no update is ever stale, because of the scheme."""
+        return self.scheme.fresh
+
+    @property
+    def rows_per_version(self) -> int:
+        """Rows of applied updates that make one version."""
+        return self.scheme.gradients(self.workers)
+
+    @property
+    def shares_momentum(self) -> bool:
+        """Whether the velocity is shared by the workers (without staleness there is one in any case)."""
+        return self.momentum != 0 and self.momentum_kind == "shared" and not self.always_fresh
+
+
+def cores() -> list[int]:
+    """The cores this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
+def resolve(command: Command, problem: Problem, given: Mapping[str, Any]) -> Options:
+    """Check the arguments of "train" or "simulate" and fill in what was left open; UsageError names a bad one.
+
+    A replay is one of "simulate", a calibration one of "train". Other names in `given` are ignored, and those missing
+    have their default.
+    """
+    if not isinstance(problem, Problem):
+        raise UsageError(f"problem is {problem!r:.80}: must be a Problem, for example asapnb.lenet(data)")
+    values = check(command, given, problem.dtype, problem.n_samples)
+    scheme: Scheme = values["scheme"]
+    threaded = command == "train"
+    check_possible(scheme, threaded)
+    workers = values["workers"] or default_workers(scheme, threaded)
+    scheme.check_workers(workers)
+    if values["compensation"] and threaded and not scheme.keeps_view:
+        raise UsageError(
+            f"compensation is {values['compensation']}: it needs the view that the gradient was taken at, and "
+            f"{scheme} keeps none; choose hogwild(view=snapshot), lock-based or leashed"
+        )
+    per_epoch = updates_per_epoch(problem, scheme, workers, values["batch_size"])
+    every = per_epoch if values["eval_every"] is None else values["eval_every"] or NEVER
+    found = {**values, "workers": workers, "updates": _total(values, per_epoch), "eval_every": every}
+    return Options(**{field.name: found[field.name] for field in fields(Options)})
+
+
+def check_possible(scheme: Scheme, threaded: bool) -> None:
+    """UsageError for a scheme, or an option of it, that real threads, or the simulator, do not have."""
+    if threaded and (only := simulated_only(scheme)):
+        raise UsageError(f"scheme is {scheme}: real threads have no {only}; run it in virtual time with simulate")
+    if not threaded and scheme.event_loop is None:
+        raise UsageError(f"scheme is {scheme}: it is not simulated; run it on real threads with train")
+
+
+def default_workers(scheme: Scheme, threaded: bool) -> int:
+    """How many workers there are when nothing is said: one per core, or 16 in virtual time, if the scheme allows."""
+    several = len(cores()) if threaded else SIMULATED_WORKERS
+    return several if scheme.most_workers is None else min(several, scheme.most_workers)
+
+
+def updates_per_epoch(problem: Problem, scheme: Scheme, workers: int, batch_size: int) -> int:
+    """Updates in a pass over the data; an update takes as many minibatches as gradients."""
+    return -(-problem.batches_per_epoch(batch_size) // scheme.gradients(workers))
+
+
+def _total(values: Mapping[str, Any], per_epoch: int) -> int:
+    """The updates to make."""
+    epochs, updates = values["epochs"], values["updates"]
+    if epochs is not None and updates is not None:
+        raise UsageError(f"epochs is {epochs} and updates is {updates}: give one of them")
+    if updates is not None:
+        return int(updates)
+    return integer("epochs", 1 if epochs is None else epochs, 1, MOST_UPDATES // per_epoch) * per_epoch

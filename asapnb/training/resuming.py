@@ -1,0 +1,54 @@
+"""What must hold for a run to go on, on real threads or in virtual time."""
+
+from __future__ import annotations
+
+from ..errors import UsageError
+from ..problems.base import Problem
+from ..record import Run
+from ..record.schema import EVALS
+from .evaluation import Evaluation
+from .options import Options
+
+
+def check_problem(run: Run, problem: Problem) -> None:
+    """UsageError if a run was not of this problem, as far as its file tells."""
+    facts, initial = run.attributes, run.params["initial"]
+    data = None if problem.data is None else problem.data.sha256()
+    for what, theirs, ours in (
+        ("problem", run.config.get("problem"), problem.config.get("problem")),
+        ("parameters", len(initial), problem.n_params),
+        ("dtype", initial.dtype, problem.dtype),
+        ("training samples", facts["n_samples"], problem.n_samples),
+        ("data (its SHA-256)", facts.get("data_sha256"), data),
+    ):
+        if theirs != ours:
+            raise UsageError(
+                f"{run.path or 'the run'} was made with other {what}: {theirs}, and this is {ours}; "
+                "a run goes on, and is replayed, with what it began with"
+            )
+
+
+def check_going_on(run: Run, version: int, seconds: float, options: Options) -> None:
+    """UsageError for a run that would end at once, or as it did."""
+    if run.status == "diverged":
+        raise UsageError(
+            f"{run.path} diverged at update {version:,}, and would again: train anew with a smaller step_size "
+            f"than {options.step_size:g}"
+        )
+    if version >= options.updates:
+        raise UsageError(
+            f"{run.path} has {version:,} updates, and the total is {options.updates:,}: give a larger total, "
+            "epochs or updates (--epochs, --updates)"
+        )
+    limit, before = options.max_seconds, run.config.get("max_seconds", 0.0)
+    if limit is not None and (seconds >= limit or (run.status == "timed-out" and limit <= before)):
+        raise UsageError(
+            f"{run.path} has been trained for {seconds:.3g} s, and max_seconds is {limit:g}: give a larger "
+            "total, max_seconds (--max-seconds)"
+        )
+
+
+def evaluations_of(run: Run, count: int) -> tuple[Evaluation, ...]:
+    """The first evaluations of a run."""
+    columns = (run.evals[name][:count].tolist() for name in EVALS.names or ())
+    return tuple(Evaluation(*values) for values in zip(*columns, strict=True))

@@ -1,0 +1,10 @@
+"""Numbers that the compiled code of the engine and of a replay both look at, by position."""
+
+NEVER = 1 << 62  # updates: later than any run lasts
+
+# Real numbers of a run, in the dtype of the problem
+STEP_SIZE, MOMENTUM, WEIGHT_DECAY, LOSS_LIMIT, COMPENSATION = range(5)
+NUMBERS = 5
+
+# Why workers stop; 0 while they go on
+DIVERGED, CONVERGED, TIMED_OUT, INTERRUPTED, FAILED = 1, 2, 3, 4, 5

@@ -1,0 +1,71 @@
+"""Runs that were recorded by an earlier commit, one of each scheme: they load, show and replay to the same bits.
+
+`data/runs-of-0.1.tar.xz` was written at commit 2d3cfc1. A file is never made anew: it stands for the files of users.
+"""
+
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from asapnb.cli import main
+from click.testing import CliRunner
+
+import asapnb as ab
+from asapnb.config import run_config
+from asapnb.schemes import SCHEMES, parse_scheme
+
+ARCHIVE = Path(__file__).parent / "data" / "runs-of-0.1.tar.xz"
+with tarfile.open(ARCHIVE) as archive:
+    NAMES = sorted(Path(member.name).stem for member in archive if member.isfile())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("runs")
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(made, filter="data")
+    return made
+
+
+def test_there_is_one_of_each_scheme_on_threads_and_in_virtual_time(folder):
+    of = {name: parse_scheme(ab.load_run(folder / f"{name}.h5").config["scheme"]) for name in NAMES}
+    threaded = {type(scheme) for name, scheme in of.items() if name.startswith("train")}
+    simulated = {type(scheme) for name, scheme in of.items() if name.startswith("simulate")}
+    built_in = [scheme for scheme in SCHEMES.values() if scheme.__module__.startswith("asapnb.")]
+    assert threaded == {scheme for scheme in built_in if scheme.worker_loop}
+    assert simulated == {scheme for scheme in built_in if scheme.event_loop}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_earlier_run_loads_shows_and_replays_to_the_bit(name, folder):
+    run = ab.load_run(folder / f"{name}.h5")
+    assert run.status == "finished"
+    assert run.summary()["updates"] == run.evals["step"][-1]
+    shown = CliRunner().invoke(main, ["show", str(run.path)])
+    assert shown.exit_code == 0, shown.output
+    if name.startswith("train-hogwild"):
+        with pytest.raises(ab.UsageError, match="its views held was never recorded"):
+            ab.replay(run)
+        return
+    again = ab.replay(run)
+    for column in ("loss", "scale", "factor", "tau", "version", "dropped"):
+        same = np.array_equal if again.attributes["exact"] else np.allclose
+        assert same(again.updates[column], run.updates[column]), column
+    if again.attributes["exact"]:
+        assert again.params["final"].tobytes() == run.params["final"].tobytes()
+    np.testing.assert_allclose(again.params["final"], run.params["final"], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("simulate")])
+def test_an_earlier_simulation_comes_out_the_same(name, folder):
+    run = ab.load_run(folder / f"{name}.h5")
+    again = run_config(run.config, "simulate")
+    exact = again.attributes["versions"] == run.attributes["versions"]
+    exact &= again.attributes["machine"]["kernels"] == run.attributes["machine"]["kernels"]
+    for column in run.updates:
+        same = np.array_equal if exact else np.allclose
+        assert same(again.updates[column], run.updates[column]), column
+    assert np.allclose(again.rule_tables.scales, run.rule_tables.scales)
+    if exact:
+        assert again.params["final"].tobytes() == run.params["final"].tobytes()
