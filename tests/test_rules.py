@@ -197,6 +197,7 @@ def falling(u):
     return 2 - u
 
 ready = asapnb.rules.profile(falling, refresh=asapnb.rules.once(0, 9))
+permuted = asapnb.rules.shuffled("tail")
 mistaken = asapnb.rules.scale_table
 builder = asapnb.rules.quantile_cut
 
@@ -216,6 +217,7 @@ def test_a_rule_from_a_file(tmp_path):
         np.testing.assert_array_equal(same(from_counts([1, 1]), 1), [1 / 3, 1 / 3])
     assert parse_rule(f"{file}:ready") != rule
     assert parse_rule(f"{file}:ready").refresh == once(0, 9)
+    assert parse_rule(f"{file}:permuted").shuffled
     np.testing.assert_allclose(parse_rule(f"{file}:ready")(from_counts([1, 1]), 1), [3.5 / 3, 2.5 / 3])
     with pytest.raises(UsageError, match=r"unknown function in .* Did you mean 'third'"):
         parse_rule(f"{file}:thrid")
