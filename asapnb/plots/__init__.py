@@ -6,12 +6,13 @@
 from .curves import loss
 from .distributions import staleness
 from .executions import timeline
+from .incidence import survival
 from .looks import microscope
 from .paths import path
 from .regions import stability
 from .scales import magnitude, scale
 from .style import save, style
-from .times import speed_up, survival, time_to_target
+from .times import speed_up, time_to_target
 
 __all__ = [
     "loss",

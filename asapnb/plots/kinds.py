@@ -11,11 +11,12 @@ from ..errors import UsageError, unknown
 from .curves import loss
 from .distributions import staleness
 from .executions import timeline
+from .incidence import survival
 from .looks import microscope
 from .paths import has_path, path
 from .regions import stability
 from .scales import magnitude, scale
-from .times import speed_up, survival, time_to_target
+from .times import speed_up, time_to_target
 
 
 @dataclass(frozen=True)
