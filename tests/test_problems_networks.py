@@ -217,7 +217,7 @@ def test_layers_that_do_not_fit(layers, says):
         (lambda data: mlp(data, dtype="int8"), "dtype is int8"),
         (lambda data: mlp(data, init="xavier"), "init is 'xavier'"),
         (lambda data: mlp(data, init="normal(-1)"), "init is 'normal\\(-1\\)'"),
-        (lambda data: mlp(data, hidden=[-3]), "units is -3"),
+        (lambda data: mlp(data, hidden=[-3]), r"hidden\[0\] is -3"),
         (lambda data: mlp(data, hidden=128), "hidden is 128"),
         (lambda data: mlp(data).predict(mlp(data).init(), np.zeros((2, 27, 28))), "inputs have the shape"),
     ],

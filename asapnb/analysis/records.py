@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import RecordError, UsageError, unknown
+from ..numbers import integer
 from ..record import Run, load_run
 from ..rules import as_rule
 from ..schemes import parse_scheme
@@ -126,6 +127,7 @@ class Record:
             if window is not None:
                 raise UsageError(f"window is {window!r}, but the loss is evaluated: a window is for loss='smoothed'")
             return self._facts[1]
+        window = None if window is None else integer("window", window, 1, note=", in updates")
         if (loss, window) not in self._curves:
             run = self._fresh()
             self._curves[loss, window] = smoothed(run, versions(run), window)

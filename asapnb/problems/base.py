@@ -83,7 +83,8 @@ class Problem:
 
     def workspace_size(self, batch_size: int) -> int:
         """Elements of `dtype` that one worker needs as scratch for minibatches of `batch_size`."""
-        return int(self.workspace(batch_size)) if callable(self.workspace) else self.workspace
+        size = integer("batch_size", batch_size, 1)
+        return int(self.workspace(size)) if callable(self.workspace) else self.workspace
 
     def compile(self) -> None:
         """Compile what the problem consists of, or load it from the disk cache; done when first needed otherwise."""

@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..data import Dataset
 from ..errors import UsageError
+from ..numbers import integer
 from ..text import parse_call
 from .activations import ReLU
 from .base import Parameter, Problem
@@ -52,6 +53,7 @@ def network(
     <network: 25,450 parameters, fashion-mnist-mini, 5,000 samples, float32>
     """
     _classes(data)
+    layers = [_of_integers(layer) for layer in layers]
     text = {"layers": [repr(layer) for layer in layers]}
     return _network(data, layers, "network", text, init, dtype, name)
 
@@ -74,8 +76,9 @@ def mlp(
     """
     if isinstance(hidden, int | str):
         raise UsageError(f"hidden is {hidden!r}; give the units of each hidden layer, as (128, 128, 128)")
+    hidden = [integer(f"hidden[{i}]", units, 1) for i, units in enumerate(hidden)]
     layers: list[Layer] = [layer for units in hidden for layer in (Dense(units), ReLU())]
-    return _network(data, [*layers, _classes(data)], "mlp", {"hidden": list(hidden)}, init, dtype)
+    return _network(data, [*layers, _classes(data)], "mlp", {"hidden": hidden}, init, dtype)
 
 
 @register("lenet(init=normal(0.01))")
@@ -149,6 +152,13 @@ def _network(
         data=data,
         config={"data": data.name, "problem": f"{builder}({text})" if text else builder},
     )
+
+
+def _of_integers(layer: Layer) -> Layer:
+    """The same layer, its integers checked and as those of Python, so that its text can be read again."""
+    if not isinstance(layer, Conv | Dense | MaxPool):
+        return layer
+    return type(layer)(**{name: integer(name, value, 1) for name, value in vars(layer).items()})
 
 
 def _classes(data: Dataset) -> Dense:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral
 
 from ..errors import UsageError
 from ..numbers import integer, real
@@ -45,7 +44,10 @@ class Every:
     half_life: float | None = None
 
     def __repr__(self) -> str:
-        return f"every({self.n})" if self.half_life is None else f"every({self.n}, half_life={self.half_life!r})"
+        if self.half_life is None:
+            return f"every({self.n})"
+        half_life = int(self.half_life) if self.half_life.is_integer() else self.half_life
+        return f"every({self.n}, half_life={half_life})"
 
     def window(self, workers: int) -> tuple[int, int | None]:
         """The updates counted: all."""
@@ -102,8 +104,7 @@ def every(n: int, half_life: float | None = None) -> Every:
     period = integer("n", n, 1)
     if half_life is None:
         return Every(period)
-    given = real("half_life", half_life, 0, above=True, note=" (in updates), or None to forget nothing")
-    half_life = int(half_life) if isinstance(half_life, Integral) else given  # an integer prints as one
+    half_life = real("half_life", half_life, 0, above=True, note=" (in updates), or None to forget nothing")
     if period < half_life / 10:
         raise UsageError(
             f"n = {period} with half_life = {half_life}: refresh at most 10 times per half-life, "

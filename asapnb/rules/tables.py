@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import RuleError
+from ..numbers import integer
 from ..staleness import StalenessDistribution, StalenessEstimator, staleness_array
 from .framework import RuleLike, as_rule, scale_table
 
@@ -41,7 +42,7 @@ class ScaleTables:
 
     def __init__(self, rule: RuleLike, workers: int) -> None:
         self.rule = as_rule(rule)
-        self.workers = workers
+        self.workers = workers = integer("workers", workers, 1)
         refresh = self.rule.refresh
         self._estimator = StalenessEstimator(refresh.half_life if refresh else None)
         self.seen = 0

@@ -43,8 +43,8 @@ def nonconvex_bound(steps: ArrayLike, *, L: float, gap: float, noise: float, wor
     >>> nonconvex_bound([0.01] * 1000, L=1.0, gap=1.0, noise=0.1, workers=8, tau_max=40).__round__(5)
     0.20114
     """
-    eta = _steps(steps)
-    return (2 * real("gap", gap, 0) + positive("L", L) * _noise(eta, L, noise, workers, tau_max)) / float(eta.sum())
+    eta, L = _steps(steps), positive("L", L)
+    return (2 * real("gap", gap, 0) + L * _noise(eta, L, noise, workers, tau_max)) / float(eta.sum())
 
 
 def convex_bound(steps: ArrayLike, *, L: float, distance: float, noise: float, workers: int, tau_max: int) -> float:
@@ -64,7 +64,7 @@ def convex_bound(steps: ArrayLike, *, L: float, distance: float, noise: float, w
     >>> convex_bound([0.01] * 1000, L=1.0, distance=1.0, noise=0.1, workers=8, tau_max=40).__round__(5)
     0.05057
     """
-    eta = _steps(steps)
+    eta, L = _steps(steps), positive("L", L)
     return (real("distance", distance, 0) ** 2 + _noise(eta, L, noise, workers, tau_max)) / (2 * float(eta.sum()))
 
 
@@ -127,9 +127,10 @@ def pl_bound(steps: ArrayLike, *, L: float, mu: float, gap: float, noise: float,
     >>> pl_bound([0.01] * 1000, L=1.0, mu=0.5, gap=1.0, noise=0.1, tau_max=20).__round__(5)
     0.00865
     """
-    eta = _steps(steps)
+    eta, L = _steps(steps), positive("L", L)
+    mu = real("mu", mu, 0, L, above=True)
     _at_most(eta.max(), _pl_step(L, tau_max))
-    left = float(np.exp(np.log1p(-_mu(mu, L) * eta).sum())) * real("gap", gap, 0)
+    left = float(np.exp(np.log1p(-mu * eta).sum())) * real("gap", gap, 0)
     return left + L * real("noise", noise, 0) * float(eta.max()) / mu
 
 
@@ -166,16 +167,15 @@ def pl_mean_bound(
     >>> [pl_mean_bound(0.005, 4000, rule, law, **of).__round__(6) for rule in ("constant", "tail")]
     [0.001045, 0.001377]
     """
-    law, eta = seen(staleness), positive("step_size", step_size)
+    law, eta, L = seen(staleness), positive("step_size", step_size), positive("L", L)
+    mu, noise = real("mu", mu, 0, L, above=True), real("noise", noise, 0)
     scales = table(rule, law, integer("workers", workers, 1))
     mean = float(scales @ law.pmf)
     if abs(mean - 1) > _ROUNDING:
         raise UsageError(f"the mean scale of {rule!r:.60} is {mean:.6g} here: must be 1; see preserve")
     _at_most(eta * scales[law.pmf > 0].max(), _pl_step(L, law.support))
-    left = (1 - _mu(mu, L) * eta) ** integer("updates", updates)
-    return (
-        left * real("gap", gap, 0) + (1 - left) * L * real("noise", noise, 0) * eta * float(scales**2 @ law.pmf) / mu
-    )
+    left = (1 - mu * eta) ** integer("updates", updates)
+    return left * real("gap", gap, 0) + (1 - left) * L * noise * eta * float(scales**2 @ law.pmf) / mu
 
 
 def strongly_convex_updates(
@@ -245,16 +245,12 @@ def _noise(eta: Array, L: float, noise: float, workers: int, tau_max: int) -> fl
     """noise (1 + 2 L H (m - 1)) sum eta_t^2, of steps within the condition."""
     others, largest = integer("workers", workers, 1) - 1, float(eta.max())
     spread = max(1.0, math.sqrt(others * integer("tau_max", tau_max)))
-    _at_most(largest, 1 / (2 * positive("L", L) * spread))
+    _at_most(largest, 1 / (2 * L * spread))
     return real("noise", noise, 0) * (1 + 2 * L * largest * others) * float(eta @ eta)
 
 
 def _pl_step(L: float, tau_max: int) -> float:
-    return 1 / (4 * positive("L", L) * max(1, integer("tau_max", tau_max)))
-
-
-def _mu(mu: float, L: float) -> float:
-    return real("mu", mu, 0, L, above=True)
+    return 1 / (4 * L * max(1, integer("tau_max", tau_max)))
 
 
 def _while_under_way(values: Array, tau: NDArray[np.int64]) -> Array:

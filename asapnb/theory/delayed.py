@@ -28,7 +28,8 @@ def constant_best(tau: int) -> tuple[float, float]:
     >>> constant_best(1)
     (0.25, 0.5)
     """
-    rate = integer("tau", tau) / (tau + 1)
+    tau = integer("tau", tau)
+    rate = tau / (tau + 1)
     return rate**tau / (tau + 1), rate
 
 
@@ -58,7 +59,8 @@ def constant_variance(step: float, tau: int, noise: float = 1.0) -> float:
     >>> constant_variance(0.5, 0).__round__(9), constant_variance(0.5, 1).__round__(9)
     (1.333333333, 2.4)
     """
-    a, limit = positive("step", step), constant_limit(tau)
+    a, tau = positive("step", step), integer("tau", tau)
+    limit = constant_limit(tau)
     if a >= limit:
         raise UsageError(f"step is {a}: with staleness {tau} it must be below {limit:.6g}, or the variance grows "
                          "without bound")  # fmt: skip

@@ -108,7 +108,7 @@ def exponential_limit(workers: int, rule: RuleLike | ArrayLike = "constant", res
     >>> exponential_limit(4).__round__(5), exponential_limit(4, "tail").__round__(4)
     (0.84307, 0.9463)
     """
-    m = integer("workers", workers, 1)
+    m, rest = integer("workers", workers, 1), real("rest", rest, 0, 1, above=True, below=True)
     scales = _scales(m, rule)
     if (constant := float(scales[0])) > 0 and (scales == constant).all():
         return (1 + math.sqrt(1 + 8 * m)) / (2 * m) / constant

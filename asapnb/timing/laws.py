@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
-from ..numbers import real, reals
+from ..numbers import integer, real, reals
 from .arrays import Component
 from .sampling import CONSTANT, EMPIRICAL, EXPONENTIAL, GAMMA_LAW, LOGNORMAL, PARETO, UNIFORM, WEIBULL
 from .times import LONGEST, Time, register_law, seconds
@@ -43,6 +43,7 @@ def quantile_parts(
     >>> quantile_parts(lambda u: 2 * u, parts=2)
     [(uniform(low=0.0, high=1.0), 1.0), (uniform(low=1.0, high=2.0), 1.0)]
     """
+    parts = integer("parts", parts, 1)
     edges = np.maximum.accumulate(reals("quantile", quantile(np.linspace(0, 1, parts + 1)), 0, LONGEST))
     return [(uniform(low, high), 1.0) for low, high in pairwise(edges.tolist())]
 
