@@ -5,13 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from naive import assert_rows_are_sound, recompute, synchronous
-from problems import CONSISTENT, SCRIPT, pull_slowly, quadratic, train, with_neighbours
+from problems import CONSISTENT, pull_slowly, quadratic, train, work_often_overtaken
 
 import asapnb as ab
-from asapnb.compiled import part
 from asapnb.engine.loops import leashed
-from asapnb.engine.loops.pool import publish, release, slot_of
-from asapnb.kernels.atomics import fetch_add
 
 DATA = ab.load_dataset("fashion-mnist-mini")
 NETWORKS = {"mlp": ab.mlp(DATA, hidden=(16,)), "lenet": ab.lenet(DATA)}
@@ -61,18 +58,8 @@ def test_the_rows_give_the_parameters_to_the_bit(scheme, momentum, decay, kind, 
     np.testing.assert_array_equal(recompute(problem, run), run.params["final"])
 
 
-@part()
-def publish_at_times(control, slots, word, mine):
-    """`publish`, except that at every fifth attempt another is faster."""
-    if fetch_add(control, SCRIPT, 1) % 5 == 4:
-        release(slots, slot_of(word))
-        return False
-    return publish(control, slots, word, mine)
-
-
 def test_dropped_gradients_change_nothing(tmp_path, monkeypatch):
-    land = with_neighbours(leashed.land, publish=publish_at_times)
-    monkeypatch.setattr(leashed, "work", with_neighbours(leashed.work, land=land))
+    monkeypatch.setattr(leashed, "work", work_often_overtaken())
     problem, out = quadratic(n=3000, gradient=pull_slowly), tmp_path / "run.h5"
     train(problem, "leashed(persistence=0)", workers=16, updates=600, momentum=0.9, step_size=1e-3, out=out)
     run = ab.load_run(out)
