@@ -7,6 +7,7 @@ import numpy as np
 from asapnb.problems import MaxPool
 from asapnb.problems.activations import Activation
 from asapnb.rules import ScaleTables, scale_table
+from asapnb.schemes import parse_scheme
 from asapnb.staleness import StalenessDistribution
 
 # --- staleness and rules: loops over fractions -----------------------------------------------------------------
@@ -165,6 +166,10 @@ def assert_rows_are_sound(run):
     seen = np.where(applied, rows["version"], rows["read_version"] + rows["tau"])
     assert (np.diff(seen) >= 0).all(), "a dropped gradient follows the last version that its worker saw"
     assert len(np.unique(rows["batch"])) == len(rows["batch"])
+    bound = getattr(parse_scheme(run.config["scheme"]), "persistence", None)
+    assert (rows["tries"][~applied] == (bound or 0) + 1).all(), "dropped by the first attempt beyond the bound"
+    assert bound is None or (rows["tries"][applied] <= bound).all()
+    assert "Leashed" in run.config["scheme"] or not rows["tries"].any()
     for worker in range(workers):
         own = rows["worker"][applied] == worker
         assert (read[own][1:] >= version[own][:-1]).all(), "a worker reads no older than its own last update"
