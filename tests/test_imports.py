@@ -1,6 +1,7 @@
 """Imports run one way, only the command line prints, and importing asapnb stays light."""
 
 import ast
+import graphlib
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,24 @@ def test_imports_run_one_way_and_only_the_command_line_prints(name):
     assert "print" not in calls
     tops = {dotted.partition(".")[0] for dotted in imported(name, tree)}
     assert tops.isdisjoint({"click"} | ({"rich"} if name != MAY_IMPORT_RICH else set()))
+
+
+def for_types_only(node):
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def test_no_module_imports_one_that_imports_it_in_turn():
+    """Inside packages too, and inside functions; but for what only type checkers see."""
+    graph = {".".join(module(name)): set() for name in FILES if name.name != "__init__.py"}
+    for name in FILES:
+        tree = ast.parse(FILES[name].read_text())
+        for node in filter(for_types_only, ast.walk(tree)):
+            node.body = [ast.Pass()]
+        for dotted in imported(name, tree):
+            for target in (dotted, dotted.rpartition(".")[0]):
+                if target in graph and ".".join(module(name)) in graph:
+                    graph[".".join(module(name))].add(target)
+    list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError, which shows the circle
 
 
 def test_importing_asapnb_is_light():
