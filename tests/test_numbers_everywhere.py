@@ -165,6 +165,12 @@ CALLS = {
         "scale": {"source": "geometric(m=4)", "rules": ["tail"], "workers": 4},
         "timeline": {"run": "record", "first": 3, "rows": 9},
     },
+    "schemes": {
+        "Hogwild": {"blocks": 4},
+        "Leashed": {"persistence": 1},
+        "ParameterServer": {"bound": 2, "discard_after": 3, "restart": True},
+        "Synchronous": {"wait_for": 2},
+    },
     "sweep": {},
 }  # fmt: skip
 # More ways to call: where arguments exclude each other, where a class must be used to be checked
@@ -187,7 +193,7 @@ ELSEWHERE = {
         "rules AdaDelay Budget AdaDelay.factor Budget.factor Finding Report", "timing Component", "staleness Fit",
         "staleness StalenessDistribution", "problems Constants Parameter Problem Problem.initial",
         "theory HeavyBall Repairman", "analysis BestStep Crossing Interval SpeedUp",
-        "sweep Outcome Progress Grid Sweep Sweep.seed_of",
+        "sweep Outcome Progress Grid Sweep Sweep.seed_of", "schemes Scheme.gradients",
     ),
     "are in MORE": (
         "rules mindthestep", "staleness StalenessEstimator WorkerHistogram WorkerHistogram.distribution",

@@ -6,33 +6,28 @@ Each module imports from those before it only:
     sampling   the arrays of times, and what compiled loops draw from them
     arrays     from times to these arrays
     times      what a time is, and the table of its laws
-    laws       the laws: their builders and all that is declared of them
+    laws       the laws: their builders and all that is declared of them; each builder is a name of this package
     workers    times that differ between workers
     timing     the times of all steps of a worker
     files      timings in TOML files
     reading    a timing from whatever a user gives
 """
 
+from typing import TYPE_CHECKING
+
 from .arrays import Component
 from .files import load_timing, save_timing
-from .laws import (
-    constant,
-    empirical,
-    exponential,
-    gamma,
-    lognormal,
-    mixture,
-    pareto,
-    quantile_parts,
-    shifted_exponential,
-    uniform,
-    weibull,
-)
+from .laws import quantile_parts
 from .reading import as_timing, parse_timing
 from .sampling import Times, times_type
-from .times import Time, register_law
+from .times import TIMES, Time, register_law
 from .timing import Timing
 from .workers import groups, parse_times, slowed
+
+if TYPE_CHECKING:  # type checkers and editors see all that `laws` defines
+    from .laws import *
+else:
+    globals().update(TIMES)
 
 __all__ = [
     "Component",
@@ -40,23 +35,14 @@ __all__ = [
     "Times",
     "Timing",
     "as_timing",
-    "constant",
-    "empirical",
-    "exponential",
-    "gamma",
     "groups",
     "load_timing",
-    "lognormal",
-    "mixture",
-    "pareto",
     "parse_times",
     "parse_timing",
     "quantile_parts",
     "register_law",
     "save_timing",
-    "shifted_exponential",
     "slowed",
     "times_type",
-    "uniform",
-    "weibull",
+    *TIMES,
 ]
