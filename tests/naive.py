@@ -179,39 +179,45 @@ def assert_rows_are_sound(run):
 
 
 def network_gradient(layers, tensors, inputs, labels):
-    """Mean cross-entropy of a list of layers, and its gradient with respect to each tensor (weight, bias, ...)."""
-    scores, tape = network_scores(layers, tensors, inputs)
-    shifted = scores - scores.max(1, keepdims=True)
+    """Mean cross-entropy of a list of layers, and its gradient with respect to each tensor (weight, bias, ...).
+
+    1. The scores, and on the way what each layer had in hand.
+    2. Softmax and the loss; the gradient of the scores is softmax minus one-hot.
+    3. Back through the layers: each turns the gradient of its output into those of its tensors and of its input.
+    """
+    scores, tape = network_scores(layers, tensors, inputs)  # 1.
+    shifted = scores - scores.max(1, keepdims=True)  # 2.
     softmax = np.exp(shifted) / np.exp(shifted).sum(1, keepdims=True)
     rows = np.arange(len(labels))
     loss = -np.log(softmax[rows, labels]).mean()
     softmax[rows, labels] -= 1
     g, gradients = softmax / len(labels), []
-    for layer, x, y, weight in reversed(tape):
+    for layer, x, y, own in reversed(tape):  # 3.
         if isinstance(layer, Activation):
             g = np.vectorize(layer.backward, otypes=[float])(y, g)
         elif isinstance(layer, MaxPool):
             g = _unpool(x, g)
         else:
-            weight_gradient, bias_gradient, g = LAYERS[type(layer).__name__][1](layer, x, weight, g)
-            gradients += [bias_gradient, weight_gradient]
-    return loss, gradients[::-1]
+            *found, g = LAYERS[type(layer).__name__][1](layer, x, g, *own)
+            gradients = found + gradients
+    return loss, gradients
 
 
 def network_scores(layers, tensors, inputs):
-    """The scores of each class, and (layer, its input, its output, its weight) for each layer."""
+    """The scores of each class, and (layer, its input, its output, its tensors) for each layer."""
     x, left, tape = np.asarray(inputs, np.float64), [np.asarray(t, np.float64) for t in tensors], []
     for layer in layers:
-        before, weight = x, None
+        before, own = x, []
         if isinstance(layer, Activation):
             x = np.vectorize(layer.forward, otypes=[float])(x)
         elif isinstance(layer, MaxPool):
             n, c, h, w = x.shape
             x = x[:, :, : h // 2 * 2, : w // 2 * 2].reshape(n, c, h // 2, 2, w // 2, 2).max((3, 5))
         else:
-            weight, bias = left.pop(0), left.pop(0)
-            x = LAYERS[type(layer).__name__][0](layer, x, weight, bias)
-        tape.append((layer, before, x, weight))
+            forward, _ = LAYERS[type(layer).__name__]
+            own = [left.pop(0) for _ in range(forward.__code__.co_argcount - 2)]
+            x = forward(layer, x, *own)
+        tape.append((layer, before, x, own))
     return x, tape
 
 
@@ -220,7 +226,7 @@ def dense(layer, x, weight, bias):
     return x.reshape(len(x), -1) @ weight + bias
 
 
-def dense_backward(layer, x, weight, g):
+def dense_backward(layer, x, g, weight, bias):
     """The gradients of weight, bias and input."""
     return x.reshape(len(x), -1).T @ g, g.sum(0), (g @ weight.T).reshape(x.shape)
 
@@ -235,7 +241,7 @@ def convolution(layer, x, weight, bias):
     return out
 
 
-def convolution_backward(layer, x, weight, g):
+def convolution_backward(layer, x, g, weight, bias):
     """The gradients of weight, bias and input."""
     weight_gradient, down = np.zeros_like(weight), np.zeros_like(x)
     rows, columns = g.shape[2:]

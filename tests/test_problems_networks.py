@@ -1,6 +1,8 @@
 """Networks: their gradients against slow twins and finite differences, their sizes, their errors."""
 
+import math
 from math import log, prod
+from pathlib import Path
 
 import naive
 import numpy as np
@@ -12,6 +14,9 @@ from asapnb.compiled import KERNEL_PATH
 from asapnb.data import Dataset, load_dataset
 from asapnb.errors import UsageError
 from asapnb.problems import Conv, Dense, MaxPool, ReLU, cnn, lenet, mlp, network
+from asapnb.problems.activations import ACTIVATIONS
+from asapnb.problems.layers import BLOCK_LAYERS, ROW_LAYERS
+from asapnb.problems.plan import LAYERS
 
 POOLED = [Conv(6, 5), ReLU(), MaxPool(2)]
 NETS = {  # name: (input shape, layers)
@@ -79,6 +84,31 @@ def check(name, dtype=np.float32, floats=False):
         again = problem.loss_and_gradient(params, indices)
         assert loss == again[0]
         assert np.array_equal(gradient, again[1]), "the same bits every time"
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=repr)
+def test_an_activation_is_what_its_formula_says(activation):
+    points = np.linspace(-3.05, 3.05, 62)  # none at 0
+    formula = eval(f"lambda x: {activation.formula}", {name: getattr(math, name) for name in dir(math)})
+    y, g = np.array([activation.forward(x) for x in points]), 7.0
+    assert y == pytest.approx([formula(x) for x in points], rel=1e-15)
+    slopes = [(activation.forward(x + 1e-6) - activation.forward(x - 1e-6)) / 2e-6 for x in points]
+    assert [activation.backward(value, g) for value in y] == pytest.approx(g * np.array(slopes), abs=1e-7)
+    assert (np.diff(y) >= 0).all(), "what pooling relies on"
+    assert np.isnan(activation.forward(np.nan))
+    assert activation.clips == all(activation.forward(x) == max(0, x) for x in points)
+
+
+def test_every_layer_has_a_twin():
+    assert naive.LAYERS.keys() == {kind.layer.__name__ for kind in (*BLOCK_LAYERS, *ROW_LAYERS)}
+
+
+def test_every_layer_and_every_activation_is_in_the_docs():
+    page = (Path(__file__).parents[1] / "docs/problems.md").read_text()
+    for name in LAYERS:
+        assert f"`{name}(" in page
+    for activation in ACTIVATIONS[1:]:
+        assert f"| `{activation}` | {activation.formula} |" in page
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -1,0 +1,52 @@
+"""A copy of asapnb that a page of docs/extending has been applied to, and what runs in it.
+
+A block of Python is applied where it names a file: `# FILE`, `# FILE, at the end` or `# FILE, above "TEXT"`, which is
+the start of a line. The other blocks are what a user runs then.
+"""
+
+import os
+import re
+import shutil
+
+from pages import BLOCK, ROOT
+from processes import python
+
+_TARGET = re.compile(r'^# ([\w/]+\.py)(?:, (at the end)|, above "(.*)")?\n', re.MULTILINE)
+
+
+class Copy:
+    """The package and the tests of networks, in a folder, without compiled code."""
+
+    def __init__(self, page, folder):
+        self.folder, self.script = folder, ""
+        shutil.copytree(ROOT / "asapnb", folder / "asapnb", ignore=shutil.ignore_patterns("__pycache__"))
+        (folder / "tests").mkdir()
+        for name in ("naive.py", "processes.py", "test_problems_networks.py"):
+            shutil.copy(ROOT / "tests" / name, folder / "tests")
+        for language, code in BLOCK.findall((ROOT / page).read_text()):
+            assert language == "python"
+            before, *parts = _TARGET.split(code)
+            self.script += before
+            for i in range(0, len(parts), 4):
+                self.apply(*parts[i : i + 4])
+
+    def apply(self, name, at_end, above, code):
+        """Change a file of the copy."""
+        file = self.folder / name
+        text = file.read_text() if at_end or above else ""
+        where = re.search(rf"^{re.escape(above)}", text, re.MULTILINE).start() if above else len(text)
+        file.write_text(text[:where] + code + "\n\n" + text[where:])
+
+    def edit(self, name, old, new):
+        """Replace a text that stands once in a file of the copy."""
+        text = (self.folder / name).read_text()
+        assert text.count(old) == 1
+        (self.folder / name).write_text(text.replace(old, new))
+
+    def run(self, code, kernels="portable"):
+        """What Python code prints, and what it prints as errors."""
+        environment = {"ASAPNB_KERNELS": kernels, "ASAPNB_CACHE": str(self.folder / "cache")}
+        environment["PYTHONPATH"] = f"{self.folder}{os.pathsep}{self.folder / 'tests'}"
+        code = f"import numpy as np\n{code}"
+        done = python("-W", "error", "-c", code, environment=environment, cwd=self.folder, check=False)
+        return done.stdout, done.stderr

@@ -1,0 +1,44 @@
+"""docs/extending/activation.md: its activation trains, agrees with its twin, and misses no part unnoticed."""
+
+import pytest
+from copies import Copy
+
+from asapnb.compiled import KERNEL_PATH
+
+PAGE = "docs/extending/activation.md"
+DECLARATIONS = "asapnb/problems/activations.py"
+CHECK = """
+import test_problems_networks as t
+from asapnb.problems.activations import Tanh
+t.test_an_activation_is_what_its_formula_says(Tanh)
+t.check("tanh")
+t.check("odd sizes")  # with ReLU
+"""
+
+
+def test_the_activation_of_the_page_agrees_with_its_twin_and_trains(tmp_path):
+    copy = Copy(PAGE, tmp_path)
+    code = f"{CHECK}t.check('tanh', np.float64){copy.script}print('done')"
+    assert copy.run(code) == ("done\n", "")
+
+
+@pytest.mark.skipif(KERNEL_PATH == "portable", reason="which the test before takes")
+def test_it_does_so_on_the_path_of_this_machine(tmp_path):
+    assert Copy(PAGE, tmp_path).run(CHECK, KERNEL_PATH) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("    backward=lambda y, g: g - g * y * y,\n", "", "missing 1 required positional argument: 'backward'"),
+        ("lambda y, g: g - g * y * y", "lambda y: 1 - y * y", "must take ['y', 'g']"),
+        ('"Tanh"', '"ReLU"', "there are two activations 'ReLU'"),
+    ],
+)
+def test_what_is_missing_is_an_error_at_import(old, new, says, tmp_path):
+    copy = Copy(PAGE, tmp_path)
+    copy.edit(DECLARATIONS, old, new)
+    out, error = copy.run("import asapnb.problems")
+    assert says in error
+    assert "Error: " in error
+    assert out == ""

@@ -1,0 +1,57 @@
+"""docs/extending/layer.md: its layer agrees with its twin, trains by its text, and misses no part unnoticed."""
+
+import pytest
+from copies import Copy
+
+from asapnb.compiled import KERNEL_PATH
+
+PAGE = "docs/extending/layer.md"
+CHECK = """
+import test_problems_networks as t
+t.test_every_layer_has_a_twin()
+t.check("square")
+t.check("odd sizes")  # without it
+"""
+TRAIN = """
+import asapnb as ab
+t.check("square", np.float64)
+text = "network(layers=['Dense(16)', 'Square', 'Dense(10)'])"
+problem = ab.problems.text.parse_problem(text)
+assert problem.config["problem"] == "network(layers=['Dense(units=16)', 'Square()', 'Dense(units=10)'])"
+losses = ab.train(problem, workers=2, epochs=1).evals["train_loss"]
+assert losses[-1] < losses[0] / 2, losses
+print("done")
+"""
+
+
+def test_the_layer_of_the_page_agrees_with_its_twin_and_trains(tmp_path):
+    assert Copy(PAGE, tmp_path).run(CHECK + TRAIN) == ("done\n", "")
+
+
+@pytest.mark.skipif(KERNEL_PATH == "portable", reason="which the test before takes")
+def test_it_does_so_on_the_path_of_this_machine(tmp_path):
+    assert Copy(PAGE, tmp_path).run(CHECK, KERNEL_PATH) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            "forward, backward, input_gradient\n",
+            "forward, backward\n",
+            "required positional argument: 'input_gradient'",
+        ),
+        (
+            "(plan, i, params, workspace, count):\n    io = ",
+            "(plan, i, workspace, count):\n    io = ",
+            "must take ['plan'",
+        ),
+    ],
+)
+def test_what_is_missing_is_an_error_at_import(old, new, says, tmp_path):
+    copy = Copy(PAGE, tmp_path)
+    copy.edit("asapnb/problems/square.py", old, new)
+    out, error = copy.run("import asapnb.problems")
+    assert says in error
+    assert "TypeError: " in error
+    assert out == ""
