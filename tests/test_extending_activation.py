@@ -18,8 +18,8 @@ t.check("odd sizes")  # with ReLU
 
 def test_the_activation_of_the_page_agrees_with_its_twin_and_trains(tmp_path):
     copy = Copy(PAGE, tmp_path)
-    code = f"{CHECK}t.check('tanh', np.float64){copy.script}print('done')"
-    assert copy.run(code) == ("done\n", "")
+    code = [CHECK, "t.check('tanh', np.float64)", copy.script, "print('done')"]
+    assert copy.run("\n".join(code)) == ("done\n", "")
 
 
 @pytest.mark.skipif(KERNEL_PATH == "portable", reason="which the test before takes")
