@@ -193,7 +193,10 @@ ELSEWHERE = {
         "rules AdaDelay Budget AdaDelay.factor Budget.factor Finding Report", "timing Component", "staleness Fit",
         "staleness StalenessDistribution", "problems Constants Parameter Problem Problem.initial",
         "theory HeavyBall Repairman", "analysis BestStep Crossing Interval SpeedUp",
-        "sweep Outcome Progress Grid Sweep Sweep.seed_of", "schemes Scheme.gradients",
+        "sweep Outcome Progress Grid Sweep Sweep.seed_of",
+    ),
+    "are called with a number of workers that was checked": (
+        "schemes Scheme.gradients Scheme.check_workers Synchronous.gradients Synchronous.check_workers",
     ),
     "are in MORE": (
         "rules mindthestep", "staleness StalenessEstimator WorkerHistogram WorkerHistogram.distribution",
