@@ -37,8 +37,8 @@ def test_it_does_so_on_the_path_of_this_machine(tmp_path):
     ("old", "new", "says"),
     [
         (
-            "forward, backward, input_gradient\n",
-            "forward, backward\n",
+            "backward, input_gradient)",
+            "backward)",
             "required positional argument: 'input_gradient'",
         ),
         (
