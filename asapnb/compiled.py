@@ -83,10 +83,11 @@ def _targets(file: Path, line: re.Match[str]) -> Iterator[Path]:
     base = package.joinpath(*filter(None, line["module"].split(".")))
     if base.is_dir():
         names = [name.split()[0] for name in line["names"].strip("()").split(",") if name.strip()]
-        modules = [base / f"{name}.py" for name in names]
-        yield from (module if module.is_file() else base / "__init__.py" for module in modules)
+        found = [base / "__init__.py", *(base / f"{name}.py" for name in names)]
+        modules = found[1:] if all(module.is_file() for module in found[1:]) else found
     else:
-        yield base.with_suffix(".py")
+        modules = [base.with_suffix(".py")]
+    yield from filter(Path.is_file, modules)  # `asapnb.cli` stands elsewhere, and no kernel imports it
 
 
 @cache
@@ -147,6 +148,8 @@ def cache_of(file: str) -> Path | None:
     if CACHE is None:
         return None
     source = Path(file).resolve()
+    if not source.is_file():  # typed into a session
+        return None
     folder = CACHE / f"{source.stem}-{_source_hash(source)}"
     return folder if _usable(folder) else None
 

@@ -29,6 +29,7 @@ from .simulator.run import simulate
 from .training.arguments import Argument, Command, arguments_of
 from .training.evaluation import Evaluation, Progress
 from .training.reporting import Hooks
+from .training.resuming import check_columns
 
 RUNS: dict[Command, Callable[..., Run]] = {"train": train, "simulate": simulate}
 _KINDS = {
@@ -224,6 +225,7 @@ def resume(
     ('finished', array([ 1, 50]), array([ 0, 20, 50]))
     """
     run = load_run(file_of(run) if isinstance(run, Run) else run)  # as it is now
+    check_columns(run)
     if not force:
         check_not_written(run)
     given = {"epochs": epochs, "updates": updates, "max_seconds": max_seconds}

@@ -6,6 +6,7 @@ import numpy as np
 
 from asapnb.problems import MaxPool
 from asapnb.problems.activations import Activation
+from asapnb.record.schema import blank_rows
 from asapnb.rules import ScaleTables, scale_table
 from asapnb.schemes import parse_scheme
 from asapnb.staleness import StalenessDistribution
@@ -153,8 +154,8 @@ def assert_rows_are_sound(run):
     rows, workers = run.updates, run.attributes["workers"]
     applied = rows["dropped"] != 1
     version, read = rows["version"][applied], rows["read_version"][applied]
-    rounds = "Synchronous" in run.config["scheme"]
-    np.testing.assert_array_equal(version, np.arange(len(version)) // (workers if rounds else 1) + 1)
+    scheme = parse_scheme(run.config["scheme"])
+    np.testing.assert_array_equal(version, np.arange(len(version)) // scheme.gradients(workers) + 1)
     np.testing.assert_array_equal(rows["tau"][applied], version - 1 - read)
     assert (rows["version"][~applied] == -1).all()
     assert (rows["tau"] >= 0).all()
@@ -166,10 +167,13 @@ def assert_rows_are_sound(run):
     seen = np.where(applied, rows["version"], rows["read_version"] + rows["tau"])
     assert (np.diff(seen) >= 0).all(), "a dropped gradient follows the last version that its worker saw"
     assert len(np.unique(rows["batch"])) == len(rows["batch"])
-    bound = getattr(parse_scheme(run.config["scheme"]), "persistence", None)
-    assert (rows["tries"][~applied] == (bound or 0) + 1).all(), "dropped by the first attempt beyond the bound"
-    assert bound is None or (rows["tries"][applied] <= bound).all()
-    assert "Leashed" in run.config["scheme"] or not rows["tries"].any()
+    assert scheme.drops or applied.all()
+    if scheme.published and scheme.drops:
+        assert (rows["tries"][~applied] == scheme.persistence + 1).all(), "dropped by the first attempt beyond it"
+        assert (rows["tries"][applied] <= scheme.persistence).all()
+    assert scheme.published or not rows["tries"].any()
+    for name, blank in zip(blank_rows(1).dtype.names, blank_rows(1)[0], strict=True):
+        assert name == "tries" or (rows[name] != blank).all(), f"nobody filled in {name}"
     for worker in range(workers):
         own = rows["worker"][applied] == worker
         assert (read[own][1:] >= version[own][:-1]).all(), "a worker reads no older than its own last update"

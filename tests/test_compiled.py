@@ -87,7 +87,9 @@ def imports(file):
             modules = (
                 [base / f"{alias.name}.py" for alias in node.names] if base.is_dir() else [base.with_suffix(".py")]
             )
-            yield from (module if module.is_file() else base / "__init__.py" for module in modules)
+            yield from (
+                modules if all(map(Path.is_file, modules)) else {base / "__init__.py", *filter(Path.is_file, modules)}
+            )
 
 
 @pytest.mark.parametrize("file", COMPILED, ids=lambda file: str(file.relative_to(PACKAGE)))

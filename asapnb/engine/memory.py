@@ -6,7 +6,7 @@ import numpy as np
 
 from ..kernels.arrays import LINE, aligned, whole_lines
 from ..problems.base import Problem
-from ..record.schema import UPDATES
+from ..record.schema import UPDATES, blank_rows
 from ..rules import MAX_TABLE
 from ..rules.kinds import NO_SCHEDULE
 from ..rules.schedules import Schedule
@@ -91,7 +91,7 @@ def own_buffers(problem: Problem, options: Options, shared: Shared, start: Initi
     if scheme.averages:
         parts["gradient"] = shared.state[words.EXTRA + me, :n]
         parts["gradient"].fill(0)
-    return Own(indices=aligned(options.batch_size, np.int64), row=np.zeros(1, UPDATES), **parts)
+    return Own(indices=aligned(options.batch_size, np.int64), row=blank_rows(1), **parts)
 
 
 def final_parameters(problem: Problem, options: Options, shared: Shared) -> np.ndarray:

@@ -15,6 +15,7 @@ from ..problems import Problem
 from ..problems.minibatch import draw_batch
 from ..problems.text import is_known, parse_problem
 from ..record.schema import ABANDONED
+from ..schemes import parse_scheme
 from .executions import one
 from .groups import Runs, clock_of
 from .labels import short
@@ -83,13 +84,19 @@ def _close(found: NDArray[Any], recorded: NDArray[Any], problem: Problem) -> boo
     return np.allclose(found, recorded, rtol=1e-9 if problem.dtype == np.float64 else 1e-3, atol=1e-9, equal_nan=True)
 
 
+def _follows_versions(record: Record) -> bool:
+    """Whether each update of a run is one gradient, taken at one version."""
+    scheme = parse_scheme(str(record.value("scheme")))
+    return scheme.consistent and scheme.gradients(int(record.value("workers"))) == 1
+
+
 def has_path(record: Record) -> bool:
     """Whether `path` can follow a run: two parameters, a problem known by its text, views that are whole versions."""
     return (
         record.run.attributes["n_params"] == 2
         and is_known(str(record.value("problem")))
         and record.value("data") is None
-        and str(record.value("scheme")).startswith(("Sequential", "LockBased", "Leashed"))
+        and _follows_versions(record)
         and not any(record.config.get(name) for name in _EXTRAS)
     )
 

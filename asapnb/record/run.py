@@ -69,6 +69,7 @@ class Run:
             # A kill may leave columns of unequal length: rows are whole as far as the shortest one goes.
             groups = ["rule", *(name for name in GROUPS if name in file)]
             self._rows = {group: min(map(len, file[group].values())) for group in groups}
+            self.columns = {group: set(file[group]) for group in groups}  # that the file has, by group
             if "views" in self._rows:
                 self._rows["updates"] = self._rows["views"] = min(self._rows["updates"], self._rows["views"])
             more = ("velocity",) if "params/velocity" in file else ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -99,6 +99,9 @@ EVAL_COLUMNS = (
 
 def row_type(columns: Iterable[Column]) -> np.dtype[Any]:
     """The dtype of rows with these columns, in this order."""
+    columns = tuple(columns)
+    if bad := [column.name for column in columns if not {*column.sources} <= {*get_args(Source)}]:
+        raise TypeError(f"columns {bad} have sources other than {get_args(Source)}")
     return np.dtype([(column.name, column.dtype) for column in columns], align=True)
 
 
@@ -112,6 +115,8 @@ def made_by(source: Source) -> np.dtype[Any]:
     return row_type(sorted(own, key=lambda column: -np.dtype(column.dtype).itemsize))
 
 
+if unmade := [column.name for column in UPDATE_COLUMNS if not column.sources]:
+    raise TypeError(f"columns {unmade} of /updates need sources: what makes their entries")
 UPDATES = row_type(UPDATE_COLUMNS)
 VIEWS, MICROSCOPE, EVALS = map(row_type, (VIEW_COLUMNS, MICROSCOPE_COLUMNS, EVAL_COLUMNS))
 GROUPS = {"updates": UPDATES, "evals": EVALS, "views": VIEWS, "microscope": MICROSCOPE}

@@ -8,6 +8,7 @@ and `calibrate` are written out for readers and editors; `tests/test_arguments.p
 from __future__ import annotations
 
 import inspect
+import sys
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -278,8 +279,10 @@ def documented(command: Command) -> Callable[[F], F]:
             if name in known:
                 text = f"{name}: {known[name].says(command)}"
                 lines += textwrap.wrap(text, _WIDTH, initial_indent=" " * 8, subsequent_indent=" " * 12)
-        if function.__doc__ is not None:  # it is, under python -OO
-            function.__doc__ = function.__doc__.replace(" " * 8 + "{arguments}", "\n".join(lines))
+        if "{arguments}" in (function.__doc__ or ""):
+            function.__doc__ = (function.__doc__ or "").replace(" " * 8 + "{arguments}", "\n".join(lines))
+        elif sys.flags.optimize < 2:  # python -OO leaves no docstrings
+            raise TypeError(f"the docstring of {function.__name__} needs a line {{arguments}} in its section Args")
         return function
 
     return decorate

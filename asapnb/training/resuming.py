@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from ..errors import UsageError
+from ..errors import RecordError, UsageError
 from ..problems.base import Problem
 from ..record import Run
-from ..record.schema import EVALS
+from ..record.schema import EVALS, UPDATES
 from .evaluation import Evaluation
 from .options import Options
+
+
+def check_columns(run: Run) -> None:
+    """RecordError for a run whose rows have other columns than this version of asapnb writes."""
+    theirs, ours = run.columns["updates"], set(UPDATES.names or ())
+    for word, names in (("lacks", ours - theirs), ("also has", theirs - ours)):
+        if names:
+            listed = f"column{'s' * (len(names) > 1)} {', '.join(sorted(names))}"
+            raise RecordError(
+                f"{run.path} {word} the {listed}: it was recorded by another version of asapnb; go on with that "
+                "version, or start the run again"
+            )
 
 
 def check_problem(run: Run, problem: Problem) -> None:

@@ -172,11 +172,16 @@ def hand_in(shared: Shared, own: Own, version: int) -> None:
 
 
 @part()
-def hand_in_dropped(shared: Shared, own: Own) -> None:
-    """Hand in the row of a gradient that was given up; only where the scheme's trait `drops` says that it may be."""
+def hand_in_dropped(shared: Shared, own: Own, me: int) -> None:
+    """Hand in the row of a gradient that was given up; only where the scheme's trait `drops` says that it may be.
+
+    The announcement of the view ends once the row has its number: from then on the controller waits for the row.
+    """
     own.row[0].version = -1
     own.row[0].dropped = 1
-    _hand_in(shared, own, 1, DROPPED_DRAINED, fetch_add(shared.control, DROPPED, 1))
+    number = fetch_add(shared.control, DROPPED, 1)
+    forget_view(shared.control, me)
+    _hand_in(shared, own, 1, DROPPED_DRAINED, number)
 
 
 @part()

@@ -137,7 +137,7 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
         if kept:
             release(slots, slot_of(pointer))
         if outcome == _DROPPED:
-            hand_in_dropped(shared, own)
+            hand_in_dropped(shared, own, me)
         forget_view(control, me)
         if outcome == _ENDED:
             break

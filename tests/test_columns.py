@@ -1,0 +1,106 @@
+"""Columns of a run file are declared once: what follows from the declarations, and what happens to other files."""
+
+import dataclasses
+import re
+
+import h5py
+import numpy as np
+import pytest
+from copies import Copy
+from pages import ROOT
+from problems import quadratic
+
+import asapnb as ab
+from asapnb.record import schema
+from asapnb.simulator.replay_state import RESULT
+from asapnb.simulator.scales import RULED
+from asapnb.simulator.world import ROW
+
+GROUPS = {
+    "updates": schema.UPDATE_COLUMNS,
+    "evals": schema.EVAL_COLUMNS,
+    "views": schema.VIEW_COLUMNS,
+    "microscope": schema.MICROSCOPE_COLUMNS,
+}
+
+
+def test_every_column_of_updates_is_made_by_the_schedule_the_rule_or_the_gradient():
+    assert {*ROW.names, *RULED.names, *RESULT.names} == {*schema.UPDATES.names}
+    for made in (ROW, RULED, RESULT):
+        assert all(made[name] == schema.UPDATES[name] for name in made.names)
+    assert ROW.itemsize == 64, "a row of a schedule is a cache line"
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_the_page_of_run_files_has_a_row_for_each_column(group):
+    page = (ROOT / "docs/run-file.md").read_text()
+    for column in GROUPS[group]:
+        name = f"`{column.name}`" if group == "updates" else f"`/{group}/{column.name}`"
+        unit = f" ({column.unit})" if column.unit == "s" else ""
+        row = f"| {name} | {np.dtype(column.dtype)} | {column.meaning}{unit} |"
+        assert row in page.splitlines(), f"docs/run-file.md lacks this row:\n{row}"
+
+
+def test_a_column_cannot_be_declared_by_halves():
+    with pytest.raises(TypeError, match="sources"):
+        schema.row_type([dataclasses.replace(schema.UPDATE_COLUMNS[0], sources=("nobody",))])
+
+
+# --- files with other columns --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["train", "simulate"])
+def recorded(request, tmp_path):
+    run = getattr(ab, request.param)(quadratic(), workers=2, updates=40, eval_every=10, out=tmp_path / "run.h5")
+    return run.path
+
+
+def changed(path, name):
+    """The file without this column, or with another that is new; returns its bytes."""
+    with h5py.File(path, "r+") as file:
+        if name in file["updates"]:
+            del file["updates"][name]
+        else:
+            zeros = np.zeros(len(file["updates/tau"]))
+            file["updates"].create_dataset(name, data=zeros, maxshape=(None,), chunks=(8,))
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["loss", "factor", "t_apply", "norm_of_another_version"])
+def test_a_run_with_other_columns_cannot_go_on_and_its_file_stays_as_it_was(recorded, name):
+    before = changed(recorded, name)
+    word = "lacks" if name in schema.UPDATES.names else "also has"
+    with pytest.raises(ab.RecordError, match=rf"run\.h5 {word} the columns? {name}.*another version of asapnb"):
+        ab.resume(recorded, updates=80, problem=quadratic())
+    assert recorded.read_bytes() == before
+    assert ab.load_run(recorded).status == "finished"
+
+
+def test_a_run_without_a_column_still_loads_and_says_so_when_the_column_is_asked_for(recorded):
+    changed(recorded, "loss")
+    run = ab.load_run(recorded)
+    assert len(run.updates["tau"]) == 40
+    with pytest.raises(ab.RecordError, match="cannot read /updates/loss"):
+        run.updates["loss"]
+
+
+# --- a column that is new ------------------------------------------------------------------------------------------
+
+
+def test_the_column_of_the_page_is_filled_in_by_every_kind_of_run_and_after_a_resume(tmp_path):
+    copy = Copy("docs/extending/column.md", tmp_path)
+    assert copy.run(copy.script) == ("", "")
+
+
+@pytest.mark.parametrize("loop", ["asapnb/engine/loops/common.py", "asapnb/simulator/loops/replay.py"])
+def test_a_loop_that_forgets_the_column_leaves_nan(loop, tmp_path):
+    copy = Copy("docs/extending/column.md", tmp_path)
+    text = (tmp_path / loop).read_text()
+    (tmp_path / loop).write_text(re.sub(r"^.*gradient_norm = .*\n", "", text, flags=re.MULTILINE))
+    kind = "train" if "engine" in loop else "simulate"
+    program = f"""
+import asapnb as ab
+run = ab.{kind}(ab.problems.quadratic([1.0]), workers=2, updates=20, batch_size=1)
+print(np.isnan(run.updates["gradient_norm"]).all())
+"""
+    assert copy.run(program) == ("True\n", "")

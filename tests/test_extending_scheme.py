@@ -1,0 +1,124 @@
+"""docs/extending/scheme.md: a scheme from outside the package does all that the schemes of asapnb do."""
+
+import dataclasses
+import sys
+
+import numpy as np
+import pytest
+from asapnb.cli import main
+from click.testing import CliRunner
+from naive import assert_rows_are_sound, recompute
+from pages import run_page
+from problems import quadratic
+
+import asapnb as ab
+from asapnb.schemes import SCHEMES, Scheme, parse_scheme, register, settings
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """What the page defines, in the folder of its files; the scheme is forgotten in the end."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("page"))
+        patch.syspath_prepend(".")
+        yield run_page("docs/extending/scheme.md")
+    del SCHEMES["interval"]
+    for module in ("my_loops", "my_schemes"):
+        sys.modules.pop(module, None)
+
+
+RUNS = {"train": ab.train, "simulate": ab.simulate}
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_its_runs_are_sound_and_replay_to_the_bit(page, kind):
+    given = {"workers": 6, "updates": 300, "eval_every": 100, "step_size": 0.02, "batch_size": 4}
+    more = {"rule": "tail(refresh=every(50))", "momentum": 0.5, "momentum_kind": "shared", "weight_decay": 0.01}
+    run = RUNS[kind](quadratic(), "interval(every=3)", **given, **more)
+    assert run.status == "finished"
+    if kind == "train":  # virtual time begins at 0
+        assert_rows_are_sound(run)
+    applied = run.updates["dropped"] != 1
+    crossed = (run.updates["read_version"] + run.updates["tau"]) // 3 != run.updates["read_version"] // 3
+    np.testing.assert_array_equal(crossed, ~applied)
+    if kind == "simulate":
+        assert crossed.any()
+    np.testing.assert_array_equal(recompute(quadratic(), run), run.params["final"])
+    np.testing.assert_array_equal(ab.replay(run, quadratic()).params["final"], run.params["final"])
+
+
+def test_the_command_line_takes_it_and_prints_it(page):
+    def command(*words):
+        done = CliRunner().invoke(main, [str(word) for word in words])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    what = ["--problem", "quadratic([1, 8])", "--scheme", "interval(every=4)", "-m", 3, "--batch", 1, "--updates", 40]
+    assert "Interval(every=4), 3 workers" in command("train", *what, "-o", "a.h5")
+    assert "Interval(every=4)" in command("simulate", *what, "-o", "b.h5")
+    assert "dropped" in command("simulate", "--staleness-only", *what[2:6], "--updates", 1000)
+    assert "to the bit" in command("replay", "a.h5")
+    command("resume", "a.h5", "--updates", 60)
+    assert "60 updates" in command("show", "a.h5")
+    command("plot", "b.h5", "--kind", "path", "-o", "path.png")
+    command("compare", "a.h5", "b.h5")
+
+
+# --- every scheme -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_every_scheme_has_loops_that_can_be_loaded_and_options_that_they_know(name):
+    """A loop's constant of the name of an option stands where `settings` puts that option."""
+    from asapnb.engine import words as engine
+    from asapnb.simulator import words as simulator
+    from asapnb.training.compiling import load
+
+    scheme = SCHEMES[name]()
+    assert parse_scheme(name) == parse_scheme(repr(scheme)) == scheme
+    options = [field.name for field in dataclasses.fields(scheme)]
+    assert len(settings(scheme)) == len(options)
+    for loop, words in ((scheme.worker_loop, engine), (scheme.event_loop, simulator), (scheme.timed_loop, engine)):
+        if loop is not None:
+            module = sys.modules[load(loop).py_func.__module__]
+            for place, option in enumerate(options):
+                assert getattr(module, option.upper(), words.SETTINGS + place) == words.SETTINGS + place
+
+
+def test_the_loops_of_each_scheme_read_each_of_its_options():
+    """Engine or simulator: an option that no loop looks at would do nothing."""
+    from pathlib import Path
+
+    from asapnb.training.compiling import load
+
+    elsewhere = {"blocks": "pieces of a view, in the order of operations", "wait_for": "`Scheme.gradients`"}
+    for scheme in SCHEMES.values():
+        if scheme.__module__.startswith("asapnb."):
+            loops = [load(loop).py_func for loop in (scheme.worker_loop, scheme.event_loop) if loop]
+            texts = "".join(Path(loop.__code__.co_filename).read_text() for loop in loops)
+            for field in dataclasses.fields(scheme):
+                assert field.name in elsewhere or texts.count(f"[{field.name.upper()}]"), (scheme, field.name)
+
+
+def lacking(**traits):
+    """A scheme with a doc string and a loop, but for these changes."""
+    body = {"__doc__": "One of the test.", "name": "lacking", "event_loop": "a:b", **traits}
+    return dataclasses.dataclass(frozen=True, repr=False)(type("Lacking", (Scheme,), body))
+
+
+@pytest.mark.parametrize(
+    ("traits", "message"),
+    [
+        ({"name": None}, "needs a name"),
+        ({"name": "other"}, "needs a name that is new and like its own"),
+        ({"event_loop": None}, "needs a worker_loop or an event_loop"),
+        ({"worker_loop": "work"}, "each as 'module:function'"),
+        ({"__doc__": None}, "needs a docstring"),
+        ({"__annotations__": {"share": float}, "share": 0.5}, "option share of Lacking is <class 'float'>"),
+        ({"__annotations__": {f"o{i}": int for i in range(9)}, **{f"o{i}": i for i in range(9)}}, "more than 8"),
+    ],
+)
+def test_a_scheme_that_lacks_something_is_an_error_at_once(traits, message):
+    with pytest.raises(TypeError, match=message):
+        register(lacking(**traits))
+    assert "lacking" not in SCHEMES
