@@ -1,6 +1,10 @@
-"""Slow, obvious twins of what asapnb computes: loops, fractions, the definition and nothing else."""
+"""Slow, obvious twins of what asapnb computes: loops, fractions, the definition and nothing else.
+
+docs/how-it-works.md walks through those of a run: `versions_of`, `synchronous`, `hogwild`.
+"""
 
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 
@@ -43,7 +47,7 @@ def mean_of(values, pmf):
 
 
 def forgetting_pmf(staleness, half_life, length):
-    """What updates weigh that lose half their weight in half_life further updates."""
+    """The staleness distribution in which an update loses half its weight with every half_life further updates."""
     weights = [0.0] * length
     for age, tau in enumerate(reversed(staleness)):
         weights[tau] += 1.0 if half_life is None else 2.0 ** (-age / half_life)
@@ -85,72 +89,80 @@ def first_of_each_class(labels, count):
     return rows
 
 
-# --- engine: a run, recomputed one update at a time from what its rows say ------------------------------------------
+# --- engine: a run, recomputed one update at a time from its rows ---------------------------------------------------
 
 
 def recompute(problem, run):
-    """The final parameters of a recorded run whose views were consistent, in NumPy, to the bit."""
+    """The final parameters of a recorded run with consistent views, from its rows alone, to the bit."""
     return versions_of(problem, run)[-1]
 
 
 def versions_of(problem, run):
-    """All versions of a recorded run whose views were consistent, in NumPy, to the bit.
+    """Every version of a recorded run with consistent views, from its rows alone, to the bit.
 
-    Every applied row takes the gradient of its minibatch at the version it read; arithmetic is that of the dtype.
+    A row is an update: the gradient of its minibatch at the version that was read, applied to the newest version.
     """
-    config, rows = run.config, run.updates
-    real = problem.dtype.type
-    momentum, decay = real(config["momentum"]), real(config["weight_decay"])
-    shared, strength = config["momentum_kind"] == "shared", real(config["compensation"])
-    versions = [run.params["initial"]]
-    velocities = {}
-    epochs = {}
-    per_epoch = problem.batches_per_epoch(config["batch_size"])
-    for i in range(len(rows["tau"])):
-        if rows["dropped"][i] == 1:
-            continue
-        epoch, position = divmod(int(rows["batch"][i]), per_epoch)
-        if epoch not in epochs:
-            epochs[epoch] = problem.batches(config["seed"], epoch, config["batch_size"], config["reshuffle"])
-        view = versions[rows["read_version"][i]]
-        loss, gradient = problem.loss_and_gradient(view, epochs[epoch][position])
+    config, rows, real = run.config, run.updates, problem.dtype.type
+    momentum, decay, strength = (real(config[name]) for name in ("momentum", "weight_decay", "compensation"))
+    versions, velocities = [run.params["initial"]], {}
+    for i in np.flatnonzero(rows["dropped"] != 1):
+        params, view = versions[-1], versions[rows["read_version"][i]]
+        loss, gradient = problem.loss_and_gradient(view, minibatch(problem, config, rows["batch"][i]))
         assert np.float32(loss) == rows["loss"][i]
-        if decay:
-            gradient = gradient + decay * view
-        if strength:
-            gradient = gradient + strength * gradient * gradient * (versions[-1] - view)
+        gradient = corrected(gradient, view, params, decay, strength)
         step = real(config["step_size"]) * rows["scale"][i] * rows["factor"][i]
-        owner = 0 if shared else int(rows["worker"][i])
-        if momentum:
-            velocities[owner] = momentum * velocities.get(owner, np.zeros_like(view)) - step * gradient
-            versions.append(versions[-1] + velocities[owner])
-        else:
-            versions.append(versions[-1] - step * gradient)
+        owner = 0 if config["momentum_kind"] == "shared" else int(rows["worker"][i])
+        velocity = velocities.get(owner, np.zeros_like(view))
+        params, velocities[owner] = updated(params, velocity, gradient, step, momentum)
+        versions.append(params)
     return versions
 
 
+def corrected(gradient, view, params, decay, strength):
+    """The gradient g with weight decay, g + λ·view, then with compensation, g + κ·g·g·(params − view)."""
+    if decay:
+        gradient = gradient + decay * view
+    if strength:
+        gradient = gradient + strength * gradient * gradient * (params - view)
+    return gradient
+
+
+def updated(params, velocity, gradient, step, momentum):
+    """Parameters and velocity after an update: x − step·g, or with momentum v ← μ·v − step·g and x + v."""
+    if not momentum:
+        return params - step * gradient, velocity
+    velocity = momentum * velocity - step * gradient
+    return params + velocity, velocity
+
+
+def minibatch(problem, config, ticket):
+    """The samples of a ticket: tickets number the minibatches of all epochs in turn."""
+    epoch, position = divmod(int(ticket), problem.batches_per_epoch(config["batch_size"]))
+    return _epoch(problem, config["seed"], epoch, config["batch_size"], config["reshuffle"])[position]
+
+
+@lru_cache(maxsize=8)
+def _epoch(problem, seed, epoch, batch_size, reshuffle):
+    return problem.batches(seed, epoch, batch_size, reshuffle)
+
+
 def synchronous(problem, run):
-    """The final parameters of a synchronous run: the workers' gradients are added in worker order."""
-    config = run.config
-    real, workers = problem.dtype.type, config["workers"]
-    per_epoch = problem.batches_per_epoch(config["batch_size"])
+    """The final parameters of a synchronous run: a round adds the workers' gradients in worker order."""
+    config, real, workers = run.config, problem.dtype.type, run.config["workers"]
+    step, momentum, decay = (real(config[name]) for name in ("step_size", "momentum", "weight_decay"))
     params, velocity = run.params["initial"], np.zeros_like(run.params["initial"])
     for version in range(config["updates"]):
-        total = None
+        total = 0
         for ticket in range(version * workers, (version + 1) * workers):
-            epoch, position = divmod(ticket, per_epoch)
-            batch = problem.batches(config["seed"], epoch, config["batch_size"])[position]
-            gradient = problem.loss_and_gradient(params, batch)[1] + real(config["weight_decay"]) * params
-            total = gradient if total is None else total + gradient
-        velocity = real(config["momentum"]) * velocity - real(config["step_size"]) * (
-            total * (real(1) / real(workers))
-        )
-        params = params + velocity
+            gradient = problem.loss_and_gradient(params, minibatch(problem, config, ticket))[1]
+            total = total + corrected(gradient, params, params, decay, 0)
+        average = total * (real(1) / real(workers))
+        params, velocity = updated(params, velocity, average, step, momentum)
     return params
 
 
 def assert_rows_are_sound(run):
-    """What holds for the rows of every run, or for the first rows of one that was killed, whatever the timing."""
+    """Check what holds for the rows of every run, and for the first rows of a killed run, whatever the timing."""
     rows, workers = run.updates, run.attributes["workers"]
     applied = rows["dropped"] != 1
     version, read = rows["version"][applied], rows["read_version"][applied]
@@ -304,7 +316,7 @@ def logistic(matrix, labels, ridge, x):
 
 
 def _splitmix64(state):
-    """The number that SplitMix64 makes of its state before."""
+    """The number that SplitMix64 makes from the state before it."""
     mask = 2**64 - 1
     z = (state + 0x9E3779B97F4A7C15) & mask
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
@@ -325,35 +337,28 @@ def noise(sample, samples, variance, n, seed):
 # --- simulator -----------------------------------------------------------------------------------------------------
 
 
-def minibatch(problem, config, ticket):
-    """The samples of a ticket."""
-    epoch, position = divmod(int(ticket), problem.batches_per_epoch(config["batch_size"]))
-    return problem.batches(config["seed"], epoch, config["batch_size"], config["reshuffle"])[position]
-
-
 def rounds(problem, run):
-    """The final parameters of a run of rounds, each the mean of its rows' gradients, added in their order."""
-    config, rows = run.config, run.updates
-    real = problem.dtype.type
+    """The final parameters of a simulated run of rounds: a round adds the gradients of its rows in their order."""
+    config, rows, real = run.config, run.updates, problem.dtype.type
     momentum, decay = real(config["momentum"]), real(config["weight_decay"])
     params, velocity = run.params["initial"], np.zeros_like(run.params["initial"])
     for version in range(1, int(rows["version"].max()) + 1):
-        total, members = None, np.flatnonzero(rows["version"] == version)
+        total, members = 0, np.flatnonzero(rows["version"] == version)
         for i in members:
             loss, gradient = problem.loss_and_gradient(params, minibatch(problem, config, rows["batch"][i]))
             assert np.float32(loss) == rows["loss"][i]
-            gradient = gradient + decay * params if decay else gradient
-            total = gradient if total is None else total + gradient
+            total = total + corrected(gradient, params, params, decay, 0)
         step = real(config["step_size"]) * rows["scale"][i] * rows["factor"][i]
-        velocity = momentum * velocity - step * (total * (real(1) / real(len(members))))
-        params = params + velocity
+        average = total * (real(1) / real(len(members)))
+        params, velocity = updated(params, velocity, average, step, momentum)
     return params
 
 
 def hogwild_events(rows, blocks):
-    """(time, claimed, reads or writes, row, block) in order; a sweep that takes no time has one event, of all blocks.
+    """All reads and writes of blocks in the order of time: (time, claim, whether it writes, row, block).
 
-    At equal times a read sees those updates that had been claimed when it began.
+    A view is read block by block, an update written block by block; if that takes no time, it is one event, with the
+    block None. At equal times a read sees the updates that had been claimed when it began.
     """
     events = []
     for row in range(len(rows["tau"])):
@@ -371,12 +376,13 @@ def hogwild_events(rows, blocks):
 
 
 def hogwild(problem, run, blocks):
-    """The parameters when each version and all before it have been written; those at the end; and for each row, its
-    view and the parameters just before anything of it is written."""
-    config, rows, n = run.config, run.updates, problem.n_params
-    real = problem.dtype.type
-    momentum, decay = real(config["momentum"]), real(config["weight_decay"])
-    shared, strength = config["momentum_kind"] == "shared", real(config["compensation"])
+    """A simulated Hogwild run, event by event: one vector of parameters, and for each row a view that mixes versions.
+
+    Returns the parameters when each version and all before it had been written; those at the end; and for each row
+    its view and the parameters just before it wrote its first block.
+    """
+    config, rows, n, real = run.config, run.updates, problem.n_params, problem.dtype.type
+    momentum, decay, strength = (real(config[name]) for name in ("momentum", "weight_decay", "compensation"))
     params = run.params["initial"].copy()
     views, gradients, velocities, befores = {}, {}, {}, {}
     events = hogwild_events(rows, blocks)
@@ -392,18 +398,12 @@ def hogwild(problem, run, blocks):
             befores[row] = params.copy()
             loss, gradients[row] = problem.loss_and_gradient(view, minibatch(problem, config, rows["batch"][row]))
             assert np.float32(loss) == rows["loss"][row]
-            gradients[row] = gradients[row] + decay * view if decay else gradients[row]
-        gradient = gradients[row][part]
-        if strength:
-            gradient = gradient + strength * gradient * gradient * (params[part] - view[part])
+            gradients[row] = corrected(gradients[row], view, params, decay, 0)
+        gradient = corrected(gradients[row][part], view[part], params[part], 0, strength)
         step = real(config["step_size"]) * rows["scale"][row] * rows["factor"][row]
-        if momentum:
-            owner = 0 if shared else int(rows["worker"][row])
-            velocity = velocities.setdefault(owner, np.zeros_like(params))
-            velocity[part] = momentum * velocity[part] - step * gradient
-            params[part] = params[part] + velocity[part]
-        else:
-            params[part] = params[part] - step * gradient
+        owner = 0 if config["momentum_kind"] == "shared" else int(rows["worker"][row])
+        velocity = velocities.setdefault(owner, np.zeros_like(params))
+        params[part], velocity[part] = updated(params[part], velocity[part], gradient, step, momentum)
         if last[row] == k:
             written.add(row)
         while len(versions) - 1 in written:
@@ -412,7 +412,7 @@ def hogwild(problem, run, blocks):
 
 
 def scales(rows, rule, workers, per_worker=False, always_fresh=False):
-    """Table, scale, factor and fate of each row, one by one; the tables are (update, owner, scales), in order."""
+    """Table, scale, factor and fate of each row, one by one; and the tables in order, as (update, owner, scales)."""
     owners = workers if per_worker else 1
     tables = [ScaleTables(rule, workers) for _ in range(owners)]
     current = [table.current for table in tables]

@@ -1,7 +1,10 @@
-"""A slow, obvious twin of the event loops: processes that wait, one for each worker, on a heap of events.
+"""A slow, obvious twin of the event loops: one process for each worker, on a heap of events.
 
-Each worker is a generator. What it yields is when it goes on: `Until` a time, and if that is now, before any event of
-this moment; at an `Event`, however soon; or None, when somebody wakes it. Times are those that compiled code draws.
+A process is a generator. It yields when it wants to go on: `Until` a time, or at an `Event`, or, with None, when
+another process wakes it. If `Until` is now, it goes on before any event of this moment; an `Event` always waits its
+turn. The workers of real threads do the same steps, so docs/how-it-works.md explains both by this twin.
+
+Times are those that compiled code draws.
 """
 
 import heapq
@@ -44,26 +47,32 @@ def _integer(state, n):
 
 @dataclass
 class Until:
+    """Go on at this time; if it is now, at once."""
+
     time: float
 
 
 @dataclass
 class Event:
+    """Go on at this time; if it is now, after the events of this moment that were scheduled before."""
+
     time: float
 
 
 @dataclass(eq=False)
 class Process:
+    """A generator that waits."""
+
     steps: Generator
-    turn: int = 0  # what was scheduled for an earlier one is void
+    turn: int = 0  # goes up whenever it goes on; an event scheduled for an earlier turn is void
 
 
 class Done(Exception):
-    pass
+    """The last update has been applied."""
 
 
 class Simulation:
-    """The clock, the times, the versions and the rows."""
+    """The clock and the heap of events, the times to draw, the version so far and the rows."""
 
     def __init__(self, timing, workers, updates, seed):
         self.workers, self.updates, self.seed = workers, updates, seed
@@ -87,17 +96,18 @@ class Simulation:
         return float(_finish(self.times, worker, start, self.draw(COMPUTE, worker)))
 
     def ticket(self):
+        """The number of the next minibatch."""
         self.tickets += 1
         return self.tickets - 1
 
     def start(self, steps):
-        """A new process, which has gone to its first stop."""
+        """Start a process: it runs until it waits for the first time."""
         process = Process(steps)
         self.resume(process)
         return process
 
     def resume(self, process, why=None):
-        """Have a process go on to its next stop; what it waited for is void."""
+        """Let a process go on until it waits again."""
         process.turn += 1
         stop = process.steps.send(why)
         if isinstance(stop, Event) or (isinstance(stop, Until) and stop.time > self.now):
@@ -107,10 +117,11 @@ class Simulation:
             self.wake(process)
 
     def wake(self, process):
-        """Have a process go on in this moment, before any event."""
+        """Let a process go on in this moment, before any event."""
         self.soon.append((process.turn, process))
 
     def run(self):
+        """Handle one event after the other. At equal times the one that was scheduled first is first."""
         try:
             while True:
                 if self.soon:
@@ -125,7 +136,7 @@ class Simulation:
             pass
 
     def apply(self, **row):
-        """One more version; the last ends the simulation."""
+        """Apply a gradient: its row makes the next version. The last version ends the simulation."""
         row = {"t_apply": self.now, **row}
         self.rows.append(
             row | {"tau": self.version - row["read_version"], "version": self.version + 1, "seen": self.version + 1}
@@ -135,18 +146,21 @@ class Simulation:
             raise Done
 
     def drop(self, seen, **row):
-        """A gradient that is not applied, after a look at version `seen`."""
+        """Drop a gradient after the worker has seen version `seen`: its row makes no version."""
         self.rows.append(
             row | {"t_apply": self.now, "tau": seen - row["read_version"], "version": -1, "seen": seen, "dropped": 1}
         )
 
 
 class Lock:
+    """Held by one worker at a time; the others wait in a queue."""
+
     def __init__(self, sim, order):
         self.sim, self.order, self.queue, self.owner = sim, order, [], None
         self.state = _opening(sim.seed, CHOICE, 0)
 
     def acquire(self, worker):
+        """Take the lock, or wait for it."""
         if self.owner is None:
             self.owner = worker
         else:
@@ -154,6 +168,7 @@ class Lock:
             yield None
 
     def release(self):
+        """Pass the lock on to the next in the queue, or to one drawn at random."""
         self.owner = None
         if self.queue:
             if self.order == "random" and len(self.queue) > 1:
@@ -165,17 +180,21 @@ class Lock:
 
 @dataclass(eq=False)
 class Worker:
+    """A worker, its process, and the row of the gradient that it computes."""
+
     number: int
     process: Process = None
     row: dict = field(default_factory=dict)
-    made: int | None = None  # gradients; None before it has joined
+    made: int | None = None  # gradients so far; None before it has joined
 
 
 def read(sim, worker, batch):
+    """Read the parameters: the view is the newest version of this moment."""
     worker.row = {"worker": worker.number, "batch": batch, "read_version": sim.version, "t_read": sim.now}
 
 
 def lock_based(sim, worker, lock, fused):
+    """Read under the lock, compute without it, update under it. If fused, one visit updates and reads anew."""
     yield Event(sim.draw(JOIN, worker.number))
     batch = sim.ticket()
     yield from lock.acquire(worker)
@@ -196,6 +215,7 @@ def lock_based(sim, worker, lock, fused):
 
 
 def hogwild(sim, worker, view):
+    """Read, compute, claim the next version, write. Others do the same meanwhile."""
     yield Event(sim.draw(JOIN, worker.number))
     while True:
         read(sim, worker, sim.ticket())
@@ -209,6 +229,11 @@ def hogwild(sim, worker, view):
 
 
 def leashed(sim, worker, publishing, persistence, early):
+    """Read, compute, then attempt to publish until nobody else has published since the attempt began.
+
+    After more failures than `persistence` the gradient is dropped. With `early`, an attempt fails as soon as another
+    worker publishes; `publishing` are the workers that attempt.
+    """
     yield Event(sim.draw(JOIN, worker.number))
     while True:
         read(sim, worker, sim.ticket())
@@ -233,7 +258,7 @@ def leashed(sim, worker, publishing, persistence, early):
 
 
 class Server:
-    """Serves one worker after the other: takes its gradient, if it brings one, and answers."""
+    """Serves one worker at a time, in the order of calls: it takes a gradient, if there is one, and answers."""
 
     def __init__(self, sim, scheme, workers):
         self.sim, self.scheme, self.workers = sim, scheme, workers
@@ -241,15 +266,18 @@ class Server:
         self.process = sim.start(self.steps())
 
     def call(self, worker, gradient):
+        """A message of a worker arrives, with a gradient or without."""
         self.queue.append((worker, gradient))
         if self.idle:
             self.idle = False
             self.sim.wake(self.process)
 
     def slowest(self):
+        """The gradients of the worker that has made the fewest."""
         return min((worker.made for worker in self.workers if worker.made is not None), default=0)
 
     def steps(self):
+        """Serve, and wait where the queue is empty."""
         sim, scheme = self.sim, self.scheme
         while True:
             if not self.queue:
@@ -279,6 +307,7 @@ class Server:
             sim.resume(worker.process, "answered")
 
     def restart(self):
+        """Drop the gradients that would be too stale on arrival; their workers ask for new parameters."""
         sim = self.sim
         for worker in sorted(self.workers, key=lambda w: w.row.get("batch", -1)):
             computes = worker.row.get("t_ready", 0.0) > sim.now
@@ -290,6 +319,7 @@ class Server:
 
 
 def remote(sim, worker, server):
+    """A worker of a parameter server: ask for parameters, compute, send the gradient."""
     number = worker.number
     yield Event(sim.draw(JOIN, number))
     worker.made = server.slowest()
@@ -303,7 +333,7 @@ def remote(sim, worker, server):
 
 
 class Round:
-    """Waits for the gradients of one round after the other."""
+    """Begins each round, waits for as many gradients as it needs, and applies their average."""
 
     def __init__(self, sim, scheme, workers):
         self.sim, self.workers = sim, workers
@@ -311,6 +341,7 @@ class Round:
         self.joined, self.open, self.rows, self.process = [], False, [], None
 
     def steps(self):
+        """One round after the other."""
         sim = self.sim
         yield Event(0.0)
         while True:
@@ -327,6 +358,7 @@ class Round:
                 raise Done
 
     def hand_in(self, row):
+        """Take a gradient; the last that is needed ends the round."""
         self.rows.append(row)
         if len(self.rows) == self.needed:
             self.open = False
@@ -334,6 +366,7 @@ class Round:
 
 
 def in_rounds(sim, worker, rounds):
+    """Compute a gradient in each round, or, with `batches`, one after the other until the round ends."""
     yield Event(sim.draw(JOIN, worker.number))
     rounds.joined.append(worker)
     if not rounds.open:

@@ -1,9 +1,9 @@
-"""What an update does to parameters: the arithmetic of every scheme, on threads, in virtual time and in a replay.
+"""The arithmetic of an update: of every scheme, on threads, in virtual time and in a replay.
 
-Compiled without fastmath, and the same expressions in the same order wherever an update is made: so a replay gives
-the bits of the run. θ are the parameters, v the velocity, g the gradient, μ the momentum.
+It is compiled without fastmath and has the same expressions in the same order wherever an update is made. So a replay
+gives the bits of the run. θ are the parameters, v the velocity, g the gradient, μ the momentum.
 
-`tests/naive.py` has the twins.
+Twins, in tests/naive.py: `corrected` of weight decay and compensation, `updated` of the update itself.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..compiled import part
 
 @part()
 def copy(target: Any, source: Any) -> None:
-    """target = source, for one-dimensional arrays (a loop vectorises better than a slice assignment)."""
+    """target = source, of one-dimensional arrays. A loop is vectorised better than an assignment to a slice."""
     for i in range(target.size):
         target[i] = source[i]
 
@@ -29,7 +29,7 @@ def add_decay(gradient: Any, view: Any, decay: Any) -> None:
 
 @part()
 def compensate(target: Any, gradient: Any, params: Any, view: Any, strength: Any) -> None:
-    """target = g + κ·g·g·(θ − view): the gradient at θ to first order, with g·g in the place of the Hessian."""
+    """target = g + κ·g·g·(θ − view): the gradient at θ to first order, with g·g as the Hessian."""
     for i in range(gradient.size):
         g = gradient[i]
         target[i] = g + strength * g * g * (params[i] - view[i])
@@ -37,7 +37,7 @@ def compensate(target: Any, gradient: Any, params: Any, view: Any, strength: Any
 
 @part()
 def descend(params: Any, velocity: Any, gradient: Any, step: Any, momentum: Any) -> None:
-    """θ −= step·g, or with momentum v ← μ·v − step·g, θ += v."""
+    """θ ← θ − step·g, or with momentum v ← μ·v − step·g, θ ← θ + v."""
     if momentum != 0:
         for i in range(gradient.size):
             velocity[i] = momentum * velocity[i] - step * gradient[i]
@@ -49,7 +49,7 @@ def descend(params: Any, velocity: Any, gradient: Any, step: Any, momentum: Any)
 
 @part()
 def descend_into(target: Any, source: Any, velocity: Any, gradient: Any, step: Any, momentum: Any) -> None:
-    """target = source − step·g, or source + (μ·v − step·g): the same bits as `descend` in place."""
+    """target = source − step·g, or with momentum source + (μ·v − step·g): the bits of `descend`; v stays."""
     if momentum != 0:
         for i in range(gradient.size):
             target[i] = source[i] + (momentum * velocity[i] - step * gradient[i])

@@ -16,10 +16,10 @@ _HUGE_FROM = 2**18  # bytes: smaller arrays do not need the huge page that they 
 
 
 def aligned(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
-    """Zeros that begin at a cache line; untouched pages cost no memory.
+    """Zeros that begin at a cache line. Pages that are never touched cost no memory.
 
-    Large arrays lie in huge pages where the system has them: with 4 KiB pages, looking up addresses and the
-    second-level cache's conflicts between scattered pages cost a training step 3 to 8 %.
+    Large arrays use huge pages where the system has them. With pages of 4 KiB a training step takes 3 to 8 % longer:
+    addresses must be looked up, and scattered pages collide in the second-level cache.
 
     >>> aligned((3, 4), "float32").ctypes.data % 64
     0
@@ -39,7 +39,7 @@ def aligned(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
 
 
 def whole_lines(length: int, dtype: np.dtype[Any]) -> int:
-    """`length` elements, rounded up to whole cache lines.
+    """The number of elements in the whole cache lines that `length` elements need.
 
     >>> whole_lines(5, np.dtype(np.float32))
     16
@@ -54,9 +54,15 @@ def array_type(dtype: Any, ndim: int = 1) -> types.Array:
 
 
 def tuple_type(fields: Any, arrays: dict[str, types.Type], default: types.Type) -> types.Type:
-    """The Numba type of a named tuple of arrays; fields that are not named have the default type.
+    """The Numba type of a named tuple of arrays.
 
-    ValueError for a name that is no field.
+    Args:
+        fields: the named tuple.
+        arrays: the types of some fields, by name.
+        default: the type of all other fields.
+
+    Raises:
+        ValueError: for a name that is no field.
     """
     if unknown := arrays.keys() - set(fields._fields):
         raise ValueError(f"{fields.__name__} has no fields {sorted(unknown)}")

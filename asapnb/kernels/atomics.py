@@ -1,12 +1,15 @@
-"""Atomic operations, the monotonic clock and the two ways to wait, as Numba intrinsics.
+"""Atomic operations, the monotonic clock and ways to wait, as Numba intrinsics.
 
 Numba offers no atomics on CPUs; LLVM does. Each operation works on one element of a contiguous one-dimensional
-int64 array, `f(array, index, ...)`. Orderings: `load` and every read-modify-write are sequentially consistent (on
-x86 a plain load and a locked instruction), `store` releases. That is what publication needs, and the patterns of
-"announce, then check again" in the vector pool need no less. A plain read of a shared word would be hoisted out of
-a compiled loop, so shared words are only ever touched through these functions.
+int64 array, `f(array, index, ...)`.
+
+`load` and every read-modify-write are sequentially consistent: on x86 a plain load and a locked instruction. `store`
+releases. Publication needs that, and the vector pool, where a reader announces itself and then checks again, needs no
+less. Compiled loops would read a shared word once and keep it, so shared words are only touched by these functions.
 
 The clock and the yield are called by their libc symbols, which keeps compiled code cacheable.
+
+Checked by threads in tests/test_atomics.py.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ _PAUSE: dict[str, tuple[str, tuple[int, ...]]] = {
 
 
 def element(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    """The address of `array[index]`, without wraparound of negative indices."""
+    """The address of `array[index]`; a negative index does not count from the end."""
     array = context.make_array(signature.args[0])(context, builder, args[0])
     index = context.cast(builder, args[1], signature.args[1], types.intp)
     return builder.gep(array.data, [index])
@@ -53,12 +56,12 @@ def _read_modify_write(operation: str) -> Callable[..., Any]:
     return function
 
 
-fetch_add = _read_modify_write("add")  # (array, index, value) -> what was there before
+fetch_add = _read_modify_write("add")  # (array, index, value) -> the value before
 
 
 @intrinsic
 def compare_and_swap(typing_context, array, index, expected, new):  # type: ignore[no-untyped-def]
-    """`compare_and_swap(array, index, expected, new)` -> True when `expected` was there and `new` is now."""
+    """`compare_and_swap(array, index, expected, new)` -> whether `expected` was there and `new` has replaced it."""
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         address = element(context, builder, signature, args)
@@ -81,7 +84,7 @@ def load(typing_context, array, index):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def store(typing_context, array, index, value):  # type: ignore[no-untyped-def]
-    """`store(array, index, value)` releases: what the thread wrote before is visible to who loads `value`."""
+    """`store(array, index, value)` releases: a thread that loads `value` sees all that was written before it."""
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         address = element(context, builder, signature, args)
@@ -93,7 +96,7 @@ def store(typing_context, array, index, value):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def fence(typing_context):  # type: ignore[no-untyped-def]
-    """Keep plain reads before it from moving after it (costs nothing on x86)."""
+    """Keep plain reads that stand before it from moving behind it. It costs nothing on x86."""
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         builder.fence("acquire")
@@ -104,7 +107,7 @@ def fence(typing_context):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def pause(typing_context):  # type: ignore[no-untyped-def]
-    """Tell the processor that this is a spin loop; nothing where it has no such hint."""
+    """Tell the processor that this is a spin loop; nothing on processors without such a hint."""
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         if platform.machine() in _PAUSE:
@@ -131,7 +134,7 @@ def yield_core(typing_context):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def nap(typing_context, microseconds):  # type: ignore[no-untyped-def]
-    """Sleep: for waits that are long, such as for an evaluation."""
+    """Sleep for so many microseconds: for long waits, such as for an evaluation."""
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_I32, [_I32]), "usleep")

@@ -1,4 +1,4 @@
-"""Names for what compiled code takes, so that signatures say it; mypy checks the bodies as Python."""
+"""Type aliases for the parameters of compiled code; mypy checks its bodies as Python."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ Vectors: TypeAlias = NDArray[Any]  # several of them: two axes
 Reals: TypeAlias = NDArray[np.float64]
 Rows: TypeAlias = NDArray[Any]  # rows of a named dtype, each with the columns as attributes
 Real: TypeAlias = Any  # a number in the dtype of the problem
-State: TypeAlias = Any  # of a random stream: uint64
-Gradient: TypeAlias = Callable[..., Any]  # of a problem: see `problems.gradient_signature`
+State: TypeAlias = Any  # of a stream of random bits: uint64
+Gradient: TypeAlias = Callable[..., Any]  # the gradient of a problem: see `problems.gradient_signature`

@@ -1,4 +1,7 @@
-"""How a thread waits for a word to change: pause at first, then let others run."""
+"""How a thread waits for a word to change: it pauses at first, then lets others run.
+
+Checked in tests/test_atomics.py: threads that hold the lock exclude each other.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,12 @@ from typing import Any
 from ..compiled import part
 from .atomics import compare_and_swap, load, pause, store, yield_core
 
-_SPINS = 100  # pauses before a waiting thread gives up its core: 64 workers on 2 cores lose 1 % this way
+_SPINS = 100  # pauses before a waiting thread gives up its core; 64 workers on 2 cores lose 1 % by them
 
 
 @part()
 def relax(spins: int) -> int:
-    """One turn of a waiting loop; returns the turns so far."""
+    """Wait for one turn of a loop; returns the number of turns so far."""
     if spins < _SPINS:
         pause()
     else:
@@ -22,7 +25,7 @@ def relax(spins: int) -> int:
 
 @part()
 def lock(words: Any, place: int) -> None:
-    """Take the lock, whose word is 1 while it is held (test, then test-and-set)."""
+    """Take the lock, whose word is 1 while it is held; wait while another has it (test, then test-and-set)."""
     spins = 0
     while not compare_and_swap(words, place, 0, 1):
         while load(words, place) != 0:
@@ -31,5 +34,5 @@ def lock(words: Any, place: int) -> None:
 
 @part()
 def unlock(words: Any, place: int) -> None:
-    """Give the lock back."""
+    """Release the lock."""
     store(words, place, 0)

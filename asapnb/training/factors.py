@@ -1,4 +1,7 @@
-"""The factor of an update by the rule's schedule, compiled; the definitions are in `rules.schedules`."""
+"""The factor of an update by the rule's factor schedule, compiled. `rules.schedules` defines them.
+
+Twin: `Schedule.factor` in rules/schedules.py, which `scales` in tests/naive.py applies row by row.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 from ..compiled import kernel, part
 from ..rules.kinds import ADADELAY, BUDGET_FIT, BUDGET_SHARE, NO_SCHEDULE
 
-UNIT = 1 << 32  # of the sum of applied scales: a fixed-point number, so that the order of additions does not matter
+UNIT = 1 << 32  # a scale of 1 in the sum of applied scales: fixed-point, so that the order of additions has no effect
 _ABANDONED, _ZEROED = 1, 2  # as in `record.schema`, whose text no kernel should depend on
 
 
@@ -16,8 +19,8 @@ _ABANDONED, _ZEROED = 1, 2  # as in `record.schema`, whose text no kernel should
 def schedule_factor(kind: int, numbers: Any, t: int, tau: int, window: int) -> float:
     """The factor of an update of staleness `tau` that lands on version `t`.
 
-    `kind` and `numbers` are the schedule's; `window` is what the updates that the view has not seen add up to, in
-    units of 1 / UNIT.
+    `kind` and `numbers` are those of the factor schedule. `window` is the sum of scale · factor over the updates that
+    the view has not seen, in units of 1 / UNIT.
     """
     if kind == NO_SCHEDULE:
         return 1.0
@@ -34,13 +37,13 @@ def schedule_factor(kind: int, numbers: Any, t: int, tau: int, window: int) -> f
 
 @part()
 def applied(scale: Any, factor: Any) -> int:
-    """What an update adds to the sum of applied scales, in units of 1 / UNIT."""
+    """The contribution of an update to the sum of applied scales, in units of 1 / UNIT."""
     return round(float(scale) * float(factor) * UNIT)
 
 
 @kernel(_nrt=False)
 def fill_factors(rows: Any, kind: int, numbers: Any, sums: Any) -> None:
-    """Fill `factor` and `dropped` of rows in order; `sums[v]` is what the updates up to version v add up to."""
+    """Fill `factor` and `dropped` of rows in order; `sums[v]` is the sum of scale · factor up to version v."""
     for i in range(rows.size):
         row = rows[i]
         t = row.read_version + row.tau

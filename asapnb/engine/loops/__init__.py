@@ -1,1 +1,1 @@
-""""""
+"""The worker loop of each scheme, and the steps that they share."""

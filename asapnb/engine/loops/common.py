@@ -1,4 +1,7 @@
-"""What the worker loops share: draw a minibatch, look up the scale, update, hand in the row, wait.
+"""Steps that the worker loops share: draw a minibatch, look up the scale, update, hand in the row, wait.
+
+Twin of all together: `recompute` in tests/naive.py, which makes a run's parameters from its rows alone. Steps that
+other threads may interrupt are run one by one in tests/test_engine_steps.py, where a script plays the others.
 
 Which function fills which field of a row (`Own.row`), here and in a replay:
 
@@ -81,7 +84,7 @@ def begin(shared: Shared, me: int, row: Rows) -> None:
 
 @part()
 def seconds(control: Words) -> float:
-    """Training time."""
+    """Training time so far."""
     return (clock() - load(control, ORIGIN)) * 1e-9
 
 
@@ -99,7 +102,7 @@ def request_stop(control: Words, reason: int) -> None:
 
 @part()
 def draw(shared: Shared, own: Own, ticket: int) -> int:
-    """Fill `own.indices` with the minibatch of this ticket; returns its size."""
+    """Fill `own.indices` with the minibatch of this ticket; returns its size. Twin: `minibatch`."""
     own.row[0].batch = ticket
     control = shared.control
     return draw_batch(
@@ -115,7 +118,7 @@ def next_batch(shared: Shared, own: Own) -> int:
 
 @part()
 def note_gradient(shared: Shared, own: Own, view: Vector, loss: float) -> None:
-    """After a gradient: add the weight decay of the view, note the loss and the time."""
+    """Finish a gradient: add the weight decay of its view, note the loss and the time."""
     if shared.numbers[WEIGHT_DECAY] != 0:
         add_decay(own.gradient, view, shared.numbers[WEIGHT_DECAY])
     own.row[0].loss = loss
@@ -124,15 +127,23 @@ def note_gradient(shared: Shared, own: Own, view: Vector, loss: float) -> None:
 
 @part()
 def choose_step(shared: Shared, own: Own, version: int, read_version: int, window: int) -> Real:
-    """Note staleness, scale and factor of an update that lands on `version`; returns its step.
+    """Note staleness, scale and factor of an update that lands on `version`; returns its step. Twin: `scales`.
 
-    `window` is what the updates that the view has not seen add up to, in units of 1 / UNIT.
+    `window` is the sum of scale · factor over the updates that the view has not seen, in units of 1 / UNIT.
+
+    1. The staleness is the number of versions made since the view was read.
+    2. The scale stands in the newest table, in the last entry if the table is shorter. The controller writes new
+       tables over the oldest; if it may have come round to this one meanwhile, read again.
+    3. The factor comes from the rule's factor schedule.
+    4. The step is step_size · scale · factor, multiplied in this order.
     """
+    # 1. Staleness
     row = own.row
     tau = version - read_version
     row[0].version = version + 1
     row[0].read_version = read_version
     row[0].tau = tau
+    # 2. Scale
     owner = row[0].worker if len(shared.tables) > 1 else 0
     tables = shared.tables[owner]
     while True:
@@ -145,20 +156,22 @@ def choose_step(shared: Shared, own: Own, version: int, read_version: int, windo
             break
     row[0].row = recorded
     row[0].scale = scale
+    # 3. Factor
     row[0].factor = schedule_factor(shared.control[SCHEDULE], shared.factors, version, tau, window)
     row[0].dropped = 2 if scale * row[0].factor == 0 else 0
+    # 4. Step
     return shared.numbers[STEP_SIZE] * scale * row[0].factor
 
 
 @part()
 def added_scale(own: Own) -> int:
-    """What the update that the row describes adds to the sum of applied scales."""
+    """The contribution of this worker's update to the sum of applied scales, in units of 1 / UNIT."""
     return applied(own.row[0].scale, own.row[0].factor)
 
 
 @part()
 def update(shared: Shared, own: Own, params: Vector, view: Vector, velocity: Vector, step: Real) -> None:
-    """Apply the worker's gradient, taken at `view`, to shared parameters and note when."""
+    """Apply the worker's gradient, taken at `view`, to the shared parameters; note when. Twin: `updated`."""
     if shared.numbers[COMPENSATION] != 0:
         compensate(own.gradient, own.gradient, params, view, shared.numbers[COMPENSATION])
     descend(params, velocity, own.gradient, step, shared.numbers[MOMENTUM])
@@ -167,15 +180,15 @@ def update(shared: Shared, own: Own, params: Vector, view: Vector, velocity: Vec
 
 @part()
 def hand_in(shared: Shared, own: Own, version: int) -> None:
-    """Hand in the row of the update that was applied to `version` (of a round: row number `version`)."""
+    """Hand in the row of the update that was applied to `version`. In a round, `version` is the number of the row."""
     _hand_in(shared, own, 0, DRAINED, version)
 
 
 @part()
 def hand_in_dropped(shared: Shared, own: Own, me: int) -> None:
-    """Hand in the row of a gradient that was given up; only where the scheme's trait `drops` says that it may be.
+    """Hand in the row of a gradient that was given up. The scheme's trait `drops` must be True.
 
-    The announcement of the view ends once the row has its number: from then on the controller waits for the row.
+    Take the announcement of the view back once the row has its number: from then on the controller waits for the row.
     """
     own.row[0].version = -1
     own.row[0].dropped = 1
@@ -186,33 +199,44 @@ def hand_in_dropped(shared: Shared, own: Own, me: int) -> None:
 
 @part()
 def _hand_in(shared: Shared, own: Own, ring: int, drained: int, number: int) -> None:
-    """Put the worker's row into ring 0 or 1 as its row `number`; stop the run if the loss shows divergence."""
+    """Put the worker's row into ring 0 or 1 as row `number`. Stop the run if the loss shows divergence.
+
+    1. Wait until the controller has taken the row that stood in this place before.
+    2. Write the row, then its number: the controller reads a row only after it has seen the number.
+    3. Stop all workers if the loss is above the limit, or not a number.
+    """
+    # 1. Wait for the place
     if number - load(shared.control, drained) >= RING:
         fetch_add(shared.control, WAITED, 1)
         while number - load(shared.control, drained) >= RING:
             nap(500)
+    # 2. Write the row
     place = ring * RING + number % RING
     shared.rows[place] = own.row[0]
     store(shared.written, place, number + 1)
+    # 3. Divergence
     if not own.row[0].loss <= shared.numbers[LOSS_LIMIT]:
         request_stop(shared.control, DIVERGED)
 
 
 @part()
 def announce_view(control: Words, me: int, version: int) -> None:
-    """Before reading: say that the view will be no older than `version`, so that dropped rows can be put in order."""
+    """Announce, before reading, that the view will be no older than `version`.
+
+    The controller needs it to put the rows of dropped gradients in order.
+    """
     store(control, READING + me * LINE, version)
 
 
 @part()
 def forget_view(control: Words, me: int) -> None:
-    """Take the announcement back; before a row may have to wait, because others' rows wait for this word."""
+    """Take the announcement back. Do so before waiting for room for a row: the rows of others wait for this word."""
     store(control, READING + me * LINE, NEVER)
 
 
 @part()
 def note_tries(own: Own, tries: int) -> None:
-    """Note how many attempts to publish have failed."""
+    """Note the number of failed attempts to publish."""
     own.row[0].tries = min(tries, _MOST_TRIES)
 
 
@@ -235,7 +259,7 @@ def free_box(control: Words, version: int) -> int:
 
 @part()
 def post(control: Words, box: int, version: int, t: float, vector: int, pinned: int) -> None:
-    """Ask for the evaluation of a vector of the state; what it needs must have been written before."""
+    """Ask for the evaluation of a vector of `Shared.state`, which must be complete. The version is written last."""
     control[box + BOX_TIME] = int(t * 1e9)
     control[box + BOX_VECTOR] = vector
     control[box + BOX_PINNED] = pinned
@@ -244,7 +268,7 @@ def post(control: Words, box: int, version: int, t: float, vector: int, pinned: 
 
 @part()
 def hand_over_copy(shared: Shared, own: Own, params: Vector, version: int) -> None:
-    """Copy the parameters for evaluation and say so."""
+    """Copy the parameters of this version and ask for their evaluation."""
     box = free_box(shared.control, version)
     if box >= 0:
         vector = EXTRA + (box - MAILBOXES) // LINE
@@ -254,7 +278,7 @@ def hand_over_copy(shared: Shared, own: Own, params: Vector, version: int) -> No
 
 @part()
 def wait_for_evaluation(control: Words, version: int, t: float) -> None:
-    """Have the parameters evaluated where they are; the training clock stands still meanwhile."""
+    """Wait while the parameters are evaluated where they are. The training clock stands still meanwhile."""
     begun = clock()
     store(control, PAUSED, begun)
     box = free_box(control, version)

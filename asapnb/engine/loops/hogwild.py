@@ -1,4 +1,4 @@
-"""No synchronization: reads and writes of the parameters race; an update number is claimed before the write."""
+"""Hogwild: no synchronization. Reads and writes of the parameters race; a version is claimed before it is written."""
 
 from __future__ import annotations
 
@@ -31,28 +31,40 @@ VIEW = SETTINGS  # 0: in place, 1: a snapshot
 
 @kernel()
 def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
-    """Run until the quota is reached or the run is stopped."""
+    """Work until the quota is reached or the run is stopped. Twin: `hogwild` of tests/naive_simulator.py.
+
+    1. Read: note the counter of versions, then use the shared parameters as the view, or copy them.
+    2. Compute the gradient, while others may write.
+    3. Claim the next version with one atomic addition.
+    4. Write the update, while others may read and write.
+
+    The races make no two runs alike, so tests check the rows and that no step is lost from the sum of scales.
+    """
     begin(shared, me, own.row)
     params = shared.state[PARAMS][: shared.control[N_PARAMS]]
     velocity = shared.state[VELOCITY][: params.size] if shared.control[SHARED_MOMENTUM] != 0 else own.velocity
     snapshot = shared.control[VIEW] == 1
     view = own.snapshot if snapshot else params
     while goes_on(shared.control):
+        # 1. Read
         count = next_batch(shared, own)
         read_version = load(shared.control, VERSION)
         read_sum = load(shared.control, APPLIED)
         own.row[0].t_read = seconds(shared.control)
         if snapshot:
             copy(view, params)
+        # 2. Compute
         loss = gradient(
             view, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
         )
         note_gradient(shared, own, view, loss)
+        # 3. Claim
         version = fetch_add(shared.control, VERSION, 1)
         if version >= shared.control[QUOTA]:
             break
         step = choose_step(shared, own, version, read_version, load(shared.control, APPLIED) - read_sum)
         fetch_add(shared.control, APPLIED, added_scale(own))
+        # 4. Write
         update(shared, own, params, view, velocity, step)
         if evaluation_due(shared.control, version + 1):
             hand_over_copy(shared, own, params, version + 1)

@@ -40,7 +40,10 @@ _APPLIED, _DROPPED, _ENDED = range(3)
 
 @part()
 def prepare(shared: Shared, own: Own, gradient: Vector, pointer: int, mine: int, step: Real) -> bool:
-    """Write into slot `mine` the vector that follows `pointer`; False if it was left early."""
+    """Write the vector that follows `pointer` into slot `mine`; False if another was published meanwhile.
+
+    Only early checks look for that.
+    """
     n = shared.control[N_PARAMS]
     momentum = shared.numbers[MOMENTUM]
     target = shared.state[mine]
@@ -62,25 +65,41 @@ def prepare(shared: Shared, own: Own, gradient: Vector, pointer: int, mine: int,
 
 @part()
 def land(shared: Shared, own: Own, mine: int, view: Vector, read_version: int, read_sum: int) -> int:
-    """Try to publish until it succeeds, the persistence bound is passed or the quota is reached."""
+    """Attempt to publish until it succeeds, the persistence bound is passed or the quota is reached.
+
+    Each attempt:
+
+    1. Pin the current vector. End if it is the last version of the run.
+    2. Choose the step for the staleness at this vector. Write the sum of scales into the header of `mine`.
+    3. Write the next vector into `mine`. If it is to be evaluated, pin it for the evaluator.
+    4. Replace the current vector by `mine` with one compare-and-swap. On success go to 6.
+    5. Count the failure. Drop the gradient if there are more failures than the persistence bound.
+    6. After success: store the version, update the worker's own velocity, ask for an evaluation that is due.
+
+    Twin: the loop in `leashed` of tests/naive_simulator.py. tests/test_engine_steps.py scripts the failures.
+    """
     tries = 0
     strength = shared.numbers[COMPENSATION]
     gradient = own.gradient if strength == 0 else own.snapshot
     while True:
+        # 1. Pin the current vector
         pointer = acquire(shared.control, shared.slots)
         version = version_of(pointer)
         if version == shared.control[QUOTA]:
             release(shared.slots, slot_of(pointer))
             return _ENDED
+        # 2. Choose the step
         total = sum_of(shared.slots, pointer)
         step = choose_step(shared, own, version, read_version, total - read_sum)
         store(shared.slots, mine * HEADER + SUM, total + added_scale(own))
         if strength != 0:
             compensate(gradient, own.gradient, shared.state[slot_of(pointer)], view, strength)
+        # 3. Write the next vector
         evaluated = evaluation_due(shared.control, version + 1)
         if prepare(shared, own, gradient, pointer, mine, step):
             if evaluated:
-                pin(shared.slots, mine)  # on behalf of who evaluates it
+                pin(shared.slots, mine)  # the evaluator is its reader
+            # 4. Publish it
             own.row[0].t_apply = seconds(shared.control)
             if publish(shared.control, shared.slots, pointer, mine):
                 break
@@ -88,11 +107,13 @@ def land(shared: Shared, own: Own, mine: int, view: Vector, read_version: int, r
                 release(shared.slots, mine)
         else:
             release(shared.slots, slot_of(pointer))
+        # 5. Failed
         tries += 1
         note_tries(own, tries)
         if 0 <= shared.control[PERSISTENCE] < tries:
             own.row[0].t_apply = seconds(shared.control)
             return _DROPPED
+    # 6. Published
     store(shared.control, VERSION, version + 1)  # for information: it may lag behind the published pointer
     if shared.numbers[MOMENTUM] != 0 and shared.control[SHARED_MOMENTUM] == 0:
         accelerate(own.velocity, own.velocity, gradient, step, shared.numbers[MOMENTUM])
@@ -103,7 +124,7 @@ def land(shared: Shared, own: Own, mine: int, view: Vector, read_version: int, r
 
 @part()
 def hand_over_slot(shared: Shared, own: Own, slot: int, version: int) -> None:
-    """Have a pinned vector evaluated where it is."""
+    """Ask for the evaluation of a pinned vector, without a copy."""
     box = free_box(shared.control, version)
     if box >= 0:
         post(shared.control, box, version, own.row[0].t_apply, slot, 1)
@@ -113,11 +134,18 @@ def hand_over_slot(shared: Shared, own: Own, slot: int, version: int) -> None:
 
 @kernel()
 def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
-    """Run until the quota is reached or the run is stopped."""
+    """Work until the quota is reached or the run is stopped. Twin: `leashed` of tests/naive_simulator.py.
+
+    1. Announce a version no newer than the view, then pin the current vector: it is the view.
+    2. Compute the gradient at the view, without a copy.
+    3. Release the view, unless the compensation needs it. Then attempt to publish: see `land`.
+    4. Hand in the row. Take the announcement back before a row of an applied update may have to wait for room.
+    """
     begin(shared, me, own.row)
     control, slots = shared.control, shared.slots
     mine = claim(slots, 2 * me)
     while goes_on(shared.control):
+        # 1. Read
         count = next_batch(shared, own)
         announce_view(control, me, version_of(load(control, POINTER)))
         pointer = acquire(control, slots)
@@ -126,16 +154,19 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
         note_tries(own, 0)
         own.row[0].t_read = seconds(shared.control)
         view = shared.state[slot_of(pointer)][: shared.control[N_PARAMS]]
+        # 2. Compute
         loss = gradient(
             view, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
         )
         note_gradient(shared, own, view, loss)
+        # 3. Publish
         kept = shared.numbers[COMPENSATION] != 0
         if not kept:
             release(slots, slot_of(pointer))
         outcome = land(shared, own, mine, view, read_version, read_sum)
         if kept:
             release(slots, slot_of(pointer))
+        # 4. Hand in
         if outcome == _DROPPED:
             hand_in_dropped(shared, own, me)
         forget_view(control, me)

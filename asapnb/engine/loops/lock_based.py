@@ -30,12 +30,19 @@ if TYPE_CHECKING:
 
 @kernel()
 def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
-    """Run until the quota is reached or the run is stopped."""
+    """Work until the quota is reached or the run is stopped. Twin: `lock_based` of tests/naive_simulator.py.
+
+    1. Read: copy the parameters under the lock.
+    2. Compute the gradient at the copy, without the lock.
+    3. Update the parameters under the lock. Stop if the quota is reached.
+    4. Hand in the row after the lock is released.
+    """
     begin(shared, me, own.row)
     control = shared.control
     params = shared.state[PARAMS][: shared.control[N_PARAMS]]
     velocity = shared.state[VELOCITY][: params.size] if shared.control[SHARED_MOMENTUM] != 0 else own.velocity
     while goes_on(shared.control):
+        # 1. Read
         count = next_batch(shared, own)
         lock(control, LOCK)
         read_version = load(control, VERSION)
@@ -43,10 +50,12 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
         own.row[0].t_read = seconds(shared.control)
         copy(own.snapshot, params)
         unlock(control, LOCK)
+        # 2. Compute
         loss = gradient(
             own.snapshot, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
         )
         note_gradient(shared, own, own.snapshot, loss)
+        # 3. Update
         lock(control, LOCK)
         version = load(control, VERSION)
         if version == shared.control[QUOTA]:
@@ -60,4 +69,5 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
         if evaluation_due(shared.control, version + 1):
             hand_over_copy(shared, own, params, version + 1)
         unlock(control, LOCK)
+        # 4. Hand in
         hand_in(shared, own, version)

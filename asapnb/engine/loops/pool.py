@@ -1,14 +1,19 @@
 """The pool of parameter vectors that Leashed-SGD publishes from, without locks and without leaks.
 
-One pointer says which vector is current: version << SLOT_BITS | slot, so that a compare-and-swap can never mistake an
-old vector in a reused slot for the current one. Every slot has a header of two words, a cache line apart: the
-number of readers, and its state, version << 2 | status; behind the state stands the sum of the scales applied. A
-reader announces itself first and then checks that the vector is still current; a vector is freed by whoever sees it
-stale and without readers. Between the two stands a sequentially consistent operation on either side (Dekker's
-pattern): one of them always sees the other.
+One word, the pointer, names the current vector: version << SLOT_BITS | slot. The version in it keeps a
+compare-and-swap from mistaking an old vector in a reused slot for the current one.
 
-A worker holds at most one vector to read and one to write, so 2m + 1 vectors suffice (3m + 1 where it keeps its view
-for the compensation), and one more for each evaluation that may wait.
+Every slot has a header of three words. The number of readers has a cache line of its own. The state, version << 2 |
+status, stands in the next line, and behind it the sum of the scales applied up to this vector.
+
+A reader counts itself first, then checks that the vector is still current. Whoever sees a vector stale and without
+readers frees it. Both sides put a sequentially consistent operation between writing their word and reading the
+other's (Dekker's pattern), so one of them always sees the other.
+
+A worker holds at most one vector to read and one to write. So m workers need 2m + 1 vectors (3m + 1 where they keep
+their views for the compensation), and one more for each evaluation that may wait.
+
+Checked by threads that publish one chain of vectors, in tests/test_atomics.py.
 """
 
 from __future__ import annotations
@@ -22,13 +27,13 @@ from ..words import CURRENT, FREE, HEADER, OWNED, POINTER, SLOT_BITS, STALE, STA
 
 @part()
 def set_state(slots: Any, slot: int, version: int, status: int) -> None:
-    """Mark a slot; only its owner, or who replaced it, does so."""
+    """Mark a slot. Only its owner, or the worker that replaced it, may do so."""
     store(slots, slot * HEADER + STATE, version << 2 | status)
 
 
 @part()
 def claim(slots: Any, start: int) -> int:
-    """Own a free slot; the search begins at `start`."""
+    """Find a free slot, from `start` on, and own it; returns the slot."""
     count = slots.size // HEADER
     slot = start
     while True:
@@ -43,13 +48,13 @@ def claim(slots: Any, start: int) -> int:
 
 @part()
 def pin(slots: Any, slot: int) -> None:
-    """Count as a reader of a slot that cannot be freed meanwhile: one's own, or one already read."""
+    """Count as a reader of a slot: one's own, one already pinned, or one that is checked afterwards (`acquire`)."""
     fetch_add(slots, slot * HEADER, 1)
 
 
 @part()
 def release(slots: Any, slot: int) -> None:
-    """Stop reading; free the slot if it is stale and this was its last reader."""
+    """Stop reading a slot. Free it if it is stale and this was its last reader."""
     fetch_add(slots, slot * HEADER, -1)
     state = load(slots, slot * HEADER + STATE)
     if state & 3 == STALE and load(slots, slot * HEADER) == 0:
@@ -69,19 +74,19 @@ def acquire(control: Any, slots: Any) -> int:
 
 @part()
 def sum_of(slots: Any, pointer: int) -> int:
-    """The sum of the scales that were applied up to the vector that a pointer leads to."""
+    """The sum of scale · factor of all updates up to the vector of a pointer, in units of 1 / UNIT."""
     return load(slots, slot_of(pointer) * HEADER + SUM)
 
 
 @part()
 def slot_of(pointer: int) -> int:
-    """The slot that a pointer leads to."""
+    """The slot in a pointer."""
     return pointer & ((1 << SLOT_BITS) - 1)
 
 
 @part()
 def version_of(pointer: int) -> int:
-    """The version that a pointer leads to."""
+    """The version in a pointer."""
     return pointer >> SLOT_BITS
 
 
@@ -89,14 +94,21 @@ def version_of(pointer: int) -> int:
 def publish(control: Any, slots: Any, pointer: int, mine: int) -> bool:
     """Replace the pinned vector by the owned slot `mine`, as the next version; False if another was faster.
 
-    Either way the pin on it is released, and on failure `mine` is owned as before.
+    1. Mark `mine` as current. After the swap another worker may already have made it stale.
+    2. Swap the pointer, if it is still the one that was read.
+    3. Won: mark the vector that was replaced as stale. Lost: own `mine` again.
+    4. Release the pin on the vector that was, or was to be, replaced. This may free it.
     """
+    # 1. Mark as current
     version = version_of(pointer) + 1
-    set_state(slots, mine, version, CURRENT)  # before the swap: afterwards it may already be stale
+    set_state(slots, mine, version, CURRENT)
+    # 2. Swap
     won = compare_and_swap(control, POINTER, pointer, version << SLOT_BITS | mine)
+    # 3. Won or lost
     if won:
         set_state(slots, slot_of(pointer), version - 1, STALE)
     else:
         set_state(slots, mine, version, OWNED)
+    # 4. Release
     release(slots, slot_of(pointer))
     return won

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @kernel()
 def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
-    """Run until the quota is reached or the run is stopped."""
+    """Work until the quota is reached or the run is stopped. Twin: `recompute` of tests/naive.py."""
     begin(shared, me, own.row)
     params = shared.state[PARAMS][: shared.control[N_PARAMS]]
     while goes_on(shared.control):

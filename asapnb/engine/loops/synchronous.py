@@ -1,7 +1,7 @@
-"""Rounds: every worker's gradient at the same parameters, averaged in worker order, is one update.
+"""Rounds: the average of all workers' gradients at the same parameters is one update.
 
-Each worker reduces and updates its own slice of the parameters, so the sum is formed in the same order, and to the
-same bits, whatever the timing.
+Each worker averages and updates its own slice of the parameters, and adds the gradients in worker order. So the bits
+do not depend on which worker is first.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @part()
 def barrier(shared: Shared) -> bool:
-    """Wait until every worker has come this far; False if one has failed and never will."""
+    """Wait until every worker has come this far; False if one has failed, so that it never will."""
     phase = load(shared.control, PHASE)
     if fetch_add(shared.control, ARRIVED, 1) + 1 == shared.control[WORKERS]:
         store(shared.control, ARRIVED, 0)
@@ -63,7 +63,13 @@ def average(target: Vector, state: Vectors, workers: int, low: int, high: int) -
 
 @kernel()
 def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
-    """Run until the quota of rounds is reached or the run is stopped."""
+    """Work until the quota of rounds is reached or the run is stopped. Twin: `synchronous` of tests/naive.py.
+
+    1. Wait until every slice of the round before has been updated. Worker 0 evaluates and decides on another round.
+    2. Compute the gradient at the shared parameters.
+    3. Wait until every gradient is there.
+    4. Average and update the own slice.
+    """
     begin(shared, me, own.row)
     params = shared.state[PARAMS][: shared.control[N_PARAMS]]
     workers = shared.control[WORKERS]
@@ -71,7 +77,8 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
     high = (me + 1) * shared.control[N_PARAMS] // workers
     version = first = load(shared.control, VERSION)
     while True:
-        if not barrier(shared):  # every slice of the round before has been updated
+        # 1. Begin a round
+        if not barrier(shared):
             break
         if me == 0:
             store(shared.control, VERSION, version)
@@ -80,14 +87,17 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
             store(shared.control, GOING, goes_on(shared.control))
         if not barrier(shared) or load(shared.control, GOING) == 0:
             break
+        # 2. Compute
         count = draw(shared, own, version * workers + me)
         own.row[0].t_read = seconds(shared.control)
         loss = gradient(
             params, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
         )
         note_gradient(shared, own, params, loss)
-        if not barrier(shared):  # every gradient is there
+        # 3. Wait
+        if not barrier(shared):
             break
+        # 4. Update the own slice
         step = choose_step(shared, own, version, version, 0)
         average(own.snapshot, shared.state, workers, low, high)
         descend(params[low:high], own.velocity[low:high], own.snapshot[low:high], step, shared.numbers[MOMENTUM])

@@ -1,7 +1,9 @@
-"""The rounds of LockBased and of Leashed with a look at the clock between their steps: what `calibrate` measures.
+"""The worker loops of LockBased and Leashed with a look at the clock between their steps, for `calibrate`.
 
-Each is the worker loop of its scheme, but for evaluations and limits. Whatever a worker does for itself counts as
-computing: drawing the minibatch, the gradient, handing in the row. Waiting counts as nothing.
+They leave out evaluations and limits. Drawing the minibatch and handing in the row count as computing, as a worker
+does them for itself. Waiting counts as nothing.
+
+Checked in tests/test_calibrate.py: every time is above 0, and a schedule of these times can be made.
 """
 
 from __future__ import annotations
@@ -34,18 +36,18 @@ if TYPE_CHECKING:
     from ..shared import Own, Shared
 
 
-COMPUTE, READ, UPDATE, RETRY = range(4)  # columns of `times`; the last is a list of its own, 0 beyond its end
+COMPUTE, READ, UPDATE, RETRY = range(4)  # columns of `times`; RETRY is filled on its own, and 0 beyond its end
 
 
 @part()
 def another(control: Words, rounds: int, least: int) -> bool:
-    """Whether to start another round: until the time is over, and if that was short a few more."""
+    """Whether to start another round: while there is time, and until there are at least so many rounds."""
     return goes_on(control) or (rounds < least and load(control, STOP) == TIMED_OUT)
 
 
 @kernel()
 def lock_based(gradient: Gradient, shared: Shared, own: Own, me: int, times: Words, least: int) -> int:
-    """Fill `times`, (rounds, 4) nanoseconds, from its beginning again when it is full; returns the rounds made."""
+    """Fill `times`, (rounds, 4) nanoseconds; returns the rounds made. When `times` is full, begin it again."""
     begin(shared, me, own.row)
     control = shared.control
     params = shared.state[PARAMS][: control[N_PARAMS]]
@@ -85,7 +87,7 @@ def lock_based(gradient: Gradient, shared: Shared, own: Own, me: int, times: Wor
 
 @part()
 def attempt(shared: Shared, own: Own, mine: int, read_version: int, read_sum: int) -> bool:
-    """Make the vector that follows the current one and try to publish it, as `land` does; True on success."""
+    """One attempt of `land`: make the next vector and try to publish it; True on success."""
     slots = shared.slots
     pointer = acquire(shared.control, slots)
     total = sum_of(slots, pointer)
@@ -98,9 +100,9 @@ def attempt(shared: Shared, own: Own, mine: int, read_version: int, read_sum: in
 
 @kernel()
 def leashed(gradient: Gradient, shared: Shared, own: Own, me: int, times: Words, least: int) -> int:
-    """`lock_based` for Leashed: reading pins the vector, and an update is the first attempt to publish the next.
+    """As `lock_based`, for Leashed: a read pins the vector, an update is the first attempt to publish the next one.
 
-    Whenever a further attempt ends, its time is the next of the column RETRY, whatever the round.
+    The time of each further attempt is the next entry of the column RETRY, whatever the round.
     """
     begin(shared, me, own.row)
     control, slots = shared.control, shared.slots

@@ -1,8 +1,11 @@
-"""The steps that the event loops share: schedule, draw a time, read, note a row, queue.
+"""Steps that the event loops share: schedule an event, draw a time, read, fill a row, queue.
 
-An event is the end of something that takes time. What takes no time is over at once, before any other event of the
-same moment; a gradient always is an event, even if its time is drawn as 0. Whoever lets others in goes on first,
-then they do.
+An event is the end of an action that takes time. An action that takes no time ends at once, before any other event of
+the same moment. A gradient is always an event, even if its time is 0. When a worker lets others go on, it goes on
+first itself, then they do.
+
+Twin of every event loop: `simulate` in tests/naive_simulator.py, whose rows are the same, bit by bit. There a worker
+is a generator; here it is a phase, which says what its next event ends.
 """
 
 from __future__ import annotations
@@ -33,14 +36,14 @@ if TYPE_CHECKING:
     from ...kernels.types import Rows
     from ..world import World
 
-JOINED, COMPUTED = 0, 1  # phases of a worker: what its event ends; each loop has more of its own
+JOINED, COMPUTED = 0, 1  # phases of a worker: the action that its event ends; each loop adds its own
 _CHOICE = 100  # the purpose of the stream that chooses from a queue
-_AT_ONCE = 2**62  # taken from a sequence number, it puts an event before all others of its moment
+_AT_ONCE = 2**62  # subtracted from a sequence number, it puts an event before all others of its moment
 
 
 @kernel(_nrt=False)
 def open_world(world: World, seed: int) -> None:
-    """Have every worker join at its time."""
+    """Open the streams of random bits and schedule the event at which each worker joins."""
     world.words[CHOICE] = int64(stream(seed, _CHOICE, 0))
     for worker in range(world.workers.size):
         self = world.workers[worker]
@@ -53,13 +56,13 @@ def open_world(world: World, seed: int) -> None:
 
 @part(forceinline=True, _nrt=False)
 def goes_on(world: World, room: int) -> bool:
-    """Whether to look at the next event: there is room for its rows, the quota is not reached, there is one."""
+    """Whether to handle the next event: there is one, its rows have room, and the quota is not reached."""
     return room > 0 and world.words[VERSION] < world.words[QUOTA] and time_of(next_key(world.tree)) < np.inf
 
 
 @part(_nrt=False)
 def at(world: World, worker: int, phase: int, time: float) -> None:
-    """Schedule the event of a worker, in the place of the one it had."""
+    """Schedule the event of a worker; it replaces the one it had."""
     self = world.workers[np.uint32(worker)]
     self.phase = phase
     self.sequence = world.words[SEQUENCE]
@@ -69,7 +72,7 @@ def at(world: World, worker: int, phase: int, time: float) -> None:
 
 @part(_nrt=False)
 def until(world: World, worker: int, phase: int, now: float, time: float) -> None:
-    """Schedule the end of an action triggered by another worker's event; if it takes no time, before any other."""
+    """Schedule the end of an action triggered by another worker's event; without duration it precedes all others."""
     first = _AT_ONCE if time == now else 0
     world.words[SEQUENCE] -= first
     at(world, worker, phase, time)
@@ -78,7 +81,7 @@ def until(world: World, worker: int, phase: int, now: float, time: float) -> Non
 
 @part(_nrt=False)
 def duration(world: World, worker: int, purpose: int) -> float:
-    """A read, update, network or retry time of a worker."""
+    """Draw a read, update, network or retry time of a worker, in virtual seconds."""
     value, state = draw(world.times, component(world.times, purpose, worker), world.streams[purpose - 1, worker])
     world.streams[purpose - 1, worker] = state
     return value
@@ -86,7 +89,7 @@ def duration(world: World, worker: int, purpose: int) -> float:
 
 @part(_nrt=False)
 def computed(world: World, worker: int, start: float) -> float:
-    """When a gradient is finished that is begun at `start`."""
+    """Draw a compute time; returns when a gradient begun at `start` is finished, pauses included."""
     self = world.workers[np.uint32(worker)]
     value, self.stream = draw(world.times, component(world.times, COMPUTE, worker), self.stream)
     return finish(world.times, worker, start, value)
@@ -94,14 +97,14 @@ def computed(world: World, worker: int, start: float) -> float:
 
 @part(forceinline=True, _nrt=False)
 def take_ticket(world: World, worker: int) -> None:
-    """Take the next minibatch."""
+    """Take the next ticket: the number of a minibatch."""
     world.workers[np.uint32(worker)].batch = world.words[TICKET]
     world.words[TICKET] += 1
 
 
 @part(forceinline=True, _nrt=False)
 def read(world: World, worker: int, time: float) -> None:
-    """Begin to read the parameters."""
+    """Begin to read the parameters: the view is the version of this moment."""
     self = world.workers[np.uint32(worker)]
     self.t_read = time
     self.read_version = world.words[VERSION]
@@ -109,7 +112,7 @@ def read(world: World, worker: int, time: float) -> None:
 
 @part(_nrt=False)
 def note(world: World, rows: Rows, count: int, worker: int, version: int, tau: int, time: float) -> None:
-    """Fill row `count`: an update that makes `version`, or with −1 a gradient that is dropped."""
+    """Fill row `count`: of an update that makes `version`, or, if that is −1, of a dropped gradient."""
     row, self = rows[np.uint64(count)], world.workers[np.uint32(worker)]
     row.worker = worker
     row.tau = tau
@@ -144,7 +147,7 @@ def enqueue(world: World, worker: int, phase: int) -> None:
 
 @part(_nrt=False)
 def dequeue(world: World, anybody: bool) -> int:
-    """Who is next: who has waited longest or, with `anybody`, any who waits."""
+    """Take a worker from the queue: the one that has waited longest or, with `anybody`, one drawn at random."""
     head, size = world.words[HEAD], world.queue.size
     if anybody and world.words[WAITING] > 1:
         chosen, state = uniform_integer(uint64(world.words[CHOICE]), world.words[WAITING])
@@ -158,7 +161,7 @@ def dequeue(world: World, anybody: bool) -> int:
 
 @part(forceinline=True, _nrt=False)
 def seize(world: World, worker: int, phase: int) -> bool:
-    """Take the lock or the server, if it is free; else wait for it in this phase."""
+    """Take the lock or the server if it is free; True if so. Else wait in the queue, in this phase."""
     if world.words[BUSY] == 0:
         world.words[BUSY] = 1
         return True

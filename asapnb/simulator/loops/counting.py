@@ -1,4 +1,4 @@
-"""Rows of a schedule as counts, where they are not kept."""
+"""Count the rows of a schedule that are not kept. Checked against counts of the rows themselves."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 @kernel(_nrt=False)
 def count(rows: Rows, counts: Words, by_worker: Words, totals: Words, seconds: Reals) -> None:
-    """Add rows to a tally.
+    """Add rows to the counts of a tally.
 
-    `totals` are the gradients dropped and the attempts failed, `seconds` the last time and the sum of gradient times.
+    `counts` are updates by staleness, `by_worker` updates by worker. `totals` holds dropped gradients and failed
+    attempts, `seconds` the time of the last update and the sum of all times from read to gradient.
     """
     for i in range(rows.size):
         row = rows[i]

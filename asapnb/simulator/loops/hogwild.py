@@ -1,6 +1,6 @@
-"""No synchronization: the update is claimed when the gradient is ready, then written, and nobody waits for anybody.
+"""Hogwild: an update is claimed when its gradient is ready, then written. Nobody waits.
 
-`views` gets, for each row, the time at which the view was read to its end.
+Twin: `hogwild` of tests/naive_simulator.py.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ VIEW = SETTINGS  # 0: in place, 1: a snapshot
 
 @kernel(_nrt=False, error_model="numpy")
 def run(world: World, rows: Rows, views: Reals) -> int:
-    """Fill rows; returns how many."""
+    """Fill rows; returns how many. `views` gets, for each row, the time at which its view had been read."""
     count, snapshot = 0, world.words[VIEW] == 1
     while goes_on(world, rows.size - count):
         worker = next_worker(world.tree)
         now = written = time_of(next_key(world.tree))
         self = world.workers[np.uint32(worker)]
         if self.phase == COMPUTED:
-            views[count] = self.t_ready  # where the end of the view was kept
+            views[count] = self.t_ready  # see below: until now it was the end of the view
             self.t_ready = now
             written = now + duration(world, worker, UPDATE)
             count = apply(world, rows, count, worker, written)

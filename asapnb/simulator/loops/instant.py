@@ -1,6 +1,6 @@
-"""LockBased, Hogwild and Leashed where reads and updates take no time: they are the same, and nobody ever waits.
+"""LockBased, Hogwild and Leashed where reads and updates take no time: all are the same, and nobody waits.
 
-What the other loops do then, with all that they need not look at left out: a test compares them.
+This is the other loops without the branches that are never taken then. tests/test_events.py compares their rows.
 """
 
 from __future__ import annotations

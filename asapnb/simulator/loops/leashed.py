@@ -1,6 +1,6 @@
-"""Leashed-SGD: an attempt to publish takes the time of an update, a further one that of a retry.
+"""Leashed-SGD: an attempt to publish takes an update time, a further attempt a retry time.
 
-It fails if another was published meanwhile.
+An attempt fails if another worker has published since it began. Twin: `leashed` of tests/naive_simulator.py.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MOST_TRIES = 32767  # that a row can hold
 
 @part(forceinline=True, _nrt=False)
 def _begin(world: World, worker: int, time: float) -> None:
-    """Pin the current vector as a view, and compute."""
+    """Take the current vector as the view, and compute."""
     take_ticket(world, worker)
     read(world, worker, time)
     start = time + duration(world, worker, READ)
@@ -35,7 +35,7 @@ def _begin(world: World, worker: int, time: float) -> None:
 
 @part(forceinline=True, _nrt=False)
 def _fails(world: World, rows: Rows, count: int, worker: int, time: float) -> bool:
-    """Count a failed attempt; True, with the row in place, if it was one too many."""
+    """Count a failed attempt. If the bound is passed, fill the row of the dropped gradient and return True."""
     self = world.workers[np.uint32(worker)]
     self.tries += 1
     if not 0 <= world.words[PERSISTENCE] < self.tries:
@@ -47,7 +47,7 @@ def _fails(world: World, rows: Rows, count: int, worker: int, time: float) -> bo
 
 @part(_nrt=False)
 def _overtake(world: World, rows: Rows, count: int, winner: int, time: float) -> int:
-    """With early checks: all others in the loop fail as soon as one has published; returns the number of rows."""
+    """With early checks: fail all other workers in the loop, as one has published; returns the number of rows."""
     members, stay = world.others[0], 0
     for i in range(world.words[MEMBERS]):
         worker = members[i]
@@ -67,7 +67,13 @@ def _overtake(world: World, rows: Rows, count: int, winner: int, time: float) ->
 
 @kernel(_nrt=False, error_model="numpy")
 def run(world: World, rows: Rows, views: Reals) -> int:
-    """Fill rows; returns how many."""
+    """Fill rows; returns how many. The worker of each event goes on until it begins something that takes time.
+
+    1. Its gradient is ready: enter the publish loop.
+    2. Its attempt ends: publish if nobody else has meanwhile, else count the failure.
+    3. Begin an attempt.
+    4. Published or dropped: read and compute anew.
+    """
     count, early = 0, world.words[CHECK_EARLY] != 0
     margin = world.workers.size if early else 0  # all may drop their gradients at once
     while goes_on(world, rows.size - margin - count):
@@ -75,6 +81,7 @@ def run(world: World, rows: Rows, views: Reals) -> int:
         now = time_of(next_key(world.tree))
         self = world.workers[np.uint32(worker)]
         phase = self.phase
+        # 1. Gradient ready
         if phase == COMPUTED:
             self.t_ready = now
             self.tries = 0
@@ -82,6 +89,7 @@ def run(world: World, rows: Rows, views: Reals) -> int:
                 world.others[0, world.words[MEMBERS]] = worker
                 world.words[MEMBERS] += 1
         while phase != JOINED:
+            # 2. Attempt ends
             if phase == _TRIED:
                 if self.seen == world.words[VERSION]:
                     count = apply(world, rows, count, worker, now)
@@ -94,12 +102,14 @@ def run(world: World, rows: Rows, views: Reals) -> int:
                     count += 1
                     phase = JOINED
                     break
+            # 3. Attempt begins
             self.seen = world.words[VERSION]
             phase = _TRIED
             end = now + duration(world, worker, UPDATE if self.tries == 0 else RETRY)
             if end > now:
                 at(world, worker, _TRIED, end)
                 break
+        # 4. Anew
         if phase == JOINED:
             _begin(world, worker, now)
     return count

@@ -1,4 +1,7 @@
-"""A lock around the read and around the update, or around both in one visit; and Sequential, where nobody waits."""
+"""LockBased: a lock around the read and around the update, or around both in one visit. Also Sequential.
+
+Twin: `lock_based` of tests/naive_simulator.py.
+"""
 
 from __future__ import annotations
 
@@ -29,13 +32,13 @@ if TYPE_CHECKING:
     from ...kernels.types import Reals, Rows
     from ..world import World
 
-ORDER, FUSED = SETTINGS, SETTINGS + 1  # 0: who has waited longest is next, 1: anybody; 1: one visit updates and reads
+ORDER, FUSED = SETTINGS, SETTINGS + 1  # 0: first come, first served, 1: at random; 1: one visit updates and reads
 _COPIED, _UPDATED, _TO_READ, _TO_UPDATE = 2, 3, 4, 5
 
 
 @part(forceinline=True, _nrt=False)
 def _served(world: World, worker: int, phase: int, time: float) -> float:
-    """When the visit is over that a worker begins now."""
+    """Begin a worker's visit to the lock; returns when it ends."""
     if phase == _TO_UPDATE:
         return time + duration(world, worker, UPDATE)
     read(world, worker, time)
@@ -44,7 +47,7 @@ def _served(world: World, worker: int, phase: int, time: float) -> float:
 
 @part(_nrt=False)
 def _release(world: World, time: float) -> None:
-    """Pass the lock on to the next who waits, if there is one."""
+    """Release the lock, or pass it on to the next worker that waits."""
     world.words[BUSY] = 0
     if world.words[WAITING] > 0:
         world.words[BUSY] = 1
@@ -56,7 +59,7 @@ def _release(world: World, time: float) -> None:
 
 @kernel(_nrt=False, error_model="numpy")
 def run(world: World, rows: Rows, views: Reals) -> int:
-    """Fill rows; returns how many."""
+    """Fill rows; returns how many. The worker of each event goes on until it waits or begins what takes time."""
     count, fused = 0, world.words[FUSED] != 0
     while goes_on(world, rows.size - count):
         worker = next_worker(world.tree)

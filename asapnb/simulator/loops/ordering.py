@@ -1,4 +1,8 @@
-"""Which slot each vector of a replay stands in."""
+"""Choose the slot of each vector of a replay.
+
+Checked in tests/test_simulate.py, by following the slots operation by operation: each holds what is read from it, and
+there are as few as can be.
+"""
 
 from __future__ import annotations
 
@@ -19,24 +23,46 @@ def lay_out(
     read: Words, abandoned: NDArray[np.bool_], readers: NDArray[np.int32], gradients: int, operations: Rows,
     view: NDArray[np.int32], needs: Words, slot_of: NDArray[np.int32], made: Words, free: NDArray[np.int32],
 ) -> int:  # fmt: skip
-    """Fill operations, view and needs; returns the number of slots."""
+    """Choose the slots of consistent views; returns their number.
+
+    Args:
+        read: the version that each row reads.
+        abandoned: the rows that are not applied.
+        readers: how many rows read each version; counted down to 0.
+        gradients: rows that make a version.
+        operations: filled, one for each row.
+        view: filled: the slot that holds the view of each row.
+        needs: filled: operations that must be done before a view is there.
+        slot_of: filled: the slot of each version.
+        made: filled: operations after which each version is there.
+        free: room for a stack of free slots.
+
+    For each row, in order of application:
+
+    1. Its view is in the slot of the version it reads. If no later row reads that version, its slot is free.
+    2. The operation of a dropped row does nothing. Those of a round, but for the last, add to a sum.
+    3. An update is made in place if nobody will read the current version again, else in a free or a new slot.
+    """
     current, slots, spare = 0, 1, 0
     for i in range(read.size):
+        # 1. View
         old = read[i]
         view[i], needs[i] = slot_of[old], made[old]
         source = slot_of[current]
         readers[old] -= 1
         if readers[old] == 0 and old != current:
-            free[spare] = slot_of[old]  # the next to be written: it has just been read, so it is in the cache
+            free[spare] = slot_of[old]  # written next: it has just been read, so it is in the cache
             spare += 1
+        # 2. Not an update
         operations[i].row, operations[i].source, operations[i].target = i, source, source
         if abandoned[i]:
             operations[i].kind = SKIP
         elif gradients > 1 and (i + 1) % gradients != 0:
             operations[i].kind = ADD
         else:
+            # 3. Update
             operations[i].kind = CLOSE if gradients > 1 else APPLY
-            if readers[current] > 0:  # whoever began there has yet to be applied
+            if readers[current] > 0:  # later rows read it
                 if spare > 0:
                     spare -= 1
                     operations[i].target = free[spare]
@@ -52,10 +78,19 @@ def lay_out(
 def lend(
     operations: Rows, view: NDArray[np.int32], needs: Words, ends: Words, free: NDArray[np.int32]
 ) -> tuple[int, int]:
-    """Give each row a slot from its first read to its last write; returns the slots, and the most rows half done."""
+    """Lend each row a slot for its inconsistent view; returns the slots, and the most rows half done at a time.
+
+    Slot 0 holds the parameters. `ends` says after which operation a row is done; `view` gets the slot of each row.
+    For each operation, in order:
+
+    1. The first read of a row takes a free or a new slot.
+    2. A write: note how many rows, from the first that is not done to this one, are half done.
+    3. The last write of a row gives its slot back.
+    """
     slots, spare, first, overlap = 1, 0, 0, 1
     for i in range(operations.size):
         row = operations[i].row
+        # 1. Read
         if operations[i].kind == READ:
             if view[row] == 0:
                 if spare > 0:
@@ -65,7 +100,9 @@ def lend(
                     view[row] = slots
                     slots += 1
         else:
+            # 2. Write
             overlap = max(overlap, row - first + 1)
+            # 3. Last write
             if ends[row] == i + 1:
                 free[spare] = view[row]
                 spare += 1

@@ -1,8 +1,9 @@
-"""The threads of a replay: each computes gradients that can be computed, whoever can carries out what is next.
+"""The threads of a replay. Each computes gradients whose views are there; one at a time carries out operations.
 
-A row's gradient can be computed as soon as its view is there. Operations are carried out in their order, one thread
-at a time, with the functions that the engine updates parameters with: so the bits are those of the engine, and the
-same for any number of threads.
+Operations are carried out in their order, with the functions by which the engine updates parameters. So the bits are
+those of the engine, on any number of threads.
+
+Twins, in tests/naive.py: `recompute` where views are consistent, `rounds` of rounds, `hogwild` of inconsistent views.
 """
 
 from __future__ import annotations
@@ -52,20 +53,20 @@ if TYPE_CHECKING:
 
 @part()
 def _place(replay: ReplayState, row: int) -> int:
-    """Where the word of a row stands in the ring."""
+    """The position of a row's word in the ring."""
     return row % replay.control[WINDOW] * LINE
 
 
 @part()
 def _claim(replay: ReplayState) -> int:
-    """Claim the first row whose view is there and that nobody has claimed; −1 if there is none."""
+    """Claim the first row that nobody has claimed and whose view is there; −1 if there is none."""
     control, done = replay.control, load(replay.control, DONE)
     begin = load(control, CLAIM)
     end = min(load(control, FIRST) + control[WINDOW], replay.tasks.size)
     for row in range(begin, end):
         place = _place(replay, row)
         if load(replay.ring, place) != row << 2 | FREE:
-            if row == begin:  # claimed, so that nobody needs to look at it again
+            if row == begin:  # it has been claimed, so nobody needs to look at it again
                 compare_and_swap(control, CLAIM, begin, begin + 1)
                 begin += 1
         elif replay.tasks[row].needs <= done and compare_and_swap(
@@ -77,7 +78,7 @@ def _claim(replay: ReplayState) -> int:
 
 @part()
 def _compute(gradient: Gradient, replay: ReplayState, own: Own, row: int) -> None:
-    """The gradient of a row, with the weight decay of its view."""
+    """Compute the gradient of a row, with the weight decay of its view."""
     control, task = replay.control, replay.tasks[row]
     count = draw_batch(
         own.indices, task.batch, control[N_SAMPLES], control[BATCH_SIZE], control[SEED], control[RESHUFFLE] != 0
@@ -94,7 +95,7 @@ def _compute(gradient: Gradient, replay: ReplayState, own: Own, row: int) -> Non
 
 @part()
 def _step(replay: ReplayState, row: int) -> Real:
-    """The step of an update, as the engine's."""
+    """The step of an update: the same product, in the same order, as in the engine."""
     return replay.numbers[STEP_SIZE] * replay.tasks[row].scale * replay.tasks[row].factor
 
 
@@ -119,7 +120,7 @@ def _descend(replay: ReplayState, row: int, gradient: Vector, source: Vector, ta
 
 @part()
 def _apply(replay: ReplayState, operation: Any) -> None:
-    """Make the next version of the gradient of a row."""
+    """Make the next version from the gradient of a row; of a round, add to the sum and close it with its average."""
     n, row = replay.control[N_PARAMS], operation.row
     gradient = replay.gradients[row % replay.control[WINDOW]][:n]
     source, target = replay.state[operation.source][:n], replay.state[operation.target][:n]
@@ -146,7 +147,7 @@ def _apply(replay: ReplayState, operation: Any) -> None:
 
 @part()
 def _move_block(replay: ReplayState, operation: Any) -> None:
-    """Read a block of the parameters into the view of a row, or write that of its gradient."""
+    """Read a block of the parameters into the view of a row, or update a block by the gradient of a row."""
     n, blocks, row, block = replay.control[N_PARAMS], replay.control[BLOCKS], operation.row, operation.block
     low = 0 if block == ALL else block * n // blocks
     high = n if block == ALL else (block + 1) * n // blocks
@@ -164,7 +165,7 @@ def _move_block(replay: ReplayState, operation: Any) -> None:
 
 @part()
 def _possible(replay: ReplayState, done: int) -> bool:
-    """Whether the next operation can be carried out."""
+    """Whether the next operation can be carried out: a read at once, any other when the row's gradient is there."""
     if done >= load(replay.control, UNTIL) or load(replay.control, STOP) != 0:
         return False
     operation = replay.operations[done]
@@ -173,9 +174,10 @@ def _possible(replay: ReplayState, done: int) -> bool:
 
 @part()
 def _leave(replay: ReplayState, row: int, done: int) -> None:
-    """Be done with a row: its place is free for another. A run that diverges ends with the first row (or round) to.
+    """Free the place of a finished row for a later one. Stop the replay at the first row, or round, that diverges.
 
-    So it is looked at in the order of rows, which under Hogwild is not the order in which they are done with.
+    Losses are judged in the order of rows. Under Hogwild rows finish in another order, so a row may wait here for
+    those before it.
     """
     control = replay.control
     store(replay.ring, _place(replay, row), row + control[WINDOW] << 2 | FREE)
@@ -199,7 +201,7 @@ def _diverges(replay: ReplayState, low: int, high: int) -> bool:
 
 @part()
 def _advance(replay: ReplayState) -> None:
-    """Carry out what can be carried out, unless another thread is at it."""
+    """Carry out all operations that are possible, unless another thread does."""
     control = replay.control
     done = load(control, DONE)
     while _possible(replay, done) and compare_and_swap(control, TURN, 0, 1):
@@ -219,15 +221,25 @@ def _advance(replay: ReplayState) -> None:
 
 @kernel()
 def work(gradient: Gradient, replay: ReplayState, own: Own) -> None:
-    """Compute and carry out until enough operations are done or the replay is stopped."""
+    """Work until as many operations are done as were asked for, or the replay is stopped.
+
+    1. Claim the first row whose view is there.
+    2. Without one, carry out operations: that may make a view. Wait a moment, then try again.
+    3. Compute the gradient of the row and mark it as ready.
+    4. Carry out all operations that are possible now. One thread at a time does so, in their order.
+    """
     control, spins = replay.control, 0
     while load(control, DONE) < load(control, UNTIL) and load(control, STOP) == 0:
+        # 1. Claim
         row = _claim(replay)
+        # 2. Nothing to compute
         if row < 0:
             _advance(replay)
             spins = relax(spins)
             continue
+        # 3. Compute
         spins = 0
         _compute(gradient, replay, own, row)
         store(replay.ring, _place(replay, row), row << 2 | READY)
+        # 4. Carry out
         _advance(replay)

@@ -1,4 +1,7 @@
-"""Synchronous, K-sync and K-batch-sync: rounds, each of which ends with its K-th gradient."""
+"""Synchronous, K-sync and K-batch-sync: rounds that end with their K-th gradient.
+
+Twins: `Round` and `in_rounds` of tests/naive_simulator.py.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from ...kernels.types import Reals, Rows
     from ..world import World
 
-WAIT_FOR, BATCHES = SETTINGS, SETTINGS + 1  # the first in GRADIENTS, for any number of workers; 1: for minibatches
+WAIT_FOR, BATCHES = SETTINGS, SETTINGS + 1  # None is −1: GRADIENTS holds K in any case; 1: wait for minibatches
 
 
 @part(_nrt=False)
@@ -29,7 +32,18 @@ def _begin(world: World, worker: int, time: float) -> None:
 
 @part(_nrt=False)
 def _gather(world: World, rows: Rows, count: int, gradients: int) -> float:
-    """Wait for the gradients of a round, and give the others up; returns when the last was ready."""
+    """Fill the rows of a round, except `t_apply`; returns when its last gradient was ready.
+
+    For each event, until there are enough gradients:
+
+    1. A worker joins during the round: begin a gradient that may count.
+    2. A gradient is ready: count it. In a round of workers, that worker is idle until the next round.
+    3. In a round of minibatches, fill its row at once, and go on with the next minibatch at the same parameters.
+
+    At the end:
+
+    4. In a round of workers, fill the rows in the order of workers, because gradients are added in that order.
+    """
     by_worker = world.words[BATCHES] == 0
     version, now, found = world.words[VERSION] + 1, 0.0, 0
     while found < gradients:
@@ -38,21 +52,25 @@ def _gather(world: World, rows: Rows, count: int, gradients: int) -> float:
         if not now < np.inf:
             return np.inf
         self = world.workers[np.uint32(worker)]
+        # 1. Joined
         if self.phase == JOINED:
             _begin(world, worker, now)
             continue
+        # 2. Gradient ready
         self.t_ready = now
         found += 1
         if by_worker:
             self.seen = version  # it is in this round
             idle(world.tree, world.workers, worker)
         else:
+            # 3. Next minibatch
             note(world, rows, count + found - 1, worker, version, 0, now)
             if found < gradients:
                 take_ticket(world, worker)
                 self.t_read = now
                 at(world, worker, COMPUTED, computed(world, worker, now))
-    if by_worker:  # in the order of workers, in which gradients are added
+    # 4. In the order of workers
+    if by_worker:
         for worker in range(world.workers.size):
             if world.workers[worker].seen == version:
                 note(world, rows, count, worker, version, 0, now)
@@ -62,12 +80,12 @@ def _gather(world: World, rows: Rows, count: int, gradients: int) -> float:
 
 @kernel(_nrt=False, error_model="numpy")
 def run(world: World, rows: Rows, views: Reals) -> int:
-    """Fill rows, those of whole rounds; returns how many."""
+    """Fill rows, of whole rounds only; returns how many."""
     count, gradients = 0, world.words[GRADIENTS]
     while rows.size - count >= gradients and world.words[VERSION] < world.words[QUOTA]:
         begun = world.clock[0]
         for worker in range(world.workers.size):
-            if world.workers[worker].t_ready <= begun:  # which at first is when it joins
+            if world.workers[worker].t_ready <= begun:  # before its first gradient, `t_ready` is when it joins
                 _begin(world, worker, begun)
         end = _gather(world, rows, count, gradients) + duration(world, 0, UPDATE)
         if not end < np.inf:

@@ -1,8 +1,10 @@
-"""A parameter server: messages travel, the server serves them one at a time, in the order of arrival.
+"""A parameter server: messages travel, and the server serves them one at a time, in the order of arrival.
 
-A worker's gradient is applied (or discarded), and the answer, the parameters as they then are, belongs to the same
-visit. A worker that the bound of stale synchronous parallel holds back is answered in a visit of its own, as is one
-that joins or is told to start anew.
+In one visit the server applies (or discards) a gradient and answers with the parameters of that moment. Some workers
+get their answer in a visit of its own: those that the bound of stale synchronous parallel held back, those that join,
+and those that were told to start anew.
+
+Twins: `Server` and `remote` of tests/naive_simulator.py.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ _HELD, _AFTER, _BEFORE = 0, 1, 2  # rows of `World.others`
 
 @part(_nrt=False)
 def _link(world: World, worker: int) -> None:
-    """Note that a worker has read last."""
+    """Put a worker at the end of the list of those that compute, in the order in which they read."""
     last = world.words[YOUNGEST]
     world.others[_BEFORE, worker] = last
     world.others[_AFTER, worker] = NOBODY
@@ -41,7 +43,7 @@ def _link(world: World, worker: int) -> None:
 
 @part(_nrt=False)
 def _unlink(world: World, worker: int) -> None:
-    """Forget when a worker has read, if that is still known."""
+    """Take a worker out of the list of those that compute, if it is there."""
     before, after = world.others[_BEFORE, worker], world.others[_AFTER, worker]
     if before == NOBODY and world.words[OLDEST] != worker:
         return
@@ -58,7 +60,7 @@ def _unlink(world: World, worker: int) -> None:
 
 @part(_nrt=False)
 def _restart(world: World, rows: Rows, count: int, time: float) -> int:
-    """Have those start anew whose gradients would be discarded; returns the number of rows."""
+    """Make workers start anew whose gradients would be discarded on arrival; returns the number of rows."""
     version = world.words[VERSION]
     while world.words[OLDEST] != NOBODY:
         worker = world.words[OLDEST]
@@ -67,7 +69,7 @@ def _restart(world: World, rows: Rows, count: int, time: float) -> int:
         if tau < world.words[DISCARD_AFTER]:
             break
         _unlink(world, worker)
-        if time < self.t_ready:  # else the gradient is on its way, and discarded when it arrives
+        if time < self.t_ready:  # else the gradient is on its way and is discarded on arrival
             self.t_ready = time
             note(world, rows, count, worker, -1, tau, time)
             count += 1
@@ -77,7 +79,7 @@ def _restart(world: World, rows: Rows, count: int, time: float) -> int:
 
 @part(_nrt=False)
 def _join(world: World, worker: int) -> None:
-    """A worker that joins is as far as the slowest."""
+    """Count a worker that joins as being as far as the slowest."""
     slowest = world.words[SLOWEST]
     world.workers[np.uint32(worker)].seen = slowest
     world.paces[slowest % world.paces.size] += 1
@@ -85,7 +87,10 @@ def _join(world: World, worker: int) -> None:
 
 @part(_nrt=False)
 def _advance(world: World, worker: int) -> bool:
-    """Count a worker's gradient, let those go on whom it held back; whether the worker itself may go on."""
+    """Count a worker's gradient; returns whether the worker may go on.
+
+    If the slowest worker has made one more, the workers that were held back go on.
+    """
     bound, paces = world.words[BOUND], world.paces
     if bound < 0:
         return True
@@ -104,7 +109,7 @@ def _advance(world: World, worker: int) -> bool:
 
 @part(_nrt=False)
 def _hold_back(world: World, worker: int) -> None:
-    """Have a worker wait until the slowest has caught up."""
+    """Let a worker wait until the slowest has caught up."""
     world.others[_HELD, world.words[MEMBERS]] = worker
     world.words[MEMBERS] += 1
     idle(world.tree, world.workers, worker)
@@ -112,7 +117,7 @@ def _hold_back(world: World, worker: int) -> None:
 
 @part(_nrt=False)
 def _answered(world: World, worker: int, time: float) -> float:
-    """When the answer has been given that the server begins now."""
+    """Begin an answer to a worker; returns when it has been given."""
     take_ticket(world, worker)
     read(world, worker, time)
     return time + duration(world, worker, READ)
@@ -120,10 +125,18 @@ def _answered(world: World, worker: int, time: float) -> float:
 
 @part(_nrt=False)
 def _visit(world: World, rows: Rows, count: int, worker: int, phase: int, now: float) -> int:
-    """Serve a worker as far as that takes no time, then schedule what ends next; returns the number of rows."""
+    """Serve a worker, and those in the queue, until something takes time; returns the number of rows.
+
+    1. A gradient has arrived: discard it if it is too stale, else begin the update.
+    2. The update ends: apply the gradient.
+    3. The worker may go on: begin the answer.
+    4. The answer has been given, or the worker is held back: serve the next of the queue.
+    5. What takes time ends with an event.
+    """
     self = world.workers[np.uint32(worker)]
     time = now
     while True:
+        # 1. Gradient arrived
         if phase == _TO_UPDATE:
             tau = world.words[VERSION] - self.read_version
             if 0 < world.words[DISCARD_AFTER] <= tau:
@@ -132,6 +145,7 @@ def _visit(world: World, rows: Rows, count: int, worker: int, phase: int, now: f
                 phase = _TO_ASK if _advance(world, worker) else _AHEAD
             else:
                 phase, time = _UPDATED, now + duration(world, worker, UPDATE)
+        # 2. Updated
         elif phase == _UPDATED:
             count = apply(world, rows, count, worker, now)
             if world.words[VERSION] == world.words[QUOTA]:
@@ -139,9 +153,11 @@ def _visit(world: World, rows: Rows, count: int, worker: int, phase: int, now: f
             if world.words[RESTART] != 0:
                 count = _restart(world, rows, count, now)
             phase = _TO_ASK if _advance(world, worker) else _AHEAD
+        # 3. Answer
         elif phase == _TO_ASK:
             phase, time = _ANSWERED, _answered(world, worker, now)
-        else:  # answered, or held back: the server is free
+        # 4. Next
+        else:
             if phase == _ANSWERED:
                 self.t_ready = computed(world, worker, now + duration(world, worker, NETWORK))
                 if world.words[RESTART] != 0:
@@ -156,6 +172,7 @@ def _visit(world: World, rows: Rows, count: int, worker: int, phase: int, now: f
             worker = dequeue(world, False)
             self = world.workers[np.uint32(worker)]
             phase = self.phase
+        # 5. Event
         if time > now:
             at(world, worker, phase, time)
             return count
@@ -164,7 +181,7 @@ def _visit(world: World, rows: Rows, count: int, worker: int, phase: int, now: f
 @kernel(_nrt=False, error_model="numpy")
 def run(world: World, rows: Rows, views: Reals) -> int:
     """Fill rows; returns how many."""
-    count, margin = 0, 2 * world.workers.size  # in a moment, all may be served, and all be told to start anew
+    count, margin = 0, 2 * world.workers.size  # in one moment, all may be served and all told to start anew
     while goes_on(world, rows.size - margin - count):
         worker = next_worker(world.tree)
         now = time_of(next_key(world.tree))

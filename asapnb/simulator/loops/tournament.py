@@ -1,11 +1,13 @@
-"""Who is next: a tournament of the workers' next events, eight to a group.
+"""The next event: a tournament of the workers' next events, in groups of eight.
 
-Every worker has one key, the time of its next event. The least of each group of eight goes up a level, with the
-worker it belongs to, until one is left. To change a key is to play its groups again on the way up: no comparison
-decides which memory is looked at next, so nothing is mispredicted, and only the groups at the bottom are ever cold.
+Every worker has one key, the time of its next event. The least key of each group goes up a level, with its worker,
+until one is left. When a key changes, its groups are played again on the way up. No comparison decides which memory
+is read next, so no branch is mispredicted, and only the lowest groups are ever out of the cache.
 
-A time is >= 0, so its bits, taken as an integer, are in the same order, and integers compare in one cycle. Equal
-times are settled by the sequence number of the event: who was scheduled first is first.
+A time is >= 0, so its bits as an integer have the same order, and integers compare in one cycle. Of equal times the
+event that was scheduled first is first: it has the lower sequence number.
+
+Twin: the heap of `Simulation.run` in tests/naive_simulator.py; tests/test_events.py also compares with a sorted list.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from ..tournament import Tournament
 
 GROUP = 8  # keys of 8 bytes: a cache line
-# Keys above it belong to no event; those of a group differ, so that they do not look like ties.
+# Keys above IDLE belong to no event. Those of a group differ, so that they are no ties.
 IDLE = 2**63 - 1 - GROUP
 _I64 = ir.IntType(64)
 
@@ -74,7 +76,7 @@ def time_of(typing_context, key):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def _least_of_group(typing_context, keys, start):  # type: ignore[no-untyped-def]
-    """Which of the eight keys from `start` is the least, 0 to 7; 8 or more if two that met were equal."""
+    """The place of the least of the eight keys from `start`, 0 to 7; 8 or more if two compared keys are equal."""
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         base = element(context, builder, signature, args)
@@ -103,7 +105,7 @@ def _earlier(tree: Tournament, workers: Rows, a: int, b: int) -> bool:
 
 @part(_nrt=False)
 def _settle(tree: Tournament, workers: Rows, start: int) -> int:
-    """The first of a group in which some keys are equal."""
+    """The place of the first event of a group in which some keys are equal."""
     first = start
     for place in range(start + 1, start + GROUP):
         if _earlier(tree, workers, place, first):
@@ -113,22 +115,30 @@ def _settle(tree: Tournament, workers: Rows, start: int) -> int:
 
 @part(forceinline=True, _nrt=False)
 def put(tree: Tournament, workers: Rows, worker: int, key: int) -> None:
-    """Give a worker this key; if it is the time of an event, its `sequence` must have been set."""
+    """Give a worker this key. If it is the time of an event, the worker's `sequence` must have been set before.
+
+    1. Write the key on the lowest level, where a place is a worker.
+    2. On each level find the least key of the group. Look at sequence numbers only if there is a tie.
+    3. Copy that key, and its worker, to the place of the group on the level above.
+    """
+    # 1. Write
     poke(tree.keys, worker, key)
     place = worker
     for level in range(tree.levels.size - 1):
+        # 2. Play the group
         place >>= 3
         start = peek(tree.levels, level) + (place << 3)
         first = _least_of_group(tree.keys, start)
         first = start + first if first < GROUP else _settle(tree, workers, start)
+        # 3. Move up
         above = peek(tree.levels, level + 1) + place
         poke(tree.keys, above, peek(tree.keys, first))
-        poke(tree.ids, above, first if level == 0 else peek(tree.ids, first))  # on level 0 places are workers
+        poke(tree.ids, above, first if level == 0 else peek(tree.ids, first))
 
 
 @part(forceinline=True, _nrt=False)
 def idle(tree: Tournament, workers: Rows, worker: int) -> None:
-    """Take a worker's event away."""
+    """Remove the event of a worker."""
     put(tree, workers, worker, IDLE + 1 + (worker & (GROUP - 1)))
 
 
@@ -140,5 +150,5 @@ def next_key(tree: Tournament) -> int:
 
 @part(forceinline=True, _nrt=False)
 def next_worker(tree: Tournament) -> int:
-    """Whose event it is."""
+    """The worker of the next event."""
     return peek(tree.ids, peek(tree.levels, tree.levels.size - 1))
