@@ -138,12 +138,9 @@ ELSEWHERE = ("kernels", "problems", "simulator", "timing", "training")
         ("random.py", ("timing/sampling.py", "engine/loops/leashed.py", "simulator/loops/server.py"), ()),
         ("timing/sampling.py", ("simulator/loops/server.py",), ("engine", "problems")),
         ("problems/tiles.py", ("problems/interpreter.py",), ("engine", "timing", "simulator")),
-        *(
-            (f"problems/{name}.py", (), ("problems", "engine", "timing"))
-            for name in ("base", "networks", "plan", "places", "analytic", "text")
-        ),
-        *((f"data/{name}.py", (), ("problems", "engine", "timing")) for name in ("dataset", "catalogue")),
-        ("errors.py", (), ("problems",)),
+        *((f"problems/{name}.py", (), ("",)) for name in ("base", "networks", "plan", "places", "analytic", "text")),
+        *((f"data/{name}.py", (), ("",)) for name in ("dataset", "catalogue")),
+        ("errors.py", (), ("",)),
     ],
 )
 def test_an_edit_compiles_anew_what_is_made_of_it_and_nothing_else(edited, changed, unchanged, tmp_path):

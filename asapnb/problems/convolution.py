@@ -169,19 +169,8 @@ def _output_gradient(b, c, workspace, codes, block):
         if b.pooling > 1:
             if c.clips == 0:
                 _through_row(workspace, g, b.g_pixel, y, b.y_pixel, g, b.g_pixel, b.columns, b.activation)
-            unpool_row(
-                workspace,
-                d,
-                c.d_row,
-                workspace,
-                bias,
-                workspace,
-                g,
-                b.g_pixel,
-                codes,
-                code + pixel * LANES,
-                b.columns,
-            )
+            code_here = code + pixel * LANES
+            unpool_row(workspace, d, c.d_row, workspace, bias, workspace, g, b.g_pixel, codes, code_here, b.columns)
         else:
             _through_row(workspace, d, LANES, y, b.y_pixel, g, b.g_pixel, b.columns, b.activation)
             for column in range(b.columns):
