@@ -287,7 +287,7 @@ def test_what_cannot_be_replayed_is_said(tmp_path):
     held = {path: path.read_bytes() for path in tmp_path.iterdir()}
     for source, arguments, error, message in (
         ("run.h5", {}, ab.UsageError, "source is 'run.h5': must be a Run"),
-        (hogwild, {}, ab.UsageError, "on real threads: which parts .* simulate Hogwild instead"),
+        (hogwild, {}, ab.UsageError, "on real threads: which parts .* simulate it instead"),
         (run, {"problem": None}, ab.UsageError, r"one's own, custom\(pull_slowly\): build it in Python"),
         (run, {"problem": counting(50)}, ab.UsageError, "other problem"),
         (run, {"problem": quadratic(n=49, gradient=pull_slowly)}, ab.UsageError, "other parameters"),
