@@ -1,9 +1,9 @@
-"""One Hypothesis profile: no deadline, as the first call of a kernel compiles it. And clocks that a test drives."""
+"""One Hypothesis profile: nothing in it depends on how fast the machine is. And clocks that a test drives."""
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("asapnb", deadline=None)
+settings.register_profile("asapnb", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("asapnb")
 
 

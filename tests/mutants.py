@@ -17,6 +17,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
+from queue import SimpleQueue
 
 from processes import LIMIT, started
 
@@ -92,23 +93,32 @@ def matching(path):
     return [path, *(file.relative_to(ROOT) for file in sorted(found, key=lambda file: (stem not in file.stem, file)))]
 
 
-def outcome(path, text, limit, cache):
-    """What the matching tests say with this text in the place of a module: "passed", "failed" or "took too long"."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder, "copy")
-        shutil.copytree(
-            ROOT, copy, ignore=shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "runs", "images")
-        )
-        (copy / "asapnb" / "cli").symlink_to(copy / "cli")  # where a package that is installed has it
-        (copy / path).write_text(text)
-        environment = {"ASAPNB_KERNELS": "portable", "ASAPNB_CACHE": cache, "PYTHONPATH": f"{copy}:{copy / 'tests'}"}
-        command = ("-m", "pytest", "-q", "-x", "-p", "no:xdist", "-p", "no:cacheprovider", *matching(path))
-        nowhere = dict.fromkeys(("stdout", "stderr"), subprocess.DEVNULL)
-        with started(*command, environment=environment, cwd=copy, **nowhere) as process:
-            try:
-                return "failed" if process.wait(limit) else "passed"
-            except subprocess.TimeoutExpired:
-                return "took too long"
+def copied(folder):
+    """A copy of the repository that tests run in, at a path that stays: Numba's cache goes by it."""
+    unused = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "runs", "images")
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(ROOT, folder, ignore=unused)
+    (folder / "asapnb" / "cli").symlink_to(folder / "cli")  # where a package that is installed has it
+    return folder
+
+
+def outcome(copies, limit, path, text=None):
+    """What the matching tests say with this text in the place of a module: "passed", "failed …", "took too long"."""
+    copy = copies.get_nowait()
+    environment = {"ASAPNB_KERNELS": "portable", "ASAPNB_CACHE": f"{copy}-cache", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment["PYTHONPATH"] = f"{copy}:{copy / 'tests'}"
+    command = ("-m", "pytest", "-q", "-x", "-p", "no:xdist", "-p", "no:cacheprovider", *matching(path))
+    try:
+        if text is not None:
+            (copy / path).write_text(text)
+        with started(*command, environment=environment, cwd=copy, stderr=subprocess.STDOUT) as process:
+            said, _ = process.communicate(timeout=limit)
+        return "passed" if process.returncode == 0 else "failed" + said.rpartition("short test summary info")[2]
+    except subprocess.TimeoutExpired:
+        return "took too long"
+    finally:
+        shutil.copy2(ROOT / path, copy / path)
+        copies.put(copy)
 
 
 def main():
@@ -118,18 +128,22 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--limit", type=float, default=LIMIT, help="seconds for each mutant")
+    parser.add_argument("--folder", help="for copies and their compiled kernels, kept; default: a temporary one")
     parser.add_argument("--packages", nargs="+", choices=PACKAGES, default=list(PACKAGES))
     asked = parser.parse_args()
     mutants = drawn(asked.count, asked.seed, asked.packages)
     texts = {path: (ROOT / path).read_text() for path, _ in mutants}
-    survivors = []
-    with tempfile.TemporaryDirectory() as cache, ThreadPoolExecutor(asked.jobs) as pool:
+    survivors, copies = [], SimpleQueue()
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(asked.jobs) as pool:
+        for job in range(asked.jobs):
+            copies.put(copied(Path(asked.folder or folder).resolve() / str(job)))
         one_of_each = {path.parts[1]: path for path in texts}.values()
-        for path in one_of_each:  # which also compiles what all need
-            print(f"without a bug, the tests of {path.parts[1]} …", flush=True)
-            if (found := outcome(path, texts[path], LIMIT, cache)) != "passed":
-                raise SystemExit(f"{found}: mutants would be killed by anything")
-        outcomes = pool.map(lambda mutant: outcome(*mutant, asked.limit, cache), mutants)
+        unchanged = pool.map(lambda path: outcome(copies, LIMIT, path), one_of_each)
+        for path, found in zip(one_of_each, unchanged, strict=True):  # which also compiles what all need
+            print(f"the tests of {path.parts[1]} as it is: {found}", flush=True)
+            if found != "passed":
+                raise SystemExit("so a mutant that they fail for would tell nothing")
+        outcomes = pool.map(lambda mutant: outcome(copies, asked.limit, *mutant), mutants)
         for number, ((path, text), found) in enumerate(zip(mutants, outcomes, strict=True), 1):
             lines = difflib.unified_diff(texts[path].splitlines(), text.splitlines(), n=0, lineterm="")
             shown = "\n".join([str(path), *list(lines)[2:]])

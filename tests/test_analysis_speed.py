@@ -162,6 +162,7 @@ def test_tables_say_what_was_not_reached_and_what_is_unequal():
         "share to": pytest.approx(0.9544, abs=1e-4), "diverged": 0, "updates": 40.0, "virtual s": 20.0, "Ση": 4.0,
         "epochs": 4.0, "escape": pytest.approx(4), "after escape": pytest.approx(36),
     }  # fmt: skip
+    assert "share: Wilson's 95 % interval of the share that reached it" in times.notes
     assert "Not reached by 1 of 8 runs." in times.notes
     assert any("Unequal magnitude: mean scales from 0.4 (rule=inverse()) to 1" in note for note in overview.notes)
     assert any("Unequal magnitude" in note for note in speed.notes)

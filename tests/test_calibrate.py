@@ -13,6 +13,7 @@ from problems import failing, quadratic
 import asapnb as ab
 from asapnb.engine import calibrate as module
 from asapnb.engine.calibrate import calibrate, measure, quantiles
+from asapnb.engine.memory import allocate
 from asapnb.errors import UsageError
 from asapnb.timing import Timing, load_timing, save_timing
 from asapnb.training.options import cores
@@ -119,6 +120,16 @@ def test_the_command_shows_and_writes_further_attempts(monkeypatch, tmp_path):
     assert json.loads(call(*flags, "--json").stdout)["workers"]["1"]["retry"]["count"] == 900
     schedules = [ab.schedule(timing, scheme, workers=4, updates=50) for scheme in ("leashed", "lock-based")]
     assert [made.updates for made in schedules] == [50, 50]
+
+
+@pytest.mark.parametrize("scheme", ["lock-based", "leashed"])
+def test_every_update_has_scale_1(scheme, monkeypatch):
+    kept = []
+    monkeypatch.setattr(module, "allocate", lambda *arguments: kept.append(allocate(*arguments)) or kept[0])
+    list(measure(quadratic(), scheme=scheme, workers=1, **SHORT))
+    rows = kept[0].rows[kept[0].written > 0]
+    assert len(rows) >= 20
+    assert (rows["scale"] * rows["factor"] == 1).all()
 
 
 def test_a_round_is_measured_however_long_it_takes():

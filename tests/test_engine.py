@@ -67,6 +67,7 @@ def assert_no_vector_is_leaked(shared, workers):
     assert not headers[:, 0].any(), "a reader was leaked"
     status = np.bincount(headers[:, 1] & 3, minlength=4)
     assert list(status[[words.OWNED, words.CURRENT, words.STALE]]) == [workers, 1, 0]
+    assert len(headers) == 2 * workers + 1 + words.BOXES
 
 
 def test_a_torn_view_would_be_seen():

@@ -291,7 +291,9 @@ def test_a_file_that_is_still_written_is_left_alone(tmp_path):
         file.attrs["status"] = "running"
     with pytest.raises(ab.RecordError, match="still being written"):
         ab.resume(out, problem=problem, updates=60)
-    assert ab.resume(out, problem=problem, updates=60, force=True).attributes["resumed"][0]["version"] == 0
+    run = ab.resume(out, problem=problem, updates=60, force=True)
+    assert run.attributes["resumed"][0]["version"] == 0
+    np.testing.assert_array_equal(np.sort(run.updates["batch"]), np.arange(60))
 
 
 def test_an_interruption_of_the_reopening_changes_nothing(tmp_path, monkeypatch):
