@@ -21,7 +21,7 @@ _PLAIN: Any = ("C", "A", "W", "E")  # compiled loops take contiguous, aligned, w
 class Split:
     """Samples and their labels.
 
-    * `raw`: (n, channels, height, width), C-contiguous; uint8 pixels, or float32 inputs of one's own.
+    * `raw`: (n, channels, height, width), C-contiguous; uint8 pixels, or float32 inputs of your own.
     * `labels`: (n,) int64, from 0.
 
     >>> split = Split(np.full((1, 1, 1, 2), 255, np.uint8), np.array([3]))

@@ -1,4 +1,4 @@
-"""What is minimised: networks, objectives with known constants, problems of one's own, behind one contract."""
+"""What is minimised, behind one contract: networks, objectives with known constants, problems of your own."""
 
 from .activations import ReLU
 from .analytic import bounded, log_cosh, quadratic, rosenbrock, sine_pl

@@ -238,8 +238,8 @@ class _Start:
     drawn: bool
 
     @classmethod
-    def of(cls, value: Any, n: int) -> _Start:
-        """What is meant by the argument `start`, for n parameters."""
+    def of(cls, value: Start, n: int) -> _Start:
+        """From the argument `start`, for n parameters."""
         if isinstance(value, str):
             match = re.fullmatch(r"normal\(\s*([0-9.eE+-]+)\s*\)", value)
             try:

@@ -1,4 +1,4 @@
-"""What is known of an objective beforehand."""
+"""Constants of an objective that theory needs."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Constants:
-    """The constants of an objective f that theory asks for; None where there is none, or none is known.
+    """The constants of an objective f; None for one that does not exist or is not known.
 
     Attributes:
         L: ‖∇f(x) − ∇f(y)‖ ≤ L ‖x − y‖ for all x and y.
-        mu: f(y) ≥ f(x) + ⟨∇f(x), y − x⟩ + ½ mu ‖y − x‖², that is strongly convex; 0 where f is not.
+        mu: f(y) ≥ f(x) + ⟨∇f(x), y − x⟩ + ½ mu ‖y − x‖² for all x and y (strong convexity); 0 if f is not that.
         pl: ½ ‖∇f(x)‖² ≥ pl (f(x) − f_star), the inequality of Polyak and Łojasiewicz.
         f_star: the least value of f.
-        x_star: parameters where f has it, of several those of least norm.
+        x_star: the minimiser; if there are several, the one of least norm.
         convex: whether f is convex.
 
     >>> from asapnb.problems import quadratic

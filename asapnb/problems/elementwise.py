@@ -11,7 +11,7 @@ from ..compiled import part
 from ..data.pixels import PIXEL_SCALE
 from .activations import activated, passed_back
 
-FAST = {"contract", "nsz", "reassoc"}  # what keeps NaN and infinity as they are
+FAST = {"contract", "nsz", "reassoc"}  # all of fastmath that keeps NaN and infinity
 
 
 def scaled(value):

@@ -20,7 +20,7 @@ from .base import Parameter, Problem
 from .convolution import Conv
 from .dense import Dense
 from .interpreter import forward_kernel, gradient_kernel
-from .plan import LAYERS, Layer, MaxPool, compile_plan
+from .plan import LAYERS, Layer, MaxPool, checked, compile_plan
 from .text import register
 
 
@@ -53,7 +53,7 @@ def network(
     <network: 25,450 parameters, fashion-mnist-mini, 5,000 samples, float32>
     """
     _classes(data)
-    layers = [_of_integers(layer) for layer in layers]
+    layers = [checked(layer) for layer in layers]
     text = {"layers": [repr(layer) for layer in layers]}
     return _network(data, layers, "network", text, init, dtype, name)
 
@@ -152,13 +152,6 @@ def _network(
         data=data,
         config={"data": data.name, "problem": f"{builder}({text})" if text else builder},
     )
-
-
-def _of_integers(layer: Layer) -> Layer:
-    """The same layer, its integers checked and as those of Python, so that its text can be read again."""
-    if not isinstance(layer, Conv | Dense | MaxPool):
-        return layer
-    return type(layer)(**{name: integer(name, value, 1) for name, value in vars(layer).items()})
 
 
 def _classes(data: Dataset) -> Dense:

@@ -43,14 +43,24 @@ class Plan:
     workspace: int
 
 
-Layer = Dense | Conv | Activation | MaxPool | Any  # or what else stands in the tables of layers
+Layer = Dense | Conv | Activation | MaxPool
 _KINDS: dict[type, BlockLayer | RowLayer] = {kind.layer: kind for kind in (*BLOCK_LAYERS, *ROW_LAYERS)}
+_LIMITS: dict[type, Mapping[str, int]] = {layer: kind.limits for layer, kind in _KINDS.items()} | {
+    MaxPool: {"size": 2**10}
+}
 LAYERS: Mapping[str, Any] = (
     {layer.__name__: layer for layer in _KINDS}
     | {activation.name: activation for activation in ACTIVATIONS if activation is not Identity}
     | {MaxPool.__name__: MaxPool}
 )
 """What a list of layers may consist of, by name."""
+
+
+def checked(layer: Layer) -> Layer:
+    """The same layer, its integers checked and as those of Python, so that its text can be read again."""
+    if isinstance(layer, Activation) or (limits := _LIMITS.get(type(layer))) is None:
+        return layer
+    return type(layer)(**{name: integer(name, getattr(layer, name), 1, most) for name, most in limits.items()})
 
 
 class _Stage(NamedTuple):
@@ -103,7 +113,7 @@ def compile_plan(shape: Shape, classes: int, layers: Sequence[Layer]) -> Plan:
     >>> plan.n_params, [parameter.name for parameter in plan.layout]
     (25450, ['dense1.weight', 'dense1.bias', 'dense2.weight', 'dense2.bias'])
     """
-    stages = _stages(layers)
+    stages = _stages([checked(layer) for layer in layers])
     if not stages or stages[-1].layer != Dense(classes) or stages[-1].activation is not Identity:
         found = repr(layers[-1]) if layers else "missing"
         raise UsageError(
@@ -137,8 +147,6 @@ def _shapes(shape: Shape, stages: Sequence[_Stage]) -> list[Shape]:
     """(channels, height, width) before the first stage, between the stages and after the last."""
     shapes = [shape]
     for stage in stages:
-        for name, most in stage.kind.limits.items():
-            integer(name, getattr(stage.layer, name), 1, most)
         shapes.append(_after(stage, shapes[-1]))
         if min(shapes[-1]) < 1:
             channels, height, width = shapes[-2]

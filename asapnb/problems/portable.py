@@ -1,4 +1,4 @@
-"""The primitives as plain loops, for float64 and for CPUs without the tiles: right first, fast second.
+"""The primitives as plain loops, for float64 and for CPUs without the tiles; they are the twins of those in `simd`.
 
 Inner loops run over contiguous slices, which LLVM vectorises for whatever CPU this is.
 """

@@ -3,6 +3,8 @@
 Arrays are one-dimensional, each followed by its start; `x_row` is the stride between rows of x; everything counts in
 elements. Images lie in blocks of LANES samples, [channel][row][column][sample], so that one vector holds one pixel of
 LANES samples. float32 goes to `simd` where the CPU has the tiles; float64 and other CPUs go to `portable`.
+tests/test_kernels.py compares `product` and `transpose` with NumPy. All of them are compared as parts of networks, in
+tests/test_problems_networks.py, with `network_gradient` in tests/naive.py.
 """
 
 # mypy: disable-error-code="no-untyped-def"
