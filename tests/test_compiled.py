@@ -1,7 +1,9 @@
 """The compile policy: warm starts load from the cache, an unwritable cache is survived, paths are chosen by name."""
 
 import ast
+import re
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -166,3 +168,9 @@ PLAIN = [
 @pytest.mark.parametrize("file", COMPILED, ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_kernels_are_made_of_kernels_and_constants_only(file):
     assert compiled.sources(file) <= {*COMPILED, *PLAIN}
+
+
+@pytest.mark.parametrize("file", COMPILED, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_the_twins_that_docstrings_name_exist(file):
+    named = re.findall(r"Twin: (?:the largest of )?`?(\w+)`? in tests/(\w+)\.py", file.read_text())
+    assert [pair for pair in named if not hasattr(import_module(pair[1]), pair[0])] == []

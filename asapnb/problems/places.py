@@ -22,7 +22,7 @@ class Places:
 
     Attributes:
         chunk: samples that go through the network together.
-        layer: of which parameters are named, as "dense1".
+        layer: the name of the layer that asks, such as "dense1"; names of parameters begin with it.
     """
 
     def __init__(self, first_table: int, chunk: int) -> None:
