@@ -222,9 +222,8 @@ def hogwild(sim, worker, view):
         copied = sim.now + sim.draw(READ, worker.number)
         yield Event(sim.ready(worker.number, copied))
         written = sim.now + sim.draw(UPDATE, worker.number)
-        sim.apply(
-            **worker.row, t_ready=sim.now, t_view=copied if view == "snapshot" else sim.now, t_apply=written
-        )  # claimed now
+        end_of_view = copied if view == "snapshot" else sim.now
+        sim.apply(**worker.row, t_ready=sim.now, t_view=end_of_view, t_apply=written)  # claims its version now
         yield Until(written)
 
 

@@ -1,8 +1,8 @@
 """Pages of the documentation, run: every code block, and every command, which must print what is shown.
 
 A page's blocks run in order, in one namespace and one empty folder. A block that begins with `# name.py` or
-`# name.toml` is also saved under that name. `make demo` is replaced by its recipe; other make targets and downloads
-need only exist.
+`# name.toml` is also saved under that name. A block that begins with `# tests/name.py` is not run: it must stand in
+that file, word for word. `make demo` is replaced by its recipe; other make targets and downloads need only exist.
 """
 
 import re
@@ -64,6 +64,9 @@ def run_page(page):
     text = (ROOT / page).read_text()
     for block in BLOCK.finditer(text):
         language, code = block.groups()
+        if quoted := re.match(r"# (tests/\w+\.py)\n", code):
+            assert code[quoted.end() :] in (ROOT / quoted[1]).read_text(), f"this is not in {quoted[1]}:\n{code}"
+            continue
         if saved := re.match(r"# (\w+\.(?:py|toml))\n", code):
             Path(saved[1]).write_text(code)
         if language == "python":
