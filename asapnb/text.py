@@ -1,14 +1,18 @@
-"""Rules, schemes and the like as text: `tail(amplitude=0.5)`, `leashed(persistence=1)`, `constant`.
+"""Values as text: calls such as `tail(amplitude=0.5)` or `constant` to read, JSON and TOML to write.
 
-Only literals, bare words and calls of known names are evaluated.
+Of calls, only literals, bare words and known names are evaluated.
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
+import json
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
+
+import numpy as np
 
 from .errors import UsageError, unknown
 
@@ -65,3 +69,53 @@ def _value(node: ast.expr, kind: str, helpers: Names) -> Any:
     except (ValueError, TypeError, RecursionError):
         allowed = ["a number", "a word", *(f"{name}(…)" for name in helpers)]
         raise UsageError(f"cannot read {ast.unparse(node)!r:.80} in a {kind}: give {', '.join(allowed)}") from None
+
+
+def plain(value: Any) -> Any:
+    """`value` made of dict, list, str, int, float, bool and None only; NumPy and other types are converted."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if hasattr(value, "_asdict"):
+        return plain(value._asdict())
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    return value if value is None or isinstance(value, str | int | float) else str(value)
+
+
+def to_json(value: Any) -> str:
+    """`value` as valid JSON; numbers that JSON lacks become the texts "nan", "inf" and "-inf".
+
+    >>> to_json({"loss": float("nan"), "workers": 8})
+    '{"loss": "nan", "workers": 8}'
+    """
+
+    def finite(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {key: finite(inner) for key, inner in item.items()}
+        if isinstance(item, list):
+            return [finite(inner) for inner in item]
+        return str(item) if isinstance(item, float) and not math.isfinite(item) else item
+
+    return json.dumps(finite(plain(value)), allow_nan=False)
+
+
+def to_toml(config: Mapping[str, Any]) -> str:
+    """A nested dict as TOML text; None, which TOML lacks, is left out.
+
+    >>> print(to_toml({"epochs": 5, "target_loss": None, "problem": {"name": "lenet", "bias": True}}), end="")
+    epochs = 5
+    <BLANKLINE>
+    [problem]
+    name = "lenet"
+    bias = true
+    """
+    import tomli_w
+
+    def known(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {key: known(inner) for key, inner in item.items() if inner is not None}
+        return [known(inner) for inner in item if inner is not None] if isinstance(item, list) else item
+
+    return tomli_w.dumps(known(plain(config)))

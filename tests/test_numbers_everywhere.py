@@ -334,7 +334,7 @@ OTHER_USES = {  # where a type decides how something is written, stored or laid 
     "asapnb/record/text.py",
     "asapnb/report/page.py",
     "asapnb/report/points.py",
-    "asapnb/timing/files.py",
+    "asapnb/text.py",
     "asapnb/timing/timing.py",
     "asapnb/training/attributes.py",
 }

@@ -12,7 +12,8 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
-from ..errors import DataError, unknown
+from ..errors import DataError
+from ..numbers import choice
 from .dataset import Dataset, Split
 from .formats import CIFAR_RECORD, check_labels, malformed, read_cifar, read_idx
 
@@ -188,9 +189,7 @@ def available(root: str | Path | None = None) -> list[Availability]:
 
 def find_source(name: str) -> Source:
     """The known data set of this name, or UsageError."""
-    if name not in SOURCES:
-        raise unknown("data set", name, SOURCES)
-    return SOURCES[name]
+    return SOURCES[choice("data set", name, SOURCES)]
 
 
 def places(root: str | Path | None) -> list[Path]:

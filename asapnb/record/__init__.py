@@ -1,11 +1,11 @@
 """The run file: every update of a run, its evaluations, scale tables and parameters, in HDF5."""
 
+from ..text import to_json, to_toml
 from .checkpoint import Checkpoint, checkpoint_path, load_checkpoint, remove_checkpoint, save_checkpoint
 from .files import checked_target
 from .provenance import machine, topology, versions
 from .run import RuleTables, Run, check_not_written, file_of, load_run
 from .schema import EVALS, SCHEMA, UPDATES
-from .text import to_json, to_toml
 from .writer import RunWriter
 
 __all__ = [

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import RecordError
+from ..text import to_json
 from .checkpoint import remove_checkpoint
 from .files import Source, checked_target, copy, created, opened, put_in_place
 from .provenance import machine, process, versions
 from .run import Run
 from .schema import CLOCK, EVALS, GROUPS, RUNNING, SCHEMA, UPDATES
-from .text import to_attribute, to_json
+from .text import to_attribute
 
 _ROWS = 2048  # in a chunk; longer chunks would leave larger holes when rows are appended in small pieces
 _FILTERS: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import AsapnbError, RuleError, UsageError, unknown
+from ..errors import AsapnbError, RuleError, UsageError
+from ..numbers import choice
 from ..text import parse_call
 from .refresh import REFRESHES
 
@@ -68,9 +69,7 @@ def load_function(text: str) -> FileFunction:
     except Exception as error:
         raise RuleError(f"loading {path} raised {type(error).__name__}: {error}") from error
     functions = {key: value for key, value in vars(module).items() if callable(value) and not key.startswith("_")}
-    if name not in functions:
-        raise unknown(f"function in {path}", name, functions)
-    found = functions[name]
+    found = functions[choice(f"function in {path}", name, functions)]
     if named["arguments"]:
         found = parse_call(name + named["arguments"], functions, f"function in {path}", REFRESHES)
     return FileFunction(text.strip(), source, found)

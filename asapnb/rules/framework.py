@@ -164,8 +164,7 @@ def parse_rule(text: str) -> Rule:
     if is_of_file(text):
         found = load_function(text)
         return _own_rule(load_function(f"{text.strip()}()") if found.function in builders().values() else found)
-    rule: Rule = parse_call(text, builders(), "rule", {**REFRESHES, **builders()})
-    return rule
+    return parse_call(text, builders(), "rule", {**REFRESHES, **builders()})
 
 
 def _own_rule(function: Callable[..., Any]) -> Rule:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UsageError, unknown
-from ..numbers import integer, real
+from ..errors import UsageError
+from ..numbers import choice, integer, real
 from ..staleness import StalenessDistribution, fit
 from .framework import Rule, with_mean_one
 from .refresh import Every, Once, checked_refresh
@@ -105,9 +105,7 @@ def mindthestep(
     >>> mindthestep("geometric", momentum=0.25, p=0.5)(seen, workers=2).round(3)
     array([1.488, 0.744, 0.372, 0.186])
     """
-    if model not in _PARAMETERS:
-        raise unknown("model of staleness", model, _PARAMETERS)
-    parameters: dict[str, Any] = {"model": model}
+    parameters: dict[str, Any] = {"model": choice("model of staleness", model, _PARAMETERS)}
     if model == "geometric":
         parameters["momentum"] = real("momentum", momentum, 0, 1, above=True)
     elif momentum is not None:

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import UsageError, unknown
-from ..numbers import real
+from ..errors import UsageError
+from ..numbers import choice, real
 from ..staleness import CDF_KINDS, Kind, StalenessDistribution
 from .files import load_function
 from .framework import Rule, with_mean_one
@@ -119,10 +119,8 @@ def tail(amplitude: float = 1.0, cdf: Kind = "midpoint", refresh: Refresh | None
     >>> tail()(StalenessDistribution.from_counts([1, 2, 1, 0]), workers=2)
     array([1.75, 1.  , 0.25, 0.  ])
     """
-    if cdf not in CDF_KINDS:
-        raise unknown("kind of cdf", cdf, CDF_KINDS)
     parameters: dict[str, Any] = {"amplitude": real("amplitude", amplitude, 0, 1)}
-    if cdf != "midpoint":
+    if choice("kind of cdf", cdf, CDF_KINDS) != "midpoint":
         parameters["cdf"] = cdf
     if isinstance(refresh, ReleasedCode):
         return Rule("tail", _tail_released, parameters, refresh)

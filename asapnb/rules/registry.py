@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ..errors import UsageError, unknown
+from ..errors import UsageError
+from ..numbers import choice
 
 Builder = TypeVar("Builder", bound=Callable[..., object])
 CONDITIONS = ("C1", "C2", "C3", "C4")
@@ -62,11 +63,8 @@ def register(example: str, conditions: str) -> Callable[[Builder], Builder]:
             )
         if not re.fullmatch(rf"{re.escape(name)}\(.*\)", example):
             raise UsageError(f"rule {name!r} has the example {example!r}: must be a call of it, such as '{name}()'")
-        held = conditions.split()
-        for condition in held:
-            if condition not in CONDITIONS:
-                raise unknown(f"condition of rule {name!r}", condition, CONDITIONS)
-        RULES[name] = Entry(builder, example, frozenset(held))
+        held = frozenset(choice(f"condition of rule {name!r}", one, CONDITIONS) for one in conditions.split())
+        RULES[name] = Entry(builder, example, held)
         return builder
 
     return enter

@@ -10,8 +10,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UsageError, unknown
-from ..numbers import integer, real
+from ..errors import UsageError
+from ..numbers import choice, integer, real
 from ..staleness import StalenessDistribution
 from .framework import Rule
 from .refresh import Every, Once, checked_refresh
@@ -82,9 +82,8 @@ def inverse(variant: str = "shifted") -> Rule:
     >>> inverse()(StalenessDistribution.from_counts([1, 1, 1]), workers=3).round(3)
     array([1.   , 0.5  , 0.333])
     """
-    if variant not in _INVERSE:
-        raise unknown("variant of inverse", variant, _INVERSE)
-    return Rule("inverse", _inverse, {} if variant == "shifted" else {"variant": variant})
+    form = choice("variant of inverse", variant, _INVERSE)
+    return Rule("inverse", _inverse, {} if form == "shifted" else {"variant": form})
 
 
 @register("exponential(beta=0.1)", "C2 C3")
@@ -150,10 +149,9 @@ def delay_adaptive(threshold: float | None = None, beyond: str = "scale") -> Rul
     >>> delay_adaptive(2)(StalenessDistribution.from_counts([1, 1, 1, 1, 1]), workers=8).round(3)
     array([1.   , 1.   , 1.   , 0.667, 0.5  ])
     """
-    if beyond not in _BEYOND:
-        raise unknown("way beyond the threshold", beyond, _BEYOND)
     limit = {} if threshold is None else {"threshold": real("threshold", threshold, 0)}
-    return Rule("delay_adaptive", _delay_adaptive, {**limit, **({} if beyond == "scale" else {"beyond": beyond})})
+    way = {} if choice("way beyond the threshold", beyond, _BEYOND) == "scale" else {"beyond": beyond}
+    return Rule("delay_adaptive", _delay_adaptive, {**limit, **way})
 
 
 @register("concurrency()", "C2 C3")

@@ -10,8 +10,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import UsageError, unknown
-from ..numbers import integer, real, reals
+from ..errors import UsageError
+from ..numbers import choice, integer, real, reals
 
 Kind = Literal["midpoint", "exclusive", "inclusive"]
 CDF_KINDS: tuple[str, ...] = get_args(Kind)
@@ -195,9 +195,7 @@ class StalenessDistribution:
 
 def _of_kind(kind: str, exclusive: NDArray[Any], inclusive: NDArray[Any]) -> NDArray[np.float64]:
     """The array asked for, or the mean of both."""
-    if kind not in CDF_KINDS:
-        raise unknown("kind of cdf", kind, CDF_KINDS)
-    if kind == "midpoint":
+    if choice("kind of cdf", kind, CDF_KINDS) == "midpoint":
         return 0.5 * (exclusive + inclusive)
     return exclusive if kind == "exclusive" else inclusive
 

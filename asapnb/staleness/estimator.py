@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -204,11 +203,7 @@ def _summed(
     return different, sums
 
 
-def _grown(array: NDArray[Any], index: int) -> NDArray[Any]:
-    """`array`, its last axis enlarged (by at least half) when it has no such index yet."""
-    length = array.shape[-1]
-    if index < length:
-        return array
-    wider = np.zeros((*array.shape[:-1], max(index + 1, length * 3 // 2)), dtype=array.dtype)
-    wider[..., :length] = array
-    return wider
+def _grown(weights: NDArray[np.float64], index: int) -> NDArray[np.float64]:
+    """`weights`, enlarged (by at least half) when they have no such index yet."""
+    more = index + 1 - len(weights)
+    return np.append(weights, np.zeros(max(more, len(weights) // 2))) if more > 0 else weights

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import UsageError, unknown
-from ..numbers import reals
+from ..errors import UsageError
+from ..numbers import choice, reals
 from .distances import ks
 from .distribution import StalenessDistribution
-from .models import cmp, geometric, poisson
+from .models import MODELS
 
 _LEAST_EXPECTED = 5.0  # updates in a cell of the chi-square distance
 _MAX_DISPERSION = 100.0
@@ -57,8 +57,7 @@ def fit(counts: ArrayLike, model: str) -> Fit:
     >>> fit([4, 2, 1, 1], "geometric").parameters
     {'p': 0.5333333333333333}
     """
-    if model not in _FITS:
-        raise unknown("model of staleness", model, _FITS)
+    fitted = _FITS[choice("model of staleness", model, _FITS)]
     weights = reals("counts", counts, 0, empty=True)
     total = math.fsum(weights)
     if not 0.0 < total < math.inf:
@@ -66,8 +65,8 @@ def fit(counts: ArrayLike, model: str) -> Fit:
     observed = StalenessDistribution.from_counts(weights)
     seen = np.flatnonzero(observed.pmf)
     mean, log_factorial = observed.mean(), float(observed.pmf[seen] @ _log_factorial(seen))
-    parameters, likelihood = _FITS[model](mean, log_factorial)
-    distribution = _MODELS[model](**parameters)
+    parameters, likelihood = fitted(mean, log_factorial)
+    distribution = MODELS[model](**parameters)
     chi2, cells = _chi_square(weights, total * distribution.pmf)
     return Fit(
         model,
@@ -156,7 +155,6 @@ _FITS: dict[str, Callable[[float, float], tuple[dict[str, float], float]]] = {
     "poisson": _poisson,
     "cmp": _cmp,
 }
-_MODELS: dict[str, Callable[..., StalenessDistribution]] = {"geometric": geometric, "poisson": poisson, "cmp": cmp}
 
 
 def _log_factorial(tau: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -198,8 +198,7 @@ def parse_staleness(text: str) -> StalenessDistribution:
     >>> parse_staleness("mixture(constant(0), poisson(20), weights=[3, 1])").mean().__round__(9)
     5.0
     """
-    distribution: StalenessDistribution = parse_call(text, {**MODELS, "mixture": _mixture}, "staleness", MODELS)
-    return distribution
+    return parse_call(text, {**MODELS, "mixture": _mixture}, "staleness", MODELS)
 
 
 def _cut_off(weights: NDArray[np.float64], truncated: float) -> StalenessDistribution:

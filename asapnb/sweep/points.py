@@ -20,10 +20,10 @@ from ..errors import AsapnbError, UsageError
 from ..problems import Problem
 from ..record import Run
 from ..record.schema import FAILED, UNENDED
-from ..record.text import to_json
 from ..rules import Rule, ScaleTables, as_rule
 from ..simulator.run import observation
 from ..simulator.scheduling import Simulation
+from ..text import to_json
 from ..timing import as_timing
 from ..training.options import resolve
 from .spec import Point, describe

@@ -18,7 +18,7 @@ from typing import Any
 from ..config import RUNS, check_keys, keys, merge
 from ..errors import UsageError, unknown
 from ..numbers import integer
-from ..record.text import plain
+from ..text import plain
 
 _SEED_AXES = ("data", "problem")
 _MOST = 1_000_000  # points

@@ -20,11 +20,6 @@ def positive(name: str, value: float) -> float:
     return real(name, value, 0, above=True)
 
 
-def numbers(name: str, values: ArrayLike, *, above: bool = False) -> Array:
-    """`values` as a float64 array of one axis, of at least one entry, finite and >= 0 (or > 0 with `above`)."""
-    return reals(name, values, 0, above=above)
-
-
 def seen(staleness: object) -> StalenessDistribution:
     """A distribution of staleness that is not empty, without zeros at its end."""
     if not isinstance(staleness, StalenessDistribution) or staleness.is_empty:
@@ -36,6 +31,6 @@ def seen(staleness: object) -> StalenessDistribution:
 def table(rule: RuleLike | ArrayLike, staleness: StalenessDistribution, workers: int) -> Array:
     """The scales of a rule under this staleness, one for each entry of its pmf."""
     if isinstance(rule, np.ndarray | Sequence) and not isinstance(rule, str):
-        scales = numbers("scales", rule)
+        scales = reals("scales", rule, 0)
         return scales[np.minimum(np.arange(len(staleness)), len(scales) - 1)]
     return scale_table(as_rule(rule), staleness, workers)

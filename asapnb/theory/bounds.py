@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
-from ..numbers import integer, real
+from ..numbers import integer, real, reals
 from ..rules import RuleLike
 from ..staleness import StalenessDistribution, staleness_array
-from .arguments import Array, numbers, positive, seen, table
+from .arguments import Array, positive, seen, table
 
 _ROUNDING = 1e-9
 
@@ -230,7 +230,7 @@ def strongly_convex_updates(
 
 
 def _steps(steps: ArrayLike) -> Array:
-    eta = numbers("steps", steps)
+    eta = reals("steps", steps, 0)
     if not eta.any():
         raise UsageError("steps are all 0: nothing has moved, so there is no bound")
     return eta

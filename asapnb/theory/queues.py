@@ -7,11 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import unknown
-from ..numbers import integer
+from ..numbers import choice, integer
 from .arguments import Array, positive
-
-LAWS = ("exponential", "constant")
 
 
 @dataclass(frozen=True)
@@ -49,10 +46,8 @@ def machine_repairman(workers: int, compute: float, service: float, law: str = "
     9.958
     """
     m, compute, service = integer("workers", workers, 1), positive("compute", compute), positive("service", service)
-    if law not in LAWS:
-        raise unknown("law of the service", law, LAWS)
     ratio = service / compute
-    idle = _idle_exponential(m, ratio) if law == "exponential" else _idle_constant(m, ratio)
+    idle = _IDLE[choice("law of the service", law, _IDLE)](m, ratio)
     throughput = (1.0 - idle) / service
     queue = m - throughput * compute
     return Repairman(throughput, queue, queue / throughput, 1.0 - idle)
@@ -81,8 +76,10 @@ def _left_behind(m: int, ratio: float) -> Array:
         chain[waiting, there - 1 :] = stats.binom.pmf(np.arange(m - there + 1), m - there, arrives)
     equations = np.eye(m) - chain.T
     equations[-1] = 1.0  # one equation follows from the others; in its place: the probabilities sum to 1
-    left: Array = np.linalg.solve(equations, np.eye(m)[-1])
-    return np.maximum(left, 0.0)
+    return np.maximum(np.linalg.solve(equations, np.eye(m)[-1]), 0.0)
+
+
+_IDLE = {"exponential": _idle_exponential, "constant": _idle_constant}
 
 
 def leashed_fluid(workers: int, compute: float, update: float) -> float:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import UsageError, unknown
-from ..numbers import integer, real
+from ..errors import UsageError
+from ..numbers import choice, integer, real
 from ..rules import RuleLike
 from ..staleness import CDF_KINDS, Kind, StalenessDistribution
 from .arguments import seen, table
@@ -71,9 +71,7 @@ def tail_mean(staleness: StalenessDistribution, amplitude: float = 1.0, cdf: Kin
     >>> tail_mean(geometric(m=4), cdf="exclusive").__round__(4)  # 1 + 1/(2m - 1)
     1.1429
     """
-    if cdf not in CDF_KINDS:
-        raise unknown("kind of cdf", cdf, CDF_KINDS)
-    sign = {"midpoint": 0.0, "exclusive": 1.0, "inclusive": -1.0}[cdf]
+    sign = {"midpoint": 0.0, "exclusive": 1.0, "inclusive": -1.0}[choice("kind of cdf", cdf, CDF_KINDS)]
     return 1.0 + sign * real("amplitude", amplitude, 0, 1) * seen(staleness).s2()
 
 

@@ -7,9 +7,9 @@ from numpy.typing import ArrayLike
 
 from .. import staleness
 from ..errors import UsageError
-from ..numbers import integer, real
+from ..numbers import integer, real, reals
 from ..staleness import StalenessDistribution
-from .arguments import Array, numbers, positive
+from .arguments import Array, positive
 
 
 def exponential_workers(rates: ArrayLike, update: int | None = None) -> StalenessDistribution:
@@ -26,7 +26,7 @@ def exponential_workers(rates: ArrayLike, update: int | None = None) -> Stalenes
     >>> exponential_workers(4).mean().__round__(9), exponential_workers(4, update=2).pmf
     (3.0, array([0.25  , 0.1875, 0.5625]))
     """
-    shares = np.ones(integer("rates", rates, 1)) if np.ndim(rates) == 0 else numbers("rates", rates, above=True)
+    shares = np.ones(integer("rates", rates, 1)) if np.ndim(rates) == 0 else reals("rates", rates, 0, above=True)
     if update is None:
         return staleness.exponential_workers(shares)
     shares, k = shares / shares.sum(), np.arange(integer("update", update) + 1)
@@ -41,9 +41,8 @@ def update_shares(mean_times: ArrayLike) -> Array:
     >>> update_shares([1.0, 1.0, 2.0])
     array([0.4, 0.4, 0.2])
     """
-    speeds = 1.0 / numbers("mean_times", mean_times, above=True)
-    shares: Array = speeds / speeds.sum()
-    return shares
+    speeds = 1.0 / reals("mean_times", mean_times, 0, above=True)
+    return speeds / speeds.sum()
 
 
 def staleness_by_worker(mean_times: ArrayLike) -> Array:
@@ -54,9 +53,8 @@ def staleness_by_worker(mean_times: ArrayLike) -> Array:
     >>> staleness_by_worker([1.0, 1.0, 2.0])
     array([1.5, 1.5, 4. ])
     """
-    times = numbers("mean_times", mean_times, above=True)
-    result: Array = times * (1.0 / times).sum() - 1.0
-    return result
+    times = reals("mean_times", mean_times, 0, above=True)
+    return times * (1.0 / times).sum() - 1.0
 
 
 def staleness_given_time(time: ArrayLike, mean_time: float, workers: int) -> Array:
@@ -73,10 +71,8 @@ def staleness_given_time(time: ArrayLike, mean_time: float, workers: int) -> Arr
     >>> staleness_given_time([0.5, 2.0], mean_time=1.0, workers=9)
     array([ 4., 16.])
     """
-    result: Array = (
-        numbers("time", np.atleast_1d(time)) * (integer("workers", workers, 1) - 1) / positive("mean_time", mean_time)
-    )
-    return result
+    times, others = reals("time", np.atleast_1d(time), 0), integer("workers", workers, 1) - 1
+    return times * others / positive("mean_time", mean_time)
 
 
 def round_time(workers: int, mean: float = 1.0, shift: float = 0.0, wait_for: int | None = None) -> float:

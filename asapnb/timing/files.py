@@ -8,14 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import tomli_w
+from ..errors import UsageError
+from ..numbers import choice, integer
+from ..text import to_toml
+from .timing import FIELDS, Timing, timing_of
 
-from ..errors import UsageError, unknown
-from ..numbers import integer
-from .timing import PURPOSES, Timing, timing_of
-
-_FIELDS = (*PURPOSES, "pauses")
+_KEYS = (*FIELDS, "about", "timing", "workers")
 
 
 def load_timing(path: str | Path, workers: int | None = None) -> Timing:
@@ -32,19 +30,16 @@ def load_timing(path: str | Path, workers: int | None = None) -> Timing:
         raise UsageError(f"cannot read the timing file {path}: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"the timing file {path} is no TOML: {error}") from None
-    for key in content:
-        if key not in (*_FIELDS, "about", "timing", "workers"):
-            raise unknown(f"key in {path}", key, (*_FIELDS, "about", "timing", "workers"))
-    given: list[str] = [key for key in ("workers", "timing") if key in content]
-    if any(key in _FIELDS for key in content):
-        given.append("fields")
+    content.pop("about", None)
+    forms = {choice(f"key in {path}", key, _KEYS): "fields" if key in FIELDS else key for key in content}
+    given = sorted(set(forms.values()), reverse=True)
     if len(given) != 1:
         raise UsageError(f"the timing file {path} has {' and '.join(given) or 'no times'}: write sections "
                          "[workers.N], or a table [timing], or fields such as compute = 1.0")  # fmt: skip
     if given == ["timing"]:
         return _timing(content["timing"], f"[timing] of {path}")
     if given == ["fields"]:
-        return _timing({key: content[key] for key in content if key != "about"}, str(path))
+        return _timing(content, str(path))
     sections = content["workers"]
     numbers = sorted(_section(key, path) for key in sections) if isinstance(sections, dict) else []
     if not numbers:
@@ -62,7 +57,7 @@ def save_timing(path: str | Path, sections: Mapping[int, Timing], about: Mapping
     Args:
         path: of the file, which is replaced if it exists.
         sections: a timing for each number of workers.
-        about: anything about the origin of the times, as far as TOML can hold it; the rest is written as text.
+        about: anything about the origin of the times. What TOML cannot hold is written as text; None is left out.
 
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "machine.toml")
@@ -83,12 +78,12 @@ def save_timing(path: str | Path, sections: Mapping[int, Timing], about: Mapping
     >>> load_timing(path, workers=16)
     Timing(compute=exponential(mean=2.0))
     """
-    tables: dict[str, Any] = {"about": _plain(about)} if about else {}
+    tables: dict[str, Any] = {"about": about} if about else {}
     for workers, timing in sorted(sections.items()):
         _section(str(workers), path)
         always = {"compute": "1.0", "read": "0.0", "update": "0.0"}
         tables.setdefault("workers", {})[str(workers)] = always | timing.changed()
-    Path(path).write_text(tomli_w.dumps(tables), encoding="utf-8")
+    Path(path).write_text(to_toml(tables), encoding="utf-8")
 
 
 def _section(key: str, path: str | Path) -> int:
@@ -104,14 +99,3 @@ def _timing(table: Any, where: str) -> Timing:
         return timing_of(table)
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from None
-
-
-def _plain(value: Any) -> Any:
-    """What TOML can hold: scalars of NumPy as those of Python, other objects as text."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value if isinstance(value, int | float) else str(value)

@@ -26,8 +26,7 @@ def parse_timing(text: str, workers: int | None = None) -> Timing:
     if text.endswith(".toml"):
         return load_timing(text, workers)
     wrapped = text if text.startswith("Timing") else f"Timing({text})"
-    timing: Timing = parse_call(wrapped, {"Timing": Timing}, "timing", HELPERS)
-    return timing
+    return parse_call(wrapped, {"Timing": Timing}, "timing", HELPERS)
 
 
 def as_timing(value: Any, workers: int | None = None) -> Timing:

@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UsageError, unknown
-from ..numbers import integer, real
+from ..errors import UsageError
+from ..numbers import choice, integer, real
 from .arrays import Component, compile_times
 from .sampling import PURPOSES, fill
 
@@ -50,9 +50,7 @@ class Time:
     @property
     def law(self) -> Law:
         """What is declared of the law."""
-        if self.name not in LAWS:
-            raise unknown("law of time", self.name, LAWS)
-        return LAWS[self.name]
+        return LAWS[choice("law of time", self.name, LAWS)]
 
     @property
     def mean(self) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UsageError, unknown
+from ..errors import UsageError
 from ..numbers import choice, integer, real
 from .arrays import compile_times
 from .laws import constant
@@ -18,6 +18,7 @@ from .times import LONGEST, Time, seconds
 from .workers import as_times, entries, for_workers, text
 
 PURPOSES = ("compute", "read", "update", "network", "join", "retry")  # in the order of `sampling`
+FIELDS = (*PURPOSES, "pauses")
 
 
 @dataclass(frozen=True, repr=False)
@@ -141,7 +142,4 @@ def timing_of(fields: Mapping[str, Any]) -> Timing:
     >>> timing_of({"compute": ["exponential(1)", 2.0], "update": 0.05})
     Timing(compute=[exponential(mean=1.0), 2.0], update=0.05)
     """
-    for key in fields:
-        if key not in (*PURPOSES, "pauses"):
-            raise unknown("field of a timing", key, (*PURPOSES, "pauses"))
-    return Timing(**fields)
+    return Timing(**{choice("field of a timing", key, FIELDS): value for key, value in fields.items()})

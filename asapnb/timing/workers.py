@@ -103,15 +103,11 @@ def parse_times(text: str) -> PerWorker:
     >>> parse_times("gamma(mean=1, cv=0.5)"), parse_times("[exponential(1), 2]")
     (gamma(mean=1.0, cv=0.5), (exponential(mean=1.0), constant(2.0)))
     """
-    found: PerWorker = parse_call(f"time({text})", {"time": _read}, "time", HELPERS)
-    return found
+    return parse_call(f"time({text})", {"time": _read}, "time", HELPERS)
 
 
 def _read(value: Any) -> PerWorker:
-    if isinstance(value, str):  # a bare word
-        found: PerWorker = parse_call(value, HELPERS, "time", HELPERS)
-        return found
-    return as_times(value)
+    return parse_call(value, HELPERS, "time", HELPERS) if isinstance(value, str) else as_times(value)  # a bare word
 
 
 def entries(value: PerWorker) -> tuple[Time, ...]:
