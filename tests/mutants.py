@@ -29,7 +29,9 @@ PACKAGES = {  # and their test files
     "theory": "theory*|delayed*",
     "timing": "timing*|event*",
     "record": "record*",
-    "engine": "engine*|atomics|calibrate|resume|replay*",
+    "kernels": "engine*|atomics|replay|event*",
+    "training": "engine*|scales|resume|simulated_resume",
+    "engine": "engine*|rows|atomics|calibrate|resume|replay*",
     "simulator": "event*|scales|simulat*|microscope|replay*",
 }
 
