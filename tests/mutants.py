@@ -30,9 +30,9 @@ PACKAGES = {  # and their test files
     "timing": "timing*|event*",
     "record": "record*",
     "kernels": "engine*|atomics|replay|event*",
-    "training": "engine*|scales|resume|simulated_resume",
-    "engine": "engine*|rows|atomics|calibrate|resume|replay*",
-    "simulator": "event*|scales|simulat*|microscope|replay*",
+    "training": "engine*|arguments|columns|scales|resume|simulated_resume",
+    "engine": "engine*|arguments|atomics|calibrate|resume|replay*",
+    "simulator": "arguments|columns|event*|scales|simulat*|microscope|replay*",
 }
 
 

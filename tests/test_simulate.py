@@ -396,6 +396,7 @@ def test_when_it_is_evaluated(scheme, every, steps):
     seen = []
     run = simulate(scheme=scheme, eval_every=every, on_eval=seen.append)
     assert run.evals["step"].tolist() == list(steps) == [evaluation.step for evaluation in seen]
+    assert run.evals["t"][0] == 0
     applied = run.updates["dropped"] != 1
     for step, seconds in zip(run.evals["step"][1:], run.evals["t"][1:], strict=True):
         assert seconds == run.updates["t_apply"][applied & (run.updates["version"] <= step)].max()

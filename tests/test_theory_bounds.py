@@ -259,3 +259,15 @@ KNOWN = {"L": 1.0, "gap": 1.0, "noise": 0.0}
 def test_what_cannot_be_is_refused(call, message):
     with pytest.raises(UsageError, match=message):
         call()
+
+
+def test_a_rule_is_told_of_one_worker_by_default():
+    law, told = StalenessDistribution.from_counts([3, 1]), []
+
+    def rule(staleness, workers):
+        told.append(workers)
+        return np.ones(len(staleness))
+
+    theory.pl_mean_bound(0.1, 5, rule, law, L=1.0, mu=0.5, gap=1.0, noise=0.0)
+    theory.strongly_convex_updates(0.01, rule, law, c=1.0, L=1.0, M=1.0, distance=1.0, target=0.04)
+    assert set(told) == {1}
