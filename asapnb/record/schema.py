@@ -125,9 +125,8 @@ GROUPS = {"updates": UPDATES, "evals": EVALS, "views": VIEWS, "microscope": MICR
 def blank_rows(count: int, dtype: np.dtype[Any] = UPDATES) -> np.ndarray:
     """Rows of /updates that nobody has filled in: NaN, or an extreme integer, where a column has no default.
 
-    >>> row = blank_rows(1)[0]
-    >>> row["loss"], row["worker"], row["tries"]
-    (nan, -2147483648, 0)
+    >>> blank_rows(1)[["loss", "worker", "tries"]].tolist()
+    [(nan, -2147483648, 0)]
     """
     rows = np.zeros(count, dtype)
     for column in UPDATE_COLUMNS:

@@ -83,6 +83,7 @@ def fit(counts: ArrayLike, model: str) -> Fit:
 def fits(counts: ArrayLike) -> tuple[Fit, ...]:
     """The fits of all three models, the one of least AIC first.
 
+    >>> from asapnb.staleness import poisson
     >>> [found.model for found in fits(1000 * poisson(15).pmf)]
     ['poisson', 'cmp', 'geometric']
     """
