@@ -44,7 +44,8 @@ def test_it_works_from_its_file_where_it_is_not_registered(page):
     np.testing.assert_array_equal(rule(geometric(m=4), 1)[:4], [1, 0.5, 0, 0])
     assert parse_rule("my_rules.py:ramp")(geometric(m=4), 1)[1] == 0.75
     made = ab.simulate(ab.problems.quadratic([1.0]), rule=text, workers=4, updates=40, seed=1, out="run.h5")
-    assert ab.load_run("run.h5").config["rule"] == text
+    kept = ab.load_run("run.h5")
+    assert kept.config["rule"] == text
     np.testing.assert_array_equal(made.updates["scale"], np.maximum(0, 1 - made.updates["tau"] / 8))
-    again = ab.replay("run.h5", rule=ab.load_run("run.h5").config["rule"])
+    again = ab.replay(kept, rule=kept.config["rule"])
     np.testing.assert_array_equal(again.updates["scale"], made.updates["scale"])

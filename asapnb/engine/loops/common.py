@@ -23,48 +23,12 @@ from typing import TYPE_CHECKING
 
 from ...compiled import part
 from ...kernels.arithmetic import add_decay, compensate, copy, descend
+from ...kernels.arrays import LINE
 from ...kernels.atomics import clock, compare_and_swap, fence, fetch_add, load, nap, store
 from ...problems.minibatch import draw_batch
 from ...training.factors import applied, schedule_factor
 from ...training.words import COMPENSATION, DIVERGED, LOSS_LIMIT, MOMENTUM, NEVER, STEP_SIZE, WEIGHT_DECAY
-from ..words import (
-    BATCH_SIZE,
-    BOX_PINNED,
-    BOX_TIME,
-    BOX_VECTOR,
-    BOX_VERSION,
-    BOXES,
-    CLAIMED,
-    DRAINED,
-    DROPPED,
-    DROPPED_DRAINED,
-    EMPTY,
-    EVAL_EVERY,
-    EXTRA,
-    GO,
-    LENGTHS,
-    LINE,
-    MAILBOXES,
-    N_SAMPLES,
-    NEWEST,
-    ORIGIN,
-    PARAMS,
-    PAUSED,
-    QUOTA,
-    READING,
-    READY,
-    RECORDED,
-    RESHUFFLE,
-    RING,
-    SCHEDULE,
-    SEED,
-    STOP,
-    TABLES,
-    TICKET,
-    VERSION,
-    WAITED,
-    WORKERS,
-)
+from .. import words as at
 
 if TYPE_CHECKING:
     from ...kernels.types import Real, Rows, Vector, Words
@@ -77,27 +41,27 @@ _MOST_TRIES = 32767  # that a row can hold
 def begin(shared: Shared, me: int, row: Rows) -> None:
     """Report ready, then wait for the clock to start."""
     row[0].worker = me
-    fetch_add(shared.control, READY, 1)
-    while load(shared.control, GO) == 0:
-        nap(100 + 20 * shared.control[WORKERS])  # many that wake often would starve those that still start
+    fetch_add(shared.control, at.READY, 1)
+    while load(shared.control, at.GO) == 0:
+        nap(100 + 20 * shared.control[at.WORKERS])  # many that wake often would starve those that still start
 
 
 @part()
 def seconds(control: Words) -> float:
     """Training time so far."""
-    return (clock() - load(control, ORIGIN)) * 1e-9
+    return (clock() - load(control, at.ORIGIN)) * 1e-9
 
 
 @part()
 def goes_on(control: Words) -> bool:
     """Whether to start another gradient."""
-    return load(control, STOP) == 0 and load(control, VERSION) < control[QUOTA]
+    return load(control, at.STOP) == 0 and load(control, at.VERSION) < control[at.QUOTA]
 
 
 @part()
 def request_stop(control: Words, reason: int) -> None:
     """Stop all workers; the first reason given stands."""
-    compare_and_swap(control, STOP, 0, reason)
+    compare_and_swap(control, at.STOP, 0, reason)
 
 
 @part()
@@ -105,15 +69,14 @@ def draw(shared: Shared, own: Own, ticket: int) -> int:
     """Fill `own.indices` with the minibatch of this ticket; returns its size. Twin: `minibatch`."""
     own.row[0].batch = ticket
     control = shared.control
-    return draw_batch(
-        own.indices, ticket, control[N_SAMPLES], control[BATCH_SIZE], control[SEED], control[RESHUFFLE] != 0
-    )
+    n_samples, size, seed = control[at.N_SAMPLES], control[at.BATCH_SIZE], control[at.SEED]
+    return draw_batch(own.indices, ticket, n_samples, size, seed, control[at.RESHUFFLE] != 0)
 
 
 @part()
 def next_batch(shared: Shared, own: Own) -> int:
     """Take the next ticket and fill `own.indices` with its minibatch; returns its size."""
-    return draw(shared, own, fetch_add(shared.control, TICKET, 1))
+    return draw(shared, own, fetch_add(shared.control, at.TICKET, 1))
 
 
 @part()
@@ -147,17 +110,17 @@ def choose_step(shared: Shared, own: Own, version: int, read_version: int, windo
     owner = row[0].worker if len(shared.tables) > 1 else 0
     tables = shared.tables[owner]
     while True:
-        number = load(tables, NEWEST)
-        slot = number % TABLES
-        recorded, last = tables[RECORDED + slot], tables[LENGTHS + slot] - 1
-        scale = shared.scales[owner * TABLES + slot, min(tau, last)]
+        number = load(tables, at.NEWEST)
+        slot = number % at.TABLES
+        recorded, last = tables[at.RECORDED + slot], tables[at.LENGTHS + slot] - 1
+        scale = shared.scales[owner * at.TABLES + slot, min(tau, last)]
         fence()
-        if load(tables, NEWEST) - number < TABLES - 1:  # else this slot may have been rewritten meanwhile
+        if load(tables, at.NEWEST) - number < at.TABLES - 1:  # else this slot may have been rewritten meanwhile
             break
     row[0].row = recorded
     row[0].scale = scale
     # 3. Factor
-    row[0].factor = schedule_factor(shared.control[SCHEDULE], shared.factors, version, tau, window)
+    row[0].factor = schedule_factor(shared.control[at.SCHEDULE], shared.factors, version, tau, window)
     row[0].dropped = 2 if scale * row[0].factor == 0 else 0
     # 4. Step
     return shared.numbers[STEP_SIZE] * scale * row[0].factor
@@ -181,7 +144,7 @@ def update(shared: Shared, own: Own, params: Vector, view: Vector, velocity: Vec
 @part()
 def hand_in(shared: Shared, own: Own, version: int) -> None:
     """Hand in the row of the update that was applied to `version`. In a round, `version` is the number of the row."""
-    _hand_in(shared, own, 0, DRAINED, version)
+    _hand_in(shared, own, 0, at.DRAINED, version)
 
 
 @part()
@@ -192,9 +155,9 @@ def hand_in_dropped(shared: Shared, own: Own, me: int) -> None:
     """
     own.row[0].version = -1
     own.row[0].dropped = 1
-    number = fetch_add(shared.control, DROPPED, 1)
+    number = fetch_add(shared.control, at.DROPPED, 1)
     forget_view(shared.control, me)
-    _hand_in(shared, own, 1, DROPPED_DRAINED, number)
+    _hand_in(shared, own, 1, at.DROPPED_DRAINED, number)
 
 
 @part()
@@ -206,12 +169,12 @@ def _hand_in(shared: Shared, own: Own, ring: int, drained: int, number: int) -> 
     3. Stop all workers if the loss is above the limit, or not a number.
     """
     # 1. Wait for the place
-    if number - load(shared.control, drained) >= RING:
-        fetch_add(shared.control, WAITED, 1)
-        while number - load(shared.control, drained) >= RING:
+    if number - load(shared.control, drained) >= at.RING:
+        fetch_add(shared.control, at.WAITED, 1)
+        while number - load(shared.control, drained) >= at.RING:
             nap(500)
     # 2. Write the row
-    place = ring * RING + number % RING
+    place = ring * at.RING + number % at.RING
     shared.rows[place] = own.row[0]
     store(shared.written, place, number + 1)
     # 3. Divergence
@@ -225,13 +188,13 @@ def announce_view(control: Words, me: int, version: int) -> None:
 
     The controller needs it to put the rows of dropped gradients in order.
     """
-    store(control, READING + me * LINE, version)
+    store(control, at.READING + me * LINE, version)
 
 
 @part()
 def forget_view(control: Words, me: int) -> None:
     """Take the announcement back. Do so before waiting for room for a row: the rows of others wait for this word."""
-    store(control, READING + me * LINE, NEVER)
+    store(control, at.READING + me * LINE, NEVER)
 
 
 @part()
@@ -243,15 +206,15 @@ def note_tries(own: Own, tries: int) -> None:
 @part()
 def evaluation_due(control: Words, version: int) -> bool:
     """Whether the parameters of this version are to be evaluated."""
-    return version % control[EVAL_EVERY] == 0
+    return version % control[at.EVAL_EVERY] == 0
 
 
 @part()
 def free_box(control: Words, version: int) -> int:
     """Claim the mailbox for the evaluation of this version, once it is free; −1 if the run is being stopped."""
-    box = MAILBOXES + (version // control[EVAL_EVERY]) % BOXES * LINE
-    while not compare_and_swap(control, box + BOX_VERSION, EMPTY, CLAIMED):
-        if load(control, STOP) != 0:
+    box = at.MAILBOXES + (version // control[at.EVAL_EVERY]) % at.BOXES * LINE
+    while not compare_and_swap(control, box + at.BOX_VERSION, at.EMPTY, at.CLAIMED):
+        if load(control, at.STOP) != 0:
             return -1
         nap(200)
     return box
@@ -260,10 +223,10 @@ def free_box(control: Words, version: int) -> int:
 @part()
 def post(control: Words, box: int, version: int, t: float, vector: int, pinned: int) -> None:
     """Ask for the evaluation of a vector of `Shared.state`, which must be complete. The version is written last."""
-    control[box + BOX_TIME] = int(t * 1e9)
-    control[box + BOX_VECTOR] = vector
-    control[box + BOX_PINNED] = pinned
-    store(control, box + BOX_VERSION, version)
+    control[box + at.BOX_TIME] = int(t * 1e9)
+    control[box + at.BOX_VECTOR] = vector
+    control[box + at.BOX_PINNED] = pinned
+    store(control, box + at.BOX_VERSION, version)
 
 
 @part()
@@ -271,7 +234,7 @@ def hand_over_copy(shared: Shared, own: Own, params: Vector, version: int) -> No
     """Copy the parameters of this version and ask for their evaluation."""
     box = free_box(shared.control, version)
     if box >= 0:
-        vector = EXTRA + (box - MAILBOXES) // LINE
+        vector = at.EXTRA + (box - at.MAILBOXES) // LINE
         copy(shared.state[vector][: params.size], params)
         post(shared.control, box, version, own.row[0].t_apply, vector, 0)
 
@@ -280,11 +243,11 @@ def hand_over_copy(shared: Shared, own: Own, params: Vector, version: int) -> No
 def wait_for_evaluation(control: Words, version: int, t: float) -> None:
     """Wait while the parameters are evaluated where they are. The training clock stands still meanwhile."""
     begun = clock()
-    store(control, PAUSED, begun)
+    store(control, at.PAUSED, begun)
     box = free_box(control, version)
     if box >= 0:
-        post(control, box, version, t, PARAMS, 0)
-        while load(control, box + BOX_VERSION) != EMPTY and load(control, STOP) == 0:
+        post(control, box, version, t, at.PARAMS, 0)
+        while load(control, box + at.BOX_VERSION) != at.EMPTY and load(control, at.STOP) == 0:
             nap(50)
-    fetch_add(control, ORIGIN, clock() - begun)
-    store(control, PAUSED, 0)
+    fetch_add(control, at.ORIGIN, clock() - begun)
+    store(control, at.PAUSED, 0)

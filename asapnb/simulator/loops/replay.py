@@ -17,32 +17,7 @@ from ...kernels.atomics import compare_and_swap, load, store
 from ...kernels.waiting import relax
 from ...problems.minibatch import draw_batch
 from ...training.words import COMPENSATION, DIVERGED, LOSS_LIMIT, MOMENTUM, STEP_SIZE, WEIGHT_DECAY
-from ..words import (
-    ADD,
-    ALL,
-    APPLY,
-    AVERAGED,
-    BATCH_SIZE,
-    BLOCKS,
-    CLAIM,
-    CLAIMED,
-    CLOSE,
-    DONE,
-    FIRST,
-    FREE,
-    N_PARAMS,
-    N_SAMPLES,
-    ONE_VELOCITY,
-    READ,
-    READY,
-    RESHUFFLE,
-    SEED,
-    STOP,
-    TURN,
-    UNTIL,
-    WINDOW,
-    WRITE,
-)
+from .. import words as at
 
 if TYPE_CHECKING:
     from typing import Any
@@ -54,23 +29,23 @@ if TYPE_CHECKING:
 @part()
 def _place(replay: ReplayState, row: int) -> int:
     """The position of a row's word in the ring."""
-    return row % replay.control[WINDOW] * LINE
+    return row % replay.control[at.WINDOW] * LINE
 
 
 @part()
 def _claim(replay: ReplayState) -> int:
     """Claim the first row that nobody has claimed and whose view is there; −1 if there is none."""
-    control, done = replay.control, load(replay.control, DONE)
-    begin = load(control, CLAIM)
-    end = min(load(control, FIRST) + control[WINDOW], replay.tasks.size)
+    control, done = replay.control, load(replay.control, at.DONE)
+    begin = load(control, at.CLAIM)
+    end = min(load(control, at.FIRST) + control[at.WINDOW], replay.tasks.size)
     for row in range(begin, end):
         place = _place(replay, row)
-        if load(replay.ring, place) != row << 2 | FREE:
+        if load(replay.ring, place) != row << 2 | at.FREE:
             if row == begin:  # it has been claimed, so nobody needs to look at it again
-                compare_and_swap(control, CLAIM, begin, begin + 1)
+                compare_and_swap(control, at.CLAIM, begin, begin + 1)
                 begin += 1
         elif replay.tasks[row].needs <= done and compare_and_swap(
-            replay.ring, place, row << 2 | FREE, row << 2 | CLAIMED
+            replay.ring, place, row << 2 | at.FREE, row << 2 | at.CLAIMED
         ):
             return row
     return -1
@@ -80,12 +55,11 @@ def _claim(replay: ReplayState) -> int:
 def _compute(gradient: Gradient, replay: ReplayState, own: Own, row: int) -> None:
     """Compute the gradient of a row, with the weight decay of its view."""
     control, task = replay.control, replay.tasks[row]
-    count = draw_batch(
-        own.indices, task.batch, control[N_SAMPLES], control[BATCH_SIZE], control[SEED], control[RESHUFFLE] != 0
-    )
-    result = replay.gradients[row % control[WINDOW]]
+    n_samples, size, seed = control[at.N_SAMPLES], control[at.BATCH_SIZE], control[at.SEED]
+    count = draw_batch(own.indices, task.batch, n_samples, size, seed, control[at.RESHUFFLE] != 0)
+    result = replay.gradients[row % control[at.WINDOW]]
     view = replay.state[task.slot]
-    n = control[N_PARAMS]
+    n = control[at.N_PARAMS]
     replay.results[row].loss = gradient(
         view[:n], result[:n], own.indices[:count], replay.plan, own.workspace, replay.inputs, replay.labels
     )
@@ -102,7 +76,7 @@ def _step(replay: ReplayState, row: int) -> Real:
 @part()
 def _velocity(replay: ReplayState, row: int) -> Vector:
     """The velocity that an update changes."""
-    return replay.velocity[0 if replay.control[ONE_VELOCITY] != 0 else replay.tasks[row].worker]
+    return replay.velocity[0 if replay.control[at.ONE_VELOCITY] != 0 else replay.tasks[row].worker]
 
 
 @part()
@@ -121,10 +95,10 @@ def _descend(replay: ReplayState, row: int, gradient: Vector, source: Vector, ta
 @part()
 def _apply(replay: ReplayState, operation: Any) -> None:
     """Make the next version from the gradient of a row; of a round, add to the sum and close it with its average."""
-    n, row = replay.control[N_PARAMS], operation.row
-    gradient = replay.gradients[row % replay.control[WINDOW]][:n]
+    n, row = replay.control[at.N_PARAMS], operation.row
+    gradient = replay.gradients[row % replay.control[at.WINDOW]][:n]
     source, target = replay.state[operation.source][:n], replay.state[operation.target][:n]
-    if operation.kind == APPLY:
+    if operation.kind == at.APPLY:
         if replay.numbers[COMPENSATION] != 0:
             view = replay.state[replay.tasks[row].slot][:n]
             compensate(gradient, gradient, source, view, replay.numbers[COMPENSATION])
@@ -133,13 +107,13 @@ def _apply(replay: ReplayState, operation: Any) -> None:
         else:
             _descend(replay, row, gradient, source, target)
         return
-    if row % replay.control[AVERAGED] == 0:
+    if row % replay.control[at.AVERAGED] == 0:
         copy(replay.total, gradient)
     else:
         for i in range(n):
             replay.total[i] += gradient[i]
-    if operation.kind == CLOSE:
-        share = replay.total.dtype.type(1) / replay.total.dtype.type(replay.control[AVERAGED])
+    if operation.kind == at.CLOSE:
+        share = replay.total.dtype.type(1) / replay.total.dtype.type(replay.control[at.AVERAGED])
         for i in range(n):
             replay.total[i] *= share
         _descend(replay, row, replay.total, source, target)
@@ -148,14 +122,14 @@ def _apply(replay: ReplayState, operation: Any) -> None:
 @part()
 def _move_block(replay: ReplayState, operation: Any) -> None:
     """Read a block of the parameters into the view of a row, or update a block by the gradient of a row."""
-    n, blocks, row, block = replay.control[N_PARAMS], replay.control[BLOCKS], operation.row, operation.block
-    low = 0 if block == ALL else block * n // blocks
-    high = n if block == ALL else (block + 1) * n // blocks
+    n, blocks, row, block = replay.control[at.N_PARAMS], replay.control[at.BLOCKS], operation.row, operation.block
+    low = 0 if block == at.ALL else block * n // blocks
+    high = n if block == at.ALL else (block + 1) * n // blocks
     params, view = replay.state[0][low:high], replay.state[replay.tasks[row].slot][low:high]
-    if operation.kind == READ:
+    if operation.kind == at.READ:
         copy(view, params)
         return
-    gradient = replay.gradients[row % replay.control[WINDOW]][low:high]
+    gradient = replay.gradients[row % replay.control[at.WINDOW]][low:high]
     if replay.numbers[COMPENSATION] != 0:
         compensate(gradient, gradient, params, view, replay.numbers[COMPENSATION])
     momentum = replay.numbers[MOMENTUM]
@@ -166,10 +140,11 @@ def _move_block(replay: ReplayState, operation: Any) -> None:
 @part()
 def _possible(replay: ReplayState, done: int) -> bool:
     """Whether the next operation can be carried out: a read at once, any other when the row's gradient is there."""
-    if done >= load(replay.control, UNTIL) or load(replay.control, STOP) != 0:
+    if done >= load(replay.control, at.UNTIL) or load(replay.control, at.STOP) != 0:
         return False
     operation = replay.operations[done]
-    return operation.kind == READ or load(replay.ring, _place(replay, operation.row)) == operation.row << 2 | READY
+    ready = load(replay.ring, _place(replay, operation.row)) == operation.row << 2 | at.READY
+    return ready or operation.kind == at.READ
 
 
 @part()
@@ -180,14 +155,14 @@ def _leave(replay: ReplayState, row: int, done: int) -> None:
     those before it.
     """
     control = replay.control
-    store(replay.ring, _place(replay, row), row + control[WINDOW] << 2 | FREE)
-    first = load(control, FIRST)
+    store(replay.ring, _place(replay, row), row + control[at.WINDOW] << 2 | at.FREE)
+    first = load(control, at.FIRST)
     while first < replay.tasks.size and replay.tasks[first].ends <= done:
         first += 1
-        if first % control[AVERAGED] == 0 and _diverges(replay, first - control[AVERAGED], first):
-            compare_and_swap(control, STOP, 0, DIVERGED)
+        if first % control[at.AVERAGED] == 0 and _diverges(replay, first - control[at.AVERAGED], first):
+            compare_and_swap(control, at.STOP, 0, DIVERGED)
             break
-    store(control, FIRST, first)
+    store(control, at.FIRST, first)
 
 
 @part()
@@ -203,20 +178,20 @@ def _diverges(replay: ReplayState, low: int, high: int) -> bool:
 def _advance(replay: ReplayState) -> None:
     """Carry out all operations that are possible, unless another thread does."""
     control = replay.control
-    done = load(control, DONE)
-    while _possible(replay, done) and compare_and_swap(control, TURN, 0, 1):
-        done = load(control, DONE)
+    done = load(control, at.DONE)
+    while _possible(replay, done) and compare_and_swap(control, at.TURN, 0, 1):
+        done = load(control, at.DONE)
         while _possible(replay, done):
             operation = replay.operations[done]
-            if operation.kind in (READ, WRITE):
+            if operation.kind in (at.READ, at.WRITE):
                 _move_block(replay, operation)
-            elif operation.kind in (APPLY, ADD, CLOSE):
+            elif operation.kind in (at.APPLY, at.ADD, at.CLOSE):
                 _apply(replay, operation)
             done += 1
-            if operation.kind != READ and replay.tasks[operation.row].ends == done:
+            if operation.kind != at.READ and replay.tasks[operation.row].ends == done:
                 _leave(replay, operation.row, done)
-            store(control, DONE, done)
-        store(control, TURN, 0)
+            store(control, at.DONE, done)
+        store(control, at.TURN, 0)
 
 
 @kernel()
@@ -229,7 +204,7 @@ def work(gradient: Gradient, replay: ReplayState, own: Own) -> None:
     4. Carry out all operations that are possible now. One thread at a time does so, in their order.
     """
     control, spins = replay.control, 0
-    while load(control, DONE) < load(control, UNTIL) and load(control, STOP) == 0:
+    while load(control, at.DONE) < load(control, at.UNTIL) and load(control, at.STOP) == 0:
         # 1. Claim
         row = _claim(replay)
         # 2. Nothing to compute
@@ -240,6 +215,6 @@ def work(gradient: Gradient, replay: ReplayState, own: Own) -> None:
         # 3. Compute
         spins = 0
         _compute(gradient, replay, own, row)
-        store(replay.ring, _place(replay, row), row << 2 | READY)
+        store(replay.ring, _place(replay, row), row << 2 | at.READY)
         # 4. Carry out
         _advance(replay)
