@@ -193,7 +193,7 @@ def test_what_is_no_problem():
 def test_a_loss_that_is_not_finite(when, monkeypatch):
     problem = ab.custom(nowhere, np.zeros(60, np.float32), np.zeros(60, int), 4)
     if when == "after the last look at the rows":
-        monkeypatch.setattr(module._Timer, "tick", lambda self: self.stop(module.words.TIMED_OUT))
+        monkeypatch.setattr(module._Timer, "tick", lambda self: self.stop(module.TIMED_OUT))
     seconds = 1e9 if when == "before the time is over" else 1e-9
     with pytest.raises(UsageError, match="is not finite near its initial parameters"):
         calibrate(problem, workers=1, batch_size=7, seconds=seconds)

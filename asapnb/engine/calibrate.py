@@ -33,28 +33,38 @@ from .team import Team, compile_loop
 from .words import RING
 
 QUANTILES = 100  # kept of each measured time
-_FEW = 20  # further attempts of Leashed: of fewer there is no law
-_ROOM = 2**18  # rounds of a worker that are remembered: the last
-_LEAST = 20  # rounds of each worker, however long they take
-_WARM_UP = 0.1  # the share of rounds that are left out, the first
-_STEP_SIZE = 1e-9  # so small that the parameters stay about where they are
+_FEW = 20  # fewer further attempts of Leashed than these say nothing about their times
+_ROOM = 2**18  # the last rounds of a worker, which are kept
+_LEAST = 20  # rounds that each worker makes, however long they take
+_WARM_UP = 0.1  # the share of rounds, the first, that are left out
+_STEP_SIZE = 1e-9  # so small that the parameters hardly move
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What was measured with so many workers at once: seconds of each round, and gradients per second of all."""
+    """The times of all rounds that a number of workers made at once.
+
+    Attributes:
+        workers: how many worked.
+        compute: seconds of each gradient, with all that a worker does for itself; float64, one entry a round.
+        read: seconds of each read, likewise.
+        update: seconds of each update; of Leashed, of each first attempt.
+        retry: seconds of each further attempt of Leashed; empty if there were fewer than 20.
+        gradients_per_second: of all workers together.
+        share: the part of their cores that the workers had, 0 to 1; below 1 where something else was running.
+    """
 
     workers: int
     compute: NDArray[np.float64]
     read: NDArray[np.float64]
     update: NDArray[np.float64]
-    retry: NDArray[np.float64]  # of each further attempt of Leashed; empty if there were few
+    retry: NDArray[np.float64]
     gradients_per_second: float
-    share: float  # of their cores that the workers had: less than 1 where something else was running
+    share: float
 
     @cached_property
     def timing(self) -> Timing:
-        """These times for virtual time, as a few quantiles."""
+        """These times as a `Timing`: at most 100 quantiles of each."""
         retry = quantiles(self.retry) if len(self.retry) else None
         compute, read, update = map(quantiles, (self.compute, self.read, self.update))
         return Timing(compute, read, update, retry=retry)
@@ -77,9 +87,9 @@ def calibrate(
 
     Args:
         problem: what is minimised; its gradient is measured at its initial parameters.
-        workers: measure 1, 2 … so many at once, or as many as a list says, such as [1, 8, 64]; at most (and by
-            default) one per core.
-        seconds: of measurement for each number of workers.
+        workers: the largest number of workers at once; 1, 2 … up to it are measured. Or a list of such numbers, as
+            [1, 8, 64]. At most, and by default, one per core.
+        seconds: how long to measure each number of workers, in seconds; above 0.
         {arguments}
 
     Returns:
@@ -109,7 +119,19 @@ def measure(
     seconds: float = 2.0,
     seed: int = 0,
 ) -> Iterator[Measured]:
-    """What `calibrate` makes its timings of, for each number of workers, as soon as it is known."""
+    """Measure as `calibrate` does, and yield what was measured for each number of workers.
+
+    Args:
+        problem: what is minimised.
+        batch_size: samples per gradient, 1 to the training samples.
+        scheme: LockBased or Leashed.
+        workers: the largest number of workers at once, or a list of numbers; at most one per core.
+        seconds: how long to measure each number of workers, in seconds; above 0.
+        seed: initial parameters and the order of the data follow from it; an integer >= 0.
+
+    Raises:
+        UsageError: as `calibrate`.
+    """
     scheme = as_scheme(scheme)
     measurable = [one() for one in SCHEMES.values() if one.timed_loop]
     if scheme not in measurable:
@@ -128,7 +150,7 @@ def measure(
 
 def _counts(workers: int | Sequence[int] | None) -> list[int]:
     """How many workers to measure: each once, the fewest first."""
-    most, why = len(cores()), " (the cores; a timing for so many serves for more workers, too)"
+    most, why = len(cores()), " (the cores; a timing for that many workers serves for more, too)"
     if isinstance(workers, Sequence | np.ndarray) and not isinstance(workers, str) and len(workers):
         return sorted({integer(f"workers[{i}]", count, 1, most, note=why) for i, count in enumerate(workers)})
     return list(range(1, (most if workers is None else integer("workers", workers, 1, most, note=why)) + 1))
@@ -148,14 +170,20 @@ def quantiles(seconds: NDArray[np.float64]) -> Time:
 
 
 def _options(problem: Problem, scheme: Scheme, workers: int, batch_size: int, seed: int) -> Options:
-    """Those of a run without evaluations and end."""
+    """The options of a run without evaluations and without an end."""
     given = {"scheme": scheme, "workers": workers, "batch_size": batch_size, "seed": seed}
     endless = {"step_size": _STEP_SIZE, "updates": MOST_UPDATES, "eval_every": 0, "pin_workers": True}
     return resolve("train", problem, {**given, **endless})
 
 
 def compile_rest(loop: str, dtype: str, inputs: str) -> None:
-    """Fill the cache on disk with what a calibration needs besides its problem."""
+    """Fill the cache on disk with all that a calibration compiles besides its problem.
+
+    Args:
+        loop: the worker loop, "module:function".
+        dtype: the name of the dtype of the problem.
+        inputs: the name of the dtype of its inputs.
+    """
     _compile(loop, np.dtype(dtype), np.dtype(inputs))
     compile_access(UPDATES)
 
@@ -167,7 +195,7 @@ def _compile(loop: str, dtype: np.dtype[Any], inputs: np.dtype[Any]) -> Callable
 def _measured(
     problem: Problem, options: Options, access: Access, loop: Callable[..., int], seconds: float
 ) -> Measured:
-    """Have the workers go round for so long."""
+    """Let the workers make rounds for so many seconds; returns their times."""
     start = InitialState(problem.init(options.seed))
     shared = allocate(problem, options, None, start, float(np.finfo(np.float32).max))
     shared.tables[0, words.LENGTHS], shared.scales[0, 0] = 1, 1.0  # one table: the scale is 1 throughout
@@ -197,12 +225,12 @@ def _measured(
 
 
 def _warm(count: int) -> int:
-    """The first of so many measurements that counts: if the room was too small, the first are gone already."""
+    """The first measurement that counts. If there were more than there is room for, the first are gone already."""
     return int(_WARM_UP * count) if count < _ROOM else 0
 
 
 class _Timer:
-    """In the place of a run's controller: takes the rows, as that does, and ends the work when the time is over."""
+    """Serves the workers as the controller of a run does: takes their rows, and stops them when the time is over."""
 
     def __init__(self, shared: Shared, access: Access, seconds: float) -> None:
         self.access, self._shared, self._seconds = access, shared, seconds
@@ -213,7 +241,7 @@ class _Timer:
 
     @property
     def reason(self) -> int:
-        """Why the workers stop, 0 if they do not."""
+        """Why the workers stop; 0 if they do not."""
         return self.access.get(self._shared.control, words.STOP)
 
     def stop(self, reason: int) -> None:
@@ -221,7 +249,7 @@ class _Timer:
         self.access.swap(self._shared.control, words.STOP, 0, reason)
 
     def tick(self) -> bool:
-        """Take the rows, look at the clock; True if there were so many rows that the next should be taken at once."""
+        """Take the rows and look at the clock; True if there were so many that more should be taken at once."""
         count = self.salvage()
         get, control = self.access.get, self._shared.control
         passed = (self.access.now() - get(control, words.ORIGIN)) * 1e-9

@@ -1,4 +1,4 @@
-"""Checkpoints of a run that goes on: now and then, evaluated parameters are put beside the run file."""
+"""Checkpoints of a run of `train`: now and then, evaluated parameters are saved beside the run file."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ CHECKPOINT_SECONDS = 10.0
 
 
 class Checkpoints:
-    """One at a time: parameters are copied when they are evaluated, and saved when all that led to them is on disk.
+    """One checkpoint at a time: parameters are copied when evaluated, and saved once all rows before are on disk.
 
-    Nothing is done for a run in memory. Without evaluations there are no checkpoints.
+    A run in memory has no checkpoints, nor has one without evaluations.
     """
 
     def __init__(self, writer: RunWriter) -> None:
@@ -29,17 +29,17 @@ class Checkpoints:
         self._saved = time.monotonic()
 
     def offer(self, version: int, t: float, params: np.ndarray) -> None:
-        """Copy the parameters of this version, made at `t` seconds, if a checkpoint is due."""
+        """Copy the parameters of this version, made at `t` seconds of training time, if a checkpoint is due."""
         due = self._copied is None and time.monotonic() - self._saved >= CHECKPOINT_SECONDS
         if due and self._writer.path is not None:
             self._copied = version, t, params.copy()
 
     def save(self, complete: int, **attributes: Any) -> None:
-        """Save what was copied, if evaluations and rows up to its version are `complete`; a full disk is no error."""
+        """Save the copy once evaluations and rows are `complete` up to its version. A full disk is no error."""
         path = self._writer.path
         if path is None or self._copied is None or self._copied[0] > complete or not self._writer.flush():
             return
         version, t, params = self._copied
-        with contextlib.suppress(RecordError):  # the run can do without
+        with contextlib.suppress(RecordError):  # the run goes on without this checkpoint
             save_checkpoint(path, {"params": params}, {"version": version, "t": t, **attributes})
         self._copied, self._saved = None, time.monotonic()

@@ -59,7 +59,7 @@ class Controller:
         self._due = options.eval_every * (start.version // options.eval_every + 1)
         self._lengths = [start.tables.shape[1]] * len(start.tables)  # of all tables recorded
         self._published = [0] * len(tables)  # how many of each owner
-        self._begun = start.seconds
+        self._seconds_before = start.seconds
         self._checkpoints = Checkpoints(writer)
         self._flushed = self._reported = time.monotonic()
         for owner, table in enumerate(first):
@@ -71,15 +71,15 @@ class Controller:
 
     @property
     def status(self) -> str:
-        """The status that the run ends with, as things stand."""
+        """The status with which the run would end now."""
         return STATUS[self.access.get(self.shared.control, words.STOP)]
 
     @property
     def seconds(self) -> float:
-        """Training time now."""
+        """Training time so far."""
         get, control = self.access.get, self.shared.control
         if get(control, words.GO) == 0:
-            return self._begun
+            return self._seconds_before
         now = get(control, words.PAUSED) or self.access.now()
         return (now - get(control, words.ORIGIN)) * 1e-9
 
@@ -101,7 +101,7 @@ class Controller:
         return hurry
 
     def end(self, final: np.ndarray) -> None:
-        """After the workers have ended: take what is left and evaluate the final parameters."""
+        """After the workers have ended: take the last rows and evaluate the final parameters."""
         while self._take_rows(ended=True):
             pass
         self._collect_mail()
@@ -127,12 +127,12 @@ class Controller:
         self.reporter.report(status, self.seconds if status == "running" else self.totals.seconds)
 
     def outcome(self) -> dict[str, Any]:
-        """What is known of the run after it has ended."""
+        """The attributes that the run gets at its end."""
         facts = self.reporter.outcome(self.totals.mean_scale, float(self.shared.numbers[STEP_SIZE]))
         return {**facts, "waited_for_room": self.access.get(self.shared.control, words.WAITED)}
 
     def _take_rows(self, *, ended: bool = False) -> bool:
-        """Take rows once; True if there were so many that the next should be taken at once."""
+        """Take rows once; True if there were so many that more should be taken at once."""
         rows = self.rows.take(ended=ended)
         if not len(rows):
             return False
@@ -147,9 +147,9 @@ class Controller:
         return len(rows) > RING // 2
 
     def _publish(self, owner: int, table: np.ndarray, recorded: int | None = None) -> None:
-        """Write a table of one worker, or of all, into a fresh place, then make that the one in force.
+        """Write a table of one worker, or of all, into the next place, then make it the table in force.
 
-        It is recorded unless it stands in the record already.
+        `recorded` is its row of /rule, if it has one already; else it gets the next.
         """
         self.totals.table = table = table[: self.shared.scales.shape[1]]
         tables, number = self.shared.tables[owner], self._published[owner]
@@ -165,7 +165,7 @@ class Controller:
         self.access.put(tables, words.NEWEST, number)
 
     def _collect_mail(self) -> None:
-        """Hand the evaluations that workers ask for to the evaluator."""
+        """Collect the mailboxes in which workers ask for an evaluation."""
         for box in range(MAILBOXES, MAILBOXES + BOXES * LINE, LINE):
             version = self.access.get(self.shared.control, box + words.BOX_VERSION)
             if version not in (words.EMPTY, words.CLAIMED, self._asked.get(box)):
@@ -173,7 +173,7 @@ class Controller:
                 self._submit(version, box)
 
     def _submit(self, version: int, box: int) -> None:
-        """Have the vector evaluated that a mailbox names."""
+        """Give the vector that a mailbox names to the evaluator."""
         control = self.shared.control
         vector = int(control[box + words.BOX_VECTOR])
         params = self.shared.state[vector, : control[words.N_PARAMS]]
@@ -189,7 +189,7 @@ class Controller:
         self.access.put(self.shared.control, box + words.BOX_VERSION, words.EMPTY)
 
     def _note_evaluated(self, *, ended: bool = False) -> None:
-        """Record what has been evaluated in the order of versions: workers may ask out of turn."""
+        """Record finished evaluations in the order of versions. Workers may ask in another order."""
         self._evaluated |= {evaluation.step: evaluation for evaluation in self.evaluator.finished(wait=ended)}
         while self._due in self._evaluated or (ended and self._evaluated):
             version = min(self._evaluated) if ended else self._due
@@ -197,7 +197,7 @@ class Controller:
             self._due = version + self.options.eval_every
 
     def _save_checkpoint(self) -> None:
-        """Save the parameters kept, if any, once the evaluation of their version and its rows are known."""
+        """Save a checkpoint, if there is one, once its evaluation and all rows up to its version are known."""
         complete = min(self.reporter.latest.step, self.totals.updates // self.options.rows_per_version)
         waited = self.access.get(self.shared.control, words.WAITED)
         self._checkpoints.save(complete, beyond_table=self.totals.beyond_table, waited_for_room=waited)

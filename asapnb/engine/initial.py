@@ -10,7 +10,7 @@ import numpy as np
 from ..record.schema import ABANDONED, UPDATES
 from ..training.evaluation import Evaluation
 
-COUNTS = ("beyond_table", "waited_for_room")  # attributes that its rows do not tell
+COUNTS = ("beyond_table", "waited_for_room")  # attributes that cannot be counted from its rows
 
 
 def _none() -> dict[str, np.ndarray]:
@@ -41,7 +41,7 @@ class InitialState:
         return {name: self.updates[name][chosen] for name in names}
 
     def recorded(self, table: np.ndarray) -> int | None:
-        """The last row of `tables` with these scales (what is staler has the last one), None if there is none."""
+        """The last row of `tables` with these scales, or None. A table goes on with its last scale for ever."""
         width = max(len(table), self.tables.shape[1])
         ours, theirs = (
             np.pad(scales, (*[(0, 0)] * (scales.ndim - 1), (0, width - scales.shape[-1])), mode="edge")

@@ -18,13 +18,13 @@ from .initial import InitialState
 from .shared import Own, Shared
 from .words import BOXES, RING, TABLES
 
-_WORKER_TABLE = 8192  # entries of a table where each worker has its own: a thousand workers have 16 each
+_WORKER_TABLE = 8192  # entries of a table of one worker: a thousand workers have 16 such tables each
 
 
 def allocate(
     problem: Problem, options: Options, schedule: Schedule | None, start: InitialState, loss_limit: float
 ) -> Shared:
-    """What all workers share, with the parameters to start from in place."""
+    """Allocate what all workers share, and put the initial state in place."""
     n, m, dtype = problem.n_params, options.workers, problem.dtype
     length = 2 * n if options.scheme.published and options.shares_momentum else n
     vectors, owners = _vectors(options), m if options.worker_tables else 1
@@ -66,7 +66,7 @@ def allocate(
 
 
 def _vectors(options: Options) -> int:
-    """Vectors of `Shared.state`: a pool to publish from, or parameters, velocity and what the scheme needs beside."""
+    """The number of vectors of `Shared.state`: a pool, or parameters, velocity and further ones of the scheme."""
     scheme, m = options.scheme, options.workers
     if scheme.published:
         return (2 + (options.compensation != 0)) * m + 1 + BOXES
@@ -74,7 +74,7 @@ def _vectors(options: Options) -> int:
 
 
 def own_buffers(problem: Problem, options: Options, shared: Shared, start: InitialState, me: int) -> Own:
-    """What one worker has for itself; call it in the worker's thread, which then touches the memory first."""
+    """Allocate what one worker has for itself. Its own thread must do so, and so be the first to touch the memory."""
     n, scheme = problem.n_params, options.scheme
     sizes = {
         "workspace": problem.workspace_size(options.batch_size),
@@ -83,7 +83,7 @@ def own_buffers(problem: Problem, options: Options, shared: Shared, start: Initi
         "velocity": n if options.momentum != 0 else 0,
     }
     starts = np.cumsum([0, *(whole_lines(size, problem.dtype) for size in sizes.values())])
-    room = aligned(int(starts[-1]), problem.dtype)  # one for all: the fewest pages
+    room = aligned(int(starts[-1]), problem.dtype)  # one block for all four: as few pages as possible
     room.fill(0)
     parts = {name: room[start : start + sizes[name]] for name, start in zip(sizes, starts, strict=False)}
     if start.velocity is not None and not options.shares_momentum:
@@ -100,9 +100,9 @@ def final_parameters(problem: Problem, options: Options, shared: Shared) -> np.n
 
 
 def final_velocity(options: Options, shared: Shared, owns: list[Own | None]) -> np.ndarray | None:
-    """The velocities after the last update, (workers, n_params), or (1, n_params) where there is one.
+    """The velocities after the last update, (workers, n_params), or (1, n_params) if there is only one.
 
-    None without momentum, or when a worker never had its buffers (`owns`).
+    None without momentum, or if a worker failed before it had its buffers (`owns`).
     """
     n = int(shared.control[words.N_PARAMS])
     if options.momentum == 0:
@@ -112,7 +112,7 @@ def final_velocity(options: Options, shared: Shared, owns: list[Own | None]) -> 
     own = [one.velocity for one in owns if one is not None]
     if len(own) < len(owns):
         return None
-    if options.scheme.averages:  # each worker has a part of the only one
+    if options.scheme.averages:  # each worker has a slice of the one velocity
         ends = [i * n // len(own) for i in range(len(own) + 1)]
         return np.concatenate([own[i][ends[i] : ends[i + 1]] for i in range(len(own))])[None]
     return np.array(own)
@@ -126,7 +126,7 @@ def _current(options: Options, shared: Shared) -> int:
 
 
 def _shared_velocity(options: Options, shared: Shared) -> np.ndarray:
-    """Where the velocity of all is."""
+    """The velocity that all workers share (a view)."""
     n = int(shared.control[words.N_PARAMS])
     if options.scheme.published:
         return shared.state[_current(options, shared), n : 2 * n]

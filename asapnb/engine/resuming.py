@@ -1,4 +1,4 @@
-"""Going on with a run: from its end, or from the checkpoint that a killed one left beside its file."""
+"""Go on with a run of `train`: from its end, or, if it was killed, from the checkpoint beside its file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def resume_training(run: Run, problem: Problem, arguments: Mapping[str, Any], ho
     changed = {**dict.fromkeys(_OF_AN_END), "resumed": resumed}
 
     def reopen(attributes: dict[str, Any]) -> RunWriter:
-        if run.status != RUNNING:  # the file is about to lose its end: what it holds is put beside it first
+        if run.status != RUNNING:  # reopening cuts the end of the file, so the state in it is saved first
             save_checkpoint(path, *_as_checkpoint(start))
         return RunWriter.reopen(path, kept=kept, attributes={**changed, "config": attributes["config"]})
 
@@ -43,12 +43,12 @@ def resume_training(run: Run, problem: Problem, arguments: Mapping[str, Any], ho
 
 
 def _start(run: Run, options: Options) -> tuple[InitialState, dict[str, int]]:
-    """Where a run goes on, and how many rows of each group of its file that keeps."""
+    """The state that a run goes on from, and how many rows of each group its file keeps."""
     version, params, velocity, facts = _state(run)
     made, rows = run.updates["version"], len(run.updates["version"])
     steps, tables = run.evals["step"], run.rule_tables
     evals, kept_tables = len(steps), len(tables.steps)
-    if run.status == RUNNING:  # what came after the checkpoint is cut, gradients given up since then included
+    if run.status == RUNNING:  # rows after the checkpoint are cut, those of dropped gradients included
         within = np.flatnonzero((run.updates["dropped"] != ABANDONED) & (made <= version))
         rows = int(within[-1]) + 1 if len(within) else 0
         evals, kept_tables = int((steps <= version).sum()), int((tables.steps <= version).sum())
@@ -73,7 +73,7 @@ def _start(run: Run, options: Options) -> tuple[InitialState, dict[str, int]]:
 
 
 def _state(run: Run) -> tuple[int, np.ndarray, np.ndarray | None, Mapping[str, Any]]:
-    """Version, parameters and velocities that there are, and the attributes that belong to them."""
+    """The version, parameters and velocities to go on from, and the attributes saved with them."""
     if run.status != RUNNING:
         version = int(run.updates["version"].max(initial=0))
         return version, run.params["final"], run.params.get("velocity"), run.attributes

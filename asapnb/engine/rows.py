@@ -13,21 +13,21 @@ from .words import RING
 
 
 class RowCollector:
-    """Takes rows in order. A dropped gradient's row follows the last version that its worker saw.
+    """Takes rows in order. The row of a dropped gradient follows the last version that its worker saw.
 
-    The order must be right when a row is first given out, because it may then be on disk. So where gradients may be
-    dropped, rows of versions that a gradient in flight may still precede are held back: each worker announces a
-    version no newer than the one it reads, before it reads it.
+    A row that has been given out may be on disk, so its place is final. Where gradients may be dropped, rows are held
+    back as long as a gradient in flight may get a place before them. For this, each worker announces a version before
+    it reads, and reads this version or a newer one.
     """
 
     def __init__(self, shared: Shared, access: Access, *, drops: bool, version: int = 0) -> None:
         self._shared, self._access, self._drops = shared, access, drops
         self._out = np.empty(RING, UPDATES)
-        self._held = np.empty(0, UPDATES)  # in order, but something may still have to go between
-        self._newest = version  # whose row has been taken
+        self._held = np.empty(0, UPDATES)  # in order; a dropped row may still go between
+        self._newest = version  # the last whose row has been taken
 
     def take(self, *, ended: bool = False) -> np.ndarray:
-        """The next rows in order (dtype UPDATES); with `ended`, when all workers have, all that are left."""
+        """The next rows in order (dtype UPDATES). With `ended`, when all workers have ended: all that are left."""
         rows = self._taken(words.DRAINED, 0)
         if self._drops:
             return self._in_order(rows, ended)
@@ -47,13 +47,13 @@ class RowCollector:
         rows = np.concatenate([self._held, rows, *dropped])
         abandoned = rows["dropped"] == ABANDONED
         seen = np.where(abandoned, rows["read_version"] + rows["tau"], rows["version"])
-        order = np.lexsort((abandoned, seen))  # a dropped row after the version that it saw; else as they came
+        order = np.lexsort((abandoned, seen))  # a dropped row after the version that it saw, the rest as they came
         rows, now = rows[order], seen[order] <= horizon
         self._held = rows[~now]
         return rows[now]
 
     def _taken(self, drained: int, ring: int) -> np.ndarray:
-        """The rows that are finished in ring 0 or 1."""
+        """The finished rows of ring 0 or 1."""
         shared = self._shared
         count = self._access.take(shared.control, drained, ring, shared.rows, shared.written, self._out)
         return self._out[:count].copy()

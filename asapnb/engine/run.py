@@ -88,7 +88,7 @@ def train(
     options = resolve("train", problem, locals())
     rule = as_rule(rule)
     if rule.shuffled:
-        raise UsageError(f"rule is {rule}: which scales there will be must be known; use it in simulate or replay")
+        raise UsageError(f"rule is {rule}: it needs all scales in advance; use it in simulate or replay")
     if out is not None:
         checked_target(out, force)  # before anything takes time
 
@@ -115,7 +115,16 @@ def run_from(
     record: Callable[[dict[str, Any]], RunWriter],
     hooks: Hooks,
 ) -> Run:
-    """Do a run, or what is left of it; `record` makes the writer of its attributes, once all has been compiled."""
+    """Run from a state to the end.
+
+    Args:
+        start: the state of a new run, or of one that goes on.
+        problem: what is minimised.
+        options: the checked arguments.
+        rule: the step-size rule.
+        record: makes the writer of the run from its attributes; called once all has been compiled.
+        hooks: functions to call while the run goes on.
+    """
     tables, first = _tables(start, options, rule)
     begun = time.perf_counter()
     reference = options.scheme.worker_loop or ""
@@ -165,16 +174,22 @@ def run_from(
 
 
 def compile_rest(loop: str, dtype: str, inputs: str) -> None:
-    """Fill the cache on disk with what a run needs besides its problem."""
+    """Fill the cache on disk with all that a run compiles besides its problem.
+
+    Args:
+        loop: the worker loop, "module:function".
+        dtype: the name of the dtype of the problem.
+        inputs: the name of the dtype of its inputs.
+    """
     compile_loop(loop, np.dtype(dtype), np.dtype(inputs))
     compile_access(UPDATES)
 
 
 def _tables(start: InitialState, options: Options, rule: Rule) -> tuple[list[ScaleTables], list[np.ndarray]]:
-    """The tables of all workers or of each, and the first that is in force of each.
+    """The rule's tables, one for all workers or one for each, and from each the scales that are first in force.
 
-    Where the scheme makes nothing stale, the rule is told so from the start: the result must not depend on when the
-    controller happens to look.
+    If the scheme makes nothing stale, the rule sees only staleness 0 from the start. So the result does not depend on
+    when the controller takes rows.
     """
     past, owners = start.applied("worker", "tau"), options.workers if options.worker_tables else 1
     tables = [ScaleTables(rule, options.workers) for _ in range(owners)]

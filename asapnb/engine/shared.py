@@ -1,6 +1,6 @@
-"""What the workers and the controller share, packed into two tuples of arrays; `words` says what stands where.
+"""The memory of a run, as two tuples of arrays: what all workers and the controller share, and what one worker has.
 
-Everything a worker touches is allocated before it starts.
+`words` names the positions in them. Everything that a worker touches is allocated before it starts.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from ..record.schema import UPDATES
 
 
 class Shared(NamedTuple):
-    """What all workers see."""
+    """What all workers share."""
 
-    control: NDArray[np.int64]  # the words of `words`
-    numbers: NDArray[Any]  # dtype of the problem: the numbers of `training.words`
-    factors: NDArray[np.float64]  # the numbers of the rule's schedule
-    plan: NDArray[np.int64]  # the problem's
+    control: NDArray[np.int64]  # counters and constants: see `words`
+    numbers: NDArray[Any]  # dtype of the problem: see `training.words`
+    factors: NDArray[np.float64]  # the numbers of the rule's factor schedule
+    plan: NDArray[np.int64]  # the program of the problem
     inputs: NDArray[Any]  # uint8 or float: the training split, flat
     labels: NDArray[np.int64]
     state: NDArray[Any]  # (vectors, n_params or more), dtype; in a pool with shared momentum, velocities follow
     slots: NDArray[np.int64]  # the headers of the pool's slots
-    tables: NDArray[np.int64]  # (1, or one per worker; the words of `words`)
+    tables: NDArray[np.int64]  # (1, or one per worker; see `words`)
     scales: NDArray[np.float32]  # (TABLES for each row of `tables`, width): scale by staleness
-    rows: NDArray[Any]  # two rings of UPDATES: by order of application, and dropped gradients
-    written: NDArray[np.int64]  # the number of the row that stands in each place of the rings, plus 1
+    rows: NDArray[Any]  # two rings of UPDATES: applied updates in their order, and dropped gradients
+    written: NDArray[np.int64]  # for each place of the rings: 1 + the number of the row that is there
 
 
 class Own(NamedTuple):
@@ -38,13 +38,13 @@ class Own(NamedTuple):
     indices: NDArray[np.int64]  # its minibatch
     gradient: NDArray[Any]
     workspace: NDArray[Any]
-    snapshot: NDArray[Any]  # its copy of the parameters; where the view is kept elsewhere, the compensated gradient
-    velocity: NDArray[Any]  # per-worker momentum, else empty
-    row: NDArray[Any]  # one row of UPDATES, filled while the update comes about
+    snapshot: NDArray[Any]  # its copy of the parameters; of Leashed, the compensated gradient
+    velocity: NDArray[Any]  # of per-worker momentum; else empty
+    row: NDArray[Any]  # (1,) UPDATES: the row of the update that it works on
 
 
 def worker_types(dtype: np.dtype[Any], inputs: np.dtype[Any]) -> tuple[types.Type, types.Type]:
-    """The Numba types of `Shared` and `Own` for a problem of this dtype, with inputs of that one."""
+    """The Numba types of `Shared` and `Own`, for the dtypes of a problem and of its inputs."""
     words, reals, rows = array_type(np.int64), array_type(dtype), array_type(UPDATES)
     shared = {
         "numbers": reals,

@@ -1,4 +1,4 @@
-"""The worker threads: one per worker, each in compiled code from the start of the clock to its end."""
+"""The worker threads, one per worker. Each stays in compiled code from the start of the clock to the end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ POLL_SECONDS = 0.005
 
 
 class Server(Protocol):
-    """What serves the workers while they work: the `Controller` of a run, or the timer of a calibration."""
+    """Serves the workers while they work: the `Controller` of a run, or the timer of a calibration."""
 
     access: Access
 
@@ -37,7 +37,7 @@ class Server(Protocol):
         """Ask them to stop; the first reason given stands."""
 
     def salvage(self, *, ended: bool = False) -> object:
-        """After a failure: take the rows that there are."""
+        """Take the rows that there are, after a failure."""
 
 
 def compile_loop(loop: str, dtype: np.dtype[Any], inputs: np.dtype[Any], *more: types.Type) -> Callable[..., Any]:
@@ -59,7 +59,7 @@ class Team:
         self._errors: list[BaseException] = []
 
     def work(self, server: Server) -> None:
-        """Start the clock and the workers, serve them until they have ended; raises what a worker raised."""
+        """Start the workers and the clock, then serve the workers until all have ended. Raises what one raised."""
         threads = [
             threading.Thread(target=self._worker, args=(me, server), name=f"asapnb-worker-{me}", daemon=True)
             for me in range(self._options.workers)
@@ -86,7 +86,7 @@ class Team:
         get, put, control = server.access.get, server.access.put, self._shared.control
         while get(control, words.READY) < self._options.workers and not self._errors:
             time.sleep(0.0005)
-        before = int(self._start.seconds * 1e9) + 1 if self._start.version else 0  # rounded up: no time goes back
+        before = int(self._start.seconds * 1e9) + 1 if self._start.version else 0  # rounded up: times must increase
         put(control, words.ORIGIN, server.access.now() - before)
         put(control, words.GO, 1)
 

@@ -1,7 +1,8 @@
-"""What training on real threads and training in virtual time share.
+"""The parts that training on real threads and training in virtual time share.
 
-`arguments` declares what a run can be told, `options` holds it checked, `evaluation` evaluates and reports progress,
-`outcome` says how a run ends, `attributes` what is known of it before, `resuming` what must hold for it to go on.
+`arguments` declares the arguments of a run, `options` checks them. `attributes` are the facts of a run before it
+begins; `reporting` keeps its totals and tells its status. `evaluation` evaluates parameters, `factors` computes
+factors of steps, `resuming` checks that a run can go on. `compiling` and `interrupting` help to start and stop it.
 """
 
 from .evaluation import Evaluation, Progress

@@ -32,7 +32,7 @@ _WIDTH = 118
 
 
 class Context(NamedTuple):
-    """What a range may depend on."""
+    """The facts that a range may depend on."""
 
     command: Command
     dtype: np.dtype[Any]
@@ -48,12 +48,12 @@ class Argument:
 
     Attributes:
         name: of the parameter, the key and, with dashes, the flag.
-        default: its value when nothing is said.
-        kinds: the types of its value in a configuration; none where it is no plain data.
+        default: its value if it is not given.
+        kinds: the types of its value in a configuration; empty if it is not plain data.
         meaning: what it does, for docstrings and --help; by command where it differs.
-        check: gives the checked value; UsageError for one that cannot be used.
-        commands: which take it.
-        choices: the only values, for some.
+        check: returns the checked value; UsageError for one that cannot be used.
+        commands: the commands that take it.
+        choices: all allowed values, if they are texts of a list.
         in_replay: whether a replay may change it ("changed"), keeps it unless it is of a schedule ("kept"), or
             watches with it ("watched"); None where it has no meaning there.
     """
@@ -76,7 +76,7 @@ class Argument:
 def _real(
     least: float, most: float = np.inf, *, above: bool = False, below: bool = False, rounded: bool = True
 ) -> Check:
-    """A real number; `rounded`: its range holds in the dtype of the problem."""
+    """A check of a real number; if `rounded`, its range must hold in the dtype of the problem."""
     return lambda name, value, context: real(
         name, value, least, most, above=above, below=below, dtype=context.dtype if rounded else np.dtype(np.float64)
     )
@@ -109,9 +109,9 @@ _TABLE = (
             "train": """how the workers share the parameters: Sequential, Synchronous, LockBased, Hogwild or
                 Leashed, or the text of one, such as "leashed(persistence=1)".""",
             "simulate": "how the workers share the parameters; also `ParameterServer`, and simulator-only options.",
-            "calibrate": """LockBased, where a read is a copy of the parameters and an update is in place; or
-                Leashed, where a read pins a vector and an update makes a new one; a further attempt at that is a
-        `retry`.""", },
+            "calibrate": """LockBased: a read copies the parameters, an update changes them in place. Or Leashed: a
+                read pins a vector, an update makes a new one, and a further attempt to publish it is a `retry`.""",
+        },
         lambda name, value, context: as_scheme(value), (*_RUNS, "calibrate"),
     ),
     Argument(
@@ -119,7 +119,7 @@ _TABLE = (
             "train": "the staleness-adaptive step size: a rule, its text, or f(staleness, workers) → scales.",
             "replay": "the step-size rule; by default the scales that were recorded (of a schedule: constant).",
         },
-        _as_it_is,  # read by who makes its tables: a function in a file should be loaded once
+        _as_it_is,  # read where its tables are made, so that a function in a file is loaded only once
     ),
     Argument(
         "workers", None, _MAYBE_INT, {
@@ -213,7 +213,7 @@ _TABLE = (
     ),
     Argument(
         "worker_tables", False, _BOOL, """give each worker a table of its own, made from the staleness of its own
-            updates (which `refresh` then counts), as suits workers of unequal speed.""",
+            updates, which `refresh` then counts. This suits workers of unequal speed.""",
         lambda name, value, context: switch(name, value), in_replay="changed",
     ),
     Argument(
@@ -248,7 +248,14 @@ def arguments_of(command: Command) -> dict[str, Argument]:
 
 
 def check(command: Command, given: Mapping[str, Any], dtype: np.dtype[Any], n_samples: int) -> dict[str, Any]:
-    """Every argument, checked: one not given, or not of the command, has its default. UsageError names a bad one."""
+    """All arguments, checked, by name. UsageError names one that cannot be used.
+
+    Args:
+        command: the command that takes them.
+        given: the arguments that are given. The others, and those that the command does not take, have their default.
+        dtype: the dtype of the problem.
+        n_samples: its training samples.
+    """
     context, own = Context(command, dtype, n_samples), arguments_of(command)
     return {
         name: argument.check(name, given.get(name, argument.default), context) if name in own else argument.default
@@ -257,12 +264,18 @@ def check(command: Command, given: Mapping[str, Any], dtype: np.dtype[Any], n_sa
 
 
 def checked_argument(command: Command, name: str, value: Any) -> Any:
-    """One argument, checked, of those whose range does not depend on the problem."""
+    """The checked value of one argument whose range does not depend on the problem.
+
+    Args:
+        command: the command that takes it.
+        name: its name.
+        value: the value that is given.
+    """
     return ARGUMENTS[name].check(name, value, Context(command, np.dtype(np.float64), 0))
 
 
 def of_replay(*roles: str) -> tuple[str, ...]:
-    """The names of arguments with these roles in a replay."""
+    """The names of the arguments with one of these roles in a replay."""
     return tuple(name for name, argument in ARGUMENTS.items() if argument.in_replay in roles)
 
 
@@ -270,7 +283,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def documented(command: Command) -> Callable[[F], F]:
-    """Put the arguments of the table in the place of the line {arguments} of a docstring."""
+    """Replace the line {arguments} of a docstring by the arguments of the table."""
 
     def decorate(function: F) -> F:
         known = arguments_of(command)

@@ -1,4 +1,4 @@
-"""What is known of a run before it begins: the attributes of its file, and the loss above which it diverges."""
+"""The facts of a run before it begins: the attributes of its file, and the loss above which it diverges."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from .words import NEVER
 
 
 def loss_limit(options: Options, initial: Evaluation) -> float:
-    """The loss above which a run counts as diverged: a multiple of the initial one has a meaning if that is > 0."""
+    """The loss above which a run diverges: a multiple of the initial loss, or, if that is not above 0, very large."""
     largest = float(np.finfo(np.float32).max)
     return min(options.divergence_factor * initial.train_loss, largest) if initial.train_loss > 0 else largest
 
 
 def run_attributes(problem: Problem, options: Options, rule: Rule) -> dict[str, Any]:
-    """What is known of a run before it begins."""
+    """The attributes of the file of a run, as far as they are known before it begins."""
     config = {**problem.config, "rule": rule, **vars(options)}
     if options.eval_every == NEVER:
         config["eval_every"] = 0

@@ -29,7 +29,7 @@ getattr(importlib.import_module(module), function)(*arguments)
 
 
 def load(reference: str) -> Any:
-    """What a text "module:function" names; imported only now, as importing may compile.
+    """The function that a text "module:function" names. It is imported only now, because importing may compile.
 
     >>> load("math:sqrt")(4.0)
     2.0
@@ -40,13 +40,16 @@ def load(reference: str) -> Any:
 
 @contextmanager
 def compiling_beside(rest: Callable[..., None], loop: str, problem: Problem) -> Iterator[None]:
-    """While this block compiles the problem, have `rest` compile a loop and what goes with it, if it never was.
+    """While the block compiles a problem, let another process compile the rest, unless that is in the cache.
 
-    It is called with the reference of the loop, and the names of the dtypes of the problem and of its inputs.
+    Args:
+        rest: compiles the rest; called with `loop` and the names of the dtypes of the problem and of its inputs.
+        loop: a loop, "module:function".
+        problem: the problem.
     """
     arguments = [rest.__module__, rest.__name__, loop, problem.dtype.name, problem.inputs.dtype.name]
     done = _marker(arguments)
-    python = Path(sys.executable or "").name.startswith("python")  # and not a program that Python is a part of
+    python = Path(sys.executable or "").name.startswith("python")  # and not a program that embeds Python
     if done is None or done.exists() or len(cores()) < 2 or not python:
         yield
         return
@@ -63,7 +66,7 @@ def compiling_beside(rest: Callable[..., None], loop: str, problem: Problem) -> 
 
 
 def _marker(arguments: list[str]) -> Path | None:
-    """The file that says that this has been compiled, from the sources as they are; None without a cache."""
+    """The file that exists if this has been compiled from the present sources; None without a cache."""
     spec = find_spec(arguments[2].partition(":")[0])
     folder = cache_of(spec.origin) if spec is not None and spec.origin is not None else None
     return folder and folder / f"compiled-{hashlib.sha256(json.dumps(arguments).encode()).hexdigest()[:12]}"

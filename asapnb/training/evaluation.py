@@ -1,4 +1,4 @@
-"""What is looked at while a run goes on: evaluations, in a thread of their own, and the progress shown."""
+"""Evaluations, made in a thread of their own, and the progress of a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ from ..problems.base import Problem
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The losses and the accuracy at one version: a row of /evals. `t` is when the version was made, in seconds."""
+    """The losses and the accuracy at one version: a row of /evals.
+
+    Attributes:
+        step: the version; 0 for the initial parameters.
+        t: when that version was made, in seconds.
+        train_loss: the mean loss of the training samples evaluated.
+        test_loss: the mean loss of the test samples; NaN without any.
+        test_accuracy: the share of test samples that are classified right, 0 to 1; NaN if there is no such thing.
+    """
 
     step: int
     t: float
@@ -24,7 +32,22 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: what a live display shows."""
+    """How far a run is: the figures of a live display.
+
+    Attributes:
+        status: "running", or how the run ended.
+        seconds: training time so far; virtual seconds in virtual time.
+        updates: versions made so far.
+        total_updates: versions to make.
+        epoch: passes over the data so far.
+        epochs: passes over the data to make.
+        batch_loss: the mean loss of the last 100 gradients; NaN if there were none.
+        evaluation: the newest one.
+        mean_staleness: over all applied updates, in updates.
+        staleness_p99: the 99th percentile of the staleness, in updates.
+        scale_range: the least and the largest scale in force, over the staleness seen.
+        dropped: gradients given up so far.
+    """
 
     status: str
     seconds: float
@@ -32,11 +55,11 @@ class Progress:
     total_updates: int
     epoch: float
     epochs: float
-    batch_loss: float  # mean over the last gradients; NaN if there were none
+    batch_loss: float
     evaluation: Evaluation
     mean_staleness: float
     staleness_p99: float
-    scale_range: tuple[float, float]  # over the staleness seen
+    scale_range: tuple[float, float]
     dropped: int
 
 
@@ -74,5 +97,5 @@ class Evaluator:
         return results
 
     def close(self) -> None:
-        """End the thread; what has not begun is given up."""
+        """End the thread. Evaluations that have not begun are given up."""
         self._pool.shutdown(wait=True, cancel_futures=True)

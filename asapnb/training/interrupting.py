@@ -1,4 +1,4 @@
-"""Ctrl-C during a run: the first stops it in good order."""
+"""Ctrl-C during a run: the first one ends it in good order."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from .words import INTERRUPTED
 
 
 class Stoppable(Protocol):
-    """What has workers that can be asked to stop."""
+    """Something that can stop its workers."""
 
     def stop(self, reason: int) -> None:
-        """Ask them, for this reason."""
+        """Ask the workers to stop, for this reason."""
 
 
 @contextmanager
 def interruptible(workers: Stoppable) -> Iterator[None]:
-    """Make the first Ctrl-C stop the workers and let the run end in good order; a second one raises as usual."""
+    """Let the first Ctrl-C stop the workers, so that the run ends in good order. A second one raises as usual."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -19,7 +19,7 @@ MomentumKind = Literal["per_worker", "shared"]
 
 @dataclass(frozen=True)
 class Options:
-    """What a run does, apart from its problem and its rule: the values of `arguments`, with none left open."""
+    """The checked arguments of a run, apart from its problem and its rule, with all defaults filled in."""
 
     scheme: Scheme
     workers: int
@@ -47,12 +47,12 @@ class Options:
 
     @property
     def rows_per_version(self) -> int:
-        """Rows of applied updates that make one version."""
+        """Rows that make one version: one, or the gradients of a round."""
         return self.scheme.gradients(self.workers)
 
     @property
     def shares_momentum(self) -> bool:
-        """Whether the velocity is shared by the workers (without staleness there is one in any case)."""
+        """Whether workers share one velocity. False without staleness, where there is one in any case."""
         return self.momentum != 0 and self.momentum_kind == "shared" and not self.always_fresh
 
 
@@ -62,10 +62,15 @@ def cores() -> list[int]:
 
 
 def resolve(command: Command, problem: Problem, given: Mapping[str, Any]) -> Options:
-    """Check the arguments of "train" or "simulate" and fill in what was left open; UsageError names a bad one.
+    """Check the arguments of a run and fill in the defaults.
 
-    A replay is one of "simulate", a calibration one of "train". Other names in `given` are ignored, and those missing
-    have their default.
+    Args:
+        command: "train", also for a calibration, or "simulate", also for a replay.
+        problem: what is minimised.
+        given: the arguments that are given, by name; other names are ignored.
+
+    Raises:
+        UsageError: for an argument that cannot be used.
     """
     if not isinstance(problem, Problem):
         raise UsageError(f"problem is {problem!r:.80}: must be a Problem, for example asapnb.lenet(data)")
@@ -87,7 +92,7 @@ def resolve(command: Command, problem: Problem, given: Mapping[str, Any]) -> Opt
 
 
 def check_possible(scheme: Scheme, threaded: bool) -> None:
-    """UsageError for a scheme, or an option of it, that real threads, or the simulator, do not have."""
+    """UsageError if real threads, or the simulator, do not have a scheme or one of its options."""
     if threaded and (only := simulated_only(scheme)):
         raise UsageError(f"scheme is {scheme}: real threads have no {only}; run it in virtual time with simulate")
     if not threaded and scheme.event_loop is None:
@@ -95,18 +100,25 @@ def check_possible(scheme: Scheme, threaded: bool) -> None:
 
 
 def default_workers(scheme: Scheme, threaded: bool) -> int:
-    """How many workers there are when nothing is said: one per core, or 16 in virtual time, if the scheme allows."""
+    """The default number of workers: one per core, or 16 in virtual time, but no more than the scheme allows."""
     several = len(cores()) if threaded else SIMULATED_WORKERS
     return several if scheme.most_workers is None else min(several, scheme.most_workers)
 
 
 def updates_per_epoch(problem: Problem, scheme: Scheme, workers: int, batch_size: int) -> int:
-    """Updates in a pass over the data; an update takes as many minibatches as gradients."""
+    """Updates in a pass over the data. Each takes one minibatch, or, in rounds, one for each gradient.
+
+    Args:
+        problem: what is minimised.
+        scheme: how the workers share the parameters.
+        workers: how many there are.
+        batch_size: samples per gradient.
+    """
     return -(-problem.batches_per_epoch(batch_size) // scheme.gradients(workers))
 
 
 def _total(values: Mapping[str, Any], per_epoch: int) -> int:
-    """The updates to make."""
+    """The number of updates to make."""
     epochs, updates = values["epochs"], values["updates"]
     if epochs is not None and updates is not None:
         raise UsageError(f"epochs is {epochs} and updates is {updates}: give one of them")

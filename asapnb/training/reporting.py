@@ -1,4 +1,4 @@
-"""What is known of a run while it goes on and at its end, for real threads and virtual time alike."""
+"""The totals, evaluations and status of a run while it goes on and at its end, on threads and in virtual time."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ STATUS = {
 
 @dataclass(frozen=True)
 class Hooks:
-    """Whom to tell how a run goes: the arguments `on_eval` and `progress`."""
+    """The functions to call while a run goes on: its arguments `on_eval` and `progress`."""
 
     on_eval: Callable[[Evaluation], None] | None = None
     progress: Callable[[Progress], None] | None = None
 
 
 class Totals:
-    """What the rows of a run add up to, in the order in which they are recorded."""
+    """The totals of a run, over its rows in the order in which they are recorded."""
 
     def __init__(self, workers: int) -> None:
         self.histogram = WorkerHistogram(workers)
@@ -55,7 +55,12 @@ class Totals:
         self._losses = np.empty(0, np.float32)  # of the last gradients
 
     def add(self, rows: Mapping[str, NDArray[Any]] | NDArray[Any], lengths: Any = None) -> NDArray[np.bool_]:
-        """Add rows, or columns of them; returns which were applied. `lengths` are those of the tables, by number."""
+        """Add rows, or columns of rows; returns which were applied.
+
+        Args:
+            rows: rows, or columns by name.
+            lengths: of all tables recorded so far, to count updates staler than their table is long.
+        """
         chosen = rows["dropped"] != ABANDONED
         applied = {name: rows[name][chosen] for name in ("version", "t_apply", "scale", "factor", "worker", "tau")}
         self.version = int(applied["version"].max(initial=self.version))
@@ -81,7 +86,7 @@ class Totals:
 
 
 class Reporter:
-    """Records evaluations, sees whether one ends the run, and tells the caller how far it is."""
+    """Records evaluations, judges whether one ends the run, and tells the caller how far the run is."""
 
     def __init__(
         self,
@@ -118,7 +123,7 @@ class Reporter:
         return target is not None and evaluation.train_loss <= target
 
     def tell(self, evaluation: Evaluation, seconds: float) -> None:
-        """Tell the caller of an evaluation, and how far the run is."""
+        """Tell the caller about an evaluation, and how far the run is."""
         if self._hooks.on_eval is not None:
             self._hooks.on_eval(evaluation)
         self.report("running", seconds)
@@ -147,7 +152,7 @@ class Reporter:
         )
 
     def outcome(self, mean_scale: float | None, step_size: float) -> dict[str, Any]:
-        """What is known of the run after it has ended; `step_size` is that of its updates, rounded to their dtype."""
+        """The attributes that a run gets at its end; `step_size` is that of its updates, rounded to their dtype."""
         totals, target = self._totals, self.target_reached
         return {
             "seconds": totals.seconds,
