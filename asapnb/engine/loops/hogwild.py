@@ -8,19 +8,7 @@ from ...compiled import kernel
 from ...kernels.arithmetic import copy
 from ...kernels.atomics import fetch_add, load
 from ..words import APPLIED, N_PARAMS, PARAMS, QUOTA, SETTINGS, SHARED_MOMENTUM, VELOCITY, VERSION
-from .common import (
-    added_scale,
-    begin,
-    choose_step,
-    evaluation_due,
-    goes_on,
-    hand_in,
-    hand_over_copy,
-    next_batch,
-    note_gradient,
-    seconds,
-    update,
-)
+from . import common as worker
 
 if TYPE_CHECKING:
     from ...kernels.types import Gradient
@@ -40,32 +28,32 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
 
     The races make no two runs alike, so tests check the rows and that no step is lost from the sum of scales.
     """
-    begin(shared, me, own.row)
+    worker.begin(shared, me, own.row)
     params = shared.state[PARAMS][: shared.control[N_PARAMS]]
     velocity = shared.state[VELOCITY][: params.size] if shared.control[SHARED_MOMENTUM] != 0 else own.velocity
     snapshot = shared.control[VIEW] == 1
     view = own.snapshot if snapshot else params
-    while goes_on(shared.control):
+    while worker.goes_on(shared.control):
         # 1. Read
-        count = next_batch(shared, own)
+        count = worker.next_batch(shared, own)
         read_version = load(shared.control, VERSION)
         read_sum = load(shared.control, APPLIED)
-        own.row[0].t_read = seconds(shared.control)
+        own.row[0].t_read = worker.seconds(shared.control)
         if snapshot:
             copy(view, params)
         # 2. Compute
         loss = gradient(
             view, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
         )
-        note_gradient(shared, own, view, loss)
+        worker.note_gradient(shared, own, view, loss)
         # 3. Claim
         version = fetch_add(shared.control, VERSION, 1)
         if version >= shared.control[QUOTA]:
             break
-        step = choose_step(shared, own, version, read_version, load(shared.control, APPLIED) - read_sum)
-        fetch_add(shared.control, APPLIED, added_scale(own))
+        step = worker.choose_step(shared, own, version, read_version, load(shared.control, APPLIED) - read_sum)
+        fetch_add(shared.control, APPLIED, worker.added_scale(own))
         # 4. Write
-        update(shared, own, params, view, velocity, step)
-        if evaluation_due(shared.control, version + 1):
-            hand_over_copy(shared, own, params, version + 1)
-        hand_in(shared, own, version)
+        worker.update(shared, own, params, view, velocity, step)
+        if worker.evaluation_due(shared.control, version + 1):
+            worker.hand_over_copy(shared, own, params, version + 1)
+        worker.hand_in(shared, own, version)

@@ -9,23 +9,7 @@ from ...kernels.arithmetic import accelerate, compensate, descend_into
 from ...kernels.atomics import load, store
 from ...training.words import COMPENSATION, MOMENTUM
 from ..words import HEADER, N_PARAMS, POINTER, QUOTA, SETTINGS, SHARED_MOMENTUM, SUM, VERSION
-from .common import (
-    added_scale,
-    announce_view,
-    begin,
-    choose_step,
-    evaluation_due,
-    forget_view,
-    free_box,
-    goes_on,
-    hand_in,
-    hand_in_dropped,
-    next_batch,
-    note_gradient,
-    note_tries,
-    post,
-    seconds,
-)
+from . import common as worker
 from .pool import acquire, claim, pin, publish, release, slot_of, sum_of, version_of
 
 if TYPE_CHECKING:
@@ -90,17 +74,17 @@ def land(shared: Shared, own: Own, mine: int, view: Vector, read_version: int, r
             return _ENDED
         # 2. Choose the step
         total = sum_of(shared.slots, pointer)
-        step = choose_step(shared, own, version, read_version, total - read_sum)
-        store(shared.slots, mine * HEADER + SUM, total + added_scale(own))
+        step = worker.choose_step(shared, own, version, read_version, total - read_sum)
+        store(shared.slots, mine * HEADER + SUM, total + worker.added_scale(own))
         if strength != 0:
             compensate(gradient, own.gradient, shared.state[slot_of(pointer)], view, strength)
         # 3. Write the next vector
-        evaluated = evaluation_due(shared.control, version + 1)
+        evaluated = worker.evaluation_due(shared.control, version + 1)
         if prepare(shared, own, gradient, pointer, mine, step):
             if evaluated:
                 pin(shared.slots, mine)  # the evaluator is its reader
             # 4. Publish it
-            own.row[0].t_apply = seconds(shared.control)
+            own.row[0].t_apply = worker.seconds(shared.control)
             if publish(shared.control, shared.slots, pointer, mine):
                 break
             if evaluated:
@@ -109,9 +93,9 @@ def land(shared: Shared, own: Own, mine: int, view: Vector, read_version: int, r
             release(shared.slots, slot_of(pointer))
         # 5. Failed
         tries += 1
-        note_tries(own, tries)
+        worker.note_tries(own, tries)
         if 0 <= shared.control[PERSISTENCE] < tries:
-            own.row[0].t_apply = seconds(shared.control)
+            own.row[0].t_apply = worker.seconds(shared.control)
             return _DROPPED
     # 6. Published
     store(shared.control, VERSION, version + 1)  # for information: it may lag behind the published pointer
@@ -125,9 +109,9 @@ def land(shared: Shared, own: Own, mine: int, view: Vector, read_version: int, r
 @part()
 def hand_over_slot(shared: Shared, own: Own, slot: int, version: int) -> None:
     """Ask for the evaluation of a pinned vector, without a copy."""
-    box = free_box(shared.control, version)
+    box = worker.free_box(shared.control, version)
     if box >= 0:
-        post(shared.control, box, version, own.row[0].t_apply, slot, 1)
+        worker.post(shared.control, box, version, own.row[0].t_apply, slot, 1)
     else:
         release(shared.slots, slot)
 
@@ -141,24 +125,24 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
     3. Release the view, unless the compensation needs it. Then attempt to publish: see `land`.
     4. Hand in the row. Take the announcement back before a row of an applied update may have to wait for room.
     """
-    begin(shared, me, own.row)
+    worker.begin(shared, me, own.row)
     control, slots = shared.control, shared.slots
     mine = claim(slots, 2 * me)
-    while goes_on(shared.control):
+    while worker.goes_on(shared.control):
         # 1. Read
-        count = next_batch(shared, own)
-        announce_view(control, me, version_of(load(control, POINTER)))
+        count = worker.next_batch(shared, own)
+        worker.announce_view(control, me, version_of(load(control, POINTER)))
         pointer = acquire(control, slots)
         read_version = version_of(pointer)
         read_sum = sum_of(slots, pointer)
-        note_tries(own, 0)
-        own.row[0].t_read = seconds(shared.control)
+        worker.note_tries(own, 0)
+        own.row[0].t_read = worker.seconds(shared.control)
         view = shared.state[slot_of(pointer)][: shared.control[N_PARAMS]]
         # 2. Compute
         loss = gradient(
             view, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
         )
-        note_gradient(shared, own, view, loss)
+        worker.note_gradient(shared, own, view, loss)
         # 3. Publish
         kept = shared.numbers[COMPENSATION] != 0
         if not kept:
@@ -168,10 +152,10 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
             release(slots, slot_of(pointer))
         # 4. Hand in
         if outcome == _DROPPED:
-            hand_in_dropped(shared, own, me)
-        forget_view(control, me)
+            worker.hand_in_dropped(shared, own, me)
+        worker.forget_view(control, me)
         if outcome == _ENDED:
             break
         if outcome == _APPLIED:
-            hand_in(shared, own, own.row[0].version - 1)
+            worker.hand_in(shared, own, own.row[0].version - 1)
             mine = claim(slots, 2 * me)  # the same few vectors again and again: they are in this core's cache

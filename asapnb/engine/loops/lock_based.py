@@ -9,19 +9,7 @@ from ...kernels.arithmetic import copy
 from ...kernels.atomics import load, store
 from ...kernels.waiting import lock, unlock
 from ..words import APPLIED, LOCK, N_PARAMS, PARAMS, QUOTA, SHARED_MOMENTUM, VELOCITY, VERSION
-from .common import (
-    added_scale,
-    begin,
-    choose_step,
-    evaluation_due,
-    goes_on,
-    hand_in,
-    hand_over_copy,
-    next_batch,
-    note_gradient,
-    seconds,
-    update,
-)
+from . import common as worker
 
 if TYPE_CHECKING:
     from ...kernels.types import Gradient
@@ -37,24 +25,24 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
     3. Update the parameters under the lock. Stop if the quota is reached.
     4. Hand in the row after the lock is released.
     """
-    begin(shared, me, own.row)
+    worker.begin(shared, me, own.row)
     control = shared.control
     params = shared.state[PARAMS][: shared.control[N_PARAMS]]
     velocity = shared.state[VELOCITY][: params.size] if shared.control[SHARED_MOMENTUM] != 0 else own.velocity
-    while goes_on(shared.control):
+    while worker.goes_on(shared.control):
         # 1. Read
-        count = next_batch(shared, own)
+        count = worker.next_batch(shared, own)
         lock(control, LOCK)
         read_version = load(control, VERSION)
         read_sum = load(control, APPLIED)
-        own.row[0].t_read = seconds(shared.control)
+        own.row[0].t_read = worker.seconds(shared.control)
         copy(own.snapshot, params)
         unlock(control, LOCK)
         # 2. Compute
         loss = gradient(
             own.snapshot, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
         )
-        note_gradient(shared, own, own.snapshot, loss)
+        worker.note_gradient(shared, own, own.snapshot, loss)
         # 3. Update
         lock(control, LOCK)
         version = load(control, VERSION)
@@ -62,12 +50,12 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
             unlock(control, LOCK)
             break
         total = load(control, APPLIED)
-        step = choose_step(shared, own, version, read_version, total - read_sum)
-        update(shared, own, params, own.snapshot, velocity, step)
-        store(control, APPLIED, total + added_scale(own))
+        step = worker.choose_step(shared, own, version, read_version, total - read_sum)
+        worker.update(shared, own, params, own.snapshot, velocity, step)
+        store(control, APPLIED, total + worker.added_scale(own))
         store(control, VERSION, version + 1)
-        if evaluation_due(shared.control, version + 1):
-            hand_over_copy(shared, own, params, version + 1)
+        if worker.evaluation_due(shared.control, version + 1):
+            worker.hand_over_copy(shared, own, params, version + 1)
         unlock(control, LOCK)
         # 4. Hand in
-        hand_in(shared, own, version)
+        worker.hand_in(shared, own, version)

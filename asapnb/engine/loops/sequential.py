@@ -7,18 +7,7 @@ from typing import TYPE_CHECKING
 from ...compiled import kernel
 from ...kernels.atomics import load, store
 from ..words import N_PARAMS, PARAMS, VERSION
-from .common import (
-    begin,
-    choose_step,
-    evaluation_due,
-    goes_on,
-    hand_in,
-    next_batch,
-    note_gradient,
-    seconds,
-    update,
-    wait_for_evaluation,
-)
+from . import common as worker
 
 if TYPE_CHECKING:
     from ...kernels.types import Gradient
@@ -28,19 +17,19 @@ if TYPE_CHECKING:
 @kernel()
 def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
     """Work until the quota is reached or the run is stopped. Twin: `recompute` of tests/naive.py."""
-    begin(shared, me, own.row)
+    worker.begin(shared, me, own.row)
     params = shared.state[PARAMS][: shared.control[N_PARAMS]]
-    while goes_on(shared.control):
-        count = next_batch(shared, own)
+    while worker.goes_on(shared.control):
+        count = worker.next_batch(shared, own)
         version = load(shared.control, VERSION)
-        own.row[0].t_read = seconds(shared.control)
+        own.row[0].t_read = worker.seconds(shared.control)
         loss = gradient(
             params, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
         )
-        note_gradient(shared, own, params, loss)
-        step = choose_step(shared, own, version, version, 0)
-        update(shared, own, params, params, own.velocity, step)
+        worker.note_gradient(shared, own, params, loss)
+        step = worker.choose_step(shared, own, version, version, 0)
+        worker.update(shared, own, params, params, own.velocity, step)
         store(shared.control, VERSION, version + 1)
-        hand_in(shared, own, version)
-        if evaluation_due(shared.control, version + 1):
-            wait_for_evaluation(shared.control, version + 1, own.row[0].t_apply)
+        worker.hand_in(shared, own, version)
+        if worker.evaluation_due(shared.control, version + 1):
+            worker.wait_for_evaluation(shared.control, version + 1, own.row[0].t_apply)

@@ -14,17 +14,7 @@ from ...kernels.atomics import fetch_add, load, store
 from ...kernels.waiting import relax
 from ...training.words import MOMENTUM
 from ..words import ARRIVED, BROKEN, EXTRA, GOING, N_PARAMS, PARAMS, PHASE, VERSION, WORKERS
-from .common import (
-    begin,
-    choose_step,
-    draw,
-    evaluation_due,
-    goes_on,
-    hand_in,
-    note_gradient,
-    seconds,
-    wait_for_evaluation,
-)
+from . import common as worker
 
 if TYPE_CHECKING:
     from ...kernels.types import Gradient, Vector, Vectors
@@ -53,8 +43,8 @@ def average(target: Vector, state: Vectors, workers: int, low: int, high: int) -
     share = target.dtype.type(1) / target.dtype.type(workers)
     for i in range(low, high):
         target[i] = state[EXTRA, i]
-    for worker in range(1, workers):
-        other = state[EXTRA + worker]
+    for other_worker in range(1, workers):
+        other = state[EXTRA + other_worker]
         for i in range(low, high):
             target[i] += other[i]
     for i in range(low, high):
@@ -70,7 +60,7 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
     3. Wait until every gradient is there.
     4. Average and update the own slice.
     """
-    begin(shared, me, own.row)
+    worker.begin(shared, me, own.row)
     params = shared.state[PARAMS][: shared.control[N_PARAMS]]
     workers = shared.control[WORKERS]
     low = me * shared.control[N_PARAMS] // workers
@@ -82,25 +72,25 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
             break
         if me == 0:
             store(shared.control, VERSION, version)
-            if version > first and evaluation_due(shared.control, version):
-                wait_for_evaluation(shared.control, version, own.row[0].t_apply)
-            store(shared.control, GOING, goes_on(shared.control))
+            if version > first and worker.evaluation_due(shared.control, version):
+                worker.wait_for_evaluation(shared.control, version, own.row[0].t_apply)
+            store(shared.control, GOING, worker.goes_on(shared.control))
         if not barrier(shared) or load(shared.control, GOING) == 0:
             break
         # 2. Compute
-        count = draw(shared, own, version * workers + me)
-        own.row[0].t_read = seconds(shared.control)
+        count = worker.draw(shared, own, version * workers + me)
+        own.row[0].t_read = worker.seconds(shared.control)
         loss = gradient(
             params, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
         )
-        note_gradient(shared, own, params, loss)
+        worker.note_gradient(shared, own, params, loss)
         # 3. Wait
         if not barrier(shared):
             break
         # 4. Update the own slice
-        step = choose_step(shared, own, version, version, 0)
+        step = worker.choose_step(shared, own, version, version, 0)
         average(own.snapshot, shared.state, workers, low, high)
         descend(params[low:high], own.velocity[low:high], own.snapshot[low:high], step, shared.numbers[MOMENTUM])
-        own.row[0].t_apply = seconds(shared.control)
-        hand_in(shared, own, version * workers + me)
+        own.row[0].t_apply = worker.seconds(shared.control)
+        worker.hand_in(shared, own, version * workers + me)
         version += 1

@@ -16,18 +16,7 @@ from ...kernels.atomics import clock, load, store
 from ...kernels.waiting import lock, unlock
 from ...training.words import TIMED_OUT
 from ..words import APPLIED, HEADER, LOCK, N_PARAMS, PARAMS, STOP, SUM, VERSION
-from .common import (
-    added_scale,
-    begin,
-    choose_step,
-    goes_on,
-    hand_in,
-    next_batch,
-    note_gradient,
-    note_tries,
-    seconds,
-    update,
-)
+from . import common as worker
 from .leashed import prepare
 from .pool import acquire, claim, publish, release, slot_of, sum_of, version_of
 
@@ -42,46 +31,46 @@ COMPUTE, READ, UPDATE, RETRY = range(4)  # columns of `times`; RETRY is filled o
 @part()
 def another(control: Words, rounds: int, least: int) -> bool:
     """Whether to start another round: while there is time, and until there are at least so many rounds."""
-    return goes_on(control) or (rounds < least and load(control, STOP) == TIMED_OUT)
+    return worker.goes_on(control) or (rounds < least and load(control, STOP) == TIMED_OUT)
 
 
 @kernel()
 def lock_based(gradient: Gradient, shared: Shared, own: Own, me: int, times: Words, least: int) -> int:
     """Fill `times`, (rounds, 4) nanoseconds; returns the rounds made. When `times` is full, begin it again."""
-    begin(shared, me, own.row)
+    worker.begin(shared, me, own.row)
     control = shared.control
     params = shared.state[PARAMS][: control[N_PARAMS]]
     rounds, ended = 0, clock()
     while another(control, rounds, least):
         row = times[rounds % len(times)]
-        count = next_batch(shared, own)
+        count = worker.next_batch(shared, own)
         drawn = clock()
         lock(control, LOCK)
         begun = clock()
         read_version = load(control, VERSION)
         read_sum = load(control, APPLIED)
-        own.row[0].t_read = seconds(control)
+        own.row[0].t_read = worker.seconds(control)
         copy(own.snapshot, params)
         unlock(control, LOCK)
         copied = clock()
         loss = gradient(
             own.snapshot, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
         )
-        note_gradient(shared, own, own.snapshot, loss)
+        worker.note_gradient(shared, own, own.snapshot, loss)
         ready = clock()
         lock(control, LOCK)
         locked = clock()
         version = load(control, VERSION)
         total = load(control, APPLIED)
-        step = choose_step(shared, own, version, read_version, total - read_sum)
-        update(shared, own, params, own.snapshot, own.velocity, step)
-        store(control, APPLIED, total + added_scale(own))
+        step = worker.choose_step(shared, own, version, read_version, total - read_sum)
+        worker.update(shared, own, params, own.snapshot, own.velocity, step)
+        store(control, APPLIED, total + worker.added_scale(own))
         store(control, VERSION, version + 1)
         unlock(control, LOCK)
         updated = clock()
         row[COMPUTE], row[READ], row[UPDATE] = drawn - ended + ready - copied, copied - begun, updated - locked
         rounds, ended = rounds + 1, updated
-        hand_in(shared, own, version)
+        worker.hand_in(shared, own, version)
     return rounds
 
 
@@ -91,10 +80,10 @@ def attempt(shared: Shared, own: Own, mine: int, read_version: int, read_sum: in
     slots = shared.slots
     pointer = acquire(shared.control, slots)
     total = sum_of(slots, pointer)
-    step = choose_step(shared, own, version_of(pointer), read_version, total - read_sum)
-    store(slots, mine * HEADER + SUM, total + added_scale(own))
+    step = worker.choose_step(shared, own, version_of(pointer), read_version, total - read_sum)
+    store(slots, mine * HEADER + SUM, total + worker.added_scale(own))
     prepare(shared, own, own.gradient, pointer, mine, step)
-    own.row[0].t_apply = seconds(shared.control)
+    own.row[0].t_apply = worker.seconds(shared.control)
     return publish(shared.control, slots, pointer, mine)
 
 
@@ -104,25 +93,25 @@ def leashed(gradient: Gradient, shared: Shared, own: Own, me: int, times: Words,
 
     The time of each further attempt is the next entry of the column RETRY, whatever the round.
     """
-    begin(shared, me, own.row)
+    worker.begin(shared, me, own.row)
     control, slots = shared.control, shared.slots
     mine = claim(slots, 2 * me)
     rounds, retries, ended = 0, 0, clock()
     while another(control, rounds, least):
         row = times[rounds % len(times)]
-        count = next_batch(shared, own)
+        count = worker.next_batch(shared, own)
         drawn = clock()
         pointer = acquire(control, slots)
         read_version = version_of(pointer)
         read_sum = sum_of(slots, pointer)
-        note_tries(own, 0)
-        own.row[0].t_read = seconds(control)
+        worker.note_tries(own, 0)
+        own.row[0].t_read = worker.seconds(control)
         pinned = clock()
         view = shared.state[slot_of(pointer)][: control[N_PARAMS]]
         loss = gradient(
             view, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
         )
-        note_gradient(shared, own, view, loss)
+        worker.note_gradient(shared, own, view, loss)
         release(slots, slot_of(pointer))
         ready = clock()
         published = attempt(shared, own, mine, read_version, read_sum)
@@ -135,6 +124,6 @@ def leashed(gradient: Gradient, shared: Shared, own: Own, me: int, times: Words,
         store(control, VERSION, own.row[0].version)
         row[COMPUTE], row[READ], row[UPDATE] = drawn - ended + ready - pinned, pinned - drawn, updated - ready
         rounds, ended = rounds + 1, tried
-        hand_in(shared, own, own.row[0].version - 1)
+        worker.hand_in(shared, own, own.row[0].version - 1)
         mine = claim(slots, 2 * me)
     return rounds

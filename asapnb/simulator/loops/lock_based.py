@@ -12,20 +12,7 @@ import numpy as np
 from ...compiled import kernel, part
 from ...timing.sampling import READ, UPDATE
 from ..words import BUSY, SETTINGS, WAITING
-from .common import (
-    COMPUTED,
-    JOINED,
-    apply,
-    at,
-    computed,
-    dequeue,
-    duration,
-    goes_on,
-    read,
-    seize,
-    take_ticket,
-    until,
-)
+from . import common as event
 from .tournament import next_key, next_worker, time_of
 
 if TYPE_CHECKING:
@@ -40,9 +27,9 @@ _COPIED, _UPDATED, _TO_READ, _TO_UPDATE = 2, 3, 4, 5
 def _served(world: World, worker: int, phase: int, time: float) -> float:
     """Begin a worker's visit to the lock; returns when it ends."""
     if phase == _TO_UPDATE:
-        return time + duration(world, worker, UPDATE)
-    read(world, worker, time)
-    return time + duration(world, worker, READ)
+        return time + event.duration(world, worker, UPDATE)
+    event.read(world, worker, time)
+    return time + event.duration(world, worker, READ)
 
 
 @part(_nrt=False)
@@ -51,44 +38,44 @@ def _release(world: World, time: float) -> None:
     world.words[BUSY] = 0
     if world.words[WAITING] > 0:
         world.words[BUSY] = 1
-        worker = dequeue(world, world.words[ORDER] == 1)
+        worker = event.dequeue(world, world.words[ORDER] == 1)
         phase = world.workers[np.uint32(worker)].phase
         end = _served(world, worker, phase, time)
-        until(world, worker, _UPDATED if phase == _TO_UPDATE else _COPIED, time, end)
+        event.until(world, worker, _UPDATED if phase == _TO_UPDATE else _COPIED, time, end)
 
 
 @kernel(_nrt=False, error_model="numpy")
 def run(world: World, rows: Rows, views: Reals) -> int:
     """Fill rows; returns how many. The worker of each event goes on until it waits or begins what takes time."""
     count, fused = 0, world.words[FUSED] != 0
-    while goes_on(world, rows.size - count):
+    while event.goes_on(world, rows.size - count):
         worker = next_worker(world.tree)
         now = time = time_of(next_key(world.tree))
         self = world.workers[np.uint32(worker)]
         phase = self.phase
         while time == now:
-            if phase == COMPUTED:
+            if phase == event.COMPUTED:
                 self.t_ready = now
-                if not seize(world, worker, _TO_UPDATE):
+                if not event.seize(world, worker, _TO_UPDATE):
                     break
                 phase, time = _UPDATED, _served(world, worker, _TO_UPDATE, now)
             elif phase == _UPDATED:
-                count = apply(world, rows, count, worker, now)
+                count = event.apply(world, rows, count, worker, now)
                 if fused:
-                    take_ticket(world, worker)
+                    event.take_ticket(world, worker)
                     phase, time = _COPIED, _served(world, worker, _TO_READ, now)
                 else:
                     _release(world, now)
-                    phase = JOINED
-            elif phase == JOINED:
-                take_ticket(world, worker)
-                if not seize(world, worker, _TO_READ):
+                    phase = event.JOINED
+            elif phase == event.JOINED:
+                event.take_ticket(world, worker)
+                if not event.seize(world, worker, _TO_READ):
                     break
                 phase, time = _COPIED, _served(world, worker, _TO_READ, now)
             else:
-                at(world, worker, COMPUTED, computed(world, worker, now))
+                event.at(world, worker, event.COMPUTED, event.computed(world, worker, now))
                 _release(world, now)
                 break
         else:
-            at(world, worker, phase, time)
+            event.at(world, worker, phase, time)
     return count
