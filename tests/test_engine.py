@@ -185,7 +185,7 @@ def test_an_evaluation_takes_no_training_time(scheme, monkeypatch):
 def test_training_time_counts_from_the_origin_and_stands_still_while_paused():
     control, clock = np.zeros(words.READING, np.int64), [5_000_000_000]
     access = SimpleNamespace(get=lambda array, position: array[position], now=lambda: clock[0])
-    controller = SimpleNamespace(shared=SimpleNamespace(control=control), access=access, _begun=1.5)
+    controller = SimpleNamespace(shared=SimpleNamespace(control=control), access=access, _seconds_before=1.5)
     seconds = Controller.seconds.fget
     assert seconds(controller) == 1.5
     control[[words.GO, words.ORIGIN]] = 1, 3_000_000_000
