@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,7 @@ from ..analysis.records import Loss
 from ..errors import UsageError, unknown
 from .groups import Group, Runs, as_records, clock_of, panels, time_label
 from .labels import End, label_ends
-from .style import TARGET, new_figure, note, styled
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from .style import TARGET, Axes, Figure, new_figure, note, styled
 
 Points = tuple[NDArray[np.float64], NDArray[np.float64]]
 CLOCKS = ("seconds", "updates", "epochs", "steps")
@@ -80,9 +76,8 @@ def loss(
         axes.set_title(part.label)
         axes.set_ylabel("training loss")
     all_axes[-1].set_xlabel(label)
-    how = ["smoothed losses of minibatches"] if curve == "smoothed" else []
     bands = said_of_bands(len(group.records) for part in parts for group in part.lines)
-    note(figure, "; ".join([bands, *how, *([clock_of(found)] if x != "seconds" else [])]))
+    note(figure, bands, "smoothed losses of minibatches" if curve == "smoothed" else "", clock_of(found, x))
     for axes, written in zip(all_axes, ends, strict=True):
         label_ends(axes, written)
     return figure

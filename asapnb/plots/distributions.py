@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +12,8 @@ from ..analysis import Record, varying
 from ..errors import UsageError
 from ..formatting import number
 from ..staleness import Fit, StalenessDistribution, fit
-from .groups import Runs, as_records, clock_of, few, groups
-from .style import BLACK, GREEN, PALE, VERMILION, new_figure, note, styled
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from .groups import Runs, as_records, clock_of, groups, in_panels
+from .style import BLACK, GREEN, PALE, VERMILION, Axes, Figure, note, styled
 
 _OF_THREADS = ("problem", "batch_size")  # keys on which the times of real threads depend
 _BARS = 40
@@ -55,26 +50,19 @@ def staleness(
     (12.5, 12.5)
     """
     found = as_records(runs)
-    parts = few(groups(found, causes(found) if by is None else by))
+    parts = groups(found, causes(found) if by is None else by)
     last = len({part.key[-1:] for part in parts})
     columns = last if 1 < last < 4 and len(parts) % last == 0 else min(len(parts), 3)
-    rows = -(-len(parts) // columns)
-    wide = 5.0 if columns == 1 else 3.0 * columns
-    figure = new_figure(min(7.2, wide), 0.9 + (2.3 if columns == 1 else 1.75) * rows)
-    grid = figure.subplots(rows, columns, squeeze=False)
+    width, height = (5.0, 2.3) if columns == 1 else (min(7.2, 3.0 * columns), 1.75)
+    figure, grid = in_panels(parts, columns, width, height, "share of updates, %")
     for axes, part in zip(grid.ravel(), parts, strict=False):
         _draw(axes, counts(part.records), models)
-        axes.set_title(part.label)
-    for axes in grid.ravel()[len(parts) :]:
-        axes.set_axis_off()
-    for axes in grid[:, 0]:
-        axes.set_ylabel("share of updates, %")
     for column in range(columns):
         grid[(len(parts) - 1 - column) // columns, column].set_xlabel("staleness τ, updates")
     handles, names = grid[0, 0].get_legend_handles_labels()
     if names:
         figure.legend(handles, names, loc="outside upper left", ncols=len(names))
-    note(figure, f"bars: seen; lines: models fitted; {clock_of(found)}")
+    note(figure, "bars: seen", "lines: models fitted", clock_of(found))
     return figure
 
 

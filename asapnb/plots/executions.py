@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,7 @@ from ..formatting import count
 from ..numbers import integer
 from .groups import Runs, as_records, time_label
 from .labels import short
-from .style import BLUE, VERMILION, new_figure, note, styled
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from .style import BLUE, VERMILION, Axes, Figure, new_figure, note, styled
 
 ROWS = 40
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))

@@ -8,21 +8,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from numpy.typing import NDArray
+
 from ..analysis import Record, grouped, records, varying
 from ..errors import UsageError
 from ..formatting import count
 from ..record import Run
 from .labels import short
-from .style import LOOKS, Look, look
+from .style import LOOKS, Figure, Look, look, new_figure
 
-_BARE = (
-    "rule",
-    "scheme",
-    "problem",
-    "data",
-    "kind",
-    "timing",
-)  # values of these keys need no name of the key before them
+# Values of these keys need no name of the key before them
+_BARE = ("rule", "scheme", "problem", "data", "kind", "timing")
 PANELS = 12
 _CLOCKS = {"virtual": "virtual time", "recorded": "recorded time"}
 
@@ -43,8 +39,8 @@ Runs = Iterable[Run | Record | str | os.PathLike[str]] | Run | Record | str | os
 def as_records(runs: Runs) -> list[Record]:
     """Runs, run files, folders of them, or records, as records."""
     given = [runs] if isinstance(runs, Run | Record | str | os.PathLike) else list(runs)
-    found = [one if isinstance(one, Record) else records(one) for one in given]
-    return [record for one in found for record in ([one] if isinstance(one, Record) else one)] or records([])
+    found = [record for one in given for record in ([one] if isinstance(one, Record) else records(one))]
+    return found or records([])  # which says that there are none
 
 
 def groups(found: Sequence[Record], by: Sequence[str] | None = None) -> list[Group]:
@@ -52,8 +48,10 @@ def groups(found: Sequence[Record], by: Sequence[str] | None = None) -> list[Gro
 
     UsageError for more groups than there are looks.
     """
-    keys = _keys(found, by)
-    return _distinct(_groups(found, keys), keys)
+    keys = keys_of(found, by)
+    parts = _groups(found, keys)
+    _check_looks(parts, keys)
+    return parts
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ def panels(found: Sequence[Record], by: Sequence[str] | None = None, most: int =
         UsageError: for more lines than there are looks.
     """
     parts = split(found, by, most, room=PANELS)
-    _distinct(list({line.key: line for part in parts for line in part.lines}.values()), _keys(found, by))
+    _check_looks(list({line.key: line for part in parts for line in part.lines}.values()), keys_of(found, by))
     return parts
 
 
@@ -95,7 +93,7 @@ def split(
         most: how many groups a panel may hold before they are split.
         room: how many panels there may be; a key that would make more of them is not split.
     """
-    lines, apart = _keys(found, by), list[str]()
+    lines, apart = keys_of(found, by), list[str]()
     for key in sorted(set(lines) - {"rule"}, key=lambda key: (key != "workers", len(grouped(found, [key])), key)):
         if len(lines) < 2 or len(grouped(found, lines)) <= most:
             break
@@ -109,7 +107,8 @@ def split(
     ]
 
 
-def _keys(found: Sequence[Record], by: Sequence[str] | None) -> list[str]:
+def keys_of(found: Sequence[Record], by: Sequence[str] | None) -> list[str]:
+    """The keys `by`, each once; by default all that vary but the seed."""
     return [key for key in varying(found) if key != "seed"] if by is None else list(dict.fromkeys(by))
 
 
@@ -118,15 +117,14 @@ def _groups(found: Sequence[Record], keys: Sequence[str]) -> list[Group]:
     return [Group(label(key), look(n), key, some) for n, (key, some) in enumerate(grouped(found, keys).items())]
 
 
-def _distinct(parts: list[Group], keys: Sequence[str]) -> list[Group]:
-    """`parts`, if each of them can have a look of its own; UsageError if not."""
+def _check_looks(parts: Sequence[Group], keys: Sequence[str]) -> None:
+    """UsageError unless each group can have a look of its own."""
     if len(parts) > LOOKS:
         raise UsageError(
             f"there are {len(parts)} groups of runs, by {', '.join(keys)}: at most {LOOKS} can be told apart in a "
             f"figure; show some of them (--where {keys[0]}={parts[0].records[0].value(keys[0])}), or fewer keys "
             f"(--by {keys[0]})"
         )
-    return parts
 
 
 def _labeller(found: Sequence[Record], keys: Sequence[str]) -> Callable[[Sequence[Any]], str]:
@@ -141,13 +139,33 @@ def texts_of(found: Sequence[Record], key: str) -> dict[Any, str | None]:
     return {v: None if v is None else text for v, text in zip(values, short(values), strict=True)}
 
 
-def few(parts: list[Group]) -> list[Group]:
-    """`parts`, if each of them can have a panel; UsageError if not."""
+def in_panels(
+    parts: Sequence[Group], columns: int, width: float, height: float, ylabel: str, share: bool = False
+) -> tuple[Figure, NDArray[Any]]:
+    """A figure with an empty panel for each group, and its axes by row and column; UsageError for more than 12.
+
+    Args:
+        parts: the groups, whose labels are the titles.
+        columns: how many panels stand side by side.
+        width: of the figure, in inches.
+        height: of each row, in inches.
+        ylabel: of the leftmost panels.
+        share: whether all panels have the same axes.
+    """
     if len(parts) > PANELS:
         raise UsageError(
             f"there are {len(parts)} groups of runs: at most {PANELS} fit in a figure; show fewer (--where)"
         )
-    return parts
+    rows = -(-len(parts) // columns)
+    figure = new_figure(width, 0.9 + height * rows)
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share)
+    for axes, part in zip(grid.ravel(), parts, strict=False):
+        axes.set_title(part.label)
+    for axes in grid.ravel()[len(parts) :]:
+        axes.set_axis_off()
+    for axes in grid[:, 0]:
+        axes.set_ylabel(ylabel)
+    return figure, grid
 
 
 def named(key: str, value: str | None) -> str:
@@ -164,12 +182,12 @@ def named(key: str, value: str | None) -> str:
     return value if key in _BARE else f"{title} {value}"
 
 
-def clock_of(found: Sequence[Record]) -> str:
-    """The clocks of these runs, joined if there are several.
+def clock_of(found: Sequence[Record], x: str = "") -> str:
+    """The clocks of these runs, joined if there are several; empty if `x` is seconds, as the axis names their clock.
 
     For a time axis use `time_label`, which refuses several clocks.
     """
-    return "; ".join(sorted({_clock(record) for record in found}))
+    return "" if x == "seconds" else "; ".join(sorted({_clock(record) for record in found}))
 
 
 def _clock(record: Record) -> str:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..analysis import Crossing, Steps, Target, crossing, cumulative_incidence, incidence_bands
 from ..analysis.records import Loss
 from .curves import axis_label
 from .groups import Group, Runs, as_records, clock_of, groups
 from .labels import End, label_ends
-from .style import new_figure, note, styled
+from .style import Axes, Figure, new_figure, note, styled
 from .times import EVENTS, usual_target
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
 _BANDS = 3  # more lines than this have bars instead of bands
 
@@ -57,9 +52,8 @@ def survival(
     label = axis_label(found, x)
     parts = groups(found, by)
     crossings = [[crossing(record, target, curve, window) for record in part.records] for part in parts]
-    events = [
-        event for event in EVENTS if event == "reached" or any(c.outcome == event for p in crossings for c in p)
-    ]
+    outcomes = {"reached", *(one.outcome for of in crossings for one in of)}
+    events = [event for event in EVENTS if event in outcomes]
     figure = new_figure(5.8, 3.2 if len(events) == 1 else 4.6)
     grid = figure.subplots(len(events), 1, squeeze=False, sharex=True, height_ratios=(1.7, 1)[: len(events)])[:, 0]
     end = max(c.end[x] for part in crossings for c in part)
@@ -71,8 +65,7 @@ def survival(
         axes.set_ylabel("share that reached it" if event == "reached" else "diverged")
     grid[0].set_title(f"{target} reached")
     grid[-1].set_xlabel(label)
-    clock = "" if x == "seconds" else f"; {clock_of(found)}"
-    note(figure, f"{'bars' if any(bars) else 'bands'}: 95 %; ticks: runs that ended without{clock}")
+    note(figure, f"{'bars' if any(bars) else 'bands'}: 95 %", "ticks: runs that ended without", clock_of(found, x))
     for event, axes in panels.items():
         label_ends(axes, [of[event] for of in ends if event in of])
     return figure

@@ -5,15 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 from textwrap import fill
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .style import Look
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from .style import Axes, Look
 
 _WIDEST = 32  # characters of a label in one line
 _LINE = 1.35  # height of a line of text over the size of its letters

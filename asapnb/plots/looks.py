@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +10,9 @@ from numpy.typing import NDArray
 from ..analysis import Record
 from ..errors import UsageError
 from .curves import Points
-from .groups import Group, Runs, as_records, clock_of, groups
+from .groups import Runs, as_records, clock_of, groups
 from .labels import End, label_ends
-from .style import GREY, Look, grey_line, new_figure, note, styled
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from .style import GREY, Axes, Figure, Look, grey_line, new_figure, note, styled
 
 _BINS = 10
 _NOISE = Look(GREY, (0, (5, 1.6)), "", "")
@@ -51,27 +46,24 @@ def microscope(runs: Runs, by: Sequence[str] | None = None) -> Figure:
     figure = new_figure(5.8, 4.4)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.4, 1))
     ends: list[End] = []
-    tops = [_draw_error(above, part, ends) for part in parts]
+    tops = []
+    for part in parts:
+        tau, errors = _column(part.records, "error")
+        label = f"error by staleness\n{part.label}".strip()
+        ends.append(_draw(above, tau, errors, part.look, label))
+        tops.append(float(np.quantile(errors, 0.95)))
     x, noise = _binned(*_column(found, "noise"))
     above.plot(x, noise, color=GREY, linestyle=_NOISE.dash, linewidth=1.0)
     above.set(ylabel="error / size of full gradient", ylim=(0, 1.15 * max(*tops, float(noise.max()))))
     ends.append(End(x[-1], float(noise[-1]), "noise of the\nminibatch", _NOISE))
     grey_line(below, 0.0)
-    cosines = [_column(part.records, "cosine", relative=False) for part in parts]
-    lower = [_draw(below, *seen, part.look, part.label) for seen, part in zip(cosines, parts, strict=True)]
+    lower = [_draw(below, *_column(part.records, "cosine", relative=False), part.look, part.label) for part in parts]
     below.set(xlabel="staleness τ, updates", ylabel="cosine with fresh", ylim=(None, 1.05))
     below.set_xlim(-0.5, 1.12 * max(end.x for end in ends))
-    note(figure, f"dots: updates; lines: medians; {clock_of(found)}")
+    note(figure, "dots: updates", "lines: medians", clock_of(found))
     label_ends(above, ends)
     label_ends(below, [end for end in lower if end.text])
     return figure
-
-
-def _draw_error(axes: Axes, part: Group, ends: list[End]) -> float:
-    """Draw the errors of a group; returns their 95 % quantile."""
-    tau, values = _column(part.records, "error")
-    ends.append(_draw(axes, tau, values, part.look, "\n".join(filter(None, ("error by staleness", part.label)))))
-    return float(np.quantile(values, 0.95))
 
 
 def _column(found: Sequence[Record], name: str, relative: bool = True) -> Points:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,7 @@ from ..schemes import parse_scheme
 from .executions import one
 from .groups import Runs, clock_of
 from .labels import short
-from .style import BLACK, BLUE, GREY, VERMILION, new_figure, note, styled
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from .style import BLACK, BLUE, GREY, VERMILION, Axes, Figure, new_figure, note, styled
 
 _EXTRAS = ("momentum", "weight_decay", "compensation")  # a path cannot be computed with these
 _GRID = 120
@@ -147,7 +143,7 @@ def path(run: Runs, update: int | None = None, *, problem: Problem | None = None
     scheme, rule = short([record.value("scheme")])[0], short([record.value("rule")])[0]
     axes.set_title(f"{short([record.value('problem')])[0]}, {scheme}, {record.value('workers')} workers, {rule}, "
                    f"step size {number(record.config['step_size'], 3)}")  # fmt: skip
-    note(figure, f"level lines: equal steps of √f; dots: parameters after each update; {clock_of([record])}")
+    note(figure, "level lines: equal steps of √f", "dots: parameters after each update", clock_of([record]))
     return figure
 
 

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..analysis import Record, Target, crossing, grouped, varying
+from ..analysis import Record, Target, crossing, grouped
 from ..errors import UsageError
 from ..formatting import number
-from .groups import Runs, as_records, clock_of, few, groups
+from .groups import Runs, as_records, clock_of, groups, in_panels, keys_of
 from .scales import worker_axis
-from .style import new_figure, note, styled
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from .style import Axes, Figure, note, styled
 
 Curves = Mapping[str, tuple[ArrayLike, ArrayLike]]
 _DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
@@ -49,22 +45,16 @@ def stability(
             "the runs have one step size: a stability region needs several, and numbers of workers; make such runs "
             "with asapnb sweep, whose grid has step_size = [0.01, 0.02, 0.04] and workers = [2, 4, 8]"
         )
-    keys = [key for key in varying(found) if key not in ("seed", "step_size", "workers")] if by is None else list(by)
-    parts = few(groups(found, [key for key in keys if key not in ("step_size", "workers")]))
+    keys = [key for key in keys_of(found, by) if key not in ("step_size", "workers")]
+    parts = groups(found, keys)
     columns = min(len(parts), 3)
-    rows = -(-len(parts) // columns)
-    figure = new_figure(1.2 + 2.3 * columns if columns > 1 else 4.6, 0.9 + 2.2 * rows)
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    width = 1.2 + 2.3 * columns if columns > 1 else 4.6
+    figure, grid = in_panels(parts, columns, width, 2.2, "step size η₀", share=True)
     x, y = (np.array(sorted({float(record.value(key)) for record in found})) for key in ("workers", "step_size"))
     images = [_draw(axes, part.records, x, y, target) for axes, part in zip(grid.ravel(), parts, strict=False)]
     for axes, part in zip(grid.ravel(), parts, strict=False):
-        axes.set_title(part.label)
         others = {part.label for part in parts} - {part.label}
         _overlay(axes, {name: curve for name, curve in (curves or {}).items() if name not in others}, part.label)
-    for axes in grid.ravel()[len(parts) :]:
-        axes.set_axis_off()
-    for axes in grid[:, 0]:
-        axes.set_ylabel("step size η₀")
     for axes in grid[:-1].ravel():
         axes.set_xlabel("")
     bar = figure.colorbar(images[0], ax=grid, aspect=28, pad=0.02)
@@ -72,7 +62,7 @@ def stability(
     bar.outline.set_visible(False)
     sizes = sorted({len(cell) for cell in grouped(found, [*keys, "step_size", "workers"]).values()})
     each = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
-    note(figure, f"{each} runs a cell; {clock_of(found)}")
+    note(figure, f"{each} runs a cell", clock_of(found))
     return figure
 
 

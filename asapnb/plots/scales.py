@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,7 @@ from ..staleness import StalenessDistribution, parse_staleness
 from .distributions import counts
 from .groups import Runs, as_records, clock_of, groups
 from .labels import End, label_ends, short
-from .style import PALE, Look, grey_line, look, new_figure, note, styled
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from .style import PALE, Axes, Figure, Look, grey_line, look, new_figure, note, styled
 
 _SHOWN = 0.995
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import wraps
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ..errors import MissingExtraError, UsageError, unknown
 from ..numbers import real
@@ -19,17 +18,17 @@ from ..record.files import put_in_place
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+else:  # so that a module can name them before Matplotlib is imported
+    Axes = Figure = Any
 
 DPI = 200  # of a PNG, unless another is given
 STYLE = Path(__file__).with_name("asapnb.mplstyle")
-FORMATS = ("png", "pdf", "svg")
+# The formats of files, each with the metadata that keep the time out of them
+FORMATS: dict[str, dict[str, Any]] = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
 GREY, PALE = "#666666", "#9ecae1"
-BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = (
-    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000",
-)  # fmt: skip
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = _COLORS
 
-P = ParamSpec("P")
-T = TypeVar("T")
 Dash = str | tuple[float, tuple[float, ...]]
 
 
@@ -43,14 +42,11 @@ class Look:
     hatch: str
 
 
-_COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 _DASHES: tuple[Dash, ...] = (
     "-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (9, 2)), (0, (3, 1.2)), (0, (4, 1, 1, 1, 1, 1)),
 )  # fmt: skip
 _MARKERS, _HATCHES = "os^DvPX", ("", "////", "....", "\\\\\\\\", "xxxx", "----", "++++")
 LOOKS = 2 * len(_COLORS)
-
-
 TARGET = Look(BLACK, (0, (1, 2)), "", "")
 
 
@@ -63,17 +59,6 @@ def look(index: int) -> Look:
     i, n = index % LOOKS, len(_COLORS)
     shifted = (i + 3 * (i // n)) % n  # index of the dash: a colour has another dash the second time
     return Look(_COLORS[i % n], _DASHES[shifted], _MARKERS[shifted], _HATCHES[shifted])
-
-
-def styled(draw: Callable[P, T]) -> Callable[P, T]:
-    """Decorate a function that draws, so that it draws in the style of asapnb."""
-
-    @wraps(draw)
-    def in_style(*args: P.args, **kwargs: P.kwargs) -> T:
-        with style():
-            return draw(*args, **kwargs)
-
-    return in_style
 
 
 @contextmanager
@@ -94,6 +79,9 @@ def style() -> Iterator[None]:
         yield
 
 
+styled = style()  # as a decorator: the function draws in the style of asapnb
+
+
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure of this size in inches; pyplot does not know it."""
     from matplotlib.figure import Figure
@@ -101,9 +89,9 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def note(figure: Figure, text: str) -> None:
-    """Small print at the bottom: the clock, and what lines and bands show."""
-    figure.supxlabel(text, fontsize=7.5, color=GREY, x=0.99, ha="right")
+def note(figure: Figure, *texts: str) -> None:
+    """Small print at the bottom, without empty texts: what lines and bands show, and the clock."""
+    figure.supxlabel("; ".join(filter(None, texts)), fontsize=7.5, color=GREY, x=0.99, ha="right")
 
 
 def grey_line(axes: Axes, y: float) -> None:
@@ -130,20 +118,17 @@ def save(figure: Figure, path: str | os.PathLike[str], *, force: bool = False, d
     kind = format_of(path)
     if dpi is not None:
         dpi = real("dpi", dpi, 10, 2400, note="; 150 is good on a screen, 300 in print")
-    metadata: dict[str, Any] = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[kind]
     target = checked_target(path, force)
     with style():
-        put_in_place(target, lambda part: figure.savefig(part, format=kind, dpi=dpi or DPI, metadata=metadata))
+        put_in_place(target, lambda part: figure.savefig(part, format=kind, dpi=dpi or DPI, metadata=FORMATS[kind]))
     return target
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
     """The format that a path's ending asks for."""
     ending = Path(path).suffix.lower().lstrip(".")
+    if not ending:
+        raise UsageError(f"{path} has no ending: a figure is written as .png, .pdf or .svg")
     if ending not in FORMATS:
-        raise (
-            unknown("format of a figure", ending, FORMATS)
-            if ending
-            else UsageError(f"{path} has no ending: a figure is written as .png, .pdf or .svg")
-        )
+        raise unknown("format of a figure", ending, FORMATS)
     return ending

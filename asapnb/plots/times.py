@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .. import analysis
-from ..analysis import Crossing, Record, Target, crossing, grouped, matching, varying
+from ..analysis import Crossing, Record, Target, crossing, grouped, matching
 from ..analysis.records import Loss
 from ..errors import UsageError
 from .curves import axis_label
-from .groups import Group, Runs, as_records, clock_of, groups, named
+from .groups import Group, Runs, as_records, clock_of, groups, keys_of, named
 from .labels import legend_columns, short
-from .style import GREY, new_figure, note, styled
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from .style import GREY, Axes, Figure, new_figure, note, styled
 
 FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _BOX_FROM = 5  # fewer runs than this are shown as points with their median
@@ -88,8 +84,7 @@ def time_to_target(
     if len(parts) > 1:
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", handletextpad=0.2,
                       columnspacing=1.2, ncols=legend_columns([p.label for p in parts]))  # fmt: skip
-    how = "boxes: quartiles; points: runs" if len(found) > boxes else "one run a point"
-    note(figure, "; ".join([how, *([clock_of(found)] if x != "seconds" else [])]))
+    note(figure, "boxes: quartiles; points: runs" if len(found) > boxes else "one run a point", clock_of(found, x))
     return figure
 
 
@@ -100,7 +95,7 @@ def _outcome(found: Crossing) -> str:
 
 def _by_workers(found: Sequence[Record], by: Sequence[str] | None) -> tuple[list[Group], list[Any]]:
     """The groups by all keys but workers, and the numbers of workers, [None] if they are no key."""
-    keys = [key for key in varying(found) if key != "seed"] if by is None else list(by)
+    keys = keys_of(found, by)
     parts = groups(found, [key for key in keys if key != "workers"])
     return parts, [value for (value,) in grouped(found, ["workers"])] if "workers" in keys else [None]
 
@@ -182,7 +177,7 @@ def speed_up(
     if not others:
         raise UsageError(f"all runs are of the baseline {what}: give others, too, or another baseline (--baseline)")
     target = usual_target(found, curve) if target is None else target
-    parts, columns = _by_workers(others, by or [key for key in varying(found) if key != "seed"])
+    parts, columns = _by_workers(others, by or keys_of(found, None))
     figure = new_figure(max(4.4, min(7.2, 1.4 + 0.42 * len(parts) * len(columns))), 3.2)
     axes = figure.add_subplot()
     axes.set_yscale("log", base=2)
@@ -215,7 +210,7 @@ def speed_up(
         ],
         loc="outside upper left", ncols=legend_columns([p.label for p in parts]), columnspacing=1.2,
     )  # fmt: skip
-    note(figure, f"bars: ratio of mean times; lines: {100 * confidence:g} % intervals; {clock_of(found)}")
+    note(figure, "bars: ratio of mean times", f"lines: {100 * confidence:g} % intervals", clock_of(found))
     return figure
 
 
