@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import or_
 from typing import Any
@@ -11,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError
-from ..record import Run
 from ..record.schema import UNENDED
-from .overview import outcomes, overview
-from .records import Loss, Record, matching, parsed, records, varying
+from .overview import outcomes, overview, said
+from .records import Loss, Record, Runs, matching, parsed, records, varying
 from .speed import check_clock
 from .stepsizes import best_step_size
 from .tables import Table
@@ -44,7 +42,7 @@ class Comparison:
 
 
 def compare(
-    runs: Iterable[Run | str | os.PathLike[str]] | Run | str | os.PathLike[str],
+    runs: Runs,
     *,
     target_loss: float | Sequence[float] = (),
     target_fraction: float | Sequence[float] = (),
@@ -114,9 +112,8 @@ def comparison(
         if not chosen:
             raise UsageError("no run leaves its initial loss, so no step size is the best: give runs that do")
         on = "updates" if clock == "steps" else clock
-        best = best_step_size(
-            ended, chosen[0], tune_seeds, by=on, budget=budget if on == clock else None, loss=loss, window=window
-        )
+        until = budget if on == clock else None
+        best = best_step_size(ended, chosen[0], tune_seeds, by=on, budget=until, loss=loss, window=window)
         tables.append(step_sizes(best, chosen[0], on))
         records = ended = [record for found in best for record in found.held_out]
         if not records:
@@ -132,12 +129,10 @@ def comparison(
         tables[-1] = replace(tables[-1], notes=(*tables[-1].notes, note))
     against = _baseline(ended, baseline)
     for target in chosen:
-        tables.append(times(ended, target, by, loss=loss, window=window, confidence=confidence))
+        tables.append(times(ended, target, by, loss, window, confidence))
         if against:
-            tables += speed_ups(
-                ended, target, against, clock=clock, loss=loss, window=window, budget=budget, paired=paired,
-                confidence=confidence,
-            )  # fmt: skip
+            options = {"loss": loss, "window": window, "budget": budget, "paired": paired, "confidence": confidence}
+            tables += speed_ups(ended, target, against, clock, **options)
     return tables
 
 
@@ -168,6 +163,5 @@ def _baseline(records: Sequence[Record], given: str | Mapping[str, object] | Non
     baseline = parsed(given) if isinstance(given, str) else dict(given)
     kept = matching(records, baseline)
     if len(kept) == len(records):
-        said = ", ".join(f"{key}={value}" for key, value in baseline.items())
-        raise UsageError(f"every run has {said}: there is nothing to compare this baseline with")
+        raise UsageError(f"every run has {said(baseline)}: there is nothing to compare this baseline with")
     return {key: kept[0].value(key) for key in baseline}

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..numbers import integer
 from ..record import Run
 from ..record.schema import ABANDONED
 
@@ -34,52 +33,39 @@ class Curve:
         return len(self.updates)
 
 
-@dataclass(frozen=True)
-class Versions:
-    """The steps of a run by version, from version 0 on.
+def versions(run: Run) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The sum of the step sizes up to each version, from version 0 on, and how many applied rows made each.
 
     One row makes a version; in synchronous rounds several do, and its step is the mean of theirs.
-
-    Attributes:
-        steps: the sum of the step sizes up to each version.
-        rows: how many rows made each version.
     """
-
-    steps: NDArray[np.float64]
-    rows: NDArray[np.int64]
-
-
-def versions(run: Run) -> Versions:
-    """The sum of all step sizes up to each version, and the applied rows of each."""
     applied = run.updates["dropped"] != ABANDONED
     version = run.updates["version"][applied]
     scales = run.updates["scale"][applied].astype(np.float64) * run.updates["factor"][applied]
     step_size = float(run.attributes.get("step_size", run.config.get("step_size", np.nan)))
     rows = np.bincount(version, minlength=1)
-    return Versions(step_size * np.cumsum(np.bincount(version, scales, minlength=1) / np.maximum(rows, 1)), rows)
+    return step_size * np.cumsum(np.bincount(version, scales, minlength=1) / np.maximum(rows, 1)), rows
 
 
-def evaluated(run: Run, found: Versions) -> Curve:
-    """One point for each evaluation of the training loss."""
+def evaluated(run: Run, steps: NDArray[np.float64]) -> Curve:
+    """One point for each evaluation of the training loss; `steps` are the sums of `versions`."""
     step = run.evals["step"]
-    known = np.minimum(step, len(found.steps) - 1)  # a kill may leave evaluations without their rows
-    return Curve(step, run.evals["t"], found.steps[known], run.evals["train_loss"])
+    known = np.minimum(step, len(steps) - 1)  # a kill may leave evaluations without their rows
+    return Curve(step, run.evals["t"], steps[known], run.evals["train_loss"])
 
 
-def smoothed(run: Run, found: Versions, window: int | None = None) -> Curve:
+def smoothed(run: Run, window: int | None) -> Curve:
     """Means of the minibatch losses of the last `window` updates, in the order of application.
 
     The first point is the first evaluation; the others begin where a window is full (a run shorter than one gets one
     point, of all that it has) and are at most 2,000. By default a window is a fifth of an epoch. A mean lags by about
     half a window, and each loss is that of the view, which is older than the version.
     """
-    first, rows = evaluated(run, found), found.rows
+    steps, rows = versions(run)
+    first = evaluated(run, steps)
     total = len(rows) - 1
     if window is None:
         window = round(int(run.attributes["batches_per_epoch"]) / 5 / max(1.0, rows[1:].mean() if total else 1.0))
         window = max(1, window)
-    else:
-        window = integer("window", window, 1, note=", in updates")
     if not total:
         return Curve(first.updates[:1], first.seconds[:1], first.steps[:1], first.loss[:1])
     window = min(window, total)
@@ -92,7 +78,7 @@ def smoothed(run: Run, found: Versions, window: int | None = None) -> Curve:
     return Curve(
         np.concatenate((first.updates[:1], last)),
         np.concatenate((first.seconds[:1], times[stops - 1])),
-        np.concatenate((first.steps[:1], found.steps[last])),
+        np.concatenate((first.steps[:1], steps[last])),
         np.concatenate((first.loss[:1], _sums(loss, starts, stops) / (stops - starts))),
     )
 

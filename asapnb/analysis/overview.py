@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def overview(records: Sequence[Record], by: Sequence[str]) -> Table:
     )
 
 
-def outcomes(records: Sequence[Record], by: Sequence[str], confidence: float = 0.95) -> Table:
+def outcomes(records: Sequence[Record], by: Sequence[str], confidence: float) -> Table:
     """A row for each group of runs: the share of each way to end that occurs, with Wilson's interval."""
     there = [status for status in _STATUSES if any(record.status == status for record in records)]
     rows = []
@@ -80,12 +81,13 @@ def clock_notes(records: Sequence[Record]) -> list[str]:
 
 def magnitude_notes(records: Sequence[Record], by: Sequence[str]) -> list[str]:
     """A warning where the realised mean scales of groups differ, so that their steps are of unequal size."""
-    found = {values: magnitude(group) for values, group in grouped(records, by).items()}
-    found = {values: scale for values, scale in found.items() if not np.isnan(scale)}
-    if len(found) < 2 or max(found.values()) <= (1 + TOLERANCE) * min(found.values()):
+    scales = [(magnitude(group), values) for values, group in grouped(records, by).items()]
+    found = sorted(((scale, values) for scale, values in scales if not np.isnan(scale)), key=itemgetter(0))
+    if len(found) < 2 or found[-1][0] <= (1 + TOLERANCE) * found[0][0]:
         return []
-    order = sorted(found, key=lambda values: found[values])
-    least, most = (f"{shown(found[values])} ({said(by, values)})" for values in (order[0], order[-1]))
+    least, most = (
+        f"{shown(scale)} ({said(dict(zip(by, values, strict=True)))})" for scale, values in (found[0], found[-1])
+    )
     return [
         f"Unequal magnitude: mean scales from {least} to {most}. Such runs differ in the size of their steps, too; "
         "preserve(rule) would keep it, and Ση counts it."
@@ -98,13 +100,13 @@ def seconds_name(records: Sequence[Record]) -> str:
     return f"{clocks.pop()} s" if len(clocks) == 1 else "seconds"
 
 
-def said(keys: Sequence[str], values: Sequence[object]) -> str:
+def said(values: Mapping[str, object]) -> str:
     """Keys and values as text.
 
-    >>> said(["rule", "workers"], ["tail", 4])
+    >>> said({"rule": "tail", "workers": 4})
     'rule=tail, workers=4'
     """
-    return ", ".join(f"{key}={value}" for key, value in zip(keys, values, strict=True))
+    return ", ".join(f"{key}={value}" for key, value in values.items())
 
 
 def _seconds_column(records: Sequence[Record]) -> list[str]:

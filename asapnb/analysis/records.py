@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -20,8 +20,9 @@ from ..schemes import parse_scheme
 from ..timing import parse_timing
 from .curves import Curve, evaluated, smoothed, versions
 
+Runs = Iterable[Run | str | os.PathLike[str]] | Run | str | os.PathLike[str]
 Loss = Literal["evaluated", "smoothed"]
-LOSSES = ("evaluated", "smoothed")
+LOSSES = get_args(Loss)
 _SMALL = 2**18  # bytes; the columns of smaller files are kept
 CLOCKS = ("updates", "seconds", "steps", "epochs")
 # Keys whose values may be written in several ways
@@ -129,16 +130,15 @@ class Record:
             return self._facts[1]
         window = None if window is None else integer("window", window, 1, note=", in updates")
         if (loss, window) not in self._curves:
-            run = self._fresh()
-            self._curves[loss, window] = smoothed(run, versions(run), window)
+            self._curves[loss, window] = smoothed(self._fresh(), window)
         return self._curves[loss, window]
 
     @cached_property
     def _facts(self) -> tuple[dict[str, Any], Curve, float]:
         run = self._fresh()
-        found = versions(run)
-        rows = found.rows[1:].sum() / max(1, len(found.rows) - 1) or 1.0
-        return run.summary(), evaluated(run, found), float(run.attributes["batches_per_epoch"] / rows)
+        steps, rows = versions(run)
+        each = rows[1:].sum() / max(1, len(rows) - 1) or 1.0
+        return run.summary(), evaluated(run, steps), float(run.attributes["batches_per_epoch"] / each)
 
     @cached_property
     def _values(self) -> dict[str, Any]:
@@ -150,7 +150,7 @@ class Record:
         return self.run if self.path is None or self.path.stat().st_size <= _SMALL else Run(self.path)
 
 
-def records(paths: Iterable[Run | str | os.PathLike[str]] | Run | str | os.PathLike[str]) -> list[Record]:
+def records(paths: Runs) -> list[Record]:
     """The runs in files, in folders of them (`FOLDER/*.h5`), or given as `Run`.
 
     RecordError for what is no run file or cannot be read, and for a folder without any; UsageError for no runs.
@@ -163,9 +163,7 @@ def records(paths: Iterable[Run | str | os.PathLike[str]] | Run | str | os.PathL
         elif os.path.isdir(one):
             files = sorted(Path(one).glob("*.h5"))
             if not files:
-                raise RecordError(
-                    f"the folder {one} holds no run file (*.h5): give one that does, such as a sweep made"
-                )
+                raise RecordError(f"the folder {one} holds no run file (*.h5): give one that does, as a sweep made")
             found += map(load_run, files)
         else:
             found.append(load_run(one))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import UsageError, unknown
 from ..numbers import real
 from .records import CLOCKS, Loss, Record, grouped, varying
-from .statistics import RESAMPLES, Interval, bootstrap, restricted_mean, restricted_means
+from .statistics import RESAMPLES, Interval, bootstrap, check_followed, restricted_means
 from .targets import Crossing, Target, crossing
 
 _SCHEDULE = ("scheme", "workers", "timing")
@@ -129,18 +130,19 @@ def speed_up(
         sides.append(made)
         budgets.append(_budget(made, by, budget))
     ratio, interval = _ratio(sides, budgets, paired, confidence, resamples, seed)
-    count = [[run for made in sides for run in made[i].crossings] for i in (0, 1)]
+    base, others = ([record for pair in found for record in pair[i]] for i in (0, 1))
+    ours, theirs = (Counter(run.outcome for made in sides for run in made[i].crossings) for i in (0, 1))
     return SpeedUp(
         ratio=ratio,
         interval=interval,
         clock=by,
         budgets=tuple(budgets),
         smallest_cell=min(len(side.times) for made in sides for side in made),
-        runs=(len(count[0]), len(count[1])),
-        not_reached=(sum(not c.reached for c in count[0]), sum(not c.reached for c in count[1])),
-        diverged=(sum(c.outcome == "diverged" for c in count[0]), sum(c.outcome == "diverged" for c in count[1])),
+        runs=(ours.total(), theirs.total()),
+        not_reached=(ours.total() - ours["reached"], theirs.total() - theirs["reached"]),
+        diverged=(ours["diverged"], theirs["diverged"]),
         paired=paired,
-        magnitudes=(_mean_step(pair[0] for pair in found), _mean_step(pair[1] for pair in found)),
+        magnitudes=(magnitude(base, steps=True), magnitude(others, steps=True)),
     )
 
 
@@ -192,16 +194,9 @@ def default_budget(crossings: Sequence[Crossing], by: str) -> float:
     return min(censored) if censored else max(found.end[by] for found in crossings)
 
 
-def magnitude(records: Sequence[Record]) -> float:
-    """The mean over runs of their realised mean scales; NaN where no run has one."""
-    found = [record.summary()["mean_scale"] for record in records]
-    known = [scale for scale in found if scale is not None]
-    return float(np.mean(known)) if known else float("nan")
-
-
-def _mean_step(parts: Iterable[Sequence[Record]]) -> float:
-    """The mean over runs of their realised mean steps; NaN where no run has one."""
-    scales = [(record.value("step_size"), record.summary()["mean_scale"]) for runs in parts for record in runs]
+def magnitude(records: Iterable[Record], *, steps: bool = False) -> float:
+    """The mean over runs of their realised mean scales or, with `steps`, mean steps; NaN where no run has one."""
+    scales = [(record.value("step_size") if steps else 1.0, record.summary()["mean_scale"]) for record in records]
     known = [size * scale for size, scale in scales if scale is not None]
     return float(np.mean(known)) if known else float("nan")
 
@@ -265,7 +260,7 @@ def _budget(made: list[_Side], by: str, budget: float | None) -> float | None:
     if budget is None:
         budget = default_budget([found for side in made for found in side.crossings], by)
     for side in made:
-        restricted_mean(side.times, side.observed, budget)  # an error if the budget is too long
+        check_followed(side.times, side.observed, budget)
     first = min(float(side.times[side.observed].min(initial=np.inf)) for side in made)
     if budget < first:
         raise UsageError(f"budget is {budget:g}: no run reaches the target before {first:g}; give a larger one")
@@ -277,6 +272,7 @@ def _ratio(
 ) -> tuple[float, Interval | None]:
     """The geometric mean of the ratios of all cells, and its interval."""
     samples = list(dict.fromkeys((0 if paired else i, side.keys) for made in sides for i, side in enumerate(made)))
+    sizes = [len(keys) for _, keys in samples]
 
     def statistic(*weights: NDArray[Any]) -> NDArray[np.float64]:
         drawn, total = dict(zip(samples, weights, strict=True)), np.zeros(len(weights[0]))
@@ -289,9 +285,6 @@ def _ratio(
             total += np.log(base) - np.log(other)
         return total / len(sides)
 
-    once = statistic(*(np.ones((1, len(keys))) for _, keys in samples))
-    found = bootstrap(
-        statistic, [len(keys) for _, keys in samples], confidence=confidence, resamples=resamples, seed=seed
-    )
-    exact = Interval(*np.exp(found).tolist()) if found else None
-    return float(np.exp(once[0])), exact
+    once = statistic(*(np.ones((1, size)) for size in sizes))
+    found = bootstrap(statistic, sizes, confidence=confidence, resamples=resamples, seed=seed)
+    return float(np.exp(once[0])), Interval(*np.exp(found).tolist()) if found else None

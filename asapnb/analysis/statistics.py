@@ -147,7 +147,7 @@ def restricted_mean(times: ArrayLike, observed: ArrayLike, budget: float) -> flo
     """
     at, happened = _checked(times, observed)
     budget = real("budget", budget, 0, above=True)
-    _check_followed(at, happened, budget)
+    check_followed(at, happened, budget)
     return float(restricted_means(at, happened, budget, np.ones((1, len(at))))[0])
 
 
@@ -243,7 +243,8 @@ def _from_zero(when: NDArray[np.float64], values: NDArray[Any], start: float) ->
     return Steps(np.append(0.0, when), np.append(start, values))
 
 
-def _check_followed(at: NDArray[np.float64], happened: NDArray[np.bool_], budget: float) -> None:
+def check_followed(at: NDArray[np.float64], happened: NDArray[np.bool_], budget: float) -> None:
+    """UsageError if all were watched for less than the budget, so that nothing is known beyond."""
     if at.max() < budget and not happened[at == at.max()].all():
         raise UsageError(
             f"budget is {budget:g}: of the runs that did not reach the target the longest was watched until "

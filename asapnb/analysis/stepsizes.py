@@ -73,13 +73,21 @@ def best_step_size(
     budget = None if budget is None else real("budget", budget, 0, above=True)
     chosen = tuple(all_seeds[:tune_seeds])
     by_keys = [key for key in varying(records) if key not in ("step_size", "seed")]
-    groups = grouped(records, by_keys)
-    tables = {values: _table(dict(zip(by_keys, values, strict=True)), group) for values, group in groups.items()}
-    _check_same(by_keys, tables)
-    return [
-        _best(dict(zip(by_keys, values, strict=True)), table, target, chosen, by, budget, loss, window)
-        for values, table in tables.items()
-    ]
+    groups = [(dict(zip(by_keys, values, strict=True)), group) for values, group in grouped(records, by_keys).items()]
+    tables = [(values, _table(values, group)) for values, group in groups]
+    _check_same(tables)
+    found = []
+    for values, table in tables:
+        tuned = [[crossing(runs[seed], target, loss, window) for seed in chosen] for runs in table.values()]
+        end = default_budget([one for of in tuned for one in of], by) if budget is None else budget
+        means = [restricted_mean([one.time(by) for one in of], [one.reached for one in of], end) for of in tuned]
+        grid, best = tuple(table), int(np.argmin(means))
+        none = min(means) >= end
+        held_out = () if none else tuple(run for seed, run in table[grid[best]].items() if seed not in chosen)
+        edge = None if none else {0: "smallest", len(grid) - 1: "largest"}.get(best)
+        step_size = None if none else grid[best]
+        found.append(BestStep(values, step_size, edge, grid, tuple(means), end, chosen, held_out))
+    return found
 
 
 _Grid = dict[float, dict[int, Record]]  # the run of each step size and seed
@@ -88,58 +96,30 @@ _Grid = dict[float, dict[int, Record]]  # the run of each step size and seed
 def _table(values: dict[str, Any], group: Sequence[Record]) -> _Grid:
     table: _Grid = {}
     for record in sorted(group, key=lambda record: (record.value("step_size"), record.value("seed"))):
-        runs = table.setdefault(float(record.value("step_size")), {})
-        if runs.setdefault(record.value("seed"), record) is not record:
-            raise UsageError(
-                f"{_said(values)}step_size={record.value('step_size')} has two runs of seed {record.value('seed')}: "
-                "leave one out"
-            )
+        step, seed = record.value("step_size"), record.value("seed")
+        if table.setdefault(float(step), {}).setdefault(seed, record) is not record:
+            raise UsageError(f"{_said(values)}step_size={step} has two runs of seed {seed}: leave one out")
     return table
 
 
-def _check_same(keys: list[str], tables: dict[tuple[Any, ...], _Grid]) -> None:
+def _check_same(tables: Sequence[tuple[dict[str, Any], _Grid]]) -> None:
     """The same step sizes everywhere, each with the same seeds, and more than one of them."""
-    every = {(step, seed) for table in tables.values() for step, runs in table.items() for seed in runs}
+    every = {(step, seed) for _, table in tables for step, runs in table.items() for seed in runs}
     steps, all_seeds = {step for step, _ in every}, {seed for _, seed in every}
     if len(steps) < 2:
         raise UsageError(f"all runs have step_size={min(steps):g}: there is no grid to choose from")
-    for values, table in tables.items():
-        said = _said(dict(zip(keys, values, strict=True)))
+    for values, table in tables:
         if missing := sorted(steps - table.keys()):
             raise UsageError(
-                f"{said}has no runs of step size {', '.join(f'{step:g}' for step in missing)}, which others have: "
-                "give every rule the same grid"
+                f"{_said(values)}has no runs of step size {', '.join(f'{step:g}' for step in missing)}, which others "
+                "have: give every rule the same grid"
             )
         for step, runs in table.items():
             if lacking := sorted(all_seeds - runs.keys()):
                 raise UsageError(
-                    f"{said}step_size={step:g} has no run of seed {', '.join(map(str, lacking))}: give every step "
-                    "size the same seeds"
+                    f"{_said(values)}step_size={step:g} has no run of seed {', '.join(map(str, lacking))}: give "
+                    "every step size the same seeds"
                 )
-
-
-def _best(
-    values: dict[str, Any],
-    table: _Grid,
-    target: Target,
-    chosen: tuple[int, ...],
-    by: str,
-    budget: float | None,
-    loss: Loss,
-    window: int | None,
-) -> BestStep:
-    tuned = {step: [crossing(runs[seed], target, loss, window) for seed in chosen] for step, runs in table.items()}
-    if budget is None:
-        budget = default_budget([one for found in tuned.values() for one in found], by)
-    means = [
-        restricted_mean([one.time(by) for one in found], [one.reached for one in found], budget)
-        for found in tuned.values()
-    ]
-    grid, best = tuple(tuned), int(np.argmin(means))
-    none = min(means) >= budget
-    held_out = () if none else tuple(run for seed, run in table[grid[best]].items() if seed not in chosen)
-    edge = None if none else {0: "smallest", len(grid) - 1: "largest"}.get(best)
-    return BestStep(values, None if none else grid[best], edge, grid, tuple(means), budget, chosen, held_out)
 
 
 def _said(values: dict[str, Any]) -> str:

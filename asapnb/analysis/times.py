@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,13 +22,7 @@ _UNITS = {"updates": "updates", "seconds": "seconds", "steps": "sums of step siz
 
 
 def times(
-    records: Sequence[Record],
-    target: Target,
-    by: Sequence[str],
-    *,
-    loss: Loss = "evaluated",
-    window: int | None = None,
-    confidence: float = 0.95,
+    records: Sequence[Record], target: Target, by: Sequence[str], loss: Loss, window: int | None, confidence: float
 ) -> Table:
     """A row for each group of runs: how many reached the target, and by when half of them had, on every clock.
 
@@ -75,54 +69,42 @@ def _half(found: Sequence[Crossing], clock: str) -> Cell:
 
 
 def speed_ups(
-    records: Sequence[Record],
-    target: Target,
-    baseline: Mapping[str, object],
-    *,
-    clock: str = "updates",
-    loss: Loss = "evaluated",
-    window: int | None = None,
-    **options: Any,
+    records: Sequence[Record], target: Target, baseline: Mapping[str, object], clock: str, **options: Any
 ) -> list[Table]:
     """A row for each group beside the baseline in every cell that both have, and one for the mean over its cells.
 
-    The options are those of `speed_up`. Cells where no run reaches the target by the budget are left out. The list is
-    empty if all are.
+    The options are those of `speed_up`: loss, window, budget, paired and confidence, all of them. Cells where no run
+    reaches the target by the budget are left out. The list is empty if all are.
     """
-    end = math.inf if options.get("budget") is None else real("budget", options["budget"], 0, above=True)
+    end = math.inf if options["budget"] is None else real("budget", options["budget"], 0, above=True)
     ours = matching(records, baseline)
     theirs = [record for record in records if not any(record is one for one in ours)]
+
+    def arrives(record: Record) -> bool:
+        at = crossing(record, target, options["loss"], options["window"]).at(clock)
+        return at is not None and at <= end
+
     found: list[tuple[tuple[Any, ...], dict[str, Any], SpeedUp]] = []
     for values, others in grouped(theirs, list(baseline)).items():
         pairs = cells(ours, others, list(baseline))
-        if options.get("paired"):
+        if options["paired"]:
             pairs = {cell: partners(pair) for cell, pair in pairs.items()}
         kept = [
-            (dict(cell), pair) for cell, pair in pairs.items()
-            if _arrives((record for side in pair for record in side), target, clock, loss, window, end)
-        ]  # fmt: skip
+            (dict(cell), pair) for cell, pair in pairs.items() if any(arrives(one) for side in pair for one in side)
+        ]
         if len(kept) > 1:
             base, other = ([record for _, pair in kept for record in pair[side]] for side in (0, 1))
             kept.append(({next(iter(kept[0][0])): "all"}, (base, other)))
-        for cell, pair in kept:
-            found.append((values, cell, speed_up(*pair, target, by=clock, loss=loss, window=window, **options)))
+        found += [(values, cell, speed_up(*pair, target, by=clock, **options)) for cell, pair in kept]
     if not found:
         return []
     names = list(dict.fromkeys(name for _, cell, _ in found for name in cell))
     rows = tuple((*values, *map(cell.get, names), *_figures(one)) for values, cell, one in found)
     head = ("speed-up", "from", "to", "runs", "not reached", "baseline runs", "baseline not reached", "budget",
             "magnitude")  # fmt: skip
-    title = f"Speed-up over {said(list(baseline), list(baseline.values()))} to {target}, in {_UNITS[clock]}"
+    title = f"Speed-up over {said(baseline)} to {target}, in {_UNITS[clock]}"
     notes = tuple(_notes([one for *_, one in found], options))
     return [Table(title, columns((*baseline, *names), head), rows, notes)]
-
-
-def _arrives(
-    records: Iterable[Record], target: Target, clock: str, loss: Loss, window: int | None, budget: float
-) -> bool:  # fmt: skip
-    """Whether one of the runs reaches the target by the budget."""
-    found = (crossing(record, target, loss, window).at(clock) for record in records)
-    return any(at is not None and at <= budget for at in found)
 
 
 def _figures(found: SpeedUp) -> tuple[Cell, ...]:
@@ -140,7 +122,7 @@ def _notes(found: Sequence[SpeedUp], options: Mapping[str, Any]) -> Iterator[str
     pairs += " where schedules are shared" * (len(paired) > 1)
     yield (
         f"Mean time of the baseline / mean time: above 1 is faster. Compared {pairs}; from, to: "
-        f"{100 * options.get('confidence', 0.95):g} % bootstrap interval over seeds; all: geometric mean."
+        f"{100 * options['confidence']:g} % bootstrap interval over seeds; all: geometric mean."
     )
     if any(budget is not None for one in found for budget in one.budgets):
         yield "Not all reach the target: times are restricted means, a run that has not by the budget counts as that."
@@ -167,7 +149,7 @@ def step_sizes(best: Sequence[BestStep], target: Target, clock: str) -> Table:
     for one in best:
         means = (mean if mean < one.budget else NEVER for mean in one.means)
         rows.append((*one.values.values(), NEVER if one.step_size is None else one.step_size, *means))
-        name = said(list(one.values), list(one.values.values())) or "the best"
+        name = said(one.values) or "the best"
         if one.step_size is None:
             notes.append(f"{name}: no step size of the grid reaches the target, so it is left out below.")
         elif one.edge:
