@@ -58,7 +58,7 @@ class _Commands(click.Group):
 
 @click.group(
     cls=_Commands,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
     epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 diverged, 130 interrupted.",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from pathlib import Path
 from typing import Any
 
 import click
@@ -12,17 +11,18 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from asapnb.compiled import KERNEL_PATH
-from asapnb.config import keys
+from asapnb.config import keys, prepare
 from asapnb.engine.calibrate import Measured, measure
 from asapnb.errors import UsageError
 from asapnb.formatting import fixed
 from asapnb.problems import Problem
-from asapnb.problems.text import parse_problem
 from asapnb.record import checked_target, machine, to_json, versions
 from asapnb.record.files import put_in_place
 from asapnb.timing import save_timing
 
 from .compiling import announced
+from .flags import flag, said, with_defaults
+from .options import JSON, QUIET, output
 from .text import console, pairs, row
 
 _STEPS = ("compute", "read", "update", "retry")  # "retry" only if there were further attempts
@@ -31,49 +31,43 @@ _ENOUGH = 0.9  # share of the cores; with less, other processes disturb the time
 
 
 @click.command("calibrate")
-@click.option("--problem", default=keys()["problem"].default, metavar="TEXT", show_default=True,
-              help="What is minimised, as train takes it.")  # fmt: skip
-@click.option("--data", default=keys()["data"].default, metavar="TEXT", show_default=True, help="The data set.")
-@click.option("--batch", "--batch-size", "batch_size", type=int, default=keys()["batch_size"].default, metavar="N",
-              show_default=True, help="Samples per gradient.")  # fmt: skip
-@click.option("--scheme", default="lock-based", metavar="TEXT", show_default=True,
-              help="Whose steps are measured: lock-based or leashed.")  # fmt: skip
-@click.option("-m", "--workers", type=int, metavar="N", help="Measure 1, 2 … so many workers at once.  [default: the "
-              "cores]")  # fmt: skip
-@click.option("--seconds", type=float, default=2.0, metavar="F", show_default=True,
-              help="For each number of workers.")  # fmt: skip
-@click.option("--seed", type=int, default=0, metavar="N", help="Initial parameters and the order of the data.")
-@click.option("-o", "--out", type=click.Path(), metavar="TIMING.toml", help="The timing file to write.")
-@click.option("--force", is_flag=True, help="Overwrite the timing file if it exists.")
-@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+@click.option("-m", "--workers", type=int, metavar="N", help="Measure 1, 2 … so many at once.  [default: the cores]")
+@click.option("--seconds", type=float, default=2.0, metavar="F", help="For each number of workers.")
+@output("TIMING.toml", "timing file")
+@QUIET
+@JSON
 def command(
-    problem: str, data: str, batch_size: int, scheme: str, workers: int | None, seconds: float, seed: int,
-    out: str | None, force: bool, quiet: bool, as_json: bool,
-) -> None:  # fmt: skip
+    workers: int | None, seconds: float, out: str | None, force: bool, quiet: bool, as_json: bool, **given: str | None
+) -> None:
     """Measure how long gradients, reads and updates take on this machine, one to all cores at work.
 
     The timing file serves `asapnb simulate --timing TIMING.toml`: any number of workers, each as fast as a core of
     this machine.
     """
-    target = None if out is None else _target(out, force)
+    if out is not None and not out.endswith(".toml"):
+        raise UsageError(f"-o {out}: a timing file must end in .toml, as --timing tells a file by that")
+    chosen = said(given, "calibrate")
+    config = with_defaults(chosen, "calibrate")
     screen = console(quiet=quiet or as_json)
     with announced(console(stderr=True, quiet=quiet)):
-        built = parse_problem(problem, data)
-        rounds = measure(built, batch_size=batch_size, scheme=scheme, workers=workers, seconds=seconds, seed=seed)
+        problem, arguments = prepare(chosen, "calibrate")
+        rounds = measure(problem, **arguments, workers=workers, seconds=seconds)
+    data = f" on {problem.data.name}" if problem.data else ""
     screen.print(pairs([
-        ("problem", f"{built.name}{f' on {data}' if built.data else ''}, {built.n_params:,} parameters, batches of "
-                    f"{batch_size:,}"),
-        ("scheme", f"{scheme}, each thread on a core of its own"),
+        ("problem", f"{problem.name}{data}, {problem.n_params:,} parameters, batches of {config['batch_size']:,}"),
+        ("scheme", f"{config['scheme']}, each thread on a core of its own"),
     ]), "")  # fmt: skip
     screen.print(row(("workers", "step", "mean", "cv", "p99", "gradients/s"), _WIDTHS), style="dim")
     found = []
     for one in rounds:
         found.append(one)
         _show(one, screen)
-    about = _about(built, problem, data, batch_size, scheme, seconds, found)
-    if target is not None:
-        put_in_place(target, lambda part: save_timing(part, {one.workers: one.timing for one in found}, about))
+    about = _about(config, problem, seconds, found)
+    if out is not None:
+        put_in_place(
+            checked_target(out, force),
+            lambda part: save_timing(part, {one.workers: one.timing for one in found}, about),
+        )
     if as_json:
         click.echo(to_json({"path": out, "about": about, "workers": {one.workers: _figures(one) for one in found}}))
     share = min(one.share for one in found)
@@ -83,12 +77,6 @@ def command(
     if out is not None:
         name = click.format_filename(out)
         screen.print(f"\n{name} written. Next: asapnb simulate --timing {name} -m 64", style="dim")
-
-
-def _target(out: str, force: bool) -> Path:
-    if not out.endswith(".toml"):
-        raise UsageError(f"-o {out}: a timing file must end in .toml, as --timing tells a file by that")
-    return checked_target(out, force)
 
 
 def _show(one: Measured, screen: Console) -> None:
@@ -134,17 +122,13 @@ def _moments(seconds: NDArray[np.float64]) -> dict[str, float]:
     }
 
 
-def _about(
-    built: Problem, problem: str, data: str, batch_size: int, scheme: str, seconds: float, found: list[Measured]
-) -> dict[str, Any]:
+def _about(config: dict[str, Any], problem: Problem, seconds: float, found: list[Measured]) -> dict[str, Any]:
     """The table [about] of the timing file: where the times come from."""
     place = machine(KERNEL_PATH)
     return {
-        "problem": problem,
-        **({"data": data} if built.data else {}),
-        "batch_size": batch_size,
-        "n_params": built.n_params,
-        "scheme": scheme,
+        **{name: value for name, value in config.items() if name not in ("data", "seed")},
+        **({"data": config["data"]} if problem.data else {}),
+        "n_params": problem.n_params,
         "seconds": seconds,
         "gradients_per_second": [round(one.gradients_per_second, 1) for one in found],
         "share_of_cores": [round(one.share, 3) for one in found],
@@ -154,3 +138,6 @@ def _about(
         "created_utc": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
     }
+
+
+command.params[:0] = [flag(name, "calibrate") for name in keys("calibrate")]

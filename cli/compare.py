@@ -7,21 +7,21 @@ from typing import Any
 import click
 
 from asapnb.analysis import Comparison, compare
-from asapnb.analysis.records import CLOCKS, LOSSES, parsed
+from asapnb.analysis.records import CLOCKS, LOSSES
 from asapnb.analysis.tables import FORMATS
 from asapnb.record import checked_target, to_json
 from asapnb.record.files import put_in_place
 
-from .selection import selection
+from .options import JSON, output, selection
 
 
 @click.command("compare")
 @selection(several=True, fraction="two that the runs do reach")
-@click.option("--loss", type=click.Choice(LOSSES), default="evaluated", show_default=True,
+@click.option("--loss", type=click.Choice(LOSSES), default="evaluated",
               help="The training loss: at evaluations, or the mean of the last minibatches.")  # fmt: skip
 @click.option("--window", type=int, metavar="N",
               help="Updates that a smoothed loss is the mean of.  [default: a fifth of an epoch]")  # fmt: skip
-@click.option("--clock", type=click.Choice(CLOCKS), default="updates", show_default=True,
+@click.option("--clock", type=click.Choice(CLOCKS), default="updates",
               help="What speed-ups and the budget are measured in; steps: the sum of step sizes.")  # fmt: skip
 @click.option("--by", multiple=True, metavar="KEY",
               help="A key that makes a row.  [default: all that vary but the seed]")  # fmt: skip
@@ -36,23 +36,18 @@ from .selection import selection
     "--paired/--unpaired", default=None,
     help="Compare runs of equal seeds, or as independent samples.  [default: paired where they share schedules]",
 )  # fmt: skip
-@click.option("--confidence", type=float, default=0.95, show_default=True, metavar="F", help="Of all intervals.")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True,
-              help="How tables are written.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("-o", "--out", type=click.Path(), metavar="FILE", help="Write to a file.")
-@click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
+@click.option("--confidence", type=float, default=0.95, metavar="F", help="Of all intervals.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", help="How tables are written.")
+@JSON
+@output("FILE")
 def command(
-    runs: tuple[str, ...], by: tuple[str, ...], baseline: tuple[str, ...], where: tuple[str, ...], form: str,
-    as_json: bool, out: str | None, force: bool, **options: Any,
-) -> None:  # fmt: skip
+    runs: tuple[str, ...], by: tuple[str, ...], form: str, as_json: bool, out: str | None, force: bool, **options: Any
+) -> None:
     """Compare runs: what they are, how they ended, when they reached a loss, and by how much faster than a baseline.
 
     Runs with the same configuration but for the seed make a row.
     """
-    if out is not None:
-        checked_target(out, force)
-    found = compare(runs, by=by or None, baseline=parsed(*baseline) or None, where=parsed(*where), **options)
+    found = compare(runs, by=by or None, **options)
     text = _document(found) if as_json else found.render(form)
     if out is None:
         click.echo(text)

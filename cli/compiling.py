@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,25 +13,22 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 _TEXT = "compiling kernels (first run only, not counted) …"
 
 
-class Watch(event.Listener):
-    """Adds up the time that Numba compiles; compilations may be nested."""
+class Watch(event.TimingListener):
+    """Adds up the time that Numba compiles, and tells when it begins to."""
 
     def __init__(self, announce: Callable[[], None]) -> None:
-        self.seconds = 0.0
-        self._announce, self._depth, self._begun = announce, 0, 0.0
+        super().__init__()
+        self._announce = functools.cache(announce)  # once, however many compilations there are
 
     def on_start(self, event: object) -> None:
         """A compilation begins."""
-        if not self.seconds and not self._depth:
-            self._announce()
-        self._begun = self._begun if self._depth else time.perf_counter()
-        self._depth += 1
+        self._announce()
+        super().on_start(event)
 
-    def on_end(self, event: object) -> None:
-        """A compilation has ended."""
-        self._depth -= 1
-        if not self._depth:
-            self.seconds += time.perf_counter() - self._begun
+    @property
+    def seconds(self) -> float:
+        """How long all compilations took."""
+        return self.duration if self.done else 0.0
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import click
 from asapnb.data import available, download
 from asapnb.record import to_json
 
+from .options import JSON
 from .text import console, data_sets
 
 _ROOT = click.option("--root", type=click.Path(), metavar="DIR", help="Look, or put files, here and nowhere else.")
@@ -21,7 +22,7 @@ def command() -> None:
 
 @command.command("list")
 @_ROOT
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@JSON
 def list_(root: str | None, as_json: bool) -> None:
     """List the data sets and where each was found."""
     if as_json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -12,12 +12,12 @@ from asapnb.config import RUNS, check_keys, keys, load_config, merge, parse_sett
 from asapnb.data.catalogue import SOURCES
 from asapnb.problems import Problem
 from asapnb.problems.text import PROBLEMS
-from asapnb.rules import as_rule, available
+from asapnb.rules import available
 from asapnb.schemes import SCHEMES, Scheme, as_scheme
 from asapnb.training.arguments import Command
 from asapnb.training.options import default_workers
 
-from .text import pairs, shortened
+from .text import pairs, run_rows
 
 _NAMES = {"workers": ("-m", "--workers"), "batch_size": ("--batch", "--batch-size")}
 _METAVARS = {int: "N", float: "F", str: "TEXT"}
@@ -55,28 +55,8 @@ def _help(name: str, kind: Command) -> str:
         "scheme": f"How the workers share the parameters: {', '.join(schemes)}; as in 'leashed(persistence=1)'.",
         "rule": f"The step-size rule: {', '.join(available())}; as in 'tail(amplitude=0.5)'; or FILE.py:FUNCTION.",
     }
-    text = texts.get(name) or keys(kind)[name].says(kind).replace("`", "")
+    text = (kind in RUNS and texts.get(name)) or keys(kind)[name].says(kind).replace("`", "")
     return text[0].upper() + text[1:] if text[0].isascii() else text
-
-
-def output(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a command with where a run goes, and what is printed."""
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."),
-        click.option("--quiet", is_flag=True, help="Print nothing but errors."),
-        click.option("--force", is_flag=True, help="Overwrite the run file if it exists."),
-        click.option("-o", "--out", type=click.Path(), metavar="RUN.h5", help="The run file to write."),
-    ):
-        command = option(command)
-    return command
-
-
-def configured(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a command with a configuration file, settings, and `output`."""
-    settings = click.option(
-        "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set any key; overrides flags."
-    )
-    return click.argument("config", required=False, type=click.Path())(settings(output(command)))
 
 
 def said(given: Mapping[str, Any], kind: Command) -> dict[str, Any]:
@@ -109,23 +89,16 @@ def scheme_and_workers(arguments: Mapping[str, Any], kind: Command) -> tuple[Sch
     return scheme, default_workers(scheme, kind == "train") if workers is None else workers
 
 
+def with_defaults(arguments: Mapping[str, Any], kind: Command) -> dict[str, Any]:
+    """All keys of a run, or of another command, with what is taken where nothing was said."""
+    return {name: key.default for name, key in keys(kind).items()} | dict(arguments)
+
+
 def header(problem: Problem, arguments: Mapping[str, Any], kind: Command) -> Text:
-    """What is going to run, with what is taken where nothing was said."""
-    values = {name: key.default for name, key in keys(kind).items()} | dict(arguments)
+    """What is going to run."""
+    values = with_defaults(arguments, kind)
     scheme, workers = scheme_and_workers(arguments, kind)
+    named = {"problem": problem.name, "data": problem.data and problem.data.name, "scheme": scheme}
     length = f"{values['updates']:,} updates" if values["updates"] else f"{values['epochs'] or 1:,} epochs"
-    data = f" on {problem.data.name}" if problem.data else ""
-    return pairs([
-        ("problem", f"{problem.name}{data}, {problem.n_params:,} parameters, {problem.n_samples:,} samples"),
-        ("scheme", f"{scheme}, {workers:,} worker{'s' * (workers != 1)}"),
-        ("rule", f"{as_rule(values['rule'])}"),
-        ("steps", f"size {values['step_size']:g}, batches of {values['batch_size']:,}, {length}"),
-        *timing_rows(values.get("timing")),
-    ])  # fmt: skip
-
-
-def timing_rows(timing: Any) -> list[tuple[str, str]]:
-    """A timing and what a reader should know of it, as rows of a header; none for None."""
-    if timing is None:
-        return []
-    return [("timing", f"{shortened(timing)}, in virtual seconds"), *(("note", note) for note in timing.notes())]
+    facts = {"n_params": problem.n_params, "n_samples": problem.n_samples, "workers": workers}
+    return pairs(run_rows(values | named, facts, length))

@@ -10,11 +10,12 @@ from asapnb import compiled
 from asapnb.data import available
 from asapnb.record import machine, to_json, versions
 
+from .options import JSON
 from .text import console, data_sets, pairs
 
 
 @click.command("info")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@JSON
 def command(as_json: bool) -> None:
     """Show versions, machine, kernels and data found."""
     facts: dict[str, Any] = {

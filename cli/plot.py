@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from asapnb.analysis import Target, matching, records
-from asapnb.analysis.records import LOSSES, parsed
+from asapnb.analysis.records import LOSSES
 from asapnb.formatting import count
 from asapnb.plots import save
 from asapnb.plots.curves import CLOCKS
@@ -16,7 +16,7 @@ from asapnb.plots.kinds import KINDS, draw, kind_for
 from asapnb.plots.style import format_of
 from asapnb.record import checked_target
 
-from .selection import selection
+from .options import output, selection
 
 
 @click.command("plot")
@@ -44,13 +44,11 @@ from .selection import selection
 @click.option("--rows", type=int, metavar="N", help=f"The rows of a timeline.  [default: {ROWS}]")
 @click.option("--update", type=int, metavar="N",
               help="The update marked in a path.  [default: the stale one that raised the loss most]")  # fmt: skip
-@click.option("-o", "--out", type=click.Path(), metavar="FIG.png|pdf|svg", help="The file.  [default: KIND.png]")
-@click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
+@output("FIG.png|pdf|svg", help="The file to write.  [default: KIND.png]")
 @click.option("--dpi", type=float, metavar="F", help="Dots per inch of a PNG.  [default: 200]")
 def command(
-    runs: tuple[str, ...], kind: str | None, where: tuple[str, ...], target_loss: float | None,
-    target_fraction: float | None, baseline: tuple[str, ...], out: str | None, force: bool, dpi: float | None,
-    **chosen: Any,
+    runs: tuple[str, ...], kind: str | None, where: dict[str, str], target_loss: float | None,
+    target_fraction: float | None, out: str | None, force: bool, dpi: float | None, **chosen: Any,
 ) -> None:  # fmt: skip
     """Draw runs: their loss, staleness, step sizes, times to a target, where they converge.
 
@@ -58,14 +56,11 @@ def command(
     """
     if out is not None:
         format_of(out)
-        checked_target(out, force)
-    found = matching(records(runs), parsed(*where))
+    found = matching(records(runs), where)
     kind = kind or kind_for(found)
     given = {name: value for name, value in chosen.items() if value not in (None, ())}
     if target_loss is not None or target_fraction is not None:
         given["target"] = Target(target_loss, target_fraction)
-    if baseline:
-        given["baseline"] = parsed(*baseline)
     if kind in KINDS and out is None:
         checked_target(f"{kind}.png", force)
     written = save(draw(found, kind, **given), out or f"{kind}.png", force=force, dpi=dpi)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,30 +13,36 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from asapnb.formatting import fixed, loss, number
-from asapnb.record import Run, checked_target, load_run
+from asapnb.record import Run, load_run
 from asapnb.record.schema import RUNNING
 from asapnb.simulator import replay
-from asapnb.timing import parse_timing
+from asapnb.training.arguments import of_replay
 
-from .flags import flag, output, said, timing_rows
+from .flags import flag, said
+from .options import RUN_FILE
 from .running import Job, carry_out
-from .text import Columns, measured, pairs, problem_rows
+from .text import Columns, measured, pairs, run_rows
 
-_AS_RECORDED = {
+_COMPARED: dict[str, Callable[[Any], str]] = {  # figures, and how they are shown
+    "updates": number,
+    "train_loss": loss,
+    "test_loss": lambda value: loss(measured(value)),
+    "test_accuracy": lambda value: fixed(value, ".1%"),
+    "mean_scale": lambda value: fixed(value, ".4f"),
+    "sum_of_steps": number,
+}
+_WATCHING = of_replay("watched")
+_DEFAULTS = {  # of flags whose default is not "as recorded"
     "rule": "the scales that were recorded",
-    **dict.fromkeys(
-        ("step_size", "momentum", "momentum_kind", "weight_decay", "compensation", "worker_tables",
-         "divergence_factor", "eval_every", "eval_samples"),
-        "as recorded",
-    ),
-}  # fmt: skip
-_FLAGS = {**_AS_RECORDED, "target_loss": "none, whatever was recorded", "microscope": None, "threads": None}
-_WATCHING = ("eval_every", "eval_samples", "target_loss", "divergence_factor", "microscope", "threads")
+    "target_loss": "none, whatever was recorded",
+    "microscope": None,
+    "threads": None,
+}
 
 
 @click.command("replay")
 @click.argument("run", type=click.Path(), metavar="RUN.h5")
-@output
+@RUN_FILE
 @click.pass_context
 def command(
     ctx: click.Context, run: str, out: str | None, force: bool, quiet: bool, as_json: bool, **given: Any,
@@ -46,8 +53,6 @@ def command(
     """
     source = load_run(run)
     chosen = said(given, "simulate")
-    if out is not None:
-        checked_target(out, force)
 
     def make() -> Job:
         final = source.params["final"] if source.status != RUNNING else None  # read before the file may be replaced
@@ -64,17 +69,11 @@ def command(
 
 def _header(source: Run, chosen: dict[str, Any]) -> Text:
     """The recorded run, and what is changed."""
-    config = source.config
-    rule = chosen.get("rule")
-    settings = {name: chosen.get(name, config[name]) for name in ("step_size", "momentum", "weight_decay")}
-    return pairs([
-        ("replay", f"{source.path}, kind {source.kind}, {source.status if source.status != RUNNING else 'killed'}"),
-        *problem_rows(source),
-        ("rule", rule if rule is not None else f"the recorded scales, of {config['rule']}"),
-        ("steps", f"size {settings['step_size']:g}, batches of {config['batch_size']:,}, momentum "
-                  f"{settings['momentum']:g}, weight decay {settings['weight_decay']:g}"),
-        *timing_rows(parse_timing(config["timing"]) if "timing" in config else None),
-    ])  # fmt: skip
+    config = source.config | {"rule": f"the recorded scales, of {source.config['rule']}"} | chosen
+    state = source.status if source.status != RUNNING else "killed"
+    rest = f"momentum {config['momentum']:g}, weight decay {config['weight_decay']:g}"
+    replayed = ("replay", f"{source.path}, kind {source.kind}, {state}")
+    return pairs([replayed, *run_rows(config, source.attributes, rest)])
 
 
 def _compared(
@@ -111,21 +110,18 @@ def _equal(run: Run, recorded: NDArray[Any]) -> tuple[bool, str]:
 
 def _figures(facts: dict[str, Any]) -> dict[str, Any]:
     """The figures of a run that are compared."""
-    last = facts["last"] or {}
-    evaluated = {name: last.get(name) for name in ("train_loss", "test_loss", "test_accuracy")}
-    return {"updates": facts["updates"], **evaluated, **{n: facts[n] for n in ("mean_scale", "sum_of_steps")}}
+    known = facts | (facts["last"] or {})
+    return {name: known.get(name) for name in _COMPARED}
 
 
 def _columns(figures: dict[str, dict[str, Any]]) -> Columns:
     """Recorded and replayed figures side by side."""
-    shown = {
-        "updates": number, "train_loss": loss, "test_loss": lambda v: loss(measured(v)),
-        "test_accuracy": lambda v: fixed(v, ".1%"), "mean_scale": lambda v: fixed(v, ".4f"), "sum_of_steps": number,
-    }  # fmt: skip
     table = Columns("", *figures, left=[""])
-    for name, show in shown.items():
+    for name, show in _COMPARED.items():
         table.add_row(name.replace("_", " "), *(show(of[name]) for of in figures.values()))
     return table
 
 
-command.params[1:1] = [flag(name, "simulate", default) for name, default in _FLAGS.items()]
+command.params[1:1] = [
+    flag(name, "simulate", _DEFAULTS.get(name, "as recorded")) for name in ("rule", *of_replay("changed", "watched"))
+]

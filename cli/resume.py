@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import click
 from rich.text import Text
 
 from asapnb.config import resume
 from asapnb.record import Run, load_run
-from asapnb.timing import parse_timing
+from asapnb.record.schema import RUNNING
 
-from .flags import timing_rows
+from .options import JSON, QUIET
 from .running import Job, carry_out
-from .text import clock, pairs, problem_rows
+from .text import clock, pairs, run_rows
 
 
 @click.command("resume")
@@ -22,13 +23,10 @@ from .text import clock, pairs, problem_rows
 @click.option("--updates", type=int, metavar="TOTAL", help="Updates in all; instead of --epochs.")
 @click.option("--max-seconds", type=float, metavar="TOTAL", help="The limit of training time in all.")
 @click.option("--force", is_flag=True, help="Go on although the process that wrote the file seems to be alive.")
-@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+@QUIET
+@JSON
 @click.pass_context
-def command(
-    ctx: click.Context, run: str, epochs: int | None, updates: int | None, max_seconds: float | None, force: bool,
-    quiet: bool, as_json: bool,
-) -> None:  # fmt: skip
+def command(ctx: click.Context, run: str, quiet: bool, as_json: bool, force: bool, **totals: Any) -> None:
     """Go on with a run in its file, from its end or, if it was killed, from its last checkpoint.
 
     Totals count from the beginning of the run, so an interrupted run ends where it would have ended. Without a total,
@@ -38,9 +36,9 @@ def command(
 
     def make() -> Job:
         return Job(
-            header=lambda: _header(before, epochs, updates),
-            run=partial(resume, before, epochs=epochs, updates=updates, max_seconds=max_seconds, force=force),
-            max_seconds=max_seconds or before.config.get("max_seconds"),
+            header=lambda: _header(before, totals["epochs"], totals["updates"]),
+            run=partial(resume, before, **totals, force=force),
+            max_seconds=totals["max_seconds"] or before.config.get("max_seconds"),
             clock=clock(before),
         )
 
@@ -49,12 +47,6 @@ def command(
 
 def _header(run: Run, epochs: int | None, updates: int | None) -> Text:
     """The run that goes on."""
-    config = run.config
-    total = f"{epochs:,} epochs" if epochs else f"{updates or config.get('updates', 0):,} updates"
-    return pairs([
-        ("resumed", f"{run.path}, {run.status if run.status != 'running' else 'killed'}"),
-        *problem_rows(run),
-        ("rule", config["rule"]),
-        ("steps", f"size {config['step_size']:g}, batches of {config['batch_size']:,}, {total}"),
-        *timing_rows(parse_timing(config["timing"]) if "timing" in config else None),
-    ])  # fmt: skip
+    total = f"{epochs:,} epochs" if epochs else f"{updates or run.config.get('updates', 0):,} updates"
+    state = run.status if run.status != RUNNING else "killed"
+    return pairs([("resumed", f"{run.path}, {state}"), *run_rows(run.config, run.attributes, total)])

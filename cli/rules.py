@@ -15,18 +15,18 @@ from asapnb.rules import CONDITIONS, Report, available, check, examples, parse_r
 from asapnb.rules.tables import table_length
 from asapnb.staleness import StalenessDistribution, parse_staleness
 
+from . import FAILED
+from .options import JSON
 from .text import Columns, bins, console, pairs, row, span
 
-FAILED = 1
 _LISTED = 100  # distributions that `list` draws for each rule
 
 _COUNT = click.IntRange(0)
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 _workers = click.option(
     "-m", "--workers", type=click.IntRange(1), metavar="N",
     help="The number of workers the rule is told; default: the run's, or mean staleness + 1.",
 )  # fmt: skip
-_seed = click.option("--seed", type=_COUNT, default=0, metavar="N", help="Seed of the search.  [default: 0]")
+_seed = click.option("--seed", type=_COUNT, default=0, metavar="N", help="Seed of the search.")
 
 
 @click.group("rules")
@@ -40,10 +40,9 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--search", type=_COUNT, default=_LISTED, metavar="N",
-              help=f"Distributions to draw.  [default: {_LISTED}]")  # fmt: skip
+@click.option("--search", type=_COUNT, default=_LISTED, metavar="N", help="Distributions to draw.")
 @_seed
-@_json
+@JSON
 def list_(search: int, seed: int, as_json: bool) -> None:
     """List the rules, and which of C1 to C4 hold under every distribution that a search tries."""
     lines = available()
@@ -63,10 +62,9 @@ def list_(search: int, seed: int, as_json: bool) -> None:
 
 @command.command()
 @click.argument("rule")
-@click.option("--staleness", default="geometric(m=16)", metavar="RUN.h5|TEXT", show_default=True,
-              help="The staleness: of a run, or as text.")  # fmt: skip
+@click.option("--staleness", default="geometric(m=16)", metavar="RUN.h5|TEXT", help="Of a run, or as text.")
 @_workers
-@_json
+@JSON
 def show(rule: str, staleness: str, workers: int | None, as_json: bool) -> None:
     """Show the scales that RULE gives under a staleness distribution, and what they do to it."""
     chosen = parse_rule(rule)
@@ -106,10 +104,9 @@ def show(rule: str, staleness: str, workers: int | None, as_json: bool) -> None:
 @click.argument("rule")
 @click.option("--staleness", metavar="RUN.h5|TEXT", help="Check under this staleness; default: search.")
 @_workers
-@click.option("--search", type=_COUNT, default=500, metavar="N",
-              help="Distributions to draw in a search.  [default: 500]")  # fmt: skip
+@click.option("--search", type=_COUNT, default=500, metavar="N", help="Distributions to draw in a search.")
 @_seed
-@_json
+@JSON
 @click.pass_context
 def check_(
     ctx: click.Context, rule: str, staleness: str | None, workers: int | None, search: int, seed: int, as_json: bool,

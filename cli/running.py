@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import click
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from asapnb.config import RUNS
+from asapnb.config import RUNS, prepare
 from asapnb.engine import Evaluation, Progress
 from asapnb.record import Run, to_json
+from asapnb.training.arguments import Command
 
 from . import DIVERGED, INTERRUPTED
 from .compiling import announced
+from .flags import header
 from .live import Display
 from .text import console, document, histogram, size, summary
 
@@ -39,6 +42,17 @@ class Job:
     max_seconds: float | None = None
     clock: str = ""
     more: Callable[[Run], tuple[dict[str, Any], RenderableType]] | None = None
+
+
+def configured(kind: Command, config: Mapping[str, Any], out: str | None, force: bool) -> Job:
+    """The run of a configuration."""
+    problem, arguments = prepare(config, kind)
+    return Job(
+        header=lambda: header(problem, arguments, kind),
+        run=partial(RUNS[kind], problem, **arguments, out=out, force=force),
+        max_seconds=arguments.get("max_seconds"),
+        clock="virtual" if kind == "simulate" else "",
+    )
 
 
 def carry_out(make: Callable[[], Job], out: str | None, *, quiet: bool, as_json: bool) -> int:

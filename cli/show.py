@@ -9,12 +9,13 @@ from rich.text import Text
 
 from asapnb.record import Run, load_run, to_json
 
+from .options import JSON
 from .text import console, document, evaluations, histogram, microscope_table, pairs, shortened, size, summary
 
 
 @click.command("show")
 @click.argument("run", type=click.Path(), metavar="RUN.h5")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@JSON
 def command(run: str, as_json: bool) -> None:
     """Show what a run file holds: how the run ended, its evaluations, staleness and configuration."""
     loaded = load_run(run)

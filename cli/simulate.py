@@ -7,21 +7,18 @@ from typing import Any
 
 import click
 
-from asapnb.config import keys, prepare
 from asapnb.errors import UsageError
-from asapnb.record import checked_target
-from asapnb.simulator import simulate
-from asapnb.timing import as_timing
 
-from .flags import configuration, configured, flags, header, scheme_and_workers
-from .running import Job, carry_out
+from .flags import configuration, flags
+from .options import CONFIGURED
+from .running import carry_out, configured
 from .tally import tally
 
 _OF_A_SCHEDULE = ("timing", "scheme", "workers", "updates", "seed")
 
 
 @click.command("simulate")
-@configured
+@CONFIGURED
 @click.option("--staleness-only", is_flag=True, help="Make no gradients: only count who would be how stale.")
 @click.pass_context
 def command(
@@ -41,21 +38,7 @@ def command(
         _check_schedule_only({**configuration("simulate", None, given, settings), "out": out})
         tally({name: merged[name] for name in _OF_A_SCHEDULE if name in merged}, quiet=quiet, as_json=as_json)
         return
-    if out is not None:
-        checked_target(out, force)
-
-    def make() -> Job:
-        problem, arguments = prepare(merged, "simulate")
-        workers = scheme_and_workers(arguments, "simulate")[1]
-        arguments["timing"] = as_timing(arguments.get("timing", keys("simulate")["timing"].default), workers)
-        return Job(
-            header=lambda: header(problem, arguments, "simulate"),
-            run=partial(simulate, problem, **arguments, out=out, force=force),
-            max_seconds=arguments.get("max_seconds"),
-            clock="virtual",
-        )
-
-    ctx.exit(carry_out(make, out, quiet=quiet, as_json=as_json))
+    ctx.exit(carry_out(partial(configured, "simulate", merged, out, force), out, quiet=quiet, as_json=as_json))
 
 
 def _check_schedule_only(given: dict[str, Any]) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -20,6 +20,7 @@ from asapnb.sweep import Progress, Sweep, describe, load_sweep, run_sweep
 from asapnb.sweep.spec import value_text
 
 from . import FAILED, INTERRUPTED
+from .options import JSON, QUIET
 from .text import STATUS_STYLES, Columns, console, pairs
 
 
@@ -34,13 +35,12 @@ from .text import STATUS_STYLES, Columns, console, pairs
 @click.option("--extend", is_flag=True, help="As --resume, also if the sweep has got more points.")
 @click.option("--force", is_flag=True, help="Start anew in a folder that holds a sweep, whose run files are removed.")
 @click.option("--list", "listed", is_flag=True, help="Only list the points.")
-@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+@QUIET
+@JSON
 @click.pass_context
 def command(
-    ctx: click.Context, source: str, out: str | None, jobs: int | None, address: str | None, resume: bool,
-    extend: bool, force: bool, listed: bool, quiet: bool, as_json: bool,
-) -> None:  # fmt: skip
+    ctx: click.Context, source: str, out: str | None, listed: bool, quiet: bool, as_json: bool, **options: Any
+) -> None:
     """Run every point of a grid, in parallel, each into a run file of its own.
 
     SWEEP.toml has a table [base] with the keys that all runs have in common, and a table [grid] of lists, of which
@@ -53,15 +53,13 @@ def command(
         _list(sweep, screen, as_json)
         return
     again = f"asapnb sweep {shlex.quote(source)} -o {shlex.quote(str(folder))} --resume"
-    with ExitStack() as stack:
-        display = stack.enter_context(_Display(screen, sweep, folder))
-        try:
-            manifest = run_sweep(sweep, folder, jobs=jobs, address=address, resume=resume,
-                                 extend=extend, force=force, progress=display.show)  # fmt: skip
-        except KeyboardInterrupt:
-            stack.close()
-            click.echo(f"Interrupted. What is done is kept; to go on: {again}", err=True)
-            ctx.exit(INTERRUPTED)
+    display = _Display(screen, sweep, folder)
+    try:
+        with display.bar:
+            manifest = run_sweep(sweep, folder, progress=display.show, **options)
+    except KeyboardInterrupt:
+        click.echo(f"Interrupted. What is done is kept; to go on: {again}", err=True)
+        ctx.exit(INTERRUPTED)
     outcomes = manifest.outcomes.values()
     counts = dict(sorted(Counter(outcome.status for outcome in outcomes).items()))
     if as_json:
@@ -84,7 +82,7 @@ def _list(sweep: Sweep, screen: Console, as_json: bool) -> None:
             {"name": point.name, "axes": dict(point.axes), "config": dict(point.config)} for point in sweep.points
         ]
         click.echo(to_json({"kind": sweep.kind, "points": points}))
-    names = [name for name in dict.fromkeys(name for point in sweep.points for name in point.axes) if name != "seed"]
+    names = [name for name in _axes(sweep) if name != "seed"]
     table = Columns(*names, "seed", left=names)
     for point in sweep.points:
         given = [value_text(point.axes[name]) if name in point.axes else "" for name in names]
@@ -92,13 +90,16 @@ def _list(sweep: Sweep, screen: Console, as_json: bool) -> None:
     screen.print(table)
 
 
+def _axes(sweep: Sweep) -> list[str]:
+    """The names of the axes, in the order of the points."""
+    return list(dict.fromkeys(name for point in sweep.points for name in point.axes))
+
+
 def _varying(sweep: Sweep) -> dict[str, int]:
     """The axes, each with the number of its different values."""
-    values: dict[str, set[str]] = {}
-    for point in sweep.points:
-        for name, value in point.axes.items():
-            values.setdefault(name, set()).add(str(value))
-    return {name: len(found) for name, found in values.items() if len(found) > 1}
+    values = {(name, str(value)) for point in sweep.points for name, value in point.axes.items()}
+    counts = Counter(name for name, _ in values)
+    return {name: counts[name] for name in _axes(sweep) if counts[name] > 1}
 
 
 class _Display:
@@ -111,24 +112,17 @@ class _Display:
             ("varying", ", ".join(f"{name} ({count})" for name, count in _varying(sweep).items())),
             ("folder", str(folder)),
         ])  # fmt: skip
-        self._bar = Bar(
+        self.bar = Bar(
             TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
             TextColumn("{task.description}"), console=screen, disable=not screen.is_terminal, transient=True,
         )  # fmt: skip
-        self._task = self._bar.add_task("", total=len(sweep.points))
-
-    def __enter__(self) -> _Display:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        self._task = self.bar.add_task("", total=len(sweep.points))
 
     def show(self, now: Progress) -> None:
         """Print how far the sweep is, and the outcome of the last point."""
         left = "" if now.seconds_left is None else f"{timedelta(seconds=round(now.seconds_left))} left"
         failed = f"{now.failed} failed" if now.failed else ""
-        self._bar.update(self._task, completed=now.done, description=", ".join(filter(None, [left, failed])))
+        self.bar.update(self._task, completed=now.done, description=", ".join(filter(None, [left, failed])))
         if now.outcome is None or now.point is None:
             self._screen.print(self._header, "", sep="\n")
             if now.skipped:

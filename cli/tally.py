@@ -11,7 +11,6 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from asapnb.config import keys
 from asapnb.formatting import count, number, seconds
 from asapnb.record import to_json
 from asapnb.simulator import Tally, staleness_only
@@ -19,8 +18,8 @@ from asapnb.staleness import fits
 from asapnb.timing import as_timing
 
 from .compiling import announced
-from .flags import scheme_and_workers, timing_rows
-from .text import console, drawing, pairs
+from .flags import scheme_and_workers, with_defaults
+from .text import console, drawing, pairs, timing_rows
 
 _UPDATES = 1_000_000
 _FITTED = 2**17  # the largest staleness for which models are fitted
@@ -36,7 +35,7 @@ def tally(arguments: Mapping[str, Any], *, quiet: bool, as_json: bool) -> None:
         as_json: print a JSON document instead.
     """
     scheme, workers = scheme_and_workers(arguments, "simulate")
-    timing = as_timing(arguments.get("timing", keys("simulate")["timing"].default), workers)
+    timing = as_timing(with_defaults(arguments, "simulate")["timing"], workers)
     updates, seed = arguments.get("updates", _UPDATES), arguments.get("seed", 0)
     screen = console(quiet=quiet or as_json)
     with ExitStack() as showing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from asapnb.data.catalogue import EMBEDDED
 from asapnb.formatting import count, fixed, loss, number, seconds
 from asapnb.record import Run
 from asapnb.staleness import StalenessDistribution
-from asapnb.timing import parse_timing
+from asapnb.timing import Timing, as_timing
 
 _BINS = 16  # rows of a histogram
 _SHOWN = 21  # evaluations that `show` lists
@@ -89,14 +89,27 @@ def pairs(values: Iterable[tuple[str, str]]) -> Text:
     return Text("\n").join(Text.assemble((f"{name:<{width}}  ", "dim"), value) for name, value in shown)
 
 
-def problem_rows(run: Run) -> list[tuple[str, str]]:
-    """The problem and the scheme of a run, as rows of a header."""
-    config, facts = run.config, run.attributes
-    data = f" on {config['data']}" if "data" in config else ""
+def run_rows(config: Mapping[str, Any], facts: Mapping[str, Any], rest: str) -> list[tuple[str, str]]:
+    """What a run is, as rows of a header.
+
+    Args:
+        config: its configuration; schemes, rules and timings also as such.
+        facts: the numbers "n_params", "n_samples" and "workers".
+        rest: what there is to say of its steps besides their size.
+    """
+    workers, data = facts["workers"], f" on {config['data']}" if config.get("data") else ""
     return [
         ("problem", f"{config['problem']}{data}, {facts['n_params']:,} parameters, {facts['n_samples']:,} samples"),
-        ("scheme", f"{config['scheme']}, {count(facts['workers'], 'worker')}"),
+        ("scheme", f"{config['scheme']}, {count(workers, 'worker')}"),
+        ("rule", f"{config['rule']}"),
+        ("steps", f"size {config['step_size']:g}, batches of {config['batch_size']:,}, {rest}"),
+        *(timing_rows(as_timing(config["timing"], workers)) if "timing" in config else ()),
     ]
+
+
+def timing_rows(timing: Timing) -> list[tuple[str, str]]:
+    """A timing and what a reader should know of it, as rows of a header."""
+    return [("timing", f"{shortened(timing)}, in virtual seconds"), *(("note", note) for note in timing.notes())]
 
 
 def size(path: Any) -> str:
@@ -284,7 +297,7 @@ def document(run: Run) -> dict[str, Any]:
         ],
         "staleness_counts": np.bincount(run.updates["tau"][run.updates["dropped"] != 1]),
         **({"microscope": seen} if seen else {}),
-        **({"notes": parse_timing(timing).notes()} if timing is not None else {}),
+        **({"notes": as_timing(timing).notes()} if timing is not None else {}),
         "attributes": {name: value for name, value in run.attributes.items() if name != "config"},
         "config": run.config,
     }

@@ -7,16 +7,13 @@ from typing import Any
 
 import click
 
-from asapnb.config import prepare
-from asapnb.engine import train
-from asapnb.record import checked_target
-
-from .flags import configuration, configured, flags, header
-from .running import Job, carry_out
+from .flags import configuration, flags
+from .options import CONFIGURED
+from .running import carry_out, configured
 
 
 @click.command("train")
-@configured
+@CONFIGURED
 @click.pass_context
 def command(
     ctx: click.Context, config: str | None, settings: tuple[str, ...], out: str | None, force: bool, quiet: bool,
@@ -28,18 +25,7 @@ def command(
     Flags override it, and --set overrides flags.
     """
     merged = configuration("train", config, given, settings)
-    if out is not None:
-        checked_target(out, force)
-
-    def make() -> Job:
-        problem, arguments = prepare(merged)
-        return Job(
-            header=lambda: header(problem, arguments, "train"),
-            run=partial(train, problem, **arguments, out=out, force=force),
-            max_seconds=arguments.get("max_seconds"),
-        )
-
-    ctx.exit(carry_out(make, out, quiet=quiet, as_json=as_json))
+    ctx.exit(carry_out(partial(configured, "train", merged, out, force), out, quiet=quiet, as_json=as_json))
 
 
 command.params[:0] = flags("train")

@@ -5,8 +5,7 @@ import signal
 import tomllib
 
 import pytest
-from asapnb.cli import COMMANDS, main
-from asapnb.cli import train as train_command
+from asapnb.cli import COMMANDS, main, running
 from click.testing import CliRunner
 from processes import LIMIT, SHELL, python, started
 
@@ -38,7 +37,7 @@ def merged(monkeypatch):
         found.update(config)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train_command, "prepare", prepare)
+    monkeypatch.setattr(running, "prepare", prepare)
     return found
 
 
@@ -246,7 +245,7 @@ def test_an_error_that_nobody_expects_is_exit_code_1(monkeypatch):
     def broken(config):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(train_command, "prepare", broken)
+    monkeypatch.setattr(running, "prepare", broken)
     result = CliRunner().invoke(main, ["train"])
     assert (result.exit_code, type(result.exception)) == (1, ZeroDivisionError)
 

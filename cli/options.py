@@ -1,0 +1,74 @@
+"""Options that commands share, and decorators that give a command several of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from asapnb.analysis.records import parsed
+from asapnb.record import checked_target
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+QUIET = click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+
+
+def together(*options: Decorator) -> Decorator:
+    """Decorate a command with several options, in the order in which its help lists them."""
+
+    def decorated(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorated
+
+
+def output(metavar: str, what: str = "file", **more: Any) -> Decorator:
+    """Decorate a command with `out`, a file that can be made (checked at once), and `force`, to overwrite it."""
+
+    def check(ctx: click.Context, option: click.Parameter, out: str | None) -> str | None:
+        if out is not None:
+            checked_target(out, ctx.params["force"])
+        return out
+
+    about = {"help": f"The {what} to write.", **more}
+    return together(
+        click.option("-o", "--out", type=click.Path(), metavar=metavar, callback=check, **about),
+        click.option("--force", is_flag=True, is_eager=True, help=f"Overwrite the {what} if it exists."),
+    )
+
+
+RUN_FILE = together(output("RUN.h5", "run file"), QUIET, JSON)
+CONFIGURED = together(
+    click.argument("config", required=False, type=click.Path()),
+    click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set any key; overrides flags."),
+    RUN_FILE,
+)
+
+
+def selection(*, several: bool, fraction: str) -> Decorator:
+    """Decorate a command with the runs it reads, one target or several, and a baseline.
+
+    The command gets `where` and `baseline` as keys with values, a baseline that was not given as None. `fraction`
+    tells in the help which fraction of the initial loss is the default target.
+    """
+    a, each = ("A", "each run's own") if several else ("The", "the")
+    return together(
+        click.argument("runs", nargs=-1, type=click.Path(), metavar="RUN.h5|FOLDER…"),
+        click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only runs with this value.",
+                     callback=lambda ctx, option, texts: parsed(*texts)),
+        click.option("--target-loss", type=float, multiple=several, metavar="F", help=f"{a} training loss to reach."),
+        click.option(
+            "--target-fraction", type=float, multiple=several, metavar="F",
+            help=f"{a} fraction of {each} initial loss to reach, in (0, 1).  [default: {fraction}]",
+        ),
+        click.option(
+            "--baseline", multiple=True, metavar="KEY=VALUE",
+            callback=lambda ctx, option, texts: parsed(*texts) or None,
+            help="What to compare with.  [default: rule=constant, if rules vary]",
+        ),
+    )  # fmt: skip
