@@ -1,12 +1,10 @@
 """Columns of a run file are declared once: what follows from the declarations, and what happens to other files."""
 
 import dataclasses
-import re
 
 import h5py
 import numpy as np
 import pytest
-from copies import Copy
 from pages import ROOT
 from problems import quadratic
 
@@ -82,25 +80,3 @@ def test_a_run_without_a_column_still_loads_and_says_so_when_the_column_is_asked
     assert len(run.updates["tau"]) == 40
     with pytest.raises(ab.RecordError, match="cannot read /updates/loss"):
         run.updates["loss"]
-
-
-# --- a column that is new ------------------------------------------------------------------------------------------
-
-
-def test_the_column_of_the_page_is_filled_in_by_every_kind_of_run_and_after_a_resume(tmp_path):
-    copy = Copy("docs/extending/column.md", tmp_path)
-    assert copy.run(copy.script) == ("", "")
-
-
-@pytest.mark.parametrize("loop", ["asapnb/engine/loops/common.py", "asapnb/simulator/loops/replay.py"])
-def test_a_loop_that_forgets_the_column_leaves_nan(loop, tmp_path):
-    copy = Copy("docs/extending/column.md", tmp_path)
-    text = (tmp_path / loop).read_text()
-    (tmp_path / loop).write_text(re.sub(r"^.*gradient_norm = .*\n", "", text, flags=re.MULTILINE))
-    kind = "train" if "engine" in loop else "simulate"
-    program = f"""
-import asapnb as ab
-run = ab.{kind}(ab.problems.quadratic([1.0]), workers=2, updates=20, batch_size=1)
-print(np.isnan(run.updates["gradient_norm"]).all())
-"""
-    assert copy.run(program) == ("True\n", "")

@@ -27,7 +27,7 @@ def test_blocks_run(page, tmp_path, monkeypatch):
 @pytest.mark.parametrize("page", EXTENDING)
 def test_every_way_to_extend_is_tried(page):
     assert (ROOT / f"tests/test_extending_{page[len('docs/extending/') : -len('.md')]}.py").is_file()
-    assert len((ROOT / page).read_text().splitlines()) <= (130 if page.endswith("scheme.md") else 60)
+    assert len((ROOT / page).read_text().splitlines()) <= (140 if page.endswith("scheme.md") else 60)
 
 
 def anchors(page):

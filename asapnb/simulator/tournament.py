@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.arrays import aligned
-from .loops.tournament import GROUP, IDLE
+from .words import GROUP, IDLE
 
 
 class Tournament(NamedTuple):

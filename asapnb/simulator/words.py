@@ -21,6 +21,10 @@ WORDS = SETTINGS + 8
 
 NOBODY = -1
 
+# The tournament of next events
+GROUP = 8  # keys of 8 bytes: a cache line
+IDLE = 2**63 - 1 - GROUP  # keys above it belong to no event; those of a group differ, so that they are no ties
+
 # Words of a replay, those that change a cache line apart
 DONE = 0 * LINE  # operations carried out
 TURN = 1 * LINE  # 1 while a thread carries them out

@@ -21,14 +21,12 @@ from numba.extending import intrinsic
 
 from ...compiled import part
 from ...kernels.atomics import element
+from ..words import GROUP, IDLE
 
 if TYPE_CHECKING:
     from ...kernels.types import Rows
     from ..tournament import Tournament
 
-GROUP = 8  # keys of 8 bytes: a cache line
-# Keys above IDLE belong to no event. Those of a group differ, so that they are no ties.
-IDLE = 2**63 - 1 - GROUP
 _I64 = ir.IntType(64)
 
 
