@@ -21,7 +21,6 @@ NOT_YET = {  # what has no such section yet, by module: write one, and take the 
     "problems": (
         "Parameter bounded cnn least_squares lenet log_cosh logistic mlp network quadratic rosenbrock sine_pl"
     ),
-    "simulator": "Schedule Tally staleness_only",
 }
 DESCRIBED = re.compile(r"^(?:Args|Attributes):\n((?: {4}.*(?:\n|$)|\n)+)", re.MULTILINE)
 

@@ -50,10 +50,10 @@ def assert_as_one_by_one(found, rows, rule, workers, per_worker, fresh):
     np.testing.assert_array_equal(found.columns["scale"], scale)
     np.testing.assert_array_equal(found.columns["factor"], factor)
     np.testing.assert_array_equal(found.columns["dropped"], fate)
-    assert found.steps == sorted(found.steps)
+    assert found.made_at == sorted(found.made_at)
     for ours, theirs in set(zip(found.columns["row"].tolist(), number.tolist(), strict=True)):
         step, _, table = tables[theirs]
-        assert found.steps[ours] == step
+        assert found.made_at[ours] == step
         np.testing.assert_array_equal(found.tables[ours], table)
 
 

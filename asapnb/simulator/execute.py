@@ -26,14 +26,20 @@ from .threads import LOOP, ReplayThreads, compile_loop
 def execute(
     execution: Execution, record: Callable[[dict[str, Any]], RunWriter], saved: SavedReplay | None = None
 ) -> Run:
-    """Replay it; `record` makes the writer of these attributes, once all has been compiled."""
+    """Replay an execution, or what is left of it.
+
+    Args:
+        execution: the inputs of the run.
+        record: makes the writer of the run from its attributes; called once all has been compiled.
+        saved: the checkpoint to go on from; None starts at the beginning.
+    """
     problem, options = execution.problem, execution.options
     count = len(cores()) if execution.threads is None else execution.threads
     problem.compile()
     loop = compile_loop(LOOP, problem.dtype, problem.inputs.dtype)
     evaluator = Evaluator(problem, options.eval_samples)
     first = evaluator.evaluate(execution.initial, 0, 0.0) if saved is None else saved.evaluations[0]
-    replay = make_replay_state(execution, _order(execution), loss_limit(options, first), count)
+    replay = make_replay_state(execution, _operations(execution), loss_limit(options, first), count)
     if saved is not None:
         saved.check(identity(execution, replay))
     writer = record(_attributes(execution))
@@ -68,8 +74,8 @@ def execute(
     return run
 
 
-def _order(execution: Execution) -> Operations:
-    """The operations of its rows."""
+def _operations(execution: Execution) -> Operations:
+    """The operations that replay the rows of an execution."""
     options = execution.options
     if execution.t_view is None:
         return of_versions(execution.rows, execution.scales.columns["dropped"], options.rows_per_version)
@@ -77,17 +83,17 @@ def _order(execution: Execution) -> Operations:
 
 
 def _attributes(execution: Execution) -> dict[str, Any]:
-    """What is known of a run before it begins."""
+    """The attributes of the file of a run, as far as they are known before it begins."""
     found = run_attributes(execution.problem, execution.options, execution.rule)
     config = {name: value for name, value in found["config"].items() if name != "pin_workers"}
     return {**found, "config": {**config, **execution.config}, "clock": execution.clock, **execution.attributes}
 
 
 def _pauses(execution: Execution, replayer: Replayer) -> list[Pause]:
-    """Where parameters are evaluated, and where the microscope looks, in order.
+    """The pauses in which parameters are evaluated or the microscope looks, in order.
 
-    A version is evaluated as soon as it and all before it have been made, which takes longer where rows are applied
-    out of order.
+    A version is evaluated once it and all versions before it have been made. Under Hogwild they are written in
+    another order, so later ones may have been written by then.
     """
     options, rows, replay = execution.options, execution.rows, replayer.replay
     abandoned = execution.scales.columns["dropped"] == ABANDONED

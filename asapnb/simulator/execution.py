@@ -25,34 +25,34 @@ from .scales import Scales
 
 @dataclass(frozen=True)
 class Execution:
-    """Inputs of a simulated run: rows in virtual time, each with its scale, and how it is observed."""
+    """Inputs of a simulated run: rows in virtual time, each with its scale, and how the run is observed."""
 
     problem: Problem
     options: Options
     rule: Rule
     rows: NDArray[Any]  # ROW
-    t_view: NDArray[np.float64] | None  # of inconsistent views
+    t_view: NDArray[np.float64] | None  # (rows,): when each view had been read; None for consistent views
     scales: Scales
-    kind: str
+    kind: str  # "simulate" or "replay"
     config: Mapping[str, Any]  # besides options, problem and rule
-    timed_out: bool = False  # whether rows after max_seconds have been left out
+    timed_out: bool = False  # whether rows after max_seconds were left out
     clock: str = VIRTUAL
-    attributes: Mapping[str, Any] = field(default_factory=dict)  # further ones of its file
-    start: NDArray[Any] | None = None  # the parameters that it begins with, if not as the problem's seed says
-    reached: Evaluation | None = None  # the target, by an earlier part of it, which need not stop there again
+    attributes: Mapping[str, Any] = field(default_factory=dict)  # further ones for its file
+    start: NDArray[Any] | None = None  # the initial parameters; None: those of the problem and the seed
+    reached: Evaluation | None = None  # its target, in an earlier part of the run, which does not stop there again
     microscope: int = 0
     threads: int | None = None
     hooks: Hooks = field(default_factory=Hooks)
 
     @property
     def groups(self) -> dict[str, np.dtype[Any]]:
-        """The groups of its file besides those of every run."""
+        """The groups of its file that not every run has, with the dtypes of their rows."""
         views = {} if self.t_view is None else {"views": VIEWS}
         return views | ({"microscope": MICROSCOPE} if self.microscope else {})
 
     @cached_property
     def initial(self) -> NDArray[Any]:
-        """The parameters that it begins with."""
+        """The initial parameters."""
         return self.problem.init(self.options.seed) if self.start is None else self.start
 
 
@@ -75,7 +75,7 @@ class SavedReplay:
 
 
 def digest(execution: Execution, *arrays: NDArray[Any]) -> str:
-    """What identifies a run: its options, and the arrays that it begins with."""
+    """The digest of a run's options and of the arrays that it begins with."""
     options = [f"{name}={value!r}" for name, value in sorted(vars(execution.options).items())]
     found = hashlib.blake2b("\n".join([*options, str(execution.microscope)]).encode(), digest_size=16)
     for array in arrays:

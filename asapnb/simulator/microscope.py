@@ -23,7 +23,7 @@ _CHUNK = 1000  # samples at a time, for the gradient of all
 
 
 class Microscope:
-    """Looks at updates just before they are applied, and keeps what it has seen of each row."""
+    """Looks at updates just before they are applied, and keeps a sighting of each."""
 
     def __init__(self, execution: Execution, replay: ReplayState, seen: dict[int, NDArray[Any]]) -> None:
         self._problem, self._options, self._rows = execution.problem, execution.options, execution.rows
@@ -33,10 +33,10 @@ class Microscope:
         self._samples = np.arange(count) * n // count  # as for the evaluated training loss
         places = np.flatnonzero(replay.operations["kind"] != READ)[::-1]
         self._begins = np.zeros(len(replay.tasks), np.int64)
-        self._begins[replay.operations["row"][places]] = places  # the first operation of a row that applies it stands
+        self._begins[replay.operations["row"][places]] = places  # of a row, the first operation that applies it
 
     def pause_at(self, row: int) -> Pause:
-        """Where to look at a row: before anything of it is applied."""
+        """The pause in which to look at a row: before any part of it is applied."""
         return Pause(int(self._begins[row]), lambda: self._look(row))
 
     def _look(self, row: int) -> None:

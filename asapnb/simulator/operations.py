@@ -1,10 +1,9 @@
 """The operations of a replay, worked out before any gradient: which vector each one reads, and which it writes.
 
-A replay holds no more vectors than gradients are in flight. Under the consistent schemes a vector is a version, kept
-as long as some gradient that was begun at it has not been applied; a version that nobody will read again is updated
-where it stands. Under Hogwild there is one vector of parameters, and each gradient in flight has a view of its own,
-filled block by block. Either way the order is that of virtual time, so it is the same however many threads carry
-it out.
+A replay holds about as many vectors as there are gradients in flight. If views are consistent, a vector is a version,
+kept until the last gradient computed at it has been applied. A version that nobody will read again is updated in
+place. Under Hogwild there is one vector of parameters, and each gradient in flight has a view of its own, filled
+block by block. The order is that of virtual time, whatever the number of threads.
 """
 
 from __future__ import annotations
@@ -43,7 +42,13 @@ class Operations(NamedTuple):
 
 
 def of_versions(rows: Any, dropped: NDArray[np.uint8], gradients: int) -> Operations:
-    """Those of rows with consistent views; `gradients` rows make a version."""
+    """The operations of rows with consistent views.
+
+    Args:
+        rows: the rows, in order.
+        dropped: of each row, as in a run file.
+        gradients: rows that make a version.
+    """
     count, versions = len(rows["version"]), int(rows["version"].max(initial=0))
     read = np.ascontiguousarray(rows["read_version"])
     readers = np.bincount(read, minlength=versions + 1).astype(np.int32)
@@ -57,10 +62,16 @@ def of_versions(rows: Any, dropped: NDArray[np.uint8], gradients: int) -> Operat
 
 
 def of_blocks(rows: Any, t_view: NDArray[np.float64], blocks: int) -> Operations:
-    """Those of inconsistent views: reads and writes of blocks in the order of time.
+    """The operations of rows with inconsistent views: reads and writes of blocks, in the order of time.
 
-    A view is read block by block from t_read to t_view, an update written from t_ready to t_apply; what takes no time
-    is one operation. At equal times a read sees the updates that had been claimed when it began.
+    A view is read block by block from t_read to t_view. An update is written block by block from t_ready to t_apply.
+    If either takes no time, it is one operation. At equal times a read sees the updates that had been claimed when
+    it began.
+
+    Args:
+        rows: the rows, in order.
+        t_view: when each view had been read, in virtual seconds.
+        blocks: pieces of a view.
     """
     count = len(t_view)
     read, written = (
@@ -76,13 +87,13 @@ def of_blocks(rows: Any, t_view: NDArray[np.float64], blocks: int) -> Operations
     view, needs, ends = np.zeros(count, np.int32), np.zeros(count, np.int64), np.zeros(count, np.int64)
     for kind, last in ((READ, needs), (WRITE, ends)):
         places = np.flatnonzero(operations["kind"] == kind)
-        last[operations["row"][places]] = places + 1  # the last one of a row stands
+        last[operations["row"][places]] = places + 1  # of a row, the last operation
     slots, overlap = lend(operations, view, needs, ends, np.zeros(count + 1, np.int32))
     return Operations(operations, view, needs, ends, slots, overlap, blocks)
 
 
 def _sweeps(begin: Any, end: Any, blocks: int) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.int16]]:
-    """When each block is read or written, of which row it is, and which block."""
+    """The time, row and block of each read, or of each write."""
     begin, length = np.asarray(begin), np.asarray(end) - np.asarray(begin)
     at_once, slow = np.flatnonzero(length == 0), np.flatnonzero(length != 0)
     share = np.arange(1, blocks + 1) / blocks

@@ -1,4 +1,4 @@
-"""What the threads of a replay share: named words and arrays, packed into two tuples."""
+"""The memory of a replay, as two tuples of arrays: what all threads share, and what one thread has."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from . import words as at
 from .execution import Execution
 from .operations import OPERATION, Operations
 
-LOOK_AHEAD = 4  # gradients for each thread that may be ready before their turn, unless there is one only
+LOOK_AHEAD = 4  # gradients of each thread that may be computed before their turn; 0 if there is one thread
 
-# What the replay of one row needs to know
+# Inputs of the replay of one row
 TASK = np.dtype(
     [
-        ("batch", np.int64),
-        ("needs", np.int64),
-        ("ends", np.int64),
-        ("slot", np.int32),
-        ("worker", np.int32),
+        ("batch", np.int64),  # ticket of its minibatch
+        ("needs", np.int64),  # operations that must be done before its view is there
+        ("ends", np.int64),  # operations after which it is done
+        ("slot", np.int32),  # the vector that holds its view
+        ("worker", np.int32),  # whose velocity it changes
         ("scale", np.float32),
         ("factor", np.float32),
     ],
     align=True,
 )
-RESULT = made_by("gradient")  # what it finds out
+RESULT = made_by("gradient")  # the columns of a row that its replay computes
 
 
 class ReplayState(NamedTuple):
-    """What all threads see."""
+    """What all threads share."""
 
     control: NDArray[np.int64]  # see `words`
-    numbers: NDArray[Any]  # dtype of the problem: those of `training.words`
-    plan: NDArray[np.int64]  # the problem's
+    numbers: NDArray[Any]  # dtype of the problem: see `training.words`
+    plan: NDArray[np.int64]  # the program of the problem
     inputs: NDArray[Any]
     labels: NDArray[np.int64]
     tasks: NDArray[np.void]  # (rows,) TASK
@@ -49,7 +49,7 @@ class ReplayState(NamedTuple):
     velocity: NDArray[Any]  # (workers, or 1, or 0, n_params)
     gradients: NDArray[Any]  # (WINDOW, n_params): of rows in the ring
     total: NDArray[Any]  # (n_params,): the gradients of a round so far; else empty
-    ring: NDArray[np.int64]  # (WINDOW · LINE,): the rows that may be computed
+    ring: NDArray[np.int64]  # (WINDOW · LINE,): the rows that may be computed, and how far they are
 
 
 class Own(NamedTuple):
@@ -60,7 +60,7 @@ class Own(NamedTuple):
 
 
 def replay_types(dtype: np.dtype[Any], inputs: np.dtype[Any]) -> tuple[types.Type, types.Type]:
-    """The Numba types of `ReplayState` and `Own` for a problem of this dtype, with inputs of that one."""
+    """The Numba types of `ReplayState` and `Own`, for the dtypes of a problem and of its inputs."""
     words, reals, vectors = array_type(np.int64), array_type(dtype), array_type(dtype, 2)
     state = {"numbers": reals, "total": reals, "inputs": array_type(inputs), "tasks": array_type(TASK)}
     state |= {"results": array_type(RESULT), "operations": array_type(OPERATION)}
@@ -69,7 +69,14 @@ def replay_types(dtype: np.dtype[Any], inputs: np.dtype[Any]) -> tuple[types.Typ
 
 
 def make_replay_state(execution: Execution, order: Operations, loss_limit: float, threads: int) -> ReplayState:
-    """Everything a replay needs, with the initial parameters in place."""
+    """Allocate what all threads of a replay share, and put the initial parameters in place.
+
+    Args:
+        execution: the inputs of the run.
+        order: its operations.
+        loss_limit: the loss above which the run diverges.
+        threads: how many there are.
+    """
     problem, options, scales = execution.problem, execution.options, execution.scales
     gradients = options.rows_per_version
     n, dtype, count = problem.n_params, problem.dtype, len(order.slot)
@@ -113,5 +120,5 @@ def make_replay_state(execution: Execution, order: Operations, loss_limit: float
 
 
 def own_buffers(problem: Problem, batch_size: int) -> Own:
-    """What one thread has for itself; call it in the thread, which then touches the memory first."""
+    """Allocate what one thread has for itself."""
     return Own(aligned(batch_size, np.int64), aligned(problem.workspace_size(batch_size), problem.dtype))

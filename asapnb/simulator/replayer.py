@@ -27,7 +27,7 @@ CHECKPOINT_SECONDS = 30.0  # of real time, at least, between two checkpoints
 
 
 class Pause(NamedTuple):
-    """A place to pause at: after so many operations."""
+    """A pause after so many operations, to look at the parameters."""
 
     operations: int
     look: Callable[[], None]
@@ -54,10 +54,10 @@ class Replayer:
             execution.options, per_epoch, limit, writer, execution.hooks, self.rows.totals, execution.reached
         )
         self.final: NDArray[Any] | None = None  # the parameters at the end
-        self.looks = 0  # pauses that have been made
-        self._evaluations = 0  # but for one at an end that may not be the end
+        self.looks = 0  # pauses made so far
+        self._evaluations = 0  # recorded so far, except at the end of an interrupted run, which may go on
         self._ended = False  # by an evaluation
-        self._waiting: tuple[int, NDArray[Any]] | None = None  # rows, parameters: of the evaluation that goes on
+        self._waiting: tuple[int, NDArray[Any]] | None = None  # rows and parameters of the pending evaluation
         self._identity = "" if writer.path is None else identity(execution, replay)
         self._flushed = self._reported = self._saved = time.monotonic()
 
@@ -67,7 +67,7 @@ class Replayer:
 
     @property
     def status(self) -> str:
-        """The status that the run ends with, as things stand."""
+        """The status with which the run would end now."""
         stop = int(self.replay.control[STOP])
         over = int(self.replay.control[DONE]) == len(self.replay.operations)
         return STATUS[0 if over and stop == INTERRUPTED else stop]
@@ -80,10 +80,10 @@ class Replayer:
         return self.replay.state[slot, : self.problem.n_params]
 
     def run(self, pauses: list[Pause]) -> None:
-        """Carry everything out, with these pauses in order."""
+        """Carry out all operations, with these pauses, in order."""
         for place in [*pauses, None]:
             self._segment(len(self.replay.operations) if place is None else place.operations)
-            self._rest()
+            self._catch_up()
             if self.replay.control[STOP] != 0 or place is None:
                 return
             if self._save_due:
@@ -92,7 +92,13 @@ class Replayer:
             place.look()
 
     def evaluate_at(self, version: int, rows: int, seconds: float) -> Callable[[], None]:
-        """What evaluates the parameters as they stand, when so many rows and this version have been made."""
+        """The look of a pause that evaluates the parameters.
+
+        Args:
+            version: the version that they are.
+            rows: the rows done by then.
+            seconds: when the version was made, in virtual seconds.
+        """
 
         def look() -> None:
             params = self.params.copy()
@@ -112,7 +118,7 @@ class Replayer:
 
     def salvage(self) -> None:
         """After a failure: keep the rows that there are, and the parameters that they make."""
-        if self._waiting is not None:  # what came of later rows may not have been
+        if self._waiting is not None:  # the evaluation might have ended the run before later rows
             rows, self.final = self._waiting
             self._commit(rows)
         self._commit(int(self.replay.control[FIRST]))
@@ -122,7 +128,7 @@ class Replayer:
         self.reporter.record(evaluation)
         if may_end:
             self._evaluations += 1
-            if reason := self.reporter.judge(evaluation):  # whatever came of later rows
+            if reason := self.reporter.judge(evaluation):  # it precedes whatever later rows did
                 self.replay.control[STOP], self._ended = reason, True
         self.reporter.tell(evaluation, self.rows.totals.seconds)
 
@@ -131,11 +137,11 @@ class Replayer:
         self.reporter.report(status, self.rows.totals.seconds)
 
     def outcome(self) -> dict[str, Any]:
-        """What is known of the run after it has ended."""
+        """The attributes that the run gets at its end."""
         return self.reporter.outcome(self.rows.mean_scale, float(self.replay.numbers[STEP_SIZE]))
 
     def checkpoint(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """The arrays and numbers to go on from, when no thread is at work and nothing waits for an evaluation."""
+        """The arrays and numbers to go on from. No thread may be at work, and no evaluation pending."""
         replay, n, committed = self.replay, self.problem.n_params, self.rows.committed
         seen_rows, seen = self.rows.sightings
         first, window = int(replay.control[FIRST]), int(replay.control[WINDOW])
@@ -156,7 +162,7 @@ class Replayer:
         return arrays, {"operations": int(replay.control[DONE]), "plan": self._identity, **counts}
 
     def go_on_from(self, saved: SavedReplay) -> None:
-        """Take up the state that a run was left in."""
+        """Restore the state of a checkpoint."""
         self.reporter.latest, self._evaluations = saved.evaluations[-1], len(saved.evaluations)
         n, replay, arrays = self.problem.n_params, self.replay, saved.checkpoint.arrays
         rows, done, self.looks = (int(saved.checkpoint.attributes[name]) for name in ("rows", "operations", "looks"))
@@ -164,11 +170,11 @@ class Replayer:
         replay.state[:, :n], replay.velocity[:, :n] = arrays["state"], arrays["velocity"]
         replay.total[:] = arrays["total"]
         first = rows
-        while first < len(ends) and ends[first] <= done:  # of a round that is not complete
+        while first < len(ends) and ends[first] <= done:  # rows of a round that is not complete
             first += 1
         replay.control[DONE], replay.control[[FIRST, CLAIM]] = done, first
         for row in range(first, first + window):
-            over = row < len(ends) and ends[row] <= done  # before others that began earlier
+            over = row < len(ends) and ends[row] <= done  # it was done before rows that began earlier
             replay.ring[row % window * LINE] = (row + window * over) << 2 | FREE
         for name in replay.results.dtype.names or ():
             replay.results[name][:rows] = saved.results[name]
@@ -181,29 +187,29 @@ class Replayer:
         return self.writer.path is not None and time.monotonic() - self._saved > CHECKPOINT_SECONDS
 
     def _save(self) -> None:
-        """Leave a checkpoint beside the file, once everything before it is in the file."""
+        """Save a checkpoint beside the file, if all rows before it are in the file."""
         if self.writer.path is not None and self.writer.flush():
             save_checkpoint(self.writer.path, *self.checkpoint())
-        self._saved = time.monotonic()  # or tried: a reader may have the file locked
+        self._saved = time.monotonic()  # also if a reader has locked the file: try again later
 
     def _segment(self, until: int) -> None:
-        """Have the operations carried out up to number `until`, unless the run is stopped before."""
+        """Carry out the operations up to number `until`, unless the run is stopped before."""
         while True:
             self.threads.carry_out(until, self._tick)
             if self.threads.errors:
-                self._settle(wait=True)  # an evaluation that ends the run comes before
+                self._settle(wait=True)  # an evaluation that ends the run precedes the error
                 if not self._ended:
                     raise self.threads.errors[0]
             self._keep_divergence()
             if self.replay.control[STOP] != 0 or self.replay.control[DONE] >= until:
                 break
-            self._rest()
+            self._catch_up()
             if self.replay.control[STOP] == 0:
                 self._save()
         self._tick()
 
     def _tick(self) -> None:
-        """Record what is done, write it now and then, and say how far the run is."""
+        """Record the rows done; now and then write them and tell the caller how far the run is."""
         self._settle(wait=False)
         self._commit(int(self.replay.control[FIRST]))
         if self._save_due:
@@ -216,13 +222,13 @@ class Replayer:
             self.report("running")
             self._reported = now
 
-    def _rest(self) -> None:
-        """Between segments: wait for the evaluation that goes on, and record all that is done."""
+    def _catch_up(self) -> None:
+        """Between segments: wait for the pending evaluation, and record all rows done."""
         self._settle(wait=True)
         self._commit(int(self.replay.control[FIRST]))
 
     def _settle(self, *, wait: bool) -> None:
-        """See whether the evaluation that goes on has finished, and whether it ends the run."""
+        """If the pending evaluation has finished, record it and see whether it ends the run."""
         for evaluation in self.evaluator.finished(wait=wait):
             rows, params = self._waiting or (0, None)
             self._commit(rows)
@@ -240,11 +246,11 @@ class Replayer:
             self.replay.control[STOP] = DIVERGED
 
     def _commit(self, rows: int) -> None:
-        """Record the first rows, up to the pending evaluation, which may still end the run."""
+        """Record the first rows, but none past the pending evaluation, which may still end the run."""
         if not self._ended or self._waiting is not None:
             self.rows.commit(rows if self._waiting is None else min(rows, self._waiting[0]))
 
 
 def identity(execution: Execution, replay: ReplayState) -> str:
-    """What identifies a run before its first operation."""
+    """The digest that identifies a run, from its state before the first operation."""
     return digest(execution, replay.operations, replay.tasks, replay.state[0])

@@ -58,21 +58,21 @@ def replay(
 ) -> Run:
     """Carry a schedule or a recorded run out again, with true gradients at the views that were read.
 
-    Which update reads which version, with which minibatch, and lands when, is as it was; the rule, the step size and
-    the other arguments may differ: so two rules are compared on one and the same execution. A run that is replayed as
-    it was, without a rule or other changes, uses the scales it recorded, and gives its final parameters to the bit
-    (on the same kernels; the attribute `exact` says so).
+    Each update reads the same version, uses the same minibatch and lands at the same time. The rule, the step size
+    and other arguments may differ: so two rules are compared on one and the same execution. A run replayed without a
+    rule or other changes uses the scales that it recorded and gives its final parameters to the bit, on the same
+    kernels (the attribute `exact` says so).
 
     Args:
         source: a `Schedule`, or a run of `train`, `simulate` or `replay`. Runs of Hogwild on real threads cannot be
-            replayed: what their views held was never recorded.
+            replayed, because what their views held was never recorded.
         problem: what is minimised; for a run, by default its own, built as its configuration says.
         {arguments}
 
-    Of a run, `step_size`, `momentum`, `momentum_kind`, `weight_decay`, `compensation`, `worker_tables`,
-    `divergence_factor`, `eval_every` and `eval_samples` are by default as they were, and `batch_size` and `seed` stay
-    as they were. Of a schedule they have the defaults of `simulate`, and the seed is by default the schedule's. The
-    target is None unless given, so that all of a run is replayed.
+    For a run, `step_size`, `momentum`, `momentum_kind`, `weight_decay`, `compensation`, `worker_tables`,
+    `divergence_factor`, `eval_every` and `eval_samples` have by default the values of that run, and `batch_size` and
+    `seed` cannot be changed. For a schedule they have the defaults of `simulate`, except for the seed, which is that
+    of the schedule. The target is None unless given, so that all of a run is replayed.
 
     Returns:
         The `Run`, of kind "replay", on the clock of its source.
@@ -167,7 +167,7 @@ def _of_run(
 
 
 def _known_rule(source: Run) -> Rule:
-    """The rule of a run: its scales are recorded, so one that is known by name only will do."""
+    """The rule of a run. If its text is not known, a placeholder serves, because the scales are recorded."""
     try:
         return as_rule(source.config["rule"])
     except (UsageError, RuleError):
@@ -190,12 +190,12 @@ def _rows_of(run: Run) -> NDArray[Any]:
     rows = np.zeros(len(columns["worker"]), ROW)
     for name, column in columns.items():
         rows[name] = column
-    rows["dropped"] &= 1  # what the rule zeroed is not dropped
+    rows["dropped"] &= 1  # an update that the rule zeroed is not dropped
     return rows
 
 
 def _check_velocity(run: Run, options: Options) -> None:
-    """UsageError where a run of real threads went on without the velocities that it had."""
+    """UsageError with momentum if a run of real threads lost its velocities when it went on."""
     lost = [entry["version"] for entry in run.attributes.get("resumed", []) if not entry.get("velocity", True)]
     if lost and options.momentum != 0:
         raise UsageError(

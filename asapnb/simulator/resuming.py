@@ -1,4 +1,4 @@
-"""Going on with a simulated run: to the same bits as one that was never interrupted."""
+"""Go on with a simulated run, to the same bits as if it had never been interrupted."""
 
 from __future__ import annotations
 
@@ -27,8 +27,14 @@ _OF_AN_END = ("seconds", "mean_scale", "sum_of_steps", "beyond_table", "replay")
 def resume_simulation(run: Run, problem: Problem, arguments: Mapping[str, Any], hooks: Hooks) -> Run:
     """Go on with a run of `simulate` up to the total in `arguments`, which are those of `simulate`.
 
-    The schedule is made again, as it is a function of the seed. From the checkpoint beside the file the run goes on
-    where it was; without one, or with another total, it is computed again from its beginning.
+    The schedule is made again from the seed. With a checkpoint beside the file the run goes on from there. Without
+    one, or with another total, it is computed again from its beginning.
+
+    Args:
+        run: the run, which has a file.
+        problem: what is minimised.
+        arguments: by name.
+        hooks: functions to call while the run goes on.
     """
     path = file_of(run)
     options = resolve("simulate", problem, arguments)
@@ -48,7 +54,7 @@ def resume_simulation(run: Run, problem: Problem, arguments: Mapping[str, Any], 
         saved = _saved(run)
 
     def reopen(attributes: dict[str, Any]) -> RunWriter:
-        if saved is None:  # a checkpoint of what the run was before is none of what it will be
+        if saved is None:  # a checkpoint, if any, is of a run with another total
             remove_checkpoint(path)
         return RunWriter.reopen(
             path,
@@ -60,13 +66,13 @@ def resume_simulation(run: Run, problem: Problem, arguments: Mapping[str, Any], 
 
 
 def _reached(run: Run) -> Evaluation | None:
-    """When the run has reached its target, if it has: it goes on from there, as one of `train` does."""
+    """The evaluation in which the run reached its target, None if it did not. It does not stop there again."""
     step, seconds = (run.attributes.get(name) for name in ("target_step", "target_seconds"))
     return None if step is None or seconds is None else Evaluation(step, seconds, math.nan, math.nan, math.nan)
 
 
 def _saved(run: Run) -> SavedReplay | None:
-    """The checkpoint beside the file of a run, and what the file holds up to there; None without one."""
+    """The checkpoint beside the file of a run, with the rows and evaluations up to there; None without one."""
     path = checkpoint_path(file_of(run))
     checkpoint = load_checkpoint(file_of(run))
     if checkpoint is None:
@@ -82,7 +88,7 @@ def _saved(run: Run) -> SavedReplay | None:
 
 
 def _kept(run: Run, groups: Mapping[str, Any], saved: SavedReplay | None) -> dict[str, int]:
-    """How many rows of each group of the file stand."""
+    """The number of rows of each group that the file keeps."""
     if saved is None:
         return dict.fromkeys(("updates", "evals", "rule", *groups), 0)
     rows = int(saved.checkpoint.attributes["rows"])

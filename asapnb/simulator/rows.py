@@ -1,4 +1,4 @@
-"""The rows of a replay on their way to its file, and what they add up to."""
+"""The rows of a replay on their way to its file, and their totals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COUNTS = 2**24  # entries of the table of staleness by worker, at most
 
 
 class ReplayedRows:
-    """Gives rows to a writer, in order, and with them the tables, views and sightings that belong to them."""
+    """Gives rows to a writer, in order, with the tables, views and sightings that belong to them."""
 
     def __init__(self, execution: Execution, replay: ReplayState, writer: RunWriter) -> None:
         self._t_view, self._scales, self._writer = execution.t_view, execution.scales, writer
@@ -32,7 +32,7 @@ class ReplayedRows:
 
     @property
     def mean_scale(self) -> float | None:
-        """Of the applied rows committed; None if there are none."""
+        """The mean of scale · factor over the applied rows given to the writer; None if there are none."""
         columns = self._scales.columns[: self.committed]
         columns = columns[columns["dropped"] != ABANDONED]
         steps = columns["scale"].astype(np.float64) * columns["factor"]
@@ -40,26 +40,26 @@ class ReplayedRows:
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """Each worker's counts of staleness; left out where there are so many workers that the table is too large."""
+        """Each worker's counts of staleness; without columns if the table would be too large."""
         longest = int(self._sources[0]["tau"][: self.committed].max(initial=0)) + 1
         few = self._workers * longest <= _COUNTS
         return self.totals.histogram.counts if few else np.zeros((self._workers, 0), np.int64)
 
     @property
     def sightings(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
-        """The rows that the microscope has seen and that are not committed yet, and what it saw."""
+        """The rows that the microscope has seen and the writer has not got yet, and what it saw."""
         rows = sorted(self.seen)
         return np.array(rows, np.int64), np.concatenate([np.empty(0, MICROSCOPE), *(self.seen[row] for row in rows)])
 
     def commit(self, rows: int) -> None:
-        """Give the first rows to the writer, those of whole rounds."""
+        """Give the first rows, of whole rounds only, to the writer."""
         rows -= rows % self._round
         if rows <= self.committed:
             return
         part = self._part(self.committed, rows)
         self._add(part)
         for number in range(self._tables, int(part["row"].max()) + 1):
-            self._writer.append_table(self._scales.steps[number], self._scales.tables[number])
+            self._writer.append_table(self._scales.made_at[number], self._scales.tables[number])
             self._tables += 1
         self._writer.append_updates(part)
         if self._t_view is not None:
@@ -75,7 +75,7 @@ class ReplayedRows:
         self.seen = seen
 
     def _add(self, part: NDArray[Any]) -> None:
-        """Add rows to what is known of the run."""
+        """Add rows to the totals."""
         self.totals.add(part, self._lengths)
         if len(part):
             self.totals.table = self._scales.tables[part["row"][-1]]

@@ -90,7 +90,7 @@ def simulate(
 
 
 def observation(given: Mapping[str, Any]) -> dict[str, Any]:
-    """How a run is observed, and by how many threads it is computed, checked: nothing that its rows depend on."""
+    """The checked arguments that do not change a run's rows: how it is observed, and on how many threads computed."""
     names = ("microscope", "threads")
     checked = {name: checked_argument("simulate", name, given[name]) for name in names if name in given}
     return {**checked, "hooks": Hooks(given.get("on_eval"), given.get("progress"))}
@@ -99,7 +99,15 @@ def observation(given: Mapping[str, Any]) -> dict[str, Any]:
 def scheduled(
     problem: Problem, options: Options, rule: Rule, timing: Timing, observed: Mapping[str, Any]
 ) -> Execution:
-    """The inputs of a run: a schedule, up to the time limit, and the scale of each of its rows."""
+    """The inputs of a run: a schedule, up to the time limit, and the scale of each of its rows.
+
+    Args:
+        problem: what is minimised.
+        options: the checked arguments.
+        rule: the step-size rule.
+        timing: of the schedule.
+        observed: further fields of `Execution`, as `observation` makes them.
+    """
     made = schedule(timing, options.scheme, options.workers, options.updates, options.seed)
     rows, views = made.rows, made.t_view
     late = rows["t_apply"] > (math.inf if options.max_seconds is None else options.max_seconds)
@@ -121,7 +129,7 @@ def scheduled(
 
 
 def scales_for(rows: Any, rule: Rule, options: Options) -> Scales:
-    """The scale of each row, as these options say."""
+    """The scale of each row under a rule, with the options of a run."""
     return scales_of(
         rows,
         rule,
@@ -135,7 +143,13 @@ def scales_for(rows: Any, rule: Rule, options: Options) -> Scales:
 def new_file(
     execution: Execution, out: str | os.PathLike[str] | None, force: bool
 ) -> Callable[[dict[str, Any]], RunWriter]:
-    """What makes the writer of a run that begins."""
+    """A function that makes the writer of a new run from its attributes.
+
+    Args:
+        execution: the inputs of the run.
+        out: the run file; None for a run in memory.
+        force: replace an existing file.
+    """
 
     def create(attributes: dict[str, Any]) -> RunWriter:
         return RunWriter(

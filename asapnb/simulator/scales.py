@@ -1,7 +1,7 @@
 """The scale of every update of a schedule, before a single gradient is computed.
 
-A rule sees staleness only, and that is known: so every table is made at its exact update number, and every scale and
-factor is looked up, ahead of the replay.
+A rule depends on staleness only, and that is known. So every table is made at its exact update number, and every
+scale and factor is looked up, ahead of the replay.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..rules.schedules import Schedule as FactorSchedule
 from ..staleness import StalenessDistribution
 from ..training.factors import fill_factors
 
-RULED = made_by("rule")  # the columns that a rule makes
+RULED = made_by("rule")  # rows of the columns that a rule makes
 _FACTORED = np.dtype([("version", "i8"), ("read_version", "i8"), ("tau", "i4"), ("scale", "f4"), ("factor", "f4"),
                       ("dropped", "u1")], align=True)  # fmt: skip
 SHUFFLED = 1024  # updates among which a control experiment permutes the scales
@@ -30,12 +30,12 @@ class Scales:
     """The scale of each row, and the tables that it came from."""
 
     columns: NDArray[np.void]  # RULED
-    steps: list[int]  # updates seen when each table was made
+    made_at: list[int]  # for each table, the updates that had been seen when it was made
     tables: list[NDArray[np.float64]]
 
 
 def recorded_scales(run: Run, rows: int) -> Scales:
-    """Those of the first rows of a run."""
+    """The recorded scales of the first rows of a run."""
     columns = np.zeros(rows, RULED)
     for name in RULED.names or ():
         columns[name] = run.updates[name][:rows]
@@ -45,29 +45,38 @@ def recorded_scales(run: Run, rows: int) -> Scales:
 def scales_of(
     rows: NDArray[Any], rule: Rule, workers: int, *, per_worker: bool, always_fresh: bool, seed: int
 ) -> Scales:
-    """Apply a rule to the rows of a schedule or a run: `worker`, `tau`, `version`, `read_version`, `dropped`."""
+    """Apply a rule to the rows of a schedule or a run.
+
+    Args:
+        rows: with the columns `worker`, `tau`, `version`, `read_version` and `dropped`, in order of application.
+        rule: the step-size rule.
+        workers: how many there are.
+        per_worker: give each worker tables made from its own staleness.
+        always_fresh: the scheme makes nothing stale, so the rule sees only staleness 0 from the start.
+        seed: of shuffled scales.
+    """
     owners = workers if per_worker else 1
     number, scale = np.zeros(len(rows), np.int32), np.ones(len(rows), np.float32)
-    made: list[tuple[int, int, NDArray[np.float64]]] = []  # update, owner, table
+    made: list[tuple[int, int, NDArray[np.float64]]] = []  # for each table: made at which update, owner, scales
     pieces: list[tuple[NDArray[np.intp], int]] = []  # rows, and the place in `made` of their table
-    ahead = rows["dropped"] == ABANDONED  # which take the table in force, and are not counted
+    abandoned = rows["dropped"] == ABANDONED  # these have a scale, but rules do not count them
     for owner in range(owners):
         mine = np.flatnonzero(rows["worker"] == owner) if per_worker else np.arange(len(rows))
         own = rows[mine] if per_worker else rows
-        for low, high, step, table in _tables(own, ~ahead[mine], rule, workers, always_fresh):
+        for low, high, made_at, table in _tables(own, ~abandoned[mine], rule, workers, always_fresh):
             pieces.append((mine[low:high], len(made)))
-            made.append((step, owner, table))
+            made.append((made_at, owner, table))
     order = sorted(range(len(made)), key=lambda i: made[i][:2])
     for place, i in enumerate(order):
         chosen, table = pieces[i][0], made[i][2]
         tau = np.minimum(rows["tau"][chosen], len(table) - 1)
         number[chosen], scale[chosen] = place, table.astype(np.float32)[tau]
     if rule.shuffled:
-        _shuffle(np.flatnonzero(~ahead), scale, number, seed)
-    dropped = np.where(ahead, ABANDONED, np.where(scale == 0, ZEROED, APPLIED)).astype(np.uint8)
+        _shuffle(np.flatnonzero(~abandoned), scale, number, seed)
+    dropped = np.where(abandoned, ABANDONED, np.where(scale == 0, ZEROED, APPLIED)).astype(np.uint8)
     found = {"row": number, "scale": scale, "factor": np.ones(len(rows), np.float32), "dropped": dropped}
     if rule.schedule is not None:
-        found |= _scheduled(rows, scale, dropped, rule.schedule)
+        found |= _factors(rows, scale, dropped, rule.schedule)
     columns = np.zeros(len(rows), RULED)
     for name in RULED.names or ():
         columns[name] = found[name]
@@ -75,14 +84,14 @@ def scales_of(
 
 
 def _tables(rows: NDArray[Any], counted: NDArray[np.bool_], rule: Rule, workers: int, always_fresh: bool) -> Any:
-    """Yield, for each table in turn: from which row to which it serves, the version it was made at, the table."""
+    """For each table in turn: its first row, the row after its last, the version at which it was made, its scales."""
     tables = ScaleTables(rule, workers)
     if always_fresh:
         fresh = StalenessDistribution.from_counts([1]).padded(len(tables.current))
         yield 0, len(rows), 0, scale_table(rule, fresh, workers)
         return
     places = np.flatnonzero(counted)  # of the updates that are counted
-    tau, seen, low, step = rows["tau"][places], 0, 0, 0
+    tau, seen, low, made_at = rows["tau"][places], 0, 0, 0
     current = tables.current
     while True:
         due = tables.next_refresh
@@ -93,10 +102,10 @@ def _tables(rows: NDArray[Any], counted: NDArray[np.bool_], rule: Rule, workers:
             continue
         high = len(rows) if table is None else int(places[seen - 1]) + 1
         if high == len(rows):
-            yield low, high, step, current
+            yield low, high, made_at, current
             return
-        yield low, high, step, current
-        low, step, current = high, int(rows["version"][places[seen - 1]]), tables.current
+        yield low, high, made_at, current
+        low, made_at, current = high, int(rows["version"][places[seen - 1]]), tables.current
 
 
 def _shuffle(applied_rows: NDArray[np.intp], scale: Any, number: Any, seed: int) -> None:
@@ -107,8 +116,8 @@ def _shuffle(applied_rows: NDArray[np.intp], scale: Any, number: Any, seed: int)
         scale[block], number[block] = scale[block[order]], number[block[order]]
 
 
-def _scheduled(rows: Any, scale: Any, dropped: Any, schedule: FactorSchedule) -> dict[str, NDArray[Any]]:
-    """The factor of each row by the rule's schedule, and what it drops."""
+def _factors(rows: Any, scale: Any, dropped: Any, schedule: FactorSchedule) -> dict[str, NDArray[Any]]:
+    """The factor of each row by the rule's factor schedule, and `dropped`, as a factor may be 0."""
     work = np.zeros(len(rows), _FACTORED)
     for name in ("version", "read_version", "tau"):
         work[name] = rows[name]

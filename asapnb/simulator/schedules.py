@@ -17,19 +17,27 @@ from .world import ROW
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Schedule:
-    """What happened in virtual time; made by `schedule`.
+    """Who read which version, and when it was applied, in virtual time; made by `schedule`.
 
-    `rows` (dtype `ROW`) are in the order of application. Each column is an attribute, an array of one entry a row:
-    `worker`, `batch` (the ticket of the minibatch), `version` (made by the update; −1 if the gradient was dropped),
-    `read_version`, `tau` (their difference, minus 1), `t_read`, `t_ready`, `t_apply` (virtual seconds: reading began,
-    the gradient was finished, the update was applied), `tries` (failed attempts of Leashed) and `dropped` (1 if so).
-    `t_view` is there for Hogwild: when the view had been read to its end.
+    Attributes:
+        scheme: how the workers share the parameters.
+        timing: how long gradients, reads, updates and messages take.
+        workers: how many there are.
+        updates: versions made; in Synchronous, rounds.
+        seed: all times follow from it.
+        rows: one for each gradient, in the order of application (dtype `ROW`).
+        t_view: for Hogwild, when each view had been read to its end, in virtual seconds; else None.
+
+    Each column of `rows` is an attribute, too, an array of one entry a row: `worker`, `batch` (the ticket of the
+    minibatch), `version` (made by the update; −1 if the gradient was dropped), `read_version`, `tau` (their
+    difference, minus 1), `t_read`, `t_ready` and `t_apply` (in virtual seconds: reading began, the gradient was
+    finished, the update was applied), `tries` (failed attempts of Leashed) and `dropped` (1 if so).
     """
 
     scheme: Scheme
     timing: Timing
     workers: int
-    updates: int  # applied: versions
+    updates: int
     seed: int
     rows: NDArray[Any]
     t_view: NDArray[np.float64] | None = field(default=None)
@@ -65,10 +73,20 @@ class Schedule:
 
 @dataclass(frozen=True, eq=False)
 class Tally:
-    """What is kept of a schedule whose rows are not: see `staleness_only`.
+    """Counts of a schedule whose rows were not kept; made by `staleness_only`.
 
-    `counts[k]` updates had staleness k; `by_worker[i]` were worker i's; `gradient_seconds` is the mean time from the
-    beginning of a read to the gradient.
+    Attributes:
+        scheme: how the workers share the parameters.
+        timing: how long gradients, reads, updates and messages take.
+        workers: how many there are.
+        updates: versions made; in Synchronous, rounds.
+        seed: all times follow from it.
+        seconds: virtual seconds until the last update was applied.
+        counts: applied updates by staleness, int64 of shape (largest staleness + 1,).
+        by_worker: applied updates by worker, int64 of shape (workers,).
+        dropped: gradients that were not applied.
+        failed: failed attempts of Leashed.
+        gradient_seconds: the mean time from the beginning of a read to the gradient, in virtual seconds.
     """
 
     scheme: Scheme

@@ -34,7 +34,7 @@ def schedule(
     updates: int = 10_000,
     seed: int = 0,
 ) -> Schedule:
-    """Who reads which version and when it is applied, in virtual time, until `updates` have been applied.
+    """Simulate who reads which version and when it is applied, in virtual time, until there are enough updates.
 
     Args:
         timing: how long gradients, reads, updates and messages take: a `Timing`, or its text, such as
@@ -65,7 +65,7 @@ def schedule(
         left = simulation.left
     rows, views = parts[0] if len(parts) == 1 else (np.concatenate(columns) for columns in zip(*parts, strict=True))
     if rows["dropped"].any():
-        rows = rows[_after_what_was_seen(rows)]
+        rows = rows[_application_order(rows)]
     return Schedule(**simulation.facts, rows=rows, t_view=views if simulation.has_views else None)
 
 
@@ -77,9 +77,21 @@ def staleness_only(
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> Tally:
-    """What `schedule` would give, as counts: no row is kept, so there may be 10⁹ updates.
+    """Make a schedule as `schedule` does, but keep counts only: without rows there may be 10⁹ updates.
 
-    `progress` is called now and then with the number of updates so far.
+    Args:
+        timing: how long gradients, reads, updates and messages take: a `Timing`, or its text.
+        scheme: how the workers share the parameters.
+        workers: 1 to 16 million.
+        updates: versions to make, 1 to 2⁴⁶; Synchronous: rounds.
+        seed: all times follow from it; an integer >= 0.
+        progress: called now and then with the number of updates so far.
+
+    Returns:
+        The `Tally`.
+
+    Raises:
+        UsageError: for arguments that cannot be used, or times so long that virtual time overflows.
 
     >>> tally = staleness_only("exponential(1)", workers=4, updates=100_000, seed=1)
     >>> round(tally.staleness.mean(), 2), int(tally.by_worker.sum())
@@ -136,7 +148,7 @@ class Simulation:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What a schedule says of itself."""
+        """The fields that a schedule and a tally have in common."""
         return {name: getattr(self, name) for name in ("scheme", "timing", "workers", "updates", "seed")}
 
     @property
@@ -146,7 +158,7 @@ class Simulation:
 
     @property
     def margin(self) -> int:
-        """Rows that must be free for the loop to go on."""
+        """Rows that must be free beyond those of the updates, or the loop does not go on."""
         return 2 * self.workers + 1 if self.scheme.mass_drops else 0
 
     @property
@@ -169,8 +181,8 @@ def _takes_time(world: World, *purposes: int) -> bool:
     return bool(((times.kinds[used] != CONSTANT) | (times.numbers[used, 0] != 0)).any())
 
 
-def _after_what_was_seen(rows: NDArray[Any]) -> NDArray[np.intp]:
-    """The order in which a dropped gradient follows the last version that its worker saw."""
+def _application_order(rows: NDArray[Any]) -> NDArray[np.intp]:
+    """The order of rows in which a dropped gradient follows the last version that its worker saw."""
     dropped = rows["dropped"] != 0
     seen = np.where(dropped, rows["read_version"] + rows["tau"], rows["version"])
     return np.lexsort((dropped, seen))

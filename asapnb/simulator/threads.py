@@ -29,19 +29,25 @@ def compile_loop(loop: str, dtype: np.dtype[Any], inputs: np.dtype[Any]) -> Call
 
 
 def compile_rest(loop: str, dtype: str, inputs: str) -> None:
-    """Fill the cache on disk with what a replay needs besides its problem."""
+    """Fill the cache on disk with all that a replay compiles besides its problem.
+
+    Args:
+        loop: the loop of the threads, "module:function".
+        dtype: the name of the dtype of the problem.
+        inputs: the name of the dtype of its inputs.
+    """
     compile_loop(loop, np.dtype(dtype), np.dtype(inputs))
 
 
 class ReplayThreads:
-    """So many threads, which exist only while there is something to do."""
+    """The threads of a replay, which exist only while they carry out a segment."""
 
     def __init__(
         self, problem: Problem, batch_size: int, replay: ReplayState, loop: Callable[..., None], threads: int
     ) -> None:
         self._gradient, self._replay, self._loop = problem.gradient, replay, loop
         self._owns = [own_buffers(problem, batch_size) for _ in range(threads)]
-        self._pace = float("inf")  # seconds per operation, last seen
+        self._pace = float("inf")  # seconds per operation in the last segment
         self.errors: list[BaseException] = []  # what was raised in threads
 
     def stop(self, reason: int) -> None:
@@ -50,11 +56,11 @@ class ReplayThreads:
             self._replay.control[STOP] = reason
 
     def pause(self) -> None:
-        """Have the threads leave for now: `carry_out` returns before it is done."""
+        """Ask the threads to leave for now, so that `carry_out` returns early."""
         self._replay.control[UNTIL] = 0
 
     def carry_out(self, until: int, meanwhile: Callable[[], None]) -> None:
-        """Have the operations carried out up to number `until`, unless the run is stopped or paused before.
+        """Carry out the operations up to number `until`, unless the run is stopped or paused before.
 
         `meanwhile` is called every few milliseconds.
         """

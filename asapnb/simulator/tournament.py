@@ -1,4 +1,4 @@
-"""The memory of a tournament of the workers' next events; `loops.tournament` plays it."""
+"""The memory of a tournament of the workers' next events. `loops.tournament` plays it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .words import GROUP, IDLE
 
 
 class Tournament(NamedTuple):
-    """Levels of keys, the workers' own first, one after the other; `ids` says whose each key is."""
+    """Levels of keys, one after the other: first the keys of the workers, then the least of each group of eight."""
 
     keys: NDArray[np.int64]
-    ids: NDArray[np.int32]
-    levels: NDArray[np.int64]  # where each level begins; the last is one key, the least of all
+    ids: NDArray[np.int32]  # the worker of each key
+    levels: NDArray[np.int64]  # where each level begins; the last level is one key, the least of all
 
 
 def tournament(workers: int) -> Tournament:

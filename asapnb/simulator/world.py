@@ -1,8 +1,8 @@
-"""What the event loops work on: named words and arrays, packed into one tuple.
+"""The memory of an event loop, as one tuple of arrays.
 
-An event loop fills rows until there is no more room or the quota is reached, and goes on from there when called
-again: everything it needs to remember stands here. So a schedule of any length needs memory for its workers only,
-beyond the rows themselves.
+An event loop fills rows until there is no more room or the quota is reached. Called again, it goes on from there,
+because everything that it must remember stands here. So a schedule of any length needs memory for its rows and its
+workers only.
 """
 
 from __future__ import annotations
@@ -30,13 +30,11 @@ WORKER = np.dtype(
         ("t_ready", np.float64),
         ("read_version", np.int64),
         ("batch", np.int64),
-        ("sequence", np.int64),  # of its event
-        ("phase", np.int32),
+        ("sequence", np.int64),  # number of its event, in the order in which events are scheduled
+        ("phase", np.int32),  # the action that its event ends
         ("tries", np.int32),
-        (
-            "seen",
-            np.int64,
-        ),  # version at which its attempt began; its last round; or its gradients so far
+        # Leashed: the version when its attempt began. Rounds: its last round. Server: its gradients so far.
+        ("seen", np.int64),
     ],
     align=True,
 )
@@ -51,9 +49,9 @@ class World(NamedTuple):
     tree: Tournament
     workers: NDArray[np.void]  # (workers,) WORKER
     streams: NDArray[np.uint64]  # (5, workers): states, by purpose - 1, for read, update, network and retry times
-    queue: NDArray[np.int32]  # (workers,): a ring of who waits for the lock or the server
-    others: NDArray[np.int32]  # (3, workers): members or held back; links to who read before and after
-    paces: NDArray[np.int64]  # how many workers have made SLOWEST, SLOWEST + 1, … gradients; a ring
+    queue: NDArray[np.int32]  # (workers,): a ring of the workers that wait for the lock or the server
+    others: NDArray[np.int32]  # (3, workers): workers in the loop or held back; links to the reader after, and before
+    paces: NDArray[np.int64]  # a ring: how many workers have made SLOWEST, SLOWEST + 1, … gradients
 
 
 def make_world(timing: Timing, scheme: Scheme, workers: int, updates: int) -> World:
