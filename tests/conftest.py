@@ -1,9 +1,10 @@
 """One Hypothesis profile: nothing in it depends on how fast the machine is. And clocks that a test drives."""
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 settings.register_profile("asapnb", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("mutants", settings.get_profile("asapnb"), phases=[Phase.explicit, Phase.generate])
 settings.load_profile("asapnb")
 
 

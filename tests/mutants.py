@@ -22,6 +22,7 @@ from queue import SimpleQueue
 from processes import LIMIT, started
 
 ROOT = Path(__file__).parents[1]
+QUICKLY = ("--hypothesis-profile", "mutants")  # no shrinking: that it fails is enough
 PACKAGES = {  # and their test files
     "rules": "rules*|check|scales",
     "staleness": "staleness*",
@@ -109,7 +110,7 @@ def outcome(copies, limit, path, text=None):
     copy = copies.get_nowait()
     environment = {"ASAPNB_KERNELS": "portable", "ASAPNB_CACHE": f"{copy}-cache", "PYTHONDONTWRITEBYTECODE": "1"}
     environment["PYTHONPATH"] = f"{copy}:{copy / 'tests'}"
-    command = ("-m", "pytest", "-q", "-x", "-p", "no:xdist", "-p", "no:cacheprovider", *matching(path))
+    command = ("-m", "pytest", "-q", "-x", "-p", "no:xdist", "-p", "no:cacheprovider", *QUICKLY, *matching(path))
     try:
         if text is not None:
             (copy / path).write_text(text)
