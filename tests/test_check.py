@@ -127,6 +127,9 @@ def test_what_is_searched():
     assert all(seen.pmf[seen.pmf > 0].min() >= 1e-15 for seen in found.values())
     for model in ("geometric", "poisson", "cmp", "uniform", "constant", "mixture", "exponential_workers"):
         assert any(name.startswith(f"{model}(") for name in found)
+    uniform = [seen.pmf[seen.pmf > 0].size for name, seen in candidates(0, 400) if name.startswith("uniform(")]
+    assert min(uniform) < 5
+    assert max(uniform) > 300
 
 
 @given(counts(max_size=60), st.integers(0, 40))
