@@ -1,8 +1,8 @@
 """A run as plain data: what a configuration file, the command line's flags and a run file hold.
 
 A configuration is a flat mapping. `data` and `problem` are texts, such as "fashion-mnist-mini" and
-"mlp(hidden=[64, 64])"; every other key is an argument of `train` or of `simulate`, schemes, rules and timings as
-their texts too (a timing may be a table).
+"mlp(hidden=[64, 64])". Every other key is an argument of `train` or of `simulate`; schemes, rules and timings are
+texts, too, and a timing may be a table.
 """
 
 from __future__ import annotations
@@ -59,11 +59,9 @@ def keys(kind: Command = "train") -> dict[str, Argument]:
 
 
 def check_keys(config: Mapping[str, Any], kind: Command = "train") -> dict[str, Any]:
-    """The configuration of a run of this kind, each key known and each value of a type that it takes.
+    """Check that each key of a configuration is known and that its value has the right type; returns it.
 
-    UsageError names what is not.
-
-    The text "none" stands for None where that is allowed, because TOML has no None.
+    UsageError names a key or value that is wrong. The text "none" stands for None, which TOML does not have.
 
     >>> check_keys({"workers": 8, "eval_samples": "none"})
     {'workers': 8, 'eval_samples': None}
@@ -76,7 +74,7 @@ def _checked(name: str, value: Any, kind: Command) -> Any:
     if name not in known:
         others = [other for other in RUNS if name in keys(other)]
         if others:
-            raise UsageError(f"{name} = {value!r}: {kind} has no {name}; it is of asapnb {others[0]}")
+            raise UsageError(f"{name} = {value!r}: {kind} has no {name}; only asapnb {others[0]} has it")
         raise unknown("key", name, known)
     key = known[name]
     value = value.item() if isinstance(value, np.generic) else value
@@ -90,9 +88,9 @@ def _checked(name: str, value: Any, kind: Command) -> Any:
 
 
 def load_config(path: str | os.PathLike[str], kind: Command = "train") -> dict[str, Any]:
-    """The checked configuration in a TOML file, or that of the run in a run file; UsageError if there is none.
+    """The checked configuration in a TOML file, or of the run in a run file; UsageError if there is none.
 
-    Of a run of another kind, what this one has no key for is left out.
+    From a run of another kind, keys that `kind` does not have are left out.
     """
     try:
         with open(path, "rb") as file:
@@ -111,7 +109,7 @@ def load_config(path: str | os.PathLike[str], kind: Command = "train") -> dict[s
 
 
 def merge(*configs: Mapping[str, Any]) -> dict[str, Any]:
-    """One configuration of several. Later ones take precedence: also `updates` over earlier `epochs`, and so on.
+    """Merge several configurations into one. Later ones take precedence, and `updates` also replaces `epochs`.
 
     >>> merge({"seed": 1, "epochs": 5}, {"seed": 2, "updates": 100})
     {'seed': 2, 'updates': 100}
@@ -125,7 +123,7 @@ def merge(*configs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parse_value(text: str) -> Any:
-    """A value as TOML or as Python writes it, else the text itself.
+    """The value of a text that is TOML or Python, else the text itself.
 
     >>> [parse_value(text) for text in ("8", ".5", "1e-3", "true", "True", "tail(amplitude=0.5)")]
     [8, 0.5, 0.001, True, True, 'tail(amplitude=0.5)']
@@ -153,7 +151,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
 
 
 def prepare(config: Mapping[str, Any], kind: Command = "train") -> tuple[Problem, dict[str, Any]]:
-    """The problem of a configuration, and the arguments for a run; its data is loaded, nothing is run."""
+    """The problem of a configuration and the arguments for a run. Data is loaded, but nothing is run."""
     arguments = {"data": keys()["data"].default, "problem": keys()["problem"].default, **check_keys(config, kind)}
     return parse_problem(arguments.pop("problem"), arguments.pop("data")), arguments
 
@@ -167,7 +165,21 @@ def run_config(
     on_eval: Callable[[Evaluation], None] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Run:
-    """Train, or simulate, what a configuration says; the other arguments are those of `train`.
+    """Train, or simulate, as a configuration says.
+
+    Args:
+        config: the configuration, by key; see `keys`.
+        kind: "train" or "simulate".
+        out: the run file to write (HDF5). Without it the run stays in memory.
+        force: overwrite `out` if it exists.
+        on_eval: called with each `Evaluation` as it is made.
+        progress: called with a `Progress` a few times a second.
+
+    Returns:
+        The `Run`.
+
+    Raises:
+        UsageError, RuleError, RecordError: before anything is written, for what cannot be used.
 
     >>> run = run_config({"problem": "mlp(hidden=[8])", "workers": 2, "updates": 50})
     >>> run.status, run_config(run.config).config == run.config
@@ -189,11 +201,10 @@ def resume(
     on_eval: Callable[[Evaluation], None] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Run:
-    """Go on with a run in its file, from where it ended: it ends where one that was never interrupted does.
+    """Go on with a run in its file, from where it ended, as if it had never been interrupted.
 
-    A run that ended, of whatever status but "diverged", goes on from its last update. One that was killed goes on
-    from the checkpoint beside its file, `RUN.h5.checkpoint`, and rows after that are cut; without one it starts from
-    its beginning.
+    A run that ended, with any status but "diverged", goes on from its last update. A run that was killed goes on from
+    the checkpoint beside its file, `RUN.h5.checkpoint`, and later rows are cut; without a checkpoint it starts again.
 
     Args:
         run: a run file, or a run of which there is one.
@@ -202,7 +213,7 @@ def resume(
         max_seconds: the total of training time; by default that, too, stays what it was.
         problem: the run's problem, if it is one's own; else it is built as the file says.
         rule: the run's rule, if it is a function of one's own; else as the file says.
-        force: go on although the process that wrote the file seems to be alive: another has its number by now.
+        force: go on although the process that wrote the file seems to be alive, as its number is another's by now.
         on_eval: called with each new `Evaluation` as it is made.
         progress: called with a `Progress` a few times a second.
 
@@ -214,7 +225,7 @@ def resume(
 
     The training clock, versions, minibatches, momentum and the staleness that the rule has seen go on, too. Under
     Sequential and Synchronous, and in every simulated run, the updates are those of an uninterrupted run, to the bit.
-    A simulated run that was not interrupted but is to be longer is computed again from its beginning.
+    A simulated run with another total is computed again from its beginning.
 
     >>> import tempfile, asapnb as ab
     >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(8,))
@@ -239,7 +250,7 @@ def resume(
         arguments = {name: value for name, value in checked.items() if name not in ("data", "problem")}
     elif is_custom(text):
         raise UsageError(
-            f"the problem of {run.path} is one's own, {text}: build it in Python and give it, as "
+            f"the problem of {run.path} is one's own, {text}: build it in Python and pass it, as in "
             "asapnb.resume(path, problem=problem)"
         )
     else:
@@ -262,5 +273,5 @@ def _rule_of(run: Run, rule: Rule | Callable[..., Any] | None) -> Rule:
         return as_rule(text)
     except UsageError as error:
         raise UsageError(
-            f"the rule of {run.path} is not known by its text: give it, as asapnb.resume(path, rule=rule); {error}"
+            f"the rule of {run.path} is not known by its text: pass it, as in asapnb.resume(path, rule=rule); {error}"
         ) from None

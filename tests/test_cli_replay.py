@@ -177,7 +177,7 @@ def test_runs_that_cannot_be_replayed(folder, tmp_path):
         (folder / "hogwild.h5", "on real threads: which parts of which updates its views held was never recorded"),
         (
             tmp_path / "own.h5",
-            "one's own, custom(pull): build it in Python and give it, as asapnb.replay(run, problem)",
+            "one's own, custom(pull): build it in Python and pass it, as in asapnb.replay(run, problem)",
         ),
         (tmp_path / "none.h5", "there is no run file"),
     ):

@@ -202,7 +202,7 @@ def test_a_configuration_of_a_run_is_one_of_its_schedule(folder):
         (["--set", "timing=[1, 2]"], r"timing = \[1, 2\]: must be a text or a table"),
         (["--set", "timing={compte=1}"], "unknown field of a timing 'compte'.*Did you mean 'compute'"),
         (["--scheme", "parametr-server"], "unknown scheme 'parametr-server'.*Did you mean 'parameter-server'"),
-        (["--pin-workers"], "pin_workers = True: simulate has no pin_workers; it is of asapnb train"),
+        (["--pin-workers"], "pin_workers = True: simulate has no pin_workers; only asapnb train has it"),
         (["--microscope", -1], "microscope is -1: must be at least 0"),
         (["--microscope", "x"], "microscope = 'x': must be an integer"),
         (["--threads", 0], "threads is 0: must be an integer from 1 to 1024"),
@@ -239,9 +239,9 @@ def test_usage_errors_of_staleness_only(arguments, says):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--timing", "exponential(1)"], "timing = 'exponential(1)': train has no timing; it is of asapnb simulate"),
-        (["--set", "timing=1"], "timing = 1: train has no timing; it is of asapnb simulate"),
-        (["--microscope", 3], "microscope = '3': train has no microscope; it is of asapnb simulate"),
+        (["--timing", "exponential(1)"], "timing = 'exponential(1)': train has no timing; only asapnb"),
+        (["--set", "timing=1"], "timing = 1: train has no timing; only asapnb simulate has it"),
+        (["--microscope", 3], "microscope = '3': train has no microscope; only asapnb simulate has it"),
         (
             ["--scheme", "parameter-server"],
             "real threads have no ParameterServer; run it in virtual time with simulate",

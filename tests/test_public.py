@@ -17,7 +17,6 @@ MODULES = (
     "timing",
 )  # fmt: skip
 NOT_YET = {  # what has no such section yet, by module: write one, and take the name off
-    "config": "run_config",
     "problems": (
         "Parameter bounded cnn least_squares lenet log_cosh logistic mlp network quadratic rosenbrock sine_pl"
     ),

@@ -18,7 +18,7 @@ from ..training.resuming import check_going_on, check_problem, evaluations_of
 from .initial import COUNTS, InitialState
 from .run import run_from
 
-_OF_AN_END = ("seconds", "mean_scale", "sum_of_steps", "target_step", "target_seconds", "pinned", *COUNTS)
+_END_ATTRIBUTES = ("seconds", "mean_scale", "sum_of_steps", "target_step", "target_seconds", "pinned", *COUNTS)
 
 
 def resume_training(run: Run, problem: Problem, arguments: Mapping[str, Any], hooks: Hooks) -> Run:
@@ -32,7 +32,7 @@ def resume_training(run: Run, problem: Problem, arguments: Mapping[str, Any], ho
     had_velocity = start.version == 0 or options.momentum == 0 or start.velocity is not None
     resumed = [entry for entry in run.attributes.get("resumed", []) if entry["version"] < start.version]
     resumed.append({"version": start.version, "velocity": had_velocity})
-    changed = {**dict.fromkeys(_OF_AN_END), "resumed": resumed}
+    changed = {**dict.fromkeys(_END_ATTRIBUTES), "resumed": resumed}
 
     def reopen(attributes: dict[str, Any]) -> RunWriter:
         if run.status != RUNNING:  # reopening cuts the end of the file, so the state in it is saved first

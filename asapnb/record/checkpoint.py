@@ -1,7 +1,7 @@
 """A checkpoint beside a run file, `RUN.h5.checkpoint`: the state from which a killed run goes on.
 
-It is written under another name and then moved into place, so that it is always complete. A run that ended needs no
-checkpoint, as its own file holds the final state.
+It is written under another name and then moved into place, so it is always complete. A run that ended needs no
+checkpoint, because its own file holds the final state.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ def checkpoint_path(run_path: str | os.PathLike[str]) -> Path:
 def save_checkpoint(
     run_path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Any]
 ) -> None:
-    """Put a checkpoint beside a run file; it replaces the one before.
+    """Save a checkpoint beside a run file, in place of an earlier one.
 
-    The rows up to the checkpoint must be in the run file already: save it after a `flush` that wrote everything.
+    All rows up to the checkpoint must be in the run file: save it after a `flush` that wrote everything.
 
     Args:
         run_path: the run file.

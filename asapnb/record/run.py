@@ -21,14 +21,14 @@ from .text import from_attribute
 
 
 class RuleTables(NamedTuple):
-    """Every scale table used: the table scales[i], of shape (K,), was made after steps[i] updates."""
+    """Every scale table used: scales[i], of shape (K,), was made after steps[i] updates had been seen."""
 
     steps: NDArray[np.int64]
     scales: NDArray[np.float64]
 
 
 class Columns(Mapping[str, Any]):
-    """Named values, each read on first use and then kept."""
+    """Named columns. Each is read on first use, then kept in memory."""
 
     def __init__(self, names: tuple[str, ...], load: Callable[[str], Any]) -> None:
         self._names, self._load = names, load
@@ -52,12 +52,12 @@ class Columns(Mapping[str, Any]):
 
 
 class Run:
-    """What was recorded of a run; from `train`, or from a file by `load_run`.
+    """A recorded run: returned by `train`, or read from a file by `load_run`.
 
     * `status`: running (or killed) | finished | converged | diverged | timed-out | interrupted | failed
     * `kind`, `attributes` (seed, workers, machine, …), `config` (dict), `path` (None: in memory)
     * `updates`: mapping of columns, one row for each update in the order of application; `evals`: the evaluations
-    * `microscope`: columns of what a microscope saw; empty without one
+    * `microscope`: columns of what the microscope saw; empty without one
     * `staleness`, `staleness_counts`, `rule_tables`, and `params` with `initial`, `final`, `layout`, and
       with momentum `velocity`
     """
@@ -66,7 +66,7 @@ class Run:
         self._source = source
         with self._reading() as file:
             self.attributes: dict[str, Any] = {key: from_attribute(value) for key, value in file.attrs.items()}
-            # A kill may leave columns of unequal length: rows are whole as far as the shortest one goes.
+            # A kill may leave columns of unequal length: rows are complete up to the end of the shortest one.
             groups = ["rule", *(name for name in GROUPS if name in file)]
             self._rows = {group: min(map(len, file[group].values())) for group in groups}
             self.columns = {group: set(file[group]) for group in groups}  # that the file has, by group
@@ -90,7 +90,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """How the run ended; "running" if it has not, or was killed."""
+        """How the run ended; "running" if it still goes on, or was killed."""
         return str(self.attributes["status"])
 
     @property
@@ -122,7 +122,7 @@ class Run:
 
     @cached_property
     def rule_tables(self) -> RuleTables:
-        """Every scale table used, and after how many updates it was made."""
+        """Every scale table used, and the number of updates seen when it was made."""
         return RuleTables(self._read("rule", "step"), self._read("rule", "scale"))
 
     def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
@@ -130,7 +130,7 @@ class Run:
         put_in_place(checked_target(path, force), lambda part: copy(self._source, part))
 
     def summary(self) -> dict[str, Any]:
-        """The run in a few figures: str, int, float, None for a figure that does not exist, lists and dicts of these.
+        """The main figures of the run, by name: texts, numbers, None if there is no such figure, lists and dicts.
 
         Losses may be NaN or infinite; `record.to_json` writes those as text.
         """
@@ -189,7 +189,7 @@ class Run:
         return opened(self._source)
 
     def _read(self, group: str, name: str) -> NDArray[Any]:
-        """A column, up to where all columns of its group have rows."""
+        """A column, up to the end of the shortest column of its group."""
         try:
             with self._reading() as file:
                 column = file[group][name][: self._rows[group]]
@@ -223,7 +223,7 @@ def file_of(run: Run) -> Path:
 
 
 def check_not_written(run: Run) -> None:
-    """RecordError while the process that writes the file of a run is running, as far as this machine knows."""
+    """RecordError if the process that writes the file of a run seems to be running, on this machine."""
     if run.status == RUNNING and is_alive(run.attributes):
         raise RecordError(
             f"{run.path} is still being written by process {run.attributes['pid']}: wait for it or end it (if that "
@@ -232,7 +232,7 @@ def check_not_written(run: Run) -> None:
 
 
 def load_run(path: str | os.PathLike[str]) -> Run:
-    """The run in a file, also while it is being written and after it was killed; RecordError if it cannot be read."""
+    """Read the run in a file, also while it goes on and after it was killed; RecordError if it cannot be read."""
     file = Path(path)
     if not file.is_file():
         raise RecordError(f"there is no run file {path}" + (": it is a directory" if file.is_dir() else ""))

@@ -1,4 +1,4 @@
-"""Writing a run file during the run: rows are collected in memory and appended now and then."""
+"""Write a run file during the run: rows are collected in memory and appended to the file now and then."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from .text import to_attribute
 _ROWS = 2048  # in a chunk; longer chunks would leave larger holes when rows are appended in small pieces
 _FILTERS: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
 _PATIENCE = 10.0  # seconds that `finish` waits while another process reads the file
-_OF_AN_END = ("staleness", "params/final", "params/velocity")
+_AT_THE_END = ("staleness", "params/final", "params/velocity")  # groups and datasets that `finish` writes
 
 
 class RunWriter:
     """The record of one run, in a file or, without a path, in memory.
 
-    The file is complete from the moment the writer is made, and can be read after every write of every `flush`, so a
-    kill loses no row of an earlier flush.
+    The file is complete as soon as the writer is made, and can be read after every write of every `flush`. So a kill
+    loses no row of an earlier flush.
 
     Args:
         path: the run file; None to record in memory.
@@ -94,10 +94,9 @@ class RunWriter:
 
     @classmethod
     def reopen(cls, path: Path, *, kept: Mapping[str, int], attributes: Mapping[str, Any]) -> RunWriter:
-        """Go on with the run in a file: in one step its status becomes "running", and later rows are cut.
+        """Go on with the run in a file: in one step, its status becomes "running", and later rows are cut.
 
-        Final parameters, velocities and counts are cut, too, so the state to go on from must be in a checkpoint
-        before.
+        Final parameters, velocities and counts are cut, too. So save the state to go on from as a checkpoint before.
 
         Args:
             path: the run file.
@@ -130,7 +129,7 @@ class RunWriter:
             for group, count in self._written.items():
                 for column in file[group].values():
                     column.resize(count, axis=0)
-            for name in _OF_AN_END:
+            for name in _AT_THE_END:
                 if name in file:
                     del file[name]
             for name in attributes.keys() & file.attrs.keys():
@@ -204,7 +203,7 @@ class RunWriter:
         attributes: Mapping[str, Any],
         velocity: NDArray[np.floating] | None = None,
     ) -> Run:
-        """Append all that is left, and end the run. A checkpoint beside the file is removed.
+        """Append the last rows and end the run. A checkpoint beside the file is removed.
 
         Args:
             status: how the run ended.
@@ -224,7 +223,7 @@ class RunWriter:
                 file.create_dataset("params/velocity", data=velocity)
             _set_attributes(file, {**attributes, "status": status})
         if not isinstance(self._file, BytesIO):
-            with contextlib.suppress(RecordError):  # without room for a copy the file keeps its holes
+            with contextlib.suppress(RecordError):  # on a full disk the file stays as it is, with holes
                 put_in_place(self._file, lambda part: copy(self._file, part))
             remove_checkpoint(self._file)
         return Run(self._file)
@@ -262,19 +261,19 @@ def _growing(file: Any, name: str, dtype: np.dtype[Any], chunk: int) -> None:
 
 
 def _small(counts: ArrayLike) -> dict[str, Any]:
-    """The filters; none for an empty array."""
+    """The filters of a dataset; none for an empty array."""
     return _FILTERS if np.size(counts) else {}
 
 
 def _extend(dataset: Any, start: int, values: NDArray[Any]) -> None:
-    """Write `values` from row `start` on, which may be before the end after an append that failed."""
+    """Write `values` from row `start` on. After an append that failed, this may be before the end."""
     if len(values):
         dataset.resize(start + len(values), axis=0)
         dataset[start:] = values
 
 
 def _extend_tables(group: Any, start: int, tables: list[tuple[int, NDArray[np.float64]]]) -> None:
-    """Add tables. All rows are as long as the longest table: their last value, which staler updates use, repeats."""
+    """Add tables. Shorter ones are filled up with their last scale, which holds for all staler updates."""
     scale = group["scale"]
     before, width = scale.shape[1], max(scale.shape[1], *(len(table) for _, table in tables))
     last = scale[:start, -1:]

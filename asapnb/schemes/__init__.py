@@ -1,7 +1,7 @@
 """How workers share the parameters: the synchronization schemes, by name and option.
 
-One frozen dataclass per scheme, for the engine and the simulator alike. `parse_scheme` reads the text form that the
-command line and configuration files use, which is also how a scheme prints: `Leashed(persistence=1)`.
+A scheme is a frozen dataclass, for the engine and the simulator alike. `parse_scheme` reads the text of a scheme, as
+the command line and configuration files have it, and as a scheme prints itself: `Leashed(persistence=1)`.
 """
 
 from .builtin import Hogwild, Leashed, LockBased, ParameterServer, Sequential, Synchronous

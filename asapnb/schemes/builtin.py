@@ -57,7 +57,7 @@ class Synchronous(Scheme):
 
     Args:
         wait_for: K-sync: a round ends with the first K gradients, and the others are given up (simulator only).
-            None waits for all.
+            From 1 to the workers (any number with `batches`); None waits for all.
         batches: K-batch-sync: a worker that is ready goes on with the next minibatch at the same parameters, until
             there are K gradients (simulator only).
 
@@ -101,12 +101,12 @@ class Synchronous(Scheme):
 @register
 @dataclass(frozen=True, repr=False)
 class LockBased(Scheme):
-    """A lock around the copy of the parameters and another visit to it around the update.
+    """One lock: a worker holds it while it copies the parameters, and again while it updates them.
 
     Args:
-        order: who gets the lock next, "fifo" (who has waited longest) or "random" (simulator only; between real
-            threads it is up to the machine).
-        fused: read anew in the visit that updates, with no other update between (simulator only).
+        order: who gets the lock next: "fifo", the worker that has waited longest, or "random", any that waits
+            (simulator only; with real threads the machine decides).
+        fused: update and read anew in one visit, with no other update between (simulator only).
 
     Views are consistent and the staleness is the exact number of updates missing from the view.
     """
@@ -134,8 +134,8 @@ class Hogwild(Scheme):
     Args:
         view: "in_place" computes the gradient on the shared parameters themselves; "snapshot" copies them first
             (the copy tears while others write).
-        blocks: the pieces, one after the other, in which the simulator has parameters read and written: pieces
-            that are read or written at different times make a view inconsistent (simulator only).
+        blocks: the number of pieces in which the simulator reads and writes the parameters, one after the other, 1
+            to 1024. As they are read and written at different times, views are inconsistent (simulator only).
 
     The staleness counts the updates claimed between the start of the view and the update; as the view mixes
     versions, it does not bound what is missing from it.
@@ -163,12 +163,12 @@ class Hogwild(Scheme):
 
     @property
     def keeps_view(self) -> bool:
-        """In place, others have written over it."""
+        """Not in place, where others write over it."""
         return self.view == "snapshot"
 
     @property
     def pieces(self) -> int:
-        """The blocks."""
+        """As many as there are blocks."""
         return self.blocks
 
 
@@ -180,7 +180,7 @@ class Leashed(Scheme):
     Args:
         persistence: the persistence bound T_p: a gradient is dropped after T_p + 1 failed attempts to publish
             its update. None means never.
-        check_early: leave an attempt as soon as another worker has published, before the vector is finished.
+        check_early: end an attempt as soon as another worker has published, before the vector is finished.
 
     Source: Bäckström, Walulya, Papatriantafilou, Tsigas, "Consistent lock-free parallel stochastic gradient
     descent for fast and stable convergence", IPDPS 2021, arXiv 2102.09032.
@@ -204,7 +204,7 @@ class Leashed(Scheme):
 
     @property
     def drops(self) -> bool:
-        """At the persistence bound."""
+        """If there is a persistence bound."""
         return self.persistence is not None
 
     @property
@@ -222,11 +222,11 @@ class ParameterServer(Scheme):
     and each gradient costs it an `update` and the answer a `read`.
 
     Args:
-        bound: stale synchronous parallel: a worker that is more than so many gradients ahead of the slowest waits.
-            None never waits.
-        discard_after: R: a gradient that R or more updates have overtaken is not applied, and makes no version
-            (Ringmaster's numbering).
-        restart: with discard_after: a worker whose gradient is certain to be discarded is told so, and starts anew.
+        bound: stale synchronous parallel: a worker that is more than `bound` gradients ahead of the slowest waits.
+            0 to 10⁶; None never waits.
+        discard_after: R >= 1: a gradient of staleness R or more is discarded when it arrives, and makes no version
+            (Ringmaster ASGD). None discards nothing.
+        restart: with `discard_after`: a worker whose gradient would be discarded is told so and starts anew.
 
     Sources: Ho et al., "More effective distributed ML via a stale synchronous parallel parameter server", NIPS 2013;
     Maranjyan, Tyurin, Richtárik, "Ringmaster ASGD", ICML 2025, arXiv 2501.16168.
@@ -251,5 +251,5 @@ class ParameterServer(Scheme):
 
     @property
     def paces(self) -> int:
-        """Workers are at most so far apart that the bound, and one more, keep them apart."""
+        """One place for each possible lead over the slowest worker: 0 to the bound, and one more."""
         return 1 if self.bound is None else self.bound + 2

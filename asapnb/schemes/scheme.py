@@ -1,4 +1,4 @@
-"""What a scheme is: options, traits that other modules ask for, and the table of all schemes by name."""
+"""The base of all schemes: options, traits that other modules ask for, and the table of schemes by name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST_OPTIONS = 8  # of a scheme: words that its loops have for them
 
 
 def simulated(default: Any) -> Any:
-    """An option of the simulator only."""
+    """Declare an option that only the simulator has."""
     return field(default=default, metadata={"simulated": True})
 
 
@@ -30,7 +30,7 @@ class Scheme:
         timed_loop: the worker loop with a look at the clock between its steps, for `calibrate`; may be None.
         event_loop: the compiled loop of the simulator; None where there is none.
         fresh: no update is ever stale, so there is one table, one velocity, and the clock stops for evaluations.
-        averages: an update is the average of gradients that stand in shared memory, and workers share its work.
+        averages: an update is the average of gradients in shared memory; each worker makes a slice of it.
         published: threads publish vectors of a pool by compare-and-swap, instead of changing one in place.
         copied_for_evaluation: threads copy the parameters that are to be evaluated, and go on.
         consistent: a view is one version of the parameters, not a mixture.
@@ -69,17 +69,17 @@ class Scheme:
 
     @property
     def drops(self) -> bool:
-        """Whether threads may give gradients up (in the side ring of rows)."""
+        """Whether threads may drop gradients, whose rows then use a ring of their own."""
         return False
 
     @property
     def pieces(self) -> int:
-        """The pieces in which the simulator has an inconsistent view read and updated."""
+        """The pieces in which the simulator reads and writes the parameters, where views are inconsistent."""
         return 1
 
     @property
     def paces(self) -> int:
-        """Words in the simulator's ring of how many workers have made how many gradients."""
+        """The length of the simulator's ring that counts workers by the gradients that they have made."""
         return 1
 
     def gradients(self, workers: int) -> int:
@@ -87,7 +87,7 @@ class Scheme:
         return 1
 
     def check_workers(self, workers: int) -> None:
-        """UsageError unless so many workers can do this."""
+        """UsageError if the scheme cannot have so many workers."""
         if self.most_workers is not None and workers > self.most_workers:
             raise UsageError(
                 f"workers is {workers}: the scheme {type(self).__name__} has at most {self.most_workers}; "
@@ -159,7 +159,7 @@ def _fields(scheme: Any) -> tuple[Field[Any], ...]:
 
 
 def simulated_only(scheme: Scheme) -> str | None:
-    """What of a scheme only the simulator has, as text; None where real threads have it all.
+    """The part of a scheme that only the simulator has, as text; None if real threads have all of it.
 
     >>> from asapnb.schemes import LockBased
     >>> simulated_only(LockBased(order="random")), simulated_only(LockBased())

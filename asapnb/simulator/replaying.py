@@ -27,8 +27,8 @@ from .scales import recorded_scales
 from .schedules import Schedule
 from .world import ROW
 
-# What of a run's configuration decides its rows and how they are looked at; a target or a time limit does not.
-_OF_A_RUN = (*of_replay("changed", "kept"), "divergence_factor", "eval_every", "eval_samples")
+# The arguments that a replay takes over from a run. A target or a time limit is not among them.
+_TAKEN_OVER = (*of_replay("changed", "kept"), "divergence_factor", "eval_every", "eval_samples")
 
 
 @documented("replay")
@@ -89,7 +89,7 @@ def replay(
     >>> bool((other.updates["tau"] == run.updates["tau"]).all()), bool(other.attributes["mean_scale"] < 1)
     (True, True)
     """
-    given = {name: value for name, value in locals().items() if name in _OF_A_RUN and value is not None}
+    given = {name: value for name, value in locals().items() if name in _TAKEN_OVER and value is not None}
     given["target_loss"] = target_loss
     observed = observation(locals())
     if not isinstance(source, Run | Schedule):
@@ -134,12 +134,12 @@ def _of_run(
         if is_custom(config["problem"]):
             raise UsageError(
                 f"the problem of {source.path or 'the run'} is one's own, {config['problem']}: build it in Python "
-                "and give it, as asapnb.replay(run, problem)"
+                "and pass it, as in asapnb.replay(run, problem)"
             )
         problem = parse_problem(config["problem"], config.get("data", ""))
     check_problem(source, problem)
     rows = _rows_of(source)
-    own = {name: config[name] for name in _OF_A_RUN if name in config}
+    own = {name: config[name] for name in _TAKEN_OVER if name in config}
     options = _resolved(problem, scheme, own | given, int(rows["version"].max(initial=0)))
     rows = rows[: len(rows) - len(rows) % options.rows_per_version]  # whole rounds
     as_it_was = rule is None and not given.keys() & {"worker_tables"}

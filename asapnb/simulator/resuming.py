@@ -21,7 +21,7 @@ from .execution import SavedReplay
 from .replay_state import RESULT
 from .run import observation, scheduled
 
-_OF_AN_END = ("seconds", "mean_scale", "sum_of_steps", "beyond_table", "replay")
+_END_ATTRIBUTES = ("seconds", "mean_scale", "sum_of_steps", "beyond_table", "replay")
 
 
 def resume_simulation(run: Run, problem: Problem, arguments: Mapping[str, Any], hooks: Hooks) -> Run:
@@ -59,7 +59,7 @@ def resume_simulation(run: Run, problem: Problem, arguments: Mapping[str, Any], 
         return RunWriter.reopen(
             path,
             kept=_kept(run, execution.groups, saved),
-            attributes={**dict.fromkeys(_OF_AN_END), "config": attributes["config"]},
+            attributes={**dict.fromkeys(_END_ATTRIBUTES), "config": attributes["config"]},
         )
 
     return execute(execution, reopen, saved)
