@@ -203,7 +203,7 @@ def test_a_configuration_of_a_run_is_one_of_its_schedule(folder):
         (["--set", "timing={compte=1}"], "unknown field of a timing 'compte'.*Did you mean 'compute'"),
         (["--scheme", "parametr-server"], "unknown scheme 'parametr-server'.*Did you mean 'parameter-server'"),
         (["--pin-workers"], "pin_workers = True: simulate has no pin_workers; only asapnb train has it"),
-        (["--microscope", -1], "microscope is -1: must be at least 0"),
+        (["--microscope", -1], "microscope is -1: must be an integer of at least 0"),
         (["--microscope", "x"], "microscope = 'x': must be an integer"),
         (["--threads", 0], "threads is 0: must be an integer from 1 to 1024"),
         (["--rule", "shuffled(shuffled(tail))"], "shuffled takes a rule whose scales depend on staleness only"),
