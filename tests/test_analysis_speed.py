@@ -8,6 +8,7 @@ from synthetic import HALF, record, runs
 
 import asapnb as ab
 from asapnb.analysis import Crossing, Target, best_step_size, compare, comparison, speed_up
+from asapnb.analysis.overview import _median
 from asapnb.analysis.speed import default_budget
 from asapnb.errors import UsageError
 
@@ -157,6 +158,10 @@ def test_grids_must_be_alike():
 def test_tables_say_what_was_not_reached_and_what_is_unequal():
     base, other = runs([20, None, 40, 60]), runs([10, 20, 30, 40], rule="inverse()", scale=0.4)
     overview, times, speed = comparison([*base, *other], [HALF])
+    assert dict(zip(overview.columns, overview.rows[0], strict=True)) == {
+        "rule": "constant()", "runs": 4, "seeds": "0–3", "status": "finished", "updates": 100.0, "virtual s": 50.0,
+        "training loss": 0.4, "mean τ": 3.0, "mean scale": 1.0, "Ση": 10.0,
+    }  # fmt: skip
     assert dict(zip(times.columns, times.rows[0], strict=True)) == {
         "rule": "constant()", "runs": 4, "reached": 3, "share from": pytest.approx(0.3006, abs=1e-4),
         "share to": pytest.approx(0.9544, abs=1e-4), "diverged": 0, "updates": 40.0, "virtual s": 20.0, "Ση": 4.0,
@@ -171,6 +176,20 @@ def test_tables_say_what_was_not_reached_and_what_is_unequal():
     text = "\n".join(table.text() for table in comparison([record(None, seed=i) for i in range(3)], [HALF]))
     assert "not reached" in text
     assert "nan" not in text
+
+
+@pytest.mark.parametrize(
+    ("values", "median"),
+    [
+        ([3.0, None, 1.0, 2.0], 2.0),
+        ([4.0, 1.0], 2.5),
+        ([None], None),
+        ([np.nan, 1.0, 3.0], 3.0),
+        ([np.nan, 1], np.inf),
+    ],
+)
+def test_a_median_counts_a_loss_that_is_no_number_as_infinite(values, median):
+    assert _median(values) == median
 
 
 def test_statuses_with_intervals():

@@ -1,5 +1,6 @@
 import json
 import math
+import os
 import tomllib
 
 import h5py
@@ -189,6 +190,23 @@ def test_flush_waits_its_turn_while_somebody_reads(tmp_path):
     run = load_run(path)
     assert run.status == "running"
     np.testing.assert_array_equal(run.updates["version"], np.arange(1, 11))
+
+
+def test_a_file_to_append_to_is_as_any_other_file(tmp_path):
+    path, twin = tmp_path / "file", bytearray(b"0123456789")
+    path.write_bytes(twin)
+    with Append(path) as file:
+        for at, data, size in [(12, b"abc", 15), (10, b"xyz", 12), (11, b"uv", 11), (10, b"w", 10), (10, b"q", 13)]:
+            file.seek(at)
+            assert file.write(data) == len(data)
+            file.truncate(size)
+            twin = (twin.ljust(at, b"\0")[:at] + data).ljust(size, b"\0")[:size]
+            held = bytearray(size)
+            assert file.seek(0, os.SEEK_END) == size
+            file.seek(0)
+            assert (file.readinto(held), held) == (size, twin)
+        file.commit()
+    assert path.read_bytes() == twin
 
 
 def test_an_append_that_failed_half_way_is_done_again(tmp_path, monkeypatch):
