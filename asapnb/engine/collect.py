@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
@@ -11,12 +11,10 @@ from numba import types
 from ..compiled import kernel, specialise
 from ..kernels.arrays import LINE, array_type
 from ..kernels.atomics import clock, compare_and_swap, load, store
+from ..kernels.types import Rows, Words
 from ..training.words import NEVER
 from .loops.pool import release
 from .words import READING, RING, WORKERS
-
-if TYPE_CHECKING:
-    from ..kernels.types import Rows, Words
 
 
 @kernel()

@@ -8,27 +8,26 @@ Twins, in tests/naive.py: `corrected` of weight decay and compensation, `updated
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..compiled import part
+from .types import Real, Vector
 
 
 @part()
-def copy(target: Any, source: Any) -> None:
+def copy(target: Vector, source: Vector) -> None:
     """target = source, of one-dimensional arrays. A loop is vectorised better than an assignment to a slice."""
     for i in range(target.size):
         target[i] = source[i]
 
 
 @part()
-def add_decay(gradient: Any, view: Any, decay: Any) -> None:
+def add_decay(gradient: Vector, view: Vector, decay: Real) -> None:
     """g += λ·view."""
     for i in range(gradient.size):
         gradient[i] += decay * view[i]
 
 
 @part()
-def compensate(target: Any, gradient: Any, params: Any, view: Any, strength: Any) -> None:
+def compensate(target: Vector, gradient: Vector, params: Vector, view: Vector, strength: Real) -> None:
     """target = g + κ·g·g·(θ − view): the gradient at θ to first order, with g·g as the Hessian."""
     for i in range(gradient.size):
         g = gradient[i]
@@ -36,7 +35,7 @@ def compensate(target: Any, gradient: Any, params: Any, view: Any, strength: Any
 
 
 @part()
-def descend(params: Any, velocity: Any, gradient: Any, step: Any, momentum: Any) -> None:
+def descend(params: Vector, velocity: Vector, gradient: Vector, step: Real, momentum: Real) -> None:
     """θ ← θ − step·g, or with momentum v ← μ·v − step·g, θ ← θ + v."""
     if momentum != 0:
         for i in range(gradient.size):
@@ -48,7 +47,9 @@ def descend(params: Any, velocity: Any, gradient: Any, step: Any, momentum: Any)
 
 
 @part()
-def descend_into(target: Any, source: Any, velocity: Any, gradient: Any, step: Any, momentum: Any) -> None:
+def descend_into(
+    target: Vector, source: Vector, velocity: Vector, gradient: Vector, step: Real, momentum: Real
+) -> None:
     """target = source − step·g, or with momentum source + (μ·v − step·g): the bits of `descend`; v stays."""
     if momentum != 0:
         for i in range(gradient.size):
@@ -62,7 +63,7 @@ def descend_into(target: Any, source: Any, velocity: Any, gradient: Any, step: A
 
 
 @part()
-def accelerate(target: Any, velocity: Any, gradient: Any, step: Any, momentum: Any) -> None:
+def accelerate(target: Vector, velocity: Vector, gradient: Vector, step: Real, momentum: Real) -> None:
     """target = μ·v − step·g."""
     for i in range(gradient.size):
         target[i] = momentum * velocity[i] - step * gradient[i]

@@ -14,5 +14,4 @@ Vectors: TypeAlias = NDArray[Any]  # several of them: two axes
 Reals: TypeAlias = NDArray[np.float64]
 Rows: TypeAlias = NDArray[Any]  # rows of a named dtype, each with the columns as attributes
 Real: TypeAlias = Any  # a number in the dtype of the problem
-State: TypeAlias = Any  # of a stream of random bits: uint64
 Gradient: TypeAlias = Callable[..., Any]  # the gradient of a problem: see `problems.gradient_signature`

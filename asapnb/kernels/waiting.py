@@ -5,10 +5,9 @@ Checked in tests/test_atomics.py: threads that hold the lock exclude each other.
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..compiled import part
 from .atomics import compare_and_swap, load, pause, store, yield_core
+from .types import Words
 
 _SPINS = 100  # pauses before a waiting thread gives up its core; 64 workers on 2 cores lose 1 % by them
 
@@ -24,7 +23,7 @@ def relax(spins: int) -> int:
 
 
 @part()
-def lock(words: Any, place: int) -> None:
+def lock(words: Words, place: int) -> None:
     """Take the lock, whose word is 1 while it is held; wait while another has it (test, then test-and-set)."""
     spins = 0
     while not compare_and_swap(words, place, 0, 1):
@@ -33,6 +32,6 @@ def lock(words: Any, place: int) -> None:
 
 
 @part()
-def unlock(words: Any, place: int) -> None:
+def unlock(words: Words, place: int) -> None:
     """Release the lock."""
     store(words, place, 0)

@@ -25,13 +25,13 @@ from ...compiled import part
 from ...kernels.arithmetic import add_decay, compensate, copy, descend
 from ...kernels.arrays import LINE
 from ...kernels.atomics import clock, compare_and_swap, fence, fetch_add, load, nap, store
+from ...kernels.types import Real, Rows, Vector, Words
 from ...problems.minibatch import draw_batch
 from ...training.factors import applied, schedule_factor
 from ...training.words import COMPENSATION, DIVERGED, LOSS_LIMIT, MOMENTUM, NEVER, STEP_SIZE, WEIGHT_DECAY
 from .. import words as at
 
 if TYPE_CHECKING:
-    from ...kernels.types import Real, Rows, Vector, Words
     from ..shared import Own, Shared
 
 _MOST_TRIES = 32767  # that a row can hold

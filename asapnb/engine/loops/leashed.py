@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from ...compiled import kernel, part
 from ...kernels.arithmetic import accelerate, compensate, descend_into
 from ...kernels.atomics import load, store
+from ...kernels.types import Gradient, Real, Vector
 from ...training.words import COMPENSATION, MOMENTUM
 from ..words import HEADER, N_PARAMS, POINTER, QUOTA, SETTINGS, SHARED_MOMENTUM, SUM, VERSION
 from . import common as worker
 from .pool import acquire, claim, pin, publish, release, slot_of, sum_of, version_of
 
 if TYPE_CHECKING:
-    from ...kernels.types import Gradient, Real, Vector
     from ..shared import Own, Shared
 
 

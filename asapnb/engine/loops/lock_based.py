@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from ...compiled import kernel
 from ...kernels.arithmetic import copy
 from ...kernels.atomics import load, store
+from ...kernels.types import Gradient
 from ...kernels.waiting import lock, unlock
 from ..words import APPLIED, LOCK, N_PARAMS, PARAMS, QUOTA, SHARED_MOMENTUM, VELOCITY, VERSION
 from . import common as worker
 
 if TYPE_CHECKING:
-    from ...kernels.types import Gradient
     from ..shared import Own, Shared
 
 

@@ -18,21 +18,20 @@ Checked by threads that publish one chain of vectors, in tests/test_atomics.py.
 
 from __future__ import annotations
 
-from typing import Any
-
 from ...compiled import part
 from ...kernels.atomics import compare_and_swap, fetch_add, load, store, yield_core
+from ...kernels.types import Words
 from ..words import CURRENT, FREE, HEADER, OWNED, POINTER, SLOT_BITS, STALE, STATE, SUM
 
 
 @part()
-def set_state(slots: Any, slot: int, version: int, status: int) -> None:
+def set_state(slots: Words, slot: int, version: int, status: int) -> None:
     """Mark a slot. Only its owner, or the worker that replaced it, may do so."""
     store(slots, slot * HEADER + STATE, version << 2 | status)
 
 
 @part()
-def claim(slots: Any, start: int) -> int:
+def claim(slots: Words, start: int) -> int:
     """Find a free slot, from `start` on, and own it; returns the slot."""
     count = slots.size // HEADER
     slot = start
@@ -47,13 +46,13 @@ def claim(slots: Any, start: int) -> int:
 
 
 @part()
-def pin(slots: Any, slot: int) -> None:
+def pin(slots: Words, slot: int) -> None:
     """Count as a reader of a slot: one's own, one already pinned, or one that is checked afterwards (`acquire`)."""
     fetch_add(slots, slot * HEADER, 1)
 
 
 @part()
-def release(slots: Any, slot: int) -> None:
+def release(slots: Words, slot: int) -> None:
     """Stop reading a slot. Free it if it is stale and this was its last reader."""
     fetch_add(slots, slot * HEADER, -1)
     state = load(slots, slot * HEADER + STATE)
@@ -62,7 +61,7 @@ def release(slots: Any, slot: int) -> None:
 
 
 @part()
-def acquire(control: Any, slots: Any) -> int:
+def acquire(control: Words, slots: Words) -> int:
     """Pin the current vector; returns the pointer to it."""
     while True:
         pointer = load(control, POINTER)
@@ -73,7 +72,7 @@ def acquire(control: Any, slots: Any) -> int:
 
 
 @part()
-def sum_of(slots: Any, pointer: int) -> int:
+def sum_of(slots: Words, pointer: int) -> int:
     """The sum of scale · factor of all updates up to the vector of a pointer, in units of 1 / UNIT."""
     return load(slots, slot_of(pointer) * HEADER + SUM)
 
@@ -91,7 +90,7 @@ def version_of(pointer: int) -> int:
 
 
 @part()
-def publish(control: Any, slots: Any, pointer: int, mine: int) -> bool:
+def publish(control: Words, slots: Words, pointer: int, mine: int) -> bool:
     """Replace the pinned vector by the owned slot `mine`, as the next version; False if another was faster.
 
     1. Mark `mine` as current. After the swap another worker may already have made it stale.

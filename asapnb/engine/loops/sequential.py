@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from ...compiled import kernel
 from ...kernels.atomics import load, store
+from ...kernels.types import Gradient
 from ..words import N_PARAMS, PARAMS, VERSION
 from . import common as worker
 
 if TYPE_CHECKING:
-    from ...kernels.types import Gradient
     from ..shared import Own, Shared
 
 

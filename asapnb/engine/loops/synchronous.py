@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from ...compiled import kernel, part
 from ...kernels.arithmetic import descend
 from ...kernels.atomics import fetch_add, load, store
+from ...kernels.types import Gradient, Vector, Vectors
 from ...kernels.waiting import relax
 from ...training.words import MOMENTUM
 from ..words import ARRIVED, BROKEN, EXTRA, GOING, N_PARAMS, PARAMS, PHASE, VERSION, WORKERS
 from . import common as worker
 
 if TYPE_CHECKING:
-    from ...kernels.types import Gradient, Vector, Vectors
     from ..shared import Own, Shared
 
 

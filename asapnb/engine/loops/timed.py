@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ...compiled import kernel, part
 from ...kernels.arithmetic import copy
 from ...kernels.atomics import clock, load, store
+from ...kernels.types import Gradient, Words
 from ...kernels.waiting import lock, unlock
 from ...training.words import TIMED_OUT
 from ..words import APPLIED, HEADER, LOCK, N_PARAMS, PARAMS, STOP, SUM, VERSION
@@ -21,7 +22,6 @@ from .leashed import prepare
 from .pool import acquire, claim, publish, release, slot_of, sum_of, version_of
 
 if TYPE_CHECKING:
-    from ...kernels.types import Gradient, Words
     from ..shared import Own, Shared
 
 

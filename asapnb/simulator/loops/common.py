@@ -16,6 +16,7 @@ import numpy as np
 from numba import int64, uint64
 
 from ...compiled import kernel, part
+from ...kernels.types import Rows
 from ...timing.sampling import (
     COMPUTE,
     JOIN,
@@ -33,7 +34,6 @@ from ..words import BUSY, CHOICE, HEAD, QUOTA, SEQUENCE, TICKET, VERSION, WAITIN
 from .tournament import idle, key_of, next_key, put, time_of
 
 if TYPE_CHECKING:
-    from ...kernels.types import Rows
     from ..world import World
 
 JOINED, COMPUTED = 0, 1  # phases of a worker: the action that its event ends; each loop adds its own

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from ...compiled import kernel
-
-if TYPE_CHECKING:
-    from ...kernels.types import Reals, Rows, Words
+from ...kernels.types import Reals, Rows, Words
 
 
 @kernel(_nrt=False)

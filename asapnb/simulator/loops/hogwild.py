@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...compiled import kernel
+from ...kernels.types import Reals, Rows
 from ...timing.sampling import READ, UPDATE
 from ..words import SETTINGS
 from .common import COMPUTED, JOINED, apply, at, computed, duration, goes_on, read, take_ticket
 from .tournament import next_key, next_worker, time_of
 
 if TYPE_CHECKING:
-    from ...kernels.types import Reals, Rows
     from ..world import World
 
 VIEW = SETTINGS  # 0: in place, 1: a snapshot

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...compiled import kernel
+from ...kernels.types import Reals, Rows
 from ...timing.sampling import COMPUTE, component, draw, finish
 from ..words import QUOTA, SEQUENCE, TICKET, VERSION
 from .common import COMPUTED
 from .tournament import key_of, next_key, next_worker, put, time_of
 
 if TYPE_CHECKING:
-    from ...kernels.types import Reals, Rows
     from ..world import World
 
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...compiled import kernel, part
+from ...kernels.types import Reals, Rows
 from ...timing.sampling import READ, RETRY, UPDATE
 from ..words import MEMBERS, QUOTA, SETTINGS, VERSION
 from .common import COMPUTED, JOINED, apply, at, computed, duration, goes_on, note, read, take_ticket, until
 from .tournament import next_key, next_worker, time_of
 
 if TYPE_CHECKING:
-    from ...kernels.types import Reals, Rows
     from ..world import World
 
 PERSISTENCE, CHECK_EARLY = SETTINGS, SETTINGS + 1  # −1 or the persistence bound; 1 with early checks

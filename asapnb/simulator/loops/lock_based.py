@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...compiled import kernel, part
+from ...kernels.types import Reals, Rows
 from ...timing.sampling import READ, UPDATE
 from ..words import BUSY, SETTINGS, WAITING
 from . import common as event
 from .tournament import next_key, next_worker, time_of
 
 if TYPE_CHECKING:
-    from ...kernels.types import Reals, Rows
     from ..world import World
 
 ORDER, FUSED = SETTINGS, SETTINGS + 1  # 0: first come, first served, 1: at random; 1: one visit updates and reads

@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...compiled import kernel
+from ...kernels.types import Rows, Words
 from ..words import ADD, APPLY, CLOSE, READ, SKIP
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from ...kernels.types import Rows, Words
 
 
 @kernel(_nrt=False)

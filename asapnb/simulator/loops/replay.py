@@ -14,6 +14,7 @@ from ...compiled import kernel, part
 from ...kernels.arithmetic import accelerate, add_decay, compensate, copy, descend, descend_into
 from ...kernels.arrays import LINE
 from ...kernels.atomics import compare_and_swap, load, store
+from ...kernels.types import Gradient, Real, Vector
 from ...kernels.waiting import relax
 from ...problems.minibatch import draw_batch
 from ...training.words import COMPENSATION, DIVERGED, LOSS_LIMIT, MOMENTUM, STEP_SIZE, WEIGHT_DECAY
@@ -22,7 +23,6 @@ from .. import words as at
 if TYPE_CHECKING:
     from typing import Any
 
-    from ...kernels.types import Gradient, Real, Vector
     from ..replay_state import Own, ReplayState
 
 

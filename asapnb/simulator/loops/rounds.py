@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...compiled import kernel, part
+from ...kernels.types import Reals, Rows
 from ...timing.sampling import READ, UPDATE
 from ..words import GRADIENTS, QUOTA, SETTINGS, VERSION
 from .common import COMPUTED, JOINED, at, computed, duration, note, read, take_ticket
 from .tournament import idle, next_key, next_worker, time_of
 
 if TYPE_CHECKING:
-    from ...kernels.types import Reals, Rows
     from ..world import World
 
 WAIT_FOR, BATCHES = SETTINGS, SETTINGS + 1  # None is −1: GRADIENTS holds K in any case; 1: wait for minibatches

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...compiled import kernel, part
+from ...kernels.types import Reals, Rows
 from ...timing.sampling import NETWORK, READ, UPDATE
 from ..words import BUSY, MEMBERS, NOBODY, OLDEST, QUOTA, SETTINGS, SLOWEST, VERSION, WAITING, YOUNGEST
 from .common import JOINED, apply, at, computed, dequeue, duration, enqueue, goes_on, note, read, seize, take_ticket
 from .tournament import idle, next_key, next_worker, time_of
 
 if TYPE_CHECKING:
-    from ...kernels.types import Reals, Rows
     from ..world import World
 
 BOUND, DISCARD_AFTER, RESTART = SETTINGS, SETTINGS + 1, SETTINGS + 2  # −1 or a bound; −1 or R; 1 to start anew

@@ -21,10 +21,10 @@ from numba.extending import intrinsic
 
 from ...compiled import part
 from ...kernels.atomics import element
+from ...kernels.types import Rows
 from ..words import GROUP, IDLE
 
 if TYPE_CHECKING:
-    from ...kernels.types import Rows
     from ..tournament import Tournament
 
 _I64 = ir.IntType(64)
