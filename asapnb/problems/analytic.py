@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from functools import partial
+from math import nan, sqrt
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 from ..numbers import integer, real, reals
 from . import objectives
-from .base import Parameter, Problem
+from .base import Builder, Initial, Parameter, Problem, drawn
 from .constants import Constants
 from .signature import Gradient, Integers, Reals
-from .text import call_text, register
+from .text import call_text, normal_deviation, register
 
 SAMPLES = 2**20
 _SINE_PL = 0.17553  # the infimum of ½ f'(x)² / f(x) is 0.175530985…, near x = 2.2017
@@ -59,7 +59,7 @@ def quadratic(
     least, largest = float(values.min()), float(values.max())
     constants = Constants(largest, least, float(values[values > 0].min()), 0.0, np.zeros(len(values)), True)
     arguments = {"noise": noise, "start": start, "samples": samples, "seed": seed}
-    return _of_coordinates(quadratic, objectives.quadratic, values, constants, arguments, [values])
+    return _of_coordinates(quadratic, values, constants, arguments, values)
 
 
 @register("log_cosh(3)")
@@ -78,10 +78,7 @@ def log_cosh(
     >>> log_cosh(2, start=3.0).loss_and_gradient([0.0, 100.0], [0])[1].tolist()
     [0.0, 1.0]
     """
-    n = integer("dimension", dimension, 1, 2**40)
-    arguments = {"dimension": n, "noise": noise, "start": start, "samples": samples, "seed": seed}
-    constants = Constants(1.0, 0.0, None, 0.0, np.zeros(n), True)
-    return _of_coordinates(log_cosh, objectives.log_cosh, np.zeros(n), constants, arguments)
+    return _of_dimension(log_cosh, dimension, noise, start, samples, seed, L=1.0, convex=True)
 
 
 @register("sine_pl(noise=0.5, start=2.0)")
@@ -96,10 +93,7 @@ def sine_pl(
     >>> sine_pl(start=3.0).constants.pl
     0.17553
     """
-    n = integer("dimension", dimension, 1, 2**40)
-    arguments = {"dimension": n, "noise": noise, "start": start, "samples": samples, "seed": seed}
-    constants = Constants(8.0, 0.0, _SINE_PL, 0.0, np.zeros(n), False)
-    return _of_coordinates(sine_pl, objectives.sine_pl, np.zeros(n), constants, arguments)
+    return _of_dimension(sine_pl, dimension, noise, start, samples, seed, L=8.0, pl=_SINE_PL)
 
 
 @register("bounded(2, start=normal(1.0))")
@@ -113,10 +107,7 @@ def bounded(
     >>> bounded().evaluate([1.0])[0]
     0.5
     """
-    n = integer("dimension", dimension, 1, 2**40)
-    arguments = {"dimension": n, "noise": noise, "start": start, "samples": samples, "seed": seed}
-    constants = Constants(2.0, 0.0, None, 0.0, np.zeros(n), False)
-    return _of_coordinates(bounded, objectives.bounded, np.zeros(n), constants, arguments)
+    return _of_dimension(bounded, dimension, noise, start, samples, seed, L=2.0)
 
 
 @register("rosenbrock")
@@ -131,49 +122,47 @@ def rosenbrock(
     >>> problem.init().tolist(), problem.evaluate([1.0, 1.0])[0], problem.constants.L
     ([-1.2, 1.0], 0.0, None)
     """
-    n = integer("dimension", dimension, 2, 2**40)
-    if n % 2:
-        raise UsageError(f"dimension is {n}: Rosenbrock's function takes pairs, so it must be even")
+    if integer("dimension", dimension, 2, 2**40) % 2:
+        raise UsageError(f"dimension is {dimension}: Rosenbrock's function takes pairs, so it must be even")
+    return _of_dimension(rosenbrock, dimension, noise, start, samples, seed, x_star=np.ones(dimension))
+
+
+def _of_dimension(
+    builder: Builder, dimension: int, noise: float, start: Start, samples: int, seed: int, **known: Any
+) -> Problem:
+    """The problem of an objective with any number of parameters: its least value is 0, at 0 or a `known` x_star."""
+    n = integer("dimension", dimension, 1, 2**40)
     arguments = {"dimension": n, "noise": noise, "start": start, "samples": samples, "seed": seed}
-    constants = Constants(None, 0.0, None, 0.0, np.ones(n), False)
-    return _of_coordinates(rosenbrock, objectives.rosenbrock, np.zeros(n), constants, arguments)
+    others = {"L": None, "mu": 0.0, "pl": None, "f_star": 0.0, "x_star": np.zeros(n), "convex": False}
+    return _of_coordinates(builder, np.zeros(n), Constants(**others | known), arguments)
 
 
 def _of_coordinates(
-    builder: Callable[..., Problem],
-    objective: Callable[..., Any],
-    values: Numbers,
-    constants: Constants,
-    arguments: dict[str, Any],
-    written: Sequence[Numbers] = (),
+    builder: Builder, values: Numbers, constants: Constants, arguments: dict[str, Any], *written: Numbers
 ) -> Problem:
-    """The problem of an objective in `objectives.OF_COORDINATES`."""
-    kind = objectives.OF_COORDINATES.index(objective)
+    """The problem of an objective that is a sum over coordinates."""
     samples = integer("samples", arguments["samples"], 2, 2**40)
     if samples % 2:
         raise UsageError(f"samples is {samples}: must be even, as each sample's noise is another one's, negated")
-    return analytic(
-        builder, objectives.of_coordinates, kind, len(values), values, samples, constants, arguments, written
-    )
+    gradient, n = objectives.of_coordinates, len(values)
+    return analytic(builder, gradient, n, values, samples, constants, arguments, *written)
 
 
 def analytic(
-    builder: Callable[..., Problem],
+    builder: Builder,
     gradient: Gradient,
-    kind: int,
     n_params: int,
     values: Numbers,
     samples: int,
     constants: Constants,
     arguments: dict[str, Any],
-    written: Sequence[Numbers],
+    *written: Numbers,
 ) -> Problem:
-    """The problem of a gradient in `objectives`.
+    """The problem of the objective in `objectives` that has the name of the builder.
 
     Args:
         builder: what users call; the problem's text is a call of it.
         gradient: `of_coordinates` or `of_rows`.
-        kind: the place of the objective in OF_COORDINATES or OF_ROWS.
         n_params: number of parameters.
         values: the inputs after the deviation of the noise.
         samples: number of samples.
@@ -181,13 +170,14 @@ def analytic(
         arguments: of the builder, by name; "noise", "seed" and "start" are among them.
         written: its arguments that are arrays, in order; they begin the text.
     """
-    noise = real("noise", arguments["noise"], 0)
+    by_rows = gradient is objectives.of_rows
+    names = [objective.__name__ for objective in (objectives.OF_ROWS if by_rows else objectives.OF_COORDINATES)]
+    kind, noise = names.index(builder.__name__), real("noise", arguments["noise"], 0)
     seed = integer("seed", arguments["seed"], 0, 2**63 - 1)
-    start = _Start.of(arguments["start"], n_params)
+    start, initial = _initial(arguments["start"], n_params)
     plan, quiet = (np.array([kind, noisy, seed], np.int64) for noisy in (noise > 0, False))
     inputs = np.concatenate([[sqrt(noise / n_params)], values])
     labels = np.zeros(samples, np.int64)
-    seen = np.arange(samples if gradient is objectives.of_rows else 1)
     return Problem(
         name=builder.__name__,
         gradient=gradient,
@@ -197,10 +187,10 @@ def analytic(
         layout=(Parameter("params", (n_params,), 0),),
         dtype=np.dtype(np.float64),
         plan=plan,
-        initial=start,
-        evaluation=_Exact(gradient, seen, quiet, inputs, labels),
+        initial=initial,
+        evaluation=_Exact(gradient, np.arange(samples if by_rows else 1), quiet, inputs, labels),
         constants=constants,
-        config={"problem": call_text(builder, arguments | {"noise": noise, "start": start.value}, written)},
+        config={"problem": call_text(builder, arguments | {"noise": noise, "start": start}, written)},
     )
 
 
@@ -215,9 +205,7 @@ class _Exact:
     labels: Integers
 
     def __call__(self, params: Reals, split: str) -> tuple[float, float]:
-        if split != "train":
-            return float("nan"), float("nan")
-        return self._both(params)[0], float("nan")
+        return self._both(params)[0] if split == "train" else nan, nan
 
     def exact_gradient(self, params: Reals) -> Reals:
         """The gradient of f."""
@@ -229,31 +217,15 @@ class _Exact:
         return loss, gradient
 
 
-@dataclass(frozen=True)
-class _Start:
-    """Initial parameters: `pattern` repeated, times standard normal variates if they are `drawn`."""
+def _initial(start: Start, n: int) -> tuple[Start, Initial]:
+    """From the argument `start`, for n parameters: what the text says of it, and what makes initial parameters."""
+    if isinstance(start, str):
+        return start, partial(drawn, normal_deviation("start", start, "a number, a list of numbers,"))
+    pattern = reals("start", np.atleast_1d(start))
+    if n % len(pattern):
+        raise UsageError(f"start has {len(pattern)} numbers for {n} parameters: must be one, or one for each")
+    return pattern.reshape(np.shape(start)).tolist(), partial(_repeated, pattern)
 
-    value: float | str | list[float]
-    pattern: Numbers
-    drawn: bool
 
-    @classmethod
-    def of(cls, value: Start, n: int) -> _Start:
-        """From the argument `start`, for n parameters."""
-        if isinstance(value, str):
-            match = re.fullmatch(r"normal\(\s*([0-9.eE+-]+)\s*\)", value)
-            try:
-                return cls(value, np.array([real("s", float(match[1]), 0)]), True)  # type: ignore[index]
-            except (TypeError, ValueError):
-                raise UsageError(
-                    f"start is {value!r}: give a number, a list of numbers, or 'normal(s)' with a standard deviation "
-                    "s, as 'normal(1.0)'"
-                ) from None
-        pattern = reals("start", np.atleast_1d(value))
-        if n % len(pattern):
-            raise UsageError(f"start has {len(pattern)} numbers for {n} parameters: must be one, or one for each")
-        return cls(float(pattern[0]) if np.ndim(value) == 0 else pattern.tolist(), pattern, False)
-
-    def __call__(self, n_params: int, generator: np.random.Generator) -> Numbers:
-        params = np.tile(self.pattern, n_params // len(self.pattern))
-        return params * generator.standard_normal(n_params) if self.drawn else params
+def _repeated(pattern: Numbers, n_params: int, generator: np.random.Generator) -> Numbers:
+    return np.resize(pattern, n_params)

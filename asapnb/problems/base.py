@@ -12,19 +12,30 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ..data import Dataset
-from ..errors import UsageError, unknown
-from ..numbers import integer
+from ..errors import UsageError
+from ..numbers import choice, integer
 from .constants import Constants
 from .minibatch import draw_batch
 from .places import Parameter as Parameter
 from .signature import Forward, Gradient, Integers, Reals
 from .signature import gradient_signature as gradient_signature
 
-SPLITS = ("train", "test")
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _CHUNK = 1000  # samples per call where a whole split goes through a compiled function
 Initial = Callable[[int, np.random.Generator], ArrayLike]  # (n_params, generator) -> parameters
 Evaluation = Callable[[Reals, str], tuple[float, float]]  # (params, "train" or "test") -> loss and accuracy
+
+
+def drawn(deviation: ArrayLike, n_params: int, generator: np.random.Generator) -> NDArray[np.float64]:
+    """Initial parameters: independent normal variates of this standard deviation, or of one for each."""
+    return np.asarray(deviation) * generator.standard_normal(n_params)
+
+
+def floating(dtype: DTypeLike) -> np.dtype[Any]:
+    """`dtype` if it is float32 or float64; UsageError for any other."""
+    if np.dtype(dtype) not in _FLOATS:
+        raise UsageError(f"dtype is {dtype}; a problem has float32 or float64 parameters")
+    return np.dtype(dtype)
 
 
 def _zeros(n_params: int, generator: np.random.Generator) -> NDArray[np.float64]:
@@ -98,8 +109,7 @@ class Problem:
     def init(self, seed: int = 0) -> Reals:
         """Initial parameters, shape (n_params,): the same for the same seed."""
         seed = integer("seed", seed, 0, 2**63 - 1)
-        params = np.asarray(self.initial(self.n_params, np.random.default_rng(seed)), self.dtype)
-        return np.ascontiguousarray(self._params(params))
+        return self._params(self.initial(self.n_params, np.random.default_rng(seed)))
 
     def loss_and_gradient(self, params: ArrayLike, indices: ArrayLike) -> tuple[float, Reals]:
         """Mean loss over the training samples `indices`, and its gradient, shape (n_params,)."""
@@ -122,8 +132,7 @@ class Problem:
             The accuracy is NaN if the problem has none. Both are NaN if it has no such split.
         """
         params = self._params(params)
-        if split not in SPLITS:
-            raise unknown("split", split, SPLITS)
+        choice("split", split, ("train", "test"))
         if self.evaluation is not None:
             loss, accuracy = self.evaluation(params, split)
             return float(loss), float(accuracy)
@@ -166,12 +175,10 @@ class Problem:
         seed = integer("seed", seed, 0, 2**63 - 1)
         epoch = integer("epoch", epoch, 0, 2**63 - 1)
         per_epoch = self.batches_per_epoch(batch_size)
-        batches = []
-        for ticket in range(epoch * per_epoch, (epoch + 1) * per_epoch):
-            indices = np.empty(batch_size, np.int64)
-            count = draw_batch(indices, ticket, self.n_samples, batch_size, seed, reshuffle)
-            batches.append(indices[:count])
-        return batches
+        batches = np.empty((per_epoch, batch_size), np.int64)
+        for i, indices in enumerate(batches):
+            draw_batch(indices, epoch * per_epoch + i, self.n_samples, batch_size, seed, reshuffle)
+        return np.split(batches.ravel()[: self.n_samples], range(batch_size, self.n_samples, batch_size))
 
     def batches_per_epoch(self, batch_size: int) -> int:
         """Number of minibatches in an epoch, the ragged one included."""
@@ -207,6 +214,9 @@ class Problem:
         workspace = np.empty(self.workspace_size(len(indices)), self.dtype)
         forward = self.forward(self.dtype, inputs.dtype)
         return float(forward(params, indices, self.plan, workspace, inputs, labels, predicted)), predicted
+
+
+Builder = Callable[..., Problem]
 
 
 def custom(
@@ -253,9 +263,7 @@ def custom(
     >>> loss, gradient.tolist()
     (3.5, [-1.0, -2.0])
     """
-    dtype = np.dtype(dtype)
-    if dtype not in _FLOATS:
-        raise UsageError(f"dtype is {dtype}; a problem has float32 or float64 parameters")
+    dtype = floating(dtype)
     inputs, labels = np.ascontiguousarray(inputs), np.ascontiguousarray(labels)
     if inputs.dtype not in (np.uint8, *_FLOATS):
         raise UsageError(f"inputs are {inputs.dtype}; allowed are uint8, float32 and float64")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from math import prod, sqrt
 from typing import Any
 
@@ -16,12 +16,12 @@ from ..errors import UsageError
 from ..numbers import integer
 from ..text import parse_call
 from .activations import ReLU
-from .base import Parameter, Problem
+from .base import Parameter, Problem, drawn, floating
 from .convolution import Conv
 from .dense import Dense
 from .interpreter import forward_kernel, gradient_kernel
 from .plan import LAYERS, Layer, MaxPool, checked, compile_plan
-from .text import register
+from .text import normal_deviation, register
 
 
 def _of_texts(data: Dataset, layers: Sequence[str], init: str = "he", dtype: str = "float32") -> Problem:
@@ -55,7 +55,7 @@ def network(
     _classes(data)
     layers = [checked(layer) for layer in layers]
     text = {"layers": [repr(layer) for layer in layers]}
-    return _network(data, layers, "network", text, init, dtype, name)
+    return replace(_network(data, layers, "network", text, init, dtype), name=name)
 
 
 @register("mlp(hidden=[8])")
@@ -120,34 +120,24 @@ def cnn(data: Dataset, *, init: str = "he", dtype: DTypeLike = np.float32) -> Pr
 
 
 def _network(
-    data: Dataset,
-    layers: Sequence[Layer],
-    builder: str,
-    arguments: dict[str, Any],
-    init: str,
-    dtype: DTypeLike,
-    name: str | None = None,
+    data: Dataset, layers: Sequence[Layer], builder: str, arguments: dict[str, Any], init: str, dtype: DTypeLike
 ) -> Problem:
     """The problem of these layers; its text is a call of the builder with these arguments."""
-    if np.dtype(dtype) not in (np.float32, np.float64):
-        raise UsageError(f"dtype is {dtype}; a network has float32 or float64 parameters")
-    dtype, raw = np.dtype(dtype), data.train.raw
-    plan = compile_plan(data.shape, len(data.classes), layers)
-    arguments = (
-        arguments | ({} if init == "he" else {"init": init}) | ({} if dtype == "f4" else {"dtype": str(dtype)})
-    )
+    dtype, raw = floating(dtype), data.train.raw
+    plan, places = compile_plan(data.shape, len(data.classes), layers)
+    arguments |= ({} if init == "he" else {"init": init}) | ({} if dtype == "f4" else {"dtype": str(dtype)})
     text = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
     return Problem(
-        name=name or builder,
+        name=builder,
         gradient=gradient_kernel(dtype, raw.dtype),
-        n_params=plan.n_params,
+        n_params=places.n_params,
         inputs=raw.reshape(-1),
         labels=data.train.labels,
-        layout=plan.layout,
+        layout=tuple(places.layout),
         dtype=dtype,
-        plan=plan.array,
-        workspace=plan.workspace,
-        initial=_Initial(plan.layout, _deviation(init)),
+        plan=plan,
+        workspace=places.workspace,
+        initial=partial(drawn, np.concatenate([_deviations(init, tensor) for tensor in places.layout])),
         forward=forward_kernel,
         data=data,
         config={"data": data.name, "problem": f"{builder}({text})" if text else builder},
@@ -161,34 +151,12 @@ def _classes(data: Dataset) -> Dense:
     return Dense(len(data.classes))
 
 
-@dataclass(frozen=True)
-class _Initial:
-    """Draws parameters: standard deviation sqrt(2 / fan-in) and zero biases, or `deviation` for all."""
-
-    layout: tuple[Parameter, ...]
-    deviation: float | None
-
-    def __call__(self, n_params: int, generator: np.random.Generator) -> NDArray[np.float64]:
-        params = np.zeros(n_params)
-        for _, shape, offset in self.layout:
-            fan_in = shape[0] if len(shape) == 2 else prod(shape[1:])
-            deviation = self.deviation
-            if deviation is None:
-                deviation = sqrt(2 / fan_in) if len(shape) > 1 else 0.0
-            size = prod(shape)
-            params[offset : offset + size] = deviation * generator.standard_normal(size)
-        return params
-
-
-def _deviation(init: str) -> float | None:
-    match = re.fullmatch(r"normal\(\s*([0-9.eE+-]+)\s*\)", str(init))
-    try:
-        if init == "he":
-            return None
-        if match and 0 <= (deviation := float(match[1])) < float("inf"):
-            return deviation
-    except ValueError:
-        pass
-    raise UsageError(
-        f"init is {init!r}; allowed are 'he' and 'normal(s)' with a standard deviation s, as 'normal(0.01)'"
-    )
+def _deviations(init: str, tensor: Parameter) -> NDArray[np.float64]:
+    """The standard deviation of each initial parameter of a tensor."""
+    if init != "he":
+        deviation = normal_deviation("init", init, "'he'")
+    elif len(tensor.shape) == 1:
+        deviation = 0.0
+    else:
+        deviation = sqrt(2 / (tensor.shape[0] if len(tensor.shape) == 2 else prod(tensor.shape[1:])))
+    return np.full(prod(tensor.shape), deviation)

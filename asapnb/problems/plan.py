@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import count
+from dataclasses import dataclass, replace
+from itertools import chain, count
 from math import prod
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from .convolution import Conv
 from .dense import Dense
 from .kinds import BlockLayer, RowLayer, Shape
 from .layers import BLOCK_LAYERS, ROW_LAYERS
-from .places import Parameter, Places, rounded
+from .places import Places, rounded
 from .records import FIRST_RECORD, RECORD, Blocks, Header, Rows
 from .signature import Integers
 from .tiles import LANES
@@ -33,34 +34,20 @@ class MaxPool:
     size: int = 2
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What `compile_plan` returns: the int64 array, the layout, and the workspace in elements of 4 or 8 bytes."""
-
-    array: Integers
-    layout: tuple[Parameter, ...]
-    n_params: int
-    workspace: int
-
-
 Layer = Dense | Conv | Activation | MaxPool
 _KINDS: dict[type, BlockLayer | RowLayer] = {kind.layer: kind for kind in (*BLOCK_LAYERS, *ROW_LAYERS)}
-_LIMITS: dict[type, Mapping[str, int]] = {layer: kind.limits for layer, kind in _KINDS.items()} | {
-    MaxPool: {"size": 2**10}
-}
-LAYERS: Mapping[str, Any] = (
-    {layer.__name__: layer for layer in _KINDS}
-    | {activation.name: activation for activation in ACTIVATIONS if activation is not Identity}
-    | {MaxPool.__name__: MaxPool}
-)
+_LIMITS: dict[type, Mapping[str, int]] = {layer: kind.limits for layer, kind in _KINDS.items()}
+_LIMITS[MaxPool] = {"size": 2**10}
+LAYERS: Mapping[str, Any] = {layer.__name__: layer for layer in _LIMITS} | {one.name: one for one in ACTIVATIONS[1:]}
 """What a list of layers may consist of, by name."""
 
 
-def checked(layer: Layer) -> Layer:
+def checked(layer: Any) -> Any:
     """The same layer, its integers checked and as those of Python, so that its text can be read again."""
-    if isinstance(layer, Activation) or (limits := _LIMITS.get(type(layer))) is None:
+    limits = _LIMITS.get(type(layer))
+    if limits is None:  # an activation, or what `compile_plan` refuses
         return layer
-    return type(layer)(**{name: integer(name, getattr(layer, name), 1, most) for name, most in limits.items()})
+    return replace(layer, **{name: integer(name, getattr(layer, name), 1, most) for name, most in limits.items()})
 
 
 class _Stage(NamedTuple):
@@ -98,8 +85,8 @@ def _can_be_pooled(stage: _Stage) -> bool:
     return pools and stage.activation is not Identity and not stage.pooled
 
 
-def compile_plan(shape: Shape, classes: int, layers: Sequence[Layer]) -> Plan:
-    """The plan of a network.
+def compile_plan(shape: Shape, classes: int, layers: Sequence[Layer]) -> tuple[Integers, Places]:
+    """The plan of a network, and its places in the parameters and the workspace.
 
     Args:
         shape: (channels, height, width) of an input.
@@ -109,8 +96,8 @@ def compile_plan(shape: Shape, classes: int, layers: Sequence[Layer]) -> Plan:
     UsageError where the layers are in no order that is supported, do not end in Dense(classes), or do not fit.
 
     >>> from asapnb.problems import ReLU
-    >>> plan = compile_plan((1, 28, 28), 10, [Dense(32), ReLU(), Dense(10)])
-    >>> plan.n_params, [parameter.name for parameter in plan.layout]
+    >>> _, places = compile_plan((1, 28, 28), 10, [Dense(32), ReLU(), Dense(10)])
+    >>> places.n_params, [parameter.name for parameter in places.layout]
     (25450, ['dense1.weight', 'dense1.bias', 'dense2.weight', 'dense2.bias'])
     """
     stages = _stages([checked(layer) for layer in layers])
@@ -125,22 +112,19 @@ def compile_plan(shape: Shape, classes: int, layers: Sequence[Layer]) -> Plan:
     places = Places(FIRST_RECORD + RECORD * len(stages), chunk)
     header = _header(places, shapes, on_blocks)
     records: list[tuple[int, ...]] = []
-    before: Blocks | Rows | None = None
-    counts: dict[str, count[int]] = {}
+    before: Any = None
+    counts: Counter[str] = Counter()
     for i, (stage, x, y) in enumerate(zip(stages, shapes, shapes[1:], strict=False)):
         name = type(stage.layer).__name__.lower()
-        places.layer = f"{name}{next(counts.setdefault(name, count(1)))}"
-        if isinstance(stage.kind, BlockLayer):
-            assert not isinstance(before, Rows)
+        counts[name] += 1
+        places.layer = f"{name}{counts[name]}"
+        if i < on_blocks:
             before = _blocks(places, header, stage, x, y, before, i + 1 == on_blocks)
-            own = stage.kind.place(stage.layer, before, places)
         else:
             before = _rows(places, header, stage, x, y, before)
-            own = stage.kind.place(stage.layer, before, places)
-        records.append((*before, *own))
+        records.append((*before, *stage.kind.place(stage.layer, before, places)))
     padded = [record + (0,) * (RECORD - len(record)) for record in records]
-    array = np.array([value for numbers in (header, *padded, places.tables) for value in numbers], np.int64)
-    return Plan(array, tuple(places.layout), places.n_params, places.workspace)
+    return np.array([*header, *chain(*padded), *places.tables], np.int64), places
 
 
 def _shapes(shape: Shape, stages: Sequence[_Stage]) -> list[Shape]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from ..errors import UsageError
 from ..numbers import integer, real, reals
 from . import objectives
 from .analytic import Numbers, Start, analytic
-from .base import Problem
+from .base import Builder, Problem
 from .constants import Constants
 from .text import register
 
@@ -53,18 +52,16 @@ def least_squares(
     >>> least_squares([[1, 0], [0, 2]], [1, 2]).constants.x_star
     array([1., 1.])
     """
-    a, b, arguments = _rows(least_squares, "targets", matrix, targets, samples, dimension, rank, seed)
+    given = {"noise": noise, "samples": samples, "dimension": dimension, "rank": rank, "start": start, "seed": seed}
+    a, b = _rows(least_squares, "targets", matrix, targets, given)
     n, d = a.shape
-    u, values, vt = np.linalg.svd(a, full_matrices=False)
-    r = int(np.sum(values > values.max() * max(n, d) * np.finfo(float).eps))
+    x_star, _, r, values = np.linalg.lstsq(a, b, rcond=None)
     if r == 0:
         raise UsageError("matrix is zero everywhere: there is nothing to minimise; give one of rank 1 or more")
-    squares = values[:r] ** 2 / n
-    x_star = vt[:r].T @ (u[:, :r].T @ b / values[:r])
-    pl = float(squares[-1])
+    L, pl = values[0] ** 2 / n, values[r - 1] ** 2 / n
     f_star = float(np.sum((a @ x_star - b) ** 2)) / (2 * n)
-    constants = Constants(float(squares[0]), pl if r == d else 0.0, pl, f_star, x_star, True)
-    return _of_rows(least_squares, objectives.least_squares, a, b, 0.0, constants, arguments, noise, start)
+    constants = Constants(float(L), float(pl) if r == d else 0.0, float(pl), f_star, x_star, True)
+    return _of_rows(least_squares, a, b, constants, given)
 
 
 @register("logistic([[1, 2], [3, 4], [-1, 0]], [0, 1, 1])")
@@ -101,48 +98,32 @@ def logistic(
     (0.01, 0.479, 0.693)
     """
     ridge = real("ridge", ridge, 0)
-    a, y, arguments = _rows(logistic, "labels", matrix, labels, samples, dimension, rank, seed)
+    given = {"noise": noise, "samples": samples, "dimension": dimension, "rank": rank, "start": start, "seed": seed}
+    a, y = _rows(logistic, "labels", matrix, labels, given)
     largest = float(np.linalg.norm(a, 2)) ** 2 / (4 * len(a))
     x_star = _newton(a * y[:, None], ridge) if ridge > 0 else None
     f_star = None if x_star is None else _logistic(a * y[:, None], ridge, x_star)
     constants = Constants(largest + ridge, ridge, ridge or None, f_star, x_star, True)
-    arguments["ridge"] = ridge
-    return _of_rows(logistic, objectives.logistic, a, y, ridge, constants, arguments, noise, start)
+    return _of_rows(logistic, a, y, constants, given | {"ridge": ridge})
 
 
 def _of_rows(
-    builder: Callable[..., Problem],
-    objective: Callable[..., Any],
-    a: Numbers,
-    targets: Numbers,
-    ridge: float,
-    constants: Constants,
-    arguments: dict[str, Any],
-    noise: float,
-    start: Start,
+    builder: Builder, a: Numbers, targets: Numbers, constants: Constants, arguments: dict[str, Any]
 ) -> Problem:
+    """The problem of these rows; they begin its text unless it can generate them again."""
     written = [] if arguments["samples"] else [a, targets]
-    values = np.concatenate([[ridge], targets, a.ravel()])
-    arguments |= {"noise": noise, "start": start}
-    kind = objectives.OF_ROWS.index(objective)
-    return analytic(builder, objectives.of_rows, kind, a.shape[1], values, len(a), constants, arguments, written)
+    values = np.concatenate([[arguments.get("ridge", 0.0)], targets, a.ravel()])
+    return analytic(builder, objectives.of_rows, a.shape[1], values, len(a), constants, arguments, *written)
 
 
 def _rows(
-    builder: Callable[..., Problem],
-    kind: str,
-    matrix: ArrayLike | None,
-    targets: ArrayLike | None,
-    samples: int | None,
-    dimension: int | None,
-    rank: int | None,
-    seed: int,
-) -> tuple[Numbers, Numbers, dict[str, Any]]:
-    """The rows, a target for each, and those arguments that a text needs to make them again."""
-    sizes = {"samples": samples, "dimension": dimension, "rank": rank, "seed": seed}
-    if matrix is None and targets is None and samples is not None and dimension is not None:
-        return *_generated(kind, samples, dimension, rank, seed), sizes
-    if matrix is None or targets is None or (samples, dimension, rank) != (None,) * 3:
+    builder: Builder, kind: str, matrix: ArrayLike | None, targets: ArrayLike | None, arguments: dict[str, Any]
+) -> tuple[Numbers, Numbers]:
+    """The rows and a target for each, given or generated."""
+    sizes = [arguments[name] for name in ("samples", "dimension", "rank")]
+    if matrix is None and targets is None and None not in sizes[:2]:
+        return _generated(kind, arguments["seed"], *sizes)
+    if matrix is None or targets is None or sizes != [None] * 3:
         raise UsageError(
             f"{builder.__name__} takes a matrix and {kind}, or samples=, dimension= and perhaps rank= to generate "
             "them: give either, and all of it"
@@ -157,10 +138,10 @@ def _rows(
         if not (classes <= {0.0, 1.0} or classes <= {-1.0, 1.0}):
             raise UsageError(f"labels are {sorted(classes)!s:.80}: they must be -1 and 1, or 0 and 1")
         b = np.where(b > 0, 1.0, -1.0)
-    return a, b, sizes
+    return a, b
 
 
-def _generated(kind: str, samples: int, dimension: int, rank: int | None, seed: int) -> tuple[Numbers, Numbers]:
+def _generated(kind: str, seed: int, samples: int, dimension: int, rank: int | None) -> tuple[Numbers, Numbers]:
     n, d = integer("samples", samples, 1, 2**40), integer("dimension", dimension, 1, 2**40)
     r = min(n, d) if rank is None else integer("rank", rank, 1, min(n, d))
     generator = np.random.default_rng(integer("seed", seed, 0, 2**63 - 1))
@@ -188,8 +169,7 @@ def _newton(signed: Numbers, ridge: float) -> Numbers:
         step = np.linalg.solve(hessian, gradient)
         while (lower := _logistic(signed, ridge, x - step)) > value:
             step = step / 2
-        done = lower == value
-        x, value = x - step, lower
-        if done:
+        before, x, value = value, x - step, lower
+        if value == before:
             break
     return x

@@ -7,17 +7,18 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, wraps
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Dataset, load_dataset
 from ..errors import UsageError
+from ..numbers import real
 from ..text import parse_call
-from .base import Problem
+from .base import Builder, Problem
 
-Builder = TypeVar("Builder", bound=Callable[..., Problem])
+Declared = TypeVar("Declared", bound=Builder)
 _WRITTEN_OUT = 64  # numbers at most in the text of a problem
 
 
@@ -31,7 +32,7 @@ class Entry:
         on_data: whether it needs a data set.
     """
 
-    build: Callable[..., Problem]
+    build: Builder
     example: str
     on_data: bool
 
@@ -39,7 +40,7 @@ class Entry:
 PROBLEMS: dict[str, Entry] = {}
 
 
-def register(example: str, build: Callable[..., Problem] | None = None) -> Callable[[Builder], Builder]:
+def register(example: str, build: Builder | None = None) -> Callable[[Declared], Declared]:
     """Make a function that returns a problem known by its name: a decorator, all that a new problem needs.
 
     Texts, run files, `resume`, `replay` and the command line's help then know it. A problem that is made by `custom`
@@ -59,7 +60,7 @@ def register(example: str, build: Callable[..., Problem] | None = None) -> Calla
     asapnb.errors.UsageError: there is a problem 'lenet' already, in asapnb.problems.networks: choose another name
     """
 
-    def enter(builder: Builder) -> Builder:
+    def enter(builder: Declared) -> Declared:
         name, parameters = builder.__name__, list(inspect.signature(builder).parameters)
         before = PROBLEMS[name].build if name in PROBLEMS else builder
         if before.__module__ != builder.__module__:
@@ -75,7 +76,7 @@ def register(example: str, build: Callable[..., Problem] | None = None) -> Calla
     return enter
 
 
-def _named(builder: Builder) -> Builder:
+def _named(builder: Declared) -> Declared:
     """The builder, with its call as the text of what it returns, unless that has a text already."""
 
     @wraps(builder)
@@ -89,7 +90,7 @@ def _named(builder: Builder) -> Builder:
             config = {"data": data.name, "problem": call_text(builder, values)}
         return replace(problem, config=config)
 
-    return cast(Builder, build)
+    return build  # type: ignore[return-value]
 
 
 def is_custom(text: str) -> bool:
@@ -124,7 +125,7 @@ def parse_problem(text: str, data: str = "fashion-mnist-mini") -> Problem:
     return parse_call(text, known, "problem", {"normal": _normal})
 
 
-def _on(data: str, builder: Callable[..., Problem]) -> Callable[..., Problem]:
+def _on(data: str, builder: Builder) -> Builder:
     """The builder without its first argument: that data is loaded when the others are known to be right."""
 
     def build(*arguments: Any, **named: Any) -> Problem:
@@ -139,7 +140,22 @@ def _normal(deviation: float) -> str:
     return f"normal({deviation!r})"
 
 
-def call_text(builder: Callable[..., Problem], values: Mapping[str, Any], first: Sequence[NDArray[Any]] = ()) -> str:
+def normal_deviation(name: str, text: str, others: str) -> float:
+    """s of the text "normal(s)", which stands for normal variates; UsageError with what else is allowed.
+
+    >>> normal_deviation("start", "normal(0.1)", "a number")
+    0.1
+    """
+    match = re.fullmatch(r"normal\(\s*([0-9.eE+-]+)\s*\)", str(text))
+    try:
+        return real("s", float(match[1]), 0)  # type: ignore[index]
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"{name} is {text!r}: give {others} or 'normal(s)' with a standard deviation s, as 'normal(0.01)'"
+        ) from None
+
+
+def call_text(builder: Builder, values: Mapping[str, Any], first: Sequence[NDArray[Any]] = ()) -> str:
     """The call that makes a problem again.
 
     Args:
