@@ -68,47 +68,49 @@ _IDX = tuple(
     for prefix, count in (("train", 60_000), ("t10k", 10_000))
 )
 
+
+def _like_mnist(
+    name: str, classes: tuple[str, ...], labels_sha256: str, mirrors: tuple[str, ...], sums: tuple[str, ...]
+) -> Source:
+    """A data set in files like those of MNIST; `sums` are SHA-256 of the gzipped ones, in the order of `_IDX`."""
+    gzipped = [f"{file}.gz" for split in _IDX for file in split]
+    downloads = dict(zip(gzipped, sums, strict=True))
+    return Source(name, (1, 28, 28), (60_000, 10_000), classes, (name,), _IDX, labels_sha256, mirrors, downloads)
+
+
 SOURCES = {
     source.name: source
     for source in (
         Source("fashion-mnist-mini", (1, 28, 28), (5_000, 1_000), CLOTHES),
-        Source(
+        _like_mnist(
             "fashion-mnist",
-            (1, 28, 28),
-            (60_000, 10_000),
             CLOTHES,
-            folders=("fashion-mnist",),
-            files=_IDX,
-            labels_sha256="657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7",
-            mirrors=(
+            "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7",
+            (
                 "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
                 "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
             ),
-            downloads={
-                "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-                "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-                "t10k-images-idx3-ubyte.gz": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-                "t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
-            },
+            (
+                "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+                "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+                "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+                "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+            ),
         ),
-        Source(
+        _like_mnist(
             "mnist",
-            (1, 28, 28),
-            (60_000, 10_000),
             DIGITS,
-            folders=("mnist",),
-            files=_IDX,
-            labels_sha256="1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
-            mirrors=(
+            "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
+            (
                 "https://ossci-datasets.s3.amazonaws.com/mnist/",
                 "https://storage.googleapis.com/cvdf-datasets/mnist/",
             ),
-            downloads={
-                "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-                "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-                "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-                "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-            },
+            (
+                "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+                "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+                "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+                "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+            ),
         ),
         Source(
             "cifar10",

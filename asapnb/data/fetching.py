@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tarfile
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -36,12 +36,10 @@ def download(name: str, root: str | Path | None = None, progressbar: bool = Fals
     'fashion-mnist-mini.xz'
     """
     source = find_source(name)
-    try:
+    with suppress(DataError):
         path = locate(source, root)
         read(source, path)
         return path
-    except DataError:
-        pass
     folder = places(root)[0] / source.folders[0]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -61,11 +59,10 @@ def download(name: str, root: str | Path | None = None, progressbar: bool = Fals
 
 
 def _readable(source: Source, folder: Path, file: str) -> bool:
-    try:
+    with suppress(DataError):
         read_file(source, folder, file)
         return True
-    except DataError:
-        return False
+    return False
 
 
 def _fetch(source: Source, remote: str, path: Path, bar: _Bar | bool) -> None:

@@ -88,11 +88,8 @@ def malformed(path: str | Path, found: str, expected: str) -> DataError:
 def _content(path: Path) -> bytes:
     """All bytes of the file, decompressed; never none."""
     try:
-        if path.suffix == ".gz":
-            with gzip.open(path) as file:
-                content = file.read()
-        else:
-            content = path.read_bytes()
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+            content = file.read()
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise malformed(path, f"a broken gzip stream ({error})", "a complete one") from None
     except OSError as error:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import RecordError
 from .files import created, opened, put_in_place
-from .text import from_attribute, to_attribute
+from .text import from_attribute, set_attributes
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,7 @@ def save_checkpoint(
         with created(part) as file:
             for name, array in arrays.items():
                 file.create_dataset(name, data=array)
-            for name, value in attributes.items():
-                if value is not None:
-                    file.attrs[name] = to_attribute(name, value)
+            set_attributes(file, attributes)
 
     put_in_place(checkpoint_path(run_path), write)
 

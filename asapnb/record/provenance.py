@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -55,10 +54,8 @@ def is_alive(attributes: Mapping[str, Any]) -> bool:
         return False
     try:
         os.kill(int(attributes["pid"]), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it is running, under another user
-        return True
+    except OSError as error:
+        return isinstance(error, PermissionError)  # it is running, under another user
     return True
 
 
@@ -114,9 +111,7 @@ def _cpu_model() -> str:
 
 
 def _memory() -> int | None:
-    if sys.platform == "win32":
-        return None
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,7 +64,7 @@ class Run:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        with self._reading() as file:
+        with opened(self._source) as file:
             self.attributes: dict[str, Any] = {key: from_attribute(value) for key, value in file.attrs.items()}
             # A kill may leave columns of unequal length: rows are complete up to the end of the shortest one.
             groups = ["rule", *(name for name in GROUPS if name in file)]
@@ -74,13 +74,12 @@ class Run:
                 self._rows["updates"] = self._rows["views"] = min(self._rows["updates"], self._rows["views"])
             more = ("velocity",) if "params/velocity" in file else ()
         views = VIEWS.names or () if "views" in self._rows else ()
+        looks = MICROSCOPE.names or () if "microscope" in self._rows else ()
         self.updates = Columns(
             (*(UPDATES.names or ()), *views), lambda name: self._read("views" if name in views else "updates", name)
         )
-        self.microscope = Columns(
-            MICROSCOPE.names or () if "microscope" in self._rows else (), lambda name: self._read("microscope", name)
-        )
-        self.evals = Columns(EVALS.names or (), lambda name: self._read("evals", name))
+        self.microscope = Columns(looks, partial(self._read, "microscope"))
+        self.evals = Columns(EVALS.names or (), partial(self._read, "evals"))
         self.params = Columns(("initial", "final", "layout", *more), self._read_params)
 
     @property
@@ -159,7 +158,7 @@ class Run:
                 "p99": int(self.staleness.quantile(0.99)) if known else None,
                 "max": self.staleness.support if known else None,
             },
-            "mean_scale": _mean(applied),
+            "mean_scale": float(applied.mean()) if len(applied) else None,
             "sum_of_steps": steps,
             "sum_of_steps_by_worker": shares,
             "dropped": int((self.updates["dropped"] == ABANDONED).sum()),
@@ -185,13 +184,10 @@ class Run:
         """The first or last evaluation; None if there is none."""
         return {name: column[index].item() for name, column in self.evals.items()} if self._rows["evals"] else None
 
-    def _reading(self) -> Any:
-        return opened(self._source)
-
     def _read(self, group: str, name: str) -> NDArray[Any]:
         """A column, up to the end of the shortest column of its group."""
         try:
-            with self._reading() as file:
+            with opened(self._source) as file:
                 column = file[group][name][: self._rows[group]]
         except (OSError, KeyError) as error:
             raise RecordError(f"cannot read /{group}/{name} of {self.path or 'the run'}: {error}") from error
@@ -200,7 +196,7 @@ class Run:
 
     def _read_params(self, name: str) -> Any:
         try:
-            with self._reading() as file:
+            with opened(self._source) as file:
                 params = file["params"]
                 if name == "layout":
                     return from_attribute(params.attrs["layout"])
@@ -209,10 +205,6 @@ class Run:
                 return params[name][:]
         except OSError as error:
             raise RecordError(f"cannot read /params of {self.path or 'the run'}: {error}") from error
-
-
-def _mean(values: NDArray[Any]) -> float | None:
-    return float(values.mean(dtype=np.float64)) if values.size else None
 
 
 def file_of(run: Run) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,13 @@ def to_attribute(name: str, value: Any) -> Any:
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
         raise RecordError(f"attribute {name} = {value} does not fit in 64 bits")
     return value
+
+
+def set_attributes(item: Any, attributes: Mapping[str, Any]) -> None:
+    """Set attributes of a file or a group; None is left out."""
+    for name, value in attributes.items():
+        if value is not None:
+            item.attrs[name] = to_attribute(name, value)
 
 
 def from_attribute(value: Any) -> Any:

@@ -21,7 +21,7 @@ from .files import Source, checked_target, copy, created, opened, put_in_place
 from .provenance import machine, process, versions
 from .run import Run
 from .schema import CLOCK, EVALS, GROUPS, RUNNING, SCHEMA, UPDATES
-from .text import to_attribute
+from .text import set_attributes
 
 _ROWS = 2048  # in a chunk; longer chunks would leave larger holes when rows are appended in small pieces
 _FILTERS: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
@@ -134,7 +134,7 @@ class RunWriter:
                     del file[name]
             for name in attributes.keys() & file.attrs.keys():
                 del file.attrs[name]
-            _set_attributes(file, attributes)
+            set_attributes(file, attributes)
 
     def _replace(self, part: Path) -> None:
         self._create(part)
@@ -143,11 +143,11 @@ class RunWriter:
 
     def _create(self, source: Source) -> None:
         with created(source) as file:
-            _set_attributes(file, self._attributes)
+            set_attributes(file, self._attributes)
             for group, rows in self._groups.items():
                 for name in rows.names or ():
-                    _growing(file, f"{group}/{name}", rows[name], _ROWS)
-            _growing(file, "rule/step", np.dtype(np.int64), _ROWS)
+                    _growing(file, f"{group}/{name}", rows[name])
+            _growing(file, "rule/step", np.dtype(np.int64))
             scale = {"shape": (0, 1), "maxshape": (None, None), "chunks": (1, 1024)}
             file.create_dataset("rule/scale", dtype=np.float64, **scale, **_FILTERS)
             file.create_dataset("params/initial", data=self._initial)
@@ -216,12 +216,13 @@ class RunWriter:
             The run.
         """
         with self._appended(_PATIENCE) as file:
-            file.create_dataset("staleness/counts", data=np.asarray(counts, dtype=np.int64), **_small(counts))
+            filters = _FILTERS if np.size(counts) else {}
+            file.create_dataset("staleness/counts", data=np.asarray(counts, dtype=np.int64), **filters)
             if final is not None:
                 file.create_dataset("params/final", data=final)
             if velocity is not None:
                 file.create_dataset("params/velocity", data=velocity)
-            _set_attributes(file, {**attributes, "status": status})
+            set_attributes(file, {**attributes, "status": status})
         if not isinstance(self._file, BytesIO):
             with contextlib.suppress(RecordError):  # on a full disk the file stays as it is, with holes
                 put_in_place(self._file, lambda part: copy(self._file, part))
@@ -250,19 +251,8 @@ class RunWriter:
         self._forget()
 
 
-def _set_attributes(file: Any, attributes: Mapping[str, Any]) -> None:
-    for name, value in attributes.items():
-        if value is not None:
-            file.attrs[name] = to_attribute(name, value)
-
-
-def _growing(file: Any, name: str, dtype: np.dtype[Any], chunk: int) -> None:
-    file.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(chunk,), **_FILTERS)
-
-
-def _small(counts: ArrayLike) -> dict[str, Any]:
-    """The filters of a dataset; none for an empty array."""
-    return _FILTERS if np.size(counts) else {}
+def _growing(file: Any, name: str, dtype: np.dtype[Any]) -> None:
+    file.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(_ROWS,), **_FILTERS)
 
 
 def _extend(dataset: Any, start: int, values: NDArray[Any]) -> None:
