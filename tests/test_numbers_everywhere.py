@@ -250,7 +250,7 @@ CASES = [
         for module, calls in CALLS.items()
         for (path, function) in public(module)
         for arguments in [calls.get(path, {})]
-        for name in arguments.keys() & taken(function)
+        for name in sorted(arguments.keys() & taken(function))
     ),
     *((f, given, name) for f, given in MORE for name, value in given.items() if isinstance(value, int | float)),
 ]
