@@ -52,25 +52,27 @@ def panels(records: Sequence[Record], keys: Sequence[str] | None = None) -> list
 
     Of more than 14 lines in a panel, those with the lowest last losses are kept.
     """
-    return [_panel(part.label, part.lines) for part in split(records, keys)]
+    return [_of_best(part.label, part.lines) for part in split(records, keys)]
 
 
-def _panel(label: str, lines: list[Group]) -> Panel:
+def _of_best(label: str, lines: list[Group]) -> Panel:
     best = sorted(range(len(lines)), key=lambda i: min(map(last_loss, lines[i].records)))[:LOOKS]
     looks = [line.look for line in lines] if len(lines) <= LOOKS else list(map(look, range(LOOKS)))
-    kept = [
-        replace(lines[i], look=of, label=lines[i].label or "all runs")
-        for i, of in zip(sorted(best), looks, strict=True)
-    ]
+    shown = zip((lines[i] for i in sorted(best)), looks, strict=True)
+    kept = [replace(line, look=of, label=line.label or "all runs") for line, of in shown]
     return Panel(label, kept, len(lines) - len(kept))
 
 
-def combined(
-    parts: Sequence[Panel], choices: Mapping[str, Mapping[str, Any]], draw: Callable[..., Figure]
-) -> tuple[dict[str, list[str]], dict[str, Figure]]:
-    """The choices and the figures of a chart, with a choice of the panel if there are several.
+def chart(
+    name: str, title: str, caption: str, parts: Sequence[Panel], choices: Mapping[str, Mapping[str, Any]],
+    draw: Callable[..., Figure],
+) -> Chart:  # fmt: skip
+    """A chart of panels, with a choice of the panel if there are several.
 
     Args:
+        name: its id in the page.
+        title: its title.
+        caption: what it shows; lines that were left out are added.
         parts: the panels.
         choices: names of the choices, each with its options and their values.
         draw: makes a figure of a panel and, for each choice, a pair of an option and its value.
@@ -83,7 +85,7 @@ def combined(
     ):
         indices = [i for i, _ in chosen] + [k] * len(panel)
         figures[",".join(map(str, indices))] = draw(part, *(option for _, option in chosen))
-    return menus, figures
+    return Chart(name, title, caption + left_out(parts), menus, figures, rows=max(len(part.lines) for part in parts))
 
 
 def last_loss(record: Record) -> float:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from ..analysis import Record
 from ..errors import UsageError
-from ..plots.curves import Band, axis_label, band, said_of_bands
+from ..plots.curves import CLOCKS, Band, axis_label, band, said_of_bands
 from ..plots.groups import Group, Panel, clock_of
-from .charts import Chart, Figure, array, combined, dash, faint, left_out, panels
+from .charts import Chart, Figure, array, chart, dash, faint, panels
 
 MEASURES = {"training loss": "train_loss", "test loss": "test_loss", "test accuracy": "test_accuracy"}
 _POINTS = 160  # the most points of a line
@@ -22,11 +23,9 @@ _LOG_FROM = 100.0  # the axis is logarithmic if a loss falls by a larger factor
 def clocks(records: Sequence[Record]) -> dict[str, str]:
     """The possible horizontal axes with their labels; seconds only if all runs have one clock."""
     found = {}
-    for x in ("seconds", "updates", "epochs", "steps"):
-        try:
+    for x in CLOCKS:
+        with suppress(UsageError):
             found[x] = axis_label(records, x)
-        except UsageError:
-            continue
     return found
 
 
@@ -35,30 +34,22 @@ def loss_chart(records: Sequence[Record], name: str) -> Chart | None:
 
     None if no value is finite.
     """
-    there = {title: column for title, column in MEASURES.items() if _known(records, column)}
+    evals = [record.run.evals for record in records]
+    there = {title: name for title, name in MEASURES.items() if any(np.isfinite(one[name]).any() for one in evals)}
     if not there:
         return None
     parts, axes = panels(records), clocks(records)
-    choices, figures = combined(parts, {"Show": there, "Against": {axes[x]: x for x in axes}}, _figure)
     times = "" if "seconds" in axes else " Their times are of several clocks, so there is no axis of time."
     bands = said_of_bands(len(line.records) for part in parts for line in part.lines)
-    caption = f"{bands[0].upper()}{bands[1:]}. Clock: {clock_of(records)}.{times}{left_out(parts)}"
+    caption = f"{bands[0].upper()}{bands[1:]}. Clock: {clock_of(records)}.{times}"
     title = "Loss and accuracy" if "test accuracy" in there else "Loss"
-    return Chart(name, title, caption, choices, figures, rows=max(len(part.lines) for part in parts))
-
-
-def _known(records: Sequence[Record], column: str) -> bool:
-    return any(np.isfinite(record.run.evals[column]).any() for record in records)
+    return chart(name, title, caption, parts, {"Show": there, "Against": {axes[x]: x for x in axes}}, _figure)
 
 
 def _figure(part: Panel, measure: tuple[str, str], clock: tuple[str, str]) -> Figure:
     (title, column), (label, x) = measure, clock
-    data: list[dict[str, Any]] = []
-    bands = []
-    for line in part.lines:
-        found = _band(line.records, column, x)
-        bands.append(found)
-        data += _traces(line, found)
+    bands = [_band(line.records, column, x) for line in part.lines]
+    data = [trace for line, found in zip(part.lines, bands, strict=True) for trace in _traces(line, found)]
     axis: dict[str, Any] = {"title": {"text": title}, **_limits(bands, column)}
     return {"data": data, "layout": {"xaxis": {"title": {"text": label}, "rangemode": "tozero"}, "yaxis": axis}}
 

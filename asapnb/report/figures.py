@@ -7,14 +7,12 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import plots
 from ..analysis import Record, Target, varying
 from ..errors import AsapnbError
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from ..plots.style import FORMATS, Figure
 
 _LARGE = 150_000  # bytes of SVG; a larger figure becomes a PNG
 
@@ -65,7 +63,7 @@ def _picture(title: str, draw: Callable[[], Figure]) -> Picture:
     except AsapnbError as error:
         return Picture(title, why_not=str(error))
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
-    kind, content = "svg+xml", _saved(figure, format="svg", metadata={"Date": None})
+    kind, content = "svg+xml", _saved(figure, format="svg", metadata=FORMATS["svg"])
     if len(content) > _LARGE:
         kind, content = "png", _saved(figure, format="png", dpi=192)
     return Picture(title, f"data:image/{kind};base64,{base64.b64encode(content).decode()}", (width, height))

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from ..analysis import Record, Table, Target, matching, records
+from ..analysis.records import Runs
 from ..analysis.tables import shown
 from ..errors import MissingExtraError, UsageError
 from ..record import Run, checked_target
 from ..record.files import put_in_place
 from .charts import Chart
-from .sections import sections, title_of
+from .sections import Section, sections, title_of
 from .sources import is_sweep, sweeps
 
 _HERE = Path(__file__).parent
@@ -25,7 +26,7 @@ _NEEDED = {"plotly": "Plotly", "matplotlib": "Matplotlib", "jinja2": "Jinja"}
 
 
 def report(
-    runs: Iterable[Run | str | os.PathLike[str]] | Run | str | os.PathLike[str],
+    runs: Runs,
     out: str | os.PathLike[str],
     *,
     title: str | None = None,
@@ -68,7 +69,7 @@ def report(
     target = checked_page(out, force)
     given = _once([runs] if isinstance(runs, Run | str | os.PathLike) else runs)
     found = _found(given, where or {})
-    text = _html(given, found, title or title_of(given), targets, baseline, clock)
+    text = _html(given, found, title or title_of(given), sections(found, targets, baseline, clock))
     put_in_place(target, lambda part: part.write_text(text, encoding="utf-8"))
     return target
 
@@ -96,14 +97,7 @@ def checked_page(out: str | os.PathLike[str], force: bool) -> Path:
     return checked_target(out, force)
 
 
-def _html(
-    given: Sequence[Any],
-    found: Sequence[Record],
-    title: str,
-    targets: Sequence[Target],
-    baseline: Mapping[str, Any] | None,
-    clock: str,
-) -> str:
+def _html(given: Sequence[Any], found: Sequence[Record], title: str, parts: Sequence[Section]) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from plotly.offline import get_plotlyjs
 
@@ -117,7 +111,6 @@ def _html(
         lstrip_blocks=True,
     )
     world.filters |= {"shown": shown, "numeric": _numeric, "json": _json, "count": "{:,}".format}
-    parts = sections(found, targets, baseline, clock)
     return world.get_template("page.html").render(
         title=title,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

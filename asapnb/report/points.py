@@ -16,7 +16,7 @@ from ..formatting import NONE
 from ..plots.distributions import causes, counts, mean_pmf
 from ..plots.groups import Panel, clock_of, texts_of
 from ..staleness import StalenessDistribution
-from .charts import Chart, Figure, array, combined, dash, left_out, panels
+from .charts import Chart, Figure, array, chart, dash, left_out, panels
 from .curves import clocks, log_axis
 
 _BOXES_FROM = 5  # the fewest runs that have a box
@@ -44,13 +44,12 @@ def target_chart(records: Sequence[Record], targets: Sequence[Target], name: str
         return None
     parts, axes = panels(records), clocks(records)
     crossings = {str(target): {id(record): crossing(record, target) for record in records} for target in targets}
-    choices, figures = combined(parts, {"Target": crossings, "In": {axes[x]: x for x in axes}}, _boxes)
     caption = (
         f"Each point is a run, a box (from {_BOXES_FROM} runs) goes from quartile to quartile of those that reached "
-        f"the target; the others are counted. Clock: {clock_of(records)}.{left_out(parts)}"
+        f"the target; the others are counted. Clock: {clock_of(records)}."
     )
-    rows = max(len(part.lines) for part in parts)
-    return Chart(name, "Time to a target", caption, choices, figures, rows=rows)
+    choices: dict[str, dict[str, Any]] = {"Target": crossings, "In": {axes[x]: x for x in axes}}
+    return chart(name, "Time to a target", caption, parts, choices, _boxes)
 
 
 def _boxes(part: Panel, target: tuple[str, Mapping[int, Crossing]], clock: tuple[str, str]) -> Figure:
@@ -86,13 +85,12 @@ def staleness_chart(records: Sequence[Record], name: str) -> Chart | None:
         line.label + part.label: StalenessDistribution.from_counts(counts(line.records))
         for part in parts for line in part.lines
     }  # fmt: skip
-    scales = {"linear": "linear", "logarithmic": "log"}
-    choices, figures = combined(parts, {"Scale": scales}, lambda part, scale: _shares(part, seen, scale[1]))
     caption = (
         "Share of the applied updates of each staleness τ, as far as 99.5 % of them; of wide ones, means over bins. "
-        f"The order of updates is that of {clock_of(records)}.{left_out(parts)}"
+        f"The order of updates is that of {clock_of(records)}."
     )
-    return Chart(name, "Staleness", caption, choices, figures, rows=max(len(part.lines) for part in parts))
+    scales = {"Scale": {"linear": "linear", "logarithmic": "log"}}
+    return chart(name, "Staleness", caption, parts, scales, lambda part, scale: _shares(part, seen, scale[1]))
 
 
 def _shares(part: Panel, seen: Mapping[str, StalenessDistribution], scale: str) -> Figure:
@@ -124,52 +122,45 @@ def runs_chart(records: Sequence[Record], name: str) -> Chart | None:
         return None
     keys = [key for key in varying(records) if key != "seed"] or ["seed"]
     keys = sorted(keys, key=lambda key: not _numbers(records, key))
-    facts = {title: [get(record) for record in records] for title, get in _FIGURES.items()}
+    (part,) = panels(records, ["rule"] if "rule" in keys else [])
     facts = {
-        title: values for title, values in facts.items() if any(v is not None and math.isfinite(v) for v in values)
+        title: [np.array([get(record) for record in line.records], np.float64) for line in part.lines]
+        for title, get in _FIGURES.items()
     }
+    facts = {title: lines for title, lines in facts.items() if np.isfinite(np.concatenate(lines)).any()}
     if not facts:
         return None
-    (part,) = panels(records, ["rule"] if "rule" in keys else [])
     names = {key: texts_of(records, key) for key in keys}
-    index = {id(record): i for i, record in enumerate(records)}
-    order = [index[id(record)] for line in part.lines for record in line.records]
     figures = {
-        f"{i},{j}": _points(part, title, [values[n] for n in order], key, names[key])
+        f"{i},{j}": _points(part, title, values, key, names[key])
         for i, (title, values) in enumerate(facts.items())
         for j, key in enumerate(keys)
     }
     texts = [[_hover(record, keys) for record in line.records] for line in part.lines]
-    return Chart(
-        name,
-        "Every run",
+    caption = (
         f"Each point is a run; crosses at the top are runs whose value is not finite. Clock: {clock_of(records)}."
-        + left_out([part]),
-        {"Show": list(facts), "Against": [key.replace("_", " ") for key in keys]},
-        figures,
-        [*texts, *texts],
-        len(part.lines),
+        + left_out([part])
     )
+    choices = {"Show": list(facts), "Against": [key.replace("_", " ") for key in keys]}
+    return Chart(name, "Every run", caption, choices, figures, texts * 2, len(part.lines))
 
 
 def _points(
-    part: Panel, title: str, values: Sequence[float | None], key: str, names: Mapping[Any, str | None]
+    part: Panel, title: str, values: Sequence[NDArray[np.float64]], key: str, names: Mapping[Any, str | None]
 ) -> Figure:
-    """Two traces for each line: runs whose value is finite, and the others. `values` are in the order of lines."""
-    y = np.array([np.nan if value is None else value for value in values], np.float64)
-    ends = np.cumsum([0, *(len(line.records) for line in part.lines)])
+    """Two traces for each line: runs whose value is finite, and the others. `values` has an array for each line."""
     shown, lost = [], []
     axis_x = _axis(part, key)
     places = _places(part, key, axis_x["type"], names)
-    for line, x, start, stop in zip(part.lines, places, ends, ends[1:], strict=False):
+    for line, x, y in zip(part.lines, places, values, strict=True):
         trace: dict[str, Any] = {"type": "scatter", "mode": "markers", "name": line.label, "legendgroup": line.label}
         trace |= {"x": x, "hovertemplate": "%{y:.5~g}<br>%{text}<extra></extra>"}
         mark = {"color": line.look.color, "size": 8, "opacity": 0.7}
-        shown.append({**trace, "y": array(y[start:stop]), "marker": {**mark, "symbol": _SYMBOLS[line.look.marker]}})
-        top = np.where(np.isinf(y[start:stop]), 0.97, np.nan)
+        shown.append({**trace, "y": array(y), "marker": {**mark, "symbol": _SYMBOLS[line.look.marker]}})
+        top = np.where(np.isinf(y), 0.97, np.nan)
         cross = {"y": array(top), "yaxis": "y2", "showlegend": False, "marker": {**mark, "symbol": "x-thin-open"}}
         lost.append({**trace, **cross, "hovertemplate": "not finite<br>%{text}<extra></extra>"})
-    finite = y[np.isfinite(y)]
+    finite = np.concatenate([y[np.isfinite(y)] for y in values])
     axis: dict[str, Any] = {"title": {"text": title}, "rangemode": "tozero"}
     if "accuracy" in title:
         axis["tickformat"] = "~p"

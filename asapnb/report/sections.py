@@ -38,6 +38,7 @@ class Section:
         tables: those of `asapnb compare`.
         unfinished: the runs that did not finish; None if all did.
         runs: every run.
+        error: why the runs could not be compared; None if they could.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Section:
     pictures: Sequence[Picture]
     unfinished: Table | None
     runs: Table
+    error: AsapnbError | None = None
 
 
 def sections(
@@ -65,19 +67,17 @@ def sections(
         AsapnbError: if the runs of no section can be compared: the error of the first.
     """
     keys = [key for key in _APART if any(record.value(key) is not None for record in records)]
-    found, errors = [], []
-    for n, some in enumerate(grouped(records, keys).values(), 1):
-        section, error = _section(f"section-{n}", some, targets, baseline, clock)
-        found.append(section)
-        errors.append(error)
-    if errors and all(errors):
-        raise next(error for error in errors if error is not None)
+    parts = enumerate(grouped(records, keys).values(), 1)
+    found = [_section(f"section-{n}", some, targets, baseline, clock) for n, some in parts]
+    errors = [section.error for section in found if section.error is not None]
+    if errors and len(errors) == len(found):
+        raise errors[0]
     return found
 
 
 def _section(
     name: str, records: list[Record], targets: Sequence[Target], baseline: Mapping[str, Any] | None, clock: str
-) -> tuple[Section, AsapnbError | None]:
+) -> Section:
     kind, data, problem = (records[0].value(key) for key in _APART)
     known = [record for record in records if len(record.curve())]
     notes = []
@@ -105,8 +105,8 @@ def _section(
     return Section(
         name, title, Counter(map(state, records)), _facts(records), notes, charts, tables,
         pictures(known, targets, baseline) if known else [],
-        _listing(odd, "Runs that did not finish") if odd else None, _listing(records, "Every run"),
-    ), error  # fmt: skip
+        _listing(odd, "Runs that did not finish") if odd else None, _listing(records, "Every run"), error,
+    )  # fmt: skip
 
 
 def state(record: Record) -> str:
@@ -146,15 +146,17 @@ def _facts(records: Sequence[Record]) -> Facts:
     same = {key: value for key, value in records[0].config.items() if key not in (*vary, "seed", *_APART)}
     facts.append(("in common", [f"{key} = {value}" for key, value in same.items()]))
     attributes = [record.run.attributes for record in records]
-    sizes = _counted(f"{of['n_params']:,} parameters, {of['n_samples']:,} samples" for of in attributes)
-    facts += [("size", sizes), ("data, SHA-256", _counted(of.get("data_sha256") for of in attributes))]
-    facts += [("clock", _counted(of.get("clock") for of in attributes))]
-    facts += [("machine", _counted(_machine(of.get("machine", {})) for of in attributes))]
-    facts += [("host", _counted(of.get("host") for of in attributes))]
-    facts += [("versions", _counted(_pairs(of.get("versions", {})) for of in attributes))]
     made = sorted(of["created_utc"] for of in attributes)
-    facts.append(("made", [made[0] if made[0] == made[-1] else f"{made[0]} to {made[-1]}"]))
-    facts.append(("command", _counted(of.get("command") for of in attributes)))
+    facts += [
+        ("size", _counted(f"{of['n_params']:,} parameters, {of['n_samples']:,} samples" for of in attributes)),
+        ("data, SHA-256", _counted(of.get("data_sha256") for of in attributes)),
+        ("clock", _counted(of.get("clock") for of in attributes)),
+        ("machine", _counted(_machine(of.get("machine", {})) for of in attributes)),
+        ("host", _counted(of.get("host") for of in attributes)),
+        ("versions", _counted(_pairs(of.get("versions", {})) for of in attributes)),
+        ("made", [made[0] if made[0] == made[-1] else f"{made[0]} to {made[-1]}"]),
+        ("command", _counted(of.get("command") for of in attributes)),
+    ]
     return [(name, values) for name, values in facts if values]
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RecordError, UsageError
-from ..record import load_run, machine, remove_checkpoint, to_json, versions
+from ..record import Run, load_run, machine, remove_checkpoint, to_json, versions
 from ..record.files import put_in_place
 from ..record.schema import UNENDED
 from .points import Outcome, now, outcome_of, sources
@@ -118,8 +118,10 @@ def begin(sweep: Sweep, folder: Path, *, resume: bool, force: bool, extend: bool
     since = ""
     if (folder / NAME).exists():
         old = readable_manifest(folder)
-        if force:
-            _clear(old, folder)
+        if force:  # the run files of that sweep go, but no other files
+            for point in old.points:
+                (folder / point.file).unlink(missing_ok=True)
+                remove_checkpoint(folder / point.file)
         elif not resume:
             raise RecordError(
                 f"{folder} holds a sweep already: go on with it with resume=True (--resume), start it anew with "
@@ -137,13 +139,6 @@ def begin(sweep: Sweep, folder: Path, *, resume: bool, force: bool, extend: bool
     lines = [manifest.head, *map(asdict, outcomes.values())]
     put_in_place(folder / NAME, lambda part: _write(part, lines))
     return Manifest(manifest.head, outcomes)
-
-
-def _clear(old: Manifest, folder: Path) -> None:
-    """Remove the run files of a sweep that is started anew, but no other files."""
-    for point in old.points:
-        (folder / point.file).unlink(missing_ok=True)
-        remove_checkpoint(folder / point.file)
 
 
 def _check_unwritten(manifest: Manifest, folder: Path) -> None:
@@ -174,11 +169,9 @@ def _continued(old: Manifest, new: Manifest, folder: Path, extend: bool) -> Mani
         names = {name: before for name, before in same.items() if name != before}
         return Manifest({**new.head, **begun, "extended_utc": now(), "names": names}, old.outcomes)
     changes = "\n".join(difflib.unified_diff(_listed(old), _listed(new), f"{folder / NAME}", "now", lineterm="", n=1))
-    how = (
-        "points were only added: go on with extend=True (--extend), or give another folder"
-        if kept
-        else "give another folder, or start anew with force=True (--force)"
-    )
+    how = "give another folder, or start anew with force=True (--force)"
+    if kept:
+        how = "points were only added: go on with extend=True (--extend), or give another folder"
     raise RecordError(f"the sweep in {folder} was another one; {how}:\n{changes}")
 
 
@@ -194,35 +187,23 @@ def _still_there(manifest: Manifest, folder: Path, since: str) -> dict[str, Outc
     """The outcomes of all points that have a run file or failed, also of complete files that no line names."""
     found = {}
     for point in manifest.points:
-        outcome, path = manifest.outcomes.get(point.name), folder / point.file
-        if outcome is None or not outcome.done:
-            outcome = _adopted(point, path, since) or outcome
-        elif not _whole(path):
-            outcome = None
+        outcome, run = manifest.outcomes.get(point.name), None
+        with contextlib.suppress(RecordError):
+            run = load_run(folder / point.file)
+        whole = run if run is not None and run.status not in UNENDED else None
+        if outcome is not None and outcome.done:
+            outcome = outcome if whole else None  # a crash of the machine may lose what was written
+        elif whole is not None and _is_of(whole, point, since):
+            outcome = outcome_of(point, whole)
         if outcome is not None:
             found[point.name] = outcome
     return found
 
 
-def _whole(path: Path) -> bool:
-    """Whether a file holds a complete run. A crash of the machine may lose what was written."""
-    try:
-        return load_run(path).status not in UNENDED
-    except RecordError:
-        return False
-
-
-def _adopted(point: Point, path: Path, since: str) -> Outcome | None:
-    """The outcome of a run of this sweep whose file is complete although no line names it; else None."""
-    try:
-        run = load_run(path)
-    except RecordError:
-        return None
+def _is_of(run: Run, point: Point, since: str) -> bool:
+    """Whether a run is that of a point, made since the sweep began."""
     ours = run.kind == point.kind and run.config.get("seed") == point.config.get("seed", 0)
-    if not ours or run.attributes["created_utc"] < since:
-        return None
-    outcome = outcome_of(point, run)
-    return outcome if outcome.done else None
+    return ours and run.attributes["created_utc"] >= since
 
 
 def note(folder: Path, outcome: Outcome) -> None:

@@ -77,11 +77,11 @@ def check_points(points: Iterable[Point]) -> None:
     seen: dict[str, Point] = {}
     for group in groups.values():
         problem: Problem | None = None
-        once = _Once()
+        made: dict[Hashable, Any] = {}
         for point in group:
             try:
                 problem = _problem(point) if problem is None else problem
-                same = _resolved(point, problem, once)
+                same = _resolved(point, problem, made)
             except AsapnbError as error:
                 raise type(error)(f"the point {describe(point.axes)}: {error}") from None
             if same in seen:
@@ -92,25 +92,22 @@ def check_points(points: Iterable[Point]) -> None:
             seen[same] = point
 
 
-class _Once:
-    """Makes rules, timings and the like once for all points that share them."""
-
-    def __init__(self) -> None:
-        self._made: dict[Hashable, Any] = {}
-
-    def __call__(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        if key not in self._made:
-            self._made[key] = make()
-        return self._made[key]
-
-
 def _problem(point: Point) -> Problem:
     what = {name: value for name, value in point.config.items() if name in ("data", "problem")}
     return prepare(what, point.kind)[0]
 
 
-def _resolved(point: Point, problem: Problem, once: _Once) -> str:
-    """Check the arguments of a point; returns all that its run depends on, as text."""
+def _resolved(point: Point, problem: Problem, made: dict[Hashable, Any]) -> str:
+    """Check the arguments of a point; returns all that its run depends on, as text.
+
+    Rules, timings and the like are made once for all points that share them, and kept in `made`.
+    """
+
+    def once(key: Hashable, make: Callable[[], Any]) -> Any:
+        if key not in made:
+            made[key] = make()
+        return made[key]
+
     arguments = {name: key.default for name, key in keys(point.kind).items()} | dict(point.config)
     options = resolve(point.kind, problem, arguments)
     rule: Rule = once(("rule", arguments["rule"]), lambda: as_rule(arguments["rule"]))

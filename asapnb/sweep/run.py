@@ -104,7 +104,9 @@ def run_sweep(
         raise UsageError(f"jobs is {jobs}, but the cluster has workers of its own: take jobs (--jobs) out")
     if force and (resume or extend):
         raise UsageError("to go on or to start anew? Take force (--force) or resume (--resume, --extend) out")
-    jobs = integer("jobs", _jobs(sweep) if jobs is None else jobs, 1)
+    if jobs is None:
+        jobs = 1 if sweep.kind == "train" else len(cores())
+    jobs = integer("jobs", jobs, 1)
     check_points(sweep.points)
     folder = Path(out)
     with ExitStack() as stack:
@@ -115,7 +117,8 @@ def run_sweep(
         stack.enter_context(manifests.alone(folder))
         found = manifests.begin(sweep, folder, resume=resume or extend, force=force, extend=extend)
         outcomes = dict(found.outcomes)
-        left = {point.name: point for point in found.points if not _done(outcomes.get(point.name))}
+        ended = {name for name, outcome in outcomes.items() if outcome.done}
+        left = {point.name: point for point in found.points if point.name not in ended}
         total, skipped, failed, started = len(found.points), len(found.points) - len(left), 0, time.monotonic()
         if progress is not None:
             progress(Progress(skipped, failed, total, skipped, 0.0))
@@ -128,11 +131,3 @@ def run_sweep(
                 seconds = time.monotonic() - started
                 progress(Progress(done, failed, total, skipped, seconds, left[outcome.point], outcome))
     return Manifest(found.head, outcomes)
-
-
-def _jobs(sweep: Sweep) -> int:
-    return 1 if sweep.kind == "train" else len(cores())
-
-
-def _done(outcome: Outcome | None) -> bool:
-    return outcome is not None and outcome.done

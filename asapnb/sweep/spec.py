@@ -95,19 +95,19 @@ class Sweep:
         count = sum(math.prod(map(len, grid.axes.values())) * self._repetitions(grid) for grid in self.grids)
         if count > _MOST:
             raise UsageError(f"the sweep has {count:,} points: at most {_MOST:,}; take values or repetitions out")
-        points = sorted((point for grid in self.grids for point in self._of_grid(grid)), key=_repetition)
+        points = [point for grid in self.grids for point in self._of_grid(grid)]
+        points.sort(key=lambda point: int(point.axes.get("repetition", 0)))
         several = {
             name for point in points for name, value in point.axes.items() if value != points[0].axes.get(name)
         }
-        named = [_named(point, several) for point in points]
-        seen: dict[str, Point] = {}
-        for point in named:
-            if point.name in seen:
+        found: dict[str, Point] = {}
+        for point in points:
+            named = _named(point, several)
+            if found.setdefault(named.name, named) is not named:
                 raise UsageError(
                     f"two points of the sweep are equal: {describe(point.axes)}; take one of the grids' values out"
                 )
-            seen[point.name] = point
-        return tuple(named)
+        return tuple(found.values())
 
     def _of_grid(self, grid: Grid) -> Iterator[Point]:
         count = self._repetitions(grid)
@@ -232,10 +232,6 @@ def _seed_axes(names: Any, kind: str) -> tuple[str, ...]:
         if name not in keys(kind) or name == "seed":
             raise unknown("key in seed_axes", name, set(keys(kind)) - {"seed"})
     return tuple(names)
-
-
-def _repetition(point: Point) -> int:
-    return int(point.axes.get("repetition", 0))
 
 
 def _named(point: Point, several: set[str]) -> Point:
