@@ -13,7 +13,7 @@ from ..formatting import count
 from .records import Record, grouped, seeds, varying
 from .speed import magnitude
 from .statistics import wilson
-from .tables import Cell, Table, columns, shown
+from .tables import Cell, Table, shown, table
 
 _LONGEST = 24  # characters of a list of seeds
 TOLERANCE = 0.05  # by which mean scales may differ before runs are said to be of unequal magnitude
@@ -23,36 +23,34 @@ _SAME = ("problem", "data", "scheme", "rule", "workers", "step_size", "batch_siz
 
 def overview(records: Sequence[Record], by: Sequence[str]) -> Table:
     """A row for each group of runs: how they ended, and medians of their figures."""
-    head = ["runs", "seeds", "status", "updates", *_seconds_column(records), "training loss", "test loss"]
-    names = columns(by, [*head, "accuracy", "mean τ", "mean scale", "Ση"])
     rows = []
     for values, group in grouped(records, by).items():
         facts = [record.summary() for record in group]
         last = [one["last"] or {} for one in facts]
         statuses = Counter(record.status for record in group)
         status = ", ".join(f"{n} {name}" if len(statuses) > 1 else name for name, n in statuses.most_common())
-        figures: list[Cell] = [_median(one["updates"] for one in facts)]
-        figures += [_median(one["seconds"] for one in facts)] * len(_seconds_column(records))
-        figures += [
-            _median(one.get("train_loss") for one in last),
-            _median(_known(one.get("test_loss"), one) for one in last),
-            _median(_known(one.get("test_accuracy"), one) for one in last),
-            _median(one["staleness"]["mean"] for one in facts),
-            _median(one["mean_scale"] for one in facts),
-            _median(one["sum_of_steps"] for one in facts),
-        ]
-        rows.append((*values, len(group), _listed(seeds(group)), status, *figures))
-    kept = [i for i in range(len(names)) if i < len(by) or any(row[i] is not None for row in rows)]
+        figures: dict[str, Cell] = {
+            "runs": len(group),
+            "seeds": _listed(seeds(group)),
+            "status": status,
+            "updates": _median(one["updates"] for one in facts),
+            seconds_name(records): None if mixed_clocks(records) else _median(one["seconds"] for one in facts),
+            "training loss": _median(one.get("train_loss") for one in last),
+            "test loss": _median(_known(one.get("test_loss"), one) for one in last),
+            "accuracy": _median(_known(one.get("test_accuracy"), one) for one in last),
+            "mean τ": _median(one["staleness"]["mean"] for one in facts),
+            "mean scale": _median(one["mean_scale"] for one in facts),
+            "Ση": _median(one["sum_of_steps"] for one in facts),
+        }
+        rows.append((values, figures))
+    kept = {name for _, figures in rows for name, figure in figures.items() if figure is not None}
+    rows = [(values, {name: figures[name] for name in figures if name in kept}) for values, figures in rows]
     same = [f"{key}={records[0].value(key)}" for key in _SAME if key not in varying(records) and records]
     notes = [f"All runs: {', '.join(same)}"] if same else []
     if len(records) > len(rows):
         notes.append("Figures are medians over the runs of a row.")
-    return Table(
-        count(len(records), "run"),
-        tuple(names[i] for i in kept),
-        tuple(tuple(row[i] for i in kept) for row in rows),
-        (*notes, *clock_notes(records), *magnitude_notes(records, by)),
-    )
+    notes += [*clock_notes(records), *magnitude_notes(records, by)]
+    return table(count(len(records), "run"), by, rows, notes)
 
 
 def outcomes(records: Sequence[Record], by: Sequence[str], confidence: float) -> Table:
@@ -60,20 +58,21 @@ def outcomes(records: Sequence[Record], by: Sequence[str], confidence: float) ->
     there = [status for status in _STATUSES if any(record.status == status for record in records)]
     rows = []
     for values, group in grouped(records, by).items():
-        cells: list[Cell] = []
+        figures: dict[str, Cell] = {"runs": len(group)}
         for status in there:
             count = sum(record.status == status for record in group)
-            cells += [count, count / len(group), *wilson(count, len(group), confidence)]
-        rows.append((*values, len(group), *cells))
-    head = [name for status in there for name in (status, f"{status} share", f"{status} from", f"{status} to")]
+            low, high = wilson(count, len(group), confidence)
+            share = count / len(group)
+            figures |= {status: count, f"{status} share": share, f"{status} from": low, f"{status} to": high}
+        rows.append((values, figures))
     note = f"from, to: Wilson's {100 * confidence:g} % intervals of the shares"
-    return Table("How the runs ended", columns(by, ["runs", *head]), tuple(rows), (note,))
+    return table("How the runs ended", by, rows, [note])
 
 
 def clock_notes(records: Sequence[Record]) -> list[str]:
     """Notes on seconds: that they cannot be compared, or come from machines of different sizes."""
     clocks = sorted({record.clock for record in records})
-    if len({record.is_virtual for record in records}) > 1:
+    if mixed_clocks(records):
         return [f"Seconds are left out: these runs are on different clocks ({', '.join(clocks)})."]
     cores = sorted({record.cores for record in records if record.cores and not record.is_virtual})
     return [f"Seconds are those of machines with {' and '.join(map(str, cores))} cores."] * (len(cores) > 1)
@@ -109,9 +108,9 @@ def said(values: Mapping[str, object]) -> str:
     return ", ".join(f"{key}={value}" for key, value in values.items())
 
 
-def _seconds_column(records: Sequence[Record]) -> list[str]:
-    """Empty where seconds cannot be compared."""
-    return [] if len({record.is_virtual for record in records}) > 1 else [seconds_name(records)]
+def mixed_clocks(records: Sequence[Record]) -> bool:
+    """Whether some of the runs are in virtual and some in real time, so that seconds cannot be compared."""
+    return len({record.is_virtual for record in records}) > 1
 
 
 def _known(value: float | None, evaluation: dict[str, Any]) -> float | None:
@@ -134,11 +133,6 @@ def _listed(numbers: Sequence[int]) -> str:
     >>> _listed([0, 1, 2, 3, 7, 9, 10]), _listed([359933501, 2626067016, 3048249863])
     ('0–3, 7, 9, 10', '3 seeds')
     """
-    runs: list[list[int]] = []
-    for n in numbers:
-        if runs and n == runs[-1][-1] + 1:
-            runs[-1].append(n)
-        else:
-            runs.append([n])
+    runs = np.split(numbers, np.flatnonzero(np.diff(numbers) != 1) + 1)
     text = ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
     return text if len(text) <= _LONGEST else f"{len(numbers)} seeds"

@@ -6,8 +6,9 @@ import csv
 import io
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..formatting import number
 
@@ -85,14 +86,21 @@ class Table:
         return [not any(isinstance(row[i], int | float) for row in self.rows) for i in range(len(self.columns))]
 
 
-def columns(keys: Sequence[str], head: Iterable[str]) -> tuple[str, ...]:
-    """Names of columns: keys, then measured quantities. A key with the name of one of these is marked as "set".
+def table(
+    title: str, by: Sequence[str], rows: Sequence[tuple[Sequence[Any], Mapping[str, Cell]]], notes: Iterable[str] = ()
+) -> Table:
+    """A table of groups of runs: their values of the keys `by`, then their named figures, the same names in each row.
 
-    >>> columns(["rule", "updates"], ["updates", "epochs"])
+    A key with the name of a figure is marked as "set".
+
+    >>> table("Runs", ["rule", "updates"], [(("tail", 50), {"updates": 48, "epochs": 2.0})]).columns
     ('rule', 'updates set', 'updates', 'epochs')
     """
-    measured = tuple(head)
-    return (*(f"{key} set" if key in measured else key for key in keys), *measured)
+    names = list(rows[0][1]) if rows else []
+    keys = [f"{key} set" if key in names else key for key in by]
+    return Table(
+        title, (*keys, *names), tuple((*values, *figures.values()) for values, figures in rows), tuple(notes)
+    )
 
 
 def shown(cell: Cell) -> str:

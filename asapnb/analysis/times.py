@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..numbers import real
-from .overview import TOLERANCE, clock_notes, said, seconds_name
+from .overview import TOLERANCE, clock_notes, mixed_clocks, said, seconds_name
 from .records import Loss, Record, grouped, matching
 from .speed import SpeedUp, cells, partners, speed_up
 from .statistics import kaplan_meier, wilson
 from .stepsizes import BestStep
-from .tables import Cell, Table, columns, shown
+from .tables import Cell, Table, shown, table
 from .targets import PLATEAU, Crossing, Target, crossing, escape
 
 NEVER = "not reached"
@@ -30,7 +30,7 @@ def times(
     long half of those that reached the target took from there.
     """
     clocks = {"updates": "updates", "seconds": seconds_name(records), "steps": "Ση", "epochs": "epochs"}
-    if len({record.is_virtual for record in records}) > 1:
+    if mixed_clocks(records):
         del clocks["seconds"]
     rows, lost, stopped = [], 0, 0
     for values, group in grouped(records, by).items():
@@ -42,13 +42,15 @@ def times(
                        for one, record in zip(found, group, strict=True))  # fmt: skip
         after = [one.updates - start.updates for one, start in zip(found, left, strict=False)
                  if len(left) == len(found) and one.updates is not None and start.updates is not None]  # fmt: skip
-        rows.append((
-            *values, len(group), reached, *wilson(reached, len(group), confidence),
-            sum(one.outcome == "diverged" for one in found),
-            *(_half(found, clock) for clock in clocks), _half(left, "updates") if left else None,
-            float(np.median(after).clip(0)) if after else None,
-        ))  # fmt: skip
-    head = ("runs", "reached", "share from", "share to", "diverged", *clocks.values(), "escape", "after escape")
+        low, high = wilson(reached, len(group), confidence)
+        figures = {
+            "runs": len(group), "reached": reached, "share from": low, "share to": high,
+            "diverged": sum(one.outcome == "diverged" for one in found),
+            **{name: _half(found, clock) for clock, name in clocks.items()},
+            "escape": _half(left, "updates") if left else None,
+            "after escape": float(np.median(after).clip(0)) if after else None,
+        }  # fmt: skip
+        rows.append((values, figures))
     notes = [
         f"Training loss as {loss}. Times are those by which half of the runs had reached the target (Kaplan–Meier); "
         f"escape: {100 * PLATEAU:g} % of the initial loss, in updates.",
@@ -58,7 +60,7 @@ def times(
         notes.append(f"Not reached by {lost:,} of {len(records):,} runs.")
     if stopped:
         notes.append(f"{stopped:,} runs stopped at a target loss of their own before, so these times are too long.")
-    return Table(f"Time to {target}", columns(by, head), tuple(rows), (*notes, *clock_notes(records)))
+    return table(f"Time to {target}", by, rows, [*notes, *clock_notes(records)])
 
 
 def _half(found: Sequence[Crossing], clock: str) -> Cell:
@@ -99,20 +101,18 @@ def speed_ups(
     if not found:
         return []
     names = list(dict.fromkeys(name for _, cell, _ in found for name in cell))
-    rows = tuple((*values, *map(cell.get, names), *_figures(one)) for values, cell, one in found)
-    head = ("speed-up", "from", "to", "runs", "not reached", "baseline runs", "baseline not reached", "budget",
-            "magnitude")  # fmt: skip
+    rows = [((*values, *map(cell.get, names)), _figures(one)) for values, cell, one in found]
     title = f"Speed-up over {said(baseline)} to {target}, in {_UNITS[clock]}"
-    notes = tuple(_notes([one for *_, one in found], options))
-    return [Table(title, columns((*baseline, *names), head), rows, notes)]
+    return [table(title, [*baseline, *names], rows, _notes([one for *_, one in found], options))]
 
 
-def _figures(found: SpeedUp) -> tuple[Cell, ...]:
-    budgets, (base, other) = set(found.budgets), found.magnitudes
-    return (
-        found.ratio, *(found.interval or (None, None)), found.runs[1], found.not_reached[1], found.runs[0],
-        found.not_reached[0], budgets.pop() if len(budgets) == 1 else None, other / base if base else None,
-    )  # fmt: skip
+def _figures(found: SpeedUp) -> dict[str, Cell]:
+    (low, high), (base, other), budgets = found.interval or (None, None), found.magnitudes, set(found.budgets)
+    return {
+        "speed-up": found.ratio, "from": low, "to": high, "runs": found.runs[1], "not reached": found.not_reached[1],
+        "baseline runs": found.runs[0], "baseline not reached": found.not_reached[0],
+        "budget": budgets.pop() if len(budgets) == 1 else None, "magnitude": other / base if base else None,
+    }  # fmt: skip
 
 
 def _notes(found: Sequence[SpeedUp], options: Mapping[str, Any]) -> Iterator[str]:

@@ -60,26 +60,21 @@ def label_ends(axes: Axes, ends: Sequence[End], size: float = 8.0) -> None:
 def spread(wanted: ArrayLike, heights: ArrayLike) -> NDArray[np.float64]:
     """Places in [0, 1] for labels of these heights, in the order of the wanted places and without overlap.
 
-    The sum of squared distances to the wanted places is the least possible (isotonic regression by pooling adjacent
-    violators). If there are too many labels for [0, 1], some places are above 1.
+    The sum of squared distances to the wanted places is the least possible (isotonic regression). If there are too
+    many labels for [0, 1], some places are above 1.
 
     >>> spread([0.5, 0.5, 0.1], [0.2, 0.2, 0.2]).round(9).tolist()
     [0.4, 0.6, 0.1]
     """
+    from scipy.optimize import isotonic_regression
+
     wanted, heights = np.asarray(wanted, float), np.asarray(heights, float)
     order = np.argsort(wanted, kind="stable")
     h = heights[order]
-    offsets = np.concatenate(([0.0], np.cumsum((h[:-1] + h[1:]) / 2))) if len(h) else h
-    pools: list[list[float]] = []  # mean, count
-    for value in wanted[order] - offsets:
-        pools.append([value, 1])
-        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
-            (a, n), (b, m) = pools[-2:]
-            pools[-2:] = [[(a * n + b * m) / (n + m), n + m]]
-    free = np.repeat([mean for mean, _ in pools], [int(n) for _, n in pools])
-    room = max(0.0, 1.0 - offsets[-1]) if len(h) else 0.0
+    offsets = np.concatenate(([0.0], np.cumsum((h[:-1] + h[1:]) / 2)))
     placed = np.empty(len(wanted))
-    placed[order] = np.clip(free, 0.0, room) + offsets
+    free = isotonic_regression(wanted[order] - offsets).x
+    placed[order] = np.clip(free, 0.0, max(0.0, 1.0 - offsets[-1])) + offsets
     return placed
 
 
