@@ -49,7 +49,7 @@ class Table:
         """Columns of equal width, numbers flush right."""
         cells = [self.columns, *([shown(cell) for cell in row] for row in self.rows)]
         widths = [max(len(row[i]) for row in cells) for i in range(len(self.columns))]
-        pads = [(str.ljust if left else str.rjust, width) for left, width in zip(self._left(), widths, strict=True)]
+        pads = [(str.rjust if right else str.ljust, width) for right, width in zip(self.numeric, widths, strict=True)]
         lines = ["  ".join(pad(c, width) for c, (pad, width) in zip(row, pads, strict=True)) for row in cells]
         return "\n".join([self.title, *(line.rstrip() for line in lines), *self.notes])
 
@@ -61,7 +61,7 @@ class Table:
 
     def markdown(self) -> str:
         """A table as GitHub renders it."""
-        marks = ["---" if left else "--:" for left in self._left()]
+        marks = ["--:" if right else "---" for right in self.numeric]
         cells = [self.columns, marks, *([shown(cell) for cell in row] for row in self.rows)]
         lines = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in cells]
         return "\n\n".join([f"**{self.title}**", "\n".join(lines), *self.notes])
@@ -72,7 +72,7 @@ class Table:
             " & ".join(map(_escaped, row)) + r" \\"
             for row in (self.columns, *([shown(cell) for cell in row] for row in self.rows))
         ]
-        letters = "".join("l" if left else "r" for left in self._left())
+        letters = "".join("r" if right else "l" for right in self.numeric)
         lines = [rf"\begin{{tabular}}{{{letters}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule"]
         return "\n".join([f"% {self.title}", *lines, r"\end{tabular}", *(f"% {note}" for note in self.notes)])
 
@@ -81,9 +81,10 @@ class Table:
         makers: dict[str, Callable[[], str]] = {name: getattr(self, name) for name in FORMATS}
         return makers[form]()
 
-    def _left(self) -> list[bool]:
-        """Which columns are flush left: those without a number."""
-        return [not any(isinstance(row[i], int | float) for row in self.rows) for i in range(len(self.columns))]
+    @property
+    def numeric(self) -> list[bool]:
+        """Which columns hold numbers, and so are flush right."""
+        return [any(isinstance(row[i], int | float) for row in self.rows) for i in range(len(self.columns))]
 
 
 def table(
@@ -98,9 +99,8 @@ def table(
     """
     names = list(rows[0][1]) if rows else []
     keys = [f"{key} set" if key in names else key for key in by]
-    return Table(
-        title, (*keys, *names), tuple((*values, *figures.values()) for values, figures in rows), tuple(notes)
-    )
+    cells = tuple((*values, *figures.values()) for values, figures in rows)
+    return Table(title, (*keys, *names), cells, tuple(notes))
 
 
 def shown(cell: Cell) -> str:

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ..analysis import Record, Table, Target, matching, records
+from ..analysis import Record, Target, matching, records
 from ..analysis.records import Runs
 from ..analysis.tables import shown
 from ..errors import MissingExtraError, UsageError
@@ -110,7 +110,7 @@ def _html(given: Sequence[Any], found: Sequence[Record], title: str, parts: Sequ
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    world.filters |= {"shown": shown, "numeric": _numeric, "json": _json, "count": "{:,}".format}
+    world.filters |= {"shown": shown, "json": _json, "count": "{:,}".format}
     return world.get_template("page.html").render(
         title=title,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -123,11 +123,6 @@ def _html(given: Sequence[Any], found: Sequence[Record], title: str, parts: Sequ
         js=(_HERE / "page.js").read_text(encoding="utf-8"),
         plotly=get_plotlyjs(),
     )
-
-
-def _numeric(table: Table) -> list[bool]:
-    """Which columns hold numbers."""
-    return [any(isinstance(row[i], int | float) for row in table.rows) for i in range(len(table.columns))]
 
 
 def _json(chart: Chart) -> str:

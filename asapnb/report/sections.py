@@ -153,7 +153,7 @@ def _facts(records: Sequence[Record]) -> Facts:
         ("clock", _counted(of.get("clock") for of in attributes)),
         ("machine", _counted(_machine(of.get("machine", {})) for of in attributes)),
         ("host", _counted(of.get("host") for of in attributes)),
-        ("versions", _counted(_pairs(of.get("versions", {})) for of in attributes)),
+        ("versions", _counted(", ".join(f"{k} {v}" for k, v in of.get("versions", {}).items()) for of in attributes)),
         ("made", [made[0] if made[0] == made[-1] else f"{made[0]} to {made[-1]}"]),
         ("command", _counted(of.get("command") for of in attributes)),
     ]
@@ -166,10 +166,6 @@ def _counted(values: Iterable[Any]) -> list[str]:
     counts.pop(None, None)
     return [f"{value}" + (f" ({count(n, 'run')})" if len(counts) > 1 else "") for value, n in sorted(
         counts.items(), key=lambda item: (isinstance(item[0], str), item[0]))]  # fmt: skip
-
-
-def _pairs(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def _machine(of: Mapping[str, Any]) -> str:

@@ -76,12 +76,10 @@ def check_points(points: Iterable[Point]) -> None:
         groups.setdefault(to_json([point.config.get(name) for name in ("data", "problem")]), []).append(point)
     seen: dict[str, Point] = {}
     for group in groups.values():
-        problem: Problem | None = None
         made: dict[Hashable, Any] = {}
         for point in group:
             try:
-                problem = _problem(point) if problem is None else problem
-                same = _resolved(point, problem, made)
+                same = _resolved(point, made)
             except AsapnbError as error:
                 raise type(error)(f"the point {describe(point.axes)}: {error}") from None
             if same in seen:
@@ -92,15 +90,10 @@ def check_points(points: Iterable[Point]) -> None:
             seen[same] = point
 
 
-def _problem(point: Point) -> Problem:
-    what = {name: value for name, value in point.config.items() if name in ("data", "problem")}
-    return prepare(what, point.kind)[0]
-
-
-def _resolved(point: Point, problem: Problem, made: dict[Hashable, Any]) -> str:
+def _resolved(point: Point, made: dict[Hashable, Any]) -> str:
     """Check the arguments of a point; returns all that its run depends on, as text.
 
-    Rules, timings and the like are made once for all points that share them, and kept in `made`.
+    The problem, rules and timings are made once for all points that share them, and kept in `made`.
     """
 
     def once(key: Hashable, make: Callable[[], Any]) -> Any:
@@ -108,6 +101,8 @@ def _resolved(point: Point, problem: Problem, made: dict[Hashable, Any]) -> str:
             made[key] = make()
         return made[key]
 
+    of_problem = {name: value for name, value in point.config.items() if name in ("data", "problem")}
+    problem: Problem = once("problem", lambda: prepare(of_problem, point.kind)[0])
     arguments = {name: key.default for name, key in keys(point.kind).items()} | dict(point.config)
     options = resolve(point.kind, problem, arguments)
     rule: Rule = once(("rule", arguments["rule"]), lambda: as_rule(arguments["rule"]))
