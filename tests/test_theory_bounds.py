@@ -247,6 +247,7 @@ KNOWN = {"L": 1.0, "gap": 1.0, "noise": 0.0}
         (lambda: theory.nonconvex_bound([0.1], workers=0, tau_max=0, **KNOWN), "workers is 0"),
         (lambda: theory.nonconvex_bound([0.1], workers=1, tau_max=0, L=0.0, gap=1.0, noise=0.0), "L is 0"),
         (lambda: theory.concurrency_bound([0.1], [0, 1], **KNOWN), "2 entries"),
+        (lambda: theory.concurrency_bound([0.1, 0.1], [0], **KNOWN), "1 entries"),
         (lambda: theory.concurrency_bound([0.1, 0.1], [0, 2], **KNOWN), "updates before"),
         (
             lambda: theory.strongly_convex_updates(
