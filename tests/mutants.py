@@ -136,7 +136,7 @@ def main():
     asked = parser.parse_args()
     mutants = drawn(asked.count, asked.seed, asked.packages)
     texts = {path: (ROOT / path).read_text() for path, _ in mutants}
-    survivors, copies = [], SimpleQueue()
+    survivors, late, copies = [], 0, SimpleQueue()
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(asked.jobs) as pool:
         for job in range(asked.jobs):
             copies.put(copied(Path(asked.folder or folder).resolve() / str(job)))
@@ -151,8 +151,10 @@ def main():
             lines = difflib.unified_diff(texts[path].splitlines(), text.splitlines(), n=0, lineterm="")
             shown = "\n".join([str(path), *list(lines)[2:]])
             survivors += [shown] * (found == "passed")
+            late += found == "took too long"
             print(f"{number} of {len(mutants)} {found}\n{shown}", flush=True)
-    print(f"\nkilled {len(mutants) - len(survivors)} of {len(mutants)}, survivors:", *survivors, sep="\n\n")
+    print(f"\nkilled {len(mutants) - len(survivors)} of {len(mutants)}, {late} of them by taking longer than the limit: "
+          "see above whether they hang; survivors:", *survivors, sep="\n\n")  # fmt: skip
 
 
 if __name__ == "__main__":
