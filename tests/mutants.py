@@ -153,8 +153,8 @@ def main():
             survivors += [shown] * (found == "passed")
             late += found == "took too long"
             print(f"{number} of {len(mutants)} {found}\n{shown}", flush=True)
-    print(f"\nkilled {len(mutants) - len(survivors)} of {len(mutants)}, {late} of them by taking longer than the limit: "
-          "see above whether they hang; survivors:", *survivors, sep="\n\n")  # fmt: skip
+    killed = f"killed {len(mutants) - len(survivors)} of {len(mutants)}"
+    print(f"\n{killed} ({late} took too long: see above whether they hang), survivors:", *survivors, sep="\n\n")
 
 
 if __name__ == "__main__":
