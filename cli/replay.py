@@ -43,10 +43,7 @@ _DEFAULTS = {  # of flags whose default is not "as recorded"
 @click.command("replay")
 @click.argument("run", type=click.Path(), metavar="RUN.h5")
 @RUN_FILE
-@click.pass_context
-def command(
-    ctx: click.Context, run: str, out: str | None, force: bool, quiet: bool, as_json: bool, **given: Any,
-) -> None:  # fmt: skip
+def command(run: str, out: str | None, force: bool, quiet: bool, as_json: bool, **given: Any) -> None:
     """Make the run in a file again: with the same views, minibatches and order, under this rule and step size.
 
     Without changes it uses the recorded scales, and its final parameters are the recorded ones, to the bit.
@@ -64,7 +61,7 @@ def command(
             more=partial(_compared, source.summary(), final, changed),
         )
 
-    ctx.exit(carry_out(make, out, quiet=quiet, as_json=as_json))
+    carry_out(make, out, quiet=quiet, as_json=as_json)
 
 
 def _header(source: Run, chosen: dict[str, Any]) -> Text:

@@ -25,8 +25,7 @@ from .text import clock, pairs, run_rows
 @click.option("--force", is_flag=True, help="Go on although the process that wrote the file seems to be alive.")
 @QUIET
 @JSON
-@click.pass_context
-def command(ctx: click.Context, run: str, quiet: bool, as_json: bool, force: bool, **totals: Any) -> None:
+def command(run: str, quiet: bool, as_json: bool, force: bool, **totals: Any) -> None:
     """Go on with a run in its file, from its end or, if it was killed, from its last checkpoint.
 
     Totals count from the beginning of the run, so an interrupted run ends where it would have ended. Without a total,
@@ -42,7 +41,7 @@ def command(ctx: click.Context, run: str, quiet: bool, as_json: bool, force: boo
             clock=clock(before),
         )
 
-    ctx.exit(carry_out(make, run, quiet=quiet, as_json=as_json))
+    carry_out(make, run, quiet=quiet, as_json=as_json)
 
 
 def _header(run: Run, epochs: int | None, updates: int | None) -> Text:

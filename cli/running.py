@@ -55,17 +55,14 @@ def configured(kind: Command, config: Mapping[str, Any], out: str | None, force:
     )
 
 
-def carry_out(make: Callable[[], Job], out: str | None, *, quiet: bool, as_json: bool) -> int:
-    """Make a run and show it.
+def carry_out(make: Callable[[], Job], out: str | None, *, quiet: bool, as_json: bool) -> None:
+    """Make a run and show it; ends the command, with the exit code of how the run ended.
 
     Args:
         make: makes the job; it may compile, too.
         out: the run file, which the job writes.
         quiet: print nothing but errors.
         as_json: print a JSON document instead.
-
-    Returns:
-        The exit code.
     """
     screen = console(quiet=quiet or as_json)
     with ExitStack() as shown, ExitStack() as compiling:
@@ -90,7 +87,7 @@ def carry_out(make: Callable[[], Job], out: str | None, *, quiet: bool, as_json:
         screen.print("", summary(run), "", histogram(run, min(screen.width, 100)), sep="\n")
         if said is not None:
             screen.print("", said, sep="\n")
-    return _close(run, out, screen)
+    click.get_current_context().exit(_close(run, out, screen))
 
 
 def _close(run: Run, out: str | None, screen: Console) -> int:

@@ -20,10 +20,9 @@ _OF_A_SCHEDULE = ("timing", "scheme", "workers", "updates", "seed")
 @click.command("simulate")
 @CONFIGURED
 @click.option("--staleness-only", is_flag=True, help="Make no gradients: only count who would be how stale.")
-@click.pass_context
 def command(
-    ctx: click.Context, config: str | None, settings: tuple[str, ...], out: str | None, force: bool, quiet: bool,
-    as_json: bool, staleness_only: bool, **given: Any,
+    config: str | None, settings: tuple[str, ...], out: str | None, force: bool, quiet: bool, as_json: bool,
+    staleness_only: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Run any number of workers in virtual time, with true gradients, and record every update.
 
@@ -38,7 +37,7 @@ def command(
         _check_schedule_only({**configuration("simulate", None, given, settings), "out": out})
         tally({name: merged[name] for name in _OF_A_SCHEDULE if name in merged}, quiet=quiet, as_json=as_json)
         return
-    ctx.exit(carry_out(partial(configured, "simulate", merged, out, force), out, quiet=quiet, as_json=as_json))
+    carry_out(partial(configured, "simulate", merged, out, force), out, quiet=quiet, as_json=as_json)
 
 
 def _check_schedule_only(given: dict[str, Any]) -> None:

@@ -225,9 +225,8 @@ class _Bar(Bar):
     """A bar of which anything above 0 shows."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        self.end = (
-            max(self.end, 1.5 / 8 * self.size / options.max_width) if self.end else 0
-        )  # an eighth of a character
+        if self.end:  # an eighth of a character at least
+            self.end = max(self.end, 1.5 / 8 * self.size / options.max_width)
         yield from super().__rich_console__(console, options)
 
 

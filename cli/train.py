@@ -14,10 +14,9 @@ from .running import carry_out, configured
 
 @click.command("train")
 @CONFIGURED
-@click.pass_context
 def command(
-    ctx: click.Context, config: str | None, settings: tuple[str, ...], out: str | None, force: bool, quiet: bool,
-    as_json: bool, **given: Any,
+    config: str | None, settings: tuple[str, ...], out: str | None, force: bool, quiet: bool, as_json: bool,
+    **given: Any,
 ) -> None:  # fmt: skip
     """Train on real threads and record every update.
 
@@ -25,7 +24,7 @@ def command(
     Flags override it, and --set overrides flags.
     """
     merged = configuration("train", config, given, settings)
-    ctx.exit(carry_out(partial(configured, "train", merged, out, force), out, quiet=quiet, as_json=as_json))
+    carry_out(partial(configured, "train", merged, out, force), out, quiet=quiet, as_json=as_json)
 
 
 command.params[:0] = flags("train")

@@ -57,6 +57,8 @@ def fit(counts: ArrayLike, model: str) -> Fit:
     >>> fit([4, 2, 1, 1], "geometric").parameters
     {'p': 0.5333333333333333}
     """
+    from scipy.special import gammaln
+
     fitted = _FITS[choice("model of staleness", model, _FITS)]
     weights = reals("counts", counts, 0, empty=True)
     total = math.fsum(weights)
@@ -64,7 +66,7 @@ def fit(counts: ArrayLike, model: str) -> Fit:
         raise UsageError(f"counts sum to {total}: a fit needs at least one update")
     observed = StalenessDistribution.from_counts(weights)
     seen = np.flatnonzero(observed.pmf)
-    mean, log_factorial = observed.mean(), float(observed.pmf[seen] @ _log_factorial(seen))
+    mean, log_factorial = observed.mean(), float(observed.pmf[seen] @ gammaln(seen + 1.0))
     parameters, likelihood = fitted(mean, log_factorial)
     distribution = MODELS[model](**parameters)
     chi2, cells = _chi_square(weights, total * distribution.pmf)
@@ -156,12 +158,6 @@ _FITS: dict[str, Callable[[float, float], tuple[dict[str, float], float]]] = {
     "poisson": _poisson,
     "cmp": _cmp,
 }
-
-
-def _log_factorial(tau: NDArray[np.int64]) -> NDArray[np.float64]:
-    from scipy.special import gammaln
-
-    return gammaln(tau + 1.0)
 
 
 def _chi_square(counts: NDArray[np.float64], expected: NDArray[np.float64]) -> tuple[float, int]:
