@@ -46,9 +46,8 @@ def flag(name: str, kind: Command, default: str | None = None) -> click.Option:
 
 def _help(name: str, kind: Command) -> str:
     """What a key does; where its value is one of several texts, these."""
-    schemes = [
-        name for name, scheme in SCHEMES.items() if (scheme.worker_loop if kind == "train" else scheme.event_loop)
-    ]
+    loop = "worker_loop" if kind == "train" else "event_loop"
+    schemes = [name for name, scheme in SCHEMES.items() if getattr(scheme, loop)]
     texts = {
         "data": f"The data set, for problems on one: {', '.join(SOURCES)}.",
         "problem": f"What is minimised: {', '.join(PROBLEMS)}; with arguments as in 'mlp(hidden=[64, 64])'.",

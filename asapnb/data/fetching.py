@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tarfile
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -48,7 +48,7 @@ def download(name: str, root: str | Path | None = None, progressbar: bool = Fals
             for remote in source.downloads:
                 if files := [file for file in wanted if remote in (f"{file}.gz", source.archive)]:
                     path = Path(scratch, remote)
-                    _fetch(source, remote, path, _Bar(progress, remote) if progress else False)
+                    _fetch(source, remote, path, _Bar(progress, remote))
                     _install(path, files, folder)
     except OSError as error:
         raise DataError(
@@ -65,7 +65,7 @@ def _readable(source: Source, folder: Path, file: str) -> bool:
     return False
 
 
-def _fetch(source: Source, remote: str, path: Path, bar: _Bar | bool) -> None:
+def _fetch(source: Source, remote: str, path: Path, bar: _Bar) -> None:
     """Fetch one file from the first mirror that serves it with the right checksum."""
     import pooch
 
@@ -104,15 +104,13 @@ def _install(path: Path, files: list[str], folder: Path) -> None:
             (folder / file).unlink(missing_ok=True)  # a broken plain one would be read before its .gz
 
 
-def _progress(wanted: bool) -> AbstractContextManager[Progress | None]:
-    """Rich's display for downloads on stderr, or a context manager that gives None."""
-    if not wanted:
-        return nullcontext()
+def _progress(shown: bool) -> Progress:
+    """Rich's display for downloads, on stderr."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    return Progress(*columns, console=Console(stderr=True))
+    return Progress(*columns, console=Console(stderr=True), disable=not shown)
 
 
 class _Bar:

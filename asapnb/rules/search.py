@@ -76,8 +76,7 @@ def described(staleness: StalenessDistribution) -> str:
     >>> described(StalenessDistribution.from_counts([0, 4, 0, 4]))
     'empirical([1, 3])'
     """
-    tau, weights = _bins(staleness)
-    return _text(tau, weights)
+    return _text(*_bins(staleness))
 
 
 def simplest(staleness: StalenessDistribution, breaks: Callable[[str, StalenessDistribution], bool]) -> Named:

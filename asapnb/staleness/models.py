@@ -148,7 +148,7 @@ def exponential_workers(rates: ArrayLike, rest: float = REST) -> StalenessDistri
     2.0
     """
     shares = reals("rates", rates, 0)
-    if not shares.size or not shares.all():
+    if not shares.all():
         raise UsageError(f"rates are {shares}: give one for each worker, > 0")
     p, workers = np.unique(shares / math.fsum(shares), return_counts=True)
     slowest = geometric(p=min(1.0, p[0]), rest=rest)
