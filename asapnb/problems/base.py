@@ -191,18 +191,13 @@ class Problem:
         return array
 
     def _indices(self, indices: ArrayLike) -> Integers:
-        array = np.ascontiguousarray(indices)
-        if array.ndim != 1 or not len(array) or not np.issubdtype(array.dtype, np.integer):
-            raise UsageError(
-                f"indices are {array.dtype} of shape {array.shape}; they must be a non-empty array of "
-                "integers in one dimension, as `batches` returns them"
-            )
+        array = _integers("indices", indices)
         if array.min() < 0 or array.max() >= self.n_samples:
             raise UsageError(
                 f"indices go from {array.min()} to {array.max()}; allowed are 0 to {self.n_samples - 1}, the "
                 f"{self.n_samples} training samples"
             )
-        return array.astype(np.int64, copy=False)
+        return array
 
     def _run_forward(
         self, params: Reals, indices: Integers, inputs: NDArray[Any], labels: Integers
@@ -264,11 +259,10 @@ def custom(
     (3.5, [-1.0, -2.0])
     """
     dtype = floating(dtype)
-    inputs, labels = np.ascontiguousarray(inputs), np.ascontiguousarray(labels)
+    inputs = np.ascontiguousarray(inputs)
     if inputs.dtype not in (np.uint8, *_FLOATS):
         raise UsageError(f"inputs are {inputs.dtype}; allowed are uint8, float32 and float64")
-    if labels.ndim != 1 or not len(labels) or not np.issubdtype(labels.dtype, np.integer):
-        raise UsageError(f"labels are {labels.dtype} of shape {labels.shape}; one integer per sample is needed")
+    labels = _integers("labels", labels)
     n_params = integer("n_params", n_params, 1, 2**40)
     name = name or str(getattr(gradient, "__name__", "custom"))
     return Problem(
@@ -276,7 +270,7 @@ def custom(
         gradient=_compile_gradient(gradient, dtype, inputs.dtype),
         n_params=n_params,
         inputs=inputs.reshape(-1),
-        labels=labels.astype(np.int64, copy=False),
+        labels=labels,
         layout=(Parameter("params", (n_params,), 0),),
         dtype=dtype,
         workspace=workspace_size if callable(workspace_size) else integer("workspace_size", workspace_size, 0, 2**40),
@@ -286,14 +280,20 @@ def custom(
     )
 
 
+def _integers(name: str, values: ArrayLike) -> Integers:
+    array = np.ascontiguousarray(values)
+    if array.ndim != 1 or not len(array) or not np.issubdtype(array.dtype, np.integer):
+        raise UsageError(f"{name} are {array.dtype} of shape {array.shape}: must be a non-empty list of integers")
+    return array.astype(np.int64, copy=False)
+
+
 def _compile_gradient(function: Any, dtype: np.dtype[Any], inputs_dtype: np.dtype[Any]) -> Gradient:
     """The function under exactly the expected signature (a float64 loss in it is then cast, as NumPy would)."""
     signature = gradient_signature(dtype, inputs_dtype)
     if not hasattr(function, "py_func"):
         raise UsageError(f"the gradient is {function!r}; decorate a module-level function with numba.njit")
     try:
-        compiled: Gradient = numba.jit(signature, **{**function.targetoptions, "nogil": True})(function.py_func)
-        return compiled
+        return numba.jit(signature, **{**function.targetoptions, "nogil": True})(function.py_func)
     except (numba.core.errors.NumbaError, TypeError) as error:  # TypeError: another number of arguments
         raise UsageError(
             f"the gradient {function.__name__!r} does not compile for the signature that every gradient has,\n"

@@ -7,7 +7,7 @@ Samples go through the network in chunks; the gradients of the chunks add up.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numba import types
@@ -19,11 +19,8 @@ from .ends import classify, gather, softmax
 from .layers import BLOCK_LAYERS, ROW_LAYERS
 from .primitives import transpose
 from .records import header, kind_of, rows
-from .signature import gradient_signature
+from .signature import Forward, Gradient, gradient_signature
 from .tiles import LANES
-
-if TYPE_CHECKING:
-    from .signature import Forward, Gradient
 
 _block_prepare = by_number([layer.prepare for layer in BLOCK_LAYERS], kind_of)
 _block_forward = by_number([layer.forward for layer in BLOCK_LAYERS], kind_of)
@@ -117,8 +114,7 @@ def _evaluate(params, indices, plan, workspace, inputs, labels, predicted):
 @cache
 def gradient_kernel(dtype: np.dtype[Any], inputs_dtype: np.dtype[Any]) -> Gradient:
     """The gradient of any network with these dtypes; `Problem.compile` compiles it, as that takes a while."""
-    compiled: Gradient = kernel()(_gradient)
-    return compiled
+    return kernel()(_gradient)
 
 
 @cache
@@ -127,5 +123,4 @@ def forward_kernel(dtype: np.dtype[Any], inputs_dtype: np.dtype[Any]) -> Forward
     signature = gradient_signature(dtype, inputs_dtype)
     params, _, indices, *others = signature.args
     integers = types.Array(types.int64, 1, "C")
-    compiled: Forward = kernel(signature.return_type(params, indices, *others, integers))(_evaluate)
-    return compiled
+    return kernel(signature.return_type(params, indices, *others, integers))(_evaluate)

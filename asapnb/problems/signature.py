@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import numba
 import numpy as np
@@ -11,46 +11,8 @@ from numpy.typing import DTypeLike, NDArray
 
 Reals = NDArray[np.floating[Any]]  # of the dtype of the problem, float32 or float64
 Integers = NDArray[np.int64]
-
-
-class Gradient(Protocol):
-    """A compiled gradient: a Numba dispatcher that takes the arguments of `gradient_signature`."""
-
-    overloads: dict[Any, Any]
-
-    def __call__(
-        self,
-        params: Reals,
-        gradient: Reals,
-        indices: Integers,
-        plan: Integers,
-        workspace: Reals,
-        inputs: NDArray[Any],
-        labels: Integers,
-    ) -> float:
-        """The mean loss over the samples `indices`; overwrites all of `gradient`."""
-
-    def compile(self, signature: Any) -> Any:
-        """Compile for one signature."""
-
-    def disable_compile(self) -> None:
-        """Refuse other signatures from now on."""
-
-
-class Forward(Protocol):
-    """The compiled forward pass of a network."""
-
-    def __call__(
-        self,
-        params: Reals,
-        indices: Integers,
-        plan: Integers,
-        workspace: Reals,
-        inputs: NDArray[Any],
-        labels: Integers,
-        predicted: Integers,
-    ) -> float:
-        """The mean loss over the samples `indices`; writes their most likely classes to `predicted`."""
+Gradient: TypeAlias = Any  # a Numba dispatcher that takes the arguments of `gradient_signature`
+Forward: TypeAlias = Any  # one without `gradient`, that also writes the most likely classes: see `forward_kernel`
 
 
 def gradient_signature(dtype: DTypeLike, inputs_dtype: DTypeLike) -> Any:

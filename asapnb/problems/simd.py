@@ -5,15 +5,7 @@
 from __future__ import annotations
 
 from ..compiled import part
-from .tiles import (
-    LANES,
-    pair_tile,
-    pooled_tile,
-    product_tile,
-    transpose_tile,
-    unpool_tile,
-    weights_tile,
-)
+from .tiles import LANES, pair_tile, pooled_tile, product_tile, transpose_tile, unpool_tile, weights_tile
 
 # Rows of A and of B per pass: they stay in the first-level cache together, also where rows of B lie 512 bytes apart.
 _ROWS, _DEPTH = 48, 64

@@ -18,22 +18,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ..compiled import KERNEL_PATH
-from .emit import (
-    F32,
-    I8,
-    I32,
-    at,
-    clamped,
-    constant,
-    first_lanes,
-    fma,
-    i64,
-    load,
-    loop,
-    splat,
-    store,
-    transposed,
-)
+from .emit import F32, I8, I32, at, clamped, constant, first_lanes, fma, i64, load, loop, splat, store, transposed
 
 
 class Shapes(NamedTuple):
@@ -92,10 +77,6 @@ def _tile(heights: tuple[int, int], emit: Callable[..., None]) -> Any:
 
 def _code(value: int) -> Any:
     return constant(I32, [value] * LANES)
-
-
-def _grid(flat: Sequence[Any], columns: int) -> list[Sequence[Any]]:
-    return [flat[i : i + columns] for i in range(0, len(flat), columns)]
 
 
 def _outer_product(b: Any, rows: Sequence[Any], columns: Sequence[Any], sums: Sequence[Any]) -> list[Any]:
@@ -171,7 +152,7 @@ def _windows(b, height, m, shifts, weights, channel, w_row, bias, x, x_row, offs
 
     start = [splat(b, b.load(at(b, bias, i)), LANES) for i in exists]
     sums = loop(b, rows, start * len(pixels), row)
-    return zip(exists, *_grid(sums, height), strict=True)
+    return zip(exists, *(sums[i : i + height] for i in range(0, len(sums), height)), strict=True)
 
 
 def pair_tile() -> Any:
