@@ -119,8 +119,12 @@ def _points(record: Record, curve: Curve, x: str) -> Points:
     """The x and the losses of a run."""
     if not len(curve):
         raise UsageError(f"{record.name} has no evaluation, so there is no loss to draw: leave the run out")
-    at = curve.updates / record.updates_per_epoch if x == "epochs" else getattr(curve, x)
-    return np.asarray(at, float), np.asarray(curve.loss, float)
+    return places(record, curve, x), np.asarray(curve.loss, float)
+
+
+def places(record: Record, curve: Curve, x: str) -> NDArray[np.float64]:
+    """The points of a curve of a run on this clock."""
+    return np.asarray(curve.updates / record.updates_per_epoch if x == "epochs" else getattr(curve, x), float)
 
 
 def band(points: Sequence[Points], found: Sequence[Record]) -> Band:

@@ -71,12 +71,12 @@ def kind_for(found: Sequence[Record]) -> str:
     on the way, else its staleness. For several runs: a stability region if step sizes and workers vary, times to a
     target if workers vary, else the loss.
     """
-    keys = set(varying(found))
     if len(found) == 1:
         run = found[0].run
         if has_path(found[0]):
             return "path"
         return "microscope" if run.microscope else "loss" if len(run.evals["step"]) > 2 else "staleness"
+    keys = set(varying(found))
     if {"step_size", "workers"} <= keys:
         return "stability"
     return "time-to-target" if "workers" in keys else "loss"

@@ -143,8 +143,7 @@ def magnitude(
     axes = figure.add_subplot()
     grey_line(axes, 1.0)
     found = [] if runs is None else as_records(runs)
-    vary = varying(found)
-    own = ["rule", *(key for key in ("scheme", "timing") if key in vary)]
+    own = ["rule", *(key for key in varying(found) if key in ("scheme", "timing"))]
     parts = groups(found, own if by is None else by) if found else []
     ends = [_points(axes, part.records, part.label, part.look) for part in parts]
     if found:
@@ -179,11 +178,9 @@ def _points(axes: Axes, found: Sequence[Record], label: str, of: Look) -> End:
     if not means:
         raise UsageError(f"{found[0].name} has no applied update, so no mean scale: leave the run out")
     at = sorted(means)
-    middle = np.array([np.mean(means[m]) for m in at])
-    reach = np.array([[y - min(means[m]), max(means[m]) - y] for m, y in zip(at, middle, strict=True)]).T
-    axes.errorbar(
-        at, middle, np.maximum(reach, 0), color=of.color, linestyle=of.dash, marker=of.marker, elinewidth=0.9
-    )
+    low, middle, high = np.array([(min(means[m]), np.mean(means[m]), max(means[m])) for m in at]).T
+    reach = np.maximum([middle - low, high - middle], 0)
+    axes.errorbar(at, middle, reach, color=of.color, linestyle=of.dash, marker=of.marker, elinewidth=0.9)
     return End(at[-1], float(middle[-1]), label, of)
 
 

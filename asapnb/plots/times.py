@@ -202,14 +202,10 @@ def speed_up(
     over = ", ".join(short([named(key, str(value)) for key, value in baseline.items()]))
     axes.set_ylabel(fill(f"speed-up over {over}", 24))
     axes.set_title(f"until {target} is reached, in {x if x != 'steps' else 'sums of step sizes'}")
-    figure.legend(
-        handles=[
-            Patch(facecolor=p.look.color, hatch=p.look.hatch, edgecolor="white", label=fill(p.label, 60))
-            for p in parts
-            if p.label
-        ],
-        loc="outside upper left", ncols=legend_columns([p.label for p in parts]), columnspacing=1.2,
-    )  # fmt: skip
+    looks = [(fill(part.label, 60), part.look) for part in parts if part.label]
+    handles = [Patch(facecolor=of.color, hatch=of.hatch, edgecolor="white", label=label) for label, of in looks]
+    ncols = legend_columns([part.label for part in parts])
+    figure.legend(handles=handles, loc="outside upper left", ncols=ncols, columnspacing=1.2)
     note(figure, "bars: ratio of mean times", f"lines: {100 * confidence:g} % intervals", clock_of(found))
     return figure
 
