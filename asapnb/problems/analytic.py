@@ -16,7 +16,7 @@ from ..numbers import integer, real, reals
 from . import objectives
 from .base import Builder, Initial, Parameter, Problem, drawn
 from .constants import Constants
-from .signature import Gradient, Integers, Reals
+from .signature import Gradient, Reals
 from .text import call_text, normal_deviation, register
 
 SAMPLES = 2**20
@@ -133,8 +133,8 @@ def _of_dimension(
     """The problem of an objective with any number of parameters: its least value is 0, at 0 or a `known` x_star."""
     n = integer("dimension", dimension, 1, 2**40)
     arguments = {"dimension": n, "noise": noise, "start": start, "samples": samples, "seed": seed}
-    others = {"L": None, "mu": 0.0, "pl": None, "f_star": 0.0, "x_star": np.zeros(n), "convex": False}
-    return _of_coordinates(builder, np.zeros(n), Constants(**others | known), arguments)
+    constants = Constants(f_star=0.0, **{"x_star": np.zeros(n)} | known)
+    return _of_coordinates(builder, np.zeros(n), constants, arguments)
 
 
 def _of_coordinates(
@@ -171,13 +171,15 @@ def analytic(
         written: its arguments that are arrays, in order; they begin the text.
     """
     by_rows = gradient is objectives.of_rows
-    names = [objective.__name__ for objective in (objectives.OF_ROWS if by_rows else objectives.OF_COORDINATES)]
-    kind, noise = names.index(builder.__name__), real("noise", arguments["noise"], 0)
+    table = objectives.OF_ROWS if by_rows else objectives.OF_COORDINATES
+    kind = [objective.__name__ for objective in table].index(builder.__name__)
+    noise = real("noise", arguments["noise"], 0)
     seed = integer("seed", arguments["seed"], 0, 2**63 - 1)
     start, initial = _initial(arguments["start"], n_params)
     plan, quiet = (np.array([kind, noisy, seed], np.int64) for noisy in (noise > 0, False))
     inputs = np.concatenate([[sqrt(noise / n_params)], values])
     labels = np.zeros(samples, np.int64)
+    seen = np.arange(samples if by_rows else 1)
     return Problem(
         name=builder.__name__,
         gradient=gradient,
@@ -188,7 +190,7 @@ def analytic(
         dtype=np.dtype(np.float64),
         plan=plan,
         initial=initial,
-        evaluation=_Exact(gradient, np.arange(samples if by_rows else 1), quiet, inputs, labels),
+        evaluation=_Exact(gradient, (seen, quiet, np.empty(0), inputs, labels)),
         constants=constants,
         config={"problem": call_text(builder, arguments | {"noise": noise, "start": start}, written)},
     )
@@ -196,13 +198,10 @@ def analytic(
 
 @dataclass(frozen=True)
 class _Exact:
-    """Evaluates f itself: the plan is one without noise."""
+    """Evaluates f itself."""
 
     gradient: Gradient
-    indices: Integers
-    plan: Integers
-    inputs: Numbers
-    labels: Integers
+    others: tuple[NDArray[Any], ...]  # its arguments from `indices` on; the plan is one without noise
 
     def __call__(self, params: Reals, split: str) -> tuple[float, float]:
         return self._both(params)[0] if split == "train" else nan, nan
@@ -213,8 +212,7 @@ class _Exact:
 
     def _both(self, params: Reals) -> tuple[float, Reals]:
         gradient = np.empty_like(params)
-        loss = self.gradient(params, gradient, self.indices, self.plan, gradient[:0], self.inputs, self.labels)
-        return loss, gradient
+        return self.gradient(params, gradient, *self.others), gradient
 
 
 def _initial(start: Start, n: int) -> tuple[Start, Initial]:

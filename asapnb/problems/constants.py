@@ -25,9 +25,9 @@ class Constants:
     (10.0, 1.0, array([0., 0.]))
     """
 
-    L: float | None
-    mu: float
-    pl: float | None
-    f_star: float | None
-    x_star: np.ndarray | None
-    convex: bool
+    L: float | None = None
+    mu: float = 0.0
+    pl: float | None = None
+    f_star: float | None = None
+    x_star: np.ndarray | None = None
+    convex: bool = False

@@ -10,7 +10,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import types
 
 from ..compiled import kernel, part
 from .choice import by_number
@@ -122,5 +121,4 @@ def forward_kernel(dtype: np.dtype[Any], inputs_dtype: np.dtype[Any]) -> Forward
     """The compiled forward pass: (params, indices, plan, workspace, inputs, labels, predicted) -> mean loss."""
     signature = gradient_signature(dtype, inputs_dtype)
     params, _, indices, *others = signature.args
-    integers = types.Array(types.int64, 1, "C")
-    return kernel(signature.return_type(params, indices, *others, integers))(_evaluate)
+    return kernel(signature.return_type(params, indices, *others, indices))(_evaluate)
