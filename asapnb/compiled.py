@@ -1,13 +1,13 @@
 """How asapnb compiles: one decorator, one cache folder, one choice of kernel path.
 
-* `kernel` compiles without the GIL and caches on disk, in a folder for the CPU and, in that, one for each module,
-  whose name carries a hash of the module and of all that it imports of asapnb. Numba watches only the file a function
-  stands in, so an edited callee in another module would otherwise leave stale machine code behind. So what kernels
-  import is kept apart from what they do not need: see `tests/test_compiled.py`.
-* `specialise` compiles one signature of a kernel (or loads it) and returns its bare entry point. That is how a
-  worker loop takes a gradient as an argument and still comes from the disk cache: the argument's type is
-  `types.FunctionType`, not the dispatcher, which would differ in every process.
-* `KERNEL_PATH` is "avx512", "avx2" or "portable": taken from the CPU, or from $ASAPNB_KERNELS.
+* `kernel` compiles without the GIL and caches on disk. Within a folder for the CPU each module has a folder, whose
+  name carries a hash of the module and of all that it imports of asapnb. Numba watches only the file of a function;
+  without the hash it would go on using machine code of an old callee in another module. Kernels import only other
+  kernels and constants, so that other edits compile nothing: see `tests/test_compiled.py`.
+* `specialise` compiles one signature of a kernel, or loads it, and returns its entry point. So a worker loop takes a
+  gradient as an argument and still comes from the cache: the argument has the type `types.FunctionType`, not that of
+  a dispatcher, which differs in every process.
+* `KERNEL_PATH` is "avx512", "avx2" or "portable": the best that the CPU has, or the one in $ASAPNB_KERNELS.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _choose_path() -> str:
     asked = os.environ.get("ASAPNB_KERNELS", "").lower()
     if asked and asked != "auto":
         if asked not in KERNEL_PATHS:
-            from .errors import unknown  # which no kernel is made of
+            from .errors import unknown  # here, because no kernel depends on it
 
             raise unknown("kernel path in $ASAPNB_KERNELS", asked, ("auto", *KERNEL_PATHS))
         return asked
@@ -62,9 +62,9 @@ KERNEL_PATH = _choose_path()
 
 
 def sources(file: Path) -> set[Path]:
-    """The files that the compiled code of one can be made of: itself, and what it imports of asapnb, in turn.
+    """The files that the compiled code of a file depends on: itself, what it imports of asapnb, what that imports, …
 
-    They are read from the text, because Numba inlines constants and callees without a trace.
+    Imports are read from the text, because Numba inlines constants and callees without a trace.
     """
     found, waiting = {file}, [file]
     while waiting:
@@ -156,7 +156,7 @@ def cache_of(file: str) -> Path | None:
 
 @contextmanager
 def _cache_folder(folder: Path | None) -> Iterator[None]:
-    """Numba reads its cache folder when a function is decorated: lend it ours for that moment only."""
+    """Set Numba's cache folder while a function is decorated, which is when Numba reads it."""
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(folder or before)
     try:
@@ -177,7 +177,7 @@ def kernel(*signature: Any, **options: Any) -> Callable[[Callable[..., Any]], An
 
 
 def part(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a module-level function that only kernels call: no way in from Python, no cache of its own."""
+    """Compile a module-level function that only kernels call: not callable from Python, and without a cache."""
     return numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
 
 

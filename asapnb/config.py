@@ -207,7 +207,7 @@ def resume(
     the checkpoint beside its file, `RUN.h5.checkpoint`, and later rows are cut; without a checkpoint it starts again.
 
     Args:
-        run: a run file, or a run of which there is one.
+        run: a run file, or a run that has one.
         epochs: the total of passes over the data, those done included. By default the total stays what it was.
         updates: the total of updates; instead of `epochs`.
         max_seconds: the total of training time; by default that, too, stays what it was.

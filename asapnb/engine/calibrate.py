@@ -260,7 +260,7 @@ class _Timer:
         return count > RING // 2
 
     def salvage(self, *, ended: bool = False) -> int:
-        """Take the rows that there are, for their losses only; returns how many."""
+        """Take the finished rows, for their losses only; returns how many."""
         shared = self._shared
         count = self.access.take(shared.control, words.DRAINED, 0, shared.rows, shared.written, self._rows)
         self.finite &= bool(np.isfinite(self._rows["loss"][:count]).all())

@@ -1,4 +1,7 @@
-"""The controller's side of what is shared, compiled: plain Python reads have no memory ordering."""
+"""Compiled access to shared words and rings, for the controller. Plain Python reads have no memory ordering.
+
+Checked in tests/test_engine_rows.py.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,7 @@ def _oldest_view(control: Words) -> int:
 
 @kernel()
 def _take(control: Words, taken: int, ring: int, rows: Rows, written: Words, out: Rows) -> int:
-    """Move the rows that are finished, in order, from ring 0 or 1 to `out`; returns how many."""
+    """Move finished rows, in order, from ring 0 or 1 to `out`; returns how many."""
     first = load(control, taken)
     count = 0
     while count < out.size:
@@ -78,7 +81,7 @@ class Access(NamedTuple):
 
 
 def compile_access(rows: np.dtype[Any]) -> Access:
-    """Compile them (or load them from the cache)."""
+    """Compile the operations, or load them from the cache, for rings of this dtype."""
     words, ring, number = array_type(np.int64), array_type(rows), types.int64
     return Access(
         get=specialise(_get, words, number),

@@ -110,7 +110,7 @@ class Controller:
             self.note(self.evaluator.evaluate(final, self.totals.version, self.totals.seconds))
 
     def salvage(self, *, ended: bool = False) -> None:
-        """After a failure: keep the rows that there are."""
+        """Keep all finished rows, after a failure."""
         rows = self.rows.take(ended=ended)
         self.totals.add(rows)
         self.writer.append_updates(rows)

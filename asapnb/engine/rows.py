@@ -40,7 +40,7 @@ class RowCollector:
         newest = int(rows["version"][-1]) if len(rows) else self._newest
         self._newest = newest
         horizon = NEVER if ended else min(newest, access.oldest_view(control))
-        # Whoever has claimed a row of the side ring no longer holds the horizon, so that row is waited for.
+        # A worker that has claimed a row of the side ring no longer announces its view, so its row is waited for.
         claimed, dropped = access.get(control, words.DROPPED), [np.empty(0, UPDATES)]
         while access.get(control, words.DROPPED_DRAINED) < claimed:
             dropped.append(self._taken(words.DROPPED_DRAINED, 1))

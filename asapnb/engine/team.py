@@ -37,7 +37,7 @@ class Server(Protocol):
         """Ask them to stop; the first reason given stands."""
 
     def salvage(self, *, ended: bool = False) -> object:
-        """Take the rows that there are, after a failure."""
+        """Take all finished rows, after a failure."""
 
 
 def compile_loop(loop: str, dtype: np.dtype[Any], inputs: np.dtype[Any], *more: types.Type) -> Callable[..., Any]:

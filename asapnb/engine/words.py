@@ -1,6 +1,6 @@
-"""Where things stand in the arrays that the workers and the controller share.
+"""Positions in the arrays that the workers and the controller share. A *word* is one int64 of such an array.
 
-Shared counters stand one to a cache line (`LINE` words apart), so that a busy one does not slow its neighbours.
+Shared counters have a cache line each (`LINE` words apart), so that a busy one does not slow its neighbours.
 """
 
 from __future__ import annotations
@@ -8,41 +8,41 @@ from __future__ import annotations
 from ..kernels.arrays import LINE
 
 # Shared counters: positions in `Shared.control`
-STOP = 0 * LINE  # 0 while the run goes on, else why it stops
+STOP = 0 * LINE  # 0 while the run goes on, else why it stops (`training.words`)
 READY = 1 * LINE  # workers that have their buffers
 GO = 2 * LINE  # 1 once the clock has started
 ORIGIN = 3 * LINE  # the monotonic clock, in ns, at training time 0
-VERSION = 4 * LINE  # updates applied (without synchronization: claimed)
+VERSION = 4 * LINE  # updates applied (Hogwild: claimed)
 TICKET = 5 * LINE  # minibatches handed out
 LOCK = 6 * LINE  # 1 while held
 POINTER = 7 * LINE  # of published vectors: version << SLOT_BITS | slot of the current one
 DRAINED = 8 * LINE  # rows that the controller has taken
 DROPPED = 9 * LINE  # rows of dropped gradients that were claimed
-DROPPED_DRAINED = 10 * LINE  # and those that the controller has taken
+DROPPED_DRAINED = 10 * LINE  # rows of dropped gradients that the controller has taken
 WAITED = 11 * LINE  # rows that had to wait because the ring was full
-ARRIVED = 12 * LINE  # of a round: workers at the barrier
-PHASE = 13 * LINE  # of a round: barriers passed
-GOING = 14 * LINE  # of a round: 1 when there is another
-BROKEN = 15 * LINE  # 1 when a worker has failed: nobody may wait for it
+ARRIVED = 12 * LINE  # Synchronous: workers at the barrier
+PHASE = 13 * LINE  # Synchronous: barriers passed
+GOING = 14 * LINE  # Synchronous: 1 if there is another round
+BROKEN = 15 * LINE  # 1 if a worker has failed, so that nobody may wait for it
 PAUSED = 16 * LINE  # the monotonic clock, in ns, while it stands still for an evaluation, else 0
 APPLIED = 17 * LINE  # the sum of scale · factor of all updates, in units of 1 / UNIT; a published vector has its own
 
 # Words that do not change while workers run
 CONSTANTS = 18 * LINE
 WORKERS, QUOTA, N_PARAMS, N_SAMPLES, BATCH_SIZE, SEED, RESHUFFLE, EVAL_EVERY = range(CONSTANTS, CONSTANTS + 8)
-SHARED_MOMENTUM, SCHEDULE = range(CONSTANTS + 8, CONSTANTS + 10)  # SCHEDULE: its kind
+SHARED_MOMENTUM, SCHEDULE = range(CONSTANTS + 8, CONSTANTS + 10)  # SCHEDULE: the kind of the rule's factor schedule
 SETTINGS = CONSTANTS + 2 * LINE  # the scheme's options, in the order of its fields; LINE of them at most
 
 # Mailboxes, LINE words each: what is to be evaluated
 MAILBOXES = SETTINGS + LINE
-BOXES = 64  # evaluations that may wait before the worker that asks for one more has to
+BOXES = 64  # evaluations that may wait; a worker that asks for one more waits itself
 BOX_VERSION = 0  # to be evaluated; EMPTY when there is none, CLAIMED while a worker fills the box
 BOX_TIME = 1  # when that version was made, in ns of training time
 BOX_VECTOR = 2  # the vector of `Shared.state` that it stands in
 BOX_PINNED = 3  # 1 if the vector is pinned in the pool until it has been evaluated
 EMPTY, CLAIMED = 0, -1
 
-READING = MAILBOXES + BOXES * LINE  # per worker, LINE apart: a version that its view is no older than, or NEVER
+READING = MAILBOXES + BOXES * LINE  # per worker, LINE apart: its view is this version or a newer one; NEVER: no view
 
 # Rows on their way to the controller
 RING = 1 << 16  # places in each ring: one of applied updates, one of dropped gradients
@@ -51,7 +51,7 @@ RING = 1 << 16  # places in each ring: one of applied updates, one of dropped gr
 TABLES = 16  # scale tables kept; a reader that was overtaken by so many reads again
 NEWEST = 0  # the number of its newest table, which stands in place NEWEST % TABLES
 LENGTHS = LINE  # of the tables kept
-RECORDED = LINE + TABLES  # the row of the record that each has
+RECORDED = LINE + TABLES  # the row of /rule of each table
 
 # Vectors of `Shared.state`, unless it is a pool
 PARAMS, VELOCITY, EXTRA = 0, 1, 2  # from EXTRA on: copies to evaluate, or the gradients of a round

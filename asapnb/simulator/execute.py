@@ -26,7 +26,7 @@ from .threads import LOOP, ReplayThreads, compile_loop
 def execute(
     execution: Execution, record: Callable[[dict[str, Any]], RunWriter], saved: SavedReplay | None = None
 ) -> Run:
-    """Replay an execution, or what is left of it.
+    """Replay an execution, from its start or from a checkpoint.
 
     Args:
         execution: the inputs of the run.

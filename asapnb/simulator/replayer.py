@@ -117,7 +117,7 @@ class Replayer:
                 self.note(evaluation, may_end=at_its_end)
 
     def salvage(self) -> None:
-        """After a failure: keep the rows that there are, and the parameters that they make."""
+        """Keep all rows done, and the parameters that they make, after a failure."""
         if self._waiting is not None:  # the evaluation might have ended the run before later rows
             rows, self.final = self._waiting
             self._commit(rows)

@@ -1,6 +1,6 @@
-"""Numbers that the compiled code of the engine and of a replay both look at, by position."""
+"""Positions of numbers, and reasons to stop, that the compiled code of the engine and of a replay share."""
 
-NEVER = 1 << 62  # updates: later than any run lasts
+NEVER = 1 << 62  # a version that no run reaches
 
 # Real numbers of a run, in the dtype of the problem
 STEP_SIZE, MOMENTUM, WEIGHT_DECAY, LOSS_LIMIT, COMPENSATION = range(5)

@@ -19,7 +19,7 @@ VIEW = SETTINGS  # 0: in place, 1: a snapshot
 
 @kernel()
 def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
-    """Work until the quota is reached or the run is stopped. Twin: `hogwild` of tests/naive_simulator.py.
+    """Work until the quota is reached or the run is stopped. Twin: `hogwild` in tests/naive_simulator.py.
 
     1. Read: note the counter of versions, then use the shared parameters as the view, or copy them.
     2. Compute the gradient, while others may write.

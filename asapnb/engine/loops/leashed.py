@@ -60,7 +60,7 @@ def land(shared: Shared, own: Own, mine: int, view: Vector, read_version: int, r
     5. Count the failure. Drop the gradient if there are more failures than the persistence bound.
     6. After success: store the version, update the worker's own velocity, ask for an evaluation that is due.
 
-    Twin: the loop in `leashed` of tests/naive_simulator.py. tests/test_engine_steps.py scripts the failures.
+    Twin: the loop in `leashed` in tests/naive_simulator.py. tests/test_engine_steps.py scripts the failures.
     """
     tries = 0
     strength = shared.numbers[COMPENSATION]
@@ -118,7 +118,7 @@ def hand_over_slot(shared: Shared, own: Own, slot: int, version: int) -> None:
 
 @kernel()
 def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
-    """Work until the quota is reached or the run is stopped. Twin: `leashed` of tests/naive_simulator.py.
+    """Work until the quota is reached or the run is stopped. Twin: `leashed` in tests/naive_simulator.py.
 
     1. Announce a version no newer than the view, then pin the current vector: it is the view.
     2. Compute the gradient at the view, without a copy.

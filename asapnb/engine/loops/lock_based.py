@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @kernel()
 def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
-    """Work until the quota is reached or the run is stopped. Twin: `lock_based` of tests/naive_simulator.py.
+    """Work until the quota is reached or the run is stopped. Twin: `lock_based` in tests/naive_simulator.py.
 
     1. Read: copy the parameters under the lock.
     2. Compute the gradient at the copy, without the lock.

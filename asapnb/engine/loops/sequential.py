@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @kernel()
 def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
-    """Work until the quota is reached or the run is stopped. Twin: `recompute` of tests/naive.py."""
+    """Work until the quota is reached or the run is stopped. Twin: `recompute` in tests/naive.py."""
     worker.begin(shared, me, own.row)
     params = shared.state[PARAMS][: shared.control[N_PARAMS]]
     while worker.goes_on(shared.control):

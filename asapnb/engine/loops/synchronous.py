@@ -53,7 +53,7 @@ def average(target: Vector, state: Vectors, workers: int, low: int, high: int) -
 
 @kernel()
 def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
-    """Work until the quota of rounds is reached or the run is stopped. Twin: `synchronous` of tests/naive.py.
+    """Work until the quota of rounds is reached or the run is stopped. Twin: `synchronous` in tests/naive.py.
 
     1. Wait until every slice of the round before has been updated. Worker 0 evaluates and decides on another round.
     2. Compute the gradient at the shared parameters.

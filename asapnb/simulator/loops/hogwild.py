@@ -1,6 +1,6 @@
 """Hogwild: an update is claimed when its gradient is ready, then written. Nobody waits.
 
-Twin: `hogwild` of tests/naive_simulator.py.
+Twin: `hogwild` in tests/naive_simulator.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Leashed-SGD: an attempt to publish takes an update time, a further attempt a retry time.
 
-An attempt fails if another worker has published since it began. Twin: `leashed` of tests/naive_simulator.py.
+An attempt fails if another worker has published since it began. Twin: `leashed` in tests/naive_simulator.py.
 """
 
 from __future__ import annotations

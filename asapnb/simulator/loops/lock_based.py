@@ -1,6 +1,6 @@
 """LockBased: a lock around the read and around the update, or around both in one visit. Also Sequential.
 
-Twin: `lock_based` of tests/naive_simulator.py.
+Twin: `lock_based` in tests/naive_simulator.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Synchronous, K-sync and K-batch-sync: rounds that end with their K-th gradient.
 
-Twins: `Round` and `in_rounds` of tests/naive_simulator.py.
+Twins: `Round` and `in_rounds` in tests/naive_simulator.py.
 """
 
 from __future__ import annotations

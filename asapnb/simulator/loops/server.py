@@ -4,7 +4,7 @@ In one visit the server applies (or discards) a gradient and answers with the pa
 get their answer in a visit of its own: those that the bound of stale synchronous parallel held back, those that join,
 and those that were told to start anew.
 
-Twins: `Server` and `remote` of tests/naive_simulator.py.
+Twins: `Server` and `remote` in tests/naive_simulator.py.
 """
 
 from __future__ import annotations
