@@ -9,7 +9,7 @@ from .dense import Dense
 from .networks import cnn, lenet, mlp, network
 from .plan import MaxPool
 from .regression import least_squares, logistic
-from .text import PROBLEMS, register
+from .text import register
 
 __all__ = [
     "Constants",
@@ -19,8 +19,18 @@ __all__ = [
     "Parameter",
     "Problem",
     "ReLU",
+    "bounded",
+    "cnn",
     "custom",
     "gradient_signature",
+    "least_squares",
+    "lenet",
+    "log_cosh",
+    "logistic",
+    "mlp",
+    "network",
+    "quadratic",
     "register",
-    *PROBLEMS,
+    "rosenbrock",
+    "sine_pl",
 ]
