@@ -158,7 +158,8 @@ def test_an_edit_compiles_anew_what_is_made_of_it_and_nothing_else(edited, chang
 PLAIN = [
     PACKAGE / f"{name}.py"
     for name in (
-        "compiled", "data/pixels", "engine/words", "kernels/arrays", "kernels/types", "rules/kinds",
+        "compiled", "data/pixels", "engine/loops/types", "engine/words",
+        "simulator/loops/types", "kernels/arrays", "kernels/types", "rules/kinds",
         "simulator/words", "training/words", "problems/activations", "problems/emit", "problems/kinds",
         "problems/layers", "problems/primitives", "problems/signature",
     )

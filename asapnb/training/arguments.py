@@ -27,6 +27,7 @@ MAX_SIMULATED, SIMULATED_WORKERS = 2**24, 16  # workers in virtual time: at most
 MOST_UPDATES = 2**46
 Command: TypeAlias = str  # "train", "simulate", "replay" or "calibrate"
 _RUNS: tuple[Command, ...] = ("train", "simulate")
+_VIRTUAL: tuple[Command, ...] = ("simulate", "replay")
 _ALL: tuple[Command, ...] = ("train", "simulate", "replay")
 _WIDTH = 118
 
@@ -99,137 +100,80 @@ def _as_it_is(name: str, value: Any, context: Context) -> Any:
     return value
 
 
+def _switch(name: str, value: Any, context: Context) -> bool:
+    return switch(name, value)
+
+
 _INT, _FLOAT, _BOOL, _TEXT = (int,), (float,), (bool,), (str,)
 _MAYBE_INT, _MAYBE_FLOAT = (int, NoneType), (float, NoneType)
-_PER_WORKER, _SHARED = "per_worker", "shared"
+_KINDS = ("per_worker", "shared")
 
 _TABLE = (
-    Argument(
-        "scheme", LockBased(), _TEXT, {
-            "train": """how the workers share the parameters: Sequential, Synchronous, LockBased, Hogwild or
-                Leashed, or the text of one, such as "leashed(persistence=1)".""",
-            "simulate": "how the workers share the parameters; also `ParameterServer`, and simulator-only options.",
-            "calibrate": """LockBased: a read copies the parameters, an update changes them in place. Or Leashed: a
-                read pins a vector, an update makes a new one, and a further attempt to publish it is a `retry`.""",
-        },
-        lambda name, value, context: as_scheme(value), (*_RUNS, "calibrate"),
-    ),
-    Argument(
-        "rule", constant(), _TEXT, {
-            "train": "the staleness-adaptive step size: a rule, its text, or f(staleness, workers) → scales.",
-            "replay": "the step-size rule; by default the scales that were recorded (of a schedule: constant).",
-        },
-        _as_it_is,  # read where its tables are made, so that a function in a file is loaded only once
-    ),
-    Argument(
-        "workers", None, _MAYBE_INT, {
-            "train": "threads, 1 to 1024; more than cores is fine. By default one per core (Sequential: one).",
-            "simulate": """simulated workers, 1 to 16 million; default 16 (Sequential: one). Memory grows with the
-                gradients in flight, one vector of parameters for each.""",
-        },
-        _workers, _RUNS, in_replay="kept",
-    ),
-    Argument(
-        "step_size", 0.01, _FLOAT, "η₀ > 0.", _real(0, above=True), in_replay="changed",
-    ),
-    Argument(
-        "batch_size", 16, _INT, "samples per gradient, at most the training samples.",
-        lambda name, value, context: integer(name, value, 1, context.n_samples, note=" (the training samples)"),
-        (*_ALL, "calibrate"), in_replay="kept",
-    ),
-    Argument(
-        "timing", Timing(exponential(1)), (str, dict), """how long gradients, reads, updates and messages take: a
-            `Timing`, its text, such as "compute=lognormal(mean=1, cv=0.3), update=0.01", or a file made by
-            `asapnb calibrate`.""",
-        _as_it_is, ("simulate",),
-    ),
-    Argument(
-        "epochs", None, _MAYBE_INT, """stop after this many passes over the data (default 1): epochs × batches per
-            epoch updates (a synchronous update takes the batches of its round).""",
-        _optional(_integer(1)), _RUNS,
-    ),
-    Argument(
-        "updates", None, _MAYBE_INT, """stop after exactly this many applied updates; instead of `epochs`.
-            Synchronous: rounds.""",
-        _optional(_integer(1, MOST_UPDATES)), _RUNS,
-    ),
-    Argument(
-        "seed", 0, _INT, {
-            "train": "initial parameters and the order of the data follow from it.",
-            "simulate": "initial parameters, the order of the data and all times follow from it.",
-        },
-        _integer(0, 2**63 - 1), (*_ALL, "calibrate"), in_replay="kept",
-    ),
-    Argument(
-        "momentum", 0.0, _FLOAT, "μ in v ← μ·v − step·g, x ← x + v.", _real(0, 1, below=True), in_replay="changed",
-    ),
-    Argument(
-        "momentum_kind", _PER_WORKER, _TEXT, 'one velocity "per_worker", or one "shared" with the parameters.',
-        lambda name, value, context: choice(name, value, (_PER_WORKER, _SHARED)),
-        choices=(_PER_WORKER, _SHARED), in_replay="changed",
-    ),
-    Argument(
-        "weight_decay", 0.0, _FLOAT, "λ; λ·view is added to every gradient.", _real(0), in_replay="changed",
-    ),
-    Argument(
-        "compensation", 0.0, _FLOAT, {
-            "train": """κ of DC-ASGD (Zheng et al., ICML 2017); κ·g·g·(x − view) is added to every gradient g when
-                it is applied to x, elementwise: the gradient at x to first order, with g·g in the place of the
-                Hessian. Not for Hogwild in place, which keeps no view.""",
-            "simulate": "κ of DC-ASGD; κ·g·g·(x − view) is added to every gradient g when it is applied to x.",
-        },
-        _real(0), in_replay="changed",
-    ),
-    Argument(
-        "reshuffle", True, _BOOL, "a fresh order of the data in every epoch, rather than the same.",
-        lambda name, value, context: switch(name, value), _RUNS, in_replay="kept",
-    ),
-    Argument(
-        "target_loss", None, _MAYBE_FLOAT, """stop with status "converged" when an evaluated training loss is at most
-            this.""",
-        _optional(_real(-np.inf, rounded=False)), in_replay="watched",
-    ),
-    Argument(
-        "max_seconds", None, _MAYBE_FLOAT, {
-            "train": 'stop with status "timed-out" after so much training time.',
-            "simulate": 'stop with status "timed-out" after so much virtual time.',
-        },
-        _optional(_real(0, rounded=False, above=True)), _RUNS,
-    ),
-    Argument(
-        "divergence_factor", 10.0, _FLOAT, """stop with status "diverged" when a loss is not finite or above this
-            multiple of the initial training loss (where that is positive).""",
-        _real(1, rounded=False, above=True), in_replay="watched",
-    ),
-    Argument(
-        "eval_every", None, _MAYBE_INT, """updates between evaluations; default one epoch, 0 for the start and the
-            end only.""",
-        _optional(_integer(0, MOST_UPDATES, " (0: only at the start and at the end)")), in_replay="watched",
-    ),
-    Argument(
-        "eval_samples", 10_000, _MAYBE_INT, """training samples used for the evaluated training loss, evenly
-            spaced; None for all.""",
-        _optional(_integer(1)), in_replay="watched",
-    ),
-    Argument(
-        "worker_tables", False, _BOOL, """give each worker a table of its own, made from the staleness of its own
-            updates, which `refresh` then counts. This suits workers of unequal speed.""",
-        lambda name, value, context: switch(name, value), in_replay="changed",
-    ),
-    Argument(
-        "pin_workers", False, _BOOL, "pin worker i to the i-th core, round and round.",
-        lambda name, value, context: switch(name, value), ("train",),
-    ),
-    Argument(
-        "microscope", 0, _INT, """look at every n-th update: how far its view is from the parameters, and what that
-            does to its gradient (see `Run.microscope`). 0 looks at none.""",
-        _integer(0), ("simulate", "replay"), in_replay="watched",
-    ),
-    Argument(
-        "threads", None, _MAYBE_INT, """real threads that compute gradients; default one per core. The result does
-            not depend on it.""",
-        _optional(_integer(1, 1024)), ("simulate", "replay"), in_replay="watched",
-    ),
+    Argument("scheme", LockBased(), _TEXT, {
+        "train": """how the workers share the parameters: Sequential, Synchronous, LockBased, Hogwild or Leashed, or
+            the text of one, such as "leashed(persistence=1)".""",
+        "simulate": "how the workers share the parameters; also `ParameterServer`, and simulator-only options.",
+        "calibrate": """LockBased: a read copies the parameters, an update changes them in place. Or Leashed: a read
+            pins a vector, an update makes a new one, and a further attempt to publish it is a `retry`.""",
+    }, lambda name, value, context: as_scheme(value), (*_RUNS, "calibrate")),
+    Argument("rule", constant(), _TEXT, {
+        "train": "the staleness-adaptive step size: a rule, its text, or f(staleness, workers) → scales.",
+        "replay": "the step-size rule; by default the scales that were recorded (of a schedule: constant).",
+    }, _as_it_is),  # read by who makes its tables: a function in a file should be loaded once
+    Argument("workers", None, _MAYBE_INT, {
+        "train": "threads, 1 to 1024; more than cores is fine. By default one per core (Sequential: one).",
+        "simulate": """simulated workers, 1 to 16 million; default 16 (Sequential: one). Memory grows with the
+            gradients in flight, one vector of parameters for each.""",
+    }, _workers, _RUNS, in_replay="kept"),
+    Argument("step_size", 0.01, _FLOAT, "η₀ > 0.", _real(0, above=True), in_replay="changed"),
+    Argument("batch_size", 16, _INT, "samples per gradient, at most the training samples.",
+             lambda name, value, context: integer(name, value, 1, context.n_samples, note=" (the training samples)"),
+             (*_ALL, "calibrate"), in_replay="kept"),
+    Argument("timing", Timing(exponential(1)), (str, dict), """how long gradients, reads, updates and messages take: a
+        `Timing`, its text, such as "compute=lognormal(mean=1, cv=0.3), update=0.01", or a file made by `asapnb
+        calibrate`.""", _as_it_is, ("simulate",)),
+    Argument("epochs", None, _MAYBE_INT, """stop after this many passes over the data (default 1): epochs × batches
+        per epoch updates (a synchronous update takes the batches of its round).""", _optional(_integer(1)), _RUNS),
+    Argument("updates", None, _MAYBE_INT, """stop after exactly this many applied updates; instead of `epochs`.
+        Synchronous: rounds.""", _optional(_integer(1, MOST_UPDATES)), _RUNS),
+    Argument("seed", 0, _INT, {
+        "train": "initial parameters and the order of the data follow from it.",
+        "simulate": "initial parameters, the order of the data and all times follow from it.",
+    }, _integer(0, 2**63 - 1), (*_ALL, "calibrate"), in_replay="kept"),
+    Argument("momentum", 0.0, _FLOAT, "μ in v ← μ·v − step·g, x ← x + v.", _real(0, 1, below=True),
+             in_replay="changed"),
+    Argument("momentum_kind", _KINDS[0], _TEXT, 'one velocity "per_worker", or one "shared" with the parameters.',
+             lambda name, value, context: choice(name, value, _KINDS), choices=_KINDS, in_replay="changed"),
+    Argument("weight_decay", 0.0, _FLOAT, "λ; λ·view is added to every gradient.", _real(0), in_replay="changed"),
+    Argument("compensation", 0.0, _FLOAT, {
+        "train": """κ of DC-ASGD (Zheng et al., ICML 2017); κ·g·g·(x − view) is added to every gradient g when it is
+            applied to x, elementwise: the gradient at x to first order, with g·g in the place of the Hessian. Not for
+            Hogwild in place, which keeps no view.""",
+        "simulate": "κ of DC-ASGD; κ·g·g·(x − view) is added to every gradient g when it is applied to x.",
+    }, _real(0), in_replay="changed"),
+    Argument("reshuffle", True, _BOOL, "a fresh order of the data in every epoch, rather than the same.", _switch,
+             _RUNS, in_replay="kept"),
+    Argument("target_loss", None, _MAYBE_FLOAT, """stop with status "converged" when an evaluated training loss is at
+        most this.""", _optional(_real(-np.inf, rounded=False)), in_replay="watched"),
+    Argument("max_seconds", None, _MAYBE_FLOAT, {
+        "train": 'stop with status "timed-out" after so much training time.',
+        "simulate": 'stop with status "timed-out" after so much virtual time.',
+    }, _optional(_real(0, rounded=False, above=True)), _RUNS),
+    Argument("divergence_factor", 10.0, _FLOAT, """stop with status "diverged" when a loss is not finite or above this
+        multiple of the initial training loss (where that is positive).""", _real(1, rounded=False, above=True),
+             in_replay="watched"),
+    Argument("eval_every", None, _MAYBE_INT, """updates between evaluations; default one epoch, 0 for the start and
+        the end only.""", _optional(_integer(0, MOST_UPDATES, " (0: only at the start and at the end)")),
+             in_replay="watched"),
+    Argument("eval_samples", 10_000, _MAYBE_INT, """training samples used for the evaluated training loss, evenly
+        spaced; None for all.""", _optional(_integer(1)), in_replay="watched"),
+    Argument("worker_tables", False, _BOOL, """give each worker a table of its own, made from the staleness of its own
+        updates, which `refresh` then counts. This suits workers of unequal speed.""", _switch, in_replay="changed"),
+    Argument("pin_workers", False, _BOOL, "pin worker i to the i-th core, round and round.", _switch, ("train",)),
+    Argument("microscope", 0, _INT, """look at every n-th update: how far its view is from the parameters, and what
+        that does to its gradient (see `Run.microscope`). 0 looks at none.""", _integer(0), _VIRTUAL,
+    in_replay="watched"), Argument("threads", None, _MAYBE_INT, """real threads that compute gradients; default one
+        per core. The result does not depend on it.""", _optional(_integer(1, 1024)), _VIRTUAL, in_replay="watched"),
     Argument("out", None, (), "the run file to write (HDF5). Without it the run stays in memory.", _as_it_is),
     Argument("force", False, (), "overwrite `out` if it exists.", _as_it_is),
     Argument("on_eval", None, (), "called with each `Evaluation` as it is made.", _as_it_is),

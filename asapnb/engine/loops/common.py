@@ -19,8 +19,6 @@ Which function fills which field of a row (`Own.row`), here and in a replay:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...compiled import part
 from ...kernels.arithmetic import add_decay, compensate, copy, descend
 from ...kernels.arrays import LINE
@@ -30,9 +28,7 @@ from ...problems.minibatch import draw_batch
 from ...training.factors import applied, schedule_factor
 from ...training.words import COMPENSATION, DIVERGED, LOSS_LIMIT, MOMENTUM, NEVER, STEP_SIZE, WEIGHT_DECAY
 from .. import words as at
-
-if TYPE_CHECKING:
-    from ..shared import Own, Shared
+from .types import Own, Shared
 
 _MOST_TRIES = 32767  # that a row can hold
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...compiled import kernel
 from ...kernels.arithmetic import copy
 from ...kernels.atomics import fetch_add, load
 from ...kernels.types import Gradient
 from ..words import APPLIED, N_PARAMS, PARAMS, QUOTA, SETTINGS, SHARED_MOMENTUM, VELOCITY, VERSION
 from . import common as worker
-
-if TYPE_CHECKING:
-    from ..shared import Own, Shared
+from .types import Own, Shared
 
 VIEW = SETTINGS  # 0: in place, 1: a snapshot
 

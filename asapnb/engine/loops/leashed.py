@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...compiled import kernel, part
 from ...kernels.arithmetic import accelerate, compensate, descend_into
 from ...kernels.atomics import load, store
@@ -12,10 +10,7 @@ from ...training.words import COMPENSATION, MOMENTUM
 from ..words import HEADER, N_PARAMS, POINTER, QUOTA, SETTINGS, SHARED_MOMENTUM, SUM, VERSION
 from . import common as worker
 from .pool import acquire, claim, pin, publish, release, slot_of, sum_of, version_of
-
-if TYPE_CHECKING:
-    from ..shared import Own, Shared
-
+from .types import Own, Shared
 
 PERSISTENCE, CHECK_EARLY = SETTINGS, SETTINGS + 1  # −1 or the persistence bound; 1 with early checks
 _BLOCK = 4096  # parameters between two looks at the pointer, with check_early

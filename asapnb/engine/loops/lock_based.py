@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...compiled import kernel
 from ...kernels.arithmetic import copy
 from ...kernels.atomics import load, store
@@ -11,9 +9,7 @@ from ...kernels.types import Gradient
 from ...kernels.waiting import lock, unlock
 from ..words import APPLIED, LOCK, N_PARAMS, PARAMS, QUOTA, SHARED_MOMENTUM, VELOCITY, VERSION
 from . import common as worker
-
-if TYPE_CHECKING:
-    from ..shared import Own, Shared
+from .types import Own, Shared
 
 
 @kernel()

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...compiled import kernel
 from ...kernels.atomics import load, store
 from ...kernels.types import Gradient
 from ..words import N_PARAMS, PARAMS, VERSION
 from . import common as worker
-
-if TYPE_CHECKING:
-    from ..shared import Own, Shared
+from .types import Own, Shared
 
 
 @kernel()

@@ -6,8 +6,6 @@ do not depend on which worker is first.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...compiled import kernel, part
 from ...kernels.arithmetic import descend
 from ...kernels.atomics import fetch_add, load, store
@@ -16,9 +14,7 @@ from ...kernels.waiting import relax
 from ...training.words import MOMENTUM
 from ..words import ARRIVED, BROKEN, EXTRA, GOING, N_PARAMS, PARAMS, PHASE, VERSION, WORKERS
 from . import common as worker
-
-if TYPE_CHECKING:
-    from ..shared import Own, Shared
+from .types import Own, Shared
 
 
 @part()

@@ -8,8 +8,6 @@ Checked in tests/test_calibrate.py: every time is above 0, and a schedule of the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...compiled import kernel, part
 from ...kernels.arithmetic import copy
 from ...kernels.atomics import clock, load, store
@@ -20,10 +18,7 @@ from ..words import APPLIED, HEADER, LOCK, N_PARAMS, PARAMS, STOP, SUM, VERSION
 from . import common as worker
 from .leashed import prepare
 from .pool import acquire, claim, publish, release, slot_of, sum_of, version_of
-
-if TYPE_CHECKING:
-    from ..shared import Own, Shared
-
+from .types import Own, Shared
 
 COMPUTE, READ, UPDATE, RETRY = range(4)  # columns of `times`; RETRY is filled on its own, and 0 beyond its end
 

@@ -10,8 +10,6 @@ is a generator; here it is a phase, which says what its next event ends.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numba import int64, uint64
 
@@ -32,9 +30,7 @@ from ...timing.sampling import (
 )
 from ..words import BUSY, CHOICE, HEAD, QUOTA, SEQUENCE, TICKET, VERSION, WAITING
 from .tournament import idle, key_of, next_key, put, time_of
-
-if TYPE_CHECKING:
-    from ..world import World
+from .types import World
 
 JOINED, COMPUTED = 0, 1  # phases of a worker: the action that its event ends; each loop adds its own
 _CHOICE = 100  # the purpose of the stream that chooses from a queue

@@ -5,8 +5,6 @@ Twin: `hogwild` in tests/naive_simulator.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from ...compiled import kernel
@@ -15,9 +13,7 @@ from ...timing.sampling import READ, UPDATE
 from ..words import SETTINGS
 from .common import COMPUTED, JOINED, apply, at, computed, duration, goes_on, read, take_ticket
 from .tournament import next_key, next_worker, time_of
-
-if TYPE_CHECKING:
-    from ..world import World
+from .types import World
 
 VIEW = SETTINGS  # 0: in place, 1: a snapshot
 

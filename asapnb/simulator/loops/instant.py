@@ -5,8 +5,6 @@ This is the other loops without the branches that are never taken then. tests/te
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from ...compiled import kernel
@@ -15,9 +13,7 @@ from ...timing.sampling import COMPUTE, component, draw, finish
 from ..words import QUOTA, SEQUENCE, TICKET, VERSION
 from .common import COMPUTED
 from .tournament import key_of, next_key, next_worker, put, time_of
-
-if TYPE_CHECKING:
-    from ..world import World
+from .types import World
 
 
 @kernel(_nrt=False, error_model="numpy")

@@ -5,8 +5,6 @@ An attempt fails if another worker has published since it began. Twin: `leashed`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from ...compiled import kernel, part
@@ -15,9 +13,7 @@ from ...timing.sampling import READ, RETRY, UPDATE
 from ..words import MEMBERS, QUOTA, SETTINGS, VERSION
 from .common import COMPUTED, JOINED, apply, at, computed, duration, goes_on, note, read, take_ticket, until
 from .tournament import next_key, next_worker, time_of
-
-if TYPE_CHECKING:
-    from ..world import World
+from .types import World
 
 PERSISTENCE, CHECK_EARLY = SETTINGS, SETTINGS + 1  # −1 or the persistence bound; 1 with early checks
 _TRIED = 2

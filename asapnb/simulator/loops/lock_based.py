@@ -5,8 +5,6 @@ Twin: `lock_based` in tests/naive_simulator.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from ...compiled import kernel, part
@@ -15,9 +13,7 @@ from ...timing.sampling import READ, UPDATE
 from ..words import BUSY, SETTINGS, WAITING
 from . import common as event
 from .tournament import next_key, next_worker, time_of
-
-if TYPE_CHECKING:
-    from ..world import World
+from .types import World
 
 ORDER, FUSED = SETTINGS, SETTINGS + 1  # 0: first come, first served, 1: at random; 1: one visit updates and reads
 _COPIED, _UPDATED, _TO_READ, _TO_UPDATE = 2, 3, 4, 5

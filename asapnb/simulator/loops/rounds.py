@@ -5,8 +5,6 @@ Twins: `Round` and `in_rounds` in tests/naive_simulator.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from ...compiled import kernel, part
@@ -15,9 +13,7 @@ from ...timing.sampling import READ, UPDATE
 from ..words import GRADIENTS, QUOTA, SETTINGS, VERSION
 from .common import COMPUTED, JOINED, at, computed, duration, note, read, take_ticket
 from .tournament import idle, next_key, next_worker, time_of
-
-if TYPE_CHECKING:
-    from ..world import World
+from .types import World
 
 WAIT_FOR, BATCHES = SETTINGS, SETTINGS + 1  # None is −1: GRADIENTS holds K in any case; 1: wait for minibatches
 

@@ -9,8 +9,6 @@ Twins: `Server` and `remote` in tests/naive_simulator.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from ...compiled import kernel, part
@@ -19,9 +17,7 @@ from ...timing.sampling import NETWORK, READ, UPDATE
 from ..words import BUSY, MEMBERS, NOBODY, OLDEST, QUOTA, SETTINGS, SLOWEST, VERSION, WAITING, YOUNGEST
 from .common import JOINED, apply, at, computed, dequeue, duration, enqueue, goes_on, note, read, seize, take_ticket
 from .tournament import idle, next_key, next_worker, time_of
-
-if TYPE_CHECKING:
-    from ..world import World
+from .types import World
 
 BOUND, DISCARD_AFTER, RESTART = SETTINGS, SETTINGS + 1, SETTINGS + 2  # −1 or a bound; −1 or R; 1 to start anew
 _ASKED, _ARRIVED, _UPDATED, _ANSWERED, _TO_ASK, _TO_UPDATE, _AHEAD = 2, 3, 4, 5, 6, 7, 8

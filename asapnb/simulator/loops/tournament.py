@@ -12,8 +12,6 @@ Twin: the heap of `Simulation.run` in tests/naive_simulator.py; tests/test_event
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -23,9 +21,7 @@ from ...compiled import part
 from ...kernels.atomics import element
 from ...kernels.types import Rows
 from ..words import GROUP, IDLE
-
-if TYPE_CHECKING:
-    from ..tournament import Tournament
+from .types import Tournament
 
 _I64 = ir.IntType(64)
 
