@@ -103,7 +103,7 @@ def test_the_loops_of_each_scheme_read_each_of_its_options():
 def lacking(**traits):
     """A scheme with a doc string and a loop, but for these changes."""
     body = {"__doc__": "One of the test.", "name": "lacking", "event_loop": "a:b", **traits}
-    return dataclasses.dataclass(frozen=True, repr=False)(type("Lacking", (Scheme,), body))
+    return type("Lacking", (Scheme,), body)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,10 @@ def test_no_module_imports_one_that_imports_it_in_turn():
 def test_importing_asapnb_is_light():
     code = f"import asapnb, sys; print([name for name in {HEAVY} if name in sys.modules])"
     assert python("-c", code).stdout == "[]\n"
+
+
+def test_the_wheel_has_every_package():
+    """`packages` in pyproject.toml is a list, as `cli` stands elsewhere: a new package must be in it."""
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    there = {".".join(file.relative_to(ROOT).parent.parts) for file in ROOT.glob("asapnb/**/__init__.py")}
+    assert sorted(listed) == sorted(there | {"asapnb.cli"})

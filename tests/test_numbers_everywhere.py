@@ -189,6 +189,7 @@ MORE = [
 ]
 # Public parameters that CALLS and MORE leave out, and why
 ELSEWHERE = {
+    "are written in a declaration, and not by users": ("schemes option",),
     "are results, whose numbers the package makes": (
         "rules AdaDelay Budget AdaDelay.factor Budget.factor Finding Report", "timing Component", "staleness Fit",
         "staleness StalenessDistribution", "problems Constants Parameter Problem Problem.initial",
@@ -332,7 +333,6 @@ OTHER_USES = {  # where a type decides how something is written, stored or laid 
     "asapnb/problems/text.py",
     "asapnb/record/run.py",
     "asapnb/record/text.py",
-    "asapnb/report/page.py",
     "asapnb/report/points.py",
     "asapnb/text.py",
     "asapnb/timing/timing.py",

@@ -5,7 +5,7 @@ the command line and configuration files have it, and as a scheme prints itself:
 """
 
 from .builtin import Hogwild, Leashed, LockBased, ParameterServer, Sequential, Synchronous
-from .scheme import SCHEMES, Scheme, as_scheme, parse_scheme, register, settings, simulated, simulated_only
+from .scheme import SCHEMES, Scheme, as_scheme, option, parse_scheme, register, settings, simulated_only
 
 __all__ = [
     "SCHEMES",
@@ -17,9 +17,9 @@ __all__ = [
     "Sequential",
     "Synchronous",
     "as_scheme",
+    "option",
     "parse_scheme",
     "register",
     "settings",
-    "simulated",
     "simulated_only",
 ]

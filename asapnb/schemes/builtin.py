@@ -1,41 +1,14 @@
-"""The schemes of asapnb. An option that only the simulator has is declared with `simulated`."""
+"""The schemes of asapnb. Options with `simulated=True` are those of the simulator only."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Literal
 
 from ..errors import UsageError
-from ..numbers import choice, integer, switch
-from .scheme import Scheme, register, simulated
-
-_LARGEST = 2**31 - 1
-
-
-def _set(scheme: Scheme, name: str, value: Any) -> None:
-    """Keep an option as its checked value."""
-    object.__setattr__(scheme, name, value)
-
-
-def _integer(scheme: Scheme, name: str, least: int, most: int = _LARGEST, *, optional: bool = True) -> None:
-    """Check an option that is an integer, or None where that is allowed."""
-    value = getattr(scheme, name)
-    if value is not None or not optional:
-        note = ", or None" if optional else ""
-        _set(scheme, name, integer(f"{name} of {type(scheme).__name__}", value, least, most, note=note))
-
-
-def _switch(scheme: Scheme, name: str) -> None:
-    _set(scheme, name, switch(f"{name} of {type(scheme).__name__}", getattr(scheme, name)))
-
-
-def _choice(scheme: Scheme, name: str) -> None:
-    allowed = get_args(get_type_hints(type(scheme))[name])
-    _set(scheme, name, choice(f"{name} of {type(scheme).__name__}", getattr(scheme, name), allowed))
+from .scheme import Scheme, option, register
 
 
 @register
-@dataclass(frozen=True, repr=False)
 class Sequential(Scheme):
     """One worker: ordinary minibatch SGD. The same bits every time."""
 
@@ -51,7 +24,6 @@ class Sequential(Scheme):
 
 
 @register
-@dataclass(frozen=True, repr=False)
 class Synchronous(Scheme):
     """In every round each worker computes one gradient at the same parameters, and their average is one update.
 
@@ -75,12 +47,11 @@ class Synchronous(Scheme):
     copied_for_evaluation = False
     mass_drops = False
 
-    wait_for: int | None = simulated(None)
-    batches: bool = simulated(False)
+    wait_for: int | None = option(default=None, least=1, simulated=True)
+    batches: bool = option(default=False, simulated=True)
 
     def __post_init__(self) -> None:
-        _integer(self, "wait_for", 1)
-        _switch(self, "batches")
+        super().__post_init__()
         if self.batches and self.wait_for is None:
             raise UsageError("Synchronous(batches=True): say how many gradients a round takes, as wait_for=8")
 
@@ -99,7 +70,6 @@ class Synchronous(Scheme):
 
 
 @register
-@dataclass(frozen=True, repr=False)
 class LockBased(Scheme):
     """One lock: a worker holds it while it copies the parameters, and again while it updates them.
 
@@ -118,16 +88,11 @@ class LockBased(Scheme):
     instant = True
     mass_drops = False
 
-    order: Literal["fifo", "random"] = simulated("fifo")
-    fused: bool = simulated(False)
-
-    def __post_init__(self) -> None:
-        _choice(self, "order")
-        _switch(self, "fused")
+    order: Literal["fifo", "random"] = option(default="fifo", simulated=True)
+    fused: bool = option(default=False, simulated=True)
 
 
 @register
-@dataclass(frozen=True, repr=False)
 class Hogwild(Scheme):
     """No synchronization of the parameters: reads and writes race, component by component.
 
@@ -150,11 +115,7 @@ class Hogwild(Scheme):
     mass_drops = False
 
     view: Literal["in_place", "snapshot"] = "in_place"
-    blocks: int = simulated(16)
-
-    def __post_init__(self) -> None:
-        _choice(self, "view")
-        _integer(self, "blocks", 1, 1024, optional=False)
+    blocks: int = option(default=16, least=1, most=1024, simulated=True)
 
     @property
     def copies_view(self) -> bool:
@@ -173,7 +134,6 @@ class Hogwild(Scheme):
 
 
 @register
-@dataclass(frozen=True, repr=False)
 class Leashed(Scheme):
     """Lock-free and consistent: a new parameter vector is published by compare-and-swap on one word.
 
@@ -198,10 +158,6 @@ class Leashed(Scheme):
     persistence: int | None = None
     check_early: bool = False
 
-    def __post_init__(self) -> None:
-        _integer(self, "persistence", 0)
-        _switch(self, "check_early")
-
     @property
     def drops(self) -> bool:
         """If there is a persistence bound."""
@@ -214,7 +170,6 @@ class Leashed(Scheme):
 
 
 @register
-@dataclass(frozen=True, repr=False)
 class ParameterServer(Scheme):
     """Workers on other machines: gradients travel to a server, which applies one at a time and sends parameters back.
 
@@ -236,14 +191,12 @@ class ParameterServer(Scheme):
     event_loop = "asapnb.simulator.loops.server:run"
     messages = True
 
-    bound: int | None = None
-    discard_after: int | None = None
+    bound: int | None = option(default=None, most=10**6)
+    discard_after: int | None = option(default=None, least=1)
     restart: bool = False
 
     def __post_init__(self) -> None:
-        _integer(self, "bound", 0, 10**6)
-        _integer(self, "discard_after", 1)
-        _switch(self, "restart")
+        super().__post_init__()
         if self.restart and self.discard_after is None:
             raise UsageError(
                 "ParameterServer(restart=True): needs discard_after=R, after which a gradient is useless"

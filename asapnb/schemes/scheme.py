@@ -2,23 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import Field, field, fields
-from typing import Any, ClassVar, TypeVar, get_args, get_type_hints
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, NamedTuple, TypeVar, dataclass_transform, get_args, get_type_hints
 
 from ..errors import UsageError, unknown
+from ..numbers import choice, integer, switch
 from ..text import parse_call
 
 MOST_OPTIONS = 8  # of a scheme: words that its loops have for them
+_LARGEST = 2**31 - 1
 
 
-def simulated(default: Any) -> Any:
-    """Declare an option that only the simulator has."""
-    return field(default=default, metadata={"simulated": True})
+def option(*, default: Any, least: int = 0, most: int = _LARGEST, simulated: bool = False) -> Any:
+    """Declare an option of a scheme.
+
+    Args:
+        default: its default.
+        least: the least integer, for an option of type int or int | None.
+        most: the largest integer.
+        simulated: whether only the simulator has it.
+    """
+    return field(default=default, metadata={"least": least, "most": most, "simulated": simulated})
+
+
+class Option(NamedTuple):
+    """An option as it was declared."""
+
+    name: str
+    default: Any
+    hint: Any  # bool, int, int | None, or a Literal of texts
+    least: int = 0
+    most: int = _LARGEST
+    simulated: bool = False
+
+    def checked(self, scheme: str, value: Any) -> Any:
+        """The value, if the option can have it; else a UsageError."""
+        name = f"{self.name} of {scheme}"
+        if self.hint is bool:
+            return switch(name, value)
+        if self.hint in (int, int | None):
+            optional = self.hint is not int
+            note = ", or None" if optional else ""
+            return None if optional and value is None else integer(name, value, self.least, self.most, note=note)
+        return choice(name, value, get_args(self.hint))
+
+    def word(self, value: Any) -> int:
+        """The value as compiled loops read it: None is -1, a choice its place among the choices."""
+        return get_args(self.hint).index(value) if isinstance(value, str) else -1 if value is None else int(value)
 
 
 class Scheme:
-    """How workers share the parameters: a frozen dataclass of options, and these traits, which other modules ask for.
+    """How workers share the parameters: options, as the fields of a frozen dataclass, and traits.
+
+    Other modules ask for the traits only, never which scheme it is. Options are checked as they are declared.
 
     A loop is named as "module:function" and imported when it is needed, because importing it may compile. Loops find
     the options in their words, in the order of the fields: see `settings`. The defaults of the traits suit any scheme
@@ -37,9 +73,11 @@ class Scheme:
         messages: gradients and parameters travel, and take the `network` times of a timing.
         instant: where reads and updates take no time, the simulator's loop `instant` gives the same rows.
         most_workers: how many workers there can be; None for any number.
+        options: the options; `register` fills them in.
     """
 
     name: ClassVar[str]
+    options: ClassVar[tuple[Option, ...]] = ()
     worker_loop: ClassVar[str | None] = None
     timed_loop: ClassVar[str | None] = None
     event_loop: ClassVar[str | None] = None
@@ -94,31 +132,50 @@ class Scheme:
                 "for more choose another scheme"
             )
 
+    def __post_init__(self) -> None:
+        for one in self.options:
+            object.__setattr__(self, one.name, one.checked(type(self).__name__, getattr(self, one.name)))
+
     def __repr__(self) -> str:
-        shown = [f for f in _fields(self) if not f.metadata or getattr(self, f.name) != f.default]
-        return f"{type(self).__name__}({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in shown)})"
+        values = {one.name: getattr(self, one.name) for one in self.options}
+        hidden = {one.name for one in self.options if one.simulated and values[one.name] == one.default}
+        shown = [f"{name}={value!r}" for name, value in values.items() if name not in hidden]
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 SCHEMES: dict[str, type[Scheme]] = {}
 S = TypeVar("S", bound=type[Scheme])
 
 
+@dataclass_transform(frozen_default=True, field_specifiers=(option,))
 def register(scheme: S) -> S:
-    """Make a scheme known by its name, as a decorator above `dataclass`; TypeError says what the class lacks."""
-    if not issubclass(scheme, Scheme) or not vars(scheme).get("__dataclass_params__", None):
-        raise TypeError(f"{scheme.__name__} must be a Scheme and a frozen dataclass, with @register above @dataclass")
+    """Make a class a frozen dataclass and a scheme known by its name; TypeError says what the class lacks."""
     name = vars(scheme).get("name")
     if not isinstance(name, str) or _key(name) != scheme.__name__.lower() or name in SCHEMES:
         raise TypeError(f"{scheme.__name__} needs a name that is new and like its own, such as my-scheme of MyScheme")
     loops = (scheme.worker_loop, scheme.event_loop)
     if not any(loops) or not all(loop is None or ":" in loop for loop in loops):
         raise TypeError(f"{scheme.__name__} needs a worker_loop or an event_loop, each as 'module:function'")
-    if not scheme.__doc__ or scheme.__doc__.startswith(f"{scheme.__name__}("):
+    if not scheme.__doc__:
         raise TypeError(f"{scheme.__name__} needs a docstring that says how workers share the parameters")
-    if len(_codes(scheme)) > MOST_OPTIONS:
-        raise TypeError(f"{scheme.__name__} has more than {MOST_OPTIONS} options")
+    dataclass(frozen=True, repr=False)(scheme)
+    scheme.options = _declared(scheme)
     SCHEMES[name] = scheme
     return scheme
+
+
+def _declared(scheme: Any) -> tuple[Option, ...]:
+    """The options of a class; TypeError for one that loops could not read."""
+    hints = get_type_hints(scheme)
+    options = tuple(Option(f.name, f.default, hints[f.name], **f.metadata) for f in fields(scheme))
+    for one in options:
+        texts = get_args(one.hint)
+        if one.hint not in (bool, int, int | None) and not (texts and all(isinstance(text, str) for text in texts)):
+            allowed = "an int, int | None, bool or Literal of texts"
+            raise TypeError(f"option {one.name} of {scheme.__name__} is {one.hint}: must be {allowed}")
+    if len(options) > MOST_OPTIONS:
+        raise TypeError(f"{scheme.__name__} has more than {MOST_OPTIONS} options")
+    return options
 
 
 def _key(name: str) -> str:
@@ -134,28 +191,7 @@ def settings(scheme: Scheme) -> list[int]:
     >>> settings(Leashed(persistence=None, check_early=True)), settings(LockBased(order="random"))
     ([-1, 1], [1, 0])
     """
-    return [code(getattr(scheme, name)) for name, code in _codes(type(scheme)).items()]
-
-
-def _codes(scheme: type[Scheme]) -> dict[str, Callable[[Any], int]]:
-    """How each option becomes a word; TypeError for an option that cannot."""
-    hints = get_type_hints(scheme)
-    return {f.name: _code(scheme, f.name, hints[f.name]) for f in _fields(scheme)}
-
-
-def _code(scheme: type[Scheme], name: str, hint: Any) -> Callable[[Any], int]:
-    choices = get_args(hint)
-    if choices and all(isinstance(one, str) for one in choices):
-        return choices.index
-    if hint in (bool, int, int | None):
-        return lambda value: -1 if value is None else int(value)
-    raise TypeError(
-        f"option {name} of {scheme.__name__} is {hint}: must be an int, int | None, bool or Literal of texts"
-    )
-
-
-def _fields(scheme: Any) -> tuple[Field[Any], ...]:
-    return fields(scheme)
+    return [one.word(getattr(scheme, one.name)) for one in scheme.options]
 
 
 def simulated_only(scheme: Scheme) -> str | None:
@@ -167,8 +203,8 @@ def simulated_only(scheme: Scheme) -> str | None:
     """
     if scheme.worker_loop is None:
         return type(scheme).__name__
-    options = [f for f in _fields(scheme) if f.metadata and getattr(scheme, f.name) != f.default]
-    return ", ".join(f"{f.name}={getattr(scheme, f.name)!r}" for f in options) or None
+    values = [(one.name, getattr(scheme, one.name), one.default) for one in scheme.options if one.simulated]
+    return ", ".join(f"{name}={value!r}" for name, value, default in values if value != default) or None
 
 
 def as_scheme(value: Any) -> Scheme:
