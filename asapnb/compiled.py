@@ -10,8 +10,6 @@
 * `KERNEL_PATH` is "avx512", "avx2" or "portable": the best that the CPU has, or the one in $ASAPNB_KERNELS.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

@@ -5,8 +5,6 @@ A configuration is a flat mapping. `data` and `problem` are texts, such as "fash
 texts, too, and a timing may be a table.
 """
 
-from __future__ import annotations
-
 import ast
 import os
 import tomllib

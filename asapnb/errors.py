@@ -4,8 +4,6 @@ Every message says what is wrong, the value given, what is allowed and the next 
 them without a traceback and exits with code 2.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 

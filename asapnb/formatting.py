@@ -1,7 +1,5 @@
 """Numbers as a reader sees them: in tables, figures, reports and on the command line."""
 
-from __future__ import annotations
-
 import math
 from numbers import Integral
 

@@ -5,8 +5,6 @@ Every function takes the name that an error shows, and returns a plain Python va
 bool is neither, because `workers=True` is a mistake.
 """
 
-from __future__ import annotations
-
 import math
 import operator
 from collections.abc import Iterable

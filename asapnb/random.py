@@ -1,7 +1,5 @@
 """The bits that everything random in compiled code is made of."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from numba import uint64

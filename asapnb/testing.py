@@ -6,8 +6,6 @@
 Needs Hypothesis (`pip install hypothesis`), which asapnb itself does not.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from typing import Any
 

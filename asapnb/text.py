@@ -3,8 +3,6 @@
 Of calls, only literals, bare words and known names are evaluated.
 """
 
-from __future__ import annotations
-
 import ast
 import inspect
 import json

@@ -1,7 +1,5 @@
 """The command line: `asapnb`. Each command has a module, which is imported when the command is called."""
 
-from __future__ import annotations
-
 import io
 import sys
 from importlib import import_module

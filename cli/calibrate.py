@@ -1,7 +1,5 @@
 """`asapnb calibrate`."""
 
-from __future__ import annotations
-
 import datetime
 from typing import Any
 

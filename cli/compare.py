@@ -1,7 +1,5 @@
 """`asapnb compare`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import click

@@ -1,7 +1,5 @@
 """Telling the user that kernels are compiled, and how long it took."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

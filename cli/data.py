@@ -1,7 +1,5 @@
 """`asapnb data`."""
 
-from __future__ import annotations
-
 import sys
 
 import click

@@ -1,7 +1,5 @@
 """What the commands share that make a run from a configuration: a flag for each of its keys, and the header shown."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

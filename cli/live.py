@@ -1,7 +1,5 @@
 """What is shown during a run: a line for each evaluation and, on a terminal, a line below that is updated."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections import deque

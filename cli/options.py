@@ -1,7 +1,5 @@
 """Options that commands share, and decorators that give a command several of them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

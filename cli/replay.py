@@ -1,7 +1,5 @@
 """`asapnb replay`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any

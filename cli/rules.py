@@ -1,7 +1,5 @@
 """`asapnb rules`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

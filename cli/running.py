@@ -1,7 +1,5 @@
 """Making a run for a command: show its progress, and print how it ended."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack

@@ -1,7 +1,5 @@
 """`asapnb simulate`."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

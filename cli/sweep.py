@@ -1,7 +1,5 @@
 """`asapnb sweep`."""
 
-from __future__ import annotations
-
 import shlex
 from collections import Counter
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """`asapnb simulate --staleness-only`: a schedule of any length, of which only counts of staleness are kept."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager

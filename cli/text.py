@@ -1,7 +1,5 @@
 """Rows, tables and drawings: what the commands print."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence

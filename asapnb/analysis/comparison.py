@@ -1,7 +1,5 @@
 """Tables that compare runs: how they ended, when they reached targets, and by how much faster than a baseline."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import or_

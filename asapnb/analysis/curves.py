@@ -1,7 +1,5 @@
 """The loss of a run along its updates: as evaluated, or smoothed from its minibatches."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Tables of what the runs are and how they ended."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter

@@ -1,7 +1,5 @@
 """The runs of a comparison: read from files and folders, told apart by what varies in their configurations."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress

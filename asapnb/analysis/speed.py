@@ -1,7 +1,5 @@
 """How much faster one set of runs reaches a target than another, over all cells that both have."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass

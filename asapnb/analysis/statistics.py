@@ -4,8 +4,6 @@ A run that ends before it reaches a target is censored: all that is known is tha
 never reaches it; its time is infinite, or divergence is an outcome of its own that competes with reaching it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """The best step size of each rule, from a grid that is the same for all, on seeds that are then left out."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

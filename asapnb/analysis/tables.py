@@ -1,7 +1,5 @@
 """A table of results, as aligned text, CSV, LaTeX or Markdown."""
 
-from __future__ import annotations
-
 import csv
 import io
 import math

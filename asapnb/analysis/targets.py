@@ -1,7 +1,5 @@
 """When a run first reaches a loss, and how a run ended that never did."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass

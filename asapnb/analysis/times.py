@@ -1,7 +1,5 @@
 """Tables of when runs reach a target: of each group, beside a baseline, and by step size."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The data sets known by name: what they are, where their files are looked for, how they are read."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """The two file formats of the classic image sets: IDX and CIFAR-10's binary batches."""
 
-from __future__ import annotations
-
 import gzip
 import math
 import zlib

@@ -5,8 +5,6 @@ test labels. Images stand column by column: clothes are upright, so that order c
 experiments/make_fashion_mnist_mini.py makes it.
 """
 
-from __future__ import annotations
-
 import lzma
 from collections.abc import Iterable
 

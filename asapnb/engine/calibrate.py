@@ -1,7 +1,5 @@
 """`calibrate`: how long a gradient, a read and an update take on this machine, as a `Timing` for virtual time."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

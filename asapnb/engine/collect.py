@@ -3,8 +3,6 @@
 Checked in tests/test_engine_rows.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

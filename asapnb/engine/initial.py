@@ -1,7 +1,5 @@
 """Where a run begins: at version 0, or where an earlier part of it ended."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

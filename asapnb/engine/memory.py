@@ -1,7 +1,5 @@
 """Everything that a run allocates before its clock starts."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..kernels.arrays import LINE, aligned, whole_lines

@@ -1,7 +1,5 @@
 """Go on with a run of `train`: from its end, or, if it was killed, from the checkpoint beside its file."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The rows of a run, taken from the workers' rings into the order of application."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..record.schema import ABANDONED, UPDATES

@@ -1,7 +1,5 @@
 """`train`: put the pieces together, run the workers, leave a run."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 `words` names the positions in them. Everything that a worker touches is allocated before it starts.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The worker threads, one per worker. Each stays in compiled code from the start of the clock to the end."""
 
-from __future__ import annotations
-
 import os
 import threading
 import time

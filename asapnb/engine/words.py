@@ -3,8 +3,6 @@
 Shared counters have a cache line each (`LINE` words apart), so that a busy one does not slow its neighbours.
 """
 
-from __future__ import annotations
-
 from ..kernels.arrays import LINE
 
 # Shared counters: positions in `Shared.control`

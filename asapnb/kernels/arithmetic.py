@@ -6,8 +6,6 @@ gives the bits of the run. θ are the parameters, v the velocity, g the gradient
 Twins, in tests/naive.py: `corrected` of weight decay and compensation, `updated` of the update itself.
 """
 
-from __future__ import annotations
-
 from ..compiled import part
 from .types import Real, Vector
 

@@ -1,7 +1,5 @@
 """Memory for shared arrays, and the Numba types of arrays."""
 
-from __future__ import annotations
-
 import mmap
 from contextlib import suppress
 from typing import Any

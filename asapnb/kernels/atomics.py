@@ -12,8 +12,6 @@ The clock and the yield are called by their libc symbols, which keeps compiled c
 Checked by threads in tests/test_atomics.py.
 """
 
-from __future__ import annotations
-
 import platform
 import sys
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Type aliases for the parameters of compiled code; mypy checks its bodies as Python."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, TypeAlias
 

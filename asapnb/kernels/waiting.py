@@ -3,8 +3,6 @@
 Checked in tests/test_atomics.py: threads that hold the lock exclude each other.
 """
 
-from __future__ import annotations
-
 from ..compiled import part
 from .atomics import compare_and_swap, load, pause, store, yield_core
 from .types import Words

@@ -1,7 +1,5 @@
 """Loss against time, updates, epochs or the sum of steps."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 

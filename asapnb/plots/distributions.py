@@ -1,7 +1,5 @@
 """Histograms of staleness, with the models that fit them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

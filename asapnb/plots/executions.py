@@ -1,7 +1,5 @@
 """Reads and applications of successive updates: which update overtook which."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

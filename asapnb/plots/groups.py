@@ -1,7 +1,5 @@
 """Groups of runs that share a line, a box or a panel, and their names."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence

@@ -1,7 +1,5 @@
 """The shares of runs that have reached a target, or diverged, by each time."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The kinds of figures by name, the arguments of each, and the kind that suits a set of runs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any

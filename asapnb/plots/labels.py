@@ -1,7 +1,5 @@
 """Text in figures: labels at the ends of lines that do not overlap, and short names of groups."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Sequence
 from textwrap import fill

@@ -1,7 +1,5 @@
 """What the microscope saw: the error of gradients by their staleness."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

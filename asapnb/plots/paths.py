@@ -1,7 +1,5 @@
 """The path of a run over an objective of two parameters, and the stale update that raised it most."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Which step sizes converge with how many workers."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any

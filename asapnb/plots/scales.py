@@ -1,7 +1,5 @@
 """Scales of rules by staleness, and the mean scale by number of workers."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """When runs reach a target: box plots, and speed-ups over a baseline."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from textwrap import fill
 from typing import Any

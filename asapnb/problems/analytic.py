@@ -1,7 +1,5 @@
 """Objectives with known constants: sums over the coordinates, exact or with normal noise of a known variance."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial

@@ -1,7 +1,5 @@
 """What is minimised, behind one contract: `Problem`, and `custom`, which makes one of your own gradient."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import prod

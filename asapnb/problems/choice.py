@@ -1,7 +1,5 @@
 """One of several compiled functions, chosen by a number that is known only when compiled code runs."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Constants of an objective that theory needs."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,8 +1,6 @@
 """Loops over one run of elements of each array: vectorised by LLVM, for every dtype and kernel path."""
 
 # mypy: disable-error-code="no-untyped-def"
-from __future__ import annotations
-
 import numpy as np
 from numba import types
 from numba.extending import overload

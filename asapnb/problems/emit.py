@@ -1,7 +1,5 @@
 """Small helpers that emit LLVM IR on float32 vectors: the vocabulary that the tiles are written in."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -1,8 +1,6 @@
 """The two ends of a network: samples come in, loss and classes come out."""
 
 # mypy: disable-error-code="no-untyped-def"
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -4,8 +4,6 @@ Samples go through the network in chunks; the gradients of the chunks add up.
 """
 
 # mypy: disable-error-code="no-untyped-def"
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

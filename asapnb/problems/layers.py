@@ -1,7 +1,5 @@
 """All layers. A plan holds their places in these tables; to add one, see `docs/extending/layer.md`."""
 
-from __future__ import annotations
-
 from . import convolution, dense
 
 BLOCK_LAYERS = (convolution.LAYER,)

@@ -6,8 +6,6 @@ number and xor-shift, on the next power of two. A value beyond n goes through E 
 walking; above 128 samples fewer than two steps on average).
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numba import int64, uint64
 from numpy.typing import NDArray

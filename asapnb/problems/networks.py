@@ -1,7 +1,5 @@
 """Networks on a data set: any supported list of layers, and the three of the ASAP.SGD paper."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial

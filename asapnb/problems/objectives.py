@@ -7,8 +7,6 @@ coordinates and ξ_(N−1−i) = −ξ_i, so that the mean over all samples is f
 """
 
 # mypy: disable-error-code="no-untyped-def"
-from __future__ import annotations
-
 from math import cos, exp, log, log1p, pi, sin, sqrt, tanh
 
 from numba import float64, int64, uint64

@@ -1,7 +1,5 @@
 """Places in the flat parameters, the workspace and the plan, handed out one after the other."""
 
-from __future__ import annotations
-
 from math import prod
 from typing import NamedTuple
 

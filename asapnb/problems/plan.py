@@ -1,7 +1,5 @@
 """From a list of layers to the plan that the interpreter runs, the layout of the parameters and the workspace."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

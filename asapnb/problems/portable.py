@@ -5,8 +5,6 @@ Inner loops run over contiguous slices, which LLVM vectorises for whatever CPU t
 
 # ruff: noqa: D103  (primitives documents them)
 # mypy: disable-error-code="no-untyped-def"
-from __future__ import annotations
-
 import numpy as np
 from numba.extending import register_jitable
 

@@ -8,8 +8,6 @@ tests/test_problems_networks.py, with `network_gradient` in tests/naive.py.
 """
 
 # mypy: disable-error-code="no-untyped-def"
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -10,8 +10,6 @@ then what is the layer's own.
 """
 
 # mypy: disable-error-code="no-untyped-def"
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 from numba import types

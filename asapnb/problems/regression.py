@@ -1,7 +1,5 @@
 """Least squares and logistic regression on given or generated rows, with the constants computed from them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

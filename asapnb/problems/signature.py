@@ -1,7 +1,5 @@
 """The one signature that every gradient has, for Numba and for mypy."""
 
-from __future__ import annotations
-
 from typing import Any, TypeAlias
 
 import numba

@@ -2,8 +2,6 @@
 
 # ruff: noqa: D103  (primitives documents them)
 # mypy: disable-error-code="no-untyped-def"
-from __future__ import annotations
-
 from ..compiled import part
 from .tiles import LANES, pair_tile, pooled_tile, product_tile, transpose_tile, unpool_tile, weights_tile
 

@@ -1,7 +1,5 @@
 """Problems by name: `lenet`, `mlp(hidden=[64, 64])`, `quadratic([1, 10], noise=0.1)`, and problems of your own."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence

@@ -7,8 +7,6 @@ arrays, each followed by its start, and int64 strides and sizes, all counted in 
 `plan` makes the sizes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 

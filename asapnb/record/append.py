@@ -6,8 +6,6 @@ them leaves rows of zeros, or chunks that cannot be read. `Append` collects an a
 opposite order, so that the file can be read after each single write. At worst, some columns are longer than others.
 """
 
-from __future__ import annotations
-
 import fcntl
 import io
 import os

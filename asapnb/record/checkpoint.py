@@ -4,8 +4,6 @@ It is written under another name and then moved into place, so it is always comp
 checkpoint, because its own file holds the final state.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Mapping

@@ -6,8 +6,6 @@
 * This leaves holes. At the end of a run the file is copied without them, and the copy replaces it in one step.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import time

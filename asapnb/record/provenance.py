@@ -1,7 +1,5 @@
 """Where a run was made: the machine and the versions. What a platform does not tell is None, not an error."""
 
-from __future__ import annotations
-
 import os
 import platform
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """A recorded run, read from its file column by column on demand."""
 
-from __future__ import annotations
-
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping

@@ -4,8 +4,6 @@ From these declarations come the rings of the engine, the rows of a schedule, wh
 datasets of the file and the tables of docs/run-file.md, which also says how to read a file without asapnb.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args

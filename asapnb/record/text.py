@@ -1,7 +1,5 @@
 """Attributes of a run file: TOML for the configuration, JSON for other nested values."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any

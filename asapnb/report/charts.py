@@ -1,7 +1,5 @@
 """Interactive charts as data for Plotly, and the runs that share a line."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

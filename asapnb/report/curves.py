@@ -1,7 +1,5 @@
 """The chart of losses and accuracy along the runs."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """The figures of `asapnb.plots` as pictures within a page."""
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Callable, Mapping, Sequence

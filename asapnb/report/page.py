@@ -1,7 +1,5 @@
 """The page itself: one template with styles and scripts, written as one file."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections import Counter

@@ -1,7 +1,5 @@
 """Charts of single runs: when each reached a target, its staleness, and its figures against what varies."""
 
-from __future__ import annotations
-
 import html
 import math
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Sections of a report: runs of one kind on one problem, with their own tables and charts."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

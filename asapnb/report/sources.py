@@ -1,7 +1,5 @@
 """The sweeps that runs of a report come from, with the points that failed or did not run."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """Functions and rules from a user's file, `path/file.py:name`. The file is run as the Python that it is."""
 
-from __future__ import annotations
-
 import importlib.util
 import re
 from collections.abc import Callable

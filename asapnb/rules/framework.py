@@ -4,8 +4,6 @@ A scale is eta(tau) / eta_0. An update of staleness tau is applied with the scal
 rule is plain NumPy. The controlling thread evaluates it now and then; workers only look up the table.
 """
 
-from __future__ import annotations
-
 import inspect
 import math
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """Rules whose steps depend on time or on steps already taken: a table of ones, and a factor for each update."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """MindTheStep: scales that undo a model of the staleness, so that the mean dynamics have a chosen momentum."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """`preserve`: any rule, repaired so that the mean step is kept."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -8,8 +8,6 @@ Means are never differences of antiderivatives, which would cancel where a proba
 as given; a final division by the mean scale removes the rounding error.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any

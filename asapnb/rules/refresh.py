@@ -3,8 +3,6 @@
 Updates are numbered from 1 in the order in which they are applied; update t creates version t.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

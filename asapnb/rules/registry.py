@@ -1,7 +1,5 @@
 """The rules that are known by name, and `register`, which is all that makes a rule one of them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ of each class is the definition. Compiled code has a twin of it, `schedule_facto
 takes `kind` (see `rules.kinds`) and `numbers`.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Staleness distributions to try a rule on, simple ones first, and the simplest that still breaks it."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Iterator
 from functools import lru_cache

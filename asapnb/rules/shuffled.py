@@ -1,7 +1,5 @@
 """`shuffled`: a control for experiments, the scales of a rule without their tie to staleness."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -3,8 +3,6 @@
 All but `constant` dampen stale updates and leverage nothing, so the mean step shrinks; `preserve` keeps it.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

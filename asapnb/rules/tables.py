@@ -1,7 +1,5 @@
 """The scale tables of a run: which one is in force, and when the next is made."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 

@@ -1,7 +1,5 @@
 """The schemes of asapnb. Options with `simulated=True` are those of the simulator only."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from ..errors import UsageError

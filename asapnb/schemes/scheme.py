@@ -1,7 +1,5 @@
 """The base of all schemes: options, traits that other modules ask for, and the table of schemes by name."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, NamedTuple, TypeVar, dataclass_transform, get_args, get_type_hints
 

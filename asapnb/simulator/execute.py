@@ -1,7 +1,5 @@
 """Replay a simulated run from its start, or from a checkpoint, to its end, and leave a run."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Inputs of a simulated run, its checkpoint, and the digest that identifies it."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ An update with the gradient g(view) of a minibatch is the gradient G(x) of all s
 to, plus the noise of the minibatch there, g(x) − G(x), plus the error that asynchrony adds, g(view) − g(x).
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -6,8 +6,6 @@ place. Under Hogwild there is one vector of parameters, and each gradient in fli
 block by block. The order is that of virtual time, whatever the number of threads.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

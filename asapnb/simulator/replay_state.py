@@ -1,7 +1,5 @@
 """The memory of a replay, as two tuples of arrays: what all threads share, and what one thread has."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

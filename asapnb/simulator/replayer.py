@@ -4,8 +4,6 @@ An evaluation goes on beside the next segment. If it ends the run, later work is
 depend on how fast the evaluation was.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple

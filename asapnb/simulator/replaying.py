@@ -1,7 +1,5 @@
 """`replay`: a schedule or a recorded run, update by update, under any rule."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from typing import Any

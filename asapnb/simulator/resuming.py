@@ -1,7 +1,5 @@
 """Go on with a simulated run, to the same bits as if it had never been interrupted."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The rows of a replay on their way to its file, and their totals."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """`simulate`: a schedule, then its replay with true gradients."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Callable, Mapping

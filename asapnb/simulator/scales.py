@@ -4,8 +4,6 @@ A rule depends on staleness only, and that is known. So every table is made at i
 scale and factor is looked up, ahead of the replay.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

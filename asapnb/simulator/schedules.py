@@ -1,7 +1,5 @@
 """A schedule: who read which version, with which minibatch, and when it was applied, whatever the gradients are."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any

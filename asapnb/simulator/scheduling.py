@@ -1,7 +1,5 @@
 """`schedule`: run the events of a scheme under a timing, for any number of workers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

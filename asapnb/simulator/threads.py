@@ -1,7 +1,5 @@
 """Threads started for each segment of a replay."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The memory of a tournament of the workers' next events. `loops.tournament` plays it."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

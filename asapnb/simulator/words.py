@@ -1,7 +1,5 @@
 """Positions in the arrays of the event loops (`World`) and of a replay (`ReplayState`). A *word* is one int64."""
 
-from __future__ import annotations
-
 from ..kernels.arrays import LINE
 
 # Words of a world

@@ -5,8 +5,6 @@ because everything that it must remember stands here. So a schedule of any lengt
 workers only.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

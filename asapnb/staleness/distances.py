@@ -1,7 +1,5 @@
 """How far two distributions of staleness are from each other."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Which model does measured staleness follow? Fits by maximum likelihood, and how good they are."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

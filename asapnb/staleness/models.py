@@ -6,8 +6,6 @@ every identity that holds for all distributions, such as E[F(tau)] = 1/2 with th
 rounding.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace

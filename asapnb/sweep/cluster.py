@@ -1,7 +1,5 @@
 """Running the points of a sweep on an existing Dask cluster; the run files come back as bytes."""
 
-from __future__ import annotations
-
 import tempfile
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence

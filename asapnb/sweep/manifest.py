@@ -4,8 +4,6 @@ The last line of a point is the valid one. A run file counts if a line names it.
 the line, the file counts if it is complete and not older than the sweep.
 """
 
-from __future__ import annotations
-
 import contextlib
 import difflib
 import errno

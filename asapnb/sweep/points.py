@@ -1,7 +1,5 @@
 """The points of a sweep: checked before anything runs, and run by any process."""
 
-from __future__ import annotations
-
 import hashlib
 import platform
 import re

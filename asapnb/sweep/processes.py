@@ -1,7 +1,5 @@
 """Running the points of a sweep in processes of this machine."""
 
-from __future__ import annotations
-
 import contextlib
 import multiprocessing
 import os

@@ -1,7 +1,5 @@
 """Running a sweep: finished points are skipped, the others go to processes, here or on a cluster."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable, Generator

@@ -1,7 +1,5 @@
 """Sweep files: the points of their grids, with seeds and names."""
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import json

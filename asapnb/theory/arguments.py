@@ -1,7 +1,5 @@
 """Arguments that the functions of this package share, checked."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -10,8 +10,6 @@ gap is in those of the loss, a distance in those of x, L and mu in loss / x^2, a
 (loss / x)^2, and staleness in updates.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

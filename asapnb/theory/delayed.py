@@ -1,7 +1,5 @@
 """f(x) = lambda x^2 / 2 with a constant staleness: x[t+1] = x[t] - a x[t - tau], where a = eta lambda has no unit."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

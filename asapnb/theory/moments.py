@@ -14,8 +14,6 @@ is 0. At rho = 1 and below the limit, noise of variance s^2 leaves the variance 
 balance first is 0. Independent staleness leads to a system of the same form for u[k] = E[x[t] x[t-k]].
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

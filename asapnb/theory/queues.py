@@ -1,7 +1,5 @@
 """Workers that queue for one lock or server, and workers that publish without one."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

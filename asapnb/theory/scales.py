@@ -1,7 +1,5 @@
 """What a rule's scales do under a law of staleness: the mean step, the effective delay, the implicit momentum."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

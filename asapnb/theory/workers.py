@@ -1,7 +1,5 @@
 """Staleness of workers whose compute times are known, where reads and updates take no time."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -1,7 +1,5 @@
 """From times to the arrays that compiled loops draw from."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence

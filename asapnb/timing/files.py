@@ -1,7 +1,5 @@
 """Timings in TOML files: one for all, or a section for each number of workers that was measured."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Mapping

@@ -3,8 +3,6 @@
 A number serves as a constant wherever a time stands.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """A timing from whatever a user gives: a text, a table, a file, times of computing."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

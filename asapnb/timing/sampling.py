@@ -8,8 +8,6 @@ Compiled without reference counts (`_nrt=False`), as a loop that calls these sho
 up and down takes ten times as long as an exponential deviate.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """A `Timing`: how long each step of a worker takes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields

@@ -6,8 +6,6 @@ below x[i + 1] lies under the density for sure: one draw of 64 bits gives the la
 (Doornik 2005). What is drawn follows the law itself, to the 53 bits of a double.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

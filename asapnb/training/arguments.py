@@ -5,8 +5,6 @@ their help, and the section Args of the docstrings (`documented`). The signature
 and `calibrate` are written out for readers and editors; `tests/test_arguments.py` holds them equal to this table.
 """
 
-from __future__ import annotations
-
 import inspect
 import sys
 import textwrap

@@ -1,7 +1,5 @@
 """The facts of a run before it begins: the attributes of its file, and the loss above which it diverges."""
 
-from __future__ import annotations
-
 import shlex
 import sys
 from typing import Any

@@ -4,8 +4,6 @@ Numba compiles one function at a time. What the other process compiles comes fro
 in any later run; if that process fails, this one compiles everything, as it would have without it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import subprocess

@@ -1,7 +1,5 @@
 """Evaluations, made in a thread of their own, and the progress of a run."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Twin: `Schedule.factor` in rules/schedules.py, which `scales` in tests/naive.py applies row by row.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

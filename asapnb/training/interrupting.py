@@ -1,7 +1,5 @@
 """Ctrl-C during a run: the first one ends it in good order."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from collections.abc import Iterator

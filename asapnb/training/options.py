@@ -1,7 +1,5 @@
 """The arguments of a run, checked and resolved for its problem."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields

@@ -1,7 +1,5 @@
 """What must hold for a run to go on, on real threads or in virtual time."""
 
-from __future__ import annotations
-
 from ..errors import RecordError, UsageError
 from ..problems.base import Problem
 from ..record import Run

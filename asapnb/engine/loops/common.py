@@ -17,8 +17,6 @@ Which function fills which field of a row (`Own.row`), here and in a replay:
     t_apply                    update, or the loop itself      as scheduled
 """
 
-from __future__ import annotations
-
 from ...compiled import part
 from ...kernels.arithmetic import add_decay, compensate, copy, descend
 from ...kernels.arrays import LINE

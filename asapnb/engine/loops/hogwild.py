@@ -1,7 +1,5 @@
 """Hogwild: no synchronization. Reads and writes of the parameters race; a version is claimed before it is written."""
 
-from __future__ import annotations
-
 from ...compiled import kernel
 from ...kernels.arithmetic import copy
 from ...kernels.atomics import fetch_add, load

@@ -1,7 +1,5 @@
 """Leashed-SGD: lock-free, with consistent views; every update is a new vector, published by compare-and-swap."""
 
-from __future__ import annotations
-
 from ...compiled import kernel, part
 from ...kernels.arithmetic import accelerate, compensate, descend_into
 from ...kernels.atomics import load, store

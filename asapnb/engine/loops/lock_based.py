@@ -1,7 +1,5 @@
 """A lock around the copy of the parameters, and around the update: consistent views, exact staleness."""
 
-from __future__ import annotations
-
 from ...compiled import kernel
 from ...kernels.arithmetic import copy
 from ...kernels.atomics import load, store

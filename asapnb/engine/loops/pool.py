@@ -16,8 +16,6 @@ their views for the compensation), and one more for each evaluation that may wai
 Checked by threads that publish one chain of vectors, in tests/test_atomics.py.
 """
 
-from __future__ import annotations
-
 from ...compiled import part
 from ...kernels.atomics import compare_and_swap, fetch_add, load, store, yield_core
 from ...kernels.types import Words

@@ -1,7 +1,5 @@
 """One worker: ordinary minibatch SGD, the reference for everything else."""
 
-from __future__ import annotations
-
 from ...compiled import kernel
 from ...kernels.atomics import load, store
 from ...kernels.types import Gradient

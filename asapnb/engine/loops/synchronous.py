@@ -4,8 +4,6 @@ Each worker averages and updates its own slice of the parameters, and adds the g
 do not depend on which worker is first.
 """
 
-from __future__ import annotations
-
 from ...compiled import kernel, part
 from ...kernels.arithmetic import descend
 from ...kernels.atomics import fetch_add, load, store

@@ -6,8 +6,6 @@ does them for itself. Waiting counts as nothing.
 Checked in tests/test_calibrate.py: every time is above 0, and a schedule of these times can be made.
 """
 
-from __future__ import annotations
-
 from ...compiled import kernel, part
 from ...kernels.arithmetic import copy
 from ...kernels.atomics import clock, load, store

@@ -8,8 +8,6 @@ Twin of every event loop: `simulate` in tests/naive_simulator.py, whose rows are
 is a generator; here it is a phase, which says what its next event ends.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numba import int64, uint64
 

@@ -1,7 +1,5 @@
 """Count the rows of a schedule that are not kept. Checked against counts of the rows themselves."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ...compiled import kernel

@@ -3,8 +3,6 @@
 This is the other loops without the branches that are never taken then. tests/test_events.py compares their rows.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ...compiled import kernel

@@ -3,8 +3,6 @@
 An attempt fails if another worker has published since it began. Twin: `leashed` in tests/naive_simulator.py.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ...compiled import kernel, part

@@ -3,8 +3,6 @@
 Twin: `lock_based` in tests/naive_simulator.py.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ...compiled import kernel, part

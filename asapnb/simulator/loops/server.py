@@ -7,8 +7,6 @@ and those that were told to start anew.
 Twins: `Server` and `remote` in tests/naive_simulator.py.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ...compiled import kernel, part

@@ -10,8 +10,6 @@ event that was scheduled first is first: it has the lower sequence number.
 Twin: the heap of `Simulation.run` in tests/naive_simulator.py; tests/test_events.py also compares with a sorted list.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from llvmlite import ir
 from numba import types
