@@ -67,10 +67,10 @@ def log_cosh(
     """f(x) = Σ log cosh x_j: convex but not strongly, as it grows like |x|; L = 1.
 
     Args:
-        dimension: number of parameters.
-        noise: this and all others as in `quadratic`.
-        start: where a run begins.
-        samples: number of samples.
+        dimension: number of parameters, at least 1.
+        noise: variance of a sample's gradient, `noise` / d in each of the d coordinates; >= 0.
+        start: where a run begins: a number, one for each parameter, or "normal(deviation)".
+        samples: number of samples, each with noise of its own.
         seed: of the noise.
 
     >>> log_cosh(2, start=3.0).loss_and_gradient([0.0, 100.0], [0])[1].tolist()
@@ -86,7 +86,14 @@ def sine_pl(
     """f(x) = Σ x_j² + 3 sin² x_j: not convex, but with the inequality of Polyak and Łojasiewicz; L = 8.
 
     The example of Karimi, Nutini and Schmidt (2016), who give pl ≥ 1/32; 0.17553 is the best constant, to five
-    digits. Arguments are those of `log_cosh`.
+    digits.
+
+    Args:
+        dimension: number of parameters, at least 1.
+        noise: variance of a sample's gradient, `noise` / d in each of the d coordinates; >= 0.
+        start: where a run begins: a number, one for each parameter, or "normal(deviation)".
+        samples: number of samples, each with noise of its own.
+        seed: of the noise.
 
     >>> sine_pl(start=3.0).constants.pl
     0.17553
@@ -100,7 +107,12 @@ def bounded(
 ) -> Problem:
     """f(x) = Σ x_j² / (1 + x_j²): not convex, and flat far from its minimum at 0; L = 2.
 
-    Arguments are those of `log_cosh`.
+    Args:
+        dimension: number of parameters, at least 1.
+        noise: variance of a sample's gradient, `noise` / d in each of the d coordinates; >= 0.
+        start: where a run begins: a number, one for each parameter, or "normal(deviation)".
+        samples: number of samples, each with noise of its own.
+        seed: of the noise.
 
     >>> bounded().evaluate([1.0])[0]
     0.5
@@ -114,7 +126,12 @@ def rosenbrock(
 ) -> Problem:
     """f(x, y) = 100 (y − x²)² + (1 − x)², summed over pairs of coordinates: a curved valley, and no L for all x.
 
-    Arguments are those of `log_cosh`; the dimension must be even.
+    Args:
+        dimension: number of parameters, at least 1, and even.
+        noise: variance of a sample's gradient, `noise` / d in each of the d coordinates; >= 0.
+        start: where a run begins: a number, one for each parameter, or "normal(deviation)".
+        samples: number of samples, each with noise of its own.
+        seed: of the noise.
 
     >>> problem = rosenbrock()
     >>> problem.init().tolist(), problem.evaluate([1.0, 1.0])[0], problem.constants.L

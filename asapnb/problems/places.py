@@ -8,7 +8,13 @@ from numpy.typing import ArrayLike
 
 
 class Parameter(NamedTuple):
-    """One tensor inside the flat parameter array: ``params[offset : offset + prod(shape)].reshape(shape)``."""
+    """One tensor inside the flat parameter array: ``params[offset : offset + prod(shape)].reshape(shape)``.
+
+    Attributes:
+        name: such as "dense1.weight".
+        shape: of the tensor.
+        offset: of its first element.
+    """
 
     name: str
     shape: tuple[int, ...]
