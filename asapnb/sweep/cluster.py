@@ -29,9 +29,11 @@ def connected(address: str, files: Mapping[str, str]) -> Iterator[Any]:
         from distributed import Client
     except ImportError:
         raise MissingExtraError('a Dask cluster needs distributed: pip install "asapnb[dask]"') from None
+    client: Any = Client.__new__(Client)
     try:
-        client = Client(address, timeout=PATIENCE, set_as_default=False)
+        client.__init__(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
+        client.__del__()  # else the collector does: if that is while another client starts, both wait for ever
         raise UsageError(
             f"no Dask scheduler answers at {address!r}: give its address, such as tcp://localhost:8786 ({error})"
         ) from None
