@@ -186,6 +186,7 @@ def register_law(
     ...     return Time.of("sine", high=real("high", high, 0, 1e12))
     >>> parse_times("sine(2)").scaled(3), sine(2).sample(seed=1, size=2).round(3).tolist()
     (sine(high=6.0), [1.936, 1.874])
+    >>> del LAWS["sine"], TIMES["sine"]  # this example leaves no trace
     """
 
     def register(builder: _Builder) -> _Builder:
