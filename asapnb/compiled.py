@@ -66,13 +66,17 @@ def sources(file: Path) -> set[Path]:
     """
     found, waiting = {file}, [file]
     while waiting:
-        here = waiting.pop()
-        new = {
-            target for line in _IMPORT.finditer(here.read_text(encoding="utf-8")) for target in _targets(here, line)
-        }
-        waiting += new - found
+        new = _imported(waiting.pop()) - found
+        waiting += new
         found |= new
     return found
+
+
+@cache
+def _imported(file: Path) -> frozenset[Path]:
+    """The files of asapnb that one imports at its top level."""
+    lines = _IMPORT.finditer(file.read_text(encoding="utf-8"))
+    return frozenset(target for line in lines for target in _targets(file, line))
 
 
 def _targets(file: Path, line: re.Match[str]) -> Iterator[Path]:
