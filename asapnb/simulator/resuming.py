@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import RecordError
 from ..problems.base import Problem
 from ..record import Run, RunWriter, checkpoint_path, file_of, load_checkpoint, remove_checkpoint
+from ..record.schema import RUNNING
 from ..rules import as_rule
 from ..timing import as_timing
 from ..training.evaluation import Evaluation
@@ -38,7 +39,7 @@ def resume_simulation(run: Run, problem: Problem, arguments: Mapping[str, Any], 
     options = resolve("simulate", problem, arguments)
     check_problem(run, problem)
     version = int(run.updates["version"].max(initial=0))
-    if run.status != "running":
+    if run.status != RUNNING:
         check_going_on(run, version, float(run.updates["t_apply"].max(initial=0.0)), options)
     observed = {**observation(arguments), "hooks": hooks}
     timing = as_timing(arguments["timing"], options.workers)
