@@ -17,6 +17,7 @@ from asapnb.record.provenance import is_alive, process
 def test_what_is_kept_and_what_is_cut(tmp_path):
     path = tmp_path / "run.h5"
     _, table, _ = record(path)
+    made = load_run(path).attributes
     writer = RunWriter.reopen(
         path, kept={"updates": 3000, "evals": 1, "rule": 2}, attributes={"seconds": None, "seed": 8, "more": [1]}
     )
@@ -24,6 +25,8 @@ def test_what_is_kept_and_what_is_cut(tmp_path):
     assert (run.status, run.attributes["seed"], run.attributes["more"]) == ("running", 8, [1])
     assert "seconds" not in run.attributes
     assert {name: run.attributes[name] for name in process()} == process()
+    assert run.attributes["run_id"] == made["run_id"]
+    assert run.attributes["token"] not in (made["token"], made["run_id"])
     with h5py.File(path) as file:
         assert set(file) == {"updates", "evals", "rule", "params"}
         assert set(file["params"]) == {"initial"}
@@ -45,6 +48,16 @@ def test_what_is_kept_and_what_is_cut(tmp_path):
     np.testing.assert_array_equal(run.rule_tables.scales[1, 3:], np.zeros(6))
     np.testing.assert_array_equal(run.params["velocity"], velocity)
     assert [file.name for file in tmp_path.iterdir()] == ["run.h5"]
+
+
+def test_a_file_from_before_identities_gets_one(tmp_path):
+    path = tmp_path / "run.h5"
+    record(path)
+    with h5py.File(path, "r+") as file:
+        del file.attrs["run_id"], file.attrs["token"]
+    assert not {"run_id", "token"} & load_run(path).attributes.keys()
+    RunWriter.reopen(path, kept={"updates": 1, "evals": 1, "rule": 1}, attributes={})
+    assert len({load_run(path).attributes[name] for name in ("run_id", "token")}) == 2
 
 
 def test_it_is_whole_after_every_single_write(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import uuid
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -35,6 +36,15 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[name] = "unknown"
     return found
+
+
+def new_id() -> str:
+    """A name that nothing else has: 32 hexadecimal digits.
+
+    >>> len(new_id())
+    32
+    """
+    return uuid.uuid4().hex
 
 
 def process() -> dict[str, Any]:

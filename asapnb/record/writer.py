@@ -18,7 +18,7 @@ from ..errors import RecordError
 from ..text import to_json
 from .checkpoint import remove_checkpoint
 from .files import Source, checked_target, copy, created, opened, put_in_place
-from .provenance import machine, process, versions
+from .provenance import machine, new_id, process, versions
 from .run import Run
 from .schema import CLOCK, EVALS, GROUPS, RUNNING, SCHEMA, UPDATES
 from .text import set_attributes
@@ -79,6 +79,8 @@ class RunWriter:
             "created_utc": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "workers": workers,
             "clock": CLOCK,
+            "run_id": new_id(),
+            "token": new_id(),
             "versions": versions(),
             **process(),
             **attributes,
@@ -110,7 +112,8 @@ class RunWriter:
         writer._file, writer._written = path, dict(kept)
         writer._groups = {name: GROUPS[name] for name in kept if name in GROUPS}
         writer._forget()
-        put_in_place(path, lambda part: writer._cut(part, {**attributes, **process(), "status": RUNNING}))
+        changed = {**attributes, **process(), "status": RUNNING, "token": new_id()}
+        put_in_place(path, lambda part: writer._cut(part, changed))
         return writer
 
     @property
@@ -135,6 +138,8 @@ class RunWriter:
             for name in attributes.keys() & file.attrs.keys():
                 del file.attrs[name]
             set_attributes(file, attributes)
+            if "run_id" not in file.attrs:  # of an earlier version of asapnb
+                file.attrs["run_id"] = new_id()
 
     def _replace(self, part: Path) -> None:
         self._create(part)
