@@ -1,9 +1,9 @@
 """How asapnb compiles: one decorator, one cache folder, one choice of kernel path.
 
-* `kernel` compiles without the GIL and caches on disk. Within a folder for the CPU each module has a folder, whose
-  name carries a hash of the module and of all that it imports of asapnb. Numba watches only the file of a function;
-  without the hash it would go on using machine code of an old callee in another module. Kernels import only other
-  kernels and constants, so that other edits compile nothing: see `tests/test_compiled.py`.
+* `kernel` compiles without the GIL and caches on disk (see `compile_cache`). Within a folder for the CPU each module
+  has a folder, whose name carries a hash of the module and of all that it imports of asapnb, because Numba inlines
+  callees of other modules without a trace. Kernels import only other kernels and constants, so that other edits
+  compile nothing: see `tests/test_compiled.py`.
 * `specialise` compiles one signature of a kernel, or loads it, and returns its entry point. So a worker loop takes a
   gradient as an argument and still comes from the cache: the argument has the type `types.FunctionType`, not that of
   a dispatcher, which differs in every process.
@@ -13,26 +13,19 @@
 import hashlib
 import os
 import re
-import shutil
-import tempfile
-import time
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm
 import numba
-import platformdirs
 from numba import types
 
 KERNEL_PATHS = ("avx512", "avx2", "portable")
 _IMPORT = re.compile(
     r"^from (?P<package>\.+|asapnb\.)(?P<module>[\w.]*) import (?P<names>\([^)]*\)|[^\n(#]+)", re.MULTILINE
 )  # of asapnb, or relative, at the top level of a module
-_DAYS_KEPT = 30  # a cache folder that no process has used for so long belongs to an older version
 
 
 def _cpu_features() -> str:
@@ -56,6 +49,14 @@ def _choose_path() -> str:
     return "avx2" if {"+avx2", "+fma"} <= features else "portable"
 
 
+def _check_compiling() -> None:
+    if numba.config.DISABLE_JIT:
+        from .errors import UsageError
+
+        raise UsageError("NUMBA_DISABLE_JIT is set: asapnb cannot work without compiling; unset it")
+
+
+_check_compiling()
 KERNEL_PATH = _choose_path()
 
 
@@ -102,43 +103,22 @@ def _source_hash(file: Path) -> str:
     return digest.hexdigest()[:12]
 
 
-def _usable(folder: Path) -> bool:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            os.utime(folder)
-        return True
-    except OSError:
-        return False
-
-
-def _forget_old(parent: Path) -> None:
-    limit = time.time() - _DAYS_KEPT * 86400
-    for folder in parent.iterdir():
-        try:
-            if folder.is_dir() and folder.stat().st_mtime < limit:
-                shutil.rmtree(folder, ignore_errors=True)
-        except OSError:
-            continue
-
-
 def _choose_cache() -> Path | None:
-    """The folder for kernels compiled for this CPU, or None (with a warning) when nowhere can be written."""
+    """The folder for kernels compiled for this CPU, or None (with a warning) when there is nowhere to have one."""
+    from .compile_cache import in_use, say  # here, as no compiled code depends on it
+    from .places import cache_folder
+
     target = f"{numba.__version__}|{llvm.get_host_cpu_name()}|{_cpu_features()}|{KERNEL_PATH}"
-    root = os.environ.get("ASAPNB_CACHE") or platformdirs.user_cache_dir("asapnb")
-    parent = Path(root) / "kernels"
-    folder = parent / f"{KERNEL_PATH}-{hashlib.sha256(target.encode()).hexdigest()[:8]}"
-    if _usable(folder):
-        _forget_old(parent)
-        _forget_old(folder)
-        return folder
-    warnings.warn(
-        f"asapnb cannot write its cache of compiled kernels to {parent}, so it compiles at every start; "
-        "set ASAPNB_CACHE to a folder that can be written",
-        RuntimeWarning,
-        stacklevel=2,
-    )
-    return None
+    root = cache_folder()
+    if root is None:
+        say(
+            "asapnb has no home folder to keep compiled kernels in, so it compiles at every start; set ASAPNB_CACHE "
+            "to a folder that can be written"
+        )
+        return None
+    folder = root / "kernels" / f"{KERNEL_PATH}-{hashlib.sha256(target.encode()).hexdigest()[:8]}"
+    in_use(folder)
+    return folder
 
 
 CACHE = _choose_cache()
@@ -146,34 +126,31 @@ CACHE = _choose_cache()
 
 @cache
 def cache_of(file: str) -> Path | None:
-    """The folder for the compiled kernels of a source file, made when it is new; None without a cache."""
-    if CACHE is None:
+    """The folder for the compiled kernels of a source file; None without a cache."""
+    if CACHE is None or not os.path.isfile(file):  # typed into a session, or in an archive
         return None
+    from .compile_cache import in_use
+
     source = Path(file).resolve()
-    if not source.is_file():  # typed into a session
-        return None
     folder = CACHE / f"{source.stem}-{_source_hash(source)}"
-    return folder if _usable(folder) else None
-
-
-@contextmanager
-def _cache_folder(folder: Path | None) -> Iterator[None]:
-    """Set Numba's cache folder while a function is decorated, which is when Numba reads it."""
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(folder or before)
-    try:
-        yield
-    finally:
-        numba.config.CACHE_DIR = before
+    in_use(folder)
+    return folder
 
 
 def kernel(*signature: Any, **options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Compile a module-level function without the GIL and cache it; with a signature, at once."""
+    from .compile_cache import KernelCache
 
     def decorate(function: Callable[..., Any]) -> Any:
+        compiled = numba.njit(nogil=True, **options)(function)
         folder = cache_of(function.__code__.co_filename)
-        with _cache_folder(folder):
-            return numba.njit(*signature, nogil=True, cache=folder is not None, **options)(function)
+        if folder is not None:
+            compiled._cache = KernelCache(function, folder)
+        for one in signature:
+            compiled.compile(one)
+        if signature:
+            compiled.disable_compile()
+        return compiled
 
     return decorate
 

@@ -10,7 +10,7 @@ from processes import python
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [
-    {"errors"},
+    {"errors", "places", "compile_cache"},
     {"text", "numbers", "formatting", "compiled"},
     {"random", "kernels"},
     {"data", "staleness"},

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..numbers import choice
+from ..places import cache_folder
 from .dataset import Dataset, Split
 from .formats import CIFAR_RECORD, check_labels, malformed, read_cifar, read_idx
 
@@ -195,10 +195,14 @@ def find_source(name: str) -> Source:
 def places(root: str | Path | None) -> list[Path]:
     """The folders under which data sets are looked for, in order; the first is also where a download goes."""
     if root is not None:
-        return [Path(root).expanduser()]
-    cache = os.environ.get("ASAPNB_CACHE") or platformdirs.user_cache_dir("asapnb")
-    chosen = os.environ.get("ASAPNB_DATA")
-    return [Path(place).expanduser() for place in (chosen, Path(cache, "data"), DEBIAN) if place]
+        return [_expanded(root)]
+    cache, chosen = cache_folder(), os.environ.get("ASAPNB_DATA")
+    return [_expanded(place) for place in (chosen, cache and cache / "data", DEBIAN) if place]
+
+
+def _expanded(place: str | Path) -> Path:
+    """The path, with the home folder for a leading ~; as it is if there is none."""
+    return Path(os.path.expanduser(place))
 
 
 def locate(source: Source, root: str | Path | None) -> Path:

@@ -6,10 +6,11 @@ in any later run; if that process fails, this one compiles everything, as it wou
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,19 +49,25 @@ def compiling_beside(rest: Callable[..., None], loop: str, problem: Problem) -> 
     arguments = [rest.__module__, rest.__name__, loop, problem.dtype.name, problem.inputs.dtype.name]
     done = _marker(arguments)
     python = Path(sys.executable or "").name.startswith("python")  # and not a program that embeds Python
-    if done is None or done.exists() or len(cores()) < 2 or not python:
+    if done is None or os.path.exists(done) or len(cores()) < 2 or not python:
         yield
         return
     command = [sys.executable, "-c", _PROGRAM, json.dumps([sys.path, *arguments])]
     quiet = subprocess.DEVNULL
-    with subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet) as process:
+    try:
+        process = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
+    except OSError:  # no further process is allowed, or there is no memory for it
+        yield
+        return
+    with process:
         try:
             yield
         except BaseException:
             process.kill()
             raise
     if process.returncode == 0:
-        done.touch()
+        with suppress(OSError):  # there may be no cache to have stored it in
+            done.touch()
 
 
 def _marker(arguments: list[str]) -> Path | None:
