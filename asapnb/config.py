@@ -7,7 +7,7 @@ texts, too, and a timing may be a table.
 
 import ast
 import os
-import tomllib
+import warnings
 from collections.abc import Callable, Mapping
 from functools import cache
 from types import NoneType
@@ -17,13 +17,14 @@ import numpy as np
 
 from .engine.resuming import resume_training
 from .engine.run import train
-from .errors import UsageError, unknown
+from .errors import UsageError, shown, unknown
 from .problems import Problem
 from .problems.text import is_custom, parse_problem
 from .record import Run, check_not_written, file_of, load_run
 from .rules import Rule, as_rule
 from .simulator.resuming import resume_simulation
 from .simulator.run import simulate
+from .text import parse_toml, read_toml, regular_file
 from .training.arguments import Argument, Command, arguments_of
 from .training.evaluation import Evaluation, Progress
 from .training.reporting import Hooks
@@ -72,14 +73,16 @@ def _checked(name: str, value: Any, kind: Command) -> Any:
     if name not in known:
         others = [other for other in RUNS if name in keys(other)]
         if others:
-            raise UsageError(f"{name} = {value!r}: {kind} has no {name}; only asapnb {others[0]} has it")
+            raise UsageError(f"{name} = {shown(value)}: {kind} has no {name}; only asapnb {others[0]} has it")
         raise unknown("key", name, known)
     key = known[name]
     value = value.item() if isinstance(value, np.generic) else value
     if NoneType in key.kinds and value in (None, "none"):
         return None
+    if isinstance(value, int) and value.bit_length() > 1024:
+        raise UsageError(f"{name} = {shown(value)}: no number of a run is that large")
     if type(value) not in key.kinds and not (type(value) is int and float in key.kinds):
-        raise UsageError(f"{name} = {value!r}: must be {' or '.join(_KINDS[kind] for kind in key.kinds)}")
+        raise UsageError(f"{name} = {shown(value)}: must be {' or '.join(_KINDS[kind] for kind in key.kinds)}")
     if key.choices and value not in key.choices:
         raise unknown(f"value of {name}", value, key.choices)
     return value
@@ -90,16 +93,12 @@ def load_config(path: str | os.PathLike[str], kind: Command = "train") -> dict[s
 
     From a run of another kind, keys that `kind` does not have are left out.
     """
-    try:
-        with open(path, "rb") as file:
-            is_run = file.peek(len(_HDF5)).startswith(_HDF5)
-            config = load_run(path).config if is_run else tomllib.load(file)
-            if is_run:
-                config = {name: value for name, value in config.items() if name in keys(kind)}
-    except OSError as error:
-        raise UsageError(f"cannot read the configuration {path}: {error.strerror}") from None
-    except ValueError as error:
-        raise UsageError(f"{path} is no TOML: {error}") from None
+    with regular_file(path, "the configuration") as file:
+        is_run = file.read(len(_HDF5)) == _HDF5
+    if is_run:
+        config = {name: value for name, value in load_run(path).config.items() if name in keys(kind)}
+    else:
+        config = read_toml(path, "the configuration")
     try:
         return check_keys(config, kind)
     except UsageError as error:
@@ -126,9 +125,10 @@ def parse_value(text: str) -> Any:
     >>> [parse_value(text) for text in ("8", ".5", "1e-3", "true", "True", "tail(amplitude=0.5)")]
     [8, 0.5, 0.001, True, True, 'tail(amplitude=0.5)']
     """
-    for parse in (lambda: tomllib.loads(f"value = {text}"), lambda: {"value": ast.literal_eval(text)}):
+    for parse in (lambda: parse_toml(f"value = {text}"), lambda: {"value": ast.literal_eval(text)}):
         try:
-            found = parse()
+            with warnings.catch_warnings(action="ignore"):  # of Python's parser
+                found = parse()
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             continue
         if list(found) == ["value"]:
@@ -144,7 +144,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
     """
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
-        raise UsageError(f"{text!r} is no setting: write key=value, for example momentum=0.9")
+        raise UsageError(f"{shown(text)} is no setting: write key=value, for example momentum=0.9")
     return name.strip(), parse_value(value.strip())
 
 

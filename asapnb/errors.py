@@ -32,6 +32,20 @@ class MissingExtraError(AsapnbError, ImportError):
     """A feature that needs an optional dependency which is not installed."""
 
 
+def shown(value: object, most: int = 80) -> str:
+    """`value` as Python writes it, cut to `most` characters: for messages, so it never fails.
+
+    >>> shown("tail"), shown(10**5000), len(shown("x" * 1000))
+    ("'tail'", 'an integer of 16,610 bits', 80)
+    """
+    if isinstance(value, int) and value.bit_length() > 1024:  # Python refuses to write out the longest of them
+        return f"an integer of {value.bit_length():,} bits"
+    try:
+        return f"{value!r:.{most}}"
+    except Exception:  # of an integer within a list, for example
+        return f"a {type(value).__name__} that cannot be written out"
+
+
 def unknown(kind: str, name: object, available: Iterable[str]) -> UsageError:
     """The error for a name that does not exist: it lists those that do, and the nearest one.
 
@@ -44,6 +58,6 @@ def unknown(kind: str, name: object, available: Iterable[str]) -> UsageError:
     "unknown rule 'tial'; available: constant, inverse, tail. Did you mean 'tail'?"
     """
     names = sorted(available)
-    text = f"unknown {kind} {name!r}; available: {', '.join(names)}."
-    near = difflib.get_close_matches(str(name).lower(), names, n=1)
+    text = f"unknown {kind} {shown(name)}; available: {', '.join(names)}."
+    near = difflib.get_close_matches(name[:80].lower(), names, n=1) if isinstance(name, str) else ()
     return UsageError(text + (f" Did you mean {near[0]!r}?" if near else ""))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import UsageError, unknown
+from .errors import UsageError, shown, unknown
 
 _FLOAT64 = np.dtype(np.float64)
 
@@ -41,7 +41,7 @@ def integer(name: str, value: Any, least: int = 0, most: int | None = None, *, n
     if number is not None and number >= least and (most is None or number <= most):
         return number
     allowed = f"of at least {least}" if most is None else f"from {least} to {most}"
-    raise UsageError(f"{name} is {value!r:.80}: must be an integer {allowed}{note}")
+    raise UsageError(f"{name} is {shown(value)}: must be an integer {allowed}{note}")
 
 
 def real(
@@ -88,7 +88,7 @@ def real(
         limits.append(f"{'below' if below else 'of at most'} {most:g}")
     precision = "" if dtype == _FLOAT64 else f", in {dtype}"
     allowed = f"a finite number {' and '.join(limits)}".rstrip()
-    raise UsageError(f"{name} is {value!r:.80}: must be {allowed}{precision}{note}")
+    raise UsageError(f"{name} is {shown(value)}: must be {allowed}{precision}{note}")
 
 
 def reals(
@@ -119,12 +119,12 @@ def reals(
         array = np.asarray(values)
         if array.dtype.kind == "O":  # fractions, for example
             array = np.array([real(name, value) for value in array.flat]).reshape(array.shape)
-    except ValueError:  # rows of different lengths, or what is no number
+    except (ValueError, OverflowError):  # rows of different lengths, or what is no number
         array = np.array("")
     fits = array.dtype.kind in "iuf" if array.size else empty
     if not fits or (axes is not None and array.ndim != axes):
         kind = "rows of numbers, all of one length" if axes == 2 else "a list of numbers"
-        raise UsageError(f"{name} is {values!r:.80}: must be {kind}{'' if empty else ', not empty'}")
+        raise UsageError(f"{name} is {shown(values)}: must be {kind}{'' if empty else ', not empty'}")
     array = array.astype(np.float64)
     bad = ~(np.isfinite(array) & ((array > least) if above else (array >= least)) & (array <= most))
     if bad.any():
@@ -140,7 +140,7 @@ def switch(name: str, value: Any) -> bool:
     True
     """
     if not isinstance(value, bool | np.bool_):
-        raise UsageError(f"{name} is {value!r:.80}: must be True or False")
+        raise UsageError(f"{name} is {shown(value)}: must be True or False")
     return bool(value)
 
 

@@ -1,20 +1,33 @@
 """Values as text: calls such as `tail(amplitude=0.5)` or `constant` to read, JSON and TOML to write.
 
-Of calls, only literals, bare words and known names are evaluated.
+Of calls, only literals, bare words and known names are evaluated. Whatever is read has limits of size and depth.
 """
 
 import ast
+import contextlib
 import inspect
+import itertools
 import json
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+import os
+import re
+import stat
+import tomllib
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import IO, Any
 
 import numpy as np
 
-from .errors import UsageError, unknown
+from .errors import AsapnbError, UsageError, shown, unknown
 
 Names = Mapping[str, Callable[..., Any]]
+
+LONGEST_CALL = 1_000_000  # characters
+LARGEST_FILE = 2**23  # bytes of a text file
+DEEPEST = 50  # levels
+_PART = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
+_LONG_NAME = re.compile(rf"(?<![A-Za-z0-9_-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{DEEPEST}}}")
 
 
 def parse_call(text: str, known: Names, kind: str, helpers: Names | None = None) -> Any:
@@ -24,14 +37,18 @@ def parse_call(text: str, known: Names, kind: str, helpers: Names | None = None)
     (1, 2)
     """
     example = f"{min(known)}(…)"
+    if len(text) > LONGEST_CALL:
+        raise UsageError(f"the {kind} {shown(text, 40)} has {len(text):,} characters: at most {LONGEST_CALL:,}")
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        with warnings.catch_warnings(action="ignore"):  # of the parser, about '\z' or 1if x
+            tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
-        raise UsageError(f"cannot read the {kind} {text!r:.80}: write a name, or {example}") from None
+        raise UsageError(f"cannot read the {kind} {shown(text)}: write a name, or {example}") from None
+    check_depth(tree, ast.iter_child_nodes, f"the {kind} {shown(text)}")
     if isinstance(tree, ast.Name):
         tree = ast.Call(tree, [], [])
     if not isinstance(tree, ast.Call):
-        raise UsageError(f"{text!r:.80} is no {kind}: write a name, or {example}")
+        raise UsageError(f"{shown(text)} is no {kind}: write a name, or {example}")
     return _call(tree, known, kind, dict(helpers or {}))
 
 
@@ -41,16 +58,26 @@ def _call(call: ast.Call, known: Names, kind: str, helpers: Names) -> Any:
         raise unknown(kind, name, known)
     builder = known[name]
     positional = [_value(argument, kind, helpers) for argument in call.args]
-    named = {keyword.arg or "**": _value(keyword.value, kind, helpers) for keyword in call.keywords}
-    parameters = inspect.signature(builder).parameters
-    for key in named:
+    parameters, named = inspect.signature(builder).parameters, dict[str, Any]()
+    for keyword in call.keywords:
+        key = keyword.arg
+        if key is None:
+            raise UsageError(f"cannot read '{_said(call)}' in a {kind}: write each parameter as name=value")
         if key not in parameters:
             raise unknown(f"parameter of {name}", key, parameters)
+        if key in named:
+            raise UsageError(f"{_said(call)} gives {key} twice: take one of them out")
+        named[key] = _value(keyword.value, kind, helpers)
     try:
         inspect.signature(builder).bind(*positional, **named)
     except TypeError as error:
-        raise UsageError(f"{ast.unparse(call)}: {error}; {name} takes ({', '.join(parameters)})") from None
-    return builder(*positional, **named)
+        raise UsageError(f"{_said(call)}: {error}; {name} takes ({', '.join(parameters)})") from None
+    try:
+        return builder(*positional, **named)
+    except AsapnbError:
+        raise
+    except Exception as error:  # of a function that takes its arguments as they come
+        raise UsageError(f"{_said(call)} raised {type(error).__name__}: {error!s:.200}") from error
 
 
 def _value(node: ast.expr, kind: str, helpers: Names) -> Any:
@@ -63,10 +90,110 @@ def _value(node: ast.expr, kind: str, helpers: Names) -> Any:
         items = [_value(item, kind, helpers) for item in node.elts]
         return items if isinstance(node, ast.List) else tuple(items)
     try:
-        return ast.literal_eval(node)
-    except (ValueError, TypeError, RecursionError):
-        allowed = ["a number", "a word", *(f"{name}(…)" for name in helpers)]
-        raise UsageError(f"cannot read {ast.unparse(node)!r:.80} in a {kind}: give {', '.join(allowed)}") from None
+        value = ast.literal_eval(node)
+        if value is None or isinstance(value, bool | float | str) or _fits(value):
+            return value
+    except (ValueError, TypeError):
+        pass
+    allowed = ["a number", "a word", *(f"{name}(…)" for name in helpers)]
+    raise UsageError(f"cannot read '{_said(node)}' in a {kind}: give {', '.join(allowed)}")
+
+
+def _fits(value: Any) -> bool:
+    """Whether this is an integer that a float can hold."""
+    return isinstance(value, int) and value.bit_length() <= 1024
+
+
+def _said(node: ast.AST) -> str:
+    """A part of a text, or of one that is too long its beginning."""
+    if len(list(itertools.islice(ast.walk(node), 200))) == 200:
+        return f"{ast.unparse(node.func)}(…)" if isinstance(node, ast.Call) else "so long a part"
+    try:
+        return repr(ast.unparse(node))[1:-1][:80]
+    except ValueError:  # an integer of thousands of digits
+        return f"a {type(node).__name__.lower()} with a number of thousands of digits"
+
+
+def check_depth(root: Any, children: Callable[[Any], Iterable[Any]], what: str) -> None:
+    """UsageError if something is nested deeper than 50 levels, before anything that calls itself works through it.
+
+    >>> check_depth([[1]], lambda one: one if isinstance(one, list) else (), "the list")
+    """
+    level, depth = [root], 0
+    while level := [inner for one in level for inner in children(one)]:
+        depth += 1
+        if depth > DEEPEST:
+            raise UsageError(f"{what} is nested more than {DEEPEST} levels deep: write it flatter")
+
+
+@contextlib.contextmanager
+def regular_file(path: str | os.PathLike[str], what: str) -> Iterator[IO[bytes]]:
+    """A regular file, open for reading; UsageError if it cannot be read, or is something else.
+
+    Args:
+        path: of the file. Opening a pipe or a device could wait for ever, or never end.
+        what: the file is, for errors, such as "the sweep".
+    """
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise UsageError(f"cannot read {what} {path}: it is no regular file; give another")
+            yield file
+    except OSError as error:
+        raise UsageError(f"cannot read {what} {path}: {error.strerror}") from None
+    except ValueError as error:
+        if isinstance(error, AsapnbError):
+            raise
+        raise UsageError(f"cannot read {what} {shown(os.fspath(path))}: {error}") from None  # a NUL in the name
+
+
+def read_bytes(path: str | os.PathLike[str], what: str, most: int = LARGEST_FILE) -> bytes:
+    """All bytes of a regular file; UsageError as `regular_file`, or if there are more than `most`."""
+    with regular_file(path, what) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise UsageError(f"cannot read {what} {path}: it has more than {most:,} bytes; give another file")
+    return content
+
+
+def read_text(path: str | os.PathLike[str], what: str, most: int = LARGEST_FILE) -> str:
+    """The text of a regular file in UTF-8; UsageError as `read_bytes`, or if it is in another encoding."""
+    try:
+        return read_bytes(path, what, most).decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"cannot read {what} {path}: it is not in UTF-8 ({error})") from None
+
+
+def read_toml(path: str | os.PathLike[str], what: str) -> dict[str, Any]:
+    """The tables of a TOML file; UsageError if it cannot be read, is no TOML, or holds what no key could have."""
+    text = read_text(path, what)
+    try:
+        return parse_toml(text)
+    except ValueError as error:
+        raise UsageError(f"{path} is no TOML: {error}") from None
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The tables of a TOML text; ValueError, with the reason, if there are none.
+
+    >>> parse_toml("grid.workers = [1, 2]")
+    {'grid': {'workers': [1, 2]}}
+    """
+    if _LONG_NAME.search(text):  # its memory grows with the square of the number of parts
+        raise ValueError(f"a name of more than {DEEPEST} parts, joined by dots")
+    try:
+        tables = tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("brackets within brackets, hundreds of levels deep") from None
+    check_depth(tables, _inner, "it")
+    return tables
+
+
+def _inner(value: Any) -> Iterable[Any]:
+    """What is in a table or list of TOML; ValueError for an integer that TOML does not have."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError(f"{shown(value)} is no integer of 64 bits")
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def plain(value: Any) -> Any:

@@ -80,7 +80,7 @@ def test_a_file_is_read(tmp_path):
     path.write_text('problem = "lenet"\nstep_size = 0.05 # eta\nhidden = 3\n')
     for content, says in (
         (b"workers = 8\nstep_size = = 3", r"run\.toml is no TOML: .*line 2"),
-        (b"\xff\xfe", r"run\.toml is no TOML"),
+        (b"\xff\xfe", r"run\.toml: it is not in UTF-8"),
         (b"[train]\nworkers = 8", r"run\.toml: unknown key 'train'"),
         (b"workers = 'eight'", r"run\.toml: workers = 'eight': must be an integer"),
     ):

@@ -6,17 +6,15 @@ import json
 import math
 import os
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from ..config import RUNS, check_keys, keys, merge
-from ..errors import UsageError, unknown
-from ..numbers import integer
-from ..text import plain
+from ..errors import UsageError, shown, unknown
+from ..numbers import choice, integer
+from ..text import plain, read_toml
 
 _SEED_AXES = ("data", "problem")
 _MOST = 1_000_000  # points
@@ -143,12 +141,7 @@ class Sweep:
 
 def load_sweep(path: str | os.PathLike[str]) -> Sweep:
     """The sweep in a TOML file; UsageError names the file and what is wrong in it."""
-    try:
-        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read the sweep {path}: {error.strerror}") from None
-    except ValueError as error:
-        raise UsageError(f"{path} is no TOML: {error}") from None
+    table = read_toml(path, "the sweep")
     try:
         return parse_sweep(table)
     except UsageError as error:
@@ -182,7 +175,7 @@ def parse_sweep(table: Mapping[str, Any]) -> Sweep:
         base,
         tuple(_grid(_table("grid", grid), kind) for grid in (grids if isinstance(grids, list) else [grids])),
         integer("seed", table.get("seed", 0), 0, 2**63 - 1),
-        integer("repetitions", table.get("repetitions", 1), 1),
+        integer("repetitions", table.get("repetitions", 1), 1, 2**63 - 1),
         _seed_axes(table.get("seed_axes", list(_SEED_AXES)), kind),
     )
     if len(sweep.points) < 2 and not any(grid.axes for grid in sweep.grids):
@@ -208,24 +201,25 @@ def _grid(table: Mapping[str, Any], kind: str) -> Grid:
         if not isinstance(values, list):
             fixed |= check_keys({name: values}, kind)
         elif not values:
+            choice("key of [grid]", name, keys(kind))
             raise UsageError(f"the axis {name} of [grid] is empty: give it values, or take it out")
         else:
             axes[name] = [check_keys({name: value}, kind)[name] for value in values]
     if {"epochs", "updates"} <= {*axes, *fixed}:
         raise UsageError("[grid] has epochs and updates: give one of them, the other in a grid of its own")
     given = table.get("repetitions")
-    return Grid(axes, fixed, None if given is None else integer("repetitions", given, 1))
+    return Grid(axes, fixed, None if given is None else integer("repetitions", given, 1, 2**63 - 1))
 
 
 def _table(name: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise UsageError(f"{name} = {value!r:.80}: must be a table, written [{name}]")
+        raise UsageError(f"{name} = {shown(value)}: must be a table, written [{name}]")
     return value
 
 
 def _seed_axes(names: Any, kind: str) -> tuple[str, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UsageError(f"seed_axes = {names!r:.80}: must be a list of keys, such as {list(_SEED_AXES)}")
+        raise UsageError(f"seed_axes = {shown(names)}: must be a list of keys, such as {list(_SEED_AXES)}")
     for name in names:
         if name not in keys(kind) or name == "seed":
             raise unknown("key in seed_axes", name, set(keys(kind)) - {"seed"})

@@ -1,14 +1,13 @@
 """Timings in TOML files: one for all, or a section for each number of workers that was measured."""
 
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
+from ..errors import UsageError, shown
 from ..numbers import choice, integer
-from ..text import to_toml
+from ..text import read_toml, to_toml
 from .timing import FIELDS, Timing, timing_of
 
 _KEYS = (*FIELDS, "about", "timing", "workers")
@@ -22,12 +21,7 @@ def load_timing(path: str | Path, workers: int | None = None) -> Timing:
     [about] may hold anything.
     """
     workers = None if workers is None else integer("workers", workers, 1)
-    try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the timing file {path}: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"the timing file {path} is no TOML: {error}") from None
+    content = read_toml(path, "the timing file")
     content.pop("about", None)
     forms = {choice(f"key in {path}", key, _KEYS): "fields" if key in FIELDS else key for key in content}
     given = sorted(set(forms.values()), reverse=True)
@@ -41,7 +35,9 @@ def load_timing(path: str | Path, workers: int | None = None) -> Timing:
     sections = content["workers"]
     numbers = sorted(_section(key, path) for key in sections) if isinstance(sections, dict) else []
     if not numbers:
-        raise UsageError(f"workers in {path} is {sections!r:.80}: write sections [workers.N] with fields of a timing")
+        raise UsageError(
+            f"workers in {path} is {shown(sections)}: write sections [workers.N] with fields of a timing"
+        )
     if workers is None and len(numbers) > 1:
         raise UsageError(f"the timing file {path} has sections for {numbers} workers: say for how many, as in "
                          f"load_timing(path, {numbers[-1]})")  # fmt: skip
@@ -92,7 +88,7 @@ def _section(key: str, path: str | Path) -> int:
 
 def _timing(table: Any, where: str) -> Timing:
     if not isinstance(table, dict):
-        raise UsageError(f"{where} is {table!r:.80}: must be a table with fields of a timing")
+        raise UsageError(f"{where} is {shown(table)}: must be a table with fields of a timing")
     try:
         return timing_of(table)
     except UsageError as error:
