@@ -197,7 +197,7 @@ def test_a_manifest_of_an_earlier_version_is_read(folder):
         (b"[1]\n", "is no manifest"),
         (b"\xff\n", "is no manifest"),
         (b'{"schema": 9}\n', "has schema 9; this asapnb reads up to 1"),
-        (b'{"schema": 1, "sweep": {"kind": "later"}}\n', "not one that this asapnb knows"),
+        (b'{"schema": 1, "created_utc": "", "sweep": {"kind": "later"}}\n', "not one that this asapnb knows"),
     ],
 )
 @pytest.mark.parametrize("how", [{"resume": True}, {"force": True}])

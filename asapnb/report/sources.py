@@ -58,7 +58,7 @@ def _source(folder: Path) -> SweepSource:
     facts = [
         ("points", f"{len(manifest.points):,} runs of {sweep.kind}: {', '.join(said)}"),
         ("command", str(head.get("command", ""))),
-        ("begun", f"{head.get('created_utc')} with asapnb {head.get('versions', {}).get('asapnb')}"),
+        ("begun", f"{head.get('created_utc')} with asapnb {(head.get('versions') or {}).get('asapnb')}"),
         ("hosts", ", ".join(sorted({outcome.host for outcome in outcomes.values()}))),
     ]
     return SweepSource(

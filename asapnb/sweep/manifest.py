@@ -8,12 +8,11 @@ import contextlib
 import difflib
 import errno
 import fcntl
-import json
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,13 +21,14 @@ from ..errors import RecordError, UsageError
 from ..record import Run, load_run, machine, remove_checkpoint, to_json, versions
 from ..record.files import put_in_place
 from ..record.schema import UNENDED
+from ..text import read_bytes
+from .lines import SCHEMA, read_head, read_outcome
 from .points import Outcome, now, outcome_of, sources
 from .spec import Point, Sweep, parse_sweep
 
-SCHEMA = 1
 NAME = "manifest.jsonl"
 _BEGUN = ("created_utc", "command", "versions", "machine")  # fields of the head that an extension keeps
-_COLUMNS = {column.name for column in fields(Outcome)}
+LARGEST = 2**30  # bytes of a manifest
 
 
 @dataclass(frozen=True)
@@ -51,25 +51,29 @@ class Manifest:
     @cached_property
     def points(self) -> tuple[Point, ...]:
         """Its points. Those from before an extension keep their names, and so their files."""
-        names = self.head.get("names", {})
+        names = self.head.get("names") or {}
         return tuple(replace(point, name=names.get(point.name, point.name)) for point in self.sweep.points)
 
 
 def load_manifest(folder: str | os.PathLike[str]) -> Manifest:
-    """The manifest in a folder, also while it is being written; RecordError if there is none."""
+    """The manifest in a folder, also while it is being written; RecordError if it is none, which names the line."""
     path = Path(folder, NAME)
     try:
-        lines = path.read_bytes().split(b"\n")[:-1]  # a line without its end was cut off
-    except OSError as error:
-        raise RecordError(f"cannot read the manifest {path}: {error.strerror}") from None
+        lines = read_bytes(path, "the manifest", LARGEST).split(b"\n")[:-1]  # a line without its end was cut off
+    except UsageError as error:
+        raise RecordError(str(error)) from None
+    number = 1
     try:
-        head, *rest = map(json.loads, lines)
-        schema = head["schema"]
-        if schema <= SCHEMA:
-            return Manifest(head, {line["point"]: _outcome(line) for line in rest})
-    except (ValueError, TypeError, KeyError):
-        raise RecordError(f"{path} is no manifest of a sweep: give another folder, or remove it") from None
-    raise RecordError(f"{path} has schema {schema}; this asapnb reads up to {SCHEMA}: install a newer one")
+        head = read_head(lines[0] if lines else b"", path)
+        outcomes = {}
+        for number, line in enumerate(lines[1:], 2):  # noqa: B007 (for the error)
+            outcome = read_outcome(line)
+            outcomes[outcome.point] = outcome
+    except ValueError as error:
+        raise RecordError(
+            f"{path} is no manifest of a sweep: line {number}: {error!s:.200}; give another folder, or remove it"
+        ) from None
+    return Manifest(head, outcomes)
 
 
 def readable_manifest(folder: Path) -> Manifest:
@@ -85,10 +89,6 @@ def readable_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def _outcome(line: Mapping[str, Any]) -> Outcome:
-    return Outcome(**{name: value for name, value in line.items() if name in _COLUMNS})
-
-
 def begin(sweep: Sweep, folder: Path, *, resume: bool, force: bool, extend: bool) -> Manifest:
     """The manifest that a sweep starts from, written to its folder, which no other process may be using.
 
@@ -100,8 +100,8 @@ def begin(sweep: Sweep, folder: Path, *, resume: bool, force: bool, extend: bool
         extend: with `resume`, allow that the sweep has got more points.
 
     Raises:
-        RecordError: if the folder holds a manifest or run files and neither `resume` nor `force` is set, or if it
-            holds another sweep.
+        RecordError: if the folder holds a manifest or run files and neither `resume` nor `force` is set, if it holds
+            another sweep, or if a file of the sweep is a link.
     """
     manifest = Manifest({
         "schema": SCHEMA,
@@ -114,8 +114,10 @@ def begin(sweep: Sweep, folder: Path, *, resume: bool, force: bool, extend: bool
         "sweep": sweep.plain(),
     })  # fmt: skip
     since = ""
+    check_regular(folder, {NAME, *(point.file for point in manifest.points)})
     if (folder / NAME).exists():
         old = readable_manifest(folder)
+        check_regular(folder, {point.file for point in old.points})
         if force:  # the run files of that sweep go, but no other files
             for point in old.points:
                 (folder / point.file).unlink(missing_ok=True)
@@ -139,6 +141,17 @@ def begin(sweep: Sweep, folder: Path, *, resume: bool, force: bool, extend: bool
     return Manifest(manifest.head, outcomes)
 
 
+def check_regular(folder: Path, names: Set[str]) -> None:
+    """RecordError if something in the folder has one of these names and is no regular file: a link or a pipe."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name in names and not entry.is_file(follow_symlinks=False):
+                raise RecordError(
+                    f"{entry.path} is no regular file, and a sweep writes within its folder only: remove it, or give "
+                    "another folder"
+                )
+
+
 def _check_unwritten(manifest: Manifest, folder: Path) -> None:
     for point in manifest.points:
         if (path := folder / point.file).exists():
@@ -150,7 +163,7 @@ def _check_unwritten(manifest: Manifest, folder: Path) -> None:
 
 def _continued(old: Manifest, new: Manifest, folder: Path, extend: bool) -> Manifest:
     """The old manifest, or the new one if the sweep was extended."""
-    for file, digest in old.head.get("sources", {}).items():
+    for file, digest in (old.head.get("sources") or {}).items():
         if new.head["sources"].get(file, digest) != digest:
             raise RecordError(
                 f"{file} has changed since the sweep in {folder} began, whose runs would not be comparable: give "
