@@ -427,10 +427,10 @@ def test_a_sweep_as_toml_is_the_same_sweep(tmp_path):
     assert parse_sweep(table) == load_manifest(tmp_path).sweep
 
 
-@pytest.mark.parametrize("head", [{}, {"sweep": 5}, {"sweep": []}, {"sweep": {"base": {"warkers": 2}}}])
+@pytest.mark.parametrize("head", [{}, {"kind": "later"}, {"base": {"warkers": 2}}])
 def test_a_manifest_of_no_sweep_is_refused(tmp_path, monkeypatch, head):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "manifest.jsonl").write_text(json.dumps({"schema": 1, **head}) + "\n")
+    (tmp_path / "manifest.jsonl").write_text(json.dumps({"schema": 1, "created_utc": "", "sweep": head}) + "\n")
     found = CliRunner().invoke(main, ["report", "."])
     assert (found.exit_code, os.listdir()) == (2, ["manifest.jsonl"])
     assert "is not one that this asapnb knows" in " ".join(found.output.split())
