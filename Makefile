@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES := --numprocesses auto --dist worksteal
 
-.PHONY: help demo test test-portable lint bench mutants fuzz clean
+.PHONY: help demo test test-portable lint bench mutants fuzz kills clean
 
 help:
 	@echo "make demo   train LeNet on real images with 8 asynchronous workers, and look at the staleness"
@@ -12,6 +12,7 @@ help:
 	@echo "make bench  all benchmarks (ten minutes), beside PyTorch where .venv has it"
 	@echo "make mutants  plant 50 bugs, and see which of them the tests notice (an hour)"
 	@echo "make fuzz   damaged files and texts, 20,000 of each kind (half an hour)"
+	@echo "make kills  signals and failing writes at every moment of a run (half an hour)"
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -52,6 +53,9 @@ mutants: .venv/dev-ready
 # More of them: make fuzz FUZZ="--inputs 200000 --seed 1".
 fuzz: .venv/dev-ready
 	$(BIN)/python tests/fuzz.py $(FUZZ)
+
+kills: .venv/dev-ready
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/kills.py $(KILLS)
 
 clean:
 	rm -rf .venv build dist *.egg-info
