@@ -56,6 +56,7 @@ fuzz: .venv/dev-ready
 
 kills: .venv/dev-ready
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/kills.py $(KILLS)
+	$(BIN)/python tests/failing_writes.py $(WRITES)
 
 clean:
 	rm -rf .venv build dist *.egg-info
