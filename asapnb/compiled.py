@@ -163,4 +163,50 @@ def part(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 def specialise(function: Any, *arguments: types.Type) -> Callable[..., Any]:
     """Compile `function` for these argument types (or load it from the cache); returns its entry point."""
     function.compile(arguments)
+    check_fit(function, "loop")
     return function.overloads[arguments].entry_point
+
+
+_UNFIT = {  # what machine code calls, and what that says of its source
+    "numba_parallel_for": "starts threads of its own, by parallel=True",
+    "PyObject_Call": "calls Python, by objmode",
+}
+
+
+def check_fit(function: Any, what: str) -> None:
+    """UsageError for what threads cannot run side by side, each without the GIL.
+
+    Args:
+        function: a dispatcher of Numba's. What it calls is looked at, too, once it is compiled.
+        what: it is, for the error.
+    """
+    reasons = _reasons(function)
+    if reasons:
+        from .errors import UsageError
+
+        raise UsageError(
+            f"the {what} {function.__name__!r} {reasons[0]}: all workers run it at once, each in a thread of its own "
+            "without the GIL; compile it, and what it calls, with plain numba.njit"
+        )
+
+
+def _reasons(function: Any) -> list[str]:
+    options, compiled = function.targetoptions, function.overloads
+    calls = {
+        one.name
+        for arguments, result in compiled.items()
+        for one in result.library._final_module.functions
+        if one.is_declaration
+        # where an argument is a function, the wrapper calls Python once, to take it
+        and not (one.name.startswith("Py") and any(isinstance(given, types.FunctionType) for given in arguments))
+    }
+    python = options.get("forceobj") or any(result.objectmode for result in compiled.values())
+    return [
+        *(["is compiled with parallel=True, which starts threads of its own"] if options.get("parallel") else []),
+        *(["is in object mode"] if python else []),
+        *(
+            f"{says}, or calls what does"
+            for name, says in _UNFIT.items()
+            if any(call.startswith(name) for call in calls)
+        ),
+    ]

@@ -7,8 +7,10 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba.core.registry import CPUDispatcher
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from ..compiled import check_fit
 from ..data import Dataset
 from ..errors import UsageError
 from ..numbers import choice, integer
@@ -81,6 +83,9 @@ class Problem:
     constants: Constants | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        check_fit(self.gradient, "gradient")
+
     def __repr__(self) -> str:
         source = f"{self.data.name}, " if self.data is not None else ""
         return f"<{self.name}: {self.n_params:,} parameters, {source}{self.n_samples:,} samples, {self.dtype}>"
@@ -101,6 +106,7 @@ class Problem:
         if signature.args not in self.gradient.overloads:
             self.gradient.compile(signature)
             self.gradient.disable_compile()
+            check_fit(self.gradient, "gradient")
         if self.forward is not None:
             self.forward(self.dtype, self.inputs.dtype)
 
@@ -238,7 +244,8 @@ def custom(
             on the training split, and accuracy NaN.
         name: default: that of the gradient.
 
-    Raises UsageError for what does not fit, and for a gradient that does not compile.
+    Raises UsageError for what does not fit, and for a gradient that does not compile, has threads of its own
+    (parallel=True) or calls Python (objmode).
 
     >>> @numba.njit
     ... def pull(params, gradient, indices, plan, workspace, inputs, labels):  # mean of |params - x|^2 / 2
@@ -288,8 +295,9 @@ def _integers(name: str, values: ArrayLike) -> Integers:
 def _compile_gradient(function: Any, dtype: np.dtype[Any], inputs_dtype: np.dtype[Any]) -> Gradient:
     """The function under exactly the expected signature (a float64 loss in it is then cast, as NumPy would)."""
     signature = gradient_signature(dtype, inputs_dtype)
-    if not hasattr(function, "py_func"):
+    if not isinstance(function, CPUDispatcher):
         raise UsageError(f"the gradient is {function!r}; decorate a module-level function with numba.njit")
+    check_fit(function, "gradient")
     try:
         return numba.jit(signature, **{**function.targetoptions, "nogil": True})(function.py_func)
     except (numba.core.errors.NumbaError, TypeError) as error:  # TypeError: another number of arguments

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..compiled import part
+from ..compiled import check_fit, part
 
 
 def by_number(functions: Sequence[Callable[..., Any]], read: Any = None) -> Any:
@@ -28,6 +28,8 @@ def by_number(functions: Sequence[Callable[..., Any]], read: Any = None) -> Any:
         if found != parameters[0]:
             raise TypeError(f"{function} takes {found}: must take {parameters[0]}, as {functions[0]} does")
     compiled = [f if hasattr(f, "py_func") else part(inline="always")(f) for f in functions]
+    for function in compiled:
+        check_fit(function, "function")
     if read and len(functions) == 1:
         return compiled[0]
     arguments, last = ", ".join(parameters[0]), len(functions) - 1
