@@ -10,6 +10,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
 from types import NoneType
 from typing import Any
 
@@ -20,7 +21,7 @@ from .engine.run import train
 from .errors import UsageError, shown, unknown
 from .problems import Problem
 from .problems.text import is_custom, parse_problem
-from .record import Run, check_not_written, file_of, load_run
+from .record import Owner, Run, file_of, load_run, own
 from .rules import Rule, as_rule
 from .simulator.resuming import resume_simulation
 from .simulator.run import simulate
@@ -211,7 +212,7 @@ def resume(
         max_seconds: the total of training time; by default that, too, stays what it was.
         problem: the run's problem, if it is one's own; else it is built as the file says.
         rule: the run's rule, if it is a function of one's own; else as the file says.
-        force: go on although the process that wrote the file seems to be alive, as its number is another's by now.
+        force: has no effect: a run goes on unless another process writes its file.
         on_eval: called with each new `Evaluation` as it is made.
         progress: called with a `Progress` a few times a second.
 
@@ -233,12 +234,24 @@ def resume(
     ...     run.status, run.updates["version"][[0, -1]], run.evals["step"]
     ('finished', array([ 1, 50]), array([ 0, 20, 50]))
     """
-    run = load_run(file_of(run) if isinstance(run, Run) else run)  # as it is now
-    check_columns(run)
-    if not force:
-        check_not_written(run)
+    file = file_of(run) if isinstance(run, Run) else Path(run)
+    load_run(file)  # an error, if it cannot be read
     given = {"epochs": epochs, "updates": updates, "max_seconds": max_seconds}
     changed = {name: value for name, value in given.items() if value is not None}
+    with own(file.resolve()) as owner:
+        return _go_on(load_run(file), changed, problem, rule, Hooks(on_eval, progress), owner)
+
+
+def _go_on(
+    run: Run,
+    changed: Mapping[str, Any],
+    problem: Problem | None,
+    rule: Rule | Callable[..., Any] | None,
+    hooks: Hooks,
+    owner: Owner,
+) -> Run:
+    """Go on with a run as it is now, which nobody else can change."""
+    check_columns(run)
     if run.kind not in RUNS:
         raise UsageError(f"{run.path} is of kind {run.kind}: only runs of {' and '.join(RUNS)} can go on")
     config = merge(run.config, check_keys(changed))
@@ -254,7 +267,7 @@ def resume(
     else:
         problem, arguments = prepare(config, run.kind)
     go_on = resume_training if run.kind == "train" else resume_simulation
-    return go_on(run, problem, {**arguments, "rule": _rule_of(run, rule)}, Hooks(on_eval, progress))
+    return go_on(run, problem, {**arguments, "rule": _rule_of(run, rule)}, hooks, owner)
 
 
 def _rule_of(run: Run, rule: Rule | Callable[..., Any] | None) -> Rule:

@@ -20,7 +20,7 @@ from .text import clock, pairs, run_rows
 @click.option("--epochs", type=int, metavar="TOTAL", help="Passes over the data in all, those done included.")
 @click.option("--updates", type=int, metavar="TOTAL", help="Updates in all; instead of --epochs.")
 @click.option("--max-seconds", type=float, metavar="TOTAL", help="The limit of training time in all.")
-@click.option("--force", is_flag=True, help="Go on although the process that wrote the file seems to be alive.")
+@click.option("--force", is_flag=True, help="Has no effect.")
 @QUIET
 @JSON
 def command(run: str, quiet: bool, as_json: bool, force: bool, **totals: Any) -> None:

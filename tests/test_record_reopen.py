@@ -9,9 +9,9 @@ from test_record import make, record, rows
 
 from asapnb.errors import RecordError
 from asapnb.record import UPDATES, RunWriter, load_checkpoint, load_run, save_checkpoint
-from asapnb.record import provenance as provenance_module
 from asapnb.record.append import Append
-from asapnb.record.provenance import is_alive, process
+from asapnb.record.owner import own
+from asapnb.record.provenance import process
 
 
 def test_what_is_kept_and_what_is_cut(tmp_path):
@@ -63,9 +63,10 @@ def test_a_file_from_before_identities_gets_one(tmp_path):
 def test_it_is_whole_after_every_single_write(tmp_path, monkeypatch):
     path, copy = tmp_path / "run.h5", tmp_path / "copy.h5"
     table, more = rows(70_000), rows(60_000, 50_001)
-    writer = make(path)
-    writer.append_updates(table)
-    writer.flush()
+    with own(path) as owner:
+        writer = make(owner)
+        writer.append_updates(table)
+        writer.flush()
     writer = RunWriter.reopen(path, kept={"updates": 50_001, "evals": 0, "rule": 0}, attributes={})
     expected, write_out, states = np.concatenate([table[:50_001], more]), Append._write_out, []
 
@@ -121,17 +122,3 @@ def test_checkpoints(tmp_path):
     with pytest.raises(RecordError, match="already exists"):
         make(path)
     assert load_checkpoint(path) is not None, "a start that fails keeps the old one"
-
-
-@pytest.mark.parametrize(
-    ("outcome", "alive"), [(None, True), (ProcessLookupError, False), (PermissionError, True)], ids=str
-)
-def test_a_process_is_alive(monkeypatch, outcome, alive):
-    def kill(pid, number):
-        assert (pid, number) == (4711, 0)
-        if outcome:
-            raise outcome
-
-    monkeypatch.setattr(provenance_module.os, "kill", kill)
-    assert is_alive({**process(), "pid": 4711}) == alive
-    assert not is_alive({"pid": 4711, "host": "elsewhere"})

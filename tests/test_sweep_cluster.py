@@ -36,7 +36,7 @@ def test_the_runs_are_those_of_this_machine(two, tmp_path):
         run = ab.load_run(tmp_path / point.file)
         assert run.evals["train_loss"][-1] == by_itself()[point.config["rule"], point.config["step_size"]]
         assert manifest.outcomes[point.name].status == run.status == "finished"
-    assert {path.name for path in tmp_path.iterdir()} == {NAME, ".lock", *(point.file for point in manifest.points)}
+    assert {path.name for path in tmp_path.iterdir()} == {NAME, *(point.file for point in manifest.points)}
     assert load_manifest(tmp_path).outcomes == manifest.outcomes
     assert run_sweep(small(), tmp_path, address=two, resume=True) == manifest
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..errors import RecordError
 from ..problems.base import Problem
-from ..record import Run, RunWriter, checkpoint_path, file_of, load_checkpoint, save_checkpoint
+from ..record import Owner, Run, RunWriter, checkpoint_path, file_of, load_checkpoint, save_checkpoint
 from ..record.schema import ABANDONED, RUNNING, UPDATES
 from ..rules import as_rule
 from ..training.options import Options, resolve
@@ -19,7 +19,7 @@ from .run import run_from
 _END_ATTRIBUTES = ("seconds", "mean_scale", "sum_of_steps", "target_step", "target_seconds", "pinned", *COUNTS)
 
 
-def resume_training(run: Run, problem: Problem, arguments: Mapping[str, Any], hooks: Hooks) -> Run:
+def resume_training(run: Run, problem: Problem, arguments: Mapping[str, Any], hooks: Hooks, owner: Owner) -> Run:
     """Go on with a run of `train` up to the total in `arguments`, which are those of `train`; see `asapnb.resume`."""
     path = file_of(run)
     rule = as_rule(arguments["rule"])
@@ -35,7 +35,7 @@ def resume_training(run: Run, problem: Problem, arguments: Mapping[str, Any], ho
     def reopen(attributes: dict[str, Any]) -> RunWriter:
         if run.status != RUNNING:  # reopening cuts the end of the file, so the state in it is saved first
             save_checkpoint(path, *_as_checkpoint(start))
-        return RunWriter.reopen(path, kept=kept, attributes={**changed, "config": attributes["config"]})
+        return RunWriter.reopen(owner, kept=kept, attributes={**changed, "config": attributes["config"]})
 
     return run_from(start, problem, options, rule, reopen, hooks)
 

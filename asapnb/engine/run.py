@@ -3,13 +3,14 @@
 import os
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
 from ..errors import UsageError
 from ..problems.base import Problem
-from ..record import UPDATES, Run, RunWriter, checked_target
+from ..record import UPDATES, Run, RunWriter, claim
 from ..rules import Rule, ScaleTables, as_rule, constant, scale_table
 from ..schemes import LockBased, Scheme
 from ..staleness import StalenessDistribution
@@ -87,22 +88,21 @@ def train(
     rule = as_rule(rule)
     if rule.shuffled:
         raise UsageError(f"rule is {rule}: it needs all scales in advance; use it in simulate or replay")
-    if out is not None:
-        checked_target(out, force)  # before anything takes time
+    with nullcontext() if out is None else claim(out, force) as owner:
 
-    def create(attributes: dict[str, Any]) -> RunWriter:
-        return RunWriter(
-            out,
-            kind="train",
-            attributes=attributes,
-            initial=start.params,
-            layout=problem.layout,
-            workers=options.workers,
-            force=force,
-        )
+        def create(attributes: dict[str, Any]) -> RunWriter:
+            return RunWriter(
+                owner,
+                kind="train",
+                attributes=attributes,
+                initial=start.params,
+                layout=problem.layout,
+                workers=options.workers,
+                force=force,
+            )
 
-    start = InitialState(problem.init(options.seed))
-    return run_from(start, problem, options, rule, create, Hooks(on_eval, progress))
+        start = InitialState(problem.init(options.seed))
+        return run_from(start, problem, options, rule, create, Hooks(on_eval, progress))
 
 
 def run_from(

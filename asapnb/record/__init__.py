@@ -2,9 +2,10 @@
 
 from ..text import to_json, to_toml
 from .checkpoint import Checkpoint, checkpoint_path, load_checkpoint, remove_checkpoint, save_checkpoint
-from .files import checked_target
+from .files import checked_target, claim
+from .owner import Owner, own, owner_of
 from .provenance import machine, topology, versions
-from .run import RuleTables, Run, check_not_written, file_of, load_run
+from .run import RuleTables, Run, file_of, load_run
 from .schema import EVALS, SCHEMA, UPDATES
 from .writer import RunWriter
 
@@ -13,16 +14,19 @@ __all__ = [
     "SCHEMA",
     "UPDATES",
     "Checkpoint",
+    "Owner",
     "RuleTables",
     "Run",
     "RunWriter",
-    "check_not_written",
     "checked_target",
     "checkpoint_path",
+    "claim",
     "file_of",
     "load_checkpoint",
     "load_run",
     "machine",
+    "own",
+    "owner_of",
     "remove_checkpoint",
     "save_checkpoint",
     "to_json",

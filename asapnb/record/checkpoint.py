@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import RecordError
 from .files import created, opened, put_in_place
+from .owner import beside
 from .text import from_attribute, set_attributes
 
 
@@ -32,8 +33,7 @@ def checkpoint_path(run_path: str | os.PathLike[str]) -> Path:
     >>> checkpoint_path("/tmp/run.h5").name
     'run.h5.checkpoint'
     """
-    file = Path(os.path.realpath(run_path))
-    return file.with_name(f"{file.name}.checkpoint")
+    return beside(Path(os.path.realpath(run_path)), ".checkpoint", prefix="")
 
 
 def save_checkpoint(

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..errors import RecordError
 from .append import Append
+from .owner import Owner, beside, own
 
 Source = Path | BytesIO  # a run in memory is a file in a buffer
 
@@ -74,17 +75,39 @@ def checked_target(path: str | os.PathLike[str], force: bool) -> Path:
     return target
 
 
-def put_in_place(target: Path, write: Callable[[Path], object]) -> None:
-    """Write a file under a temporary name and move it to `target`; after an error `target` is as it was."""
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+def claim(path: str | os.PathLike[str], force: bool) -> Owner:
+    """Become the owner of a file that can be made, as `checked_target` says."""
+    owner = own(checked_target(path, force))
     try:
-        write(part)
-        os.replace(part, target)
-    except OSError as error:
-        raise RecordError(f"cannot write {target}: {error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
+        checked_target(path, force)  # another process may have made it
+    except RecordError:
+        owner.release()
+        raise
+    return owner
+
+
+def put_in_place(target: Path, write: Callable[[Path], object], owner: Owner | None = None) -> None:
+    """Write a file under a temporary name and move it to `target`; after an error `target` is as it was.
+
+    Args:
+        target: the file.
+        write: writes a file of the name that it is given.
+        owner: who owns `target`; by default that is who calls this, until it is done.
+
+    Raises:
+        RecordError: if another owns it, or if it cannot be written.
+    """
+    part = beside(target, f".{os.getpid()}.part")
+    with own(target) if owner is None else contextlib.nullcontext(owner) as owner:
+        try:
+            write(part)
+            owner.check()
+            os.replace(part, target)
+        except OSError as error:
+            raise RecordError(f"cannot write {target}: {error}") from error
+        finally:
+            with contextlib.suppress(OSError):
+                part.unlink()
 
 
 def copy(source: Source, target: Path) -> None:

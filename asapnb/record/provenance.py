@@ -3,7 +3,6 @@
 import os
 import platform
 import uuid
-from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -50,21 +49,6 @@ def new_id() -> str:
 def process() -> dict[str, Any]:
     """The id of this process and the name of its machine."""
     return {"pid": os.getpid(), "host": platform.node()}
-
-
-def is_alive(attributes: Mapping[str, Any]) -> bool:
-    """Whether the process with these attributes (`process`) is running, as far as this machine knows.
-
-    >>> is_alive(process()), is_alive({"pid": os.getpid(), "host": "elsewhere"}), is_alive({})
-    (True, False, False)
-    """
-    if "pid" not in attributes or attributes.get("host") != platform.node():
-        return False
-    try:
-        os.kill(int(attributes["pid"]), 0)
-    except OSError as error:
-        return isinstance(error, PermissionError)  # it is running, under another user
-    return True
 
 
 def machine(kernel_path: str | None = None) -> dict[str, Any]:

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from ..errors import RecordError
 from ..staleness import StalenessDistribution, WorkerHistogram
-from .files import Source, checked_target, copy, opened, put_in_place
-from .provenance import is_alive
-from .schema import ABANDONED, EVALS, GROUPS, MICROSCOPE, RUNNING, SCHEMA, UPDATES, VIEWS, VIRTUAL, ZEROED
+from .files import Source, claim, copy, opened, put_in_place
+from .schema import ABANDONED, EVALS, GROUPS, MICROSCOPE, SCHEMA, UPDATES, VIEWS, VIRTUAL, ZEROED
 from .text import from_attribute
 
 
@@ -124,7 +123,8 @@ class Run:
 
     def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
         """Write the run to a file, completely or not at all; an existing file is replaced only with `force`."""
-        put_in_place(checked_target(path, force), lambda part: copy(self._source, part))
+        with claim(path, force) as owner:
+            put_in_place(owner.path, lambda part: copy(self._source, part), owner)
 
     def summary(self) -> dict[str, Any]:
         """The main figures of the run, by name: texts, numbers, None if there is no such figure, lists and dicts.
@@ -210,15 +210,6 @@ def file_of(run: Run) -> Path:
     if run.path is None:
         raise RecordError("the run is in memory: save it to a file with run.save('run.h5') and go on with that")
     return run.path
-
-
-def check_not_written(run: Run) -> None:
-    """RecordError if the process that writes the file of a run seems to be running, on this machine."""
-    if run.status == RUNNING and is_alive(run.attributes):
-        raise RecordError(
-            f"{run.path} is still being written by process {run.attributes['pid']}: wait for it or end it (if that "
-            "is another program by now, go on with force=True, --force)"
-        )
 
 
 def load_run(path: str | os.PathLike[str]) -> Run:

@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import RecordError
 from ..text import to_json
 from .checkpoint import remove_checkpoint
-from .files import Source, checked_target, copy, created, opened, put_in_place
+from .files import Source, checked_target, claim, copy, created, opened, put_in_place
+from .owner import Owner, own
 from .provenance import machine, new_id, process, versions
 from .run import Run
 from .schema import CLOCK, EVALS, GROUPS, RUNNING, SCHEMA, UPDATES
@@ -36,7 +37,8 @@ class RunWriter:
     loses no row of an earlier flush.
 
     Args:
-        path: the run file; None to record in memory.
+        target: the run file, or its owner; None to record in memory. Given a path, the writer owns the file until
+            `finish`.
         kind: what makes the run: "train", "simulate" or "replay".
         attributes: those of the file's root: numbers, text, or nested values, which are stored as JSON (the
             configuration, `config`, as TOML). None is left out.
@@ -47,7 +49,7 @@ class RunWriter:
         groups: further tables of the run, by name, with the dtype of their rows.
 
     Raises:
-        RecordError: if the file cannot be made.
+        RecordError: if the file cannot be made, or another writes it.
 
     >>> writer = RunWriter(None, kind="train", attributes={"seed": 1}, initial=np.zeros(2), layout=[], workers=1)
     >>> writer.append_updates(np.zeros(3, UPDATES))
@@ -58,7 +60,7 @@ class RunWriter:
 
     def __init__(
         self,
-        path: str | os.PathLike[str] | None,
+        target: Owner | str | os.PathLike[str] | None,
         *,
         kind: str,
         attributes: Mapping[str, Any],
@@ -80,41 +82,64 @@ class RunWriter:
             "workers": workers,
             "clock": CLOCK,
             "run_id": new_id(),
-            "token": new_id(),
+            "token": "",  # that of the owner
             "versions": versions(),
             **process(),
             **attributes,
         }
         self._attributes.setdefault("machine", machine())
-        self._file: Source
-        if path is None:
-            self._file = BytesIO()
+        self._file: Source = BytesIO()
+        if target is None:
+            self._own(None, lends=False)
             self._create(self._file)
-        else:
-            self._file = checked_target(path, force)
-            put_in_place(self._file, self._replace)
+            return
+        owner = target if isinstance(target, Owner) else claim(target, force)
+        self._own(owner, lends=owner is target)
+        with self._given_back_after_errors():
+            self._file = checked_target(owner.path, force)
+            put_in_place(self._file, self._replace, owner)
 
     @classmethod
-    def reopen(cls, path: Path, *, kept: Mapping[str, int], attributes: Mapping[str, Any]) -> RunWriter:
+    def reopen(cls, target: Owner | Path, *, kept: Mapping[str, int], attributes: Mapping[str, Any]) -> RunWriter:
         """Go on with the run in a file: in one step, its status becomes "running", and later rows are cut.
 
         Final parameters, velocities and counts are cut, too. So save the state to go on from as a checkpoint before.
 
         Args:
-            path: the run file.
+            target: the run file, or its owner. Given a path, the writer owns the file until `finish`.
             kept: how many rows of each group are kept, such as "updates", "evals" and "rule".
             attributes: attributes to set; None removes one.
 
         Raises:
-            RecordError: if the file cannot be written.
+            RecordError: if the file cannot be written, or another writes it.
         """
         writer = cls.__new__(cls)
-        writer._file, writer._written = path, dict(kept)
+        owner = target if isinstance(target, Owner) else own(target)
+        writer._file, writer._written = owner.path, dict(kept)
         writer._groups = {name: GROUPS[name] for name in kept if name in GROUPS}
         writer._forget()
-        changed = {**attributes, **process(), "status": RUNNING, "token": new_id()}
-        put_in_place(path, lambda part: writer._cut(part, changed))
+        writer._own(owner, lends=owner is target)
+        changed = {**attributes, **process(), "status": RUNNING, "token": writer._token}
+        with writer._given_back_after_errors():
+            put_in_place(owner.path, lambda part: writer._cut(part, changed), owner)
         return writer
+
+    def _own(self, owner: Owner | None, *, lends: bool) -> None:
+        """Write as this owner, who may lend it for this; None in memory."""
+        self._owner, self._lends = owner, lends
+        self._token = owner.token if owner else new_id()
+
+    @contextlib.contextmanager
+    def _given_back_after_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._give_back()
+            raise
+
+    def _give_back(self) -> None:
+        if self._owner is not None and not self._lends:
+            self._owner.release()
 
     @property
     def path(self) -> Path | None:
@@ -148,7 +173,7 @@ class RunWriter:
 
     def _create(self, source: Source) -> None:
         with created(source) as file:
-            set_attributes(file, self._attributes)
+            set_attributes(file, {**self._attributes, "token": self._token})
             for group, rows in self._groups.items():
                 for name in rows.names or ():
                     _growing(file, f"{group}/{name}", rows[name])
@@ -230,9 +255,11 @@ class RunWriter:
             set_attributes(file, {**attributes, "status": status})
         if not isinstance(self._file, BytesIO):
             with contextlib.suppress(RecordError):  # on a full disk the file stays as it is, with holes
-                put_in_place(self._file, lambda part: copy(self._file, part))
+                put_in_place(self._file, lambda part: copy(self._file, part), self._owner)
             remove_checkpoint(self._file)
-        return Run(self._file)
+        run = Run(self._file)
+        self._give_back()
+        return run
 
     @contextlib.contextmanager
     def _appended(self, patience: float) -> Iterator[Any]:
@@ -240,6 +267,8 @@ class RunWriter:
         collected = {
             group: np.concatenate([np.empty(0, self._groups[group]), *parts]) for group, parts in self._rows.items()
         }
+        if self._owner is not None:
+            self._owner.check()
         try:
             with opened(self._file, "r+", patience) as file:
                 for group, rows in collected.items():

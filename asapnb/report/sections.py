@@ -11,7 +11,7 @@ from ..analysis.comparison import reached_fractions
 from ..analysis.overview import seconds_name
 from ..errors import AsapnbError
 from ..formatting import count
-from ..record.provenance import is_alive
+from ..record.owner import owner_of
 from ..record.schema import RUNNING
 from .charts import Chart
 from .curves import loss_chart
@@ -108,8 +108,8 @@ def _section(
 
 
 def state(record: Record) -> str:
-    """How a run ended; for a run that is recorded as running although its process is gone, that it was killed."""
-    if record.status != RUNNING or is_alive(record.run.attributes):
+    """How a run ended; for a run that is recorded as running although nobody writes its file, that it was killed."""
+    if record.status != RUNNING or (record.path is not None and owner_of(record.path.resolve()) is not None):
         return record.status
     return "killed, or running elsewhere"
 

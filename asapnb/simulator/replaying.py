@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from ..compiled import KERNEL_PATH
 from ..errors import RecordError, RuleError, UsageError
 from ..problems.base import Problem
 from ..problems.text import is_custom, parse_problem
-from ..record import Run, checked_target, versions
+from ..record import Run, checked_target, claim, versions
 from ..rules import Rule, as_rule, constant
 from ..schemes import parse_scheme
 from ..training.arguments import documented, of_replay
@@ -97,8 +98,9 @@ def replay(
         if isinstance(source, Run) and source.path is not None and target.resolve() == source.path.resolve():
             raise UsageError(f"out is {out}: that is the run to be replayed; give another name")
     make = _of_schedule if isinstance(source, Schedule) else _of_run
-    execution = make(source, problem, rule, given, observed)  # type: ignore[arg-type]
-    return execute(execution, new_file(execution, out, force))
+    with nullcontext() if out is None else claim(out, force) as owner:
+        execution = make(source, problem, rule, given, observed)  # type: ignore[arg-type]
+        return execute(execution, new_file(execution, owner, force))
 
 
 def _of_schedule(

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import RecordError
 from ..problems.base import Problem
-from ..record import Run, RunWriter, checkpoint_path, file_of, load_checkpoint, remove_checkpoint
+from ..record import Owner, Run, RunWriter, checkpoint_path, file_of, load_checkpoint, remove_checkpoint
 from ..record.schema import RUNNING
 from ..rules import as_rule
 from ..timing import as_timing
@@ -23,7 +23,7 @@ from .run import observation, scheduled
 _END_ATTRIBUTES = ("seconds", "mean_scale", "sum_of_steps", "beyond_table", "replay")
 
 
-def resume_simulation(run: Run, problem: Problem, arguments: Mapping[str, Any], hooks: Hooks) -> Run:
+def resume_simulation(run: Run, problem: Problem, arguments: Mapping[str, Any], hooks: Hooks, owner: Owner) -> Run:
     """Go on with a run of `simulate` up to the total in `arguments`, which are those of `simulate`.
 
     The schedule is made again from the seed. With a checkpoint beside the file the run goes on from there. Without
@@ -34,6 +34,7 @@ def resume_simulation(run: Run, problem: Problem, arguments: Mapping[str, Any], 
         problem: what is minimised.
         arguments: by name.
         hooks: functions to call while the run goes on.
+        owner: of its file.
     """
     path = file_of(run)
     options = resolve("simulate", problem, arguments)
@@ -56,7 +57,7 @@ def resume_simulation(run: Run, problem: Problem, arguments: Mapping[str, Any], 
         if saved is None:  # a checkpoint, if any, is of a run with another total
             remove_checkpoint(path)
         return RunWriter.reopen(
-            path,
+            owner,
             kept=_kept(run, execution.groups, saved),
             attributes={**dict.fromkeys(_END_ATTRIBUTES), "config": attributes["config"]},
         )

@@ -3,10 +3,11 @@
 import math
 import os
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 from ..problems.base import Problem
-from ..record import Run, RunWriter, checked_target
+from ..record import Owner, Run, RunWriter, claim
 from ..rules import Rule, as_rule, constant
 from ..schemes import LockBased, Scheme
 from ..timing import Timing, as_timing, exponential
@@ -79,12 +80,11 @@ def simulate(
     given = locals()
     options = resolve("simulate", problem, given)
     observed = observation(given)
-    if out is not None:
-        checked_target(out, force)  # before anything takes time
-    with compiling_beside(compile_rest, LOOP, problem):
-        execution = scheduled(problem, options, as_rule(rule), as_timing(timing, options.workers), observed)
-        problem.compile()
-    return execute(execution, new_file(execution, out, force))
+    with nullcontext() if out is None else claim(out, force) as owner:
+        with compiling_beside(compile_rest, LOOP, problem):
+            execution = scheduled(problem, options, as_rule(rule), as_timing(timing, options.workers), observed)
+            problem.compile()
+        return execute(execution, new_file(execution, owner, force))
 
 
 def observation(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,20 +138,18 @@ def scales_for(rows: Any, rule: Rule, options: Options) -> Scales:
     )
 
 
-def new_file(
-    execution: Execution, out: str | os.PathLike[str] | None, force: bool
-) -> Callable[[dict[str, Any]], RunWriter]:
+def new_file(execution: Execution, owner: Owner | None, force: bool) -> Callable[[dict[str, Any]], RunWriter]:
     """A function that makes the writer of a new run from its attributes.
 
     Args:
         execution: the inputs of the run.
-        out: the run file; None for a run in memory.
+        owner: of the run file; None for a run in memory.
         force: replace an existing file.
     """
 
     def create(attributes: dict[str, Any]) -> RunWriter:
         return RunWriter(
-            out,
+            owner,
             kind=execution.kind,
             attributes=attributes,
             initial=execution.initial,

@@ -7,7 +7,6 @@ the line, the file counts if it is complete and not older than the sweep.
 import contextlib
 import difflib
 import errno
-import fcntl
 import os
 import shlex
 import sys
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RecordError, UsageError
-from ..record import Run, load_run, machine, remove_checkpoint, to_json, versions
+from ..record import Run, load_run, machine, own, remove_checkpoint, to_json, versions
 from ..record.files import put_in_place
 from ..record.schema import UNENDED
 from ..text import read_bytes
@@ -119,9 +118,13 @@ def begin(sweep: Sweep, folder: Path, *, resume: bool, force: bool, extend: bool
         old = readable_manifest(folder)
         check_regular(folder, {point.file for point in old.points})
         if force:  # the run files of that sweep go, but no other files
-            for point in old.points:
-                (folder / point.file).unlink(missing_ok=True)
-                remove_checkpoint(folder / point.file)
+            files = [folder.resolve() / point.file for point in old.points]
+            for file in files:  # none goes if one is being written
+                own(file).release()
+            for file in files:
+                with own(file):
+                    file.unlink(missing_ok=True)
+                    remove_checkpoint(file)
         elif not resume:
             raise RecordError(
                 f"{folder} holds a sweep already: go on with it with resume=True (--resume), start it anew with "
@@ -245,18 +248,15 @@ def _line(content: Mapping[str, Any]) -> bytes:
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Make the folder if needed, and lock it for this process; RecordError if another process works in it."""
+    made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
     except OSError as error:
         raise RecordError(f"cannot write to the folder {folder}: {error.strerror}; give another one") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RecordError(
-                f"another process is carrying out the sweep of {folder}: wait for it, or end it"
-            ) from None
-        except OSError as error:
-            raise RecordError(f"the file system of {folder} cannot lock files: {error.strerror}") from None
-        yield
+    try:
+        with own(folder.resolve() / "sweep", f"the sweep of {folder}"):
+            yield
+    finally:
+        if made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # if nothing was written
