@@ -3,13 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES := --numprocesses auto --dist worksteal
 
-.PHONY: help demo test test-portable lint bench mutants fuzz kills clean
+.PHONY: help demo test test-portable lint bench model mutants fuzz kills clean
 
 help:
 	@echo "make demo   train LeNet on real images with 8 asynchronous workers, and look at the staleness"
 	@echo "make test   run all tests and doctests"
 	@echo "make lint   ruff and mypy"
 	@echo "make bench  all benchmarks (ten minutes), beside PyTorch where .venv has it"
+	@echo "make model  check the models of the schemes with Spin (minutes; needs spin and a C compiler)"
 	@echo "make mutants  plant 50 bugs, and see which of them the tests notice (an hour)"
 	@echo "make fuzz   damaged files and texts, 20,000 of each kind (half an hour)"
 	@echo "make kills  signals and failing writes at every moment of a run (half an hour)"
@@ -44,6 +45,9 @@ lint: .venv/dev-ready
 
 bench: .venv/demo-ready
 	$(BIN)/python experiments/benchmarks/all.py
+
+model: .venv/dev-ready
+	$(BIN)/python tests/models.py
 
 # Cosmic Ray is installed for this alone.
 mutants: .venv/dev-ready

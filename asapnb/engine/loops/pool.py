@@ -10,10 +10,12 @@ A reader counts itself first, then checks that the vector is still current. Whoe
 readers frees it. Both sides put a sequentially consistent operation between writing their word and reading the
 other's (Dekker's pattern), so one of them always sees the other.
 
-A worker holds at most one vector to read and one to write. So m workers need 2m + 1 vectors (3m + 1 where they keep
-their views for the compensation), and one more for each evaluation that may wait.
+A worker holds at most one vector to read and one to write, and none while it looks for a free one. So 2m vectors
+suffice for m workers (3m where they keep their views for the compensation), and one more for each evaluation that may
+wait. The pool has one to spare.
 
-Checked by threads that publish one chain of vectors, in tests/test_atomics.py.
+Checked in all interleavings by a model (docs/model.md), and by threads that publish one chain of vectors, in
+tests/test_atomics.py.
 """
 
 from ...compiled import part
