@@ -57,7 +57,7 @@ LARGER = {
     "two workers, four versions, early checks": Check("leashed", "-DPERSISTENCE=1 -DCHECK_EARLY -DQUOTA=4"),
     "two workers, three versions, evaluations": Check("leashed", "-DEVAL_EVERY=1"),
     "two workers, five versions": Check("leashed", "-DQUOTA=5"),
-    "three workers, two versions": Check("leashed", "-DWORKERS=3 -DQUOTA=2 -DBLOCKS=1 -DMERGED"),
+    "three workers, two versions": Check("leashed", "-DWORKERS=3 -DQUOTA=2"),
     "three workers, a gradient each, 2m vectors": Check(
         "leashed", "-DWORKERS=3 -DQUOTA=3 -DBLOCKS=1 -DMERGED -DROUNDS=1 -DSLOTS=6"
     ),
