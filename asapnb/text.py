@@ -76,6 +76,8 @@ def _call(call: ast.Call, known: Names, kind: str, helpers: Names) -> Any:
         return builder(*positional, **named)
     except AsapnbError:
         raise
+    except MemoryError:
+        raise UsageError(f"{_said(call)} needs more memory than there is: make it smaller") from None
     except Exception as error:  # of a function that takes its arguments as they come
         raise UsageError(f"{_said(call)} raised {type(error).__name__}: {error!s:.200}") from error
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import UsageError
 from .pixels import PIXEL_SCALE
 
+_MOST_CLASSES = 2**20
 _PLAIN: Any = ("C", "A", "W", "E")  # compiled loops take contiguous, aligned, writable, plain arrays
 
 
@@ -123,6 +124,11 @@ class Dataset:
                 "(channels×height×width); give both the same shape and kind"
             )
         top = int(max(train.labels.max(), test.labels.max()))
+        if classes is None and top >= _MOST_CLASSES:
+            raise UsageError(
+                f"the largest label is {top:,}, which would make {top + 1:,} classes: at most {_MOST_CLASSES:,}; "
+                "number the classes 0, 1, … without gaps, as np.unique(labels, return_inverse=True) does"
+            )
         names = tuple(map(str, range(top + 1) if classes is None else classes))
         if not max(top, 1) < len(names):
             raise UsageError(

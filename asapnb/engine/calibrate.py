@@ -25,7 +25,7 @@ from ..training.words import INTERRUPTED, TIMED_OUT
 from . import words
 from .collect import Access, compile_access
 from .initial import InitialState
-from .memory import allocate
+from .memory import allocate, check_fits
 from .shared import Shared
 from .team import Team, compile_loop
 from .words import RING
@@ -195,6 +195,7 @@ def _measured(
 ) -> Measured:
     """Let the workers make rounds for so many seconds; returns their times."""
     start = InitialState(problem.init(options.seed))
+    check_fits(problem, options)
     shared = allocate(problem, options, None, start, float(np.finfo(np.float32).max))
     shared.tables[0, words.LENGTHS], shared.scales[0, 0] = 1, 1.0  # one table: the scale is 1 throughout
     found: dict[int, NDArray[np.int64]] = {}

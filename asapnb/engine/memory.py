@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..kernels.arrays import LINE, aligned, whole_lines
+from ..memory import check_memory
 from ..problems.base import Problem
 from ..record.schema import UPDATES, blank_rows
 from ..rules import MAX_TABLE
@@ -63,6 +64,16 @@ def allocate(
     return shared
 
 
+def check_fits(problem: Problem, options: Options) -> None:
+    """UsageError if a run would need more memory than there is; counted is what it touches for sure."""
+    m, length = options.workers, problem.n_params * (2 if options.shares_momentum else 1)
+    shared = (_vectors(options) - (0 if options.scheme.averages else BOXES)) * length
+    own = 0 if options.scheme.averages else sum(_own_sizes(problem, options).values())
+    needed = (shared + m * own + 2 * problem.n_params) * problem.dtype.itemsize  # with the copies for the record
+    remedy = "take fewer workers, a smaller batch or a smaller problem"
+    check_memory(f"a run of {m:,} workers with {problem.n_params:,} parameters", needed, remedy)
+
+
 def _vectors(options: Options) -> int:
     """The number of vectors of `Shared.state`: a pool, or parameters, velocity and further ones of the scheme."""
     scheme, m = options.scheme, options.workers
@@ -73,13 +84,7 @@ def _vectors(options: Options) -> int:
 
 def own_buffers(problem: Problem, options: Options, shared: Shared, start: InitialState, me: int) -> Own:
     """Allocate what one worker has for itself. Its own thread must do so, and so be the first to touch the memory."""
-    n, scheme = problem.n_params, options.scheme
-    sizes = {
-        "workspace": problem.workspace_size(options.batch_size),
-        "gradient": 0 if scheme.averages else n,
-        "snapshot": n if scheme.copies_view or options.compensation != 0 else 0,
-        "velocity": n if options.momentum != 0 else 0,
-    }
+    n, scheme, sizes = problem.n_params, options.scheme, _own_sizes(problem, options)
     starts = np.cumsum([0, *(whole_lines(size, problem.dtype) for size in sizes.values())])
     room = aligned(int(starts[-1]), problem.dtype)  # one block for all four: as few pages as possible
     room.fill(0)
@@ -90,6 +95,17 @@ def own_buffers(problem: Problem, options: Options, shared: Shared, start: Initi
         parts["gradient"] = shared.state[words.EXTRA + me, :n]
         parts["gradient"].fill(0)
     return Own(indices=aligned(options.batch_size, np.int64), row=blank_rows(1), **parts)
+
+
+def _own_sizes(problem: Problem, options: Options) -> dict[str, int]:
+    """The elements of each buffer of a worker."""
+    n, scheme = problem.n_params, options.scheme
+    return {
+        "workspace": problem.workspace_size(options.batch_size),
+        "gradient": 0 if scheme.averages else n,
+        "snapshot": n if scheme.copies_view or options.compensation != 0 else 0,
+        "velocity": n if options.momentum != 0 else 0,
+    }
 
 
 def final_parameters(problem: Problem, options: Options, shared: Shared) -> np.ndarray:

@@ -24,7 +24,7 @@ from ..training.reporting import Hooks
 from .collect import compile_access
 from .controller import Controller
 from .initial import InitialState
-from .memory import allocate, final_parameters, final_velocity
+from .memory import allocate, check_fits, final_parameters, final_velocity
 from .team import Team, compile_loop
 
 
@@ -123,6 +123,7 @@ def run_from(
         record: makes the writer of the run from its attributes; called once all has been compiled.
         hooks: functions to call while the run goes on.
     """
+    check_fits(problem, options)
     tables, first = _tables(start, options, rule)
     begun = time.perf_counter()
     reference = options.scheme.worker_loop or ""

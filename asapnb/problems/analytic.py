@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 from ..numbers import integer, real, reals
 from . import objectives
-from .base import Builder, Initial, Parameter, Problem, drawn
+from .base import Builder, Initial, Parameter, Problem, check_parameters, drawn
 from .constants import Constants
 from .signature import Gradient, Reals
 from .text import call_text, normal_deviation, register
@@ -147,6 +147,7 @@ def _of_dimension(
 ) -> Problem:
     """The problem of an objective with any number of parameters: its least value is 0, at 0 or a `known` x_star."""
     n = integer("dimension", dimension, 1, 2**40)
+    check_parameters(builder.__name__, n)
     arguments = {"dimension": n, "noise": noise, "start": start, "samples": samples, "seed": seed}
     constants = Constants(f_star=0.0, **{"x_star": np.zeros(n)} | known)
     return _of_coordinates(builder, np.zeros(n), constants, arguments)

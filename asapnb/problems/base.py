@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from ..compiled import check_fit
 from ..data import Dataset
 from ..errors import UsageError
+from ..memory import check_memory
 from ..numbers import choice, integer
 from .constants import Constants
 from .minibatch import draw_batch
@@ -29,6 +30,11 @@ Evaluation = Callable[[Reals, str], tuple[float, float]]  # (params, "train" or 
 def drawn(deviation: ArrayLike, n_params: int, generator: np.random.Generator) -> NDArray[np.float64]:
     """Initial parameters: independent normal variates of this standard deviation, or of one for each."""
     return np.asarray(deviation) * generator.standard_normal(n_params)
+
+
+def check_parameters(name: str, n_params: int) -> None:
+    """UsageError if there is no memory to draw so many parameters: two vectors of float64, and their product."""
+    check_memory(f"{name} with {n_params:,} parameters", 24 * n_params, "make it smaller")
 
 
 def floating(dtype: DTypeLike) -> np.dtype[Any]:
@@ -113,6 +119,7 @@ class Problem:
     def init(self, seed: int = 0) -> Reals:
         """Initial parameters, shape (n_params,): the same for the same seed."""
         seed = integer("seed", seed, 0, 2**63 - 1)
+        check_parameters(self.name, self.n_params)
         return self._params(self.initial(self.n_params, np.random.default_rng(seed)))
 
     def loss_and_gradient(self, params: ArrayLike, indices: ArrayLike) -> tuple[float, Reals]:

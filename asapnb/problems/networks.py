@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..data import Dataset
-from ..errors import UsageError
+from ..errors import UsageError, shown
 from ..numbers import integer
 from ..text import parse_call
 from .activations import ReLU
-from .base import Parameter, Problem, drawn, floating
+from .base import Parameter, Problem, check_parameters, drawn, floating
 from .convolution import Conv
 from .dense import Dense
 from .interpreter import forward_kernel, gradient_kernel
@@ -72,8 +72,8 @@ def mlp(
     >>> mlp(load_dataset("fashion-mnist-mini")).n_params
     134794
     """
-    if isinstance(hidden, int | str):
-        raise UsageError(f"hidden is {hidden!r}; give the units of each hidden layer, as (128, 128, 128)")
+    if not isinstance(hidden, Sequence | np.ndarray) or isinstance(hidden, str | bytes):
+        raise UsageError(f"hidden is {shown(hidden)}; give the units of each hidden layer, as (128, 128, 128)")
     hidden = [integer(f"hidden[{i}]", units, 1) for i, units in enumerate(hidden)]
     layers: list[Layer] = [layer for units in hidden for layer in (Dense(units), ReLU())]
     return _network(data, [*layers, _classes(data)], "mlp", {"hidden": hidden}, init, dtype)
@@ -123,6 +123,7 @@ def _network(
     """The problem of these layers; its text is a call of the builder with these arguments."""
     dtype, raw = floating(dtype), data.train.raw
     plan, places = compile_plan(data.shape, len(data.classes), layers)
+    check_parameters(builder, places.n_params)
     arguments |= ({} if init == "he" else {"init": init}) | ({} if dtype == "f4" else {"dtype": str(dtype)})
     text = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
     return Problem(

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import UsageError
+from ..memory import check_memory
 from ..numbers import integer, real, reals
 from . import objectives
 from .analytic import Numbers, Start, analytic
@@ -142,6 +143,7 @@ def _rows(
 def _generated(kind: str, seed: int, samples: int, dimension: int, rank: int | None) -> tuple[Numbers, Numbers]:
     n, d = integer("samples", samples, 1, 2**40), integer("dimension", dimension, 1, 2**40)
     r = min(n, d) if rank is None else integer("rank", rank, 1, min(n, d))
+    check_memory(f"a matrix of {n:,} × {d:,}", 16 * n * d, "take fewer samples, or a smaller dimension")
     generator = np.random.default_rng(integer("seed", seed, 0, 2**63 - 1))
     a = generator.standard_normal((n, d))
     if r < min(n, d):

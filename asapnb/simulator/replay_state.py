@@ -7,6 +7,7 @@ from numba import types
 from numpy.typing import NDArray
 
 from ..kernels.arrays import LINE, aligned, array_type, tuple_type, whole_lines
+from ..memory import check_memory
 from ..problems.base import Problem
 from ..record.schema import blank_rows, made_by
 from ..training.words import COMPENSATION, LOSS_LIMIT, MOMENTUM, NUMBERS, STEP_SIZE, WEIGHT_DECAY
@@ -83,6 +84,9 @@ def make_replay_state(execution: Execution, order: Operations, loss_limit: float
     window = max(1, min(order.overlap + ahead, count))
     one_velocity = options.shares_momentum or options.always_fresh
     velocities = 0 if options.momentum == 0 else 1 if one_velocity else options.workers
+    check_memory(f"a run with {order.slots + velocities + window:,} vectors of {n:,} parameters at a time",
+                 (order.slots + velocities + window) * length * dtype.itemsize,
+                 "simulate fewer workers, or a smaller problem")  # fmt: skip
     tasks = np.zeros(count, TASK)
     for name in ("batch", "worker"):
         tasks[name] = execution.rows[name]

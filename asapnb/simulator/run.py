@@ -19,8 +19,10 @@ from ..training.reporting import Hooks
 from .execute import execute
 from .execution import Execution
 from .scales import Scales, scales_of
-from .scheduling import schedule
+from .scheduling import check_rows, schedule
 from .threads import LOOP, compile_rest
+
+_ROW = 350  # bytes that a row takes at least, from schedule to run, as measured
 
 
 @documented("simulate")
@@ -106,6 +108,7 @@ def scheduled(
         timing: of the schedule.
         observed: further fields of `Execution`, as `observation` makes them.
     """
+    check_rows(options.updates * options.rows_per_version, _ROW)
     made = schedule(timing, options.scheme, options.workers, options.updates, options.seed)
     rows, views = made.rows, made.t_view
     late = rows["t_apply"] > (math.inf if options.max_seconds is None else options.max_seconds)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..kernels.arrays import aligned
+from ..memory import check_memory
 from ..numbers import integer
 from ..schemes import LockBased, Scheme, as_scheme
 from ..timing import Timing, as_timing
@@ -19,9 +20,10 @@ from .loops.common import open_world
 from .loops.counting import count as count_rows
 from .schedules import Schedule, Tally
 from .words import QUOTA, VERSION
-from .world import ROW, World, make_world
+from .world import ROW, WORKER, World, make_world
 
 _CHUNK = 2**14  # rows at a time where they are not kept: 1 MB, so that they stay in the cache
+_WORKER = WORKER.itemsize + 44  # bytes: with five states of random numbers and a place in the queue
 _INSTANT = "asapnb.simulator.loops.instant:run"
 
 
@@ -54,6 +56,7 @@ def schedule(
     (3.0, array([0, 0, 2], dtype=int32))
     """
     simulation = Simulation(timing, scheme, workers, updates, seed)
+    check_rows(simulation.updates * simulation.rows_per_update, ROW.itemsize)
     parts, left = [], simulation.updates
     while left:  # more than once if gradients were dropped
         part = aligned(left * simulation.rows_per_update + simulation.margin, ROW)
@@ -96,6 +99,7 @@ def staleness_only(
     (3.0, 100000)
     """
     simulation = Simulation(timing, scheme, workers, updates, seed)
+    check_rows(simulation.rows_per_update, ROW.itemsize)
     part = aligned(max(_CHUNK, simulation.rows_per_update) + simulation.margin, ROW)
     views = np.empty(len(part) if simulation.has_views else 0)
     counts, by_worker = np.zeros(1024, np.int64), np.zeros(simulation.workers, np.int64)
@@ -118,6 +122,12 @@ def staleness_only(
     )
 
 
+def check_rows(count: int, each: int) -> None:
+    """UsageError if there is no memory for so many rows of so many bytes."""
+    check_memory(f"a schedule of {count:,} rows", count * each, "make fewer updates, or only count their staleness "
+                 "(staleness_only, or asapnb simulate --staleness-only)")  # fmt: skip
+
+
 class Simulation:
     """Checked arguments and the world that they describe."""
 
@@ -129,6 +139,7 @@ class Simulation:
         self.seed = integer("seed", seed, 0, 2**63 - 1)
         check_possible(self.scheme, threaded=False)
         self.scheme.check_workers(self.workers)
+        check_memory(f"the state of {self.workers:,} workers", self.workers * _WORKER, "simulate fewer")
         self._world = make_world(self.timing, self.scheme, self.workers, self.updates)
         if not self.scheme.messages and _takes_time(self._world, NETWORK):
             raise UsageError(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
+from ..memory import check_memory
 from ..numbers import choice, integer, real, reals
 
 Kind = Literal["midpoint", "exclusive", "inclusive"]
@@ -113,6 +114,7 @@ class StalenessDistribution:
         (array([0.5 , 0.25, 0.25, 0.  , 0.  ]), array([0.5, 0.5]))
         """
         length = integer("length", length, 1)
+        check_memory(f"a distribution on {length:,} values", 8 * length, "take a shorter length")
         pmf = np.zeros(length)
         kept = min(length, len(self))
         pmf[:kept] = self.pmf[:kept]

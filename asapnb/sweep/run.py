@@ -104,7 +104,7 @@ def run_sweep(
         raise UsageError("to go on or to start anew? Take force (--force) or resume (--resume, --extend) out")
     if jobs is None:
         jobs = 1 if sweep.kind == "train" else len(cores())
-    jobs = integer("jobs", jobs, 1)
+    jobs = integer("jobs", jobs, 1, 1024)
     check_points(sweep.points)
     folder = Path(out)
     with ExitStack() as stack:

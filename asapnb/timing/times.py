@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from ..memory import check_memory
 from ..numbers import choice, integer, real
 from .arrays import Component, compile_times
 from .sampling import PURPOSES, fill
@@ -95,7 +96,9 @@ class Time:
         >>> exponential(mean=1).sample(seed=1, size=3).round(4).tolist()
         [2.0107, 0.8962, 0.9669]
         """
-        out, times = np.empty(integer("size", size)), compile_times([[self]] * len(PURPOSES), [], 1)
+        count = integer("size", size)
+        check_memory(f"a sample of {count:,} times", 8 * count, "draw fewer")
+        out, times = np.empty(count), compile_times([[self]] * len(PURPOSES), [], 1)
         fill(out, times, times.first[0, 0], integer("seed", seed, 0, 2**63 - 1))
         return out
 

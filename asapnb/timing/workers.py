@@ -142,10 +142,11 @@ def for_workers(value: PerWorker, workers: int, name: str) -> tuple[Time, ...]:
                              f"{workers - 1}")  # fmt: skip
         usual = for_workers(value.time, workers, name)
         return tuple(time.scaled(value.factor) if w in value.workers else time for w, time in enumerate(usual))
-    if isinstance(value, Groups):
+    if isinstance(value, Groups) and sum(value.sizes) == workers:
         value = tuple(time for time, size in zip(value.times, value.sizes, strict=True) for _ in range(size))
-    if len(value) != workers:
-        raise UsageError(f"{name} has {len(value)} times for {workers} workers: give one for each worker, or one "
+    if isinstance(value, Groups) or len(value) != workers:
+        count = sum(value.sizes) if isinstance(value, Groups) else len(value)
+        raise UsageError(f"{name} has {count:,} times for {workers} workers: give one for each worker, or one "
                          "for all")  # fmt: skip
     return value
 
