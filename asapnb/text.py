@@ -161,9 +161,9 @@ def read_bytes(path: str | os.PathLike[str], what: str, most: int = LARGEST_FILE
 def read_text(path: str | os.PathLike[str], what: str, most: int = LARGEST_FILE) -> str:
     """The text of a regular file in UTF-8; UsageError as `read_bytes`, or if it is in another encoding."""
     try:
-        return read_bytes(path, what, most).decode()
+        return read_bytes(path, what, most).decode("utf-8-sig")  # some editors begin a text with a mark
     except UnicodeDecodeError as error:
-        raise UsageError(f"cannot read {what} {path}: it is not in UTF-8 ({error})") from None
+        raise UsageError(f"cannot read {what} {path}: it is not in UTF-8 ({error}); save it as UTF-8") from None
 
 
 def read_toml(path: str | os.PathLike[str], what: str) -> dict[str, Any]:

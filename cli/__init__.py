@@ -1,13 +1,17 @@
 """The command line: `asapnb`. Each command has a module, which is imported when the command is called."""
 
-import io
+import os
 import sys
 from importlib import import_module
+from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from asapnb import __version__
-from asapnb.errors import AsapnbError, unknown
+from asapnb.errors import AsapnbError, UsageError, unknown
+
+from .streams import tolerant_streams
 
 COMMANDS = {
     "train": "Train on real threads and record every update.",
@@ -30,14 +34,37 @@ FAILED, USAGE, DIVERGED, INTERRUPTED = 1, 2, 3, 130  # exit codes; 0 is done
 class _Commands(click.Group):
     """The commands; `--help` imports none of them. An `AsapnbError` ends with exit code 2."""
 
+    def main(self, *arguments: Any, **extra: Any) -> Any:
+        """Run the command line, whatever its streams are."""
+        code: Any = None
+        with tolerant_streams():
+            try:
+                return super().main(*arguments, **extra)
+            except SystemExit as end:
+                code = end.code
+        sys.exit(code)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
+            if ctx.resilient_parsing:  # a shell asks how the line may go on
+                return None
             raise unknown("command", cmd_name, COMMANDS)
-        command: click.Command = import_module(f".{cmd_name}", __package__).command
+        try:
+            command: click.Command = import_module(f".{cmd_name}", __package__).command
+        except AsapnbError:
+            if ctx.resilient_parsing:
+                return None
+            raise
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands that begin so, without importing them, or the options of `asapnb` itself."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [CompletionItem(name, help=about) for name, about in COMMANDS.items() if name.startswith(incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -45,6 +72,7 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> None:
         try:
+            _check_place()
             super().invoke(ctx)
         except AsapnbError as error:
             click.echo(f"Error: {error}", err=True)
@@ -52,6 +80,20 @@ class _Commands(click.Group):
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)
+        except Warning as warning:  # python -W error
+            click.echo(f"Error: a warning, and warnings are errors here: {warning}", err=True)
+            ctx.exit(FAILED)
+        except MemoryError as error:
+            click.echo(f"Error: there is not enough memory{f' ({error})' * bool(str(error))}: take less, or fewer "
+                       "workers", err=True)  # fmt: skip
+            ctx.exit(FAILED)
+
+
+def _check_place() -> None:
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise UsageError(f"the working directory is gone ({error.strerror}): cd to one that exists") from None
 
 
 @click.group(
@@ -62,6 +104,3 @@ class _Commands(click.Group):
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def main() -> None:
     """Asynchronous parallel SGD on CPUs, with exact staleness and staleness-adaptive step sizes."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal may have no more than ASCII

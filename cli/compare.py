@@ -50,7 +50,8 @@ def command(
     if out is None:
         click.echo(text)
         return
-    put_in_place(checked_target(out, force), lambda part: part.write_text(f"{text}\n", encoding="utf-8"))
+    content = f"{text}\n".encode(errors="replace")  # names of files may be in another encoding
+    put_in_place(checked_target(out, force), lambda part: part.write_bytes(content))
     click.echo(f"{out} written, {len(found.tables)} tables.", err=True)
 
 

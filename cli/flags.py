@@ -1,6 +1,6 @@
 """What the commands share that make a run from a configuration: a flag for each of its keys, and the header shown."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -13,7 +13,7 @@ from asapnb.problems.text import PROBLEMS
 from asapnb.rules import available
 from asapnb.schemes import SCHEMES, Scheme, as_scheme
 from asapnb.training.arguments import Command
-from asapnb.training.options import default_workers
+from asapnb.training.options import default_workers, quota_note
 
 from .text import pairs, run_rows
 
@@ -39,7 +39,24 @@ def flag(name: str, kind: Command, default: str | None = None) -> click.Option:
     if key.kinds == (bool,):
         return click.Option([f"--{dashed}/--no-{dashed}", name], default=None, help=text)
     names = _NAMES.get(name, (f"--{dashed}",))
-    return click.Option([*names, name], metavar="|".join(key.choices) or _METAVARS[key.kinds[0]], help=text)
+    metavar = "|".join(key.choices) or _METAVARS[key.kinds[0]]
+    return click.Option([*names, name], metavar=metavar, help=text, shell_complete=names_of(name, key.choices))
+
+
+def names_of(name: str, choices: Sequence[str] = ()) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """For a shell: the names that the value of this key may begin with."""
+
+    def complete(ctx: click.Context, option: click.Parameter, begun: str) -> list[str]:
+        tables: dict[str, Iterable[str]] = {
+            "scheme": SCHEMES,
+            "rule": available(),
+            "problem": PROBLEMS,
+            "data": SOURCES,
+        }
+        known: Iterable[str] = tables.get(name, choices)
+        return [one for one in known if one.startswith(begun)]
+
+    return complete
 
 
 def _help(name: str, kind: Command) -> str:
@@ -98,4 +115,5 @@ def header(problem: Problem, arguments: Mapping[str, Any], kind: Command) -> Tex
     named = {"problem": problem.name, "data": problem.data and problem.data.name, "scheme": scheme}
     length = f"{values['updates']:,} updates" if values["updates"] else f"{values['epochs'] or 1:,} epochs"
     facts = {"n_params": problem.n_params, "n_samples": problem.n_samples, "workers": workers}
-    return pairs(run_rows(values | named, facts, length))
+    note = quota_note() if kind == "train" else ""
+    return pairs([*run_rows(values | named, facts, length), ("note", note)])

@@ -7,6 +7,7 @@ import click
 from asapnb import compiled
 from asapnb.data import available
 from asapnb.record import machine, to_json, versions
+from asapnb.training.options import quota_note
 
 from .options import JSON
 from .text import console, data_sets, pairs
@@ -33,6 +34,7 @@ def command(as_json: bool) -> None:
         ("machine", f"{place['cpu']}, {place['platform']}"),
         ("CPUs", f"{place['cpus']} logical, {place['allowed']} usable; {place['cores'] or 'unknown'} cores "
                  f"in {place['sockets'] or 'unknown'} sockets"),
+        ("note", quota_note()),
         ("NUMA nodes", "; ".join(f"{i}: CPUs {cpus}" for i, cpus in enumerate(nodes))),
         ("memory", f"{place['memory'] / 2**30:.1f} GiB" if place["memory"] else "unknown"),
         ("threads", ", ".join(f"{name}={value}" for name, value in place["threads"].items())),

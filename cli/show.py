@@ -41,12 +41,18 @@ def _origin(run: Run) -> Text:
     return pairs([
         ("file", f"{run.path}, {size(run.path)}, schema {facts['schema']}"),
         ("made", f"{facts['created_utc']} by asapnb {versions['asapnb']}, numba {versions['numba']}"),
-        ("machine", f"{place['cpu']}, {place['allowed']} of {place['cpus']} CPUs, {place['kernels']} kernels"),
+        ("machine", f"{place['cpu']}, {place['allowed']} of {place['cpus']} CPUs{_quota(place)}, "
+                    f"{place['kernels']} kernels"),
         ("command", facts.get("command", "")),
         ("clock", facts["clock"]),
         ("replayed", _replayed(facts.get("replayed"), facts.get("exact"))),
         ("resumed", ", ".join(f"from update {entry['version']:,}" for entry in facts.get("resumed", []))),
     ])  # fmt: skip
+
+
+def _quota(place: dict[str, Any]) -> str:
+    """The quota of the container it ran in; earlier files do not say."""
+    return f" with a quota of {place['quota']:g}" if place.get("quota") else ""
 
 
 def _replayed(source: dict[str, Any] | None, exact: bool | None) -> str:

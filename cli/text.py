@@ -1,6 +1,5 @@
 """Rows, tables and drawings: what the commands print."""
 
-import contextlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.bar import Bar
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Console, ConsoleDimensions, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
@@ -23,16 +22,21 @@ from asapnb.timing import Timing, as_timing
 _BINS = 16  # rows of a histogram
 _SHOWN = 21  # evaluations that `show` lists
 _LONGEST = 200  # characters of a value
-_WIDEST = 10_000  # characters of a table
+_NARROWEST, _WIDEST = 40, 10_000  # characters of a line
 _AVERAGED = ("distance", "error", "fresh", "noise", "cosine", "along")  # of what a microscope saw
 STATUS_STYLES = {"finished": "bold green", "converged": "bold green", "diverged": "bold red", "failed": "bold red"}
 
 
 class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """A reader that goes away (`| head`) ends the output, not the run."""
-        with contextlib.suppress(SystemExit):
-            super().on_broken_pipe()
+    @property
+    def size(self) -> ConsoleDimensions:
+        """That of the terminal or of $COLUMNS, where it is one that can be drawn in."""
+        width, height = super().size
+        return ConsoleDimensions(min(max(width, _NARROWEST), _WIDEST), max(height, 1))
+
+    @size.setter
+    def size(self, new: tuple[int, int]) -> None:
+        self._width, self._height = new
 
 
 def console(*, stderr: bool = False, quiet: bool = False) -> Console:

@@ -10,7 +10,7 @@ from processes import python
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [
-    {"errors", "places", "compile_cache"},
+    {"errors", "places", "compile_cache", "quota"},
     {"text", "numbers", "formatting", "compiled", "memory"},
     {"random", "kernels"},
     {"data", "staleness"},

@@ -20,7 +20,7 @@ from ..timing import Time, Timing, empirical
 from ..training.arguments import MOST_UPDATES, documented
 from ..training.compiling import compiling_beside
 from ..training.interrupting import interruptible
-from ..training.options import Options, cores, resolve
+from ..training.options import Options, at_once, cores, resolve
 from ..training.words import INTERRUPTED, TIMED_OUT
 from . import words
 from .collect import Access, compile_access
@@ -86,7 +86,7 @@ def calibrate(
     Args:
         problem: what is minimised; its gradient is measured at its initial parameters.
         workers: the largest number of workers at once; 1, 2 … up to it are measured. Or a list of such numbers, as
-            [1, 8, 64]. At most, and by default, one per core.
+            [1, 8, 64]. At most one per core; by default up to the cores, or to what a CPU quota allows.
         seconds: how long to measure each number of workers, in seconds; above 0.
         {arguments}
 
@@ -151,7 +151,7 @@ def _counts(workers: int | Sequence[int] | None) -> list[int]:
     most, why = len(cores()), " (the cores; a timing for that many workers serves for more, too)"
     if isinstance(workers, Sequence | np.ndarray) and not isinstance(workers, str) and len(workers):
         return sorted({integer(f"workers[{i}]", count, 1, most, note=why) for i, count in enumerate(workers)})
-    return list(range(1, (most if workers is None else integer("workers", workers, 1, most, note=why)) + 1))
+    return list(range(1, (at_once() if workers is None else integer("workers", workers, 1, most, note=why)) + 1))
 
 
 def quantiles(seconds: NDArray[np.float64]) -> Time:

@@ -7,6 +7,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ..quota import cpu_quota
+
 _PACKAGES = ("numpy", "numba", "llvmlite", "h5py")
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -68,10 +70,11 @@ def machine(kernel_path: str | None = None) -> dict[str, Any]:
 
 
 def topology(system: Path = _SYSTEM) -> dict[str, Any]:
-    """Logical CPUs, those this process may use, physical cores, sockets, and the CPUs of each NUMA node.
+    """Logical CPUs, those this process may use, the quota of its container in CPUs, physical cores, sockets, and the
+    CPUs of each NUMA node.
 
     >>> sorted(topology())
-    ['allowed', 'cores', 'cpus', 'numa_nodes', 'sockets']
+    ['allowed', 'cores', 'cpus', 'numa_nodes', 'quota', 'sockets']
     """
     places = [
         (_read(cpu / "physical_package_id"), _read(cpu / "core_id"))
@@ -82,6 +85,7 @@ def topology(system: Path = _SYSTEM) -> dict[str, Any]:
     return {
         "cpus": os.cpu_count(),
         "allowed": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "quota": cpu_quota(),
         "cores": len(set(known)) or None,
         "sockets": len({socket for socket, _ in known}) or None,
         "numa_nodes": [_read(node / "cpulist") for node in nodes] or None,

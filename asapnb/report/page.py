@@ -68,7 +68,7 @@ def report(
     given = _once([runs] if isinstance(runs, Run | str | os.PathLike) else runs)
     found = _found(given, where or {})
     text = _html(given, found, title or title_of(given), sections(found, targets, baseline, clock))
-    put_in_place(target, lambda part: part.write_text(text, encoding="utf-8"))
+    put_in_place(target, lambda part: part.write_text(text, encoding="utf-8", errors="replace"))
     return target
 
 

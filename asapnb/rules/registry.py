@@ -1,6 +1,7 @@
 """The rules that are known by name, and `register`, which is all that makes a rule one of them."""
 
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -54,7 +55,7 @@ def register(example: str, conditions: str) -> Callable[[Builder], Builder]:
         before = RULES[name].build if name in RULES else builder
         if before.__module__ != builder.__module__ and before.__module__.startswith(__package__):
             raise UsageError(f"there is a rule {name!r} already, in {before.__module__}: choose another name")
-        if not about.endswith((".", '"')):
+        if not about.endswith((".", '"')) and sys.flags.optimize < 2:  # python -OO leaves no docstrings
             raise UsageError(
                 f"rule {name!r} has no description: give its function a docstring whose first line is the formula "
                 "of the scale and ends with a full stop"

@@ -1,5 +1,6 @@
 """The base of all schemes: options, traits that other modules ask for, and the table of schemes by name."""
 
+import sys
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, NamedTuple, TypeVar, dataclass_transform, get_args, get_type_hints
 
@@ -154,7 +155,7 @@ def register(scheme: S) -> S:
     loops = (scheme.worker_loop, scheme.event_loop)
     if not any(loops) or not all(loop is None or ":" in loop for loop in loops):
         raise TypeError(f"{scheme.__name__} needs a worker_loop or an event_loop, each as 'module:function'")
-    if not scheme.__doc__:
+    if not scheme.__doc__ and sys.flags.optimize < 2:  # python -OO leaves no docstrings
         raise TypeError(f"{scheme.__name__} needs a docstring that says how workers share the parameters")
     dataclass(frozen=True, repr=False)(scheme)
     scheme.options = _declared(scheme)

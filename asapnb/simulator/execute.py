@@ -11,7 +11,7 @@ from ..record.schema import ABANDONED
 from ..training.attributes import loss_limit, run_attributes
 from ..training.evaluation import Evaluator
 from ..training.interrupting import interruptible
-from ..training.options import cores, updates_per_epoch
+from ..training.options import at_once, updates_per_epoch
 from ..training.words import NEVER
 from .execution import Execution, SavedReplay
 from .microscope import Microscope
@@ -32,7 +32,7 @@ def execute(
         saved: the checkpoint to go on from; None starts at the beginning.
     """
     problem, options = execution.problem, execution.options
-    count = len(cores()) if execution.threads is None else execution.threads
+    count = at_once() if execution.threads is None else execution.threads
     problem.compile()
     loop = compile_loop(LOOP, problem.dtype, problem.inputs.dtype)
     evaluator = Evaluator(problem, options.eval_samples)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RecordError, UsageError
-from ..training.options import cores
+from ..training.options import at_once
 from .points import Outcome, carry_out, differing, failed
 from .spec import Point
 
@@ -36,7 +36,7 @@ def in_processes(points: Sequence[Point], folder: Path, jobs: int, files: Mappin
     """
     jobs = max(1, min(jobs, len(points)))
     first, again = deque(points), deque[Point]()
-    team = _Team(folder, max(1, len(cores()) // jobs), dict(files))
+    team = _Team(folder, max(1, at_once() // jobs), dict(files))
     try:
         while first or again or team.busy:
             while first and len(team.busy) < jobs:

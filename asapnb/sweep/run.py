@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import UsageError
 from ..numbers import integer
-from ..training.options import cores
+from ..training.options import at_once
 from . import manifest as manifests
 from .cluster import connected, on_cluster
 from .manifest import Manifest
@@ -103,7 +103,7 @@ def run_sweep(
     if force and (resume or extend):
         raise UsageError("to go on or to start anew? Take force (--force) or resume (--resume, --extend) out")
     if jobs is None:
-        jobs = 1 if sweep.kind == "train" else len(cores())
+        jobs = 1 if sweep.kind == "train" else at_once()
     jobs = integer("jobs", jobs, 1, 1024)
     check_points(sweep.points)
     folder = Path(out)

@@ -119,7 +119,8 @@ _TABLE = (
         "replay": "the step-size rule; by default the scales that were recorded (of a schedule: constant).",
     }, _as_it_is),  # read by who makes its tables: a function in a file should be loaded once
     Argument("workers", None, _MAYBE_INT, {
-        "train": "threads, 1 to 1024; more than cores is fine. By default one per core (Sequential: one).",
+        "train": """threads, 1 to 1024; more than cores is fine. By default one per core, or what a CPU quota allows
+            (Sequential: one).""",
         "simulate": """simulated workers, 1 to 16 million; default 16 (Sequential: one). Memory grows with the
             gradients in flight, one vector of parameters for each.""",
     }, _workers, _RUNS, in_replay="kept"),

@@ -18,7 +18,7 @@ from typing import Any
 
 from ..compiled import cache_of
 from ..problems.base import Problem
-from .options import cores
+from .options import at_once
 
 _PROGRAM = """
 import importlib, json, sys
@@ -49,7 +49,7 @@ def compiling_beside(rest: Callable[..., None], loop: str, problem: Problem) -> 
     arguments = [rest.__module__, rest.__name__, loop, problem.dtype.name, problem.inputs.dtype.name]
     done = _marker(arguments)
     python = Path(sys.executable or "").name.startswith("python")  # and not a program that embeds Python
-    if done is None or os.path.exists(done) or len(cores()) < 2 or not python:
+    if done is None or os.path.exists(done) or at_once() < 2 or not python:
         yield
         return
     command = [sys.executable, "-c", _PROGRAM, json.dumps([sys.path, *arguments])]

@@ -1,5 +1,6 @@
 """The arguments of a run, checked and resolved for its problem."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -8,6 +9,7 @@ from typing import Any, Literal
 from ..errors import UsageError
 from ..numbers import integer
 from ..problems.base import Problem
+from ..quota import cpu_quota
 from ..schemes import Scheme, simulated_only
 from .arguments import MOST_UPDATES, SIMULATED_WORKERS, Command, check
 from .words import NEVER
@@ -55,8 +57,22 @@ class Options:
 
 
 def cores() -> list[int]:
-    """The cores this process may use."""
+    """The cores this process may run on. A quota of its container may allow fewer at a time: see `at_once`."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
+def at_once() -> int:
+    """How many threads may run at the same time: one for each core, or what the quota of the container allows."""
+    quota = cpu_quota()
+    return len(cores()) if quota is None else min(len(cores()), max(1, math.ceil(quota)))
+
+
+def quota_note() -> str:
+    """What there is to say of a quota that is less than the cores; "" without one."""
+    quota, count = cpu_quota(), len(cores())
+    if quota is None or quota >= count:
+        return ""
+    return f"a CPU quota of {quota:g} for {count} cores: all threads together are suspended when it is used up"
 
 
 def resolve(command: Command, problem: Problem, given: Mapping[str, Any]) -> Options:
@@ -98,8 +114,8 @@ def check_possible(scheme: Scheme, threaded: bool) -> None:
 
 
 def default_workers(scheme: Scheme, threaded: bool) -> int:
-    """The default number of workers: one per core, or 16 in virtual time, but no more than the scheme allows."""
-    several = len(cores()) if threaded else SIMULATED_WORKERS
+    """The default number of workers: `at_once`, or 16 in virtual time, but no more than the scheme allows."""
+    several = at_once() if threaded else SIMULATED_WORKERS
     return several if scheme.most_workers is None else min(several, scheme.most_workers)
 
 
