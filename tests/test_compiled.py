@@ -35,7 +35,7 @@ def test_a_second_process_compiles_no_loop(tmp_path):
 
 BESIDE = """
 from asapnb.training import compiling
-compiling.cores = lambda: [0, 1]  # on any machine
+compiling.at_once = lambda: 2  # on any machine
 compiling._PROGRAM = "{0}" or compiling._PROGRAM
 """
 
