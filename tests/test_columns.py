@@ -1,6 +1,7 @@
 """Columns of a run file are declared once: what follows from the declarations, and what happens to other files."""
 
 import dataclasses
+from typing import get_args
 
 import h5py
 import numpy as np
@@ -9,17 +10,12 @@ from pages import ROOT
 from problems import quadratic
 
 import asapnb as ab
+from asapnb.config import keys
 from asapnb.record import schema
+from asapnb.record.attributes import ATTRIBUTES, CONFIG
 from asapnb.simulator.replay_state import RESULT
 from asapnb.simulator.scales import RULED
 from asapnb.simulator.world import ROW
-
-GROUPS = {
-    "updates": schema.UPDATE_COLUMNS,
-    "evals": schema.EVAL_COLUMNS,
-    "views": schema.VIEW_COLUMNS,
-    "microscope": schema.MICROSCOPE_COLUMNS,
-}
 
 
 def test_every_column_of_updates_is_made_by_the_schedule_the_rule_or_the_gradient():
@@ -29,14 +25,40 @@ def test_every_column_of_updates_is_made_by_the_schedule_the_rule_or_the_gradien
     assert ROW.itemsize == 64, "a row of a schedule is a cache line"
 
 
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("group", schema.COLUMNS)
 def test_the_page_of_run_files_has_a_row_for_each_column(group):
     page = (ROOT / "docs/run-file.md").read_text()
-    for column in GROUPS[group]:
+    for column in schema.COLUMNS[group].values():
         name = f"`{column.name}`" if group == "updates" else f"`/{group}/{column.name}`"
         unit = f" ({column.unit})" if column.unit == "s" else ""
-        row = f"| {name} | {np.dtype(column.dtype)} | {column.meaning}{unit} |"
+        shape = ", (rows, K)" if name == "`/rule/scale`" else ""
+        row = f"| {name} | {np.dtype(column.dtype)}{shape} | {column.meaning}{unit} |"
         assert row in page.splitlines(), f"docs/run-file.md lacks this row:\n{row}"
+
+
+def test_the_page_of_run_files_has_a_row_for_each_attribute():
+    page = (ROOT / "docs/run-file.md").read_text().splitlines()
+    lacking = [
+        one.name for one in ATTRIBUTES.values() if f"| `{one.name}` | {one.kind} | {one.meaning} |" not in page
+    ]
+    assert not lacking
+
+
+def test_every_attribute_and_key_that_a_run_writes_is_declared(tmp_path):
+    simulated = ab.simulate(quadratic(), workers=2, updates=20, target_loss=0.0, out=tmp_path / "run.h5")
+    for run in (
+        ab.train(quadratic(), workers=2, updates=20, pin_workers=True),
+        simulated,
+        ab.replay(simulated, quadratic()),
+    ):
+        assert run.attributes.keys() <= ATTRIBUTES.keys()
+        assert run.config.keys() <= CONFIG.keys()
+
+
+def test_the_keys_of_a_configuration_have_the_types_that_arguments_declare():
+    declared = {name: {*key.kinds} - {type(None)} for name, key in (keys("train") | keys("simulate")).items()}
+    declared["eval_samples"].add(str)  # "none", which stands for all of them
+    assert {name: {*(get_args(key.shape) or (key.shape,))} for name, key in CONFIG.items()} == declared
 
 
 def test_a_column_cannot_be_declared_by_halves():
@@ -78,5 +100,5 @@ def test_a_run_without_a_column_still_loads_and_says_so_when_the_column_is_asked
     changed(recorded, "loss")
     run = ab.load_run(recorded)
     assert len(run.updates["tau"]) == 40
-    with pytest.raises(ab.RecordError, match="cannot read /updates/loss"):
+    with pytest.raises(ab.RecordError, match=r"cannot read /updates/loss .*no such column"):
         run.updates["loss"]

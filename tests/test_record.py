@@ -17,7 +17,8 @@ from asapnb.record.schema import VIEWS
 from asapnb.staleness import WorkerHistogram
 
 LAYOUT = [("w", (2, 1), 0), {"name": "b", "shape": [1], "offset": 2}]
-CONFIG = {"step_size": 0.5, "epochs": 3, "target_loss": None, "problem": {"name": "mlp", "hidden": [4, 2]}}
+CONFIG = {"step_size": 0.5, "epochs": 3, "target_loss": None, "more": {"name": "mlp", "hidden": [4, 2]}}
+MACHINE = {"cpu": "none", "cpus": 2, "allowed": np.int64(2), "kernels": "portable"}
 
 
 def rows(count, start=0, workers=3):
@@ -25,7 +26,7 @@ def rows(count, start=0, workers=3):
     table = np.zeros(count, UPDATES)
     version = np.arange(start + 1, start + count + 1)
     table["version"], table["batch"], table["worker"] = version, version + 100, version % workers
-    table["tau"] = version % 7
+    table["tau"] = np.minimum(version % 7, version - 1)
     table["read_version"] = version - 1 - table["tau"]
     table["scale"], table["factor"], table["loss"] = 1 + (version % 2), 0.5, 1 / version
     table["t_read"], table["t_ready"], table["t_apply"] = version - 0.5, version - 0.25, version
@@ -35,7 +36,7 @@ def rows(count, start=0, workers=3):
 
 def make(path, force=False, dtype=np.float32):
     initial = np.array([1, 2, 3], dtype=dtype)
-    attributes = {"config": CONFIG, "seed": 7, "machine": {"cpu": "none", "cores": np.int64(2)}, "absent": None}
+    attributes = {"config": CONFIG, "seed": 7, "machine": MACHINE, "absent": None}
     return RunWriter(
         path, kind="train", attributes=attributes, initial=initial, layout=LAYOUT, workers=3, force=force
     )  # fmt: skip
@@ -45,7 +46,10 @@ def record(path):
     """5,000 updates in uneven pieces, one of them abandoned and one zeroed, with tables and evaluations."""
     writer = make(path)
     table = rows(5000)
-    table["dropped"][[10, 20]], table["version"][10] = [1, 2], -1
+    table["dropped"][[10, 20]] = [1, 2]
+    for name in ("version", "read_version"):
+        table[name][11:] -= 1
+    table["version"][10], table["read_version"][10], table["tau"][10] = -1, 5, 0
     writer.append_eval(0, 0.0, 2.3, np.nan, 0.1)
     writer.append_table(0, np.ones(4))
     for start, stop in ((0, 1), (1, 3000), (3000, 3000), (3000, 5000)):
@@ -54,7 +58,7 @@ def record(path):
     writer.append_table(30, [2.0, 1.0, 0.25, 0.0, 0.0, 0.0])
     writer.flush()
     writer.append_table(60, [3.0, 0.5])
-    writer.append_eval(5000, 9.0, 0.25, 0.5, 0.75)
+    writer.append_eval(4999, 9.0, 0.25, 0.5, 0.75)
     histogram = WorkerHistogram(3)
     applied = table[table["dropped"] != 1]
     histogram.observe(applied["worker"], applied["tau"])
@@ -78,17 +82,17 @@ def test_everything_comes_back(recorded):
     run, table, counts = recorded
     assert (run.kind, run.status, run.attributes["seed"], run.attributes["seconds"]) == ("train", "finished", 7, 2.0)
     assert (run.attributes["schema"], run.attributes["workers"]) == (SCHEMA, 3)
-    assert run.attributes["machine"] == {"cpu": "none", "cores": 2}
+    assert run.attributes["machine"] == MACHINE
     assert "numba" in run.attributes["versions"]
     assert "absent" not in run.attributes
-    assert run.config == {"step_size": 0.5, "epochs": 3, "problem": {"name": "mlp", "hidden": [4, 2]}}
+    assert run.config == {"step_size": 0.5, "epochs": 3, "more": {"name": "mlp", "hidden": [4, 2]}}
     assert list(run.updates) == list(UPDATES.names)
     assert list(run.evals) == list(EVALS.names)
     for name in UPDATES.names:
         assert run.updates[name].dtype == UPDATES[name]
         np.testing.assert_array_equal(run.updates[name], table[name], err_msg=name)
     np.testing.assert_array_equal(run.evals["test_loss"], [np.nan, 0.5])
-    np.testing.assert_array_equal(run.evals["step"], [0, 5000])
+    np.testing.assert_array_equal(run.evals["step"], [0, 4999])
     np.testing.assert_array_equal(run.rule_tables.steps, [0, 30, 60])
     np.testing.assert_array_equal(
         run.rule_tables.scales,
@@ -113,22 +117,22 @@ def test_the_summary_is_the_run_in_numbers(recorded):
         "kind": "train",
         "status": "finished",
         "workers": 3,
-        "updates": 5000,
+        "updates": 4999,
         "seconds": 2.0,
-        "updates_per_second": 2500.0,
+        "updates_per_second": 2499.5,
         "initial": {"step": 0, "t": 0.0, "train_loss": 2.3, "test_loss": "nan", "test_accuracy": 0.1},
-        "last": {"step": 5000, "t": 9.0, "train_loss": 0.25, "test_loss": 0.5, "test_accuracy": 0.75},
+        "last": {"step": 4999, "t": 9.0, "train_loss": 0.25, "test_loss": 0.5, "test_accuracy": 0.75},
         "staleness": {"mean": pytest.approx(applied["tau"].mean()), "p99": 6, "max": 6},
         "mean_scale": pytest.approx(steps.mean() / 0.5),
-        "sum_of_steps": pytest.approx(steps.mean() * 5000),
+        "sum_of_steps": pytest.approx(steps.mean() * 4999),
         "sum_of_steps_by_worker": pytest.approx(
-            [steps[applied["worker"] == i].sum() * 5000 / len(steps) for i in range(3)]
+            [steps[applied["worker"] == i].sum() * 4999 / len(steps) for i in range(3)]
         ),
         "dropped": 1,
         "zeroed": 1,
         "failed_cas": int(table["tries"].sum()),
     }
-    assert "finished: 5,000 updates by 3 workers in 2 s, training loss 0.25, mean staleness 3" in repr(run)
+    assert "finished: 4,999 updates by 3 workers in 2 s, training loss 0.25, mean staleness 3" in repr(run)
 
 
 def test_a_run_without_updates(tmp_path):
@@ -148,8 +152,8 @@ def test_the_file_reads_without_asapnb(tmp_path):
     _, table, counts = record(tmp_path / "run.h5")
     with h5py.File(tmp_path / "run.h5") as file:
         assert set(file) == {"updates", "evals", "rule", "params", "staleness"}
-        assert tomllib.loads(file.attrs["config"])["problem"]["hidden"] == [4, 2]
-        assert json.loads(file.attrs["machine"])["cores"] == 2
+        assert tomllib.loads(file.attrs["config"])["more"]["hidden"] == [4, 2]
+        assert json.loads(file.attrs["machine"])["cpus"] == 2
         np.testing.assert_array_equal(file["updates/t_apply"][:], table["t_apply"])
         np.testing.assert_array_equal(file["staleness/counts"][:], counts)
         column = file["updates/t_apply"]
@@ -162,7 +166,7 @@ def test_no_holes_are_left(tmp_path):
         writer.append_updates(rows(100, start))
         writer.flush()
     holed = (tmp_path / "run.h5").stat().st_size
-    writer.finish("finished", np.zeros(3), np.zeros((3, 1)), {})
+    writer.finish("finished", np.zeros(3, np.float32), np.zeros((3, 1)), {})
     assert (tmp_path / "run.h5").stat().st_size < holed / 2
     assert [file.name for file in tmp_path.iterdir()] == ["run.h5"]
 
@@ -301,7 +305,7 @@ def test_the_file_is_whole_after_every_single_write_of_every_append(tmp_path, mo
         writer.append_eval(number, 0.0, 1.0, 1.0, 1.0)
         writer.append_table(start, np.full(2 + number, 2.0))
         writer.flush()
-    writer.finish("finished", np.ones(3), [[1]], {"seconds": 1.0})
+    writer.finish("finished", np.ones(3, np.float32), [[1]], {"seconds": 1.0})
     assert states == sorted(states)
     assert set(states) == set(range(0, len(expected) + 1, step)), "never a part of an append"
     assert len(states) > 50, "an append is many writes"
@@ -371,7 +375,7 @@ def test_load_run_says_what_is_wrong(tmp_path):
         with pytest.raises(RecordError, match=message):
             load_run(tmp_path / name)
     path.write_text("no HDF5")
-    with pytest.raises(RecordError, match="cannot be read as HDF5"):
+    with pytest.raises(RecordError, match="is no HDF5, so it is no run file"):
         load_run(path)
     with h5py.File(path, "w") as file:
         file["x"] = 1
@@ -419,10 +423,8 @@ def test_a_configuration_in_an_older_layout_is_read(tmp_path):
     """Inline tables, and no blank lines: asapnb once wrote configurations like this."""
     record(tmp_path / "run.h5")
     with h5py.File(tmp_path / "run.h5", "r+") as file:
-        file.attrs["config"] = (
-            'seed = 1\ntext = "\\u007f"\n[problem]\nhidden = [4, 2]\n[problem."a b"]\nx = [{y = inf}]\n'
-        )
-    config = {"seed": 1, "text": "\x7f", "problem": {"hidden": [4, 2], "a b": {"x": [{"y": math.inf}]}}}
+        file.attrs["config"] = 'seed = 7\ntext = "\\u007f"\n[more]\nhidden = [4, 2]\n[more."a b"]\nx = [{y = inf}]\n'
+    config = {"seed": 7, "text": "\x7f", "more": {"hidden": [4, 2], "a b": {"x": [{"y": math.inf}]}}}
     assert load_run(tmp_path / "run.h5").config == config
 
 

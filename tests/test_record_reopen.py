@@ -36,7 +36,7 @@ def test_what_is_kept_and_what_is_cut(tmp_path):
     np.testing.assert_array_equal(run.evals["step"], [0])
     np.testing.assert_array_equal(run.rule_tables.scales[:, :4], [[1, 1, 1, 1], [2, 1, 0.25, 0]])
 
-    more = rows(100, 7000)
+    more = rows(100, 2999)
     writer.append_updates(more)
     writer.append_eval(9, 1.0, 0.5, 0.5, 0.5)
     writer.append_table(80, np.full(9, 4.0))
@@ -82,7 +82,7 @@ def test_it_is_whole_after_every_single_write(tmp_path, monkeypatch):
     for part in np.split(more, 3):
         writer.append_updates(part)
         writer.flush()
-    writer.finish("finished", np.ones(3), [[1]], {"seconds": 1.0})
+    writer.finish("finished", np.ones(3, np.float32), [[1]], {"seconds": 1.0})
     assert set(states) == {50_001, 70_001, 90_001, 110_001}
 
 

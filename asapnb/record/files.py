@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from ..errors import RecordError
+from ..errors import AsapnbError, RecordError
 from .append import Append
 from .owner import Owner, beside, own
 
@@ -49,6 +49,40 @@ def opened(source: Source, mode: str = "r", patience: float = 5.0) -> Iterator[A
             yield file
         if append:
             append.commit()
+
+
+@contextlib.contextmanager
+def reading(source: Source, place: str) -> Iterator[Any]:
+    """The h5py.File, open to be read. Whatever goes wrong while it is read is a RecordError.
+
+    Args:
+        source: the file.
+        place: what is read, for the error.
+    """
+    try:
+        with opened(source) as file:
+            yield file
+    except AsapnbError:
+        raise
+    except BlockingIOError as error:
+        raise RecordError(f"cannot read {place}: another process is writing the file; try again") from error
+    except Exception as error:  # of a damaged file, h5py raises whatever it stumbles upon
+        raise RecordError(f"cannot read {place}: {error}") from error
+
+
+class State(NamedTuple):
+    """The size of a file in bytes, and what else changes when it is written."""
+
+    size: int
+    changed: tuple[int, ...] = ()
+
+
+def state_of(source: Source) -> State:
+    """The state of a file; two of an unchanged file are equal."""
+    if not isinstance(source, Path):
+        return State(source.getbuffer().nbytes)
+    found = os.stat(source)
+    return State(found.st_size, (found.st_dev, found.st_ino, found.st_mtime_ns))
 
 
 def created(source: Source) -> Any:

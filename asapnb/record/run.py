@@ -1,9 +1,9 @@
 """A recorded run, read from its file column by column on demand."""
 
 import os
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,9 +12,15 @@ from numpy.typing import NDArray
 
 from ..errors import RecordError
 from ..staleness import StalenessDistribution, WorkerHistogram
-from .files import Source, claim, copy, opened, put_in_place
-from .schema import ABANDONED, EVALS, GROUPS, MICROSCOPE, SCHEMA, UPDATES, VIEWS, VIRTUAL, ZEROED
-from .text import from_attribute
+from . import structure, values
+from .attributes import Facts, checked_config
+from .files import Source, claim, copy, put_in_place, reading, state_of
+from .schema import ABANDONED, COLUMNS, EVALS, MICROSCOPE, RUNNING, UPDATES, VIEWS, VIRTUAL, ZEROED
+
+_OF_THE_RUN = ("run_id", "created_utc", "kind")
+_OF_THE_WRITER = ("token", "pid", "host")
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_MOST_COUNTS = 2**26  # workers × staleness
 
 
 class RuleTables(NamedTuple):
@@ -59,25 +65,24 @@ class Run:
       with momentum `velocity`
     """
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        with opened(self._source) as file:
-            self.attributes: dict[str, Any] = {key: from_attribute(value) for key, value in file.attrs.items()}
-            # A kill may leave columns of unequal length: rows are complete up to the end of the shortest one.
-            groups = ["rule", *(name for name in GROUPS if name in file)]
-            self._rows = {group: min(map(len, file[group].values())) for group in groups}
-            self.columns = {group: set(file[group]) for group in groups}  # that the file has, by group
-            if "views" in self._rows:
-                self._rows["updates"] = self._rows["views"] = min(self._rows["updates"], self._rows["views"])
-            more = ("velocity",) if "params/velocity" in file else ()
-        views = VIEWS.names or () if "views" in self._rows else ()
-        looks = MICROSCOPE.names or () if "microscope" in self._rows else ()
-        self.updates = Columns(
-            (*(UPDATES.names or ()), *views), lambda name: self._read("views" if name in views else "updates", name)
-        )
+    def __init__(self, source: Source, name: str | None = None) -> None:
+        self._source, self._name = source, name or (str(source) if isinstance(source, Path) else "the run")
+        with reading(source, self._name) as file:
+            self._seen = state_of(source)
+            found = structure.checked(file, self._seen.size, self._name)
+        self.attributes: Facts = found.attributes
+        self.columns: dict[str, set[str]] = found.columns  # that the file has, by group
+        self.rows: dict[str, int] = found.rows  # by group
+        self._layout = found.layout
+        views = VIEWS.names or () if "views" in found.rows else ()
+        looks = MICROSCOPE.names or () if "microscope" in found.rows else ()
+        self.updates = Columns((*(UPDATES.names or ()), *views), self._read_update)
         self.microscope = Columns(looks, partial(self._read, "microscope"))
         self.evals = Columns(EVALS.names or (), partial(self._read, "evals"))
+        more = ("velocity",) if "velocity" in found.params else ()
         self.params = Columns(("initial", "final", "layout", *more), self._read_params)
+        if self.status == RUNNING and self.rows["rule"] and "row" in self.columns["updates"]:
+            self._cut_rows_without_table()
 
     @property
     def path(self) -> Path | None:
@@ -100,9 +105,9 @@ class Run:
         return self.attributes.get("clock") == VIRTUAL
 
     @cached_property
-    def config(self) -> dict[str, Any]:
-        """The full configuration of the run."""
-        return tomllib.loads(self.attributes.get("config", ""))
+    def config(self) -> Facts:
+        """The full configuration of the run, a dict."""
+        return checked_config(self.attributes.get("config", ""), self.attributes, self._name)
 
     @cached_property
     def staleness(self) -> StalenessDistribution:
@@ -112,7 +117,13 @@ class Run:
     @cached_property
     def staleness_counts(self) -> NDArray[np.int64]:
         """Each worker's counts of the staleness of its applied updates, (workers, largest staleness + 1)."""
-        histogram = WorkerHistogram(int(self.attributes["workers"]))
+        workers, largest = int(self.attributes["workers"]), int(self._applied("tau").max(initial=0))
+        if workers * (largest + 1) > _MOST_COUNTS:
+            raise RecordError(
+                f"the counts of {workers:,} workers and staleness up to {largest:,} are more than {_MOST_COUNTS:,}: "
+                "count the columns worker and tau of run.updates yourself, or use run.staleness"
+            )
+        histogram = WorkerHistogram(workers)
         histogram.observe(self._applied("worker"), self._applied("tau"))
         return histogram.counts
 
@@ -180,29 +191,78 @@ class Run:
 
     def _evaluation(self, index: int) -> dict[str, Any] | None:
         """The first or last evaluation; None if there is none."""
-        return {name: column[index].item() for name, column in self.evals.items()} if self._rows["evals"] else None
+        return {name: column[index].item() for name, column in self.evals.items()} if self.rows["evals"] else None
 
-    def _read(self, group: str, name: str) -> NDArray[Any]:
+    def _read_update(self, name: str) -> NDArray[Any]:
+        return self._read("views" if name in (VIEWS.names or ()) else "updates", name)
+
+    def _read(self, group: str, name: str, check: bool = True) -> NDArray[Any]:
         """A column, up to the end of the shortest column of its group."""
-        try:
-            with opened(self._source) as file:
-                column = file[group][name][: self._rows[group]]
-        except (OSError, KeyError) as error:
-            raise RecordError(f"cannot read /{group}/{name} of {self.path or 'the run'}: {error}") from error
+        place, rows = f"/{group}/{name} of {self._name}", self.rows[group]
+        with reading(self._source, place) as file:
+            # Rows stay, but those of a killed run after its last checkpoint.
+            self._check_same(file, kept=self.status != RUNNING or self.kind == "simulate")
+            if name not in file[group]:
+                raise RecordError(f"cannot read {place}: there is no such column")
+            column = _rows_of(file[group][name], rows, place).astype(COLUMNS[group][name].dtype, copy=False)
+        if check:
+            values.check(self, group, name, column)
         column.setflags(write=False)
         return column
 
     def _read_params(self, name: str) -> Any:
-        try:
-            with opened(self._source) as file:
-                params = file["params"]
-                if name == "layout":
-                    return from_attribute(params.attrs["layout"])
-                if name not in params:
-                    raise RecordError(f"the run has no {name} parameters: it is {self.status} (or was killed)")
-                return params[name][:]
-        except OSError as error:
-            raise RecordError(f"cannot read /params of {self.path or 'the run'}: {error}") from error
+        if name == "layout":
+            return self._layout
+        with reading(self._source, f"/params/{name} of {self._name}") as file:
+            self._check_same(file, kept=name == "initial")
+            if name not in file["params"]:
+                raise RecordError(f"the run has no {name} parameters: it is {self.status} (or was killed)")
+            return file["params"][name][:]
+
+    def _check_same(self, file: Any, kept: bool) -> None:
+        """RecordError if the file holds another run by now, or has gone on and what is read is not `kept` then."""
+        if state_of(self._source) == self._seen:
+            return
+        changes = {"holds another run than when it was loaded": _OF_THE_RUN}
+        if not kept:
+            changes["has gone on since it was loaded"] = _OF_THE_WRITER
+        for what, names in changes.items():
+            if any(file.attrs.get(name) != self.attributes.get(name) for name in names):
+                raise RecordError(f"{self._name} {what}: load it again, with asapnb.load_run")
+
+    def _cut_rows_without_table(self) -> None:
+        """Of a killed run, leave out the rows from the first on whose table had not been written."""
+        late = np.flatnonzero(self._read("updates", "row", check=False) >= self.rows["rule"])
+        if len(late):
+            self.rows |= {group: int(late[0]) for group in ("updates", "views") if group in self.rows}
+
+
+def _rows_of(dataset: Any, rows: int, place: str) -> NDArray[Any]:
+    """The first rows of a dataset; RecordError that names those that are damaged."""
+    per = dataset.chunks
+    if len(dataset) < rows:
+        raise RecordError(f"{place} has {len(dataset):,} rows, of the {rows:,} when it was loaded: load it again")
+    if per is not None:
+        needed = prod(-(-size // chunk) for size, chunk in zip((rows, *dataset.shape[1:]), per, strict=True))
+        if dataset.id.get_num_chunks() < needed:
+            raise RecordError(f"{place} lacks some of its {rows:,} rows: the file is damaged")
+    try:
+        found: NDArray[Any] = dataset[:rows]
+    except Exception as error:
+        pieces = [] if per is None else [(start, min(start + per[0], rows)) for start in range(0, rows, per[0])]
+        bad = [f"{start:,} to {stop - 1:,}" for start, stop in pieces if not _is_readable(dataset, start, stop)]
+        where = f" in rows {', '.join(bad[:5])}" if bad else ""
+        more = f" and {len(bad) - 5:,} more places" if len(bad) > 5 else ""
+        raise RecordError(f"{place} is damaged{where}{more}: {error}") from error
+    return found
+
+
+def _is_readable(dataset: Any, start: int, stop: int) -> bool:
+    try:
+        dataset[start:stop]
+    except Exception:
+        return False
+    return True
 
 
 def file_of(run: Run) -> Path:
@@ -218,15 +278,10 @@ def load_run(path: str | os.PathLike[str]) -> Run:
     if not file.is_file():
         raise RecordError(f"there is no run file {path}" + (": it is a directory" if file.is_dir() else ""))
     try:
-        with opened(file) as content:
-            schema = content.attrs.get("schema")
+        with open(file, "rb") as content:
+            is_hdf5 = content.read(len(_SIGNATURE)) == _SIGNATURE
     except OSError as error:
-        raise RecordError(f"{path} cannot be read as HDF5, so it is no run file: {error}") from error
-    if not isinstance(schema, int | np.integer):
-        raise RecordError(f"{path} is HDF5 but no run file of asapnb: it has no attribute 'schema'")
-    if schema > SCHEMA:
-        raise RecordError(f"{path} has schema {schema}; this asapnb reads up to {SCHEMA}: install a newer one")
-    try:
-        return Run(file.resolve())
-    except (KeyError, ValueError) as error:
-        raise RecordError(f"{path} is no complete run file: {error}") from error
+        raise RecordError(f"cannot read {path}: {error.strerror}") from error
+    if not is_hdf5:
+        raise RecordError(f"{path} is no HDF5, so it is no run file")
+    return Run(file.resolve(), str(path))

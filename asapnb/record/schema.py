@@ -1,7 +1,8 @@
-"""The rows of a run file, schema 1: every column, declared once.
+"""A run file, schema 1: every column, declared once; `attributes` has the attributes.
 
 From these declarations come the rings of the engine, the rows of a schedule, what a replay computes, checkpoints, the
-datasets of the file and the tables of docs/run-file.md, which also says how to read a file without asapnb.
+datasets of the file, what `structure` and `values` check when it is read, and the tables of docs/run-file.md, which
+also says how to read a file without asapnb.
 """
 
 from collections.abc import Iterable
@@ -15,6 +16,8 @@ CLOCK = "seconds since training start, monotonic, compilation excluded"
 VIRTUAL = "virtual seconds"
 RUNNING, INTERRUPTED, FAILED = "running", "interrupted", "failed"
 UNENDED = (RUNNING, INTERRUPTED, FAILED)  # statuses of runs that did not come to an end of their own
+STATUSES = (*UNENDED, "finished", "converged", "diverged", "timed-out")
+MOST_WORKERS = 2**24
 
 APPLIED, ABANDONED, ZEROED = 0, 1, 2
 Source = Literal["schedule", "rule", "gradient"]
@@ -32,6 +35,8 @@ class Column:
         sources: of /updates: what makes the entries of a simulated or replayed run: the schedule, the rule (after
             it), or the computation of the gradient. On threads, `engine.loops.common` says which function does.
         default: what stands where a loop fills nothing in; None: every loop does.
+        least: the smallest entry, the others being finite; None: any number, also NaN.
+        most: the largest entry; None for no limit.
     """
 
     name: str
@@ -40,6 +45,8 @@ class Column:
     meaning: str
     sources: tuple[Source, ...] = ()
     default: int | None = None
+    least: int | None = 0
+    most: int | None = None
 
 
 _S: tuple[Source, ...] = ("schedule",)
@@ -47,13 +54,14 @@ _R: tuple[Source, ...] = ("rule",)
 UPDATE_COLUMNS = (
     Column("worker", np.int32, "", "who, from 0", _S),
     Column("batch", np.int64, "", "ticket of the minibatch, from 0 over all epochs", _S),
-    Column("version", np.int64, "updates", "the version this update made; −1 if it was given up", _S),
+    Column("version", np.int64, "updates", "the version this update made; −1 if it was given up", _S, least=-1),
     Column("read_version", np.int64, "updates", "the version of its view", _S),
     Column("tau", np.int32, "updates", "staleness; of a gradient that was given up: of its last attempt", _S),
     Column("row", np.int32, "", "which table of /rule gave the scale", _R),
     Column("scale", np.float32, "", "η(τ)/step_size, as used", _R),
     Column("factor", np.float32, "", "further factor of the step, of a rule with a schedule; else 1", _R),
-    Column("loss", np.float32, "", "mean loss of the minibatch at the view, without weight decay", ("gradient",)),
+    Column("loss", np.float32, "", "mean loss of the minibatch at the view, without weight decay", ("gradient",),
+           least=None),
     Column("t_read", np.float64, "s", "reading the view began", _S),
     Column("t_ready", np.float64, "s", "the gradient was finished", _S),
     Column(
@@ -65,7 +73,7 @@ UPDATE_COLUMNS = (
     Column(
         "dropped", np.uint8, "",
         "0 applied · 1 given up at the persistence bound, or discarded by the parameter server: no version, not "
-        "counted · 2 scale 0: the gradient is left out, but makes a version", ("schedule", "rule"),
+        "counted · 2 scale 0: the gradient is left out, but makes a version", ("schedule", "rule"), most=2,
     ),
 )  # fmt: skip
 
@@ -77,21 +85,28 @@ VIEW_COLUMNS = (
 MICROSCOPE_COLUMNS = (
     Column("version", np.int64, "updates", "made by the update"),
     Column("tau", np.int32, "updates", "its staleness"),
-    Column("distance", np.float64, "", "|x − view|"),
-    Column("gradient", np.float64, "", "|g(view)|"),
-    Column("error", np.float64, "", "|g(view) − g(x)|: what asynchrony adds"),
-    Column("cosine", np.float64, "", "of g(view) and g(x)"),
-    Column("fresh", np.float64, "", "|G(x)|"),
-    Column("noise", np.float64, "", "|g(x) − G(x)|: what the minibatch adds"),
-    Column("along", np.float64, "", "⟨g(view), G(x)⟩ / |G(x)|²: the part of it that descends"),
+    Column("distance", np.float64, "", "|x − view|", least=None),
+    Column("gradient", np.float64, "", "|g(view)|", least=None),
+    Column("error", np.float64, "", "|g(view) − g(x)|: what asynchrony adds", least=None),
+    Column("cosine", np.float64, "", "of g(view) and g(x)", least=None),
+    Column("fresh", np.float64, "", "|G(x)|", least=None),
+    Column("noise", np.float64, "", "|g(x) − G(x)|: what the minibatch adds", least=None),
+    Column("along", np.float64, "", "⟨g(view), G(x)⟩ / |G(x)|²: the part of it that descends", least=None),
 )
 
 EVAL_COLUMNS = (
     Column("step", np.int64, "updates", "the version evaluated; the first is 0"),
     Column("t", np.float64, "s", "when that version was made"),
-    Column("train_loss", np.float64, "", "mean over the training samples evaluated"),
-    Column("test_loss", np.float64, "", "mean over the test samples; NaN where there are none"),
-    Column("test_accuracy", np.float64, "", "share of test samples classified right; NaN where there is none"),
+    Column("train_loss", np.float64, "", "mean over the training samples evaluated", least=None),
+    Column("test_loss", np.float64, "", "mean over the test samples; NaN where there are none", least=None),
+    Column(
+        "test_accuracy", np.float64, "", "share of test samples classified right; NaN where there is none", least=None
+    ),
+)
+
+RULE_COLUMNS = (
+    Column("step", np.int64, "", "updates that had been seen when the table was made"),
+    Column("scale", np.float64, "", "the tables; τ ≥ K uses the last entry"),  # of shape (rows, K)
 )
 
 
@@ -117,6 +132,16 @@ if unmade := [column.name for column in UPDATE_COLUMNS if not column.sources]:
     raise TypeError(f"columns {unmade} of /updates need sources: what makes their entries")
 UPDATES = row_type(UPDATE_COLUMNS)
 VIEWS, MICROSCOPE, EVALS = map(row_type, (VIEW_COLUMNS, MICROSCOPE_COLUMNS, EVAL_COLUMNS))
+COLUMNS: dict[str, dict[str, Column]] = {
+    group: {column.name: column for column in columns}
+    for group, columns in (
+        ("updates", UPDATE_COLUMNS),
+        ("evals", EVAL_COLUMNS),
+        ("rule", RULE_COLUMNS),
+        ("views", VIEW_COLUMNS),
+        ("microscope", MICROSCOPE_COLUMNS),
+    )
+}
 GROUPS = {"updates": UPDATES, "evals": EVALS, "views": VIEWS, "microscope": MICROSCOPE}
 
 

@@ -52,7 +52,9 @@ class RunWriter:
         RecordError: if the file cannot be made, or another writes it.
 
     >>> writer = RunWriter(None, kind="train", attributes={"seed": 1}, initial=np.zeros(2), layout=[], workers=1)
-    >>> writer.append_updates(np.zeros(3, UPDATES))
+    >>> rows = np.zeros(3, UPDATES)
+    >>> rows["version"] = [1, 2, 3]
+    >>> writer.append_updates(rows)
     >>> run = writer.finish("finished", np.ones(2), [[3]], {"seconds": 0.5})
     >>> run.status, run.updates["tau"]
     ('finished', array([0, 0, 0], dtype=int32))

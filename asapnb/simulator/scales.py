@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import RecordError
 from ..record import Run
 from ..record.schema import ABANDONED, APPLIED, ZEROED, made_by
 from ..rules import Rule, ScaleTables, scale_table
@@ -33,7 +34,9 @@ class Scales:
 
 
 def recorded_scales(run: Run, rows: int) -> Scales:
-    """The recorded scales of the first rows of a run."""
+    """The recorded scales of the first rows of a run; RecordError if it recorded none."""
+    if rows and not len(run.rule_tables.steps):
+        raise RecordError(f"{run.path or 'the run'} holds no scale table, so it cannot be replayed as it was")
     columns = np.zeros(rows, RULED)
     for name in RULED.names or ():
         columns[name] = run.updates[name][:rows]

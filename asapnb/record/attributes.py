@@ -1,0 +1,210 @@
+"""The attributes of a run file: every one, declared once, and the checks of what a file holds.
+
+A value is text, a number, or JSON. The shape of JSON is written as its types: `{"path": str}` is a table with at
+least this key, and `[{"version": int}]` a list of such tables.
+"""
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import RecordError
+from .schema import MOST_WORKERS, SCHEMA, STATUSES
+
+_LARGEST = 2**63 - 1
+Shape = Any  # a type, a union of types, or a list or dict of shapes
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """An attribute of the root of a run file, or a key of its configuration.
+
+    Attributes:
+        name: of the attribute.
+        shape: its type: str, int, float or bool; or the shape of its JSON.
+        meaning: what it says, for docs/run-file.md.
+        required: whether every file has it.
+        least: the smallest number; None: any, also NaN.
+        most: the largest number.
+        choices: all allowed texts; empty for any.
+    """
+
+    name: str
+    shape: Shape
+    meaning: str = ""
+    required: bool = False
+    least: float | None = 0
+    most: float = _LARGEST
+    choices: tuple[str, ...] = ()
+
+    @property
+    def is_json(self) -> bool:
+        """Whether it is stored as JSON."""
+        return isinstance(self.shape, dict | list)
+
+    @property
+    def kind(self) -> str:
+        """Its type, for the page of run files."""
+        return "JSON" if self.is_json else _WORDS[self.shape].split()[-1]
+
+    def wrong(self, value: Any) -> str | None:
+        """What the value must be, if it is something else."""
+        if not _has_shape(value, self.shape):
+            return _described(self.shape)
+        if self.choices and value not in self.choices:
+            return f"one of {', '.join(self.choices)}"
+        if isinstance(value, int | float) and not isinstance(value, bool) and self.least is not None:
+            if not math.isfinite(value):
+                return "a finite number"
+            if not self.least <= value <= self.most:
+                return f"{_WORDS[self.shape]} of at least {self.least:g}" + (
+                    f" and at most {self.most:g}" if self.most < _LARGEST else ""
+                )
+        return None
+
+
+_WORDS = {str: "a text", int: "an integer", float: "a number", bool: "a switch"}
+_MACHINE = {"cpu": str | None, "cpus": int | None, "allowed": int | None, "kernels": str | None}
+_SOURCE = {"path": str | None, "kind": str, "created_utc": str}
+
+_TABLE = (
+    Attribute("schema", int, "1", required=True, least=1, most=SCHEMA),
+    Attribute("kind", str, '"train", "simulate" or "replay"', required=True, choices=("train", "simulate", "replay")),
+    Attribute("status", str, "running, finished, converged, diverged, timed-out, interrupted or failed",
+              required=True, choices=STATUSES),
+    Attribute("created_utc", str, "when the run began", required=True),
+    Attribute("command", str, "by which command line"),
+    Attribute("run_id", str, "which run this is: 32 hexadecimal digits, made when the file is made and kept for "
+              "ever; a copy has it, too"),
+    Attribute("token", str, "the same of the process that writes the file: new each time that the run goes on"),
+    Attribute("pid", int, "the process that writes the file, or wrote it last", least=1, most=2**31 - 1),
+    Attribute("host", str, "its machine"),
+    Attribute("seed", int, "from which initial parameters and the order of the data follow"),
+    Attribute("workers", int, "how many there are", required=True, least=1, most=MOST_WORKERS),
+    Attribute("n_params", int, "the number of parameters", least=1),
+    Attribute("n_samples", int, "the number of training samples", least=1),
+    Attribute("batches_per_epoch", int, "minibatches in a pass over the data", least=1),
+    Attribute("config", str, "the full configuration, as TOML"),
+    Attribute("versions", {"asapnb": str, "numba": str}, "versions of asapnb, Python and libraries", required=True),
+    Attribute("machine", _MACHINE, "CPU, cores, sockets, NUMA nodes, memory, thread settings, kernel path",
+              required=True),
+    Attribute("resumed", [{"version": int}], "for each time that the run went on, the `version` it went on from, and "
+              "whether with the `velocity` of that moment or with zero"),
+    Attribute("data_sha256", str, "which data: pixels and labels, training and test"),
+    Attribute("clock", str, 'what the times mean: "virtual seconds", or what they are seconds of', required=True),
+    Attribute("compile_seconds", float, "seconds spent compiling or loading kernels"),
+    Attribute("replayed", _SOURCE, "of a replayed run: `path`, `kind` and `created_utc` of its source"),
+    Attribute("exact", bool, "of a replayed run: whether its source was made by the same kernels and versions, so "
+              "that the bits must be the same"),
+    Attribute("seconds", float, "time of the last update"),
+    Attribute("mean_scale", float, "the realised mean of scale · factor", least=None),
+    Attribute("sum_of_steps", float, "the sum of all step sizes", least=None),
+    Attribute("beyond_table", int, "updates staler than their table is long"),
+    Attribute("waited_for_room", int, "how often a worker had to wait for its row to be taken"),
+    Attribute("target_step", int, "the update at which `target_loss` was reached"),
+    Attribute("target_seconds", float, "when that was"),
+    Attribute("pinned", {}, "the core of each pinned worker"),
+    Attribute("replay", {"threads": int, "wall_seconds": float}, "of kinds simulate and replay: the real `threads` "
+              "that computed the gradients, and the real `wall_seconds`"),
+)  # fmt: skip
+ATTRIBUTES = {attribute.name: attribute for attribute in _TABLE}
+
+# The keys of a configuration that are read from a run file. `training.arguments` declares their ranges, which are
+# checked where a run is made from them.
+_KEYS: Mapping[type, tuple[str, ...]] = {
+    str: ("data", "problem", "scheme", "rule", "momentum_kind"),
+    int: ("epochs", "updates", "seed", "threads"),
+    float: ("momentum", "weight_decay", "compensation", "max_seconds", "divergence_factor"),
+    bool: ("reshuffle", "worker_tables", "pin_workers"),
+}
+CONFIG = {name: Attribute(name, shape) for shape, names in _KEYS.items() for name in names} | {
+    "workers": Attribute("workers", int, least=1, most=MOST_WORKERS),
+    "step_size": Attribute("step_size", float),
+    "batch_size": Attribute("batch_size", int, least=1),
+    "target_loss": Attribute("target_loss", float, least=-math.inf),
+    "eval_every": Attribute("eval_every", int),
+    "eval_samples": Attribute("eval_samples", int | str, least=1),
+    "timing": Attribute("timing", str | dict),
+    "microscope": Attribute("microscope", int),
+}
+
+
+class Facts(dict[str, Any]):
+    """Attributes or a configuration, by name. A name that is missing is a RecordError, not a KeyError."""
+
+    def __init__(self, values: Mapping[str, Any], where: str) -> None:
+        super().__init__(values)
+        self._where = where
+
+    def __missing__(self, name: str) -> Any:
+        raise RecordError(f"{self._where} has no {name!r}, which is needed here: it is no complete run")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Facts, (dict(self), self._where)
+
+
+def checked_attributes(values: Mapping[str, Any], name: str) -> Facts:
+    """The attributes of a run file if they are as declared; others are as they are.
+
+    Args:
+        values: the attributes, JSON already read.
+        name: of the file, for a RecordError.
+
+    >>> checked_attributes({"schema": 1}, "run.h5")
+    Traceback (most recent call last):
+    asapnb.errors.RecordError: run.h5 has no attribute kind: it is no complete run file
+    """
+    for attribute in _TABLE:
+        if attribute.name not in values:
+            if attribute.required:
+                raise RecordError(f"{name} has no attribute {attribute.name}: it is no complete run file")
+        elif wanted := attribute.wrong(values[attribute.name]):
+            raise _mismatch(f"attribute {attribute.name} of {name}", values[attribute.name], wanted)
+    return Facts(values, name)
+
+
+def checked_config(text: str, attributes: Mapping[str, Any], name: str) -> Facts:
+    """The configuration of a run file, from its TOML.
+
+    Args:
+        text: the TOML.
+        attributes: those of the file, which must agree with it.
+        name: of the file, for a RecordError.
+
+    >>> checked_config("workers = 4", {"workers": 4}, "run.h5")
+    {'workers': 4}
+    """
+    try:
+        config = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"the configuration of {name} is no TOML: {error}") from None
+    for key, value in config.items():
+        if key in CONFIG and (wanted := CONFIG[key].wrong(value)):
+            raise _mismatch(f"{key} in the configuration of {name}", value, wanted)
+        if key in ("workers", "seed") and value != attributes.get(key, value):
+            raise _mismatch(f"{key} in the configuration of {name}", value, f"{attributes[key]}, as its attribute")
+    return Facts(config, f"the configuration of {name}")
+
+
+def _mismatch(what: str, value: Any, wanted: str) -> RecordError:
+    return RecordError(f"{what} is {value!r:.80}: must be {wanted}; the file is damaged, or no run file of asapnb")
+
+
+def _has_shape(value: Any, shape: Shape) -> bool:
+    if isinstance(shape, dict):
+        return isinstance(value, dict) and all(key in value and _has_shape(value[key], shape[key]) for key in shape)
+    if isinstance(shape, list):
+        return isinstance(value, list) and all(_has_shape(item, shape[0]) for item in value)
+    if isinstance(value, bool):
+        return shape is bool
+    return isinstance(value, int | float if shape is float else shape)
+
+
+def _described(shape: Shape) -> str:
+    if isinstance(shape, dict):
+        return f"JSON, a table with {', '.join(shape)}" if shape else "JSON, a table"
+    if isinstance(shape, list):
+        return f"JSON, a list of {_described(shape[0]).removeprefix('JSON, ')}"
+    return _WORDS.get(shape, str(shape).replace("|", "or"))

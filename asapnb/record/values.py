@@ -1,0 +1,122 @@
+"""The entries of a column, checked once, when it is first read: their range, and what must agree with other columns.
+
+What follows of a check can rely on it: an index is within its table, and no staleness asks for more memory than there
+are versions.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import RecordError
+from .schema import ABANDONED, COLUMNS, RUNNING
+
+Bad = tuple[NDArray[np.bool_], str] | None  # which entries are wrong, and what they must be
+Rows = Mapping[str, NDArray[Any]]
+
+
+def check(run: Any, group: str, name: str, values: NDArray[Any]) -> None:
+    """RecordError for a value that cannot be; it names the first.
+
+    Args:
+        run: the run, whose other columns are read where they must agree.
+        group: of the column.
+        name: of the column.
+        values: its entries.
+    """
+    column = COLUMNS[group][name]
+    if column.least is not None and values.size:
+        most = np.inf if column.most is None else column.most
+        # The extremes of a column that holds NaN are NaN.
+        if not (column.least <= values.min() and values.max() <= most and values.max() != np.inf):
+            good = np.isfinite(values) & (values >= column.least) & (values <= most)
+            limit = "" if column.most is None else f" and at most {column.most:,}"
+            _refuse(run, group, name, values, (~good, f"a finite number of at least {column.least}{limit}"))
+    if agree := _CHECKS.get((group, name)):
+        found = agree(values, run)
+        if found is not None and found[0].any():
+            _refuse(run, group, name, values, found)
+
+
+def _refuse(run: Any, group: str, name: str, values: NDArray[Any], bad: tuple[NDArray[np.bool_], str]) -> None:
+    place = np.argwhere(bad[0])[0]
+    value = values[tuple(place)].item()
+    raise RecordError(
+        f"/{group}/{name} of {run.path or 'the run'} is {value!r} in row {place[0]:,}: must be {bad[1]}; "
+        "the file is damaged"
+    )
+
+
+def _worker(values: NDArray[Any], run: Any) -> Bad:
+    workers = int(run.attributes["workers"])
+    return values >= workers, f"below {workers:,}, the number of workers"
+
+
+def _row(values: NDArray[Any], run: Any) -> Bad:
+    tables = max(1, run.rows["rule"])
+    return values >= tables, f"below {tables:,}, the number of tables in /rule"
+
+
+def _version(values: NDArray[Any], run: Any) -> Bad:
+    """The versions of applied updates count up from 1; several rows of a round make one."""
+    applied = run.updates["dropped"] != ABANDONED
+    made = values[applied]
+    rises = np.diff(made, prepend=0)
+    wrong = np.zeros(len(values), bool)
+    wrong[applied] = (rises < 0) | (rises > 1)
+    if len(made) and made[0] != 1:
+        wrong[np.argmax(applied)] = True
+    wrong |= ~applied & (values != -1)
+    return wrong, "the next version, from 1, or −1 if the gradient was given up"
+
+
+def _latest(run: Any) -> NDArray[Any]:
+    """Of each row, the version before it was applied or given up."""
+    version, applied = run.updates["version"], run.updates["dropped"] != ABANDONED
+    return np.where(applied, version - 1, np.maximum.accumulate(np.maximum(version, 0)))
+
+
+def _tau(values: NDArray[Any], run: Any) -> Bad:
+    return values > _latest(run), "at most the number of versions before"
+
+
+def _read_version(values: NDArray[Any], run: Any) -> Bad:
+    applied, behind = run.updates["dropped"] != ABANDONED, _latest(run) - run.updates["tau"]
+    return np.where(applied, values != behind, values > behind), "version − 1 − tau"
+
+
+def _before(later: str) -> Callable[[NDArray[Any], Any], Bad]:
+    return lambda values, run: (values > run.updates[later], f"at most {later}")
+
+
+def _rising(values: NDArray[Any], run: Any) -> Bad:
+    return np.diff(values, prepend=values[:1]) < 0, "no less than the one before"
+
+
+def _evaluated(values: NDArray[Any], run: Any) -> Bad:
+    falls, ahead = _rising(values, run), _seen(values, run)
+    return falls if ahead is None or (falls is not None and falls[0].any()) else ahead
+
+
+def _seen(values: NDArray[Any], run: Any) -> Bad:
+    """What was looked at is in the rows, unless a kill cut them."""
+    made = int(run.updates["version"].max(initial=0))
+    return None if run.status == RUNNING else (values > made, f"at most {made:,}, the last version")
+
+
+_CHECKS: dict[tuple[str, str], Callable[[NDArray[Any], Any], Bad]] = {
+    ("updates", "worker"): _worker,
+    ("updates", "row"): _row,
+    ("updates", "version"): _version,
+    ("updates", "tau"): _tau,
+    ("updates", "read_version"): _read_version,
+    ("updates", "t_ready"): _before("t_apply"),
+    ("updates", "t_read"): _before("t_ready"),
+    ("evals", "step"): _evaluated,
+    ("evals", "t"): _rising,
+    ("rule", "step"): _rising,
+    ("microscope", "version"): _seen,
+    ("microscope", "tau"): _seen,
+}
