@@ -58,6 +58,10 @@ class _Commands(click.Group):
             if ctx.resilient_parsing:
                 return None
             raise
+        except ValueError as error:  # of Numba, when it is imported
+            if not (named := ", ".join(name for name in os.environ if name.startswith("NUMBA_"))):
+                raise
+            raise UsageError(f"Numba does not start: {error} Set otherwise, or unset: {named}") from error
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -80,6 +84,12 @@ class _Commands(click.Group):
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)
+        except RuntimeError as error:
+            if "new thread" not in str(error):
+                raise
+            click.echo("Error: the system allows no more threads: take fewer workers, or raise its limit (ulimit -u, "
+                       "or in a container the limit of pids)", err=True)  # fmt: skip
+            ctx.exit(FAILED)
         except Warning as warning:  # python -W error
             click.echo(f"Error: a warning, and warnings are errors here: {warning}", err=True)
             ctx.exit(FAILED)

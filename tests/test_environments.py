@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import sys
+import threading
 
 import numba
 import pytest
@@ -14,6 +15,7 @@ from processes import SHELL, python
 
 import asapnb as ab
 from asapnb import compiled
+from asapnb.analysis.tables import Table
 from asapnb.config import load_config
 from asapnb.quota import cpu_quota
 from asapnb.record import machine
@@ -221,3 +223,45 @@ def test_a_file_of_any_name_is_written_shown_and_compared(name, tmp_path, monkey
         assert cli("compare", "--format", form, "-o", f"table.{form}", "--", file).exit_code == 0
     assert cli("plot", "--kind", "loss", "-o", "figure.svg", "--", file).exit_code == 0
     assert cli("report", "-o", "page.html", "--quiet", "--", file).exit_code == 0
+
+
+def test_the_command_that_a_run_file_keeps_may_name_files_in_another_encoding(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["asapnb", "train", os.fsdecode(b"\xff.toml")])
+    assert cli(*TRAIN, "--quiet", "-o", tmp_path / "run.h5").exit_code == 0
+    assert r"\xff.toml" in ab.load_run(tmp_path / "run.h5").attributes["command"]
+
+
+@pytest.mark.parametrize(("command", "names"), [("train", "asapnb-worker-2"), ("simulate", "asapnb-replay-1")])
+def test_threads_that_the_system_does_not_allow_are_counted(command, names, tmp_path, monkeypatch):
+    start = threading.Thread.start
+
+    def limited(thread):
+        if thread.name == names:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    monkeypatch.setattr("asapnb.simulator.threads._INLINE_SECONDS", 0)
+    number = names[-1]
+    arguments = {"train": TRAIN, "simulate": ["simulate", *TRAIN[1:], "--threads", "3"]}[command]
+    done = cli(*arguments, "-m", "4", "-o", tmp_path / "run.h5")
+    assert done.exit_code == 2, done.exception
+    assert f"only {number} of " in done.output
+    assert "the system allows no more threads" in done.output
+    assert ab.load_run(tmp_path / "run.h5").status == "failed"
+
+
+def test_an_evaluation_thread_that_is_not_allowed_is_said(monkeypatch):
+    def refuse(*arguments, **more):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("asapnb.cli.show.load_run", refuse)
+    done = cli("show", "run.h5")
+    assert (done.exit_code, "allows no more threads" in done.output) == (1, True)
+
+
+def test_tables_show_texts_as_they_are():
+    table = Table("a\nb", ("rule",), ((r"x_1 $|\*_y<b>",),), ("n\nm",))
+    assert r"x_1 $\|\\\*\_y\<b>" in table.markdown()
+    assert table.latex().splitlines()[0] == "% a b"
+    assert r"x\_1 \$\textbar{}\textbackslash{}*\_y\textless{}b\textgreater{}" in table.latex()

@@ -13,7 +13,7 @@ from ..formatting import number
 Cell = str | int | float | None
 FORMATS = ("text", "csv", "latex", "markdown")
 _LATEX = {
-    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "η": r"$\eta$",
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "–": "--", "η": r"$\eta$",
     "Σ": r"$\Sigma$", "τ": r"$\tau$", "≤": r"$\leq$", **{c: f"\\{c}" for c in "&%$#_{}"},
 }  # fmt: skip
 
@@ -60,8 +60,9 @@ class Table:
     def markdown(self) -> str:
         """A table as GitHub renders it."""
         marks = ["--:" if right else "---" for right in self.numeric]
-        cells = [self.columns, marks, *([shown(cell) for cell in row] for row in self.rows)]
-        lines = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in cells]
+        rows = [self.columns, *([shown(cell) for cell in row] for row in self.rows)]
+        head, *body = (map(_marked, row) for row in rows)
+        lines = [f"| {' | '.join(row)} |" for row in (head, marks, *body)]
         return "\n\n".join([f"**{self.title}**", "\n".join(lines), *self.notes])
 
     def latex(self) -> str:
@@ -72,7 +73,8 @@ class Table:
         ]
         letters = "".join("r" if right else "l" for right in self.numeric)
         lines = [rf"\begin{{tabular}}{{{letters}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule"]
-        return "\n".join([f"% {self.title}", *lines, r"\end{tabular}", *(f"% {note}" for note in self.notes)])
+        head, *notes = (f"% {' '.join(text.split())}" for text in (self.title, *self.notes))
+        return "\n".join([head, *lines, r"\end{tabular}", *notes])
 
     def render(self, form: str = "text") -> str:
         """The table as "text", "csv", "latex" or "markdown"."""
@@ -115,4 +117,13 @@ def shown(cell: Cell) -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub("|".join(map(re.escape, _LATEX)), lambda found: _LATEX[found[0]], text)
+    return re.sub("|".join(map(re.escape, _LATEX)), lambda found: _LATEX[found[0]], " ".join(text.split()))
+
+
+def _marked(text: str) -> str:
+    """A text in a cell of Markdown, as it is.
+
+    >>> print(_marked("a|b *c* step_size"))
+    a\\|b \\*c\\* step_size
+    """
+    return re.sub(r"([\\`*<|]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split()))

@@ -13,6 +13,7 @@ from ..compiled import specialise
 from ..problems.base import Problem, gradient_signature
 from ..training.compiling import load
 from ..training.options import Options, cores
+from ..training.starting import start_all
 from ..training.words import FAILED
 from . import words
 from .collect import Access
@@ -63,8 +64,7 @@ class Team:
             for me in range(self._options.workers)
         ]
         try:
-            for thread in threads:
-                thread.start()
+            start_all(threads, "workers")
             self._start_clock(server)
             while any(thread.is_alive() for thread in threads):
                 if not server.tick():

@@ -86,14 +86,18 @@ def legend_columns(labels: Sequence[str]) -> int:
 
 
 def short(values: Sequence[Any]) -> list[str]:
-    """Texts of rules, schemes and the like without their arguments, where they still differ then.
+    r"""Texts of rules, schemes and the like without their arguments, where they still differ then.
+
+    To Matplotlib a dollar begins a formula, so each is escaped.
 
     >>> short(["tail(amplitude=1.0)", "preserve(rule=inverse(variant='shifted'))", "constant()"])
     ['tail', 'preserve(inverse)', 'constant']
     >>> short(["tail(amplitude=1.0)", "tail(amplitude=0.5)"])
     ['tail(amplitude=1.0)', 'tail(amplitude=0.5)']
+    >>> print(*short(["custom($x_1$)"]))
+    custom(\$x_1\$)
     """
-    texts = [str(value) for value in values]
+    texts = [str(value).replace("$", r"\$") for value in values]
     brief = [_without_arguments(text) for text in texts]
     same = {name for name in brief if len({t for t, b in zip(texts, brief, strict=True) if b == name}) > 1}
     return [t.replace("()", "") if b in same else b for t, b in zip(texts, brief, strict=True)]

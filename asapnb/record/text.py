@@ -14,12 +14,19 @@ def to_attribute(name: str, value: Any) -> Any:
     """An attribute as HDF5 can hold it: numbers and text as they are, a config as TOML, other nesting as JSON."""
     value = plain(value)
     if name == "config" and isinstance(value, dict):
-        return to_toml(value)
+        return _in_utf8(to_toml(value))
     if isinstance(value, dict | list):
         return to_json(value)
+    if isinstance(value, str):
+        return _in_utf8(value)
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
         raise RecordError(f"attribute {name} = {value} does not fit in 64 bits")
     return value
+
+
+def _in_utf8(text: str) -> str:
+    """The text, with the bytes of file names that are not in UTF-8 as in "\\xff"."""
+    return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def set_attributes(item: Any, attributes: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from numba import types
 from ..compiled import specialise
 from ..problems.base import Problem, gradient_signature
 from ..training.compiling import load
+from ..training.starting import start_all
 from ..training.words import FAILED
 from .replay_state import Own, ReplayState, own_buffers, replay_types
 from .words import DONE, STOP, UNTIL
@@ -68,10 +69,12 @@ class ReplayThreads:
         if (until - before) * self._pace < _INLINE_SECONDS:
             self._work(self._owns[0])
         else:
-            threads = [threading.Thread(target=self._work, args=(own,), daemon=True) for own in self._owns]
-            for thread in threads:
-                thread.start()
+            threads = [
+                threading.Thread(target=self._work, args=(own,), name=f"asapnb-replay-{me}", daemon=True)
+                for me, own in enumerate(self._owns)
+            ]
             try:
+                start_all(threads, "threads")
                 for thread in threads:
                     while thread.is_alive():
                         thread.join(_POLL_SECONDS)
@@ -79,7 +82,8 @@ class ReplayThreads:
             except BaseException:
                 self.stop(FAILED)
                 for thread in threads:
-                    thread.join()
+                    if thread.ident is not None:  # it was started
+                        thread.join()
                 raise
         self._pace = (time.perf_counter() - begun) / max(1, int(control[DONE]) - before)
 
