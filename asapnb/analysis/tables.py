@@ -13,7 +13,9 @@ from ..formatting import number
 Cell = str | int | float | None
 FORMATS = ("text", "csv", "latex", "markdown")
 _LATEX = {
-    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "–": "--", "η": r"$\eta$",
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+    "–": "--", "η": r"$\eta$",
     "Σ": r"$\Sigma$", "τ": r"$\tau$", "≤": r"$\leq$", **{c: f"\\{c}" for c in "&%$#_{}"},
 }  # fmt: skip
 
