@@ -142,6 +142,8 @@ def regular_file(path: str | os.PathLike[str], what: str) -> Iterator[IO[bytes]]
                 raise UsageError(f"cannot read {what} {path}: it is no regular file; give another")
             yield file
     except OSError as error:
+        if error.errno is None:  # of who reads, not of the system
+            raise
         raise UsageError(f"cannot read {what} {path}: {error.strerror}") from None
     except ValueError as error:
         if isinstance(error, AsapnbError):

@@ -81,7 +81,8 @@ def test_idx_is_read_back_and_no_other_length_is(tmp_path_factory, array, data):
     ("content", "message"),
     [
         (b"", r"an empty file, expected data"),
-        (b"\x1f\x8b\x08\x01", r"the first bytes 1f 8b 08 01, expected IDX of unsigned bytes: 00 00 08"),
+        (b"\x1f\x8b\x08\x01", r"a broken gzip stream"),
+        (b"\x1f\x8a\x08\x01", r"the first bytes 1f 8a 08 01, expected IDX of unsigned bytes: 00 00 08"),
         (b"\0\0\x0d\x01\0\0\0\0", r"the first bytes 00 00 0d 01"),
         (b"\0\0\x08", r"the first bytes 00 00 08"),
         (b"\0\0\x08\x03\0\0", r"6 bytes, expected a header of 16"),

@@ -13,7 +13,8 @@ from ..errors import DataError
 from ..numbers import choice
 from ..places import cache_folder
 from .dataset import Dataset, Split
-from .formats import CIFAR_RECORD, check_labels, malformed, read_cifar, read_idx
+from .formats import CIFAR_RECORD, check_labels, malformed, read_idx
+from .layouts import KERAS, candidates
 
 EMBEDDED = Path(__file__).parent / "embedded" / "fashion-mnist-mini.xz"
 DEBIAN = Path("/usr/share/datasets")  # where Debian's dataset-* packages put theirs
@@ -33,8 +34,8 @@ class Source:
         counts: of training and of test samples.
         classes: the names of the labels 0, 1, …
         folders: the names of the folders it may be in; the first is that of a download.
-        files: of each split, with the shape of their content: (n, 28, 28) images and (n,) labels in IDX (also as
-            .gz), or (n, 3073) records in CIFAR's batches. The embedded set has none.
+        files: of each split, with the shape of their content: (n, 28, 28) images and (n,) labels in IDX, or (n, 3073)
+            records in CIFAR's batches. The embedded set has none. `candidates` knows their other names.
         labels_sha256: of the training labels as bytes. Some sets have files of the same names and shapes.
         mirrors: addresses that serve all of `downloads`.
         downloads: the files to fetch, with the SHA-256 of each.
@@ -68,12 +69,18 @@ _IDX = tuple(
 
 
 def _like_mnist(
-    name: str, classes: tuple[str, ...], labels_sha256: str, mirrors: tuple[str, ...], sums: tuple[str, ...]
+    name: str,
+    others: tuple[str, ...],
+    classes: tuple[str, ...],
+    labels_sha256: str,
+    mirrors: tuple[str, ...],
+    sums: tuple[str, ...],
 ) -> Source:
     """A data set in files like those of MNIST; `sums` are SHA-256 of the gzipped ones, in the order of `_IDX`."""
     gzipped = [f"{file}.gz" for split in _IDX for file in split]
     downloads = dict(zip(gzipped, sums, strict=True))
-    return Source(name, (1, 28, 28), (60_000, 10_000), classes, (name,), _IDX, labels_sha256, mirrors, downloads)
+    folders = (name, *others, *(f"{other}/raw" for other in others))
+    return Source(name, (1, 28, 28), (60_000, 10_000), classes, folders, _IDX, labels_sha256, mirrors, downloads)
 
 
 SOURCES = {
@@ -82,6 +89,7 @@ SOURCES = {
         Source("fashion-mnist-mini", (1, 28, 28), (5_000, 1_000), CLOTHES),
         _like_mnist(
             "fashion-mnist",
+            ("FashionMNIST", "fashion_mnist", "fashion"),
             CLOTHES,
             "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7",
             (
@@ -97,6 +105,7 @@ SOURCES = {
         ),
         _like_mnist(
             "mnist",
+            ("MNIST",),
             DIGITS,
             "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
             (
@@ -115,7 +124,7 @@ SOURCES = {
             (3, 32, 32),
             (50_000, 10_000),
             THINGS,
-            folders=("cifar-10-batches-bin", "cifar10"),
+            folders=("cifar-10-batches-bin", "cifar10", "cifar-10-batches-py", "CIFAR10"),
             files=(
                 {f"data_batch_{i}.bin": (10_000, CIFAR_RECORD) for i in range(1, 6)},
                 {"test_batch.bin": (10_000, CIFAR_RECORD)},
@@ -158,8 +167,9 @@ def load_dataset(name: str, root: str | Path | None = None) -> Dataset:
     """A data set by name: fashion-mnist-mini (embedded), fashion-mnist, mnist or cifar10.
 
     With `root`, it is looked for there only: in the folder itself, and in the one for this set within. Otherwise the
-    places are $ASAPNB_DATA, asapnb's cache, where `download` puts files, and /usr/share/datasets. Files have their
-    canonical names; IDX may be gzipped.
+    places are $ASAPNB_DATA, asapnb's cache, where `download` puts files, /usr/share/datasets and ~/.keras/datasets.
+    Files have their canonical names or those that torchvision, Keras and Kaggle give them; IDX may be gzipped. Of
+    several files for one purpose, the first that is whole is read. Of a pickle no code is run.
 
     Raises UsageError for an unknown name; DataError if files are missing or are not what they should be.
 
@@ -197,7 +207,7 @@ def places(root: str | Path | None) -> list[Path]:
     if root is not None:
         return [_expanded(root)]
     cache, chosen = cache_folder(), os.environ.get("ASAPNB_DATA")
-    return [_expanded(place) for place in (chosen, cache and cache / "data", DEBIAN) if place]
+    return [_expanded(place) for place in (chosen, cache and cache / "data", DEBIAN, KERAS) if place]
 
 
 def _expanded(place: str | Path) -> Path:
@@ -211,23 +221,26 @@ def locate(source: Source, root: str | Path | None) -> Path:
         return EMBEDDED
     folders = [place / folder for place in places(root) for folder in source.folders]
     folders += places(root) if root is not None else []
+    folders += [place for place in places(root)[-1:] if root is None and source.name == "mnist"]  # Keras's mnist.npz
     partial = ""
     for folder in folders:
-        missing = [file for file in source.all_files if find_file(folder, file) is None]
+        missing = [file for file in source.all_files if not candidates(folder, file)]
         if not missing:
             return folder
         if len(missing) < len(source.all_files):
             partial = partial or f"; {folder} lacks {', '.join(missing)}"
     raise DataError(
-        f"data set {source.name!r} was not found: looked in {', '.join(map(str, folders))}{partial}. "
+        f"data set {source.name!r} was not found: looked in {', '.join(map(str, folders))} for "
+        f"{', '.join(source.all_files)}, also under their other usual names{partial}{_unreadable(folders)}. "
         f"Get it with `asapnb data get {source.name}`, or name the folder that holds {source.folders[0]}/ "
         "as root= or in $ASAPNB_DATA"
     )
 
 
-def find_file(folder: Path, file: str) -> Path | None:
-    """The path of a data file, plain or gzipped; None if there is none."""
-    return next((path for path in (folder / file, folder / f"{file}.gz") if path.is_file()), None)
+def _unreadable(folders: Iterable[Path]) -> str:
+    """Which of these exist but cannot be looked into."""
+    closed = [str(folder) for folder in folders if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK)]
+    return f"; {', '.join(closed)} cannot be read" if closed else ""
 
 
 def read(source: Source, folder: Path) -> Dataset:
@@ -246,16 +259,18 @@ def read(source: Source, folder: Path) -> Dataset:
 
 
 def read_file(source: Source, folder: Path, file: str) -> NDArray[np.uint8]:
-    """The content of one file, in the shape that the source states; DataError if it is anything else."""
-    path = find_file(folder, file) or folder / file
-    shape = source.all_files[file]
-    try:
-        content = read_cifar(path, shape[0]) if len(shape) == 2 else read_idx(path, shape)
-        if len(shape) < 3:
-            check_labels(path, content.reshape(len(content), -1)[:, 0], len(source.classes))
-    except DataError as error:
-        raise DataError(f"{error}. Delete it and get it anew: `asapnb data get {source.name}`") from None
-    return content
+    """The content of one file, in the shape that the source states; DataError if no candidate has it."""
+    shape, failures = source.all_files[file], []
+    for path, reader in (candidates(folder, file) or {folder / file: read_idx}).items():
+        try:
+            content = reader(path, shape)
+            if len(shape) < 3:
+                check_labels(path, content.reshape(len(content), -1)[:, 0], len(source.classes))
+            return content
+        except DataError as error:
+            failures.append(str(error))
+    what = "Delete it" if len(failures) == 1 else "Delete them"
+    raise DataError(f"{'; '.join(failures)}. {what} and get it anew: `asapnb data get {source.name}`")
 
 
 def _read_split(source: Source, folder: Path, files: Iterable[str]) -> Split:

@@ -3,16 +3,28 @@
 import gzip
 import math
 import zlib
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ..errors import DataError, UsageError
+from ..memory import check_memory
+from ..text import regular_file
 
 CIFAR_RECORD = 1 + 3 * 32 * 32  # a label, then the red, green and blue planes row by row
 _IDX_UINT8 = b"\x00\x00\x08"
+_MOST_AXES = 32  # of an array of NumPy 1
+_GZIP = b"\x1f\x8b"
+_PIECE = 2**20  # bytes
+_KNOWN = (
+    (b"version https://git-lfs", "a pointer of Git LFS: fetch the file itself with `git lfs pull`"),
+    (b"<!doctype", "a web page, not the data that it was to give"),
+    (b"<html", "a web page, not the data that it was to give"),
+    (b"<?xml", "a web page, not the data that it was to give"),
+)
 
 
 def read_idx(path: str | Path, shape: tuple[int, ...] | None = None) -> NDArray[np.uint8]:
@@ -30,19 +42,22 @@ def read_idx(path: str | Path, shape: tuple[int, ...] | None = None) -> NDArray[
     ...     read_idx(path)
     array([7, 2, 1], dtype=uint8)
     """
-    content = _content(Path(path))
-    if content[:3] != _IDX_UINT8 or len(content) < 4:
-        raise malformed(path, f"the first bytes {content[:4].hex(' ')}", "IDX of unsigned bytes: 00 00 08 and a rank")
-    rank = content[3]
+    most = None if shape is None else math.prod(shape) + _PIECE
+    data = content(Path(path), most)
+    if data[:3] != _IDX_UINT8 or len(data) < 4:
+        raise malformed(path, f"the first bytes {data[:4].hex(' ')}", "IDX of unsigned bytes: 00 00 08 and a rank")
+    rank = data[3]
+    if rank > _MOST_AXES:
+        raise malformed(path, f"{rank} dimensions", f"at most {_MOST_AXES}")
     start = 4 + 4 * rank
-    if len(content) < start:
-        raise malformed(path, f"{len(content)} bytes", f"a header of {start}")
-    found = tuple(np.frombuffer(content, ">u4", rank, offset=4).tolist())
+    if len(data) < start:
+        raise malformed(path, f"{len(data)} bytes", f"a header of {start}")
+    found = tuple(np.frombuffer(data, ">u4", rank, offset=4).tolist())
     if shape is not None and found != shape:
         raise malformed(path, f"dimensions {found} (magic number {0x800 + rank})", f"{shape} ({0x800 + len(shape)})")
-    if len(content) != start + math.prod(found):
-        raise malformed(path, f"{len(content)} bytes", f"{start + math.prod(found)} for dimensions {found}")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(found).copy()
+    if len(data) != start + math.prod(found):
+        raise malformed(path, f"{len(data)} bytes", f"{start + math.prod(found)} for dimensions {found}")
+    return np.frombuffer(data, np.uint8, offset=start).reshape(found).copy()
 
 
 def read_cifar(path: str | Path, records: int | None = None) -> NDArray[np.uint8]:
@@ -58,12 +73,12 @@ def read_cifar(path: str | Path, records: int | None = None) -> NDArray[np.uint8
     ...     read_cifar(path).shape
     (2, 3073)
     """
-    content = _content(Path(path))
-    if len(content) % CIFAR_RECORD:
-        raise malformed(path, f"{len(content)} bytes", f"whole records of {CIFAR_RECORD}")
-    if records is not None and len(content) != records * CIFAR_RECORD:
-        raise malformed(path, f"{len(content) // CIFAR_RECORD} records", f"{records}")
-    return np.frombuffer(content, np.uint8).reshape(-1, CIFAR_RECORD).copy()
+    data = content(Path(path), None if records is None else records * CIFAR_RECORD + _PIECE)
+    if len(data) % CIFAR_RECORD:
+        raise malformed(path, f"{len(data)} bytes", f"whole records of {CIFAR_RECORD}")
+    if records is not None and len(data) != records * CIFAR_RECORD:
+        raise malformed(path, f"{len(data) // CIFAR_RECORD} records", f"{records}")
+    return np.frombuffer(data, np.uint8).reshape(-1, CIFAR_RECORD).copy()
 
 
 def check_labels(path: str | Path, labels: NDArray[Any], classes: int) -> None:
@@ -83,15 +98,36 @@ def malformed(path: str | Path, found: str, expected: str) -> DataError:
     return DataError(f"{path}: found {found}, expected {expected}")
 
 
-def _content(path: Path) -> bytes:
-    """All bytes of the file, decompressed; never none."""
+def content(path: Path, most: int | None = None) -> bytes:
+    """All bytes of a regular file, decompressed if gzip made them; never none.
+
+    DataError if it cannot be read, if there are more than `most`, or more than memory can hold.
+    """
     try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
-            content = file.read()
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        with regular_file(path, "data from") as file:
+            packed = file.read(2) == _GZIP
+            file.seek(0)
+            with gzip.open(file) if packed else nullcontext(file) as stream:
+                found = _at_most(cast(IO[bytes], stream), path, most)
+    except UsageError as error:
+        raise malformed(path, f"no readable file ({str(error).rpartition(f'{path}: ')[2]})", "one") from None
+    except (EOFError, zlib.error, OSError) as error:
         raise malformed(path, f"a broken gzip stream ({error})", "a complete one") from None
-    except OSError as error:
-        raise malformed(path, f"no readable file ({error.strerror})", "one") from None
-    if not content:
+    if not found:
         raise malformed(path, "an empty file", "data")
-    return content
+    for start, kind in _KNOWN:
+        if found[:64].lstrip().lower().startswith(start):
+            raise malformed(path, kind, "data")
+    return found
+
+
+def _at_most(file: IO[bytes], path: Path, most: int | None) -> bytes:
+    """What is in a file, read piece by piece; DataError if there is more than `most`, or than memory holds."""
+    parts, count = [], 0
+    while part := file.read(_PIECE):
+        parts.append(part)
+        count += len(part)
+        if most is not None and count > most:
+            raise malformed(path, f"more than {most:,} bytes", f"at most {most:,}")
+        check_memory(f"what is in {path}", 2 * count, "give another file")
+    return b"".join(parts)
