@@ -24,7 +24,7 @@ CONSISTENT = [
 ROUNDS = ["synchronous", "synchronous(wait_for=3)", "synchronous(wait_for=7, batches=True)"]
 HOGWILD = ["hogwild", "hogwild(view=snapshot)", "hogwild(view=snapshot, blocks=1)", "hogwild(blocks=7)"]
 MOMENTA = [(0.0, "per_worker"), (0.9, "per_worker"), (0.9, "shared")]
-OF_THE_PROCESS = {"created_utc", "command", "pid", "host", "machine", "replay", "run_id", "token"}
+OF_THE_PROCESS = {"created_utc", "command", "pid", "host", "machine", "replay", "run_id", "token", "sessions"}
 
 
 def timing_of(scheme):

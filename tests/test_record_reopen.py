@@ -116,9 +116,10 @@ def test_checkpoints(tmp_path):
     link = tmp_path / "link.h5"
     link.symlink_to(path)
     assert load_checkpoint(link).attributes["version"] == 2
-    record(path)  # a new run
+    record(path)  # another run
     assert load_checkpoint(path) is None
-    save_checkpoint(path, {}, {})
+    assert [file.name for file in tmp_path.glob("*.checkpoint")] == ["run.h5.1.checkpoint"]
+    save_checkpoint(path, {}, {"version": 0})
     with pytest.raises(RecordError, match="already exists"):
         make(path)
     assert load_checkpoint(path) is not None, "a start that fails keeps the old one"

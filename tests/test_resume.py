@@ -317,10 +317,9 @@ def test_a_checkpoint_of_another_run_is_noticed_and_one_that_is_replaced_removed
     train(quadratic(), "leashed", updates=20, out=out)
     with h5py.File(out, "r+") as file:
         file.attrs["status"] = "running"
-    save_checkpoint(out, {"params": np.zeros(50, np.float32)}, {"version": 21})
-    with pytest.raises(
-        ab.RecordError, match=r"not hold all updates up to 21.*is .*run\.h5\.checkpoint of another run"
-    ):
+    identity = {name: ab.load_run(out).attributes[name] for name in ("run_id", "token")}
+    save_checkpoint(out, {"params": np.zeros(50, np.float32)}, {"version": 21, **identity})
+    with pytest.raises(ab.RecordError, match=r"run\.h5\.checkpoint comes after 21 updates that this file does not"):
         ab.resume(out, problem=quadratic(), updates=30, force=True)
     checkpoint_path(out).write_bytes(b"torn")
     with pytest.raises(ab.RecordError, match=r"cannot be read: .* remove it to start the run again"):
@@ -333,7 +332,7 @@ class Writer:
     """What `Checkpoints` asks of a writer."""
 
     def __init__(self, path):
-        self.path, self.can_write = path, True
+        self.path, self.can_write, self.identity = path, True, {"run_id": "a", "token": "b"}
 
     def flush(self):
         return self.can_write
@@ -364,7 +363,12 @@ def test_a_checkpoint_is_saved_when_all_before_it_is_on_disk(tmp_path, monkeypat
     writer.can_write = True
     kept.save(complete=3, waited_for_room=4)
     assert saved() == (2, 0.0)
-    assert load_checkpoint(writer.path).attributes == {"version": 2, "t": 1.0, "waited_for_room": 4}
+    assert load_checkpoint(writer.path).attributes == {
+        "version": 2,
+        "t": 1.0,
+        "waited_for_room": 4,
+        **writer.identity,
+    }
     kept.offer(4, 2.0, params)
     kept.save(complete=4)
     assert saved() == (2, 0.0), "ten seconds have not passed"

@@ -281,17 +281,15 @@ def test_what_cannot_go_on_is_said_and_left_alone(tmp_path, interrupted):
     real = train(problem, "lock-based", updates=40, out=tmp_path / "real.h5")
     save_checkpoint(tmp_path / "bare.h5", {"params": np.zeros(3)}, {"version": 3})
     replayed = ab.replay(finished, problem, out=tmp_path / "replayed.h5")
+    (tmp_path / "apart").mkdir()
     for name, checkpoint in (
-        ("stranger", checkpoint_path(other.path).read_bytes()),
+        ("apart/stranger", checkpoint_path(other.path).read_bytes()),
         ("damaged", checkpoint_path(one.path).read_bytes()[:5000]),
-        ("of train", checkpoint_path(tmp_path / "bare.h5").read_bytes()),
+        ("apart/of train", checkpoint_path(tmp_path / "bare.h5").read_bytes()),
     ):
         shutil.copy(one.path, tmp_path / f"{name}.h5")
         checkpoint_path(tmp_path / f"{name}.h5").write_bytes(checkpoint)
-    shutil.copy(finished.path, tmp_path / "short.h5")
-    short = interrupted(0.02, simulate, out=tmp_path / "short.h5", force=True, **ARGUMENTS)
-    checkpoint_path(short.path).write_bytes(checkpoint_path(one.path).read_bytes())
-    held = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    held = {path: path.read_bytes() for path in tmp_path.glob("**/*.*")}
     for path, arguments, error, message in (
         (finished.path, {}, ab.UsageError, "has 60 updates, and the total is 60: give a larger total"),
         (finished.path, {"updates": 50}, ab.UsageError, "has 60 updates, and the total is 50"),
@@ -301,14 +299,13 @@ def test_what_cannot_go_on_is_said_and_left_alone(tmp_path, interrupted):
         (one.path, {"problem": quadratic(dtype=np.float64)}, ab.UsageError, "other dtype"),
         (one.path, {"rule": ab.tail()}, ab.UsageError, "has the rule tail.*, not tail"),
         (replayed.path, {"updates": 90}, ab.UsageError, "is of kind replay: only runs of train and simulate"),
-        (tmp_path / "stranger.h5", {}, ab.RecordError, "is of another run, or of another version of asapnb: remove"),
+        (tmp_path / "apart/stranger.h5", {}, ab.RecordError, r"stranger.h5.checkpoint is of another run \(.*, not"),
         (tmp_path / "damaged.h5", {}, ab.RecordError, "cannot be read: .* remove it to start the run again"),
-        (tmp_path / "of train.h5", {}, ab.RecordError, "is not the run that the checkpoint"),
-        (short.path, {}, ab.RecordError, "is not the run that the checkpoint .* which came after"),
+        (tmp_path / "apart/of train.h5", {}, ab.RecordError, "comes after 3 updates that this file does not hold"),
     ):
         with pytest.raises(error, match=message):
             ab.resume(path, **{"problem": problem, **arguments})
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == held
+    assert {path: path.read_bytes() for path in tmp_path.glob("**/*.*")} == held
     assert real.status == "finished"
 
 

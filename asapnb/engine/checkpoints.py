@@ -41,5 +41,7 @@ class Checkpoints:
             return
         version, t, params = self._copied
         with contextlib.suppress(RecordError):  # the run goes on without this checkpoint
-            save_checkpoint(path, {"params": params}, {"version": version, "t": t, **attributes})
+            save_checkpoint(
+                path, {"params": params}, {"version": version, "t": t, **attributes, **self._writer.identity}
+            )
         self._copied, self._saved = None, time.monotonic()

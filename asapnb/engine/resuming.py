@@ -7,7 +7,8 @@ import numpy as np
 
 from ..errors import RecordError
 from ..problems.base import Problem
-from ..record import Owner, Run, RunWriter, checkpoint_path, file_of, load_checkpoint, save_checkpoint
+from ..record import Owner, Run, RunWriter, file_of, find_checkpoint, save_checkpoint
+from ..record.checkpoint import Checkpoint, sessions_from, take_over
 from ..record.schema import ABANDONED, RUNNING, UPDATES
 from ..rules import as_rule
 from ..training.options import Options, resolve
@@ -25,24 +26,27 @@ def resume_training(run: Run, problem: Problem, arguments: Mapping[str, Any], ho
     rule = as_rule(arguments["rule"])
     options = resolve("train", problem, arguments)
     check_problem(run, problem)
-    start, kept = _start(run, options)
+    checkpoint = find_checkpoint(run) if run.status == RUNNING else None
+    start, kept = _start(run, checkpoint, options)
     check_going_on(run, start.version, start.seconds, options)
     had_velocity = start.version == 0 or options.momentum == 0 or start.velocity is not None
     resumed = [entry for entry in run.attributes.get("resumed", []) if entry["version"] < start.version]
     resumed.append({"version": start.version, "velocity": had_velocity})
-    changed = {**dict.fromkeys(_END_ATTRIBUTES), "resumed": resumed}
+    sessions = sessions_from(run, start.version, owner.token)
+    changed = {**dict.fromkeys(_END_ATTRIBUTES), "resumed": resumed, "sessions": sessions}
 
     def reopen(attributes: dict[str, Any]) -> RunWriter:
+        take_over(checkpoint, run)
         if run.status != RUNNING:  # reopening cuts the end of the file, so the state in it is saved first
-            save_checkpoint(path, *_as_checkpoint(start))
+            save_checkpoint(path, *_as_checkpoint(run, start))
         return RunWriter.reopen(owner, kept=kept, attributes={**changed, "config": attributes["config"]})
 
     return run_from(start, problem, options, rule, reopen, hooks)
 
 
-def _start(run: Run, options: Options) -> tuple[InitialState, dict[str, int]]:
+def _start(run: Run, checkpoint: Checkpoint | None, options: Options) -> tuple[InitialState, dict[str, int]]:
     """The state that a run goes on from, and how many rows of each group its file keeps."""
-    version, params, velocity, facts = _state(run)
+    version, params, velocity, facts = _state(run, checkpoint)
     made, rows = run.updates["version"], len(run.updates["version"])
     steps, tables = run.evals["step"], run.rule_tables
     evals, kept_tables = len(steps), len(tables.steps)
@@ -54,7 +58,7 @@ def _start(run: Run, options: Options) -> tuple[InitialState, dict[str, int]]:
     if (updates["dropped"] != ABANDONED).sum() != version * options.rows_per_version:
         raise RecordError(
             f"{run.path} does not hold all updates up to {version:,}, where it would go on"
-            + (f": is {checkpoint_path(file_of(run))} of another run?" if run.status == RUNNING else "")
+            + (f": is {checkpoint.path} of another run?" if checkpoint else "")
         )
     start = InitialState(
         params,
@@ -70,19 +74,26 @@ def _start(run: Run, options: Options) -> tuple[InitialState, dict[str, int]]:
     return start, {"updates": rows, "evals": evals, "rule": kept_tables}
 
 
-def _state(run: Run) -> tuple[int, np.ndarray, np.ndarray | None, Mapping[str, Any]]:
+def _state(run: Run, checkpoint: Checkpoint | None) -> tuple[int, np.ndarray, np.ndarray | None, Mapping[str, Any]]:
     """The version, parameters and velocities to go on from, and the attributes saved with them."""
     if run.status != RUNNING:
         version = int(run.updates["version"].max(initial=0))
         return version, run.params["final"], run.params.get("velocity"), run.attributes
-    checkpoint = load_checkpoint(file_of(run))
     if checkpoint is None:
         return 0, run.params["initial"], None, {}
-    arrays, facts = checkpoint.arrays, checkpoint.attributes
-    return int(facts["version"]), arrays["params"], arrays.get("velocity"), facts
+    arrays, initial = checkpoint.arrays, run.params["initial"]
+    params, velocity = arrays.get("params", initial[:0]), arrays.get("velocity")
+    for array in (params, params if velocity is None else velocity):
+        if array.dtype != initial.dtype or array.shape[-1:] != initial.shape:
+            raise RecordError(
+                f"the checkpoint {checkpoint.path} does not hold {len(initial):,} parameters: remove it"
+            )
+    return checkpoint.version, params, velocity, checkpoint.attributes
 
 
-def _as_checkpoint(start: InitialState) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def _as_checkpoint(run: Run, start: InitialState) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays and attributes of a checkpoint of this state."""
     arrays = {"params": start.params} | ({} if start.velocity is None else {"velocity": start.velocity})
-    return arrays, {"version": start.version, "t": start.seconds, **{name: getattr(start, name) for name in COUNTS}}
+    identity = {name: run.attributes.get(name) for name in ("run_id", "token")}
+    counts = {name: getattr(start, name) for name in COUNTS}
+    return arrays, {"version": start.version, "t": start.seconds, **counts, **identity}

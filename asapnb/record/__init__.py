@@ -1,7 +1,7 @@
 """The run file: every update of a run, its evaluations, scale tables and parameters, in HDF5."""
 
 from ..text import to_json, to_toml
-from .checkpoint import Checkpoint, checkpoint_path, load_checkpoint, remove_checkpoint, save_checkpoint
+from .checkpoint import Checkpoint, checkpoint_path, find_checkpoint, load_checkpoint, save_checkpoint
 from .files import checked_target, claim
 from .owner import Owner, own, owner_of
 from .provenance import machine, topology, versions
@@ -22,12 +22,12 @@ __all__ = [
     "checkpoint_path",
     "claim",
     "file_of",
+    "find_checkpoint",
     "load_checkpoint",
     "load_run",
     "machine",
     "own",
     "owner_of",
-    "remove_checkpoint",
     "save_checkpoint",
     "to_json",
     "to_toml",

@@ -92,6 +92,8 @@ _TABLE = (
               required=True),
     Attribute("resumed", [{"version": int}], "for each time that the run went on, the `version` it went on from, and "
               "whether with the `velocity` of that moment or with zero"),
+    Attribute("sessions", [{"token": str | None, "version": int}], "of a run that went on: the `token` of each "
+              "process that wrote it, and the `version` that it began at"),
     Attribute("data_sha256", str, "which data: pixels and labels, training and test"),
     Attribute("clock", str, 'what the times mean: "virtual seconds", or what they are seconds of', required=True),
     Attribute("compile_seconds", float, "seconds spent compiling or loading kernels"),

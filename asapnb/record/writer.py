@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import RecordError
 from ..text import to_json
-from .checkpoint import remove_checkpoint
+from .checkpoint import make_room, remove_checkpoint, run_id_in
 from .files import Source, checked_target, claim, copy, created, opened, put_in_place
 from .owner import Owner, own
 from .provenance import machine, new_id, process, versions
@@ -90,6 +90,7 @@ class RunWriter:
             **attributes,
         }
         self._attributes.setdefault("machine", machine())
+        self._run_id = str(self._attributes["run_id"])
         self._file: Source = BytesIO()
         if target is None:
             self._own(None, lends=False)
@@ -99,7 +100,9 @@ class RunWriter:
         self._own(owner, lends=owner is target)
         with self._given_back_after_errors():
             self._file = checked_target(owner.path, force)
-            put_in_place(self._file, self._replace, owner)
+            before = run_id_in(self._file)
+            put_in_place(self._file, self._create, owner)
+            make_room(self._file, before)
 
     @classmethod
     def reopen(cls, target: Owner | Path, *, kept: Mapping[str, int], attributes: Mapping[str, Any]) -> RunWriter:
@@ -125,6 +128,11 @@ class RunWriter:
         with writer._given_back_after_errors():
             put_in_place(owner.path, lambda part: writer._cut(part, changed), owner)
         return writer
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """The attributes of the run, and of this writer, that a checkpoint names."""
+        return {"run_id": self._run_id, "token": self._token}
 
     def _own(self, owner: Owner | None, *, lends: bool) -> None:
         """Write as this owner, who may lend it for this; None in memory."""
@@ -167,11 +175,7 @@ class RunWriter:
             set_attributes(file, attributes)
             if "run_id" not in file.attrs:  # of an earlier version of asapnb
                 file.attrs["run_id"] = new_id()
-
-    def _replace(self, part: Path) -> None:
-        self._create(part)
-        if self.path is not None:
-            remove_checkpoint(self.path)  # the checkpoint of the overwritten run
+            self._run_id = file.attrs["run_id"]
 
     def _create(self, source: Source) -> None:
         with created(source) as file:
@@ -258,7 +262,7 @@ class RunWriter:
         if not isinstance(self._file, BytesIO):
             with contextlib.suppress(RecordError):  # on a full disk the file stays as it is, with holes
                 put_in_place(self._file, lambda part: copy(self._file, part), self._owner)
-            remove_checkpoint(self._file)
+            remove_checkpoint(self._file, self._run_id, None)
         run = Run(self._file)
         self._give_back()
         return run

@@ -157,7 +157,12 @@ class Replayer:
             "looks": self.looks,
             "evaluations": self._evaluations,
         }
-        return arrays, {"operations": int(replay.control[DONE]), "plan": self._identity, **counts}
+        return arrays, {
+            "operations": int(replay.control[DONE]),
+            "plan": self._identity,
+            **counts,
+            **self.writer.identity,
+        }
 
     def go_on_from(self, saved: SavedReplay) -> None:
         """Restore the state of a checkpoint."""

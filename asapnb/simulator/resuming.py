@@ -7,7 +7,8 @@ from typing import Any
 
 from ..errors import RecordError
 from ..problems.base import Problem
-from ..record import Owner, Run, RunWriter, checkpoint_path, file_of, load_checkpoint, remove_checkpoint
+from ..record import Owner, Run, RunWriter, find_checkpoint
+from ..record.checkpoint import sessions_from, take_over
 from ..record.schema import RUNNING
 from ..rules import as_rule
 from ..timing import as_timing
@@ -36,7 +37,6 @@ def resume_simulation(run: Run, problem: Problem, arguments: Mapping[str, Any], 
         hooks: functions to call while the run goes on.
         owner: of its file.
     """
-    path = file_of(run)
     options = resolve("simulate", problem, arguments)
     check_problem(run, problem)
     version = int(run.updates["version"].max(initial=0))
@@ -54,12 +54,15 @@ def resume_simulation(run: Run, problem: Problem, arguments: Mapping[str, Any], 
         saved = _saved(run)
 
     def reopen(attributes: dict[str, Any]) -> RunWriter:
-        if saved is None:  # a checkpoint, if any, is of a run with another total
-            remove_checkpoint(path)
+        take_over(None if saved is None else saved.checkpoint, run)
         return RunWriter.reopen(
             owner,
             kept=_kept(run, execution.groups, saved),
-            attributes={**dict.fromkeys(_END_ATTRIBUTES), "config": attributes["config"]},
+            attributes={
+                **dict.fromkeys(_END_ATTRIBUTES),
+                "config": attributes["config"],
+                "sessions": sessions_from(run, 0 if saved is None else saved.checkpoint.version, owner.token),
+            },
         )
 
     return execute(execution, reopen, saved)
@@ -72,19 +75,18 @@ def _reached(run: Run) -> Evaluation | None:
 
 
 def _saved(run: Run) -> SavedReplay | None:
-    """The checkpoint beside the file of a run, with the rows and evaluations up to there; None without one."""
-    path = checkpoint_path(file_of(run))
-    checkpoint = load_checkpoint(file_of(run))
-    if checkpoint is None:
+    """The checkpoint of a run, with the rows and evaluations up to there; None without one."""
+    checkpoint = find_checkpoint(run)
+    if checkpoint is None or checkpoint.path is None:
         return None
     rows, evaluations = (int(checkpoint.attributes.get(name, 0)) for name in ("rows", "evaluations"))
     if not evaluations or len(run.updates["loss"]) < rows or len(run.evals["step"]) < evaluations:
         raise RecordError(
-            f"{run.path} is not the run that the checkpoint {path} is of, which came after {rows:,} rows and "
-            f"{evaluations:,} evaluations: remove it to start the run again from its beginning"
+            f"{run.path} is not the run that the checkpoint {checkpoint.path} is of, which came after {rows:,} rows "
+            f"and {evaluations:,} evaluations: remove it to start the run again from its beginning"
         )
     results = {name: run.updates[name][:rows] for name in RESULT.names or ()}
-    return SavedReplay(path, checkpoint, results, evaluations_of(run, evaluations))
+    return SavedReplay(checkpoint.path, checkpoint, results, evaluations_of(run, evaluations))
 
 
 def _kept(run: Run, groups: Mapping[str, Any], saved: SavedReplay | None) -> dict[str, int]:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RecordError, UsageError
-from ..record import Run, load_run, machine, own, remove_checkpoint, to_json, versions
+from ..record import Run, load_run, machine, own, to_json, versions
+from ..record.checkpoint import remove_checkpoint, run_id_in
 from ..record.files import put_in_place
 from ..record.schema import UNENDED
 from ..text import read_bytes
@@ -123,8 +124,8 @@ def begin(sweep: Sweep, folder: Path, *, resume: bool, force: bool, extend: bool
                 own(file).release()
             for file in files:
                 with own(file):
+                    remove_checkpoint(file, run_id_in(file))
                     file.unlink(missing_ok=True)
-                    remove_checkpoint(file)
         elif not resume:
             raise RecordError(
                 f"{folder} holds a sweep already: go on with it with resume=True (--resume), start it anew with "
