@@ -121,6 +121,9 @@ class _Display:
         left = "" if now.seconds_left is None else f"{timedelta(seconds=round(now.seconds_left))} left"
         failed = f"{now.failed} failed" if now.failed else ""
         self.bar.update(self._task, completed=now.done, description=", ".join(filter(None, [left, failed])))
+        if now.waiting:
+            click.echo(now.waiting, err=True)
+            return
         if now.outcome is None or now.point is None:
             self._screen.print(self._header, "", sep="\n")
             if now.skipped:

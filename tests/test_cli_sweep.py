@@ -103,7 +103,7 @@ def test_the_list_of_points(here):
         (SWEEP.replace("simulate", "train") + "microscope = 3", [], "train has no microscope"),
         (SWEEP, ["-o", "few.toml"], "cannot write to the folder few.toml"),
         (SWEEP, ["-o", "/proc/few"], "cannot write to the folder /proc/few"),
-        (SWEEP, ["--jobs", 0], "jobs is 0: must be an integer of at least 1"),
+        (SWEEP, ["--jobs", 0], "jobs is 0: must be an integer from 1 to 1024"),
         (SWEEP, ["--jobs", "many"], "not a valid integer"),
         (SWEEP, ["--dask", "nowhere"], "no Dask scheduler answers at 'nowhere'"),
         (SWEEP, ["--force", "--resume"], "to go on or to start anew"),

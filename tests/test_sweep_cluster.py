@@ -5,6 +5,7 @@ import logging
 import sys
 
 import pytest
+from processes import until
 from sweeps import by_itself, small, with_rules
 
 import asapnb as ab
@@ -68,7 +69,8 @@ def test_no_more_is_given_out_than_the_workers_soon_take(inside, monkeypatch, tm
     assert all(number - there < 2 for number, there in enumerate(given))  # one thread: two at a time
 
 
-def test_a_scheduler_that_goes_away_is_no_failure_of_points(inside, tmp_path):
+def test_a_scheduler_that_goes_away_is_no_failure_of_points(inside, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "PATIENCE", 0.5)  # also what it takes to notice
     with pytest.raises(ab.RecordError, match=r"the Dask scheduler is gone: what is done is in .* go on"):
         run_sweep(small(repetitions=5), tmp_path, address=inside.scheduler_address,
                   progress=lambda now: now.outcome and inside.close())  # fmt: skip
@@ -97,12 +99,42 @@ def test_a_version_of_another_worker(two, tmp_path, monkeypatch):
     assert not (tmp_path / "sweep").exists()
 
 
-@pytest.mark.parametrize("address", ["tcp://localhost:1", "nowhere", "", "http://localhost:1", "tcp://localhost:x"])
+@pytest.mark.parametrize("address", ["tcp://localhost:1", "nowhere", "tcp://localhost:x"])
 def test_where_there_is_no_scheduler(tmp_path, monkeypatch, address):
     monkeypatch.setattr(cluster, "PATIENCE", 0.2)
     with pytest.raises(ab.UsageError, match=f"no Dask scheduler answers at '{address}': give its address"):
         run_sweep(small(), tmp_path / "sweep", address=address)
     assert not (tmp_path / "sweep").exists()
+
+
+@pytest.mark.parametrize(
+    "address", ["nonsense://", "nonsense://localhost:1", "", "tcp://", "http://localhost:1", "://"]
+)
+def test_what_is_no_address_is_refused_before_anything_is_tried(tmp_path, monkeypatch, address):
+    monkeypatch.setattr(distributed.Client, "__init__", None)  # so that nothing can
+    with pytest.raises(
+        ab.UsageError, match=f"'{address}' is no address of a Dask scheduler: give one such as tcp://"
+    ):
+        run_sweep(small(), tmp_path / "sweep", address=address)
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_a_cluster_that_lost_all_workers_is_waited_for_with_a_word(inside, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "PATIENCE", 0.5)
+    said, gone = [], []
+
+    def progress(now):
+        if now.outcome and not gone:
+            gone.append(inside.scale(0))
+            until(lambda: not inside.scheduler.workers)
+        if now.waiting:
+            said.append(now.waiting)
+            inside.scale(1)
+
+    manifest = run_sweep(small(repetitions=2), tmp_path, address=inside.scheduler_address, progress=progress)
+    assert all("all workers of the Dask cluster are gone: waiting for new ones" in text for text in said)
+    assert len(said) >= 1
+    assert {outcome.status for outcome in manifest.outcomes.values()} == {"finished"}
 
 
 def test_where_there_is_no_worker(inside, tmp_path, monkeypatch):

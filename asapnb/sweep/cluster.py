@@ -2,19 +2,20 @@
 
 import tempfile
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from .. import __version__
-from ..errors import MissingExtraError, RecordError, UsageError
+from ..errors import MissingExtraError, RecordError, UsageError, shown
 from ..record.files import put_in_place
 from .points import Outcome, carry_out, differing, failed
 from .spec import Point
 
-PATIENCE = 10.0  # seconds to reach the scheduler, and for its first worker to come
+PATIENCE = 5.0  # seconds to reach the scheduler, for its first worker to come, and until a wait is worth a word
 _AHEAD = 2  # points given to each thread: one to compute and one to follow; more would keep more results in memory
 
 
@@ -29,6 +30,7 @@ def connected(address: str, files: Mapping[str, str]) -> Iterator[Any]:
         from distributed import Client
     except ImportError:
         raise MissingExtraError('a Dask cluster needs distributed: pip install "asapnb[dask]"') from None
+    _check_address(address)
     client: Any = Client.__new__(Client)
     try:
         client.__init__(address, timeout=PATIENCE, set_as_default=False)
@@ -50,7 +52,30 @@ def connected(address: str, files: Mapping[str, str]) -> Iterator[Any]:
         yield client
 
 
-def on_cluster(points: Sequence[Point], folder: Path, client: Any, files: Mapping[str, str]) -> Generator[Outcome]:
+def _check_address(address: str) -> None:
+    """UsageError for an address of no known kind, which would only be found out after many seconds."""
+    from distributed.comm.registry import backends, get_backend
+
+    scheme, given, rest = address.rpartition("://")
+    try:
+        get_backend(scheme if given else "tcp")
+        known = bool(rest.strip())
+    except ValueError:
+        known = False
+    if not known:
+        raise UsageError(
+            f"{shown(address)} is no address of a Dask scheduler: give one such as tcp://localhost:8786, which "
+            f"begins with {', '.join(f'{name}://' for name in sorted(backends))} or without any of these"
+        )
+
+
+def on_cluster(
+    points: Sequence[Point],
+    folder: Path,
+    client: Any,
+    files: Mapping[str, str],
+    waits: Callable[[str], None] = lambda why: None,
+) -> Generator[Outcome]:
     """The outcome of each point as it comes, after its run file was put into `folder`.
 
     If a worker dies, Dask gives its points to others. Only this process writes to the folder, so no point is recorded
@@ -61,28 +86,40 @@ def on_cluster(points: Sequence[Point], folder: Path, client: Any, files: Mappin
         folder: where the run files go.
         client: of the cluster, from `connected`.
         files: paths that rules and timings come from, with their SHA-256.
+        waits: called with the reason when nothing can happen, as all workers are gone; once until one comes.
 
     Raises:
         RecordError: when the scheduler is gone.
     """
-    from distributed import as_completed
-
     compute = partial(_computed, version=__version__, files=dict(files))
-    waiting, running, finished = deque(points), dict[Any, Point](), as_completed(loop=client.loop)
+    waiting, running, finished, said = deque(points), dict[Any, Point](), SimpleQueue[Any](), False
     while waiting or running:
-        try:
-            room = _AHEAD * max(1, sum(client.nthreads().values())) if waiting else 0
-        except OSError:
-            raise _gone(folder) from None
+        room = _AHEAD * max(1, _threads(client, folder)) if waiting else 0
         while waiting and len(running) < room:
             point = waiting.popleft()
             future = client.submit(compute, point, pure=False)
             running[future] = point
-            finished.add(future)
-        future = next(finished)
+            future.add_done_callback(finished.put)
+        try:
+            future = finished.get(timeout=PATIENCE)
+        except Empty:
+            lost = not _threads(client, folder)
+            if lost and not said:
+                waits(f"all workers of the Dask cluster are gone: waiting for new ones, for {len(running):,} points "
+                      f"given to it; start some, or end with Ctrl-C and go on with --resume")  # fmt: skip
+            said = lost
+            continue
         if future.cancelled():
             raise _gone(folder)
         yield _fetched(future, running.pop(future), folder)
+
+
+def _threads(client: Any, folder: Path) -> int:
+    """The threads of all workers there are; RecordError when the scheduler is gone."""
+    try:
+        return sum(client.nthreads().values())
+    except (OSError, TimeoutError):
+        raise _gone(folder) from None
 
 
 def _gone(folder: Path) -> RecordError:

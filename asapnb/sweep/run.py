@@ -30,6 +30,7 @@ class Progress:
         skipped: points that were done before.
         seconds: real seconds since the sweep began.
         point, outcome: the last point, and its outcome, if there is one.
+        waiting: why nothing can happen at the moment; "" otherwise.
     """
 
     done: int
@@ -39,6 +40,7 @@ class Progress:
     seconds: float
     point: Point | None = None
     outcome: Outcome | None = None
+    waiting: str = ""
 
     @property
     def seconds_left(self) -> float | None:
@@ -74,7 +76,7 @@ def run_sweep(
             runs are made again.
         extend: as `resume`, but the sweep may have got more points.
         force: start anew in a folder that holds a sweep. Run files of that sweep are removed, others are not.
-        progress: called with a `Progress` at the beginning and after each point.
+        progress: called with a `Progress` at the beginning, after each point, and when a cluster lost all workers.
 
     Returns:
         The `Manifest`, with the outcome of each point. A point that fails is recorded, and the others go on.
@@ -107,25 +109,32 @@ def run_sweep(
     jobs = integer("jobs", jobs, 1, 1024)
     check_points(sweep.points)
     folder = Path(out)
+    outcomes: dict[str, Outcome] = {}
+    total = skipped = done = bad = 0
+    started = time.monotonic()
+
+    def report(point: Point | None = None, outcome: Outcome | None = None, waiting: str = "") -> None:
+        if progress is not None:
+            progress(Progress(done, bad, total, skipped, time.monotonic() - started, point, outcome, waiting))
+
     with ExitStack() as stack:
         files = sources(sweep.points)
         carry_out: Callable[..., Generator[Outcome]] = partial(in_processes, jobs=jobs, files=files)
         if address is not None:
-            carry_out = partial(on_cluster, client=stack.enter_context(connected(address, files)), files=files)
+            client = stack.enter_context(connected(address, files))
+            carry_out = partial(on_cluster, client=client, files=files, waits=lambda why: report(waiting=why))
         stack.enter_context(manifests.alone(folder))
         found = manifests.begin(sweep, folder, resume=resume or extend, force=force, extend=extend)
-        outcomes = dict(found.outcomes)
+        outcomes |= found.outcomes
         ended = {name for name, outcome in outcomes.items() if outcome.done}
         left = {point.name: point for point in found.points if point.name not in ended}
-        total, skipped, failed, started = len(found.points), len(found.points) - len(left), 0, time.monotonic()
-        if progress is not None:
-            progress(Progress(skipped, failed, total, skipped, 0.0))
+        total, started = len(found.points), time.monotonic()
+        done = skipped = total - len(left)
+        report()
         made = stack.enter_context(closing(carry_out(list(left.values()), folder)))  # or Ctrl-C would leave processes
-        for done, outcome in enumerate(made, skipped + 1):
+        for outcome in made:
             manifests.note(folder, outcome)
             outcomes[outcome.point] = outcome
-            failed += not outcome.done
-            if progress is not None:
-                seconds = time.monotonic() - started
-                progress(Progress(done, failed, total, skipped, seconds, left[outcome.point], outcome))
+            done, bad = done + 1, bad + (not outcome.done)
+            report(left[outcome.point], outcome)
     return Manifest(found.head, outcomes)
