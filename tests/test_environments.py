@@ -18,7 +18,7 @@ from asapnb import compiled
 from asapnb.analysis.tables import Table
 from asapnb.config import load_config
 from asapnb.quota import cpu_quota
-from asapnb.record import machine
+from asapnb.record import checked_target, machine
 from asapnb.training import options
 
 TRAIN = shlex.split("train --problem 'quadratic(eigenvalues=[1, 2])' -m 2 --updates 40 --batch 1")
@@ -133,6 +133,10 @@ def test_a_working_directory_that_is_gone_is_said(tmp_path, monkeypatch):
     for command in (["info"], TRAIN, ["show", "run.h5"], ["rules", "list"], ["compare", "run.h5"]):
         done = cli(*command)
         assert (done.exit_code, done.output[:40]) == (2, "Error: the working directory is gone (No")
+    with pytest.raises(ab.RecordError, match="the working directory is gone, so run leads nowhere"):
+        checked_target("run", False)
+    with pytest.raises(ab.RecordError, match="there is no run file"):
+        ab.load_run("run.h5")
 
 
 def test_compilation_that_is_switched_off_is_said(monkeypatch):

@@ -94,7 +94,10 @@ def created(source: Source) -> Any:
 
 def checked_target(path: str | os.PathLike[str], force: bool) -> Path:
     """The real path, if a file can be made there; RecordError if not, or if it exists and `force` is not set."""
-    target = Path(os.path.realpath(path))
+    try:
+        target = Path(os.path.realpath(path))
+    except FileNotFoundError:
+        raise RecordError(f"the working directory is gone, so {path} leads nowhere: give an absolute path") from None
     exists = os.path.exists(target)  # unlike target.exists(), it is False for an impossible name
     if exists and target.is_dir():
         raise RecordError(f"{path} is a directory: give the name of a file, such as {target / 'run.h5'}")
