@@ -10,6 +10,7 @@ import pytest
 from sweeps import at_once, small
 
 import asapnb as ab
+from asapnb.problems.text import parse_problem
 from asapnb.report import report
 from asapnb.sweep import load_manifest, run_sweep
 from asapnb.sweep import run as running
@@ -175,3 +176,11 @@ def test_what_is_not_in_the_sweep_is_never_removed(folder):
     assert (folder / "mine.h5").read_bytes() == (folder.parent / "victim.h5").read_bytes() == b"precious"
     assert (folder / ".mine.part").exists()
     assert (folder / "notes.txt").exists()
+
+
+def test_a_run_replaces_no_link_that_leads_back_to_itself(tmp_path):
+    (tmp_path / "run.h5").symlink_to("run.h5")
+    for force in (False, True):
+        with pytest.raises(ab.RecordError, match="a link that leads back to itself"):
+            ab.train(parse_problem("quadratic([1])"), updates=5, out=tmp_path / "run.h5", force=force)
+    assert (tmp_path / "run.h5").is_symlink()

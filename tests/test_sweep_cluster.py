@@ -2,7 +2,9 @@
 
 import json
 import logging
+import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from processes import until
@@ -116,6 +118,18 @@ def test_what_is_no_address_is_refused_before_anything_is_tried(tmp_path, monkey
         ab.UsageError, match=f"'{address}' is no address of a Dask scheduler: give one such as tcp://"
     ):
         run_sweep(small(), tmp_path / "sweep", address=address)
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_where_another_program_answers(tmp_path, monkeypatch):
+    def answer():
+        with server.accept()[0] as connection:
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 10)
+
+    with socket.create_server(("localhost", 0)) as server, ThreadPoolExecutor(1) as pool:
+        pool.submit(answer)
+        with pytest.raises(ab.UsageError, match="no Dask scheduler answers at"):
+            run_sweep(small(), tmp_path / "sweep", address=f"tcp://localhost:{server.getsockname()[1]}")
     assert not (tmp_path / "sweep").exists()
 
 

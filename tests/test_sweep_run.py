@@ -284,7 +284,7 @@ def test_folders_that_cannot_be(here, tmp_path, monkeypatch, out):
 @pytest.mark.parametrize(
     ("how", "says"),
     [
-        ({"jobs": 0}, "jobs is 0: must be an integer of at least 1"),
+        ({"jobs": 0}, "jobs is 0: must be an integer from 1 to 1024"),
         ({"jobs": 2, "address": "tcp://localhost:8786"}, "the cluster has workers of its own"),
         ({"force": True, "resume": True}, "to go on or to start anew"),
     ],

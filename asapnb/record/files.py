@@ -99,6 +99,8 @@ def checked_target(path: str | os.PathLike[str], force: bool) -> Path:
     except FileNotFoundError:
         raise RecordError(f"the working directory is gone, so {path} leads nowhere: give an absolute path") from None
     exists = os.path.exists(target)  # unlike target.exists(), it is False for an impossible name
+    if not exists and os.path.islink(target):
+        raise RecordError(f"{path} is a link that leads back to itself: remove it, or give another name")
     if exists and target.is_dir():
         raise RecordError(f"{path} is a directory: give the name of a file, such as {target / 'run.h5'}")
     if exists and not target.is_file():

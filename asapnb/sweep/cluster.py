@@ -34,7 +34,7 @@ def connected(address: str, files: Mapping[str, str]) -> Iterator[Any]:
     client: Any = Client.__new__(Client)
     try:
         client.__init__(address, timeout=PATIENCE, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:
+    except Exception as error:  # what answers may be another program: its bytes are read as sizes
         client.__del__()  # else the collector does: if that is while another client starts, both wait for ever
         raise UsageError(
             f"no Dask scheduler answers at {address!r}: give its address, such as tcp://localhost:8786 ({error})"
