@@ -19,17 +19,19 @@ import numpy as np
 from .engine.resuming import resume_training
 from .engine.run import train
 from .errors import UsageError, shown, unknown
+from .identity import Recorded, check_piece
 from .problems import Problem
-from .problems.text import is_custom, parse_problem
+from .problems.text import code_of, is_custom, parse_problem
 from .record import Owner, Run, file_of, load_run, own
-from .rules import Rule, as_rule
+from .rules import Rule
 from .simulator.resuming import resume_simulation
 from .simulator.run import simulate
 from .text import parse_toml, read_toml, regular_file
 from .training.arguments import Argument, Command, arguments_of
+from .training.code import checked, same_rule
 from .training.evaluation import Evaluation, Progress
 from .training.reporting import Hooks
-from .training.resuming import check_columns
+from .training.resuming import check_columns, check_problem
 
 RUNS: dict[Command, Callable[..., Run]] = {"train": train, "simulate": simulate}
 _KINDS = {
@@ -78,11 +80,12 @@ def _checked(name: str, value: Any, kind: Command) -> Any:
         raise unknown("key", name, known)
     key = known[name]
     value = value.item() if isinstance(value, np.generic) else value
+    given = str if isinstance(value, Recorded) else type(value)
     if NoneType in key.kinds and value in (None, "none"):
         return None
     if isinstance(value, int) and value.bit_length() > 1024:
         raise UsageError(f"{name} = {shown(value)}: no number of a run is that large")
-    if type(value) not in key.kinds and not (type(value) is int and float in key.kinds):
+    if given not in key.kinds and not (given is int and float in key.kinds):
         raise UsageError(f"{name} = {shown(value)}: must be {' or '.join(_KINDS[kind] for kind in key.kinds)}")
     if key.choices and value not in key.choices:
         raise unknown(f"value of {name}", value, key.choices)
@@ -149,10 +152,20 @@ def parse_setting(text: str) -> tuple[str, Any]:
     return name.strip(), parse_value(value.strip())
 
 
-def prepare(config: Mapping[str, Any], kind: Command = "train") -> tuple[Problem, dict[str, Any]]:
-    """The problem of a configuration and the arguments for a run. Data is loaded, but nothing is run."""
+def prepare(
+    config: Mapping[str, Any], kind: Command = "train", force: bool = False
+) -> tuple[Problem, dict[str, Any]]:
+    """The problem of a configuration and the arguments for a run. Data is loaded, but nothing is run.
+
+    RecordError, with the difference, for a configuration from a run file whose code is another one by now, unless
+    `force`.
+    """
     arguments = {"data": keys()["data"].default, "problem": keys()["problem"].default, **check_keys(config, kind)}
-    return parse_problem(arguments.pop("problem"), arguments.pop("data")), arguments
+    text = arguments.pop("problem")
+    problem = parse_problem(text, arguments.pop("data"))
+    if isinstance(text, Recorded) and not force:
+        check_piece(text, "problem", code_of(problem))
+    return problem, checked(arguments, force)
 
 
 def run_config(
@@ -170,7 +183,8 @@ def run_config(
         config: the configuration, by key; see `keys`.
         kind: "train" or "simulate".
         out: the run file to write (HDF5). Without it the run stays in memory.
-        force: overwrite `out` if it exists.
+        force: overwrite `out` if it exists, and run code of one's own that is not what the run file had which the
+            configuration is from.
         on_eval: called with each `Evaluation` as it is made.
         progress: called with a `Progress` a few times a second.
 
@@ -184,7 +198,7 @@ def run_config(
     >>> run.status, run_config(run.config).config == run.config
     ('finished', True)
     """
-    problem, arguments = prepare(config, kind)
+    problem, arguments = prepare(config, kind, force)
     return RUNS[kind](problem, **arguments, out=out, force=force, on_eval=on_eval, progress=progress)
 
 
@@ -203,7 +217,8 @@ def resume(
     """Go on with a run in its file, from where it ended, as if it had never been interrupted.
 
     A run that ended, with any status but "diverged", goes on from its last update. A run that was killed goes on from
-    the checkpoint beside its file, `RUN.h5.checkpoint`, and later rows are cut; without a checkpoint it starts again.
+    the checkpoint beside its file, `RUN.h5.checkpoint`, and later rows are cut. Without its checkpoint it would start
+    again from version 0: that needs `force`, unless there is little to lose.
 
     Args:
         run: a run file, or a run that has one.
@@ -211,8 +226,10 @@ def resume(
         updates: the total of updates; instead of `epochs`.
         max_seconds: the total of training time; by default that, too, stays what it was.
         problem: the run's problem, if it is one's own; else it is built as the file says.
-        rule: the run's rule, if it is a function of one's own; else as the file says.
-        force: has no effect: a run goes on unless another process writes its file.
+        rule: the run's rule, if it is a function of one's own; else as the file says. A function in a file is run
+            only if the file is what the run recorded.
+        force: go on although updates are lost as there is no checkpoint, and although code of one's own (the rule, a
+            module that it imports, the problem) is not what the run recorded. The file then keeps what has changed.
         on_eval: called with each new `Evaluation` as it is made.
         progress: called with a `Progress` a few times a second.
 
@@ -239,7 +256,7 @@ def resume(
     given = {"epochs": epochs, "updates": updates, "max_seconds": max_seconds}
     changed = {name: value for name, value in given.items() if value is not None}
     with own(file.resolve()) as owner:
-        return _go_on(load_run(file), changed, problem, rule, Hooks(on_eval, progress), owner)
+        return _go_on(load_run(file), changed, problem, rule, Hooks(on_eval, progress), owner, force)
 
 
 def _go_on(
@@ -249,40 +266,27 @@ def _go_on(
     rule: Rule | Callable[..., Any] | None,
     hooks: Hooks,
     owner: Owner,
+    force: bool,
 ) -> Run:
     """Go on with a run as it is now, which nobody else can change."""
     check_columns(run)
     if run.kind not in RUNS:
         raise UsageError(f"{run.path} is of kind {run.kind}: only runs of {' and '.join(RUNS)} can go on")
     config = merge(run.config, check_keys(changed))
-    text = str(config.get("problem"))
-    if problem is not None:
-        checked = check_keys(config, run.kind)
-        arguments = {name: value for name, value in checked.items() if name not in ("data", "problem")}
-    elif is_custom(text):
+    text = config["problem"]
+    arguments = check_keys({name: value for name, value in config.items() if name != "rule"}, run.kind)
+    if problem is None and is_custom(text):
         raise UsageError(
             f"the problem of {run.path} is one's own, {text}: build it in Python and pass it, as in "
             "asapnb.resume(path, problem=problem)"
         )
+    if problem is None:
+        problem, arguments = prepare(arguments, run.kind, force)
     else:
-        problem, arguments = prepare(config, run.kind)
+        arguments = checked({name: value for name, value in arguments.items() if name not in _PROBLEM}, force)
+        check_problem(run, problem)
+        if not force:
+            check_piece(text, "problem", code_of(problem))
+    arguments["rule"] = same_rule(run, rule, force)
     go_on = resume_training if run.kind == "train" else resume_simulation
-    return go_on(run, problem, {**arguments, "rule": _rule_of(run, rule)}, hooks, owner)
-
-
-def _rule_of(run: Run, rule: Rule | Callable[..., Any] | None) -> Rule:
-    """The rule that a run goes on with: that of its file, or the one given if that is the same by name."""
-    text = run.config["rule"]
-    if rule is not None:
-        given = as_rule(rule)
-        if repr(given) != text:
-            raise UsageError(
-                f"{run.path} has the rule {text}, not {given!r}: a run goes on with the rule it began with"
-            )
-        return given
-    try:
-        return as_rule(text)
-    except UsageError as error:
-        raise UsageError(
-            f"the rule of {run.path} is not known by its text: pass it, as in asapnb.resume(path, rule=rule); {error}"
-        ) from None
+    return go_on(run, problem, arguments, hooks, owner, force)

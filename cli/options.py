@@ -25,8 +25,15 @@ def together(*options: Decorator) -> Decorator:
     return decorated
 
 
-def output(metavar: str, what: str = "file", **more: Any) -> Decorator:
-    """Decorate a command with `out`, a file that can be made (checked at once), and `force`, to overwrite it."""
+def output(metavar: str, what: str = "file", also: str = "", **more: Any) -> Decorator:
+    """Decorate a command with `out`, a file that can be made (checked at once), and `force`, to overwrite it.
+
+    Args:
+        metavar: what the help calls the file.
+        what: it is, for the help.
+        also: what else `force` does, for the help.
+        more: of the option `out`.
+    """
 
     def check(ctx: click.Context, option: click.Parameter, out: str | None) -> str | None:
         if out is not None:
@@ -36,11 +43,12 @@ def output(metavar: str, what: str = "file", **more: Any) -> Decorator:
     about = {"help": f"The {what} to write.", **more}
     return together(
         click.option("-o", "--out", type=click.Path(), metavar=metavar, callback=check, **about),
-        click.option("--force", is_flag=True, is_eager=True, help=f"Overwrite the {what} if it exists."),
+        click.option("--force", is_flag=True, is_eager=True, help=f"Overwrite the {what} if it exists{also}."),
     )
 
 
-RUN_FILE = together(output("RUN.h5", "run file"), QUIET, JSON)
+_CODE = ", and run code of one's own that is not what a given run file recorded"
+RUN_FILE = together(output("RUN.h5", "run file", _CODE), QUIET, JSON)
 CONFIGURED = together(
     click.argument("config", required=False, type=click.Path()),
     click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set any key; overrides flags."),

@@ -20,7 +20,7 @@ from .text import clock, pairs, run_rows
 @click.option("--epochs", type=int, metavar="TOTAL", help="Passes over the data in all, those done included.")
 @click.option("--updates", type=int, metavar="TOTAL", help="Updates in all; instead of --epochs.")
 @click.option("--max-seconds", type=float, metavar="TOTAL", help="The limit of training time in all.")
-@click.option("--force", is_flag=True, help="Has no effect.")
+@click.option("--force", is_flag=True, help="Go on although updates are lost, or code of one's own has changed.")
 @QUIET
 @JSON
 def command(run: str, quiet: bool, as_json: bool, force: bool, **totals: Any) -> None:
@@ -28,6 +28,9 @@ def command(run: str, quiet: bool, as_json: bool, force: bool, **totals: Any) ->
 
     Totals count from the beginning of the run, so an interrupted run ends where it would have ended. Without a total,
     that of its configuration holds. A simulated run goes on to the same bits; its --max-seconds are virtual.
+
+    A rule in a file is run only if the file, and what it imports, is what the run recorded; else the difference is
+    shown, and --force takes it as it is.
     """
     before = load_run(run)
 

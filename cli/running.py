@@ -44,7 +44,7 @@ class Job:
 
 def configured(kind: Command, config: Mapping[str, Any], out: str | None, force: bool) -> Job:
     """The run of a configuration."""
-    problem, arguments = prepare(config, kind)
+    problem, arguments = prepare(config, kind, force)
     return Job(
         header=lambda: header(problem, arguments, kind),
         run=partial(RUNS[kind], problem, **arguments, out=out, force=force),

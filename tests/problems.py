@@ -12,6 +12,7 @@ from asapnb.engine.loops import leashed
 from asapnb.engine.loops.pool import publish, release, slot_of
 from asapnb.kernels.atomics import fetch_add, load, nap
 from asapnb.problems import custom
+from asapnb.problems.text import code_of
 
 CONSISTENT = [ab.LockBased(), ab.Leashed(), ab.Leashed(persistence=0), ab.Leashed(persistence=1, check_early=True)]
 BEGUN, WORKERS, MEETING = range(3)  # words of `labels`, of which `pull` has no need: see `pull_slowly`
@@ -85,9 +86,11 @@ def fails_on_sample_0(params, gradient, indices, plan, workspace, inputs, labels
 def quadratic(n=50, samples=60, dtype=np.float32, gradient=pull):
     """`pull` towards random points, from a random start."""
     points = np.random.default_rng(5).standard_normal((samples, n)).astype(dtype)
-    return custom(
+    problem = custom(
         gradient, points, np.zeros(samples, int), n, dtype=dtype, init=lambda size, rng: 3 * rng.standard_normal(size)
     )
+    code_of(problem)  # which is kept: a run may count in the labels, see `pull_slowly`
+    return problem
 
 
 @cache

@@ -16,7 +16,7 @@ def record(reached, status="finished", end=100.0, scale=1.0, kind="simulate", vi
     at = np.array(updates)
     config = {**BASE, "timing": "exponential(1)", **config, "seed": seed}
     run = SimpleNamespace(
-        config=config, kind=kind, status=status, is_virtual=virtual, path=None,
+        config=config, kind=kind, status=status, is_virtual=virtual, path=None, code=(),
         attributes={"created_utc": f"{config}", "machine": {"allowed": 2}},
     )  # fmt: skip
     last = {"train_loss": loss[-1], "test_loss": np.nan, "test_accuracy": np.nan}

@@ -162,4 +162,7 @@ def _baseline(records: Sequence[Record], given: str | Mapping[str, object] | Non
     kept = matching(records, baseline)
     if len(kept) == len(records):
         raise UsageError(f"every run has {said(baseline)}: there is nothing to compare this baseline with")
+    for key, name in baseline.items():
+        if len(found := sorted({str(record.value(key)) for record in kept})) > 1:
+            raise UsageError(f"{key}={name} is the name of several: {', '.join(found)}; give one of these")
     return {key: kept[0].value(key) for key in baseline}

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..formatting import count
+from ..rules.registry import RULES
+from .names import unmarked, unrecorded
 from .records import Record, grouped, seeds, varying
 from .speed import magnitude
 from .statistics import wilson
@@ -43,11 +45,12 @@ def overview(records: Sequence[Record], by: Sequence[str]) -> Table:
         rows.append((values, figures))
     kept = {name for _, figures in rows for name, figure in figures.items() if figure is not None}
     rows = [(values, {name: figures[name] for name in figures if name in kept}) for values, figures in rows]
-    same = [f"{key}={records[0].value(key)}" for key in _SAME if key not in varying(records) and records]
+    same = [f"{key}={unmarked(records[0].value(key))}" for key in _SAME if key not in varying(records) and records]
     notes = [f"All runs: {', '.join(same)}"] if same else []
     if len(records) > len(rows):
         notes.append("Figures are medians over the runs of a row.")
     notes += [*clock_notes(records), *magnitude_notes(records, by)]
+    notes += unrecorded([record.run for record in records], RULES)
     return table(count(len(records), "run"), by, rows, notes)
 
 

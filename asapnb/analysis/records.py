@@ -1,6 +1,7 @@
 """The runs of a comparison: read from files and folders, told apart by what varies in their configurations."""
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,12 +18,14 @@ from ..rules import as_rule
 from ..schemes import parse_scheme
 from ..timing import parse_timing
 from .curves import Curve, evaluated, smoothed, versions
+from .names import aliases, marked
 
 Runs = Iterable[Run | str | os.PathLike[str]] | Run | str | os.PathLike[str]
 Loss = Literal["evaluated", "smoothed"]
 LOSSES = get_args(Loss)
 _SMALL = 2**18  # bytes; the columns of smaller files are kept
 CLOCKS = ("updates", "seconds", "steps", "epochs")
+_FILE = re.compile(r"\.py:|\.toml\s*$")  # in a text that names a file, which is not to be opened
 # Keys whose values may be written in several ways
 _TEXTS: dict[str, Callable[[str], object]] = {"rule": as_rule, "scheme": parse_scheme, "timing": parse_timing}
 
@@ -83,7 +86,10 @@ class Record:
         return str(self.path) if self.path else f"the run in memory with seed {self.value('seed')}"
 
     def value(self, key: str) -> Any:
-        """The value of a key of the configuration, or of "kind"; None if it has none."""
+        """The value of a key of the configuration, or of "kind"; None if it has none.
+
+        What names code of one's own ends with a mark of that code; see `asapnb.analysis.names`.
+        """
         return self._values.get(key)
 
     def summary(self) -> dict[str, Any]:
@@ -141,7 +147,7 @@ class Record:
     @cached_property
     def _values(self) -> dict[str, Any]:
         plain = {key: v if isinstance(v, str | int | float) else str(v) for key, v in self.config.items()}
-        return {**plain, "kind": self.kind}
+        return {**plain, **marked(self.run), "kind": self.kind}
 
     def _fresh(self) -> Run:
         """The run opened anew, so that its columns are not kept; the run itself if its file is small."""
@@ -219,18 +225,24 @@ def check_keys(records: Sequence[Record], keys: Iterable[str]) -> None:
 def matching(records: Sequence[Record], where: Mapping[str, object]) -> list[Record]:
     """The runs with these values; UsageError if there are none: it says which values there are.
 
-    Rules, schemes and timings may be given by any of their texts: "tail" is "tail(amplitude=1.0)".
+    Rules, schemes and timings may be given by any of their texts: "tail" is "tail(amplitude=1.0)". One's own may be
+    given with or without the mark of its code.
     """
     check_keys(records, where)
     found = list(records)
     for key, wanted in where.items():
         texts = {_plain(wanted), _plain(_text(key, wanted))}
-        kept = [record for record in found if _plain(_number(record.value(key))) in texts]
+        kept = [record for record in found if not texts.isdisjoint(_called(record, key))]
         if found and not kept:
             there = sorted({record.value(key) for record in found}, key=_rank)
             raise UsageError(f"no run has {key}={wanted}: {key} is {', '.join(map(str, there))}")
         found = kept
     return found
+
+
+def _called(record: Record, key: str) -> set[str]:
+    """The texts of a value of a run, as one would type them."""
+    return {_plain(_number(name)) for name in aliases(record.run, key, record.value(key))}
 
 
 def parsed(*texts: str) -> dict[str, str]:
@@ -256,7 +268,7 @@ def _plain(value: object) -> str:
 
 def _text(key: str, value: object) -> str:
     """A value as a configuration has it."""
-    if key in _TEXTS and isinstance(value, str):
+    if key in _TEXTS and isinstance(value, str) and not _FILE.search(value):
         with suppress(UsageError):  # such as a user's own rule, which has this text only
             return str(_TEXTS[key](value))
     return _number(value)

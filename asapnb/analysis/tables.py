@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..formatting import number
+from .names import notes as marks_said
+from .names import plainly
 
 Cell = str | int | float | None
 FORMATS = ("text", "csv", "latex", "markdown")
@@ -100,9 +102,11 @@ def table(
     ('rule', 'updates set', 'updates', 'epochs')
     """
     names = list(rows[0][1]) if rows else []
+    columns = [plainly(column) for column in zip(*(values for values, _ in rows), strict=True)]
     keys = [f"{key} set" if key in names else key for key in by]
-    cells = tuple((*values, *figures.values()) for values, figures in rows)
-    return Table(title, (*keys, *names), cells, tuple(notes))
+    cells = tuple((*(column[i] for column in columns), *figures.values()) for i, (_, figures) in enumerate(rows))
+    marks = (cell for column in columns for cell in column)
+    return Table(title, (*keys, *names), cells, (*notes, *marks_said(marks)))
 
 
 def shown(cell: Cell) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..numbers import real
+from .names import plainly
 from .overview import TOLERANCE, clock_notes, mixed_clocks, said, seconds_name
 from .records import Loss, Record, grouped, matching
 from .speed import SpeedUp, cells, partners, speed_up
@@ -144,9 +145,10 @@ def step_sizes(best: Sequence[BestStep], target: Target, clock: str) -> Table:
         f"Chosen by the least restricted mean time, in {_UNITS[clock]}, on the seeds {tuned}; what is reported below "
         "is of the others."
     ]
-    for one in best:
+    columns = [plainly(column) for column in zip(*(one.values.values() for one in best), strict=True)]
+    for i, one in enumerate(best):
         means = (mean if mean < one.budget else NEVER for mean in one.means)
-        rows.append((*one.values.values(), NEVER if one.step_size is None else one.step_size, *means))
+        rows.append((*(column[i] for column in columns), NEVER if one.step_size is None else one.step_size, *means))
         name = said(one.values) or "the best"
         if one.step_size is None:
             notes.append(f"{name}: no step size of the grid reaches the target, so it is left out below.")

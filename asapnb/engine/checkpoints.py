@@ -10,11 +10,10 @@ import numpy as np
 
 from ..errors import RecordError
 from ..record.checkpoint import save_checkpoint
+from ..training.resuming import CHECKPOINT_SECONDS
 
 if TYPE_CHECKING:
     from ..record import RunWriter
-
-CHECKPOINT_SECONDS = 10.0
 
 
 class Checkpoints:

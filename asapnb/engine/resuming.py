@@ -11,37 +11,60 @@ from ..record import Owner, Run, RunWriter, file_of, find_checkpoint, save_check
 from ..record.checkpoint import Checkpoint, sessions_from, take_over
 from ..record.schema import ABANDONED, RUNNING, UPDATES
 from ..rules import as_rule
+from ..training.code import changes, pieces
 from ..training.options import Options, resolve
 from ..training.reporting import Hooks
-from ..training.resuming import check_going_on, check_problem, evaluations_of
+from ..training.resuming import check_going_on, check_lost, check_problem, evaluations_of
 from .initial import COUNTS, InitialState
 from .run import run_from
 
 _END_ATTRIBUTES = ("seconds", "mean_scale", "sum_of_steps", "target_step", "target_seconds", "pinned", *COUNTS)
 
 
-def resume_training(run: Run, problem: Problem, arguments: Mapping[str, Any], hooks: Hooks, owner: Owner) -> Run:
-    """Go on with a run of `train` up to the total in `arguments`, which are those of `train`; see `asapnb.resume`."""
+def resume_training(
+    run: Run, problem: Problem, arguments: Mapping[str, Any], hooks: Hooks, owner: Owner, force: bool = False
+) -> Run:
+    """Go on with a run of `train` up to the total in `arguments`, which are those of `train`; see `asapnb.resume`.
+
+    Args:
+        run: the run, which has a file.
+        problem: what is minimised.
+        arguments: by name.
+        hooks: functions to call while the run goes on.
+        owner: of its file.
+        force: although updates are lost.
+    """
     path = file_of(run)
     rule = as_rule(arguments["rule"])
     options = resolve("train", problem, arguments)
     check_problem(run, problem)
     checkpoint = find_checkpoint(run) if run.status == RUNNING else None
     start, kept = _start(run, checkpoint, options)
+    if start.version == 0 and not force:
+        again = " (the same ones would be made again)" if options.always_fresh else ""
+        check_lost(run, *_extent(run), again)
     check_going_on(run, start.version, start.seconds, options)
     had_velocity = start.version == 0 or options.momentum == 0 or start.velocity is not None
     resumed = [entry for entry in run.attributes.get("resumed", []) if entry["version"] < start.version]
-    resumed.append({"version": start.version, "velocity": had_velocity})
+    entry: dict[str, Any] = {"version": start.version, "velocity": had_velocity}
+    if changed := changes(run, pieces(problem, rule, options.scheme)):
+        entry["code"] = changed
     sessions = sessions_from(run, start.version, owner.token)
-    changed = {**dict.fromkeys(_END_ATTRIBUTES), "resumed": resumed, "sessions": sessions}
+    facts = {**dict.fromkeys(_END_ATTRIBUTES), "resumed": [*resumed, entry], "sessions": sessions}
 
     def reopen(attributes: dict[str, Any]) -> RunWriter:
         take_over(checkpoint, run)
         if run.status != RUNNING:  # reopening cuts the end of the file, so the state in it is saved first
             save_checkpoint(path, *_as_checkpoint(run, start))
-        return RunWriter.reopen(owner, kept=kept, attributes={**changed, "config": attributes["config"]})
+        kept_up = {name: attributes[name] for name in ("config", "code")}
+        return RunWriter.reopen(owner, kept=kept, attributes={**facts, **kept_up})
 
     return run_from(start, problem, options, rule, reopen, hooks)
+
+
+def _extent(run: Run) -> tuple[int, float]:
+    """How many updates a file has, and the training time of the last."""
+    return int(run.updates["version"].max(initial=0)), float(run.updates["t_apply"].max(initial=0.0))
 
 
 def _start(run: Run, checkpoint: Checkpoint | None, options: Options) -> tuple[InitialState, dict[str, int]]:

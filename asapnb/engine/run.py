@@ -16,6 +16,7 @@ from ..schemes import LockBased, Scheme
 from ..staleness import StalenessDistribution
 from ..training.arguments import documented
 from ..training.attributes import loss_limit, run_attributes
+from ..training.code import pieces
 from ..training.compiling import compiling_beside
 from ..training.evaluation import Evaluation, Evaluator, Progress
 from ..training.interrupting import interruptible
@@ -124,6 +125,7 @@ def run_from(
         hooks: functions to call while the run goes on.
     """
     check_fits(problem, options)
+    code = pieces(problem, rule, options.scheme)  # before any of it has been called
     tables, first = _tables(start, options, rule)
     begun = time.perf_counter()
     reference = options.scheme.worker_loop or ""
@@ -135,7 +137,7 @@ def run_from(
     evaluator = Evaluator(problem, options.eval_samples)
     initial = start.evaluations[0] if start.evaluations else evaluator.evaluate(start.params, 0, 0.0)
     shared = allocate(problem, options, rule.schedule, start, loss_limit(options, initial))
-    writer = record({**run_attributes(problem, options, rule), "compile_seconds": compile_seconds})
+    writer = record({**run_attributes(problem, options, rule, code), "compile_seconds": compile_seconds})
     controller = Controller(
         options,
         shared,

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..analysis.names import plainly
 from .style import Axes, Look
 
 _WIDEST = 32  # characters of a label in one line
@@ -97,7 +98,7 @@ def short(values: Sequence[Any]) -> list[str]:
     >>> print(*short(["custom($x_1$)"]))
     custom(\$x_1\$)
     """
-    texts = [str(value).replace("$", r"\$") for value in values]
+    texts = [str(value).replace("$", r"\$") for value in plainly(values)]
     brief = [_without_arguments(text) for text in texts]
     same = {name for name in brief if len({t for t, b in zip(texts, brief, strict=True) if b == name}) > 1}
     return [t.replace("()", "") if b in same else b for t, b in zip(texts, brief, strict=True)]

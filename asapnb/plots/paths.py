@@ -80,7 +80,7 @@ def _close(found: NDArray[Any], recorded: NDArray[Any], problem: Problem) -> boo
 
 def _follows_versions(record: Record) -> bool:
     """Whether each update of a run is one gradient, taken at one version."""
-    scheme = parse_scheme(str(record.value("scheme")))
+    scheme = parse_scheme(record.config["scheme"])
     return scheme.consistent and scheme.gradients(int(record.value("workers"))) == 1
 
 
@@ -88,7 +88,7 @@ def has_path(record: Record) -> bool:
     """Whether `path` can follow a run: two parameters, a problem known by its text, views that are whole versions."""
     return (
         record.run.attributes["n_params"] == 2
-        and is_known(str(record.value("problem")))
+        and is_known(str(record.config.get("problem")))
         and record.value("data") is None
         and _follows_versions(record)
         and not any(record.config.get(name) for name in _EXTRAS)

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from ..data import Dataset, load_dataset
 from ..errors import UsageError
+from ..identity import Piece, identified
+from ..identity.library import is_own
 from ..numbers import real
 from ..text import parse_call
 from .base import Builder, Problem
@@ -103,6 +105,26 @@ def is_custom(text: str) -> bool:
 def is_known(text: str) -> bool:
     """Whether this is the text of a problem that `parse_problem` can build."""
     return _name(text) in PROBLEMS
+
+
+def code_of(problem: Problem) -> Piece | None:
+    """What a problem is besides its text, with a digest, if that is not all that there is to know of it; else None.
+
+    So it is with a problem of `custom`, with one whose builder or functions are not of asapnb, and with arrays that
+    no text can hold. The digest is made once: what functions remember of their calls does not change it.
+    """
+    kept = vars(problem)
+    if "_code" not in kept:
+        text = str(problem.config.get("problem", f"custom({problem.name})"))
+        entry = PROBLEMS.get(_name(text))
+        functions = (problem.gradient, problem.initial, problem.evaluation, problem.workspace)
+        known = entry is not None and entry.build.__module__.startswith("asapnb.")
+        if known and not any(callable(function) and is_own(function) for function in functions):
+            kept["_code"] = None
+        else:
+            arrays = (problem.inputs, problem.labels, problem.plan, str(problem.dtype), problem.n_params)
+            kept["_code"] = identified("problem", text, (*functions, problem.forward, *arrays))
+    return kept["_code"]
 
 
 def _name(text: str) -> str:

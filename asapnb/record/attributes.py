@@ -87,6 +87,8 @@ _TABLE = (
     Attribute("n_samples", int, "the number of training samples", least=1),
     Attribute("batches_per_epoch", int, "minibatches in a pass over the data", least=1),
     Attribute("config", str, "the full configuration, as TOML"),
+    Attribute("code", [{"kind": str, "name": str, "digest": str}], "the rule, problem, scheme and laws of time that "
+              "are not of asapnb: name, digest and source text of each; see below"),
     Attribute("versions", {"asapnb": str, "numba": str}, "versions of asapnb, Python and libraries", required=True),
     Attribute("machine", _MACHINE, "CPU, cores, sockets, NUMA nodes, memory, thread settings, kernel path",
               required=True),

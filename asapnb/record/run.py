@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RecordError
+from ..identity import Piece, Recorded, pieces_from
 from ..staleness import StalenessDistribution, WorkerHistogram
 from . import structure, values
 from .attributes import Facts, checked_config
@@ -21,6 +22,8 @@ _OF_THE_RUN = ("run_id", "created_utc", "kind")
 _OF_THE_WRITER = ("token", "pid", "host")
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MOST_COUNTS = 2**26  # workers × staleness
+
+_NAMES_CODE = ("rule", "problem", "scheme", "timing")
 
 
 class RuleTables(NamedTuple):
@@ -106,8 +109,16 @@ class Run:
 
     @cached_property
     def config(self) -> Facts:
-        """The full configuration of the run, a dict."""
-        return checked_config(self.attributes.get("config", ""), self.attributes, self._name)
+        """The full configuration of the run, a dict. Texts that may name code are `Recorded`."""
+        found = checked_config(self.attributes.get("config", ""), self.attributes, self._name)
+        named = {name: found[name] for name in _NAMES_CODE if isinstance(found.get(name), str)}
+        found.update({name: Recorded(text, self.code, self._name) for name, text in named.items()})
+        return found
+
+    @cached_property
+    def code(self) -> tuple[Piece, ...] | None:
+        """The code of the run that is not of asapnb: `identity.Piece` of each; None if its file is from before."""
+        return pieces_from(self.attributes.get("code"), self._name)
 
     @cached_property
     def staleness(self) -> StalenessDistribution:

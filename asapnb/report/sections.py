@@ -8,6 +8,7 @@ from typing import Any
 
 from ..analysis import Record, Table, Target, comparison, grouped, varying
 from ..analysis.comparison import reached_fractions
+from ..analysis.names import plainly
 from ..analysis.overview import seconds_name
 from ..errors import AsapnbError
 from ..formatting import count
@@ -99,6 +100,7 @@ def _section(
         )
         charts = [chart for chart in made if chart is not None]
     odd = [record for record in records if record.status not in _GOOD]
+    (problem,) = plainly([problem])
     title = f"{_KINDS.get(kind, kind)}: {problem}" + (f" on {data}" if data else "")
     return Section(
         name, title, Counter(map(state, records)), _facts(records), notes, charts, tables,
@@ -117,13 +119,13 @@ def state(record: Record) -> str:
 def _listing(records: Sequence[Record], title: str) -> Table:
     """A row for each run."""
     keys = [key for key in varying(records) if key not in (*_APART, "seed")]
-    rows = []
-    for record in records:
+    columns, rows = [plainly(record.value(key) for record in records) for key in keys], []
+    for i, record in enumerate(records):
         facts = record.summary()
         last = facts["last"] or {}
         accuracy = last.get("test_accuracy")
         rows.append((
-            record.path.name if record.path else "in memory", state(record), *map(record.value, keys),
+            record.path.name if record.path else "in memory", state(record), *(column[i] for column in columns),
             str(record.value("seed")), facts["updates"], facts["seconds"], last.get("train_loss"),
             None if accuracy is None or accuracy != accuracy else accuracy, facts["staleness"]["mean"],
         ))  # fmt: skip
@@ -137,7 +139,9 @@ def _facts(records: Sequence[Record]) -> Facts:
     """What was run, with what, when and where; if values differ, each of them with its number of runs."""
     vary = varying(records)
     facts: Facts = [
-        (key.replace("_", " "), _counted(record.value(key) for record in records)) for key in vary if key != "seed"
+        (key.replace("_", " "), _counted(plainly(record.value(key) for record in records)))
+        for key in vary
+        if key != "seed"
     ]
     seeds = sorted({str(record.value("seed")) for record in records}, key=lambda seed: (len(seed), seed))
     facts.append(("seeds", [f"{len(seeds)}: {', '.join(seeds)}" if len(seeds) > 1 else seeds[0]]))

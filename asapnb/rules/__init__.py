@@ -6,7 +6,7 @@ Every function under `register` in these modules is a name of this package: ther
 from typing import TYPE_CHECKING
 
 from .check import Finding, Report, check
-from .framework import Rule, RuleLike, as_rule, examples, parse_rule, raw_scales, scale_table
+from .framework import Rule, RuleLike, as_rule, examples, parse_rule, raw_scales, recorded_rule, scale_table
 from .refresh import every, once, released_code
 from .registry import CONDITIONS, RULES, available, builders, register
 from .schedules import AdaDelay, Budget
@@ -42,6 +42,7 @@ __all__ = [
     "once",
     "parse_rule",
     "raw_scales",
+    "recorded_rule",
     "register",
     "released_code",
     "scale_table",

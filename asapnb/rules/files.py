@@ -1,15 +1,15 @@
 """Functions and rules from a user's file, `path/file.py:name`. The file is run as the Python that it is."""
 
-import importlib.util
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import AsapnbError, RuleError, UsageError
+from ..errors import UsageError
 from ..numbers import choice
 from ..text import parse_call
+from .loader import Home
 from .refresh import REFRESHES
 
 _TEXT = re.compile(r"\s*(?P<path>.*\.py):(?P<name>\w*)\s*(?P<arguments>\(.*\))?\s*", re.DOTALL)
@@ -25,10 +25,27 @@ class FileFunction:
     text: str
     source: str
     function: Callable[..., Any] = field(compare=False)
+    home: Home = field(compare=False)
 
     def __call__(self, *arguments: Any) -> Any:
         """What the function returns."""
-        return self.function(*arguments)
+        if not self.home.late:
+            return self.function(*arguments)
+        with self.home.in_place():
+            return self.function(*arguments)
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """The SHA-256 of each file that was run to have it, by path."""
+        return self.home.files
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """The text of each of these files."""
+        return self.home.sources
+
+    def _identity_(self) -> Any:
+        return self.function
 
     def __repr__(self) -> str:
         return repr(self.text)
@@ -49,25 +66,19 @@ def is_of_file(text: str) -> bool:
 def load_function(text: str) -> FileFunction:
     """What `path/file.py:name` names, or what `path/file.py:name(arguments)` returns: something that can be called.
 
-    UsageError where there is no such file or name; RuleError where the file raises an exception.
+    UsageError where there is no such file or name, and where the file cannot be run; RecordError if a run file names
+    it that recorded other code.
     """
     named = _TEXT.fullmatch(text)
     if named is None:
         raise UsageError(f"{text!r} names nothing in a file: write path/file.py:name")
     path, name = named["path"], named["name"]
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    if spec is None or spec.loader is None or not Path(path).is_file():
+    if not Path(path).is_file():
         raise UsageError(f"there is no file {path} to load {name!r} from")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        source = Path(path).read_text()
-        spec.loader.exec_module(module)
-    except AsapnbError:
-        raise
-    except Exception as error:
-        raise RuleError(f"loading {path} raised {type(error).__name__}: {error}") from error
-    functions = {key: value for key, value in vars(module).items() if callable(value) and not key.startswith("_")}
+    home = Home(path)
+    functions = {key: one for key, one in vars(home.module).items() if callable(one) and not key.startswith("_")}
     found = functions[choice(f"function in {path}", name, functions)]
     if named["arguments"]:
-        found = parse_call(name + named["arguments"], functions, f"function in {path}", REFRESHES)
-    return FileFunction(text.strip(), source, found)
+        with home.in_place():
+            found = parse_call(name + named["arguments"], functions, f"function in {path}", REFRESHES)
+    return FileFunction(text.strip(), "\n".join(home.sources.values()), found, home)

@@ -4,6 +4,7 @@ A scale is eta(tau) / eta_0. An update of staleness tau is applied with the scal
 rule is plain NumPy. The controlling thread evaluates it now and then; workers only look up the table.
 """
 
+import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping
@@ -14,6 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import RuleError, UsageError
+from ..identity import Piece, Recorded, check_piece, expecting, identified, plain_text
+from ..identity.library import library_name
 from ..numbers import integer
 from ..staleness import StalenessDistribution
 from ..text import parse_call
@@ -36,6 +39,7 @@ class Rule:
         refresh: when the table is made anew; None for a static table, which does not depend on the staleness seen.
         schedule: multiplies the scale of each update by a factor of its own; None for the factor 1.
         shuffled: whether `simulate` and `replay` permute the scales over the updates.
+        code: what it is besides its text, with a digest, if a part of it is not of asapnb; else None.
 
     >>> from asapnb.rules import tail
     >>> rule = tail(amplitude=0.5)
@@ -51,6 +55,13 @@ class Rule:
     refresh: Refresh | None = None
     schedule: Schedule | None = None
     shuffled: bool = False
+    code: Piece | None = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "code", _code(self))
+
+    def _identity_(self) -> tuple[Any, ...]:
+        return self.function, dict(self.parameters), repr(self.refresh), repr(self.schedule), self.shuffled
 
     def __call__(self, staleness: StalenessDistribution, workers: int) -> NDArray[np.float64]:
         """The scales, float64, exactly len(staleness) of them, validated; see `scale_table`."""
@@ -98,7 +109,39 @@ def _shown(value: object) -> str:
     """The text of a parameter, where possible one that `parse_rule` reads."""
     if isinstance(value, Rule):
         return repr(value) if value.name in RULES else repr(value.name)
-    return str(getattr(value, "__name__", None) or repr(value))
+    if isinstance(value, functools.partial) or type(value).__repr__ is object.__repr__ or hasattr(value, "__name__"):
+        return name_of(value)  # its repr has an address
+    return repr(value)
+
+
+def name_of(function: Any) -> str:
+    """The name of something that can be called.
+
+    >>> name_of(functools.partial(math.exp)), name_of(functools.lru_cache)
+    ('exp', 'lru_cache')
+    """
+    if isinstance(function, functools.partial):
+        return name_of(function.func)
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def _code(rule: Rule) -> Piece | None:
+    """What a rule is besides its text; None if all of it is of asapnb."""
+    parts = [rule.function, *rule.parameters.values()]
+    if not any(map(_is_own, parts)):
+        return None
+    homes: list[FileFunction | Piece] = [part for part in parts if isinstance(part, FileFunction)]
+    homes += [part.code for part in parts if isinstance(part, Rule) and part.code is not None]
+    return identified("rule", repr(rule), rule, homes)
+
+
+def _is_own(part: Any) -> bool:
+    """Whether a part of a rule is not of asapnb, or not plain data that its text holds."""
+    if isinstance(part, Rule):
+        return part.code is not None
+    if isinstance(part, tuple | list):
+        return any(map(_is_own, part))
+    return not (part is None or isinstance(part, bool | int | float | str) or library_name(part) is not None)
 
 
 RuleLike: TypeAlias = Rule | str | Callable[..., Rule | ArrayLike]  # what `as_rule` takes
@@ -154,11 +197,17 @@ def parse_rule(text: str) -> Rule:
 
     This is the inverse of `repr`. Only literals and the known names are evaluated. A file is run as the Python that
     it is; a name in it stands for a function f(staleness, workers) or a rule, and with parameters for a function that
-    returns one of these.
+    returns one of these. A text of a run file must name the code that the run had, else RecordError; see
+    `asapnb.identity.Recorded`.
 
     >>> parse_rule("tail"), parse_rule("tail(0.5, refresh=every(1000))")
     (tail(amplitude=1.0), tail(amplitude=0.5, refresh=every(1000)))
     """
+    if isinstance(text, Recorded):
+        with expecting(text):
+            rule = parse_rule(plain_text(text))
+        check_piece(text, "rule", rule.code)
+        return rule
     if is_of_file(text):
         found = load_function(text)
         return _own_rule(load_function(f"{text.strip()}()") if found.function in builders().values() else found)
@@ -167,7 +216,7 @@ def parse_rule(text: str) -> Rule:
 
 def _own_rule(function: Callable[..., Any]) -> Rule:
     """The rule of a user's function, or of a function or rule in a user's file."""
-    inner, name = function, str(getattr(function, "__name__", type(function).__name__))
+    inner, name = function, name_of(function)
     if isinstance(function, FileFunction):
         inner, name = function.function, function.text
     if isinstance(inner, Rule):
@@ -183,6 +232,21 @@ def _own_rule(function: Callable[..., Any]) -> Rule:
         return Rule(name, function, {}, None if refresh is None else checked_refresh(refresh))
     except UsageError as error:
         raise RuleError(f"rule {name}: {error}, or None") from None
+
+
+def recorded_rule(text: str, code: Piece | None) -> Rule:
+    """A rule that stands for one of which only the text and the recorded scales are known; it has no scales itself.
+
+    >>> recorded_rule("mine.py:half", None)
+    mine.py:half
+    """
+    rule = Rule(text, _no_scales)
+    object.__setattr__(rule, "code", code)
+    return rule
+
+
+def _no_scales(staleness: StalenessDistribution, workers: int) -> NDArray[np.float64]:
+    raise RuleError("only its recorded scales are known")
 
 
 def scale_table(rule: RuleLike, staleness: StalenessDistribution, workers: int) -> NDArray[np.float64]:

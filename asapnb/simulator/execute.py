@@ -82,7 +82,7 @@ def _operations(execution: Execution) -> Operations:
 
 def _attributes(execution: Execution) -> dict[str, Any]:
     """The attributes of the file of a run, as far as they are known before it begins."""
-    found = run_attributes(execution.problem, execution.options, execution.rule)
+    found = run_attributes(execution.problem, execution.options, execution.rule, execution.code)
     config = {name: value for name, value in found["config"].items() if name != "pin_workers"}
     return {**found, "config": {**config, **execution.config}, "clock": execution.clock, **execution.attributes}
 

@@ -1,7 +1,7 @@
 """Inputs of a simulated run, its checkpoint, and the digest that identifies it."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RecordError
+from ..identity import Piece
 from ..problems.base import Problem
 from ..record import Checkpoint
 from ..record.schema import MICROSCOPE, VIEWS, VIRTUAL
@@ -37,6 +38,7 @@ class Execution:
     clock: str = VIRTUAL
     attributes: Mapping[str, Any] = field(default_factory=dict)  # further ones for its file
     start: NDArray[Any] | None = None  # the initial parameters; None: those of the problem and the seed
+    code: Sequence[Piece] = ()  # that is not of asapnb
     reached: Evaluation | None = None  # its target, in an earlier part of the run, which does not stop there again
     microscope: int = 0
     threads: int | None = None

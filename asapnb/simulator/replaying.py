@@ -1,5 +1,6 @@
 """`replay`: a schedule or a recorded run, update by update, under any rule."""
 
+import contextlib
 import os
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -10,12 +11,14 @@ from numpy.typing import NDArray
 
 from ..compiled import KERNEL_PATH
 from ..errors import RecordError, RuleError, UsageError
+from ..identity import Piece, check_piece, plain_text
 from ..problems.base import Problem
-from ..problems.text import is_custom, parse_problem
+from ..problems.text import code_of, is_custom, parse_problem
 from ..record import Run, checked_target, claim, versions
-from ..rules import Rule, as_rule, constant
+from ..rules import Rule, as_rule, constant, recorded_rule
 from ..schemes import parse_scheme
 from ..training.arguments import documented, of_replay
+from ..training.code import pieces, same_rule
 from ..training.evaluation import Evaluation, Progress
 from ..training.options import Options, resolve
 from ..training.resuming import check_problem
@@ -99,27 +102,37 @@ def replay(
             raise UsageError(f"out is {out}: that is the run to be replayed; give another name")
     make = _of_schedule if isinstance(source, Schedule) else _of_run
     with nullcontext() if out is None else claim(out, force) as owner:
-        execution = make(source, problem, rule, given, observed)  # type: ignore[arg-type]
+        execution = make(source, problem, rule, given, observed, force)  # type: ignore[arg-type]
         return execute(execution, new_file(execution, owner, force))
 
 
 def _of_schedule(
-    source: Schedule, problem: Problem | None, rule: Any, given: dict[str, Any], observed: dict[str, Any]
+    source: Schedule, problem: Problem | None, rule: Any, given: dict[str, Any], observed: dict[str, Any], force: bool
 ) -> Execution:
     if problem is None:
         raise UsageError("problem is missing: a schedule needs one, for example replay(schedule, asapnb.lenet(data))")
     arguments = {"workers": source.workers, "seed": source.seed, **given}
     options = _resolved(problem, source.scheme, arguments, source.updates)
     chosen = as_rule(constant() if rule is None else rule)
+    code = pieces(problem, chosen, source.scheme, source.timing)
     scales = scales_for(source.rows, chosen, options)
     config = {"timing": str(source.timing), "microscope": observed["microscope"]}
     return Execution(
-        problem, options, chosen, source.rows, source.t_view, scales, kind="replay", config=config, **observed
+        problem,
+        options,
+        chosen,
+        source.rows,
+        source.t_view,
+        scales,
+        kind="replay",
+        config=config,
+        code=code,
+        **observed,
     )
 
 
 def _of_run(
-    source: Run, problem: Problem | None, rule: Any, given: dict[str, Any], observed: dict[str, Any]
+    source: Run, problem: Problem | None, rule: Any, given: dict[str, Any], observed: dict[str, Any], force: bool
 ) -> Execution:
     config, scheme = source.config, parse_scheme(source.config["scheme"])
     for name in ("batch_size", "seed"):
@@ -138,12 +151,17 @@ def _of_run(
             )
         problem = parse_problem(config["problem"], config.get("data", ""))
     check_problem(source, problem)
+    if not force:
+        check_piece(config["problem"], "problem", code_of(problem))
     rows = _rows_of(source)
     own = {name: config[name] for name in _TAKEN_OVER if name in config}
     options = _resolved(problem, scheme, own | given, int(rows["version"].max(initial=0)))
     rows = rows[: len(rows) - len(rows) % options.rows_per_version]  # whole rounds
     as_it_was = rule is None and not given.keys() & {"worker_tables"}
-    chosen = _known_rule(source) if rule is None else as_rule(rule)
+    if rule is None:
+        chosen = _known_rule(source) if as_it_was else same_rule(source, None, force)
+    else:
+        chosen = as_rule(rule)
     _check_velocity(source, options)
     exact = source.attributes["machine"].get("kernels") == KERNEL_PATH and source.attributes["versions"] == versions()
     if not scheme.consistent and source.status not in ("finished", "timed-out"):
@@ -159,6 +177,7 @@ def _of_run(
         recorded_scales(source, len(rows)) if as_it_was else scales_for(rows, chosen, options),
         kind="replay",
         config={**timing, "microscope": observed["microscope"]},
+        code=_code(source, problem, chosen),
         attributes={"replayed": replayed, "exact": exact},
         start=source.params["initial"],
         clock=source.attributes["clock"],
@@ -167,11 +186,18 @@ def _of_run(
 
 
 def _known_rule(source: Run) -> Rule:
-    """The rule of a run. If its text is not known, a placeholder serves, because the scales are recorded."""
-    try:
-        return as_rule(source.config["rule"])
-    except (UsageError, RuleError):
-        return Rule(source.config["rule"], lambda staleness, workers: np.ones(len(staleness)))
+    """The rule of a run whose recorded scales are used: if it is not of asapnb, nothing of it is run."""
+    text = source.config["rule"]
+    if text.piece("rule") is None and ".py:" not in text:
+        with contextlib.suppress(UsageError, RuleError):
+            return as_rule(plain_text(text))
+    return recorded_rule(text, text.piece("rule"))
+
+
+def _code(source: Run, problem: Problem, rule: Rule) -> list[Piece]:
+    """The code of a replay: its rule and problem, and what the run recorded of its scheme and laws of time."""
+    kept = [piece for piece in source.code or () if piece.kind not in ("rule", "problem")]
+    return [piece for piece in (rule.code, code_of(problem)) if piece is not None] + kept
 
 
 def _resolved(problem: Problem, scheme: Any, arguments: dict[str, Any], updates: int) -> Options:

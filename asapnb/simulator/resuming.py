@@ -12,10 +12,11 @@ from ..record.checkpoint import sessions_from, take_over
 from ..record.schema import RUNNING
 from ..rules import as_rule
 from ..timing import as_timing
+from ..training.code import changes
 from ..training.evaluation import Evaluation
 from ..training.options import resolve
 from ..training.reporting import Hooks
-from ..training.resuming import check_going_on, check_problem, evaluations_of
+from ..training.resuming import check_going_on, check_lost, check_problem, evaluations_of
 from .execute import execute
 from .execution import SavedReplay
 from .replay_state import RESULT
@@ -24,7 +25,9 @@ from .run import observation, scheduled
 _END_ATTRIBUTES = ("seconds", "mean_scale", "sum_of_steps", "beyond_table", "replay")
 
 
-def resume_simulation(run: Run, problem: Problem, arguments: Mapping[str, Any], hooks: Hooks, owner: Owner) -> Run:
+def resume_simulation(
+    run: Run, problem: Problem, arguments: Mapping[str, Any], hooks: Hooks, owner: Owner, force: bool = False
+) -> Run:
     """Go on with a run of `simulate` up to the total in `arguments`, which are those of `simulate`.
 
     The schedule is made again from the seed. With a checkpoint beside the file the run goes on from there. Without
@@ -36,6 +39,7 @@ def resume_simulation(run: Run, problem: Problem, arguments: Mapping[str, Any], 
         arguments: by name.
         hooks: functions to call while the run goes on.
         owner: of its file.
+        force: although the work of the run is lost, or its code is another one by now. Then all is computed again.
     """
     options = resolve("simulate", problem, arguments)
     check_problem(run, problem)
@@ -49,9 +53,16 @@ def resume_simulation(run: Run, problem: Problem, arguments: Mapping[str, Any], 
         start=run.params["initial"],
         reached=_reached(run),
     )
-    saved = None
-    if options.updates == run.config["updates"] and options.max_seconds == run.config.get("max_seconds"):
+    changed, saved = changes(run, execution.code), None
+    if (
+        not changed
+        and options.updates == run.config["updates"]
+        and options.max_seconds == run.config.get("max_seconds")
+    ):
         saved = _saved(run)
+        if saved is None and run.status == RUNNING and not force:
+            check_lost(run, version, math.inf, " (they would be computed again, to the same bits)")
+    resumed = [*run.attributes.get("resumed", []), {"version": 0, "code": changed}] if changed else None
 
     def reopen(attributes: dict[str, Any]) -> RunWriter:
         take_over(None if saved is None else saved.checkpoint, run)
@@ -60,7 +71,8 @@ def resume_simulation(run: Run, problem: Problem, arguments: Mapping[str, Any], 
             kept=_kept(run, execution.groups, saved),
             attributes={
                 **dict.fromkeys(_END_ATTRIBUTES),
-                "config": attributes["config"],
+                **({"resumed": resumed} if resumed else {}),
+                **{name: attributes[name] for name in ("config", "code")},
                 "sessions": sessions_from(run, 0 if saved is None else saved.checkpoint.version, owner.token),
             },
         )

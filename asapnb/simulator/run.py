@@ -12,6 +12,7 @@ from ..rules import Rule, as_rule, constant
 from ..schemes import LockBased, Scheme
 from ..timing import Timing, as_timing, exponential
 from ..training.arguments import checked_argument, documented
+from ..training.code import pieces
 from ..training.compiling import compiling_beside
 from ..training.evaluation import Evaluation, Progress
 from ..training.options import MomentumKind, Options, resolve
@@ -109,6 +110,7 @@ def scheduled(
         observed: further fields of `Execution`, as `observation` makes them.
     """
     check_rows(options.updates * options.rows_per_version, _ROW)
+    code = pieces(problem, rule, options.scheme, timing)  # before any of it has been called
     made = schedule(timing, options.scheme, options.workers, options.updates, options.seed)
     rows, views = made.rows, made.t_view
     late = rows["t_apply"] > (math.inf if options.max_seconds is None else options.max_seconds)
@@ -125,6 +127,7 @@ def scheduled(
         kind="simulate",
         config={"timing": str(timing), "microscope": observed.get("microscope", 0)},
         timed_out=bool(late.any()),
+        code=code,
         **observed,
     )
 

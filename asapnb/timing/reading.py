@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..errors import RecordError
+from ..identity import Recorded
 from ..text import parse_call
 from .files import load_timing
 from .timing import Timing, timing_of
@@ -20,6 +22,11 @@ def parse_timing(text: str, workers: int | None = None) -> Timing:
     >>> parse_timing("[exponential(1), 2.0]").times("compute", 2)
     (exponential(mean=1.0), constant(2.0))
     """
+    if isinstance(text, Recorded) and text.strip().endswith(".toml"):
+        raise RecordError(
+            f"{text.where} names the timing file {text}, which is not opened: a run file holds its times as text; "
+            "give another timing"
+        )
     text = text.strip()
     if text.endswith(".toml"):
         return load_timing(text, workers)
@@ -36,5 +43,5 @@ def as_timing(value: Any, workers: int | None = None) -> Timing:
     if isinstance(value, Timing):
         return value
     if isinstance(value, str | Path):
-        return parse_timing(str(value), workers)
+        return parse_timing(value if isinstance(value, str) else str(value), workers)
     return timing_of(value) if isinstance(value, Mapping) else Timing(compute=value)

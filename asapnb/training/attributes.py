@@ -2,11 +2,13 @@
 
 import shlex
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..compiled import KERNEL_PATH
+from ..identity import Piece
 from ..problems.base import Problem
 from ..record import machine
 from ..rules import Rule
@@ -21,8 +23,15 @@ def loss_limit(options: Options, initial: Evaluation) -> float:
     return min(options.divergence_factor * initial.train_loss, largest) if initial.train_loss > 0 else largest
 
 
-def run_attributes(problem: Problem, options: Options, rule: Rule) -> dict[str, Any]:
-    """The attributes of the file of a run, as far as they are known before it begins."""
+def run_attributes(problem: Problem, options: Options, rule: Rule, code: Sequence[Piece]) -> dict[str, Any]:
+    """The attributes of the file of a run, as far as they are known before it begins.
+
+    Args:
+        problem: what is minimised.
+        options: the checked arguments.
+        rule: the step-size rule.
+        code: the pieces of code of one's own.
+    """
     config = {**problem.config, "rule": rule, **vars(options)}
     if options.eval_every == NEVER:
         config["eval_every"] = 0
@@ -32,6 +41,7 @@ def run_attributes(problem: Problem, options: Options, rule: Rule) -> dict[str, 
         "command": shlex.join(sys.argv),
         "seed": options.seed,
         "config": {key: _plain(value) for key, value in config.items() if value is not None},
+        "code": [piece.plain for piece in code],
         "machine": machine(KERNEL_PATH),
         "n_params": problem.n_params,
         "n_samples": problem.n_samples,

@@ -2,10 +2,13 @@
 
 from ..errors import RecordError, UsageError
 from ..problems.base import Problem
-from ..record import Run
+from ..record import Run, checkpoint_path, file_of
 from ..record.schema import EVALS, UPDATES
 from .evaluation import Evaluation
 from .options import Options
+
+CHECKPOINT_SECONDS = 10.0  # of training between two checkpoints
+FEW_UPDATES = 100  # so few that to make them again is no loss
 
 
 def check_columns(run: Run) -> None:
@@ -56,6 +59,25 @@ def check_going_on(run: Run, version: int, seconds: float, options: Options) -> 
             f"{run.path} has been trained for {seconds:.3g} s, and max_seconds is {limit:g}: give a larger "
             "total, max_seconds (--max-seconds)"
         )
+
+
+def check_lost(run: Run, lost: int, seconds: float, outcome: str) -> None:
+    """UsageError if a run that was killed would lose more of its work than any kill loses.
+
+    Args:
+        run: the run, whose checkpoint is not there.
+        lost: the updates in its file.
+        seconds: how long they took.
+        outcome: what comes of it, in words.
+    """
+    if seconds < CHECKPOINT_SECONDS or lost < FEW_UPDATES:
+        return
+    name = checkpoint_path(file_of(run)).name
+    raise UsageError(
+        f"{run.path} was killed, and its checkpoint {name} is not here, nor under another name: "
+        f"it would start again from version 0, and its {lost:,} updates would be lost{outcome}. Put the checkpoint "
+        "into the folder of the file, or start again with force=True (--force)"
+    )
 
 
 def evaluations_of(run: Run, count: int) -> tuple[Evaluation, ...]:

@@ -1,0 +1,20 @@
+"""What code of one's own is, so that runs with different code are never taken for the same.
+
+A `Piece` is a rule, a problem, a scheme or a law that is not of asapnb, with the digest of its code.
+"""
+
+from .piece import Piece, difference, identified, pieces_from
+from .recorded import Recorded, check_file, check_piece, check_same, expecting, plain_text
+
+__all__ = [
+    "Piece",
+    "Recorded",
+    "check_file",
+    "check_piece",
+    "check_same",
+    "difference",
+    "expecting",
+    "identified",
+    "pieces_from",
+    "plain_text",
+]

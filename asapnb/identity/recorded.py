@@ -1,0 +1,130 @@
+"""Texts that come out of a run file: code that they name runs only if it is what the run recorded."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+from ..errors import RecordError
+from .piece import Piece, difference
+
+HOW = "with force=True (--force)"
+_EXPECTED: ContextVar[Recorded | None] = ContextVar("expected", default=None)
+
+
+class Recorded(str):
+    """A text of the configuration of a run file, with the code that the run had.
+
+    It is a text like any other, wherever a configuration goes. What reads it as a rule checks the code first.
+
+    Attributes:
+        pieces: the code of one's own that the run recorded; None for a file from before asapnb recorded it.
+        where: the run, for messages.
+    """
+
+    pieces: Sequence[Piece] | None
+    where: str
+
+    def __new__(cls, text: str, pieces: Sequence[Piece] | None, where: str) -> Recorded:
+        """A text with what its run recorded."""
+        self = super().__new__(cls, text)
+        self.pieces, self.where = pieces, where
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Recorded, (str(self), self.pieces, self.where)
+
+    def piece(self, kind: str) -> Piece | None:
+        """What the run recorded of this kind and text; None if that was code of asapnb."""
+        return next((piece for piece in self.pieces or () if piece.kind == kind and piece.name == self), None)
+
+
+def plain_text(value: Any) -> Any:
+    """A text of a run file as a text that anybody gave: its code is run, whatever the run recorded."""
+    return str.__str__(value) if isinstance(value, Recorded) else value
+
+
+@contextlib.contextmanager
+def expecting(text: Any) -> Iterator[None]:
+    """While a text is read: what it names in a file is run only if it is what the run recorded."""
+    if not isinstance(text, Recorded):
+        yield
+        return
+    token = _EXPECTED.set(text)
+    try:
+        yield
+    finally:
+        _EXPECTED.reset(token)
+
+
+def check_file(path: str, content: bytes) -> None:
+    """RecordError if a file is about to be run that a run file names, and that is not the file which that run had.
+
+    Args:
+        path: of the file, as the text of the run has it.
+        content: its bytes.
+    """
+    text = _EXPECTED.get()
+    if text is None:
+        return
+    files = {name: digest for piece in text.pieces or () for name, digest in piece.files.items()}
+    if text.pieces is None or path not in files:
+        why = "does not say what was in it" if text.pieces is None else "did not have it"
+        raise RecordError(
+            f"{text.where} names code in {path}, and {why}, so it is not run: look at the file, then run it {HOW}, "
+            "or give another rule"
+        )
+    if files[path] != hashlib.sha256(content).hexdigest():
+        before = {name: one for piece in text.pieces for name, one in piece.sources.items() if name == path}
+        now = {path: content.decode("utf-8", "replace")}
+        raise changed(text.where, path, difference(before, now, _printable))
+
+
+def check_piece(text: Recorded, kind: str, now: Piece | None) -> None:
+    """RecordError if this code is not what the run recorded.
+
+    Args:
+        text: the text of the run file.
+        kind: what it is of, such as "rule".
+        now: the code that it names here; None if it is code of asapnb.
+    """
+    if text.pieces is None:  # from before there were digests: whoever calls this has run nothing that the file names
+        return
+    check_same(text.where, f"{kind} {text}", text.piece(kind), now)
+
+
+def check_same(where: str, what: str, before: Piece | None, now: Piece | None) -> None:
+    """RecordError if two pieces of code are not known to be the same.
+
+    Args:
+        where: the run.
+        what: the piece, in words.
+        before: what the run recorded; None for code of asapnb.
+        now: what there is now.
+    """
+    if (before and before.digest) == (now and now.digest):
+        return
+    sources = [{} if piece is None else piece.sources for piece in (before, now)]
+    shown = difference(sources[0], sources[1], _printable)
+    unknown = next((piece.unknown for piece in (now, before) if piece is not None and piece.unknown), "")
+    if not shown:
+        shown = "(the source text is the same: what it holds or refers to is not, or the version of Python)"
+    if unknown:
+        shown = f"(it cannot be known whether it is the same: {unknown})"
+    raise changed(where, f"its {what}", shown)
+
+
+def changed(where: str, what: str, shown: str) -> RecordError:
+    """The error for code that is not what a run recorded; `shown` is the difference."""
+    return RecordError(
+        f"{where} was made with other code: {what} has changed since.\n{shown}\n"
+        f"Put it back, or take it as it is {HOW}"
+    )
+
+
+def _printable(text: str) -> str:
+    """A line without control characters, which a terminal might obey."""
+    return "".join(c if c.isprintable() or c == "\t" else f"\\x{ord(c):02x}" for c in text)

@@ -1,0 +1,127 @@
+"""The code of one's own that a run is made with: its rule, problem, scheme and laws of time."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+from ..errors import UsageError
+from ..identity import Piece, Recorded, check_piece, check_same, identified, plain_text
+from ..identity.library import is_own, library_name
+from ..problems.base import Problem
+from ..problems.text import code_of
+from ..record import Run
+from ..rules import Rule, RuleLike, as_rule
+from ..schemes import Scheme, as_scheme
+from ..timing import Timing, as_timing
+from ..timing.times import LAWS, Law, Time
+from ..timing.workers import entries
+
+
+def pieces(problem: Problem, rule: Rule, scheme: Scheme, timing: Timing | None = None) -> list[Piece]:
+    """The pieces of code of one's own, in this order: rule, problem, scheme, laws.
+
+    Args:
+        problem: what is minimised.
+        rule: the step-size rule.
+        scheme: how the workers share the parameters.
+        timing: how long all takes, of a simulated run.
+    """
+    found = [rule.code, code_of(problem), scheme_code(scheme), *laws(timing)]
+    return [piece for piece in found if piece is not None]
+
+
+def scheme_code(scheme: Scheme) -> Piece | None:
+    """What a scheme is besides its text, with the loops that run it; None for one of asapnb."""
+    if library_name(type(scheme)) is not None:
+        return None
+    places = [loop.partition(":") for loop in (scheme.worker_loop, scheme.event_loop) if loop is not None]
+    loops = [getattr(import_module(module), name) for module, _, name in places]
+    return identified("scheme", str(scheme), (type(scheme), str(scheme), *loops))
+
+
+def laws(timing: Timing | None) -> list[Piece]:
+    """The laws of time of one's own that a timing uses."""
+    names = dict.fromkeys(time.name for time in _times(timing) if is_own(LAWS[time.name].builder))
+    return [identified("law", name, _declared(LAWS[name])) for name in names]
+
+
+def _declared(law: Law) -> tuple[Any, ...]:
+    """All of a law that a run depends on."""
+    return law.builder, law.mean, law.variance, law.support, law.sampler, law.seconds, law.text
+
+
+def _times(value: Any) -> Iterable[Time]:
+    """All times in a timing, those within others too."""
+    if isinstance(value, Time):
+        yield value
+        for _, parameter in value.parameters:
+            for one in parameter if isinstance(parameter, tuple) else ():
+                yield from _times(one)
+    elif isinstance(value, Timing):
+        for given in vars(value).values():
+            if not isinstance(given, tuple) or (given and isinstance(given[0], Time)):
+                for one in entries(given) if given is not None else ():
+                    yield from _times(one)
+
+
+def checked(arguments: Mapping[str, Any], force: bool) -> dict[str, Any]:
+    """The arguments of a run, once code of one's own that a run file names in them is known to be what that run had.
+
+    The rule is loaded, as it must be read to be known. RecordError with the difference, unless `force`.
+    """
+    if force:
+        return {name: plain_text(value) for name, value in arguments.items()}
+    found = dict(arguments)
+    if isinstance(rule := found.get("rule"), Recorded):
+        found["rule"] = as_rule(rule)
+    if isinstance(scheme := found.get("scheme"), Recorded):
+        check_piece(scheme, "scheme", scheme_code(as_scheme(scheme)))
+    if isinstance(timing := found.get("timing"), Recorded):
+        _check_laws(timing, laws(as_timing(timing)))
+    return found
+
+
+def _check_laws(timing: Recorded, now: Sequence[Piece]) -> None:
+    before = {piece.name: piece for piece in timing.pieces or () if piece.kind == "law"}
+    if timing.pieces is not None:
+        for name in dict.fromkeys((*before, *(piece.name for piece in now))):
+            there = next((piece for piece in now if piece.name == name), None)
+            check_same(timing.where, f"law {name}", before.get(name), there)
+
+
+def same_rule(run: Run, rule: RuleLike | None, force: bool) -> Rule:
+    """The rule that a run goes on with: that of its file, or the one given if that is the same.
+
+    Args:
+        run: the run.
+        rule: the one given; None for that of the file.
+        force: take it although its code is not what it was.
+    """
+    text = run.config["rule"]
+    if rule is None:
+        try:
+            return as_rule(plain_text(text) if force else text)
+        except UsageError as error:
+            raise UsageError(
+                f"the rule of {run.path} is not known by its text: pass it, as in asapnb.resume(path, rule=rule); "
+                f"{error}"
+            ) from None
+    given = as_rule(rule)
+    if repr(given) != text:
+        raise UsageError(f"{run.path} has the rule {text}, not {given!r}: a run goes on with the rule it began with")
+    if not force:
+        check_piece(text, "rule", given.code)
+    return given
+
+
+def changes(run: Run, now: Sequence[Piece]) -> list[dict[str, Any]]:
+    """The pieces of code that are not what the run recorded, as its file keeps that: the digest before, and now."""
+    if run.code is None:
+        return []
+    before = {(piece.kind, piece.name): piece.digest for piece in run.code}
+    after = {(piece.kind, piece.name): piece.digest for piece in now}
+    return [
+        {"kind": key[0], "name": key[1], "before": before.get(key, "asapnb"), "now": after.get(key, "asapnb")}
+        for key in dict.fromkeys((*before, *after))
+        if before.get(key) != after.get(key)
+    ]
