@@ -6,6 +6,7 @@ import io
 import socket
 import tarfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -158,6 +159,17 @@ def test_only_what_is_not_valid_is_replaced(mirrors, server, tmp_path):
     (folder / "b.bin").write_bytes(b"broken")
     download("cifar")
     assert content(folder) == {**CIFAR, "a.bin": CIFAR["b.bin"]}
+
+
+def test_two_downloads_at_once_leave_whole_files(mirrors, server, tmp_path):
+    mirrors("good")
+    (tmp_path / "idx-files/images").mkdir(parents=True)  # a folder in the place of a file stays
+    with ThreadPoolExecutor(4) as pool:
+        folders = [pool.submit(download, name).result for name in ("idx", "idx", "cifar", "cifar")]
+        assert {folder(LIMIT) for folder in folders} == {tmp_path / "idx-files", tmp_path / "bin-files"}
+    (tmp_path / "idx-files/images").rmdir()
+    assert content(tmp_path / "idx-files") == {name: SERVED[name] for name in SERVED if name != "all.tar.gz"}
+    assert content(tmp_path / "bin-files") == CIFAR
 
 
 def test_a_place_that_cannot_be_written(mirrors, server, tmp_path):

@@ -165,7 +165,10 @@ def records(paths: Runs) -> list[Record]:
         if isinstance(one, Run):
             found.append(one)
         elif os.path.isdir(one):
-            files = sorted(Path(one).glob("*.h5"))
+            try:
+                files = sorted(Path(one, name) for name in os.listdir(one) if name.endswith(".h5"))
+            except OSError as error:
+                raise RecordError(f"cannot read the folder {one}: {error.strerror}; give another") from None
             if not files:
                 raise RecordError(f"the folder {one} holds no run file (*.h5): give one that does, as a sweep made")
             found += map(load_run, files)

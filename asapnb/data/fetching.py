@@ -101,7 +101,8 @@ def _install(path: Path, files: list[str], folder: Path) -> None:
     else:
         path.replace(folder / path.name)
         for file in files:
-            (folder / file).unlink(missing_ok=True)  # a broken plain one would be read before its .gz
+            with suppress(IsADirectoryError):
+                (folder / file).unlink(missing_ok=True)  # a broken plain one
 
 
 def _progress(shown: bool) -> Progress:
