@@ -28,7 +28,7 @@ def test_what_is_kept_and_what_is_cut(tmp_path):
     assert run.attributes["run_id"] == made["run_id"]
     assert run.attributes["token"] not in (made["token"], made["run_id"])
     with h5py.File(path) as file:
-        assert set(file) == {"updates", "evals", "rule", "params"}
+        assert set(file) == {"updates", "evals", "rule", "params", "tail"}
         assert set(file["params"]) == {"initial"}
         assert {len(column) for column in file["updates"].values()} == {3000}
     for name in UPDATES.names:
@@ -68,7 +68,7 @@ def test_it_is_whole_after_every_single_write(tmp_path, monkeypatch):
         writer.append_updates(table)
         writer.flush()
     writer = RunWriter.reopen(path, kept={"updates": 50_001, "evals": 0, "rule": 0}, attributes={})
-    expected, write_out, states = np.concatenate([table[:50_001], more]), Append._write_out, []
+    expected, write_out, states = np.concatenate([table[:50_001], more]), Append.write_out, []
 
     def watched(append, address, data):
         write_out(append, address, data)
@@ -78,12 +78,14 @@ def test_it_is_whole_after_every_single_write(tmp_path, monkeypatch):
         for name in UPDATES.names:
             np.testing.assert_array_equal(run.updates[name], expected[name][: states[-1]], err_msg=name)
 
-    monkeypatch.setattr(Append, "_write_out", watched)
+    monkeypatch.setattr(Append, "write_out", watched)
     for part in np.split(more, 3):
         writer.append_updates(part)
         writer.flush()
     writer.finish("finished", np.ones(3, np.float32), [[1]], {"seconds": 1.0})
-    assert set(states) == {50_001, 70_001, 90_001, 110_001}
+    assert states == sorted(states)
+    whole = {rows // 2048 * 2048 for rows in (70_001, 90_001, 110_001)}  # before the rest is in the tail
+    assert set(states) == {50_001, 70_001, 90_001, 110_001} | whole
 
 
 def test_a_failed_reopening_leaves_the_file(tmp_path, monkeypatch):

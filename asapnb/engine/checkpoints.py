@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import RecordError
-from ..record.checkpoint import save_checkpoint
 from ..training.resuming import CHECKPOINT_SECONDS
 
 if TYPE_CHECKING:
@@ -34,13 +31,9 @@ class Checkpoints:
             self._copied = version, t, params.copy()
 
     def save(self, complete: int, **attributes: Any) -> None:
-        """Save the copy once evaluations and rows are `complete` up to its version. A full disk is no error."""
-        path = self._writer.path
-        if path is None or self._copied is None or self._copied[0] > complete or not self._writer.flush():
+        """Save the copy once evaluations and rows are `complete` up to its version, if it can be saved."""
+        if self._copied is None or self._copied[0] > complete or not self._writer.flush():
             return
         version, t, params = self._copied
-        with contextlib.suppress(RecordError):  # the run goes on without this checkpoint
-            save_checkpoint(
-                path, {"params": params}, {"version": version, "t": t, **attributes, **self._writer.identity}
-            )
+        self._writer.save_checkpoint({"params": params}, {"version": version, "t": t, **attributes})
         self._copied, self._saved = None, time.monotonic()

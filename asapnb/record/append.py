@@ -1,4 +1,4 @@
-"""An append to an HDF5 file that a kill cannot break.
+"""An append to an HDF5 file that neither a kill nor a failed write can break.
 
 With `fs_strategy="none"` an append adds bytes at the end of the file and changes few bytes before it: the index of
 each column, its length, and the size of the file. HDF5 writes the lengths first and the size last. A kill between
@@ -6,85 +6,107 @@ them leaves rows of zeros, or chunks that cannot be read. `Append` collects an a
 opposite order, so that the file can be read after each single write. At worst, some columns are longer than others.
 """
 
-import fcntl
+import contextlib
+import errno
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from .locking import locked
+from .shielded import Shielded, in_hdf5
 
 _SUPERBLOCK, _NODES, _LENGTHS = range(3)
 
 
-class Append(io.RawIOBase):
-    """A file for h5py to append to; nothing is written before `commit`."""
+class Append(Shielded):
+    """A file to append to, open as long as its run goes on, wherever it is moved.
+
+    What h5py writes stays in memory until `commit`. A commit that fails is kept, and can be tried again.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._file = open(path, "r+b", buffering=0)  # noqa: SIM115 (see close)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # as HDF5 does
-        except OSError:
-            self._file.close()
-            raise
-        self._end = os.fstat(self._file.fileno()).st_size
+        super().__init__(io.FileIO(path, "r+"))
+        self._forget(super().size())
+
+    def _forget(self, end: int) -> None:
+        """Nothing waits to be written; the file ends at `end`."""
+        self._end = end
         self._tail = bytearray()  # bytes beyond the end
         self._changes: dict[int, bytes] = {}  # bytes before the end, by address
-        self._at = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is something to commit."""
+        return bool(self._tail or self._changes)
+
+    @contextlib.contextmanager
+    def changed(self) -> Iterator[Any]:
+        """The open h5py.File; after an error in the block, nothing is changed."""
+        if self.waits:
+            raise RuntimeError("the append before has not been written")
+        try:
+            with in_hdf5(self, "r+") as content:
+                # HDF5 uses the space of what stands last again, if that is removed. So something else stands last.
+                end = content.create_dataset(None, data=0)
+                yield content
+                del end
+        except BaseException:
+            self._forget(self._end)
+            raise
+
+    def locked(self) -> contextlib.AbstractContextManager[None]:
+        """No other process has the file open in HDF5 during this block; BlockingIOError if one has."""
+        return locked(self.file)
 
     def commit(self) -> None:
         """Write the new bytes, then the size of the file, then the indices from the root down, then the lengths."""
-        self._write_out(self._end, self._tail)
+        self.write_out(self._end, self._tail)
         for address, change in sorted(self._changes.items(), key=_turn):
-            self._write_out(address, change)
+            self.write_out(address, change)
+        self.settle()
+        self._forget(self._end + len(self._tail))
 
-    def _write_out(self, address: int, data: bytes | bytearray) -> None:
-        while data:
-            written = os.pwrite(self._file.fileno(), data, address)
-            address, data = address + written, data[written:]
+    def write_out(self, address: int, data: bytes | bytearray) -> None:
+        """Write bytes into the file at once."""
+        super().write_at(address, data)
 
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """As of any file."""
-        self._at = offset + (0, self._at, self._end + len(self._tail))[whence]
-        return self._at
+    def size(self) -> int:
+        """The size with what was added."""
+        return self._end + len(self._tail)
 
-    def tell(self) -> int:
-        """As of any file."""
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        """As of any file; bytes that were changed are read as changed."""
-        start, stop = self._at, self._at + len(buffer)
-        data = bytearray(os.pread(self._file.fileno(), max(0, min(stop, self._end) - start), start))
+    def read_at(self, address: int, count: int) -> bytearray:
+        """Bytes from an address on; those that were changed are read as changed."""
+        start, stop = address, address + count
+        within = max(0, min(stop, self._end) - start)
+        data = bytearray(super().read_at(start, within))
+        if len(data) < within:
+            raise OSError(errno.EIO, "the file has become shorter")
         data += self._tail[max(0, start - self._end) : max(0, stop - self._end)]
-        for address, change in self._changes.items():
-            low, high = max(start, address), min(stop, address + len(change))
+        for place, change in self._changes.items():
+            low, high = max(start, place), min(stop, place + len(change))
             if low < high:
-                data[low - start : high - start] = change[low - address : high - address]
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
+                data[low - start : high - start] = change[low - place : high - place]
+        return data
 
-    def write(self, data: Any) -> int:
+    def write_at(self, address: int, data: bytes | bytearray) -> None:
         """Keep the bytes in memory. HDF5 writes each of its structures as a whole, always at the same address."""
-        change, start = bytes(data), self._at - self._end
+        start = address - self._end
         if start < 0:
-            self._changes[self._at] = change
+            self._changes[address] = bytes(data)
         else:
             self._tail.extend(bytes(max(0, start - len(self._tail))))
-            self._tail[start : start + len(change)] = change
-        self._at += len(change)
-        return len(change)
+            self._tail[start : start + len(data)] = data
 
-    def truncate(self, size: int | None = None) -> int:
+    def cut(self, size: int) -> None:
         """Set the size; it is never less than before the append."""
-        size = self._at if size is None else size
         del self._tail[max(0, size - self._end) :]
         self._tail.extend(bytes(max(0, size - self._end - len(self._tail))))
-        return size
 
-    def close(self) -> None:
-        """Close the file; what was not committed is lost."""
-        self._file.close()
-        super().close()
+    def settle(self) -> None:
+        """Raise the error of a write that the file system has kept back, as NFS does until a file is closed."""
+        os.close(os.dup(self.file.fileno()))
 
 
 def _turn(change: tuple[int, bytes]) -> tuple[int, int]:

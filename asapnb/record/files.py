@@ -15,40 +15,51 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import AsapnbError, RecordError
-from .append import Append
+from .locking import WITHOUT
 from .owner import Owner, beside, own
+from .shielded import Created, in_hdf5
 
 Source = Path | BytesIO  # a run in memory is a file in a buffer
 
 
 @contextlib.contextmanager
-def opened(source: Source, mode: str = "r", patience: float = 5.0) -> Iterator[Any]:
-    """The open h5py.File.
+def opened(source: Source, patience: float = 5.0) -> Iterator[Any]:
+    """The h5py.File, open to be read.
 
     Args:
         source: the file.
-        mode: that of h5py: "r", "r+" or "a".
         patience: for how many seconds to try again while another process has the file locked.
     """
     import h5py
 
-    deadline = time.monotonic() + patience
-    with contextlib.ExitStack() as stack:
-        append = None
-        while True:
-            try:
-                if isinstance(source, Path) and mode == "r+":
-                    append = stack.enter_context(Append(source))
-                file = h5py.File(append or source, mode)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise
-                time.sleep(0.01)
-        with file:
+    deadline, locking = time.monotonic() + patience, None
+    while True:
+        try:
+            file = h5py.File(source, "r", locking=locking)
+            break
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.01)
+        except OSError as error:
+            if locking is not None or error.errno not in WITHOUT:
+                raise
+            locking = False
+    with file:
+        yield file
+
+
+@contextlib.contextmanager
+def created(source: Source) -> Iterator[Any]:
+    """A new, empty, open h5py.File; an existing file is overwritten. OSError if not all of it could be written."""
+    if isinstance(source, BytesIO):
+        import h5py
+
+        with h5py.File(source, "w", fs_strategy="none") as file:
             yield file
-        if append:
-            append.commit()
+        return
+    with Created(source) as target, in_hdf5(target, "w", fs_strategy="none") as file:
+        yield file
 
 
 @contextlib.contextmanager
@@ -85,11 +96,13 @@ def state_of(source: Source) -> State:
     return State(found.st_size, (found.st_dev, found.st_ino, found.st_mtime_ns))
 
 
-def created(source: Source) -> Any:
-    """A new, empty, open h5py.File; an existing file is overwritten."""
+@contextlib.contextmanager
+def added_to(buffer: BytesIO) -> Iterator[Any]:
+    """The h5py.File in a buffer, open to be changed."""
     import h5py
 
-    return h5py.File(source, "w", fs_strategy="none")
+    with h5py.File(buffer, "r+") as file:
+        yield file
 
 
 def checked_target(path: str | os.PathLike[str], force: bool) -> Path:
@@ -149,9 +162,21 @@ def put_in_place(target: Path, write: Callable[[Path], object], owner: Owner | N
                 part.unlink()
 
 
-def copy(source: Source, target: Path) -> None:
-    """Copy a file without its holes; compressed chunks are copied as they are."""
+def copy(source: Source, target: Source) -> None:
+    """Copy a file without its holes."""
     with opened(source) as old, created(target) as new:
-        new.attrs.update(old.attrs)
-        for name in old:
+        copied(old, new)
+
+
+def copied(old: Any, new: Any, without: str | None = None) -> None:
+    """Copy an open file into a new one, without holes; compressed chunks are copied as they are.
+
+    Args:
+        old: the open h5py.File.
+        new: the new one.
+        without: a group that is left out.
+    """
+    new.attrs.update(old.attrs)
+    for name in old:
+        if name != without:
             old.copy(name, new)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import RecordError
 from ..identity import Piece, Recorded, pieces_from
 from ..staleness import StalenessDistribution, WorkerHistogram
-from . import structure, values
+from . import structure, tail, values
 from .attributes import Facts, checked_config
 from .files import Source, claim, copy, put_in_place, reading, state_of
 from .schema import ABANDONED, COLUMNS, EVALS, MICROSCOPE, RUNNING, UPDATES, VIEWS, VIRTUAL, ZEROED
@@ -208,14 +208,21 @@ class Run:
         return self._read("views" if name in (VIEWS.names or ()) else "updates", name)
 
     def _read(self, group: str, name: str, check: bool = True) -> NDArray[Any]:
-        """A column, up to the end of the shortest column of its group."""
+        """The complete rows of a column."""
         place, rows = f"/{group}/{name} of {self._name}", self.rows[group]
         with reading(self._source, place) as file:
             # Rows stay, but those of a killed run after its last checkpoint.
             self._check_same(file, kept=self.status != RUNNING or self.kind == "simulate")
             if name not in file[group]:
                 raise RecordError(f"cannot read {place}: there is no such column")
-            column = _rows_of(file[group][name], rows, place).astype(COLUMNS[group][name].dtype, copy=False)
+            start = min(rows, tail.start(file, group))
+            column = _rows_of(file[group][name], start, place).astype(COLUMNS[group][name].dtype, copy=False)
+            if start < rows:
+                column = np.append(column, tail.rows(file, group, start)[name][: rows - start])
+            if len(column) < rows:
+                raise RecordError(
+                    f"{place} has {len(column):,} rows, of the {rows:,} when it was loaded: load it again"
+                )
         if check:
             values.check(self, group, name, column)
         column.setflags(write=False)
@@ -251,8 +258,6 @@ class Run:
 def _rows_of(dataset: Any, rows: int, place: str) -> NDArray[Any]:
     """The first rows of a dataset; RecordError that names those that are damaged."""
     per = dataset.chunks
-    if len(dataset) < rows:
-        raise RecordError(f"{place} has {len(dataset):,} rows, of the {rows:,} when it was loaded: load it again")
     if per is not None:
         needed = prod(-(-size // chunk) for size, chunk in zip((rows, *dataset.shape[1:]), per, strict=True))
         if dataset.id.get_num_chunks() < needed:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import RecordError
+from . import tail
 from .attributes import Facts, checked_attributes
-from .schema import COLUMNS, RUNNING, SCHEMA
+from .schema import COLUMNS, GROUPS, RUNNING, SCHEMA
 from .text import from_attribute
 
 _NEEDED = ("updates", "evals", "rule", "params")
@@ -75,6 +76,8 @@ def checked(file: Any, size: int, name: str) -> Structure:
         for group, names in columns.items()
     }
     rows = {group: _complete(of, group, attributes["status"], name) for group, of in lengths.items()}
+    for group in _tails(found, size, name) & rows.keys():
+        rows[group] += len(tail.rows(file, group, rows[group]))
     if "views" in rows:
         both = {f"{group}": rows[group] for group in ("updates", "views")}
         rows["updates"] = rows["views"] = _complete(both, "", attributes["status"], name)
@@ -196,6 +199,19 @@ def array_shape(item: Any, place: str, axes: int, size: int, dtypes: tuple[Any, 
     if claimed > most:
         raise RecordError(f"{place} claims {claimed:,} bytes, in a file of {size:,}: the file is damaged")
     return shape
+
+
+def _tails(found: dict[str, Any], size: int, name: str) -> set[str]:
+    """The groups that have a tail; RecordError for one that is not as declared."""
+    if tail.NAME in found:
+        _check_group(found[tail.NAME], tail.NAME, name)
+    groups = {group for group in GROUPS if f"{tail.NAME}/{group}" in found}
+    for group in groups:
+        item, place = found[f"{tail.NAME}/{group}"], f"/{tail.NAME}/{group} of {name}"
+        names = getattr(getattr(item, "dtype", None), "names", None) or ()
+        if array_shape(item, place, 1, size, (tail.dtype_of(group, names),)) == (0,):
+            raise RecordError(f"{place} has no rows: the file is damaged")
+    return groups
 
 
 def _params(found: dict[str, Any], attributes: Facts, size: int, name: str) -> tuple[frozenset[str], list[Any]]:

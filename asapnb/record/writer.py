@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import time
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
@@ -16,17 +18,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import RecordError
 from ..text import to_json
-from .checkpoint import make_room, remove_checkpoint, run_id_in
-from .files import Source, checked_target, claim, copy, created, opened, put_in_place
+from . import columns, tail
+from .checkpoint import make_room, remove_checkpoint, run_id_in, save_checkpoint
+from .ending import end_run
+from .files import Source, added_to, checked_target, claim, copied, created, opened, put_in_place
 from .owner import Owner, own
 from .provenance import machine, new_id, process, versions
 from .run import Run
 from .schema import CLOCK, EVALS, GROUPS, RUNNING, SCHEMA, UPDATES
+from .store import Store
 from .text import set_attributes
+from .waiting import Waiting
 
-_ROWS = 2048  # in a chunk; longer chunks would leave larger holes when rows are appended in small pieces
-_FILTERS: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
-_PATIENCE = 10.0  # seconds that `finish` waits while another process reads the file
+_PATIENCE = 10.0  # seconds that `finish` tries to write the file
+_AT_ONCE = 1.0  # seconds, about, that `flush` takes at most if much has waited
 _AT_THE_END = ("staleness", "params/final", "params/velocity")  # groups and datasets that `finish` writes
 
 
@@ -34,7 +39,9 @@ class RunWriter:
     """The record of one run, in a file or, without a path, in memory.
 
     The file is complete as soon as the writer is made, and can be read after every write of every `flush`. So a kill
-    loses no row of an earlier flush.
+    loses no row of an earlier flush. If the file cannot be written for a while, for want of space or because somebody
+    reads it, rows wait in memory, and in a temporary file when they are many. If it cannot be written at the end, the
+    run goes to another file.
 
     Args:
         target: the run file, or its owner; None to record in memory. Given a path, the writer owns the file until
@@ -72,9 +79,9 @@ class RunWriter:
         force: bool = False,
         groups: Mapping[str, np.dtype[Any]] = MappingProxyType({}),
     ) -> None:
+        self._store: Store | None
         self._groups = {"updates": UPDATES, "evals": EVALS, **groups}
-        self._written = dict.fromkeys([*self._groups, "rule"], 0)
-        self._forget()
+        self._empty()
         self._initial, self._layout = initial, to_json(list(layout))
         self._attributes = {
             "schema": SCHEMA,
@@ -94,7 +101,8 @@ class RunWriter:
         self._file: Source = BytesIO()
         if target is None:
             self._own(None, lends=False)
-            self._create(self._file)
+            with created(self._file) as file:
+                self._fill(file)
             return
         owner = target if isinstance(target, Owner) else claim(target, force)
         self._own(owner, lends=owner is target)
@@ -103,6 +111,7 @@ class RunWriter:
             before = run_id_in(self._file)
             put_in_place(self._file, self._create, owner)
             make_room(self._file, before)
+            self._store = Store(owner, self._groups, self._none)
 
     @classmethod
     def reopen(cls, target: Owner | Path, *, kept: Mapping[str, int], attributes: Mapping[str, Any]) -> RunWriter:
@@ -120,13 +129,14 @@ class RunWriter:
         """
         writer = cls.__new__(cls)
         owner = target if isinstance(target, Owner) else own(target)
-        writer._file, writer._written = owner.path, dict(kept)
+        writer._file = owner.path
         writer._groups = {name: GROUPS[name] for name in kept if name in GROUPS}
-        writer._forget()
+        writer._empty()
         writer._own(owner, lends=owner is target)
         changed = {**attributes, **process(), "status": RUNNING, "token": writer._token}
         with writer._given_back_after_errors():
-            put_in_place(owner.path, lambda part: writer._cut(part, changed), owner)
+            put_in_place(owner.path, lambda part: writer._cut(part, kept, changed), owner)
+            writer._store = Store(owner, writer._groups, kept)
         return writer
 
     @property
@@ -156,15 +166,23 @@ class RunWriter:
         """The run file; None in memory."""
         return self._file if isinstance(self._file, Path) else None
 
-    def _forget(self) -> None:
-        """Empty the memory: no rows wait to be written."""
-        self._rows: dict[str, list[NDArray[Any]]] = {name: [] for name in self._groups}
-        self._tables: list[tuple[int, NDArray[np.float64]]] = []
+    def _empty(self) -> None:
+        """Nothing waits to be written, and no file is open."""
+        self._waiting = Waiting()
+        self._store = None
+        self._warned: set[str] = set()
 
-    def _cut(self, part: Path, attributes: Mapping[str, Any]) -> None:
-        copy(self._file, part)
-        with opened(part, "a") as file:
-            for group, count in self._written.items():
+    @property
+    def _none(self) -> dict[str, int]:
+        """The number of rows of each group in a new file."""
+        return dict.fromkeys([*self._groups, "rule"], 0)
+
+    def _cut(self, part: Path, kept: Mapping[str, int], attributes: Mapping[str, Any]) -> None:
+        with opened(self._file) as old, created(part) as file:
+            copied(old, file, without=tail.NAME)
+            tail.merge(old, file, self._groups)
+            tail.create(file, self._groups, columns.CHUNK)
+            for group, count in kept.items():
                 for column in file[group].values():
                     column.resize(count, axis=0)
             for name in _AT_THE_END:
@@ -177,17 +195,17 @@ class RunWriter:
                 file.attrs["run_id"] = new_id()
             self._run_id = file.attrs["run_id"]
 
-    def _create(self, source: Source) -> None:
-        with created(source) as file:
-            set_attributes(file, {**self._attributes, "token": self._token})
-            for group, rows in self._groups.items():
-                for name in rows.names or ():
-                    _growing(file, f"{group}/{name}", rows[name])
-            _growing(file, "rule/step", np.dtype(np.int64))
-            scale = {"shape": (0, 1), "maxshape": (None, None), "chunks": (1, 1024)}
-            file.create_dataset("rule/scale", dtype=np.float64, **scale, **_FILTERS)
-            file.create_dataset("params/initial", data=self._initial)
-            file["params"].attrs["layout"] = self._layout
+    def _create(self, part: Path) -> None:
+        with created(part) as file:
+            self._fill(file)
+            tail.create(file, self._groups, columns.CHUNK)
+
+    def _fill(self, file: Any) -> None:
+        """Write what is known at the beginning of the run."""
+        set_attributes(file, {**self._attributes, "token": self._token})
+        columns.create(file, self._groups)
+        file.create_dataset("params/initial", data=self._initial)
+        file["params"].attrs["layout"] = self._layout
 
     def append_updates(self, rows: NDArray[Any]) -> None:
         """Add updates, as rows of `schema.UPDATES` in the order of application; the rows are copied."""
@@ -195,7 +213,7 @@ class RunWriter:
 
     def append(self, group: str, rows: NDArray[Any]) -> None:
         """Add rows to a group; the rows are copied."""
-        self._rows[group].append(rows.astype(self._groups[group], copy=True))
+        self._waiting.add(group, rows.astype(self._groups[group], copy=True))
 
     def append_eval(self, step: int, t: float, train_loss: float, test_loss: float, test_accuracy: float) -> None:
         """Add an evaluation; NaN stands for what was not measured.
@@ -211,25 +229,42 @@ class RunWriter:
 
     def append_table(self, step: int, scales: ArrayLike) -> None:
         """Add a scale table, made when `step` updates had been observed."""
-        self._tables.append((step, np.array(scales, dtype=np.float64)))
+        self._waiting.tables.append((step, np.array(scales, dtype=np.float64)))
 
     def flush(self) -> bool:
-        """Append the collected rows to the file, or keep them for the next time if another process reads the file.
+        """Write the collected rows to the file, or keep them for the next time if that cannot be done now.
 
-        Returns whether all rows are in a file now; never for a run in memory. RecordError if the file cannot be
-        written, for want of space for example; a later flush tries again.
+        Returns whether all rows are in a file now; never for a run in memory. The first time that the file cannot be
+        written, for want of space for example, a RuntimeWarning says so. That another process reads the file is no
+        reason for one, unless rows fill the memory meanwhile.
         """
-        if isinstance(self._file, BytesIO):
+        if self._store is None:
             return False
-        if self._tables or any(self._rows.values()):
-            try:
-                with self._appended(patience=0.0):
-                    pass
-            except RecordError as error:
-                if not isinstance(error.__cause__, BlockingIOError):
-                    raise
-                return False
-        return True
+        if not (self._waiting or self._store.waits):
+            return True
+        try:
+            with self._store.alone():
+                self._store.take(self._waiting, time.monotonic() + _AT_ONCE)
+        except Exception as error:  # also what HDF5 says of a file that somebody has damaged
+            many = self._waiting.spill(self._store.place or self._store.owner.path)
+            if many or not isinstance(error, BlockingIOError):
+                self._warn("rows", f"cannot write to {self._file} now: {error}; the run goes on, and its rows wait")
+            return False
+        return not self._waiting
+
+    def save_checkpoint(self, arrays: Mapping[str, NDArray[Any]], attributes: Mapping[str, Any]) -> bool:
+        """Save a checkpoint beside the file; whether that could be done. If not, the one before stays valid.
+
+        All rows up to the checkpoint must be in the file: save it after a `flush` that wrote everything. The first
+        time that it cannot be saved, a RuntimeWarning says so.
+
+        Args:
+            arrays: named arrays of any shape and dtype.
+            attributes: numbers, text, or nested values, as those of a run file.
+        """
+        if self._store is None:
+            return False
+        return self._save_checkpoint(self._store.place or self._store.owner.path, arrays, attributes)
 
     def finish(
         self,
@@ -238,8 +273,12 @@ class RunWriter:
         counts: ArrayLike,
         attributes: Mapping[str, Any],
         velocity: NDArray[np.floating] | None = None,
+        checkpoint: tuple[Mapping[str, NDArray[Any]], Mapping[str, Any]] | None = None,
     ) -> Run:
-        """Append the last rows and end the run. A checkpoint beside the file is removed.
+        """Write the last rows and end the run. The checkpoint beside the file is removed, or replaced.
+
+        If the file cannot be written, the whole run is written to `NAME.1.h5` beside it, else to the working
+        directory, else to the temporary one, else it stays in memory; a RuntimeWarning says where it is.
 
         Args:
             status: how the run ended.
@@ -247,69 +286,53 @@ class RunWriter:
             counts: each worker's counts of staleness, of shape (workers, largest staleness + 1).
             attributes: further attributes.
             velocity: with momentum, the velocities, one in a row.
+            checkpoint: the arrays and attributes from which the run can go on; None if its file is enough.
 
         Returns:
-            The run.
+            The run; its `path` says where it is.
         """
-        with self._appended(_PATIENCE) as file:
-            filters = _FILTERS if np.size(counts) else {}
-            file.create_dataset("staleness/counts", data=np.asarray(counts, dtype=np.int64), **filters)
+
+        def write_arrays(file: Any) -> None:
+            columns.write_counts(file, counts)
             if final is not None:
                 file.create_dataset("params/final", data=final)
             if velocity is not None:
                 file.create_dataset("params/velocity", data=velocity)
-            set_attributes(file, {**attributes, "status": status})
-        if not isinstance(self._file, BytesIO):
-            with contextlib.suppress(RecordError):  # on a full disk the file stays as it is, with holes
-                put_in_place(self._file, lambda part: copy(self._file, part), self._owner)
-            remove_checkpoint(self._file, self._run_id, None)
-        run = Run(self._file)
-        self._give_back()
+
+        end = (write_arrays, lambda file: set_attributes(file, {**attributes, "status": status}))
+        if self._store is None:
+            assert isinstance(self._file, BytesIO)
+            with added_to(self._file) as file:
+                written = columns.extend(file, self._none, {}, self._waiting.tables)
+                for rows in self._waiting.portions():
+                    written = columns.extend(file, written, rows)
+                for part in end:
+                    part(file)
+            return Run(self._file)
+        try:
+            run, why = end_run(self._store, self._waiting, end, _PATIENCE)
+            if run.path is not None and checkpoint is not None:
+                self._save_checkpoint(run.path, *checkpoint)
+            elif run.path is not None and why is None:
+                remove_checkpoint(run.path, self._run_id, None)
+        finally:
+            self._store.append.close()
+            self._give_back()
+        if why is not None:
+            place = run.path or "memory only: save it with run.save('run.h5')"
+            self._warn("end", f"cannot write to {self._file}: {why}; the run is in {place}")
         return run
 
-    @contextlib.contextmanager
-    def _appended(self, patience: float) -> Iterator[Any]:
-        """The open file, with the collected rows appended; they are forgotten once the file is closed."""
-        collected = {
-            group: np.concatenate([np.empty(0, self._groups[group]), *parts]) for group, parts in self._rows.items()
-        }
-        if self._owner is not None:
-            self._owner.check()
+    def _save_checkpoint(self, path: Path, arrays: Mapping[str, NDArray[Any]], attributes: Mapping[str, Any]) -> bool:
         try:
-            with opened(self._file, "r+", patience) as file:
-                for group, rows in collected.items():
-                    for name in rows.dtype.names or ():
-                        _extend(file[group][name], self._written[group], rows[name])
-                if self._tables:
-                    _extend_tables(file["rule"], self._written["rule"], self._tables)
-                yield file
-        except OSError as error:
-            raise RecordError(f"cannot write to {self._file}: {error}") from error
-        for group, rows in collected.items():
-            self._written[group] += len(rows)
-        self._written["rule"] += len(self._tables)
-        self._forget()
+            save_checkpoint(path, arrays, {**attributes, **self.identity})
+        except RecordError as error:
+            self._warn("checkpoint", f"{error}; there is no newer checkpoint")
+            return False
+        return True
 
-
-def _growing(file: Any, name: str, dtype: np.dtype[Any]) -> None:
-    file.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(_ROWS,), **_FILTERS)
-
-
-def _extend(dataset: Any, start: int, values: NDArray[Any]) -> None:
-    """Write `values` from row `start` on. After an append that failed, this may be before the end."""
-    if len(values):
-        dataset.resize(start + len(values), axis=0)
-        dataset[start:] = values
-
-
-def _extend_tables(group: Any, start: int, tables: list[tuple[int, NDArray[np.float64]]]) -> None:
-    """Add tables. Shorter ones are filled up with their last scale, which holds for all staler updates."""
-    scale = group["scale"]
-    before, width = scale.shape[1], max(scale.shape[1], *(len(table) for _, table in tables))
-    last = scale[:start, -1:]
-    scale.resize((start + len(tables), width))
-    if start and width > before:
-        scale[:start, before:] = np.broadcast_to(last, (start, width - before))
-    for i, (_, table) in enumerate(tables, start):
-        scale[i] = np.pad(table, (0, width - len(table)), mode="edge")
-    _extend(group["step"], start, np.array([step for step, _ in tables]))
+    def _warn(self, subject: str, text: str) -> None:
+        """Warn, but once of each subject."""
+        if subject not in self._warned:
+            self._warned.add(subject)
+            warnings.warn(text, RuntimeWarning, stacklevel=3)

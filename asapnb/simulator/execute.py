@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..record import Run, RunWriter, save_checkpoint
+from ..record import Run, RunWriter
 from ..record.schema import ABANDONED
 from ..training.attributes import loss_limit, run_attributes
 from ..training.evaluation import Evaluator
@@ -65,9 +65,8 @@ def execute(
             work = {"threads": count, "wall_seconds": time.perf_counter() - begun}
             checkpoint = replayer.checkpoint() if status == "interrupted" else None
             final = replayer.params.copy() if replayer.final is None else replayer.final
-            run = writer.finish(status, final, replayer.rows.counts, {**replayer.outcome(), "replay": work})
-            if checkpoint is not None and run.path is not None:
-                save_checkpoint(run.path, *checkpoint)
+            outcome = {**replayer.outcome(), "replay": work}
+            run = writer.finish(status, final, replayer.rows.counts, outcome, checkpoint=checkpoint)
     replayer.report(status)
     return run
 

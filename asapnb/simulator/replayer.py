@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from ..kernels.arrays import LINE
-from ..record import RunWriter, save_checkpoint
+from ..record import RunWriter
 from ..training.evaluation import Evaluation, Evaluator
 from ..training.reporting import FLUSH_SECONDS, REPORT_SECONDS, STATUS, Reporter
 from ..training.words import DIVERGED, INTERRUPTED, LOSS_LIMIT, STEP_SIZE
@@ -157,12 +157,7 @@ class Replayer:
             "looks": self.looks,
             "evaluations": self._evaluations,
         }
-        return arrays, {
-            "operations": int(replay.control[DONE]),
-            "plan": self._identity,
-            **counts,
-            **self.writer.identity,
-        }
+        return arrays, {"operations": int(replay.control[DONE]), "plan": self._identity, **counts}
 
     def go_on_from(self, saved: SavedReplay) -> None:
         """Restore the state of a checkpoint."""
@@ -191,9 +186,9 @@ class Replayer:
 
     def _save(self) -> None:
         """Save a checkpoint beside the file, if all rows before it are in the file."""
-        if self.writer.path is not None and self.writer.flush():
-            save_checkpoint(self.writer.path, *self.checkpoint())
-        self._saved = time.monotonic()  # also if a reader has locked the file: try again later
+        if self.writer.flush():
+            self.writer.save_checkpoint(*self.checkpoint())
+        self._saved = time.monotonic()  # also if that was not possible: try again later
 
     def _segment(self, until: int) -> None:
         """Carry out the operations up to number `until`, unless the run is stopped before."""

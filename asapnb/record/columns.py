@@ -1,0 +1,66 @@
+"""The columns of a run file: made empty, then extended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+CHUNK = 2048  # rows of a column that are compressed together
+_FILTERS: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
+
+Tables = Sequence[tuple[int, NDArray[np.float64]]]  # of the rule: how many updates had been seen, and the scales
+
+
+def create(file: Any, groups: Mapping[str, np.dtype[Any]]) -> None:
+    """Make the empty columns of groups, and those of the tables of the rule."""
+    for group, rows in groups.items():
+        for name in rows.names or ():
+            _growing(file, f"{group}/{name}", rows[name])
+    _growing(file, "rule/step", np.dtype(np.int64))
+    scale = {"shape": (0, 1), "maxshape": (None, None), "chunks": (1, 1024)}
+    file.create_dataset("rule/scale", dtype=np.float64, **scale, **_FILTERS)
+
+
+def extend(
+    file: Any, written: Mapping[str, int], rows: Mapping[str, NDArray[Any]], tables: Tables = ()
+) -> dict[str, int]:
+    """Write rows of groups, and tables, behind those that are `written`; returns how many there are then."""
+    for group, more in rows.items():
+        for name in more.dtype.names or ():
+            _extend(file[group][name], written[group], more[name])
+    if tables:
+        _extend_tables(file["rule"], written["rule"], tables)
+    counts = {"rule": len(tables)} | {group: len(more) for group, more in rows.items()}
+    return {group: count + counts.get(group, 0) for group, count in written.items()}
+
+
+def write_counts(file: Any, counts: ArrayLike) -> None:
+    """Write the table of staleness by worker."""
+    filters = _FILTERS if np.size(counts) else {}
+    file.create_dataset("staleness/counts", data=np.asarray(counts, dtype=np.int64), **filters)
+
+
+def _growing(file: Any, name: str, dtype: np.dtype[Any]) -> None:
+    file.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(CHUNK,), **_FILTERS)
+
+
+def _extend(dataset: Any, start: int, values: NDArray[Any]) -> None:
+    if len(values):
+        dataset.resize(start + len(values), axis=0)
+        dataset[start:] = values
+
+
+def _extend_tables(group: Any, start: int, tables: Tables) -> None:
+    """Add tables. Shorter ones are filled up with their last scale, which holds for all staler updates."""
+    scale = group["scale"]
+    before, width = scale.shape[1], max(scale.shape[1], *(len(table) for _, table in tables))
+    last = scale[:start, -1:]
+    scale.resize((start + len(tables), width))
+    if start and width > before:
+        scale[:start, before:] = np.broadcast_to(last, (start, width - before))
+    for i, (_, table) in enumerate(tables, start):
+        scale[i] = np.pad(table, (0, width - len(table)), mode="edge")
+    _extend(group["step"], start, np.array([step for step, _ in tables]))

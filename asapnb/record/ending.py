@@ -1,0 +1,102 @@
+"""The end of a recorded run: in its file or, if that cannot be written, in another."""
+
+import contextlib
+import itertools
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+
+from ..errors import RecordError
+from .files import Source, put_in_place
+from .run import Run
+from .store import End, Store
+from .waiting import Waiting
+
+
+def end_run(store: Store, waiting: Waiting, end: End, patience: float) -> tuple[Run, Exception | None]:
+    """Write all that waits, and the end of a run.
+
+    Args:
+        store: its file.
+        waiting: the rows and tables that are not in it yet.
+        end: what its file gets at its end.
+        patience: for how many seconds to try again if the file cannot be written.
+
+    Returns:
+        The run, and why it is not in its file, None if it is.
+    """
+
+    def write(target: Source) -> None:
+        store.copy(target, waiting, end)
+
+    deadline, pause = time.monotonic() + patience, 0.01
+    while True:
+        try:
+            return _in_place(store, waiting, end, write), None
+        except (OSError, RecordError) as error:
+            why = error
+        place = store.place
+        if place is None or time.monotonic() >= deadline:
+            break
+        time.sleep(pause)
+        pause = min(2 * pause, 1.0)
+    return _elsewhere(store.owner.path, write, first=1 if place else 0), why
+
+
+def _in_place(store: Store, waiting: Waiting, end: End, write: Callable[[Source], None]) -> Run:
+    """End a run in its file: first as an append, then by a copy without holes that replaces it.
+
+    Each is enough. If somebody reads the file, there is no append; on a full disk there may be no copy.
+    """
+    appended, why = False, OSError("it has been removed")
+    try:
+        with store.alone():
+            store.take(waiting)
+            store.finish(end)
+        appended = True
+    except OSError as error:
+        why = error
+    place = store.place
+    if place is None:
+        raise why
+    try:
+        put_in_place(place, write, store.owner if place == store.owner.path else None)
+    except RecordError:
+        if not appended:
+            raise why from None
+    return Run(place)
+
+
+def _elsewhere(path: Path, write: Callable[[Source], None], first: int) -> Run:
+    """Write a run beside `path`, else to the working directory, else to the temporary one, else into memory.
+
+    Args:
+        path: of the file that cannot be written.
+        write: writes the run to the place that it is given.
+        first: the number in its name; with 0 it is called as `path`. The next one is taken if there is such a file.
+    """
+    for folder in (lambda: path.parent, Path.cwd, lambda: Path(tempfile.gettempdir())):
+        with contextlib.suppress(OSError, RecordError), _free(folder, path, first) as target:
+            put_in_place(target, write)
+            return Run(target)
+    buffer = BytesIO()
+    write(buffer)
+    return Run(buffer)
+
+
+@contextlib.contextmanager
+def _free(folder: Callable[[], Path], path: Path, first: int) -> Iterator[Path]:
+    """A name in a folder that no other file has; after an error in the block there is no file of this name."""
+    for number in itertools.count(first):
+        target = folder() / (f"{path.stem}.{number}{path.suffix}" if number else path.name)
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            break
+    try:
+        yield target
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
