@@ -11,6 +11,7 @@ from processes import until
 from sweeps import by_itself, small, with_rules
 
 import asapnb as ab
+from asapnb.record import own
 from asapnb.sweep import cluster, load_manifest, parse_sweep, run_sweep
 from asapnb.sweep.manifest import NAME
 
@@ -56,6 +57,15 @@ def test_a_killed_worker_loses_nothing_and_doubles_nothing(two, tmp_path):
             assert (outcome.status, "SystemExit: 3" in outcome.error) == ("failed", True)
         else:
             assert (outcome.status, ab.load_run(path).status) == ("finished", "finished")
+
+
+def test_a_file_that_is_being_written_is_left_alone(inside, tmp_path):
+    first = small().points[0]
+    with own(tmp_path / first.file):
+        manifest = run_sweep(small(), tmp_path, address=inside.scheduler_address)
+    assert f"{first.file} is being written by process" in manifest.outcomes[first.name].error
+    assert not (tmp_path / first.file).exists()
+    assert sum(outcome.done for outcome in manifest.outcomes.values()) == len(manifest.points) - 1
 
 
 def test_no_more_is_given_out_than_the_workers_soon_take(inside, monkeypatch, tmp_path):

@@ -5,12 +5,13 @@ import os
 import signal
 from pathlib import Path
 
+import h5py
 import pytest
 from processes import LIMIT, SHELL, python, started, until
 from sweeps import at_once, by_itself, small, table, with_rules
 
 import asapnb as ab
-from asapnb.record import to_json
+from asapnb.record import own, save_checkpoint, to_json
 from asapnb.sweep import load_manifest, parse_sweep, run_sweep
 from asapnb.sweep import run as running
 from asapnb.sweep.manifest import NAME
@@ -157,7 +158,8 @@ def test_the_same_points_may_be_said_otherwise(folder):
 def test_starting_anew_removes_what_was_of_the_old_sweep_only(folder):
     old = {path.name for path in folder.glob("*.h5")}
     (folder / "mine.h5").write_text("mine")
-    (folder / f"{sorted(old)[0]}.checkpoint").write_text("of a run that is removed")
+    first = folder / sorted(old)[0]
+    save_checkpoint(first, {}, {"version": 1, "run_id": ab.load_run(first).attributes["run_id"]})
     run_sweep(small(base={"updates": 30}), folder, force=True)
     files = {path.name for path in folder.iterdir()} - {NAME}
     assert files == {"mine.h5", *(point.file for point in small(base={"updates": 30}).points)}
@@ -271,6 +273,34 @@ def test_two_processes_do_not_share_a_folder(folder):
             run_sweep(small(), folder, resume=True)
 
     run_sweep(small(), folder, force=True, progress=again)
+
+
+def test_a_file_of_a_point_that_is_being_written_is_left_alone(folder):
+    first, *others = load_manifest(folder).points
+    held = {path: path.read_bytes() for path in folder.iterdir()}
+    with own(folder / first.file):
+        with pytest.raises(ab.RecordError, match=f"{first.file} is being written by process"):
+            run_sweep(small(), folder, force=True)
+        kept = {path: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(".")}
+        assert kept == held
+        for point in (first, others[0]):
+            with h5py.File(folder / point.file, "r+") as file:
+                file.attrs["status"] = "interrupted"
+        held = (folder / first.file).read_bytes()
+        manifest, made = resumed(small(), folder)
+        assert sorted(made) == sorted([first.name, others[0].name])
+        assert f"{first.file} is being written by process" in manifest.outcomes[first.name].error
+        assert manifest.outcomes[others[0].name].status == "finished"
+    assert (folder / first.file).read_bytes() == held
+    assert {path.name for path in folder.iterdir()} == {NAME, *(point.file for point in manifest.points)}
+
+
+def test_a_refused_sweep_leaves_nothing(here, tmp_path):
+    name = small().points[0].file
+    (tmp_path / name).write_text("")
+    with pytest.raises(ab.RecordError, match="already exists, without a manifest"):
+        run_sweep(small(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 @pytest.mark.parametrize("out", ["file", "file/sweep", "/proc", "/proc/sweep"])

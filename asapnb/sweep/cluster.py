@@ -12,6 +12,7 @@ from typing import Any
 from .. import __version__
 from ..errors import MissingExtraError, RecordError, UsageError, shown
 from ..record.files import put_in_place
+from ..record.owner import own
 from .points import Outcome, carry_out, differing, failed
 from .spec import Point
 
@@ -138,7 +139,12 @@ def _fetched(future: Any, point: Point, folder: Path) -> Outcome:
     finally:
         future.release()
     if content is not None:
-        put_in_place(folder / point.file, lambda part: part.write_bytes(content))
+        try:
+            owner = own(folder.resolve() / point.file)
+        except RecordError as error:  # somebody else writes it
+            return failed(point, str(error))
+        with owner:
+            put_in_place(owner.path, lambda part: part.write_bytes(content), owner)
     return outcome
 
 
