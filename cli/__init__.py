@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 
 from asapnb import __version__
 from asapnb.errors import AsapnbError, UsageError, unknown
+from asapnb.signals import leaving
 
 from .streams import tolerant_streams
 
@@ -76,8 +77,9 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> None:
         try:
-            _check_place()
-            super().invoke(ctx)
+            with leaving():
+                _check_place()
+                super().invoke(ctx)
         except AsapnbError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(USAGE)
@@ -109,7 +111,7 @@ def _check_place() -> None:
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
-    epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 diverged, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 diverged, 130 interrupted, 143 or 129 terminated.",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def main() -> None:

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from rich.text import Text
 from asapnb.config import RUNS, prepare
 from asapnb.engine import Evaluation, Progress
 from asapnb.record import Run, to_json
+from asapnb.signals import Terminated
 from asapnb.training.arguments import Command
 
 from . import DIVERGED, INTERRUPTED
@@ -77,7 +78,13 @@ def carry_out(make: Callable[[], Job], out: str | None, *, quiet: bool, as_json:
             compiling.close()
             display.progress(now)
 
-        run = job.run(on_eval=on_eval, progress=progress)
+        try:
+            run = job.run(on_eval=on_eval, progress=progress)
+        except Terminated as ended:
+            if ended.run is not None:
+                with suppress(OSError):  # after a hang-up there is no terminal
+                    _interrupted(ended.run, out)
+            raise
     found, said = ({}, None) if job.more is None else job.more(run)
     if as_json:
         click.echo(to_json({**document(run), **found}))
@@ -94,15 +101,10 @@ def _close(run: Run, out: str | None, screen: Console) -> int:
     path = None if name is None else shlex.quote(name)
     if name is not None:
         screen.print(f"\n{name} written, {size(run.path)}. Next: asapnb show {path}", style="dim")
-    goes_on = run.kind in RUNS
-    if run.status == "timed-out" and goes_on and name is not None:
+    if run.status == "timed-out" and run.kind in RUNS and name is not None:
         screen.print(f"To go on: asapnb resume {path} --max-seconds TOTAL", style="dim")
     if run.status == "interrupted":
-        kept = "nothing is kept, as there was no -o RUN.h5"
-        if name is not None:
-            how = f"To go on: asapnb resume {path}" if goes_on else "A replay does not go on: start it anew, --force"
-            kept = f"{name} holds what was done. {how}"
-        click.echo(f"Interrupted after {run.summary()['updates']:,} updates: {kept}", err=True)
+        _interrupted(run, out)
         return INTERRUPTED
     if run.status == "diverged":
         last = run.summary()["last"]
@@ -113,3 +115,15 @@ def _close(run: Run, out: str | None, screen: Console) -> int:
         )
         return DIVERGED
     return 0
+
+
+def _interrupted(run: Run, out: str | None) -> None:
+    """Print what an interrupted run has kept, and how to go on."""
+    kept = "nothing is kept, as there was no -o RUN.h5"
+    if out is not None:
+        name = click.format_filename(out)
+        how = "A replay does not go on: start it anew, --force"
+        if run.kind in RUNS:
+            how = f"To go on: asapnb resume {shlex.quote(name)}"
+        kept = f"{name} holds what was done. {how}"
+    click.echo(f"Interrupted after {run.summary()['updates']:,} updates: {kept}", err=True)

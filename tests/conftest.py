@@ -2,6 +2,7 @@
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+from processes import until
 
 settings.register_profile("asapnb", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("mutants", settings.get_profile("asapnb"), phases=[Phase.explicit, Phase.generate])
@@ -34,3 +35,17 @@ def stops_when(monkeypatch):
         monkeypatch.setattr(Controller, "tick", look)
 
     return stops_when
+
+
+@pytest.fixture
+def in_step(monkeypatch):
+    """A run waits for its callbacks, so that a callback knows where it is."""
+    from asapnb.training.apart import Session
+
+    tell = Session._tell
+
+    def tell_and_wait(self, message):
+        tell(self, message)
+        until(lambda: self._deaf or not (self._messages or self._calling), pause=0.0005)
+
+    monkeypatch.setattr(Session, "_tell", tell_and_wait)

@@ -51,6 +51,7 @@ class Rings:
 
     def take(self, **arguments):
         rows = self.collector.take(**arguments)
+        self.collector.acknowledge()
         return [int(row["version"]) if row["dropped"] != 1 else -int(row["read_version"]) for row in rows]
 
 
@@ -102,9 +103,9 @@ def test_a_claimed_row_is_waited_for(rings):
         looks.append(arguments)
         if len(looks) == 5:  # the fourth look at the side ring
             rings.dropped(2, number)
-        return access.take(*arguments)
+        return access.copy(*arguments)
 
-    rings.collector._access = access._replace(take=take)
+    rings.collector._access = access._replace(copy=take)
     assert rings.take() == [1, -1, 2, -2, 3]
     assert len(looks) == 5
 

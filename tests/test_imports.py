@@ -10,7 +10,7 @@ from processes import python
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [
-    {"errors", "places", "compile_cache", "quota"},
+    {"errors", "places", "compile_cache", "quota", "signals"},
     {"text", "numbers", "formatting", "compiled", "memory", "identity"},
     {"random", "kernels"},
     {"data", "staleness"},

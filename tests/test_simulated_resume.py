@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from naive import recompute
 from problems import counting, quadratic, train
-from processes import LIMIT, WITHOUT_THREADS, ctrl_c_interrupts, python
+from processes import LIMIT, WITHOUT_THREADS, ctrl_c_interrupts, python, until
 from simulations import CONSISTENT, HOGWILD, ROUNDS, assert_same_contents, assert_same_runs, simulate
 
 import asapnb as ab
@@ -55,19 +55,20 @@ def broken(monkeypatch, at, act):
     """Have every segment stop after `at` operations, for `act` to be called; `at` is a share of all."""
     segment, done = Replayer._segment, []
 
-    def broken_segment(self, until):
+    def broken_segment(self, end):
         place = round(at * len(self.replay.operations))
-        if not done and self.replay.control[DONE] <= place <= until:
+        if not done and self.replay.control[DONE] <= place <= end:
             segment(self, place)
             done.append(place)
             act()
-        segment(self, until)
+            until(lambda: self.replay.control[STOP])
+        segment(self, end)
 
     monkeypatch.setattr(Replayer, "_segment", broken_segment)
 
 
 def press():
-    signal.raise_signal(signal.SIGINT)
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
 
 @pytest.fixture
@@ -159,7 +160,7 @@ def test_interrupted_before_or_after_everything(scheme, interrupted, whole, tmp_
 
 @pytest.mark.parametrize("step", [0, 8, 16, 56])
 @pytest.mark.parametrize("scheme", ["leashed", "hogwild", "synchronous"])
-def test_interrupted_by_an_evaluation(scheme, step, whole, tmp_path):
+def test_interrupted_by_an_evaluation(scheme, step, whole, tmp_path, in_step):
     def look(evaluation):
         if evaluation.step == step:
             press()

@@ -16,10 +16,10 @@ from ..numbers import integer, real
 from ..problems.base import Problem
 from ..record import UPDATES
 from ..schemes import SCHEMES, LockBased, Scheme, as_scheme
+from ..signals import TERMINATING, caught, terminated
 from ..timing import Time, Timing, empirical
 from ..training.arguments import MOST_UPDATES, documented
 from ..training.compiling import compiling_beside
-from ..training.interrupting import interruptible
 from ..training.options import Options, at_once, cores, resolve
 from ..training.words import INTERRUPTED, TIMED_OUT
 from . import words
@@ -209,11 +209,17 @@ def _measured(
         further[me] = retries[_warm(len(retries)) :]
 
     timer = _Timer(shared, access, seconds)
-    with interruptible(timer):
+    signals: list[int] = []
+
+    def stop(number: int) -> None:
+        signals.append(number)
+        timer.stop(INTERRUPTED)
+
+    with caught(stop):
         Team(problem, options, shared, work, start).work(timer)
     timer.salvage()
     if timer.reason == INTERRUPTED:
-        raise KeyboardInterrupt
+        raise terminated(signals[0]) if set(signals) & set(TERMINATING) else KeyboardInterrupt
     if not timer.finite:
         raise UsageError(f"the loss of {problem!r} is not finite near its initial parameters: give another seed than "
                          f"{options.seed}, or another problem")  # fmt: skip
@@ -260,7 +266,9 @@ class _Timer:
 
     def salvage(self, *, ended: bool = False) -> int:
         """Take the finished rows, for their losses only; returns how many."""
-        shared = self._shared
-        count = self.access.take(shared.control, words.DRAINED, 0, shared.rows, shared.written, self._rows)
+        shared, access = self._shared, self.access
+        drained = access.get(shared.control, words.DRAINED)
+        count = access.copy(drained, 0, shared.rows, shared.written, self._rows)
+        access.put(shared.control, words.DRAINED, drained + count)
         self.finite &= bool(np.isfinite(self._rows["loss"][:count]).all())
         return count

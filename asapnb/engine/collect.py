@@ -52,9 +52,8 @@ def _oldest_view(control: Words) -> int:
 
 
 @kernel()
-def _take(control: Words, taken: int, ring: int, rows: Rows, written: Words, out: Rows) -> int:
-    """Move finished rows, in order, from ring 0 or 1 to `out`; returns how many."""
-    first = load(control, taken)
+def _copy(first: int, ring: int, rows: Rows, written: Words, out: Rows) -> int:
+    """Copy finished rows of ring 0 or 1, in order from number `first` on, to `out`; returns how many."""
     count = 0
     while count < out.size:
         place = ring * RING + (first + count) % RING
@@ -62,7 +61,6 @@ def _take(control: Words, taken: int, ring: int, rows: Rows, written: Words, out
             break
         out[count] = rows[place]
         count += 1
-    store(control, taken, first + count)
     return count
 
 
@@ -75,7 +73,7 @@ class Access(NamedTuple):
     release: Callable[[np.ndarray, int], None]
     now: Callable[[], int]
     oldest_view: Callable[[np.ndarray], int]
-    take: Callable[[np.ndarray, int, int, np.ndarray, np.ndarray, np.ndarray], int]
+    copy: Callable[[int, int, np.ndarray, np.ndarray, np.ndarray], int]
 
 
 def compile_access(rows: np.dtype[Any]) -> Access:
@@ -88,5 +86,5 @@ def compile_access(rows: np.dtype[Any]) -> Access:
         release=specialise(_release, words, number),
         now=specialise(_now),
         oldest_view=specialise(_oldest_view, words),
-        take=specialise(_take, words, number, number, ring, words, ring),
+        copy=specialise(_copy, number, number, ring, words, ring),
     )

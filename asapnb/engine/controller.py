@@ -1,4 +1,4 @@
-"""The main thread's part of a run: take the rows, refresh the rule, evaluate, write, show progress, stop."""
+"""The part of a run beside its workers: take the rows, refresh the rule, evaluate, write, show progress, stop."""
 
 from __future__ import annotations
 
@@ -61,6 +61,7 @@ class Controller:
         self._published = [0] * len(tables)  # how many of each owner
         self._seconds_before = start.seconds
         self._checkpoints = Checkpoints(writer)
+        self._hurried = hooks.hurried
         self._flushed = self._reported = time.monotonic()
         for owner, table in enumerate(first):
             self._publish(owner, table, start.recorded(table))
@@ -101,19 +102,19 @@ class Controller:
         return hurry
 
     def end(self, final: np.ndarray) -> None:
-        """After the workers have ended: take the last rows and evaluate the final parameters."""
+        """After the workers have ended: take the last rows and evaluate the final parameters, unless in a hurry."""
         while self._take_rows(ended=True):
             pass
         self._collect_mail()
         self._note_evaluated(ended=True)
-        if self.reporter.latest.step != self.totals.version:
-            self.note(self.evaluator.evaluate(final, self.totals.version, self.totals.seconds))
+        if self.reporter.latest.step != self.totals.version and not self._hurried():
+            self.evaluator.submit(final, self.totals.version, self.totals.seconds)
+            for evaluation in self.evaluator.finished(wait=True, unless=self._hurried):
+                self.note(evaluation)
 
     def salvage(self, *, ended: bool = False) -> None:
         """Keep all finished rows, after a failure."""
-        rows = self.rows.take(ended=ended)
-        self.totals.add(rows)
-        self.writer.append_updates(rows)
+        self.totals.add(self._recorded_rows(ended))
 
     def note(self, evaluation: Evaluation) -> None:
         """Record an evaluation and stop if it ends the run."""
@@ -133,10 +134,9 @@ class Controller:
 
     def _take_rows(self, *, ended: bool = False) -> bool:
         """Take rows once; True if there were so many that more should be taken at once."""
-        rows = self.rows.take(ended=ended)
+        rows = self._recorded_rows(ended)
         if not len(rows):
             return False
-        self.writer.append_updates(rows)
         applied = rows[self.totals.add(rows, self._lengths)]
         if not self.options.always_fresh and not ended:
             for owner, tables in enumerate(self.tables):
@@ -145,6 +145,14 @@ class Controller:
                 if table is not None:
                     self._publish(owner, table)
         return len(rows) > RING // 2
+
+    def _recorded_rows(self, ended: bool) -> np.ndarray:
+        """The next rows. They leave the ring once the writer has them, so that no exception loses any."""
+        rows = self.rows.take(ended=ended)
+        if len(rows):
+            self.writer.append_updates(rows)
+        self.rows.acknowledge()
+        return rows
 
     def _publish(self, owner: int, table: np.ndarray, recorded: int | None = None) -> None:
         """Write a table of one worker, or of all, into the next place, then make it the table in force.
@@ -190,7 +198,9 @@ class Controller:
 
     def _note_evaluated(self, *, ended: bool = False) -> None:
         """Record finished evaluations in the order of versions. Workers may ask in another order."""
-        self._evaluated |= {evaluation.step: evaluation for evaluation in self.evaluator.finished(wait=ended)}
+        self._evaluated |= {
+            evaluation.step: evaluation for evaluation in self.evaluator.finished(wait=ended, unless=self._hurried)
+        }
         while self._due in self._evaluated or (ended and self._evaluated):
             version = min(self._evaluated) if ended else self._due
             self.note(self._evaluated.pop(version))

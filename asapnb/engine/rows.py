@@ -16,42 +16,57 @@ class RowCollector:
     A row that has been given out may be on disk, so its place is final. Where gradients may be dropped, rows are held
     back as long as a gradient in flight may get a place before them. For this, each worker announces a version before
     it reads, and reads this version or a newer one.
+
+    Rows that were given out are given out again, unless they have been acknowledged.
     """
 
     def __init__(self, shared: Shared, access: Access, *, drops: bool, version: int = 0) -> None:
         self._shared, self._access, self._drops = shared, access, drops
         self._out = np.empty(RING, UPDATES)
         self._held = np.empty(0, UPDATES)  # in order; a dropped row may still go between
-        self._newest = version  # the last whose row has been taken
+        self._newest = version  # the last whose row has been given out
+        self._next = self._held, version, 0  # `_held` and `_newest` once acknowledged, and the rows then drained
 
     def take(self, *, ended: bool = False) -> np.ndarray:
         """The next rows in order (dtype UPDATES). With `ended`, when all workers have ended: all that are left."""
-        rows = self._taken(words.DRAINED, 0)
+        control, access = self._shared.control, self._access
+        drained = access.get(control, words.DRAINED)
+        rows = self._finished(drained, 0)
+        drained += len(rows)
+        newest = int(rows["version"][-1]) if len(rows) else self._newest
         if self._drops:
-            return self._in_order(rows, ended)
-        if ended and self._access.get(self._shared.control, words.DROPPED):
+            rows, held = self._in_order(rows, NEVER if ended else min(newest, access.oldest_view(control)))
+        elif ended and access.get(control, words.DROPPED):
             raise RuntimeError("a worker loop has dropped gradients, but the trait `drops` of its scheme is False")
+        else:
+            held = self._held
+        self._next = held, newest, drained
         return rows
 
-    def _in_order(self, rows: np.ndarray, ended: bool) -> np.ndarray:
+    def acknowledge(self) -> None:
+        """The rows that `take` gave out last are safe: their places in the ring may be used again."""
+        self._held, self._newest, drained = self._next
+        self._access.put(self._shared.control, words.DRAINED, drained)
+
+    def _in_order(self, rows: np.ndarray, horizon: int) -> tuple[np.ndarray, np.ndarray]:
+        """The rows up to the horizon, in order, and those after it."""
         control, access = self._shared.control, self._access
-        newest = int(rows["version"][-1]) if len(rows) else self._newest
-        self._newest = newest
-        horizon = NEVER if ended else min(newest, access.oldest_view(control))
         # A worker that has claimed a row of the side ring no longer announces its view, so its row is waited for.
-        claimed, dropped = access.get(control, words.DROPPED), [np.empty(0, UPDATES)]
-        while access.get(control, words.DROPPED_DRAINED) < claimed:
-            dropped.append(self._taken(words.DROPPED_DRAINED, 1))
-        rows = np.concatenate([self._held, rows, *dropped])
+        claimed = access.get(control, words.DROPPED)
+        while (drained := access.get(control, words.DROPPED_DRAINED)) < claimed:
+            dropped = self._finished(drained, 1)
+            if len(dropped):
+                self._held = np.concatenate([self._held, dropped])
+                access.put(control, words.DROPPED_DRAINED, drained + len(dropped))
+        rows = np.concatenate([self._held, rows])
         abandoned = rows["dropped"] == ABANDONED
         seen = np.where(abandoned, rows["read_version"] + rows["tau"], rows["version"])
         order = np.lexsort((abandoned, seen))  # a dropped row after the version that it saw, the rest as they came
         rows, now = rows[order], seen[order] <= horizon
-        self._held = rows[~now]
-        return rows[now]
+        return rows[now], rows[~now]
 
-    def _taken(self, drained: int, ring: int) -> np.ndarray:
-        """The finished rows of ring 0 or 1."""
+    def _finished(self, first: int, ring: int) -> np.ndarray:
+        """The finished rows of ring 0 or 1, from number `first` on."""
         shared = self._shared
-        count = self._access.take(shared.control, drained, ring, shared.rows, shared.written, self._out)
+        count = self._access.copy(first, ring, shared.rows, shared.written, self._out)
         return self._out[:count].copy()

@@ -14,12 +14,12 @@ from ..record import UPDATES, Run, RunWriter, claim
 from ..rules import Rule, ScaleTables, as_rule, constant, scale_table
 from ..schemes import LockBased, Scheme
 from ..staleness import StalenessDistribution
+from ..training.apart import Session, apart
 from ..training.arguments import documented
 from ..training.attributes import loss_limit, run_attributes
 from ..training.code import pieces
 from ..training.compiling import compiling_beside
 from ..training.evaluation import Evaluation, Evaluator, Progress
-from ..training.interrupting import interruptible
 from ..training.options import MomentumKind, Options, resolve, updates_per_epoch
 from ..training.reporting import Hooks
 from .collect import compile_access
@@ -137,41 +137,48 @@ def run_from(
     evaluator = Evaluator(problem, options.eval_samples)
     initial = start.evaluations[0] if start.evaluations else evaluator.evaluate(start.params, 0, 0.0)
     shared = allocate(problem, options, rule.schedule, start, loss_limit(options, initial))
-    writer = record({**run_attributes(problem, options, rule, code), "compile_seconds": compile_seconds})
-    controller = Controller(
-        options,
-        shared,
-        access,
-        start=start,
-        tables=tables,
-        first=first,
-        writer=writer,
-        evaluator=evaluator,
-        per_epoch=updates_per_epoch(problem, options.scheme, options.workers, options.batch_size),
-        hooks=hooks,
-    )
     team = Team(problem, options, shared, loop, start)
-    with interruptible(controller):
+    attributes = {**run_attributes(problem, options, rule, code), "compile_seconds": compile_seconds}
+
+    def work(session: Session[Run]) -> Run:
+        writer = record(attributes)
+        controller = Controller(
+            options,
+            shared,
+            access,
+            start=start,
+            tables=tables,
+            first=first,
+            writer=writer,
+            evaluator=evaluator,
+            per_epoch=updates_per_epoch(problem, options.scheme, options.workers, options.batch_size),
+            hooks=session.hooks,
+        )
+        session.attach(controller)
         status = "failed"
         try:
-            if start.evaluations:
-                controller.report("running")
-            else:
-                controller.note(initial)
-            team.work(controller)
-            controller.end(final_parameters(problem, options, shared))
+            with evaluator:
+                if start.evaluations:
+                    controller.report("running")
+                else:
+                    controller.note(initial)
+                team.work(controller)
+                controller.end(final_parameters(problem, options, shared))
+            session.settle()
             status = controller.status
         finally:
-            evaluator.close()
             run = writer.finish(
                 status,
                 final_parameters(problem, options, shared),
                 controller.totals.histogram.counts,
                 {**controller.outcome(), "pinned": team.pinned or None},
                 final_velocity(options, shared, team.owns),
+                hurried=session.hooks.hurried,
             )
-    controller.report(status)
-    return run
+        controller.report(status)
+        return run
+
+    return apart(work, hooks)
 
 
 def compile_rest(loop: str, dtype: str, inputs: str) -> None:

@@ -16,7 +16,9 @@ from .store import End, Store
 from .waiting import Waiting
 
 
-def end_run(store: Store, waiting: Waiting, end: End, patience: float) -> tuple[Run, Exception | None]:
+def end_run(
+    store: Store, waiting: Waiting, end: End, patience: float, hurried: Callable[[], bool]
+) -> tuple[Run, Exception | None]:
     """Write all that waits, and the end of a run.
 
     Args:
@@ -24,6 +26,7 @@ def end_run(store: Store, waiting: Waiting, end: End, patience: float) -> tuple[
         waiting: the rows and tables that are not in it yet.
         end: what its file gets at its end.
         patience: for how many seconds to try again if the file cannot be written.
+        hurried: as soon as this is true, nothing is tried again, and a file that has all is left with its holes.
 
     Returns:
         The run, and why it is not in its file, None if it is.
@@ -35,18 +38,20 @@ def end_run(store: Store, waiting: Waiting, end: End, patience: float) -> tuple[
     deadline, pause = time.monotonic() + patience, 0.01
     while True:
         try:
-            return _in_place(store, waiting, end, write), None
+            return _in_place(store, waiting, end, write, hurried), None
         except (OSError, RecordError) as error:
             why = error
         place = store.place
-        if place is None or time.monotonic() >= deadline:
+        if place is None or hurried() or time.monotonic() >= deadline:
             break
         time.sleep(pause)
         pause = min(2 * pause, 1.0)
     return _elsewhere(store.owner.path, write, first=1 if place else 0), why
 
 
-def _in_place(store: Store, waiting: Waiting, end: End, write: Callable[[Source], None]) -> Run:
+def _in_place(
+    store: Store, waiting: Waiting, end: End, write: Callable[[Source], None], hurried: Callable[[], bool]
+) -> Run:
     """End a run in its file: first as an append, then by a copy without holes that replaces it.
 
     Each is enough. If somebody reads the file, there is no append; on a full disk there may be no copy.
@@ -62,6 +67,8 @@ def _in_place(store: Store, waiting: Waiting, end: End, write: Callable[[Source]
     place = store.place
     if place is None:
         raise why
+    if appended and hurried():
+        return Run(place)
     try:
         put_in_place(place, write, store.owner if place == store.owner.path else None)
     except RecordError:

@@ -7,7 +7,7 @@ import datetime
 import os
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
@@ -274,6 +274,8 @@ class RunWriter:
         attributes: Mapping[str, Any],
         velocity: NDArray[np.floating] | None = None,
         checkpoint: tuple[Mapping[str, NDArray[Any]], Mapping[str, Any]] | None = None,
+        *,
+        hurried: Callable[[], bool] = lambda: False,
     ) -> Run:
         """Write the last rows and end the run. The checkpoint beside the file is removed, or replaced.
 
@@ -287,6 +289,7 @@ class RunWriter:
             attributes: further attributes.
             velocity: with momentum, the velocities, one in a row.
             checkpoint: the arrays and attributes from which the run can go on; None if its file is enough.
+            hurried: if it is true at the end, a file that has all is left with its holes, so somewhat larger.
 
         Returns:
             The run; its `path` says where it is.
@@ -310,7 +313,7 @@ class RunWriter:
                     part(file)
             return Run(self._file)
         try:
-            run, why = end_run(self._store, self._waiting, end, _PATIENCE)
+            run, why = end_run(self._store, self._waiting, end, _PATIENCE, hurried)
             if run.path is not None and checkpoint is not None:
                 self._save_checkpoint(run.path, *checkpoint)
             elif run.path is not None and why is None:

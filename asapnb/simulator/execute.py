@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..record import Run, RunWriter
 from ..record.schema import ABANDONED
+from ..training.apart import Session, abandonable, apart
 from ..training.attributes import loss_limit, run_attributes
 from ..training.evaluation import Evaluator
-from ..training.interrupting import interruptible
 from ..training.options import at_once, updates_per_epoch
 from ..training.words import NEVER
 from .execution import Execution, SavedReplay
@@ -37,38 +38,52 @@ def execute(
     loop = compile_loop(LOOP, problem.dtype, problem.inputs.dtype)
     evaluator = Evaluator(problem, options.eval_samples)
     first = evaluator.evaluate(execution.initial, 0, 0.0) if saved is None else saved.evaluations[0]
-    replay = make_replay_state(execution, _operations(execution), loss_limit(options, first), count)
+    limit = loss_limit(options, first)
+    replay = abandonable(lambda: make_replay_state(execution, _operations(execution), limit, count))
     if saved is not None:
         saved.check(identity(execution, replay))
-    writer = record(_attributes(execution))
     per_epoch = updates_per_epoch(problem, options.scheme, options.workers, options.batch_size)
     threads = ReplayThreads(problem, options.batch_size, replay, loop, count)
-    replayer = Replayer(execution, replay, threads, per_epoch=per_epoch, writer=writer, evaluator=evaluator)
-    if saved is not None:
-        replayer.go_on_from(saved)
-    begun = time.perf_counter()
-    with interruptible(replayer):
+
+    def work(session: Session[Run]) -> Run:
+        told = replace(execution, hooks=session.hooks)
+        writer = record(_attributes(execution))
+        replayer = Replayer(told, replay, threads, per_epoch=per_epoch, writer=writer, evaluator=evaluator)
+        if saved is not None:
+            replayer.go_on_from(saved)
+        begun = time.perf_counter()
+        session.attach(replayer)
         status = "failed"
         try:
-            if saved is None:
-                replayer.note(first)
-            if replayer.status == "finished":  # so far
-                replayer.run(_pauses(execution, replayer)[replayer.looks :])
-            replayer.end()
+            with evaluator:
+                if saved is None:
+                    replayer.note(first)
+                if replayer.status == "finished":  # so far
+                    replayer.run(_pauses(execution, replayer)[replayer.looks :])
+                replayer.end()
+            session.settle()
             status = replayer.status
             if status == "finished" and execution.timed_out:
                 status = "timed-out"
         finally:
-            evaluator.close()
             if status == "failed":
                 replayer.salvage()
-            work = {"threads": count, "wall_seconds": time.perf_counter() - begun}
+            took = {"threads": count, "wall_seconds": time.perf_counter() - begun}
             checkpoint = replayer.checkpoint() if status == "interrupted" else None
             final = replayer.params.copy() if replayer.final is None else replayer.final
-            outcome = {**replayer.outcome(), "replay": work}
-            run = writer.finish(status, final, replayer.rows.counts, outcome, checkpoint=checkpoint)
-    replayer.report(status)
-    return run
+            outcome = {**replayer.outcome(), "replay": took}
+            run = writer.finish(
+                status,
+                final,
+                replayer.rows.counts,
+                outcome,
+                checkpoint=checkpoint,
+                hurried=session.hooks.hurried,
+            )
+        replayer.report(status)
+        return run
+
+    return apart(work, execution.hooks)
 
 
 def _operations(execution: Execution) -> Operations:

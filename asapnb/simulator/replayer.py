@@ -1,4 +1,4 @@
-"""The main thread's part of a replay: run segments, evaluate between them, write, show progress, stop.
+"""The part of a replay beside its threads: run segments, evaluate between them, write, show progress, stop.
 
 An evaluation goes on beside the next segment. If it ends the run, later work is discarded: so the result does not
 depend on how fast the evaluation was.
@@ -54,9 +54,10 @@ class Replayer:
         self.final: NDArray[Any] | None = None  # the parameters at the end
         self.looks = 0  # pauses made so far
         self._evaluations = 0  # recorded so far, except at the end of an interrupted run, which may go on
-        self._ended = False  # by an evaluation
+        self._ended = 0  # the reason for which an evaluation has ended the run; 0 if none has
         self._waiting: tuple[int, NDArray[Any]] | None = None  # rows and parameters of the pending evaluation
         self._identity = "" if writer.path is None else identity(execution, replay)
+        self._hurried = execution.hooks.hurried
         self._flushed = self._reported = self._saved = time.monotonic()
 
     def stop(self, reason: int) -> None:
@@ -66,7 +67,7 @@ class Replayer:
     @property
     def status(self) -> str:
         """The status with which the run would end now."""
-        stop = int(self.replay.control[STOP])
+        stop = self._ended or int(self.replay.control[STOP])  # whatever came at the same time
         over = int(self.replay.control[DONE]) == len(self.replay.operations)
         return STATUS[0 if over and stop == INTERRUPTED else stop]
 
@@ -101,18 +102,19 @@ class Replayer:
         def look() -> None:
             params = self.params.copy()
             self._waiting = rows, params
-            self.evaluator.submit(params, version, seconds, lambda: None)
+            self.evaluator.submit(params, version, seconds)
 
         return look
 
     def end(self) -> None:
-        """Evaluate the final parameters, unless that has been done; what stopped the run stands."""
+        """Evaluate the final parameters, unless that has been done or in a hurry; what stopped the run stands."""
         if self.final is None:
             self.final = self.params.copy()
-            if self.reporter.latest.step != self.rows.totals.version:
+            if self.reporter.latest.step != self.rows.totals.version and not self._hurried():
                 at_its_end = self.status == "finished"
-                evaluation = self.evaluator.evaluate(self.final, self.rows.totals.version, self.rows.totals.seconds)
-                self.note(evaluation, may_end=at_its_end)
+                self.evaluator.submit(self.final, self.rows.totals.version, self.rows.totals.seconds)
+                for evaluation in self.evaluator.finished(wait=True, unless=self._hurried):
+                    self.note(evaluation, may_end=at_its_end)
 
     def salvage(self) -> None:
         """Keep all rows done, and the parameters that they make, after a failure."""
@@ -127,7 +129,7 @@ class Replayer:
         if may_end:
             self._evaluations += 1
             if reason := self.reporter.judge(evaluation):  # it precedes whatever later rows did
-                self.replay.control[STOP], self._ended = reason, True
+                self._ended = self.replay.control[STOP] = reason
         self.reporter.tell(evaluation, self.rows.totals.seconds)
 
     def report(self, status: str) -> None:

@@ -17,6 +17,7 @@ from ..problems.text import code_of, is_custom, parse_problem
 from ..record import Run, checked_target, claim, versions
 from ..rules import Rule, as_rule, constant, recorded_rule
 from ..schemes import parse_scheme
+from ..training.apart import abandonable
 from ..training.arguments import documented, of_replay
 from ..training.code import pieces, same_rule
 from ..training.evaluation import Evaluation, Progress
@@ -102,7 +103,7 @@ def replay(
             raise UsageError(f"out is {out}: that is the run to be replayed; give another name")
     make = _of_schedule if isinstance(source, Schedule) else _of_run
     with nullcontext() if out is None else claim(out, force) as owner:
-        execution = make(source, problem, rule, given, observed, force)  # type: ignore[arg-type]
+        execution = abandonable(lambda: make(source, problem, rule, given, observed, force))  # type: ignore[arg-type]
         return execute(execution, new_file(execution, owner, force))
 
 

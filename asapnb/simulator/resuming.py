@@ -12,6 +12,7 @@ from ..record.checkpoint import sessions_from, take_over
 from ..record.schema import RUNNING
 from ..rules import as_rule
 from ..timing import as_timing
+from ..training.apart import abandonable
 from ..training.code import changes
 from ..training.evaluation import Evaluation
 from ..training.options import resolve
@@ -47,9 +48,9 @@ def resume_simulation(
     if run.status != RUNNING:
         check_going_on(run, version, float(run.updates["t_apply"].max(initial=0.0)), options)
     observed = {**observation(arguments), "hooks": hooks}
-    timing = as_timing(arguments["timing"], options.workers)
+    timing, rule = as_timing(arguments["timing"], options.workers), as_rule(arguments["rule"])
     execution = replace(
-        scheduled(problem, options, as_rule(arguments["rule"]), timing, observed),
+        abandonable(lambda: scheduled(problem, options, rule, timing, observed)),
         start=run.params["initial"],
         reached=_reached(run),
     )

@@ -11,6 +11,7 @@ from ..record import Owner, Run, RunWriter, claim
 from ..rules import Rule, as_rule, constant
 from ..schemes import LockBased, Scheme
 from ..timing import Timing, as_timing, exponential
+from ..training.apart import abandonable
 from ..training.arguments import checked_argument, documented
 from ..training.code import pieces
 from ..training.compiling import compiling_beside
@@ -20,7 +21,7 @@ from ..training.reporting import Hooks
 from .execute import execute
 from .execution import Execution
 from .scales import Scales, scales_of
-from .scheduling import check_rows, schedule
+from .scheduling import check_rows, make_schedule
 from .threads import LOOP, compile_rest
 
 _ROW = 350  # bytes that a row takes at least, from schedule to run, as measured
@@ -85,7 +86,8 @@ def simulate(
     observed = observation(given)
     with nullcontext() if out is None else claim(out, force) as owner:
         with compiling_beside(compile_rest, LOOP, problem):
-            execution = scheduled(problem, options, as_rule(rule), as_timing(timing, options.workers), observed)
+            chosen, timing = as_rule(rule), as_timing(timing, options.workers)
+            execution = abandonable(lambda: scheduled(problem, options, chosen, timing, observed))
             problem.compile()
         return execute(execution, new_file(execution, owner, force))
 
@@ -111,7 +113,7 @@ def scheduled(
     """
     check_rows(options.updates * options.rows_per_version, _ROW)
     code = pieces(problem, rule, options.scheme, timing)  # before any of it has been called
-    made = schedule(timing, options.scheme, options.workers, options.updates, options.seed)
+    made = make_schedule(timing, options.scheme, options.workers, options.updates, options.seed)
     rows, views = made.rows, made.t_view
     late = rows["t_apply"] > (math.inf if options.max_seconds is None else options.max_seconds)
     if late.any():

@@ -13,6 +13,7 @@ from ..numbers import integer
 from ..schemes import LockBased, Scheme, as_scheme
 from ..timing import Timing, as_timing
 from ..timing.sampling import CONSTANT, NETWORK, READ, UPDATE
+from ..training.apart import abandonable
 from ..training.arguments import MAX_SIMULATED, MOST_UPDATES
 from ..training.compiling import load
 from ..training.options import check_possible
@@ -24,6 +25,7 @@ from .world import ROW, WORKER, World, make_world
 
 _CHUNK = 2**14  # rows at a time where they are not kept: 1 MB, so that they stay in the cache
 _WORKER = WORKER.itemsize + 44  # bytes: with five states of random numbers and a place in the queue
+_PIECE = 2**20  # rows between two looks whether the schedule is still wanted: a fraction of a second
 _INSTANT = "asapnb.simulator.loops.instant:run"
 
 
@@ -55,13 +57,21 @@ def schedule(
     >>> round(made.staleness.mean(), 2), made.tau[:3]
     (3.0, array([0, 0, 2], dtype=int32))
     """
+    return abandonable(lambda: make_schedule(timing, scheme, workers, updates, seed))
+
+
+def make_schedule(timing: Any, scheme: Any, workers: int, updates: int, seed: int) -> Schedule:
+    """Make a schedule in this thread; see `schedule`."""
     simulation = Simulation(timing, scheme, workers, updates, seed)
     check_rows(simulation.updates * simulation.rows_per_update, ROW.itemsize)
     parts, left = [], simulation.updates
     while left:  # more than once if gradients were dropped
         part = aligned(left * simulation.rows_per_update + simulation.margin, ROW)
         views = np.empty(len(part) if simulation.has_views else 0)
-        count = simulation.fill(part, views)
+        count, least = 0, simulation.rows_per_update + simulation.margin
+        while simulation.left and len(part) - count >= least:
+            end = count + _PIECE + least
+            count += simulation.fill(part[count:end], views[count:end])
         parts.append((part[:count], views[:count]))
         left = simulation.left
     rows, views = parts[0] if len(parts) == 1 else (np.concatenate(columns) for columns in zip(*parts, strict=True))

@@ -19,6 +19,7 @@ from ..problems import Problem
 from ..record import Run
 from ..record.schema import FAILED, UNENDED
 from ..rules import Rule, ScaleTables, as_rule
+from ..signals import Terminated
 from ..simulator.run import observation
 from ..simulator.scheduling import Simulation
 from ..text import to_json
@@ -160,6 +161,8 @@ def carry_out(point: Point, out: Path, threads: int | None = None) -> Outcome:
         status = run_config(config, point.kind, out=out, force=True).status
     except AsapnbError as problem:
         error = str(problem)
+    except Terminated:
+        raise
     except (Exception, SystemExit):  # a point that fails must not end the others
         error = traceback.format_exc()
     return _outcome(point, status, time.monotonic() - started, error)

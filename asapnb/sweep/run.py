@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..errors import UsageError
 from ..numbers import integer
+from ..signals import leaving
 from ..training.options import at_once
 from . import manifest as manifests
 from .cluster import connected, on_cluster
@@ -118,6 +119,7 @@ def run_sweep(
             progress(Progress(done, bad, total, skipped, time.monotonic() - started, point, outcome, waiting))
 
     with ExitStack() as stack:
+        stack.enter_context(leaving())  # SIGTERM, too, ends the processes in good order
         files = sources(sweep.points)
         carry_out: Callable[..., Generator[Outcome]] = partial(in_processes, jobs=jobs, files=files)
         if address is not None:

@@ -1,12 +1,18 @@
 """Evaluations, made in a thread of their own, and the progress of a run."""
 
+from __future__ import annotations
+
+import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 
 import numpy as np
 
 from ..problems.base import Problem
+from .starting import start_all
+
+_LOOK_SECONDS = 0.02  # between two looks whether a pending evaluation is given up
 
 
 @dataclass(frozen=True)
@@ -62,13 +68,30 @@ class Progress:
 
 
 class Evaluator:
-    """Evaluates parameters in one background thread, in the order in which they are submitted."""
+    """Evaluates parameters in one background thread, in the order in which they are submitted.
+
+    The thread exists within a `with` block. It is no thread of concurrent.futures, which takes no more work once the
+    main thread of the process has ended.
+    """
 
     def __init__(self, problem: Problem, samples: int | None) -> None:
-        self._problem = problem
-        self._samples = samples
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="asapnb-evaluation")
-        self._waiting: list[Future[Evaluation]] = []
+        self._problem, self._samples = problem, samples
+        self._tasks: SimpleQueue[Callable[[], Evaluation] | None] = SimpleQueue()
+        self._made: SimpleQueue[Evaluation | BaseException] = SimpleQueue()
+        self._pending = 0
+        self._closed = self._given_up = False
+        self._thread = threading.Thread(target=self._work, name="asapnb-evaluation", daemon=True)
+
+    def __enter__(self) -> Evaluator:
+        start_all([self._thread], "threads")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End the thread. Evaluations that have not begun are given up."""
+        self._closed = True
+        self._tasks.put(None)
+        if not self._given_up:
+            self._thread.join()
 
     def evaluate(self, params: np.ndarray, step: int, t: float) -> Evaluation:
         """Evaluate now, in this thread."""
@@ -76,7 +99,7 @@ class Evaluator:
         test_loss, test_accuracy = self._problem.evaluate(params, "test")
         return Evaluation(step, t, train_loss, test_loss, test_accuracy)
 
-    def submit(self, params: np.ndarray, step: int, t: float, done: Callable[[], None]) -> None:
+    def submit(self, params: np.ndarray, step: int, t: float, done: Callable[[], None] = lambda: None) -> None:
         """Evaluate in the background; `done` is called as soon as the parameters are no longer needed."""
 
         def task() -> Evaluation:
@@ -85,15 +108,35 @@ class Evaluator:
             finally:
                 done()
 
-        self._waiting.append(self._pool.submit(task))
+        self._pending += 1
+        self._tasks.put(task)
 
-    def finished(self, *, wait: bool = False) -> list[Evaluation]:
-        """The evaluations finished since the last call, in order."""
-        results = []
-        while self._waiting and (wait or self._waiting[0].done()):
-            results.append(self._waiting.pop(0).result())
-        return results
+    def finished(self, *, wait: bool = False, unless: Callable[[], bool] = lambda: False) -> list[Evaluation]:
+        """The evaluations finished since the last call, in order; raises what one raised.
 
-    def close(self) -> None:
-        """End the thread. Evaluations that have not begun are given up."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        Args:
+            wait: also those that are pending.
+            unless: if this becomes true meanwhile, they are given up.
+        """
+        found = []
+        while self._pending:
+            try:
+                made = self._made.get(wait, _LOOK_SECONDS)
+            except Empty:
+                self._given_up = wait and unless()
+                if wait and not self._given_up:
+                    continue
+                break
+            self._pending -= 1
+            if isinstance(made, BaseException):
+                raise made
+            found.append(made)
+        return found
+
+    def _work(self) -> None:
+        while (task := self._tasks.get()) is not None and not self._closed:
+            try:
+                self._made.put(task())
+            except BaseException as error:
+                self._made.put(error)
+            del task

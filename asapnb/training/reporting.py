@@ -34,10 +34,14 @@ STATUS = {
 
 @dataclass(frozen=True)
 class Hooks:
-    """The functions to call while a run goes on: its arguments `on_eval` and `progress`."""
+    """The functions to call while a run goes on: its arguments `on_eval` and `progress`.
+
+    `hurried` says whether its end is to be as quick as possible.
+    """
 
     on_eval: Callable[[Evaluation], None] | None = None
     progress: Callable[[Progress], None] | None = None
+    hurried: Callable[[], bool] = lambda: False
 
 
 class Totals:
