@@ -27,6 +27,7 @@ def command(run: str, as_json: bool) -> None:
         ("Staleness", histogram(loaded, min(screen.width, 100))),
         *([("Microscope", microscope_table(loaded))] if loaded.microscope else []),
         ("Configuration", pairs((name, shortened(value)) for name, value in loaded.config.items())),
+        *([("Code", _code(loaded))] if loaded.code else []),
         ("Origin", _origin(loaded)),
     ):
         if title:
@@ -48,6 +49,16 @@ def _origin(run: Run) -> Text:
         ("replayed", _replayed(facts.get("replayed"), facts.get("exact"))),
         ("resumed", ", ".join(f"from update {entry['version']:,}" for entry in facts.get("resumed", []))),
     ])  # fmt: skip
+
+
+def _code(run: Run) -> Text:
+    """The code that is not of asapnb: its digest and parameters, and its source text, which is only shown."""
+    said = []
+    for piece in run.code or ():
+        given = "".join(f", {name} = {value}" for name, value in piece.parameters.items())
+        why = f", which equals no other, as {piece.unknown}" if piece.unknown else ""
+        said += [f"{piece.kind} {piece.name}{given}: digest {piece.digest}{why}", piece.listing]
+    return Text("\n".join(filter(None, said)))
 
 
 def _quota(place: dict[str, Any]) -> str:

@@ -225,6 +225,9 @@ def test_looking_at_a_run_runs_nothing(here):
     ):
         result = call(*arguments)
         assert result.exit_code == 0, (arguments, result.output)
+        if arguments[0] == "show":
+            assert f"rule rules.py:mine: digest {run.code[0].digest}\n" in result.stdout
+            assert "helper.py:\n    HEIGHT = 0.5\n" in result.stdout
     assert not (here / "ran").exists()
     assert not (here / "bad").exists()
 

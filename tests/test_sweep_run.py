@@ -216,7 +216,22 @@ def test_files_of_rules_must_not_change(here, tmp_path):
     assert resumed(sweep, tmp_path / "sweep")[1] == []
     with (tmp_path / "own.py").open("a") as file:
         file.write("\nones.refresh = None\n")
-    with pytest.raises(ab.RecordError, match=r"own.py has changed since the sweep in .* began"):
+    with pytest.raises(
+        ab.RecordError, match=r"(?s)own.py has changed since the sweep in .* began.*\+ones.refresh = None"
+    ):
+        resumed(sweep, tmp_path / "sweep")
+
+
+def test_modules_that_a_rule_file_imports_must_not_change_either(here, tmp_path):
+    (tmp_path / "helper.py").write_text("HEIGHT = 1.0\n")
+    (tmp_path / "own.py").write_text("import helper\ndef of(h): return lambda s, w: [h * helper.HEIGHT] * len(s)\n")
+    sweep = small(grid={"rule": [f"{tmp_path}/own.py:of({height})" for height in (1, 2)]})
+    assert list(sources(sweep.points)) == [f"{tmp_path}/helper.py", f"{tmp_path}/own.py"]
+    run_sweep(sweep, tmp_path / "sweep")
+    (tmp_path / "helper.py").write_text("HEIGHT = 2.0\n")
+    with pytest.raises(
+        ab.RecordError, match=r"(?s)helper.py has changed since the sweep.*-HEIGHT = 1.0\n\+HEIGHT = 2.0"
+    ):
         resumed(sweep, tmp_path / "sweep")
 
 

@@ -4,7 +4,7 @@ import difflib
 import inspect
 import os
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ from ..errors import RecordError
 from .digest import Unseen, digest_of
 
 _MOST_SOURCE = 200_000  # characters of source text of a piece
-_MOST_LINES = 60  # of a difference that is shown
+_MOST_LINES = 60  # that are shown of a difference or a source text
 _LONGEST = 40  # characters of a parameter
 _UNKNOWN: dict[int, tuple[Any, str]] = {}  # what cannot be known, which is kept, with the name it has in this process
 
@@ -39,6 +39,16 @@ class Piece:
     sources: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     unknown: str = ""
+
+    @property
+    def listing(self) -> str:
+        """Its source text for a reader, of bounded length and without control characters."""
+        lines: list[str] = []
+        for name, text in self.sources.items():
+            lines += [f"{name}:", *(f"    {line}" for line in text.splitlines())]
+        if len(lines) > _MOST_LINES:
+            lines = [*lines[:_MOST_LINES], f"… {len(lines) - _MOST_LINES:,} lines more, in show --json"]
+        return "\n".join(_printable(line[:200]) for line in lines)
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -168,8 +178,8 @@ def _piece(one: Mapping[str, Any]) -> Piece:
     return Piece(**found)
 
 
-def difference(before: Mapping[str, str], now: Mapping[str, str], show: Callable[[str], str] = str) -> str:
-    """The unified difference of two sets of source texts, of bounded length; empty where they are equal.
+def difference(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """The unified difference of two sets of source texts, bounded, without control characters; empty if equal.
 
     >>> print(difference({"f.py": "a = 1\\n"}, {"f.py": "a = 2\\n"}))
     --- f.py, as recorded
@@ -184,4 +194,9 @@ def difference(before: Mapping[str, str], now: Mapping[str, str], show: Callable
         lines += difflib.unified_diff(old, new, f"{name}, as recorded", f"{name}, now", lineterm="", n=2)
     if len(lines) > _MOST_LINES:
         lines = [*lines[:_MOST_LINES], f"… {len(lines) - _MOST_LINES:,} lines more"]
-    return "\n".join(show(line[:200]) for line in lines)
+    return "\n".join(_printable(line[:200]) for line in lines)
+
+
+def _printable(text: str) -> str:
+    """A line without control characters, which a terminal might obey."""
+    return "".join(c if c.isprintable() or c == "\t" else f"\\x{ord(c):02x}" for c in text)

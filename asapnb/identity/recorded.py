@@ -80,7 +80,7 @@ def check_file(path: str, content: bytes) -> None:
     if files[path] != hashlib.sha256(content).hexdigest():
         before = {name: one for piece in text.pieces for name, one in piece.sources.items() if name == path}
         now = {path: content.decode("utf-8", "replace")}
-        raise changed(text.where, path, difference(before, now, _printable))
+        raise changed(text.where, path, difference(before, now))
 
 
 def check_piece(text: Recorded, kind: str, now: Piece | None) -> None:
@@ -108,7 +108,7 @@ def check_same(where: str, what: str, before: Piece | None, now: Piece | None) -
     if (before and before.digest) == (now and now.digest):
         return
     sources = [{} if piece is None else piece.sources for piece in (before, now)]
-    shown = difference(sources[0], sources[1], _printable)
+    shown = difference(sources[0], sources[1])
     unknown = next((piece.unknown for piece in (now, before) if piece is not None and piece.unknown), "")
     if not shown:
         shown = "(the source text is the same: what it holds or refers to is not, or the version of Python)"
@@ -123,8 +123,3 @@ def changed(where: str, what: str, shown: str) -> RecordError:
         f"{where} was made with other code: {what} has changed since.\n{shown}\n"
         f"Put it back, or take it as it is {HOW}"
     )
-
-
-def _printable(text: str) -> str:
-    """A line without control characters, which a terminal might obey."""
-    return "".join(c if c.isprintable() or c == "\t" else f"\\x{ord(c):02x}" for c in text)

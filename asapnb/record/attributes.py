@@ -90,7 +90,8 @@ _TABLE = (
     Attribute("code", [{"kind": str, "name": str, "digest": str}], "the rule, problem, scheme and laws of time that "
               "are not of asapnb: name, digest and source text of each; see below"),
     Attribute("versions", {"asapnb": str, "numba": str}, "versions of asapnb, Python and libraries", required=True),
-    Attribute("machine", _MACHINE, "CPU, cores, sockets, NUMA nodes, memory, thread settings, kernel path",
+    Attribute("machine", _MACHINE, "CPU, cores, the quota of the container in CPUs, sockets, NUMA nodes, memory, "
+              "thread settings, kernel path",
               required=True),
     Attribute("resumed", [{"version": int}], "for each time that the run went on, the `version` it went on from, and "
               "whether with the `velocity` of that moment or with zero"),

@@ -25,10 +25,9 @@ def read_head(line: bytes, path: Path) -> dict[str, Any]:
     schema = _read(line, {"schema": int}, {})["schema"]
     if schema > SCHEMA:
         raise RecordError(f"{path} has schema {shown(schema)}; this asapnb reads up to {SCHEMA}: install a newer one")
-    head = _read(
-        line, {"schema": int, "created_utc": str, "sweep": dict}, {"names": dict, "sources": dict, "versions": dict}
-    )
-    for what in ("names", "sources"):
+    others = {"names": dict, "sources": dict, "texts": dict, "versions": dict}
+    head = _read(line, {"schema": int, "created_utc": str, "sweep": dict}, others)
+    for what in ("names", "sources", "texts"):
         for name, value in (head.get(what) or {}).items():
             if not isinstance(value, str):
                 raise ValueError(f"{what} has {shown(value)} for {shown(name)}: must be a text")

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RecordError, UsageError
+from ..identity import difference
 from ..record import Run, load_run, machine, own, to_json, versions
 from ..record.checkpoint import remove_checkpoint, run_id_in
 from ..record.files import put_in_place
 from ..record.schema import UNENDED
 from ..text import read_bytes
 from .lines import SCHEMA, read_head, read_outcome
-from .points import Outcome, now, outcome_of, sources
+from .points import Outcome, now, outcome_of, sources, texts_of
 from .spec import Point, Sweep, parse_sweep
 
 NAME = "manifest.jsonl"
@@ -110,7 +111,8 @@ def begin(sweep: Sweep, folder: Path, *, resume: bool, force: bool, extend: bool
         "points": len(sweep.points),
         "versions": versions(),
         "machine": machine(),
-        "sources": sources(sweep.points),
+        "sources": (used := sources(sweep.points)),
+        "texts": texts_of(used),
         "sweep": sweep.plain(),
     })  # fmt: skip
     since = ""
@@ -169,9 +171,10 @@ def _continued(old: Manifest, new: Manifest, folder: Path, extend: bool) -> Mani
     """The old manifest, or the new one if the sweep was extended."""
     for file, digest in (old.head.get("sources") or {}).items():
         if new.head["sources"].get(file, digest) != digest:
+            texts = [{file: one.head.get("texts", {}).get(file, "")} for one in (old, new)]
             raise RecordError(
-                f"{file} has changed since the sweep in {folder} began, whose runs would not be comparable: give "
-                "another folder, or start anew with force=True (--force)"
+                f"{file} has changed since the sweep in {folder} began, whose runs would not be comparable: put it "
+                "back, give another folder, or start anew with force=True (--force)\n" + difference(*texts)
             )
     names = {point.identity: point.name for point in old.points}
     there = {point.identity for point in new.points}

@@ -1,6 +1,7 @@
 """The points of a sweep: checked before anything runs, and run by any process."""
 
 import hashlib
+import os
 import platform
 import re
 import time
@@ -29,6 +30,8 @@ from .spec import Point, describe
 
 # FILE.py:FUNCTION, by itself or as an argument in quotes
 _FUNCTION = re.compile(r"""^([^'"()]+\.py):\w*$|(?<=')([^']+\.py)(?=:\w+')|(?<=")([^"]+\.py)(?=:\w+")""")
+
+_MOST_TEXT = 100_000  # bytes of each file that a manifest keeps
 
 
 @dataclass(frozen=True)
@@ -119,11 +122,19 @@ def _resolved(point: Point, made: dict[Hashable, Any]) -> str:
 
 
 def sources(points: Iterable[Point]) -> dict[str, str]:
-    """The files that rules and timings of the points come from, each with its SHA-256."""
+    """The files that rules and timings of the points come from, and those that they import, each with its SHA-256."""
     texts = {str(point.config.get(name, "")).strip() for point in points for name in ("rule", "timing")}
     files = {file for text in texts for found in _FUNCTION.findall(text) for file in found if file}
     files |= {text for text in texts if text.endswith(".toml")}
+    there = {os.path.normpath(file) for file in files}
+    codes = [as_rule(text).code for text in texts if ".py:" in text]
+    files |= {file for code in codes if code is not None for file in code.files if file not in there}
     return {file: digest_of(file) for file in sorted(files)}
+
+
+def texts_of(files: Iterable[str]) -> dict[str, str]:
+    """The text of each file, for a difference if it changes."""
+    return {file: Path(file).read_bytes()[:_MOST_TEXT].decode("utf-8", "replace") for file in files}
 
 
 def differing(files: Mapping[str, str]) -> str | None:
