@@ -273,7 +273,7 @@ def _go_on(
     if run.kind not in RUNS:
         raise UsageError(f"{run.path} is of kind {run.kind}: only runs of {' and '.join(RUNS)} can go on")
     config = merge(run.config, check_keys(changed))
-    text = config["problem"]
+    text = run.config["problem"]
     arguments = check_keys({name: value for name, value in config.items() if name != "rule"}, run.kind)
     if problem is None and is_custom(text):
         raise UsageError(
