@@ -1,10 +1,13 @@
 """Making a run for a command: show its progress, and print how it ended."""
 
+import os
 import shlex
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,7 +20,7 @@ from asapnb.record import Run, to_json
 from asapnb.signals import Terminated
 from asapnb.training.arguments import Command
 
-from . import DIVERGED, INTERRUPTED
+from . import DIVERGED, FAILED, INTERRUPTED
 from .compiling import announced
 from .flags import header
 from .live import Display
@@ -64,7 +67,7 @@ def carry_out(make: Callable[[], Job], out: str | None, *, quiet: bool, as_json:
         as_json: print a JSON document instead.
     """
     screen = console(quiet=quiet or as_json)
-    with ExitStack() as shown, ExitStack() as compiling:
+    with _plain_warnings(), ExitStack() as shown, ExitStack() as compiling:
         compiling.enter_context(announced(console(stderr=True, quiet=quiet)))
         job = make()
         display = Display(screen, job.header, job.max_seconds, job.clock)
@@ -95,10 +98,26 @@ def carry_out(make: Callable[[], Job], out: str | None, *, quiet: bool, as_json:
     click.get_current_context().exit(_close(run, out, screen))
 
 
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Warnings are shown on stderr without the line of code that they come from."""
+
+    def show(message: Warning | str, *place: Any) -> None:
+        click.echo(f"Warning: {message}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
+
+
 def _close(run: Run, out: str | None, screen: Console) -> int:
     """Print where the run is, how to go on, and what went wrong; returns the exit code."""
     name = None if out is None else click.format_filename(out)
     path = None if name is None else shlex.quote(name)
+    if out is not None and run.path != Path(os.path.realpath(out)):
+        where = "there was no place to write it" if run.path is None else f"it is in {run.path}"
+        click.echo(f"Error: {name} does not hold the run, which is {run.status}: {where}", err=True)
+        return FAILED
     if name is not None:
         screen.print(f"\n{name} written, {size(run.path)}. Next: asapnb show {path}", style="dim")
     if run.status == "timed-out" and run.kind in RUNS and name is not None:

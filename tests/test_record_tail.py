@@ -1,7 +1,9 @@
 """The tail of a run file: whatever is flushed, and whenever a kill comes, the loader sees what was flushed."""
 
+import re
 import shutil
 from contextlib import suppress
+from pathlib import Path
 from unittest.mock import patch
 
 import h5py
@@ -119,3 +121,19 @@ def test_a_file_that_is_copied_while_the_run_goes_on_has_its_rows(tmp_path):
     writer.flush()
     for found in (run, load_run(tmp_path / "copy.h5")):  # the first reads its columns only now
         np.testing.assert_array_equal(found.updates["version"], rows(3000)["version"])
+
+
+def test_the_tail_is_read_without_asapnb(tmp_path, monkeypatch):
+    """As docs/run-file.md says."""
+    page = (Path(__file__).parents[1] / "docs/run-file.md").read_text(encoding="utf-8")
+    code = next(block for block in re.findall("```python\n(.*?)```", page, re.S) if "def read_column" in block)
+    monkeypatch.chdir(tmp_path)
+    writer, world = make("run.h5"), {}
+    for start in (0, 3000):
+        writer.append_updates(rows(3000, start))
+        writer.flush()
+        exec(code, world)
+        with h5py.File("run.h5") as file:
+            for name in UPDATES.names:
+                found = world["read_column"](file, "updates", name)
+                np.testing.assert_array_equal(found, rows(start + 3000)[name], err_msg=name)

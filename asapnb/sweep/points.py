@@ -169,7 +169,11 @@ def carry_out(point: Point, out: Path, threads: int | None = None) -> Outcome:
         config.setdefault("threads", threads)
     status, error = FAILED, None
     try:
-        status = run_config(config, point.kind, out=out, force=True).status
+        run = run_config(config, point.kind, out=out, force=True)
+        if run.path == out.resolve():
+            status = run.status
+        else:
+            error = f"{out} could not be written; the run, which is {run.status}, is in {run.path or 'no file'}"
     except AsapnbError as problem:
         error = str(problem)
     except Terminated:
