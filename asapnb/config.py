@@ -157,8 +157,11 @@ def prepare(
 ) -> tuple[Problem, dict[str, Any]]:
     """The problem of a configuration and the arguments for a run. Data is loaded, but nothing is run.
 
-    RecordError, with the difference, for a configuration from a run file whose code is another one by now, unless
-    `force`.
+    Args:
+        config: the configuration, by key.
+        kind: "train", "simulate" or "calibrate".
+        force: take code of one's own that is not what the run file had which the configuration is from. Without it
+            that is a RecordError, with the difference.
     """
     arguments = {"data": keys()["data"].default, "problem": keys()["problem"].default, **check_keys(config, kind)}
     text = arguments.pop("problem")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError
+from ..identity import plain_text
 from ..problems.base import Problem
 from ..record import UPDATES, Run, RunWriter, claim
 from ..rules import Rule, ScaleTables, as_rule, constant, scale_table
@@ -86,7 +87,7 @@ def train(
     ('finished', 120)
     """
     options = resolve("train", problem, locals())
-    rule = as_rule(rule)
+    rule = as_rule(plain_text(rule) if force else rule)
     if rule.shuffled:
         raise UsageError(f"rule is {rule}: it needs all scales in advance; use it in simulate or replay")
     with nullcontext() if out is None else claim(out, force) as owner:

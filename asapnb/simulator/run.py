@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
+from ..identity import plain_text
 from ..problems.base import Problem
 from ..record import Owner, Run, RunWriter, claim
 from ..rules import Rule, as_rule, constant
@@ -86,7 +87,7 @@ def simulate(
     observed = observation(given)
     with nullcontext() if out is None else claim(out, force) as owner:
         with compiling_beside(compile_rest, LOOP, problem):
-            chosen, timing = as_rule(rule), as_timing(timing, options.workers)
+            chosen, timing = as_rule(plain_text(rule) if force else rule), as_timing(timing, options.workers)
             execution = abandonable(lambda: scheduled(problem, options, chosen, timing, observed))
             problem.compile()
         return execute(execution, new_file(execution, owner, force))

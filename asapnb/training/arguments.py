@@ -174,7 +174,8 @@ _TABLE = (
     in_replay="watched"), Argument("threads", None, _MAYBE_INT, """real threads that compute gradients; default one
         per core. The result does not depend on it.""", _optional(_integer(1, 1024)), _VIRTUAL, in_replay="watched"),
     Argument("out", None, (), "the run file to write (HDF5). Without it the run stays in memory.", _as_it_is),
-    Argument("force", False, (), "overwrite `out` if it exists.", _as_it_is),
+    Argument("force", False, (), "overwrite `out` if it exists, and take code that is not what a given run recorded.",
+             _as_it_is),
     Argument("on_eval", None, (), "called with each `Evaluation` as it is made.", _as_it_is),
     Argument("progress", None, (), "called with a `Progress` a few times a second.", _as_it_is),
 )  # fmt: skip
