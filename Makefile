@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES := --numprocesses auto --dist worksteal
 
-.PHONY: help demo test test-portable lint bench model mutants fuzz kills clean
+.PHONY: help demo test test-portable lint bench model mutants fuzz kills stress clean
 
 help:
 	@echo "make demo   train LeNet on real images with 8 asynchronous workers, and look at the staleness"
@@ -13,6 +13,7 @@ help:
 	@echo "make model  check the models of the schemes with Spin (minutes; needs spin and a C compiler)"
 	@echo "make mutants  plant 50 bugs, and see which of them the tests notice (an hour)"
 	@echo "make fuzz   damaged files and texts, 20,000 of each kind (half an hour)"
+	@echo "make stress  1,000 short runs, ended at random moments (half an hour)"
 	@echo "make kills  signals and failing writes at every moment of a run (half an hour)"
 
 .venv/bin/python:
@@ -61,6 +62,9 @@ fuzz: .venv/dev-ready
 kills: .venv/dev-ready
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/kills.py $(KILLS)
 	$(BIN)/python tests/failing_writes.py $(WRITES)
+
+stress: .venv/dev-ready
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/stress.py $(STRESS)
 
 clean:
 	rm -rf .venv build dist *.egg-info
