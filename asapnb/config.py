@@ -273,6 +273,7 @@ def _go_on(
 ) -> Run:
     """Go on with a run as it is now, which nobody else can change."""
     check_columns(run)
+    run.check()
     if run.kind not in RUNS:
         raise UsageError(f"{run.path} is of kind {run.kind}: only runs of {' and '.join(RUNS)} can go on")
     config = merge(run.config, check_keys(changed))

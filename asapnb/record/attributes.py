@@ -116,6 +116,9 @@ _TABLE = (
 )  # fmt: skip
 ATTRIBUTES = {attribute.name: attribute for attribute in _TABLE}
 
+# What a configuration lacks where it does not apply
+_OPTIONAL = {"data", "epochs", "threads", "max_seconds", "target_loss", "pin_workers", "timing", "microscope"}
+
 # The keys of a configuration that are read from a run file. `training.arguments` declares their ranges, which are
 # checked where a run is made from them.
 _KEYS: Mapping[type, tuple[str, ...]] = {
@@ -134,6 +137,9 @@ CONFIG = {name: Attribute(name, shape) for shape, names in _KEYS.items() for nam
     "timing": Attribute("timing", str | dict),
     "microscope": Attribute("microscope", int),
 }
+
+
+NEEDED = tuple(name for name in CONFIG if name not in _OPTIONAL)  # for a run to go on as it was
 
 
 class Facts(dict[str, Any]):

@@ -14,8 +14,9 @@ from ..errors import RecordError
 from ..identity import Piece, Recorded, pieces_from
 from ..staleness import StalenessDistribution, WorkerHistogram
 from . import structure, tail, values
-from .attributes import Facts, checked_config
+from .attributes import NEEDED, Facts, checked_config
 from .files import Source, claim, copy, put_in_place, reading, state_of
+from .heaps import check_heaps
 from .schema import ABANDONED, COLUMNS, EVALS, MICROSCOPE, RUNNING, UPDATES, VIEWS, VIRTUAL, ZEROED
 
 _OF_THE_RUN = ("run_id", "created_utc", "kind")
@@ -72,6 +73,8 @@ class Run:
         self._source, self._name = source, name or (str(source) if isinstance(source, Path) else "the run")
         with reading(source, self._name) as file:
             self._seen = state_of(source)
+            if isinstance(source, Path):
+                check_heaps(source, self._name)
             found = structure.checked(file, self._seen.size, self._name)
         self.attributes: Facts = found.attributes
         self.columns: dict[str, set[str]] = found.columns  # that the file has, by group
@@ -142,6 +145,17 @@ class Run:
     def rule_tables(self) -> RuleTables:
         """Every scale table used, and the number of updates seen when it was made."""
         return RuleTables(self._read("rule", "step"), self._read("rule", "scale"))
+
+    def check(self) -> None:
+        """Read all that the file holds; RecordError for the first thing that is damaged or missing."""
+        for name in NEEDED:
+            self.config[name]
+        for columns in (self.updates, self.evals, self.microscope):
+            for name in columns:
+                columns[name]
+        self.rule_tables  # noqa: B018
+        for name in ("initial", "velocity") if self.status == RUNNING else self.params:
+            self.params.get(name)
 
     def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
         """Write the run to a file, completely or not at all; an existing file is replaced only with `force`."""
@@ -235,7 +249,10 @@ class Run:
             self._check_same(file, kept=name == "initial")
             if name not in file["params"]:
                 raise RecordError(f"the run has no {name} parameters: it is {self.status} (or was killed)")
-            return file["params"][name][:]
+            found = file["params"][name][:]
+        if name == "initial" and not np.isfinite(found).all():
+            raise RecordError(f"/params/initial of {self._name} holds what is no finite number: the file is damaged")
+        return found
 
     def _check_same(self, file: Any, kept: bool) -> None:
         """RecordError if the file holds another run by now, or has gone on and what is read is not `kept` then."""

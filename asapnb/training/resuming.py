@@ -3,7 +3,7 @@
 from ..errors import RecordError, UsageError
 from ..problems.base import Problem
 from ..record import Run, checkpoint_path, file_of
-from ..record.schema import EVALS, UPDATES
+from ..record.schema import COLUMNS, EVALS, UPDATES
 from .evaluation import Evaluation
 from .options import Options
 
@@ -13,7 +13,8 @@ FEW_UPDATES = 100  # so few that to make them again is no loss
 
 def check_columns(run: Run) -> None:
     """RecordError for a run whose rows have other columns than this version of asapnb writes."""
-    theirs, ours = run.columns["updates"], set(UPDATES.names or ())
+    theirs = {_path(group, name) for group, names in run.columns.items() for name in names}
+    ours = {_path(group, name) for group in run.columns for name in COLUMNS[group]}
     for word, names in (("lacks", ours - theirs), ("also has", theirs - ours)):
         if names:
             listed = f"column{'s' * (len(names) > 1)} {', '.join(sorted(names))}"
@@ -21,6 +22,10 @@ def check_columns(run: Run) -> None:
                 f"{run.path} {word} the {listed}: it was recorded by another version of asapnb; go on with that "
                 "version, or start the run again"
             )
+
+
+def _path(group: str, name: str) -> str:
+    return name if group == "updates" else f"/{group}/{name}"
 
 
 def check_problem(run: Run, problem: Problem) -> None:
