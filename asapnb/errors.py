@@ -28,6 +28,10 @@ class RecordError(AsapnbError):
     """A run file that cannot be read, written, or must not be overwritten."""
 
 
+class SkippedWarning(UserWarning):
+    """Run files that were left out, as they cannot be used."""
+
+
 class MissingExtraError(AsapnbError, ImportError):
     """A feature that needs an optional dependency which is not installed."""
 

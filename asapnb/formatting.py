@@ -1,9 +1,23 @@
-"""Numbers as a reader sees them: in tables, figures, reports and on the command line."""
+"""Numbers and texts as a reader sees them: in tables, figures, reports and on the command line."""
 
 import math
+import re
 from numbers import Integral
 
 NONE = "–"  # stands for a value that does not exist
+
+
+# What moves the cursor, hides or turns text round on a terminal, and halves of characters
+_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    r"""A text that a terminal shows as it is: control characters are written out.
+
+    >>> print(visible("\x1b[2Jtail"))
+    \x1b[2Jtail
+    """
+    return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def number(value: float | None, digits: int = 4) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from importlib import import_module
 from typing import Any
 
@@ -12,7 +13,7 @@ from asapnb import __version__
 from asapnb.errors import AsapnbError, UsageError, unknown
 from asapnb.signals import leaving
 
-from .streams import tolerant_streams
+from .streams import echo, tolerant_streams
 
 COMMANDS = {
     "train": "Train on real threads and record every update.",
@@ -77,26 +78,27 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> None:
         try:
-            with leaving():
+            with leaving(), warnings.catch_warnings():
+                warnings.showwarning = lambda message, *place: echo(f"Warning: {message}", err=True)
                 _check_place()
                 super().invoke(ctx)
         except AsapnbError as error:
-            click.echo(f"Error: {error}", err=True)
+            echo(f"Error: {error}", err=True)
             ctx.exit(USAGE)
         except KeyboardInterrupt:
-            click.echo("Interrupted.", err=True)
+            echo("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)
         except RuntimeError as error:
             if "new thread" not in str(error):
                 raise
-            click.echo("Error: the system allows no more threads: take fewer workers, or raise its limit (ulimit -u, "
+            echo("Error: the system allows no more threads: take fewer workers, or raise its limit (ulimit -u, "
                        "or in a container the limit of pids)", err=True)  # fmt: skip
             ctx.exit(FAILED)
         except Warning as warning:  # python -W error
-            click.echo(f"Error: a warning, and warnings are errors here: {warning}", err=True)
+            echo(f"Error: a warning, and warnings are errors here: {warning}", err=True)
             ctx.exit(FAILED)
         except MemoryError as error:
-            click.echo(f"Error: there is not enough memory{f' ({error})' * bool(str(error))}: take less, or fewer "
+            echo(f"Error: there is not enough memory{f' ({error})' * bool(str(error))}: take less, or fewer "
                        "workers", err=True)  # fmt: skip
             ctx.exit(FAILED)
 

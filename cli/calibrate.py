@@ -21,6 +21,7 @@ from asapnb.timing import save_timing
 from .compiling import announced
 from .flags import flag, said, with_defaults
 from .options import JSON, QUIET, output
+from .streams import echo
 from .text import console, pairs, row
 
 _STEPS = ("compute", "read", "update", "retry")  # "retry" only if there were further attempts
@@ -67,7 +68,7 @@ def command(
             lambda part: save_timing(part, {one.workers: one.timing for one in found}, about),
         )
     if as_json:
-        click.echo(to_json({"path": out, "about": about, "workers": {one.workers: _figures(one) for one in found}}))
+        echo(to_json({"path": out, "about": about, "workers": {one.workers: _figures(one) for one in found}}))
     share = min(one.share for one in found)
     if share < _ENOUGH:
         text = f"\nThe threads had {share:.0%} of their cores: something else runs here, and is in these times."

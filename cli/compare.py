@@ -11,6 +11,7 @@ from asapnb.record import checked_target, to_json
 from asapnb.record.files import put_in_place
 
 from .options import JSON, output, selection
+from .streams import echo
 
 
 @click.command("compare")
@@ -48,11 +49,11 @@ def command(
     found = compare(runs, by=by or None, **options)
     text = _document(found) if as_json else found.render(form)
     if out is None:
-        click.echo(text)
+        echo(text)
         return
     content = f"{text}\n".encode(errors="replace")  # names of files may be in another encoding
     put_in_place(checked_target(out, force), lambda part: part.write_bytes(content))
-    click.echo(f"{out} written, {len(found.tables)} tables.", err=True)
+    echo(f"{out} written, {len(found.tables)} tables.", err=True)
 
 
 def _document(found: Comparison) -> str:

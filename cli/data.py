@@ -8,6 +8,7 @@ from asapnb.data import available, download
 from asapnb.record import to_json
 
 from .options import JSON
+from .streams import echo
 from .text import console, data_sets
 
 _ROOT = click.option("--root", type=click.Path(), metavar="DIR", help="Look, or put files, here and nowhere else.")
@@ -24,7 +25,7 @@ def command() -> None:
 def list_(root: str | None, as_json: bool) -> None:
     """List the data sets and where each was found."""
     if as_json:
-        click.echo(to_json([vars(entry) for entry in available(root)]))
+        echo(to_json([vars(entry) for entry in available(root)]))
     else:
         console().print(data_sets(root))
 
@@ -35,4 +36,4 @@ def list_(root: str | None, as_json: bool) -> None:
 def get(name: str, root: str | None) -> None:
     """Download the data set NAME unless it is here, and compare checksums."""
     path = download(name, root, progressbar=sys.stderr.isatty())
-    click.echo(f"{name} is in {path}")
+    echo(f"{name} is in {path}")

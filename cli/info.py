@@ -10,6 +10,7 @@ from asapnb.record import machine, to_json, versions
 from asapnb.training.options import quota_note
 
 from .options import JSON
+from .streams import echo
 from .text import console, data_sets, pairs
 
 
@@ -24,7 +25,7 @@ def command(as_json: bool) -> None:
         "data": [vars(entry) for entry in available()],
     }
     if as_json:
-        click.echo(to_json(facts))
+        echo(to_json(facts))
         return
     place = facts["machine"]
     nodes = place["numa_nodes"] or ["unknown"]

@@ -65,6 +65,7 @@ def selection(*, several: bool, fraction: str) -> Decorator:
     a, each = ("A", "each run's own") if several else ("The", "the")
     return together(
         click.argument("runs", nargs=-1, type=click.Path(), metavar="RUN.h5|FOLDER…"),
+        click.option("--skip-bad", is_flag=True, help="Go on without files that cannot be used, and name them."),
         click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only runs with this value.",
                      callback=lambda ctx, option, texts: parsed(*texts)),
         click.option("--target-loss", type=float, multiple=several, metavar="F", help=f"{a} training loss to reach."),

@@ -15,6 +15,7 @@ from asapnb.plots.style import format_of
 from asapnb.record import checked_target
 
 from .options import output, selection
+from .streams import echo
 
 
 @click.command("plot")
@@ -46,7 +47,8 @@ from .options import output, selection
 @click.option("--dpi", type=float, metavar="F", help="Dots per inch of a PNG.  [default: 200]")
 def command(
     runs: tuple[str, ...], kind: str | None, where: dict[str, str], target_loss: float | None,
-    target_fraction: float | None, out: str | None, force: bool, dpi: float | None, **chosen: Any,
+    target_fraction: float | None, out: str | None, force: bool, dpi: float | None, skip_bad: bool,
+    **chosen: Any,
 ) -> None:  # fmt: skip
     """Draw runs: their loss, staleness, step sizes, times to a target, where they converge.
 
@@ -54,7 +56,7 @@ def command(
     """
     if out is not None:
         format_of(out)
-    found = matching(records(runs), where)
+    found = matching(records(runs, skip_bad=skip_bad), where)
     kind = kind or kind_for(found)
     given = {name: value for name, value in chosen.items() if value not in (None, ())}
     if target_loss is not None or target_fraction is not None:
@@ -62,7 +64,7 @@ def command(
     if kind in KINDS and out is None:
         checked_target(f"{kind}.png", force)
     written = save(draw(found, kind, **given), out or f"{kind}.png", force=force, dpi=dpi)
-    click.echo(f"{click.format_filename(out or written.name)} written: {kind}, {count(len(found), 'run')}")
+    echo(f"{click.format_filename(out or written.name)} written: {kind}, {count(len(found), 'run')}")
     total = len(found[0].run.updates["version"]) if kind == "timeline" else 0
     if total > given.get("first", 0) + given.get("rows", ROWS) or given.get("first"):
-        click.echo(f"The run has {total:,} rows; --first and --rows show others.")
+        echo(f"The run has {total:,} rows; --first and --rows show others.")

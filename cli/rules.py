@@ -16,6 +16,7 @@ from asapnb.staleness import StalenessDistribution, parse_staleness
 from . import FAILED
 from .flags import names_of
 from .options import JSON
+from .streams import echo
 from .text import Columns, bins, console, pairs, row, span
 
 _LISTED = 100  # distributions that `list` draws for each rule
@@ -47,7 +48,7 @@ def list_(search: int, seed: int, as_json: bool) -> None:
     lines = available()
     found = {name: check(rule, tries=search, seed=seed) for name, rule in examples().items()}
     if as_json:
-        click.echo(to_json([{"name": name, "about": lines[name], **_document(found[name])} for name in found]))
+        echo(to_json([{"name": name, "about": lines[name], **_document(found[name])} for name in found]))
         return
     screen = console()
     table = Columns("rule", *CONDITIONS, "scale", left=("rule", "scale"))
@@ -83,7 +84,7 @@ def show(rule: str, staleness: str, workers: int | None, as_json: bool) -> None:
         "schedule": None if chosen.schedule is None else str(chosen.schedule),
     }
     if as_json:
-        click.echo(to_json({**facts, "pmf": padded.pmf, "scales": scales}))
+        echo(to_json({**facts, "pmf": padded.pmf, "scales": scales}))
         return
     screen = console()
     screen.print(Text(facts["rule"], "bold"))
@@ -114,7 +115,7 @@ def check_(
     given, workers = (None, workers) if staleness is None else _given(staleness, workers)
     report = check(parse_rule(rule), given, workers, seed=seed, tries=search)
     if as_json:
-        click.echo(to_json(_document(report)))
+        echo(to_json(_document(report)))
     else:
         screen = console()
         screen.print(Text.assemble((str(report.rule), "bold"), f" under {report.scope}"))

@@ -24,6 +24,7 @@ from . import DIVERGED, FAILED, INTERRUPTED
 from .compiling import announced
 from .flags import header
 from .live import Display
+from .streams import echo
 from .text import console, document, histogram, size, summary
 
 
@@ -90,7 +91,7 @@ def carry_out(make: Callable[[], Job], out: str | None, *, quiet: bool, as_json:
             raise
     found, said = ({}, None) if job.more is None else job.more(run)
     if as_json:
-        click.echo(to_json({**document(run), **found}))
+        echo(to_json({**document(run), **found}))
     else:
         screen.print("", summary(run), "", histogram(run, min(screen.width, 100)), sep="\n")
         if said is not None:
@@ -127,7 +128,7 @@ def _close(run: Run, out: str | None, screen: Console) -> int:
         return INTERRUPTED
     if run.status == "diverged":
         last = run.summary()["last"]
-        click.echo(
+        echo(
             f"Error: diverged at update {last['step']:,}, training loss {last['train_loss']:.4g}: "
             f"try a smaller --step-size than {run.config['step_size']:g}",
             err=True,
@@ -145,4 +146,4 @@ def _interrupted(run: Run, out: str | None) -> None:
         if run.kind in RUNS:
             how = f"To go on: asapnb resume {shlex.quote(name)}"
         kept = f"{name} holds what was done. {how}"
-    click.echo(f"Interrupted after {run.summary()['updates']:,} updates: {kept}", err=True)
+    echo(f"Interrupted after {run.summary()['updates']:,} updates: {kept}", err=True)

@@ -8,6 +8,7 @@ from rich.text import Text
 from asapnb.record import Run, load_run, to_json
 
 from .options import JSON
+from .streams import echo
 from .text import console, document, evaluations, histogram, microscope_table, pairs, shortened, size, summary
 
 
@@ -18,7 +19,7 @@ def command(run: str, as_json: bool) -> None:
     """Show what a run file holds: how the run ended, its evaluations, staleness and configuration."""
     loaded = load_run(run)
     if as_json:
-        click.echo(to_json(document(loaded)))
+        echo(to_json(document(loaded)))
         return
     screen = console()
     for title, text in (

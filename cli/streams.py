@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import click
+
+from asapnb.formatting import visible
+
 
 class _Tolerant(io.RawIOBase):
     """A file that takes everything: what cannot be written is dropped, and the first error kept."""
@@ -90,3 +94,8 @@ def _open_closed() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Print plain text, made visible: it may come from a file of anybody."""
+    click.echo(visible(text), err=err)

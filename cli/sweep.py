@@ -19,6 +19,7 @@ from asapnb.sweep.spec import value_text
 
 from . import FAILED, INTERRUPTED
 from .options import JSON, QUIET
+from .streams import echo
 from .text import STATUS_STYLES, Columns, console, pairs
 
 
@@ -56,16 +57,16 @@ def command(
         with display.bar:
             manifest = run_sweep(sweep, folder, progress=display.show, **options)
     except KeyboardInterrupt:
-        click.echo(f"Interrupted. What is done is kept; to go on: {again}", err=True)
+        echo(f"Interrupted. What is done is kept; to go on: {again}", err=True)
         ctx.exit(INTERRUPTED)
     outcomes = manifest.outcomes.values()
     counts = dict(sorted(Counter(outcome.status for outcome in outcomes).items()))
     if as_json:
-        click.echo(to_json({"folder": str(folder), "points": len(sweep.points), "statuses": counts}))
+        echo(to_json({"folder": str(folder), "points": len(sweep.points), "statuses": counts}))
     screen.print("", ", ".join(f"{count:,} {status}" for status, count in counts.items()), sep="\n")
     screen.print(f"{folder} holds the runs. Next: asapnb compare {shlex.quote(str(folder))}", style="dim")
     if failed := sum(not outcome.done for outcome in outcomes):
-        click.echo(
+        echo(
             f"Error: {failed:,} of {len(sweep.points):,} points failed; {folder}/manifest.jsonl says why; to try "
             f"them again: {again}",
             err=True,
@@ -79,7 +80,7 @@ def _list(sweep: Sweep, screen: Console, as_json: bool) -> None:
         points = [
             {"name": point.name, "axes": dict(point.axes), "config": dict(point.config)} for point in sweep.points
         ]
-        click.echo(to_json({"kind": sweep.kind, "points": points}))
+        echo(to_json({"kind": sweep.kind, "points": points}))
     names = [name for name in _axes(sweep) if name != "seed"]
     table = Columns(*names, "seed", left=names)
     for point in sweep.points:
@@ -122,7 +123,7 @@ class _Display:
         failed = f"{now.failed} failed" if now.failed else ""
         self.bar.update(self._task, completed=now.done, description=", ".join(filter(None, [left, failed])))
         if now.waiting:
-            click.echo(now.waiting, err=True)
+            echo(now.waiting, err=True)
             return
         if now.outcome is None or now.point is None:
             self._screen.print(self._header, "", sep="\n")

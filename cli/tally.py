@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -17,6 +16,7 @@ from asapnb.timing import as_timing
 
 from .compiling import announced
 from .flags import scheme_and_workers, with_defaults
+from .streams import echo
 from .text import console, drawing, pairs, timing_rows
 
 _UPDATES = 1_000_000
@@ -50,7 +50,7 @@ def tally(arguments: Mapping[str, Any], *, quiet: bool, as_json: bool) -> None:
         wall_seconds = time.perf_counter() - begun - watch.seconds
     facts = _facts(found, wall_seconds)
     if as_json:
-        click.echo(to_json(facts))
+        echo(to_json(facts))
         return
     staleness = facts["staleness"]
     tau, shares = found.staleness, ", ".join(f"{name} {value:,}" for name, value in staleness["percentiles"].items())

@@ -1,7 +1,7 @@
 """Rows, tables and drawings: what the commands print."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from asapnb.data import available
 from asapnb.data.catalogue import EMBEDDED
-from asapnb.formatting import count, fixed, loss, number, seconds
+from asapnb.formatting import count, fixed, loss, number, seconds, visible
 from asapnb.record import Run
 from asapnb.staleness import StalenessDistribution
 from asapnb.timing import Timing, as_timing
@@ -37,6 +37,11 @@ class _Console(Console):
     @size.setter
     def size(self, new: tuple[int, int]) -> None:
         self._width, self._height = new
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """What is printed, made visible: it may come from a file of anybody."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text))
 
 
 def console(*, stderr: bool = False, quiet: bool = False) -> Console:

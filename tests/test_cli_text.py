@@ -53,13 +53,14 @@ def test_a_table_is_printed_whole_whatever_the_width(width):
 def stale_run(tau, scale):
     rows = np.zeros(len(tau), UPDATES)
     rows["tau"], rows["scale"], rows["version"] = tau, scale, np.arange(1, len(tau) + 1)
+    rows["read_version"] = rows["version"] - 1 - rows["tau"]
     writer = RunWriter(None, kind="train", attributes={}, initial=np.zeros(1), layout=[], workers=1)
     writer.append_updates(rows)
     return writer.finish("finished", None, [[0]], {})
 
 
 @pytest.mark.parametrize("width", [80, 100])
-@pytest.mark.parametrize("tau", [[0], [0, 5, 5, 17], [0] * 90 + [100, 30_000], range(64)])
+@pytest.mark.parametrize("tau", [[0], [0] * 5 + [5, 5] + [0] * 10 + [17], [0] * 30_000 + [100, 30_000], range(64)])
 def test_a_histogram_counts_every_update(tau, width):
     for scale in (1.0, 0.5):
         lines = printed(text.histogram(stale_run(tau, scale), width), width)
@@ -78,6 +79,9 @@ def test_a_run_that_was_killed_is_shown():
 
 def test_many_evaluations_are_thinned():
     writer = RunWriter(None, kind="train", attributes={}, initial=np.zeros(1), layout=[], workers=1)
+    rows = np.zeros(999, UPDATES)
+    rows["version"] = np.arange(1, 1000)
+    writer.append_updates(rows)
     for step in range(1000):
         writer.append_eval(step, 0.0, 1.0, float("nan"), float("nan"))
     lines = printed(text.evaluations(writer.finish("finished", None, [[0]], {})))
@@ -168,6 +172,9 @@ def test_a_microscope_is_averaged_over_all_it_saw():
         workers=1,
         groups={"microscope": MICROSCOPE},
     )
+    made = np.zeros(100, UPDATES)
+    made["version"] = np.arange(1, 101)
+    writer.append_updates(made)
     writer.append("microscope", rows)
     run = writer.finish("finished", None, [[0]], {})
     found = text.microscope(run)

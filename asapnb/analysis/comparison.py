@@ -44,6 +44,7 @@ def compare(
     *,
     target_loss: float | Sequence[float] = (),
     target_fraction: float | Sequence[float] = (),
+    skip_bad: bool = False,
     **options: Any,
 ) -> Comparison:
     """Compare runs: how they ended, when they reached a loss, and by how much faster than a baseline.
@@ -53,7 +54,11 @@ def compare(
         target_loss: training losses to reach.
         target_fraction: losses to reach as fractions of each run's own initial loss, in (0, 1). Without any target:
             the lowest of some fractions that all runs reach, and the lowest that any does.
+        skip_bad: leave out files that are damaged, or no run files, with a warning that names them.
         options: those of `comparison`.
+
+    Raises:
+        RecordError: for files that cannot be used; it names all of them.
 
     >>> import asapnb as ab
     >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(4,))
@@ -66,7 +71,7 @@ def compare(
     (['4 runs', 'Time to 90 % of the initial loss'], ('rule', 'speed-up', 'from', 'to'))
     """
     losses, fractions = (np.atleast_1d(given).tolist() for given in (target_loss, target_fraction))
-    return Comparison(tuple(comparison(records(runs), targets_of(losses, fractions), **options)))
+    return Comparison(tuple(comparison(records(runs, skip_bad=skip_bad), targets_of(losses, fractions), **options)))
 
 
 def comparison(

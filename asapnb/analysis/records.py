@@ -2,6 +2,7 @@
 
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from ..errors import RecordError, UsageError, unknown
+from ..errors import RecordError, SkippedWarning, UsageError, unknown
 from ..numbers import integer
 from ..record import Run, load_run
 from ..rules import as_rule
@@ -23,6 +24,7 @@ from .names import aliases, marked
 Runs = Iterable[Run | str | os.PathLike[str]] | Run | str | os.PathLike[str]
 Loss = Literal["evaluated", "smoothed"]
 LOSSES = get_args(Loss)
+_NAMED = 10  # bad files, of a longer list
 _SMALL = 2**18  # bytes; the columns of smaller files are kept
 CLOCKS = ("updates", "seconds", "steps", "epochs")
 _FILE = re.compile(r"\.py:|\.toml\s*$")  # in a text that names a file, which is not to be opened
@@ -137,9 +139,17 @@ class Record:
             self._curves[loss, window] = smoothed(self._fresh(), window)
         return self._curves[loss, window]
 
+    def check(self) -> None:
+        """Read all that the file of the run holds; RecordError for the first thing that is damaged or missing."""
+        run = self._fresh()
+        run.check()
+        self.__dict__["_facts"] = self._facts_of(run)
+
     @cached_property
     def _facts(self) -> tuple[dict[str, Any], Curve, float]:
-        run = self._fresh()
+        return self._facts_of(self._fresh())
+
+    def _facts_of(self, run: Run) -> tuple[dict[str, Any], Curve, float]:
         steps, rows = versions(run)
         each = rows[1:].sum() / max(1, len(rows) - 1) or 1.0
         return run.summary(), evaluated(run, steps), float(run.attributes["batches_per_epoch"] / each)
@@ -154,30 +164,56 @@ class Record:
         return self.run if self.path is None or self.path.stat().st_size <= _SMALL else Run(self.path)
 
 
-def records(paths: Runs) -> list[Record]:
+def records(paths: Runs, *, skip_bad: bool = False) -> list[Record]:
     """The runs in files, in folders of them (`FOLDER/*.h5`), or given as `Run`.
 
-    RecordError for what is no run file or cannot be read, and for a folder without any; UsageError for no runs.
+    Each file is read once as a whole.
+
+    Args:
+        paths: the runs.
+        skip_bad: leave out files that are damaged, or no run files, with a `SkippedWarning` that names them.
+
+    Raises:
+        RecordError: for files that cannot be used: it names each with its reason. And for a folder without any.
+        UsageError: for no runs.
     """
     given = [paths] if isinstance(paths, Run | str | os.PathLike) else list(paths)
-    found: list[Run] = []
-    for one in given:
-        if isinstance(one, Run):
-            found.append(one)
-        elif os.path.isdir(one):
-            try:
-                files = sorted(Path(one, name) for name in os.listdir(one) if name.endswith(".h5"))
-            except OSError as error:
-                raise RecordError(f"cannot read the folder {one}: {error.strerror}; give another") from None
-            if not files:
-                raise RecordError(f"the folder {one} holds no run file (*.h5): give one that does, as a sweep made")
-            found += map(load_run, files)
-        else:
-            found.append(load_run(one))
+    found: list[Record] = []
+    bad: dict[str, RecordError] = {}
+    for one in (run for some in given for run in _each(some)):
+        try:
+            record = Record(one if isinstance(one, Run) else load_run(one))
+            if record.path is not None:
+                record.check()
+            found.append(record)
+        except RecordError as error:
+            bad[str(one)] = error
+    if bad and (not skip_bad or not found):
+        raise next(iter(bad.values())) if len(bad) + len(found) == 1 else RecordError(_listed(bad, len(found), False))
+    if bad:
+        warnings.warn(_listed(bad, len(found), True), SkippedWarning, stacklevel=2)
     if not found:
         raise UsageError("there are no runs: give run files, or folders of them")
-    paths_seen = {run.path if run.path else id(run): run for run in found}
-    return [Record(run) for run in paths_seen.values()]
+    return list({record.path or id(record.run): record for record in found}.values())
+
+
+def _each(one: Run | str | os.PathLike[str]) -> Sequence[Run | str | os.PathLike[str]]:
+    """The runs that one argument stands for."""
+    if isinstance(one, Run) or not os.path.isdir(one):
+        return [one]
+    files = sorted(Path(one).glob("*.h5"))
+    if not files:
+        raise RecordError(f"the folder {one} holds no run file (*.h5): give one that does, as a sweep made")
+    return files
+
+
+def _listed(bad: Mapping[str, RecordError], good: int, skipped: bool) -> str:
+    """The files that cannot be used, each with its reason."""
+    head = f"{len(bad):,} of {len(bad) + good:,} files "
+    head += "are left out" if skipped else "cannot be used; to go on without them: skip_bad=True (--skip-bad)"
+    lines = [str(error) if name in str(error) else f"{name}: {error}" for name, error in bad.items()]
+    more = [f"and {len(bad) - _NAMED:,} more"] if len(bad) > _NAMED else []
+    return "\n  ".join([f"{head}:", *lines[:_NAMED], *more])
 
 
 def varying(records: Sequence[Record]) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..analysis.names import plainly
+from ..formatting import visible
 from .style import Axes, Look
 
 _WIDEST = 32  # characters of a label in one line
@@ -98,7 +99,7 @@ def short(values: Sequence[Any]) -> list[str]:
     >>> print(*short(["custom($x_1$)"]))
     custom(\$x_1\$)
     """
-    texts = [str(value).replace("$", r"\$") for value in plainly(values)]
+    texts = [visible(str(value)).replace("$", r"\$") for value in plainly(values)]
     brief = [_without_arguments(text) for text in texts]
     same = {name for name in brief if len({t for t, b in zip(texts, brief, strict=True) if b == name}) > 1}
     return [t.replace("()", "") if b in same else b for t, b in zip(texts, brief, strict=True)]

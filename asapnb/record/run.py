@@ -22,6 +22,7 @@ from .schema import ABANDONED, COLUMNS, EVALS, MICROSCOPE, RUNNING, UPDATES, VIE
 _OF_THE_RUN = ("run_id", "created_utc", "kind")
 _OF_THE_WRITER = ("token", "pid", "host")
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_OVERHEAD = 64  # bytes of a chunk that does not become smaller, at most
 _MOST_COUNTS = 2**26  # workers × staleness
 
 _NAMES_CODE = ("rule", "problem", "scheme", "timing")
@@ -276,9 +277,7 @@ def _rows_of(dataset: Any, rows: int, place: str) -> NDArray[Any]:
     """The first rows of a dataset; RecordError that names those that are damaged."""
     per = dataset.chunks
     if per is not None:
-        needed = prod(-(-size // chunk) for size, chunk in zip((rows, *dataset.shape[1:]), per, strict=True))
-        if dataset.id.get_num_chunks() < needed:
-            raise RecordError(f"{place} lacks some of its {rows:,} rows: the file is damaged")
+        _check_chunks(dataset, min(rows, len(dataset)), place)
     try:
         found: NDArray[Any] = dataset[:rows]
     except Exception as error:
@@ -288,6 +287,16 @@ def _rows_of(dataset: Any, rows: int, place: str) -> NDArray[Any]:
         more = f" and {len(bad) - 5:,} more places" if len(bad) > 5 else ""
         raise RecordError(f"{place} is damaged{where}{more}: {error}") from error
     return found
+
+
+def _check_chunks(dataset: Any, rows: int, place: str) -> None:
+    """RecordError if a chunk is missing, or of a size that no chunk has: HDF5 crashes on one of no bytes."""
+    stored: list[Any] = []
+    dataset.id.chunk_iter(stored.append)
+    largest = prod(dataset.chunks) * dataset.dtype.itemsize * 1.01 + _OVERHEAD
+    needed = prod(-(-size // chunk) for size, chunk in zip((rows, *dataset.shape[1:]), dataset.chunks, strict=True))
+    if len(stored) < needed or not all(0 < chunk.size <= largest for chunk in stored):
+        raise RecordError(f"{place} lacks some of its {rows:,} rows: the file is damaged")
 
 
 def _is_readable(dataset: Any, start: int, stop: int) -> bool:

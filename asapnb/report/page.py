@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from ..analysis import Record, Target, matching, records
 from ..analysis.records import Runs
 from ..analysis.tables import shown
 from ..errors import MissingExtraError, UsageError
+from ..formatting import visible
 from ..record import Run, checked_target
 from ..record.files import put_in_place
 from .charts import Chart
@@ -32,6 +34,7 @@ def report(
     targets: Sequence[Target] = (),
     baseline: Mapping[str, Any] | None = None,
     clock: str = "updates",
+    skip_bad: bool = False,
     force: bool = False,
 ) -> Path:
     """Write one HTML page about runs: what was run, tables, interactive charts and figures. It needs no network.
@@ -42,6 +45,7 @@ def report(
         title: the heading; by default it names the files and folders.
         where: only runs with these values, such as {"workers": 16}.
         targets, baseline, clock: as in `asapnb.analysis.comparison`, for the runs of each kind, data set and problem.
+        skip_bad: leave out files that are damaged, or no run files, with a warning that names them.
         force: replace an existing file.
 
     Returns:
@@ -49,7 +53,8 @@ def report(
 
     Raises:
         MissingExtraError: without Plotly, Matplotlib and Jinja.
-        RecordError: for a file that is no run file, and for a page that cannot be written or exists already.
+        RecordError: for files that cannot be used, of which it names all, and for a page that cannot be written or
+            exists already.
         UsageError: for a name that does not end in .html, for values that no run has, and if no runs can be compared
             by these targets or this baseline.
 
@@ -66,7 +71,7 @@ def report(
         raise MissingExtraError(f'a report needs {", ".join(lacking)}: pip install "asapnb[plot]"')
     target = checked_page(out, force)
     given = _once([runs] if isinstance(runs, Run | str | os.PathLike) else runs)
-    found = _found(given, where or {})
+    found = _found(given, where or {}, skip_bad)
     text = _html(given, found, title or title_of(given), sections(found, targets, baseline, clock))
     put_in_place(target, lambda part: part.write_text(text, encoding="utf-8", errors="replace"))
     return target
@@ -80,12 +85,12 @@ def _once(given: Iterable[Any]) -> list[Any]:
     return list(found.values())
 
 
-def _found(given: Sequence[Any], where: Mapping[str, Any]) -> list[Record]:
+def _found(given: Sequence[Any], where: Mapping[str, Any], skip_bad: bool) -> list[Record]:
     """The runs with these values; none if there are only sweeps without run files, and no values are given."""
     with_runs = [one for one in given if not is_sweep(one) or any(Path(one).glob("*.h5"))]
     if given and not with_runs and not where:
         return []
-    return matching(records(with_runs or given), where)
+    return matching(records(with_runs or given, skip_bad=skip_bad), where)
 
 
 def checked_page(out: str | os.PathLike[str], force: bool) -> Path:
@@ -104,6 +109,7 @@ def _html(given: Sequence[Any], found: Sequence[Record], title: str, parts: Sequ
     world = Environment(
         loader=FileSystemLoader(_HERE),
         autoescape=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -125,5 +131,15 @@ def _html(given: Sequence[Any], found: Sequence[Record], title: str, parts: Sequ
 
 def _json(chart: Chart) -> str:
     """A chart for the script, as JSON that is safe inside HTML."""
-    text = json.dumps({"figures": chart.figures, "texts": chart.texts}, allow_nan=False, separators=(",", ":"))
+    content = _literal({"figures": chart.figures, "texts": chart.texts})
+    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
+
+
+def _literal(value: Any) -> Any:
+    """The texts within a value as Plotly shows them as they are: without markup, but for line breaks of ours."""
+    if isinstance(value, str):
+        return re.sub(r"<(?!br>|extra>|/extra>)", "&lt;", value)
+    if isinstance(value, Mapping):
+        return {key: _literal(item) for key, item in value.items()}
+    return [_literal(item) for item in value] if isinstance(value, list | tuple) else value

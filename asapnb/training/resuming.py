@@ -3,7 +3,7 @@
 from ..errors import RecordError, UsageError
 from ..problems.base import Problem
 from ..record import Run, checkpoint_path, file_of
-from ..record.schema import COLUMNS, EVALS, UPDATES
+from ..record.schema import COLUMNS, EVALS
 from .evaluation import Evaluation
 from .options import Options
 

@@ -1,0 +1,102 @@
+"""One bad file among many: all of them are named, each with its reason, and one can go on without them."""
+
+import shutil
+import warnings
+
+import h5py
+import pytest
+from asapnb.cli import main
+from click.testing import CliRunner
+from problems import quadratic
+
+import asapnb as ab
+from asapnb.analysis import records
+from asapnb.errors import RecordError, SkippedWarning
+
+ROWS = 5_000
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made")
+    for seed in (0, 1):
+        ab.simulate(
+            quadratic(),
+            workers=2,
+            updates=ROWS,
+            eval_every=1000,
+            step_size=1e-3,
+            seed=seed,
+            out=folder / f"{seed}.h5",
+        )
+    return folder
+
+
+@pytest.fixture
+def folder(made, tmp_path):
+    """Two good runs, one without an attribute, a text, and one with a damaged chunk in the middle of a column."""
+    shutil.copytree(made, tmp_path / "runs")
+    folder = tmp_path / "runs"
+    (folder / "text.h5").write_text("no run")
+    shutil.copy(folder / "0.h5", folder / "less.h5")
+    with h5py.File(folder / "less.h5", "r+") as file:
+        del file.attrs["workers"]
+    damage(shutil.copy(folder / "0.h5", folder / "torn.h5"), "t_read", 1)
+    return folder
+
+
+def damage(path, name, number):
+    """Change bytes in the middle of a chunk."""
+    with h5py.File(path) as file:
+        at = file[f"updates/{name}"].id.get_chunk_info(number)
+    with open(path, "r+b") as file:
+        file.seek(at.byte_offset + at.size // 2)
+        file.write(b"\x55\xaa" * 8)
+
+
+def test_a_damaged_chunk_is_named_with_its_rows(folder):
+    run = ab.load_run(folder / "torn.h5")
+    with pytest.raises(RecordError, match=r"/updates/t_read of .*torn\.h5 is damaged in rows 2,048 to 4,095: "):
+        run.updates["t_read"]
+    assert len(run.updates["tau"]) == ROWS
+
+
+def test_all_bad_files_are_named(folder):
+    with pytest.raises(RecordError, match=r"3 of 5 files cannot be used.*skip_bad=True \(--skip-bad\)") as caught:
+        records(folder)
+    says = str(caught.value).splitlines()[1:]
+    for line, name, why in zip(
+        says, ("less", "text", "torn"), ("no attribute workers", "no HDF5", "rows 2,048"), strict=True
+    ):
+        assert f"{name}.h5" in line
+        assert why in line
+
+
+def test_a_long_list_is_cut(folder):
+    for number in range(20):
+        shutil.copy(folder / "text.h5", folder / f"text{number}.h5")
+    with pytest.raises(RecordError, match=r"23 of 25 files(.*\n){11}  and 13 more$"):
+        records(folder)
+
+
+def test_one_goes_on_without_them(folder):
+    with pytest.warns(SkippedWarning, match=r"3 of 5 files are left out:\n.*less\.h5"):
+        found = records(folder, skip_bad=True)
+    assert [record.path.name for record in found] == ["0.h5", "1.h5"]
+    for name in ("0.h5", "1.h5"):
+        (folder / name).unlink()
+    with pytest.raises(RecordError, match="3 of 3 files"):
+        records(folder, skip_bad=True)
+
+
+@pytest.mark.parametrize("command", [["compare"], ["plot", "-o", "x.png"], ["report", "-o", "x.html"]])
+def test_the_commands(command, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refused = CliRunner().invoke(main, [*command, str(folder)])
+    assert refused.exit_code == 2
+    assert all(f"{name}.h5" in refused.stderr for name in ("less", "text", "torn"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        shown = CliRunner().invoke(main, [*command, str(folder), "--skip-bad"])
+    assert shown.exit_code == 0, shown.output
+    assert "Warning: 3 of 5 files are left out" in shown.stderr
