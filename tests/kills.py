@@ -45,7 +45,7 @@ PHASES: dict[str, tuple[list[tuple[object, str]], float, int]] = {
     "compile": ([(Problem, "compile")], 0.5, 1),
     "create": ([(RunWriter, "__init__")], 0.02, 1),
     "flush": ([(RunWriter, "flush")], 0.005, 20),
-    "checkpoint": ([(checkpoints, "save_checkpoint"), (replayer, "save_checkpoint")], 0.005, 5),
+    "checkpoint": ([(RunWriter, "save_checkpoint")], 0.005, 5),
     "evaluation": ([(Evaluator, "evaluate")], 0.003, 20),
     "end": ([(RunWriter, "finish")], 0.05, 1),
     "reopen": ([(RunWriter, "reopen")], 0.03, 1),

@@ -19,7 +19,7 @@ from processes import LIMIT, WITHOUT_THREADS, ctrl_c_interrupts, python, until
 from simulations import CONSISTENT, HOGWILD, ROUNDS, assert_same_contents, assert_same_runs, simulate
 
 import asapnb as ab
-from asapnb.record import checkpoint_path, load_checkpoint, save_checkpoint
+from asapnb.record import checkpoint_path, load_checkpoint, save_checkpoint, writer
 from asapnb.simulator import replayer
 from asapnb.simulator.replayer import Replayer
 from asapnb.simulator.threads import ReplayThreads
@@ -401,7 +401,7 @@ def test_a_long_stretch_without_evaluations_is_paused_for_checkpoints(scheme, tm
 
     with monkeypatch.context() as patched:
         patched.setattr(ReplayThreads, "carry_out", carry_out_a_little)
-        patched.setattr(replayer, "save_checkpoint", keep)
+        patched.setattr(writer, "save_checkpoint", keep)
         simulate(out=tmp_path / "paused.h5", **arguments)
     assert len(saved) >= 8
     assert saved == list(range(7, 7 * len(saved) + 1, 7))
