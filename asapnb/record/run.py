@@ -49,6 +49,12 @@ class Columns(Mapping[str, Any]):
             self._kept[name] = self._load(name)
         return self._kept[name]
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for kept in self._kept.values():
+            if isinstance(kept, np.ndarray):
+                kept.setflags(write=False)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
 

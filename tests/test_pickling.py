@@ -1,0 +1,116 @@
+"""Everything public can be pickled and copied, also through a pool of processes that are started anew."""
+
+import concurrent.futures
+import copy
+import multiprocessing
+import pickle
+
+import numpy as np
+import pytest
+from problems import counting, quadratic
+
+import asapnb as ab
+from asapnb.analysis import records
+from asapnb.rules import examples
+from asapnb.schemes import SCHEMES
+from asapnb.staleness import WorkerHistogram
+
+
+def a_scale(staleness, workers):
+    return 1.0 / (1.0 + np.asarray(staleness))
+
+
+@pytest.fixture(scope="module")
+def things(tmp_path_factory):
+    """An object of every public kind, by name."""
+    folder, seen = tmp_path_factory.mktemp("runs"), {"evaluation": [], "progress": []}
+    hooks = {"on_eval": seen["evaluation"].append, "progress": seen["progress"].append}
+    data = ab.load_dataset("fashion-mnist-mini")
+    problem = ab.mlp(data, hidden=(4,))
+    run = ab.simulate(problem, workers=2, updates=40, eval_every=20, out=folder / "run.h5", **hooks)
+    memory = ab.simulate(quadratic(), workers=2, updates=40, momentum=0.5, microscope=5, scheme="hogwild")
+    made = {
+        "run": run,
+        "run in memory": memory,
+        "columns": memory.updates,
+        "attributes": memory.attributes,
+        "config": memory.config,
+        "tables": memory.rule_tables,
+        "staleness": memory.staleness,
+        "histogram": WorkerHistogram(2),
+        "dataset": data,
+        "problem": problem,
+        "quadratic": ab.problems.quadratic([1.0, 4.0]),
+        "problem of one's own": counting(3),
+        "comparison": ab.compare([run]),
+        "records": records([run]),
+        "report": ab.check("tail"),
+        "schedule": ab.schedule(ab.Timing(1.0), workers=2, updates=20),
+        "timing": ab.Timing(1.0),
+        "rule of one's own": ab.Rule("own", a_scale),
+        "evaluation": seen["evaluation"][0],
+        "progress": seen["progress"][0],
+        "error": ab.RecordError("a message"),
+    }
+    made |= {f"rule {name}": ab.rules.as_rule(text) for name, text in examples().items()}
+    made |= {
+        f"scheme {name}": scheme() for name, scheme in SCHEMES.items() if scheme.__module__.startswith("asapnb.")
+    }
+    return made
+
+
+def same(one, other):
+    """Whether two objects say the same of themselves, as far as they can be told apart."""
+    if isinstance(one, ab.Run):
+        return all(np.array_equal(one.updates[name], other.updates[name]) for name in one.updates) and (
+            one.attributes == other.attributes and str(one.summary()) == str(other.summary())
+        )
+    return type(one) is type(other) and (repr(one) == repr(other) or vars(one).keys() == vars(other).keys())
+
+
+@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_each_is_copied(things, way):
+    faults = []
+    for name, one in things.items():
+        try:
+            if not same(one, way(one)):
+                faults.append(f"{name}: another one")
+        except Exception as error:
+            faults.append(f"{name}: {type(error).__name__}: {error}")
+    assert not faults, "\n".join(faults)
+
+
+def test_each_goes_through_a_pool_of_processes(things):
+    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        back = pool.submit(copy.copy, dict(things)).result(timeout=300)
+    assert [name for name, one in things.items() if not same(one, back[name])] == []
+
+
+def test_a_lambda_gives_the_error_of_pickle(things):
+    with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):
+        pickle.dumps(ab.Rule("own", lambda staleness, workers: np.ones(len(staleness))))
+
+
+def test_columns_stay_read_only(things):
+    run = pickle.loads(pickle.dumps(things["run in memory"]))
+    assert not run.updates["tau"].flags.writeable
+
+
+def test_a_run_whose_file_holds_another_does_not_give_it_out(tmp_path):
+    path = tmp_path / "run.h5"
+    first = ab.simulate(quadratic(), workers=2, updates=40, seed=1, out=path)
+    assert len(first.updates["tau"]) == 40
+    ab.simulate(quadratic(), workers=2, updates=40, seed=2, out=path, force=True)
+    for read in (lambda: first.params["final"], lambda: first.updates["loss"], lambda: first.rule_tables):
+        with pytest.raises(ab.RecordError, match="holds another run than when it was loaded"):
+            read()
+    assert len(first.updates["tau"]) == 40, "what was read is kept"
+
+
+def test_a_run_that_went_on_keeps_its_rows_but_not_its_end(tmp_path):
+    path = tmp_path / "run.h5"
+    first = ab.train(quadratic(), workers=1, scheme="sequential", updates=40, out=path)
+    again = ab.resume(path, updates=60, problem=quadratic())
+    np.testing.assert_array_equal(first.updates["loss"], again.updates["loss"][:40])
+    with pytest.raises(ab.RecordError, match="has gone on since it was loaded"):
+        first.params["final"]
