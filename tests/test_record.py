@@ -456,3 +456,15 @@ def test_a_locked_file_is_waited_for_only_so_long(tmp_path, monkeypatch):
     monkeypatch.setattr(h5py, "File", locked)
     with pytest.raises(BlockingIOError), opened(tmp_path / "run.h5", patience=0.0):
         pass
+
+
+def test_evaluations_of_hogwild_are_not_in_the_order_of_their_times():
+    """A worker that made an earlier version may look at the clock after one that made a later version."""
+    writer = RunWriter(None, kind="train", attributes={}, initial=np.zeros(2), layout=[], workers=1)
+    for step, t in ((0, 0.0), (1, 0.2), (2, 0.1)):
+        writer.append_eval(step, t, 1.0, 1.0, 0.5)
+    rows = np.zeros(2, UPDATES)
+    rows["version"], rows["read_version"] = [1, 2], [0, 1]
+    writer.append_updates(rows)
+    run = writer.finish("finished", np.ones(2), [[2]], {})
+    assert run.evals["t"].tolist() == [0.0, 0.2, 0.1]

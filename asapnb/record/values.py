@@ -115,7 +115,6 @@ _CHECKS: dict[tuple[str, str], Callable[[NDArray[Any], Any], Bad]] = {
     ("updates", "t_ready"): _before("t_apply"),
     ("updates", "t_read"): _before("t_ready"),
     ("evals", "step"): _evaluated,
-    ("evals", "t"): _rising,
     ("rule", "step"): _rising,
     ("microscope", "version"): _seen,
     ("microscope", "tau"): _seen,
