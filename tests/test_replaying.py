@@ -163,12 +163,12 @@ def test_a_run_that_was_killed(tmp_path):
     for name in run.updates:
         np.testing.assert_array_equal(again.updates[name], run.updates[name][:45])
     np.testing.assert_array_equal(again.params["final"], recompute(quadratic(), again))
-    rounds = simulate(scheme="synchronous", out=out, force=True)
+    losses = simulate(scheme="synchronous", out=out, force=True).updates["loss"]
     with h5py.File(out, "r+") as file:
         for column in file["updates"].values():
             column.resize(5 * 13 + 3, axis=0)
     again = ab.replay(ab.load_run(out), quadratic())
-    np.testing.assert_array_equal(again.updates["loss"], rounds.updates["loss"][: 5 * 13])
+    np.testing.assert_array_equal(again.updates["loss"], losses[: 5 * 13])
 
 
 # --- under another rule --------------------------------------------------------------------------------------------

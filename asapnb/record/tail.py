@@ -63,7 +63,7 @@ def rows(file: Any, group: str, first: int) -> NDArray[Any]:
     """The rows of the tail from number `first` on, as far as they are there."""
     tail = _of(file, group)
     if tail is None:
-        return np.empty(0)
+        return np.empty(0, dtype_of(group, COLUMNS[group]))
     slots = tail[first % len(tail) :]
     numbers = first + np.arange(len(slots))
     return slots[: int(np.append(slots["index"] == numbers, False).argmin())]
