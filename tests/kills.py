@@ -193,7 +193,7 @@ def carried_out(trial: SimpleNamespace) -> tuple[str, str]:
     wrong = heard_from(pipe).decode()
     os.close(pipe)
     end = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return "too late" if ended or code == 0 else "hit", wrong or (
+    return "too late" if ended else f"exit {code}", wrong or (
         "" if end == 0 else f"looking at it: exit code {end}"
     )
 
