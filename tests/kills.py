@@ -124,7 +124,8 @@ def look(trial: SimpleNamespace, code: int, flushed: int, said: int) -> int:
 
 def check(trial: SimpleNamespace, code: int, flushed: int) -> None:
     """AssertionError unless the file is sound and the run can go on."""
-    assert code in (0, EXIT[trial.signal]), f"exit code {code}"
+    ends = {0, EXIT[trial.signal]} | ({-trial.signal} if trial.twice else set())  # a second one, when all is over
+    assert code in ends, f"exit code {code}"
     if not trial.out.exists():
         assert flushed == 0, f"{flushed} rows had been flushed, and there is no file"
         return
