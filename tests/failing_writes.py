@@ -29,6 +29,7 @@ from problems import quadratic
 
 import asapnb as ab
 from asapnb.engine import checkpoints, controller
+from asapnb.record import writer
 from asapnb.simulator import replayer
 
 UPDATES = 3000
@@ -48,6 +49,7 @@ def run(trial: SimpleNamespace, said: int) -> int:
     """In a process: make the run and check it; say how many calls there were, how it came back, and what is wrong."""
     controller.FLUSH_SECONDS = replayer.FLUSH_SECONDS = 0.003
     checkpoints.CHECKPOINT_SECONDS = replayer.CHECKPOINT_SECONDS = 0.01
+    writer._PATIENCE = 0.2  # seconds; a disk that stays full is not waited for
     library, end, wrong = ctypes.CDLL(None), "refused", ""
     if trial.kind == "resume":
         ab.train(quadratic(200), "leashed", "tail", 4, 1e-6, updates=UPDATES // 2, eval_every=150, out=trial.out)
@@ -105,6 +107,7 @@ def main() -> int:
     """Carry out all trials and print what was wrong; returns 1 if anything was."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--errors", default="ENOSPC,EIO")
+    options.add_argument("--kinds", default=",".join(KINDS))
     options.add_argument("--every", type=int, default=1, help="try every n-th write")
     given = options.parse_args()
     if "ASAPNB_FAILING_WRITES" not in os.environ:
@@ -115,7 +118,7 @@ def main() -> int:
     assert threading.active_count() == 1, "a fork would lose the other threads"
     faults = 0
     with tempfile.TemporaryDirectory() as folder:
-        for kind in KINDS:
+        for kind in given.kinds.split(","):
             ends: Counter[str] = Counter()
             for number, trial in enumerate(trials(kind, given.errors.split(","), given.every, Path(folder))):
                 end, wrong = carried_out(trial)[1:]
