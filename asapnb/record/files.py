@@ -149,7 +149,7 @@ def put_in_place(target: Path, write: Callable[[Path], object], owner: Owner | N
     Raises:
         RecordError: if another owns it, or if it cannot be written.
     """
-    part = beside(target, f".{os.getpid()}.part")
+    part = beside(target, ".part")  # one name, as there is one owner: what a killed one has left is written over
     with own(target) if owner is None else contextlib.nullcontext(owner) as owner:
         try:
             write(part)
