@@ -5,12 +5,13 @@ import signal
 import threading
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 from naive import assert_rows_are_sound
 from problems import quadratic, train
-from processes import LIMIT, ctrl_c_interrupts, in_threads, python, started, until
+from processes import LIMIT, WITHOUT_THREADS, ctrl_c_interrupts, in_threads, python, started, until
 from simulations import simulate
 
 import asapnb as ab
@@ -339,3 +340,10 @@ def test_ctrl_c_is_answered_while_compiled_code_works():
         abandonable(work)
     answered.set()
     assert ended.wait(LIMIT), "an abandoned thread goes on for ever"
+
+
+def test_short_runs_under_load():
+    """Twenty of the thousand of `make stress`."""
+    done = python(Path(__file__).with_name("stress.py"), "--runs", 20, environment=WITHOUT_THREADS, check=False)
+    assert done.returncode == 0, done.stderr
+    assert sum(int(line.split()[0]) for line in done.stdout.splitlines()) == 20

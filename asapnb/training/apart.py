@@ -114,6 +114,7 @@ class Session(Generic[T]):
             self._failure = error
         finally:
             self._attached, self.over = None, True
+            _live.discard(self)
             self._bell.put(None)
 
     def wait(self) -> None:
@@ -216,7 +217,6 @@ def apart(work: Callable[[Session[T]], T], hooks: Hooks) -> T:
         if thread.ident is not None:
             session.wait()
             thread.join()
-        _live.discard(session)
     return session.result()
 
 
