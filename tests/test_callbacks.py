@@ -323,6 +323,26 @@ def test_a_run_in_a_forked_child(tmp_path):
     assert codes == [0, 0]
 
 
+def test_a_forked_child_that_returns_from_a_callback_is_told(tmp_path):
+    parent, children = os.getpid(), []
+
+    def fork(evaluation):
+        if not children:
+            children.append(os.fork())
+            signal.alarm(0 if children[0] else LIMIT)
+
+    try:
+        train(quadratic(), "leashed", updates=60, out=tmp_path / "run.h5", on_eval=fork)
+    except ab.UsageError as error:
+        if os.getpid() != parent:
+            os._exit(3 if "forked while a run" in str(error) else 4)
+    finally:
+        if os.getpid() != parent:
+            os._exit(5)
+    assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 3
+    assert ab.load_run(tmp_path / "run.h5").status == "finished"
+
+
 def test_ctrl_c_is_answered_while_compiled_code_works():
     """The function ends after Ctrl-C has been answered: otherwise both would wait for ever."""
     answered, ended = threading.Event(), threading.Event()

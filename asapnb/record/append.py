@@ -56,9 +56,16 @@ class Append(Shielded):
             self._forget(self._end)
             raise
 
-    def locked(self) -> contextlib.AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
         """No other process has the file open in HDF5 during this block; BlockingIOError if one has."""
-        return locked(self.file)
+        with locked(self.file):
+            size = super().size()
+            if size < self._end:
+                raise OSError(errno.EIO, "the file has become shorter")
+            if not self.waits:  # another program may have added something
+                self._forget(size)
+            yield
 
     def commit(self) -> None:
         """Write the new bytes, then the size of the file, then the indices from the root down, then the lengths."""

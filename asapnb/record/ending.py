@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..errors import RecordError
 from .files import Source, put_in_place
+from .owner import Owner
 from .run import Run
 from .store import End, Store
 from .waiting import Waiting
@@ -39,14 +40,14 @@ def end_run(
     while True:
         try:
             return _in_place(store, waiting, end, write, hurried), None
-        except (OSError, RecordError) as error:
+        except Exception as error:  # also what HDF5 says of a file that somebody has damaged
             why = error
         place = store.place
         if place is None or hurried() or time.monotonic() >= deadline:
             break
         time.sleep(pause)
         pause = min(2 * pause, 1.0)
-    return _elsewhere(store.owner.path, write, first=1 if place else 0), why
+    return _elsewhere(store.owner, write, first=1 if place else 0), why
 
 
 def _in_place(
@@ -56,13 +57,13 @@ def _in_place(
 
     Each is enough. If somebody reads the file, there is no append; on a full disk there may be no copy.
     """
-    appended, why = False, OSError("it has been removed")
+    appended, why = False, Exception("it has been removed")
     try:
         with store.alone():
             store.take(waiting)
             store.finish(end)
         appended = True
-    except OSError as error:
+    except Exception as error:
         why = error
     place = store.place
     if place is None:
@@ -71,26 +72,33 @@ def _in_place(
         return Run(place)
     try:
         put_in_place(place, write, store.owner if place == store.owner.path else None)
-    except RecordError:
+    except Exception:
         if not appended:
             raise why from None
     return Run(place)
 
 
-def _elsewhere(path: Path, write: Callable[[Source], None], first: int) -> Run:
-    """Write a run beside `path`, else to the working directory, else to the temporary one, else into memory.
+def _elsewhere(owner: Owner, write: Callable[[Source], None], first: int) -> Run:
+    """Write a run beside its file, else to the working directory, else to the temporary one, else into memory.
 
     Args:
-        path: of the file that cannot be written.
+        owner: of the file that cannot be written.
         write: writes the run to the place that it is given.
-        first: the number in its name; with 0 it is called as `path`. The next one is taken if there is such a file.
+        first: the number in its name; with 0 it is called as its file. The next one is taken if there is such a file.
+
+    Raises:
+        RecordError: if what the file held cannot be read any more.
     """
+    path = owner.path
     for folder in (lambda: path.parent, Path.cwd, lambda: Path(tempfile.gettempdir())):
-        with contextlib.suppress(OSError, RecordError), _free(folder, path, first) as target:
-            put_in_place(target, write)
+        with contextlib.suppress(Exception), _free(folder, path, first) as target:
+            put_in_place(target, write, owner if target == path else None)
             return Run(target)
     buffer = BytesIO()
-    write(buffer)
+    try:
+        write(buffer)
+    except Exception as error:
+        raise RecordError(f"{path} was damaged while the run went on, and its rows are lost: {error}") from error
     return Run(buffer)
 
 

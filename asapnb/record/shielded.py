@@ -86,7 +86,8 @@ class Shielded(io.RawIOBase):
         try:
             return act(*arguments)
         except (OSError, ValueError, MemoryError) as error:  # ValueError: the file has been closed
-            self.error = self.error or error
+            # Its traceback would keep the frames of h5py, and so what HDF5 frees after the end of Python.
+            self.error = self.error or error.with_traceback(None)
             return None
 
 
@@ -106,9 +107,9 @@ def in_hdf5(file: Shielded, mode: str, **options: Any) -> Iterator[Any]:
     try:
         with h5py.File(file, mode, **options) as content:
             yield content
-    except Exception as error:
+    except Exception:
         if file.error is None:
             raise
-        raise file.error from error
-    if file.error is not None:
-        raise file.error
+    found, file.error = file.error, None
+    if found is not None:
+        raise found

@@ -27,6 +27,10 @@ from .words import FAILED, INTERRUPTED
 
 LAG = 1.0  # seconds that a report may wait while there is a newer one
 GRACE = 1.0  # seconds that the end of a run waits for its callbacks, as one that raises makes it a failed run
+_FORKED = (
+    "this process was forked while a run was going on in its parent, so its threads are not here, and locks "
+    'that they held stay locked: start it before the run, or by multiprocessing.get_context("spawn")'
+)
 _EXIT_SECONDS = 30.0  # for runs to end when the process does
 _LOOK_SECONDS = 0.1  # between two looks at what a lost wake-up would have said
 
@@ -196,10 +200,7 @@ def apart(work: Callable[[Session[T]], T], hooks: Hooks) -> T:
         Terminated: after SIGTERM or SIGHUP.
     """
     if _forked_in_a_run:
-        raise UsageError(
-            "this process was forked while a run was going on in its parent, so its threads are not here, and locks "
-            'that they held stay locked: start it before the run, or by multiprocessing.get_context("spawn")'
-        )
+        raise UsageError(_FORKED)
     _end_runs_at_exit()
     session = Session(work, hooks)
     thread = threading.Thread(target=session._run, name="asapnb-run", daemon=True)
@@ -227,6 +228,8 @@ _forked_in_a_run = False
 def _after_fork() -> None:
     global _forked_in_a_run
     _forked_in_a_run = _forked_in_a_run or bool(_live)
+    for session in _live:  # if the child returns from a callback, it is told so
+        session._failure, session._deaf, session.over = UsageError(_FORKED), True, True
     _live.clear()
 
 
