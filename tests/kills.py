@@ -136,8 +136,9 @@ def check(trial: SimpleNamespace, code: int, flushed: int) -> None:
     if trial.phase == "reopen" and trial.make is ab.simulate:  # with another total, it is computed anew
         flushed = 0
     assert len(run.updates["tau"]) >= flushed, f"{len(run.updates['tau'])} rows of {flushed} that were flushed"
-    total = int(run.updates["version"].max(initial=0)) + 50 if trial.make is ab.train else UPDATES
-    goes_on = run.status != "finished" or total > UPDATES
+    version = int(run.updates["version"].max(initial=0))
+    total = version + 50 if trial.make is ab.train else UPDATES
+    goes_on = run.status != "finished" or total > version
     if goes_on:
         run = ab.resume(trial.out, problem=quadratic(200), updates=total, force=True)
         assert run.status == "finished"
@@ -194,9 +195,7 @@ def carried_out(trial: SimpleNamespace) -> tuple[str, str]:
     wrong = heard_from(pipe).decode()
     os.close(pipe)
     end = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return "too late" if ended else f"exit {code}", wrong or (
-        "" if end == 0 else f"looking at it: exit code {end}"
-    )
+    return "too late" if ended else f"exit {code}", wrong or ("" if end == 0 else f"looking at it: exit code {end}")
 
 
 def make_trial(number: int, kind: signal.Signals, seed: int, folder: Path) -> SimpleNamespace:

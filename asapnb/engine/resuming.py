@@ -55,7 +55,7 @@ def resume_training(
     def reopen(attributes: dict[str, Any]) -> RunWriter:
         take_over(checkpoint, run)
         if run.status != RUNNING:  # reopening cuts the end of the file, so the state in it is saved first
-            save_checkpoint(path, *_as_checkpoint(run, start))
+            save_checkpoint(path, *_as_checkpoint(run, start), owner)
         kept_up = {name: attributes[name] for name in ("config", "code")}
         return RunWriter.reopen(owner, kept=kept, attributes={**facts, **kept_up})
 

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import RecordError
-from .files import created, opened, put_in_place
-from .owner import beside
+from .files import created, opened, part_of, put_in_place
+from .owner import Owner, beside
 from .run import Run, file_of
 from .text import from_attribute, set_attributes
 
@@ -52,7 +52,10 @@ def checkpoint_path(run_path: str | os.PathLike[str]) -> Path:
 
 
 def save_checkpoint(
-    run_path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Any]
+    run_path: str | os.PathLike[str],
+    arrays: Mapping[str, np.ndarray],
+    attributes: Mapping[str, Any],
+    owner: Owner | None = None,
 ) -> None:
     """Save a checkpoint beside a run file, in place of an earlier one.
 
@@ -63,6 +66,7 @@ def save_checkpoint(
         arrays: named arrays of any shape and dtype.
         attributes: numbers, text, or nested values, as those of a run file; `version`, and `run_id` and `token` of
             the run file.
+        owner: who owns the run file, and so its checkpoint, too; None: whoever calls this, until it is done.
 
     Raises:
         RecordError: if it cannot be written.
@@ -81,7 +85,7 @@ def save_checkpoint(
                 file.create_dataset(name, data=array)
             set_attributes(file, attributes)
 
-    put_in_place(checkpoint_path(run_path), write)
+    put_in_place(checkpoint_path(run_path), write, owner)
 
 
 def load_checkpoint(run_path: str | os.PathLike[str]) -> Checkpoint | None:
@@ -163,6 +167,7 @@ def remove_checkpoint(run_path: str | os.PathLike[str], *run_ids: str | None) ->
     """Remove the checkpoint beside a run file, if it is of a run with one of these ids; None: of an old asapnb."""
     path = checkpoint_path(run_path)
     with contextlib.suppress(OSError, RecordError):
+        part_of(path).unlink(missing_ok=True)  # left by a killed process
         if _attributes(path).get("run_id") in run_ids:
             path.unlink()
 

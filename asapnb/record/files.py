@@ -149,7 +149,7 @@ def put_in_place(target: Path, write: Callable[[Path], object], owner: Owner | N
     Raises:
         RecordError: if another owns it, or if it cannot be written.
     """
-    part = beside(target, ".part")  # one name, as there is one owner: what a killed one has left is written over
+    part = part_of(target)
     with own(target) if owner is None else contextlib.nullcontext(owner) as owner:
         try:
             write(part)
@@ -160,6 +160,11 @@ def put_in_place(target: Path, write: Callable[[Path], object], owner: Owner | N
         finally:
             with contextlib.suppress(OSError):
                 part.unlink()
+
+
+def part_of(target: Path) -> Path:
+    """The file that will be `target`. Its name is always the same: what a killed owner has left is written over."""
+    return beside(target, ".part")
 
 
 def copy(source: Source, target: Source) -> None:

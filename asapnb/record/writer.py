@@ -328,7 +328,8 @@ class RunWriter:
 
     def _save_checkpoint(self, path: Path, arrays: Mapping[str, NDArray[Any]], attributes: Mapping[str, Any]) -> bool:
         try:
-            save_checkpoint(path, arrays, {**attributes, **self.identity})
+            owner = self._owner if self._owner and self._owner.path == path else None
+            save_checkpoint(path, arrays, {**attributes, **self.identity}, owner)
         except RecordError as error:
             self._warn("checkpoint", f"{error}; there is no newer checkpoint")
             return False
