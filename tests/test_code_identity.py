@@ -149,6 +149,27 @@ def test_globals_and_helpers_are_part_of_it(monkeypatch):
     assert digest_of(calls_a_global) != held
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import enum\nclass Kind(enum.IntEnum):\n    A = {}\ndef rule(s, w): return Kind.A",
+        "class Meta(type):\n    def __call__(cls, s, w): return {}\nclass rule(metaclass=Meta): pass",
+        "import types\nown = types.ModuleType('own')\nown.a = {}\ndef rule(s, w): return getattr(own, 'a')",
+        "a = {}\ndef rule(s, w): return eval('a')",
+        "a = {}\ndef rule(s, w): return globals()['a']",
+        "import functools\n@functools.lru_cache\ndef half(w): return {}\ndef rule(s, w): return half(w)",
+    ],
+    ids=["enum", "metaclass", "getattr", "eval", "globals", "cache"],
+)
+def test_values_that_only_run_time_finds_are_part_of_it(code):
+    found = []
+    for value in (1, 2):
+        space = {"__name__": "mine"}
+        exec(code.format(value), space)
+        found.append(identified("rule", "rule", space["rule"]).digest)
+    assert found[0] != found[1]
+
+
 def test_functions_that_call_each_other_have_one():
     space = {"__name__": "mine"}
     exec("def f(n): return g(n - 1) if n else 1\ndef g(n): return f(n - 1) if n else 2", space)

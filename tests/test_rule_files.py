@@ -137,7 +137,7 @@ def test_a_file_is_read_anew_however_soon_it_changed(tmp_path):
         ("def f(): f()\nf()", r"line 1: RecursionError"),
         (b"NAME = '\xe9'", r"rules\.py, line 1: .*utf-8"),
         (b"# coding: none-such\n", r"rules\.py, line \d: .*(none-such|encoding)"),
-        (b"a = 1\x00", r"null bytes"),
+        (b"a = 1\x00", r"rules\.py cannot be run: SyntaxError: .*null bytes"),
         ("from asapnb.rules import as_rule\nas_rule(__file__ + ':mine')", r"loads itself while it is run"),
     ],
 )

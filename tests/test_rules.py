@@ -1,5 +1,6 @@
 import pickle
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -276,6 +277,7 @@ def test_functions_from_files_in_other_rules(tmp_path):
         (lambda s, w: ["a", "b", "c"], "not numbers"),
         (lambda s, w: [[1], [1, 2], 3], "returned no array"),
         (lambda s, w: 1 / 0, r"raised ZeroDivisionError: division by zero \(for StalenessDistribution\(mean=1,"),
+        (lambda s, w: sys.exit(3), r"raised SystemExit: 3"),
         (lambda s: s.pmf, "which it does not take: too many positional arguments"),
     ],
 )

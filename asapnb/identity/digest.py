@@ -179,7 +179,7 @@ class _Walk:
         """What the function and those within it use of the globals, and of modules that they import."""
         there, used, attributes, imports = function.__globals__, set[str](), set[str](), set[str]()
         for code in _codes(function.__code__):
-            attributes |= set(code.co_names)
+            attributes |= {*code.co_names, *(text for text in code.co_consts if isinstance(text, str))}
             for step in dis.get_instructions(code):
                 if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
                     used.add(step.argval)
@@ -189,6 +189,8 @@ class _Walk:
         for name in sorted(used - {"__name__", "__file__", "__doc__", "__spec__", "__package__", "__loader__"}):
             if name in there:
                 parts += [_text(name), self._used(there[name], attributes)]
+            elif name in ("eval", "exec", "globals", "__import__"):
+                raise Unseen(f"{function.__qualname__} calls {name}, so what it uses cannot be seen")
         for name in sorted(imports):
             parts += [_text(name), self._imported(name, there, attributes)]
         return _hash("globals", *parts)
@@ -236,7 +238,11 @@ class _Walk:
                 continue  # made by the decorator, from the fields
             if not isinstance(value, types.MemberDescriptorType | types.GetSetDescriptorType):  # of slots
                 members[name] = value
+        if issubclass(kind, enum.Enum):
+            members |= {name: one._value_ for name, one in kind.__members__.items()}
         parts = [_text(kind.__name__), *self._all(kind.__bases__), self._mapping("members", members)]
+        if is_own_class(type(kind)):
+            parts.append(self.of(type(kind)))
         if is_data:
             parts.append(_hash("data", repr(vars(kind)["__dataclass_params__"]).encode()))
             for field in vars(kind)["__dataclass_fields__"].values():
@@ -294,13 +300,7 @@ class _Walk:
         if isinstance(reduced, str):
             return _hash("named", self.of(kind), _text(reduced))
         made, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
-        content = (
-            made,
-            arguments,
-            state,
-            None if items is None else list(items),
-            None if pairs is None else dict(pairs),
-        )
+        content = (made, arguments, state, items and list(items), pairs and dict(pairs))
         return _hash("object", self.of(kind), *self._all(content))
 
 

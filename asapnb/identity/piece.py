@@ -126,7 +126,8 @@ def _bounded(texts: Mapping[str, str]) -> dict[str, str]:
 
 def _parameters(value: Any) -> dict[str, str]:
     """What a rule was made with, as far as it is short."""
-    return {name: text for name, one in _held(value).items() if len(text := _short(one)) <= _LONGEST and text}
+    held = {name: one for name, one in _held(inspect.unwrap(value)).items() if not name.startswith("__")}
+    return {name: text for name, one in held.items() if len(text := _short(one)) <= _LONGEST and text}
 
 
 def _held(value: Any) -> dict[str, Any]:

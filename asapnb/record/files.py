@@ -63,15 +63,16 @@ def created(source: Source) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def reading(source: Source, place: str) -> Iterator[Any]:
+def reading(source: Source, place: str, held: Any = None) -> Iterator[Any]:
     """The h5py.File, open to be read. Whatever goes wrong while it is read is a RecordError.
 
     Args:
         source: the file.
         place: what is read, for the error.
+        held: the h5py.File, if it is open already; it stays open.
     """
     try:
-        with opened(source) as file:
+        with opened(source) if held is None else contextlib.nullcontext(held) as file:
             yield file
     except AsapnbError:
         raise

@@ -24,7 +24,6 @@ _OF_THE_WRITER = ("token", "pid", "host")
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _OVERHEAD = 64  # bytes of a chunk that does not become smaller, at most
 _MOST_COUNTS = 2**26  # workers × staleness
-
 _NAMES_CODE = ("rule", "problem", "scheme", "timing")
 
 
@@ -78,6 +77,7 @@ class Run:
 
     def __init__(self, source: Source, name: str | None = None) -> None:
         self._source, self._name = source, name or (str(source) if isinstance(source, Path) else "the run")
+        self._held: Any = None  # the open file, while all of it is read
         with reading(source, self._name) as file:
             self._seen = state_of(source)
             if isinstance(source, Path):
@@ -157,12 +157,15 @@ class Run:
         """Read all that the file holds; RecordError for the first thing that is damaged or missing."""
         for name in NEEDED:
             self.config[name]
-        for columns in (self.updates, self.evals, self.microscope):
-            for name in columns:
-                columns[name]
-        self.rule_tables  # noqa: B018
-        for name in ("initial", "velocity") if self.status == RUNNING else self.params:
-            self.params.get(name)
+        with reading(self._source, self._name) as self._held:
+            try:
+                for columns in (self.updates, self.evals, self.microscope):
+                    dict(columns)
+                self.rule_tables  # noqa: B018
+                for name in ("initial", "velocity") if self.status == RUNNING else self.params:
+                    self.params.get(name)
+            finally:
+                self._held = None
 
     def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
         """Write the run to a file, completely or not at all; an existing file is replaced only with `force`."""
@@ -231,12 +234,12 @@ class Run:
     def _read(self, group: str, name: str, check: bool = True) -> NDArray[Any]:
         """The complete rows of a column."""
         place, rows = f"/{group}/{name} of {self._name}", self.rows[group]
-        with reading(self._source, place) as file:
+        with reading(self._source, place, self._held) as file:
             # Rows stay, but those of a killed run after its last checkpoint.
             self._check_same(file, kept=self.status != RUNNING or self.kind == "simulate")
             if name not in file[group]:
                 raise RecordError(f"cannot read {place}: there is no such column")
-            start = min(rows, tail.start(file, group))
+            start = min(rows, tail.start(file, group)) if tail.NAME in file else rows
             column = _rows_of(file[group][name], start, place).astype(COLUMNS[group][name].dtype, copy=False)
             if start < rows:
                 column = np.append(column, tail.rows(file, group, start)[name][: rows - start])
@@ -252,7 +255,7 @@ class Run:
     def _read_params(self, name: str) -> Any:
         if name == "layout":
             return self._layout
-        with reading(self._source, f"/params/{name} of {self._name}") as file:
+        with reading(self._source, f"/params/{name} of {self._name}", self._held) as file:
             self._check_same(file, kept=name == "initial")
             if name not in file["params"]:
                 raise RecordError(f"the run has no {name} parameters: it is {self.status} (or was killed)")

@@ -294,7 +294,7 @@ def raw_scales(rule: Rule, staleness: StalenessDistribution, workers: int) -> ND
         result = rule.function(staleness, workers, **rule.parameters)
     except RuleError as error:
         raise RuleError(f"rule {rule}: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise RuleError(f"rule {rule} raised {type(error).__name__}: {error} (for {staleness!r})") from error
     return _one_each(rule, result, len(staleness))
 

@@ -156,7 +156,7 @@ def _imports(code: CodeType) -> bool:
 
 def _said(error: BaseException, folder: str) -> str:
     """What went wrong in a file, and in which line."""
-    if isinstance(error, SyntaxError):
+    if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}: {error.msg}"
     steps = traceback.extract_tb(error.__traceback__)
     own = [step for step in steps if step.filename.startswith(folder + os.sep)]
