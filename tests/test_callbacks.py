@@ -73,7 +73,7 @@ def test_a_slow_report_gets_the_latest_state(stops_when, monkeypatch):
 
     stops_when(enough)
     run = train(quadratic(), "leashed", workers=2, progress=report, **{**ENDLESS, "eval_every": 0})
-    assert len(reports) <= 5, "of those that it was too slow for, it gets the last"
+    assert reports[1].updates >= 10_000, "of those that it was too slow for, it gets the last"
     assert reports[-1].status == "interrupted"
     assert reports[-1].updates == run.updates["version"].max()
 
