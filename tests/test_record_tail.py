@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import h5py
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_record import make, record, rows
 
@@ -46,6 +46,7 @@ def killed_after(writes, write_out=Append.write_out):
     return write
 
 
+@example(steps=[(3, 2, False), (1, 7, True), (4, 7, True)], writes=37, cut=0)  # within the header of a column
 @settings(max_examples=25)
 @given(
     steps=st.lists(st.tuples(st.integers(0, 20), st.integers(0, 10), st.booleans()), min_size=1, max_size=6),

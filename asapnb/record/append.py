@@ -18,6 +18,8 @@ from .locking import locked
 from .shielded import Shielded, in_hdf5
 
 _SUPERBLOCK, _NODES, _LENGTHS = range(3)
+_HEADER = b"\x01\x00"  # begins that of a dataset: first its length, and where its index stands after it
+_LENGTH_ENDS = 48
 
 
 class Append(Shielded):
@@ -68,9 +70,15 @@ class Append(Shielded):
             yield
 
     def commit(self) -> None:
-        """Write the new bytes, then the size of the file, then the indices from the root down, then the lengths."""
+        """Write the new bytes, then the size of the file, then the indices from the root down, then the lengths.
+
+        A kill may leave the first part of a write. So where an index stands is written before the length.
+        """
         self.write_out(self._end, self._tail)
         for address, change in sorted(self._changes.items(), key=_turn):
+            if change[:2] == _HEADER:
+                self.write_out(address + _LENGTH_ENDS, change[_LENGTH_ENDS:])
+                change = change[:_LENGTH_ENDS]
             self.write_out(address, change)
         self.settle()
         self._forget(self._end + len(self._tail))
