@@ -1,6 +1,6 @@
 """`asapnb rules`."""
 
-from pathlib import Path
+import os
 from typing import Any
 
 import click
@@ -129,7 +129,7 @@ def check_(
 
 def _given(text: str, workers: int | None) -> tuple[StalenessDistribution | str, int | None]:
     """The staleness and the workers of a run file, or else the text itself."""
-    if not (text.endswith(".h5") or Path(text).is_file()):
+    if not (text.endswith(".h5") or os.path.isfile(text)):
         return text, workers
     run = load_run(text)
     if run.staleness.is_empty:

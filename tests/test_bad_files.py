@@ -100,3 +100,50 @@ def test_the_commands(command, folder, tmp_path, monkeypatch):
         shown = CliRunner().invoke(main, [*command, str(folder), "--skip-bad"])
     assert shown.exit_code == 0, shown.output
     assert "Warning: 3 of 5 files are left out" in shown.stderr
+
+
+def a_text_of_other_bytes(file):
+    file.attrs.create("token", b"\xff\xfe", dtype=h5py.string_dtype("utf-8"))
+
+
+def a_column_that_cannot_grow(file):
+    values = file["updates/tau"][:]
+    del file["updates/tau"]
+    file["updates/tau"] = values
+
+
+def many_attributes(file):
+    for number in range(1001):
+        file.attrs.create(f"a{number}", number)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (a_text_of_other_bytes, "attribute token of .* is no text in UTF-8"),
+        (a_column_that_cannot_grow, "/updates/tau of .* is not stored in chunks"),
+        (many_attributes, r"has 1,\d{3} attributes"),
+    ],
+)
+def test_what_could_not_be_written_again_is_refused(change, says, made, tmp_path):
+    path = shutil.copy(made / "0.h5", tmp_path / "run.h5")
+    with h5py.File(path, "r+") as file:
+        change(file)
+    with pytest.raises(RecordError, match=says):
+        ab.load_run(path)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["show", "{}.h5"],
+        ["compare", "{}"],
+        ["resume", "{}.h5"],
+        ["rules", "check", "{}.py:f"],
+        ["rules", "show", "tail", "--staleness", "{}"],
+        ["simulate", "--problem", "quadratic(10)", "-o", "{}/run.h5"],
+    ],
+)
+def test_a_name_that_no_file_can_have_is_refused(command):
+    shown = CliRunner().invoke(main, [part.format("x" * 300) for part in command])
+    assert (shown.exit_code, shown.output[:7]) == (2, "Error: ")

@@ -239,7 +239,7 @@ def locate(source: Source, root: str | Path | None) -> Path:
 
 def _unreadable(folders: Iterable[Path]) -> str:
     """Which of these exist but cannot be looked into."""
-    closed = [str(folder) for folder in folders if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK)]
+    closed = [str(folder) for folder in folders if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK)]
     return f"; {', '.join(closed)} cannot be read" if closed else ""
 
 

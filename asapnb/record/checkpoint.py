@@ -91,7 +91,7 @@ def save_checkpoint(
 def load_checkpoint(run_path: str | os.PathLike[str]) -> Checkpoint | None:
     """The checkpoint beside a run file, None if there is none; RecordError if it cannot be read."""
     path = checkpoint_path(run_path)
-    return _load(path) if path.exists() else None
+    return _load(path) if os.path.exists(path) else None
 
 
 def find_checkpoint(run: Run) -> Checkpoint | None:
@@ -107,7 +107,7 @@ def find_checkpoint(run: Run) -> Checkpoint | None:
         RecordError: if the one beside the file cannot be read or does not fit, and there is no other.
     """
     own = checkpoint_path(file_of(run))
-    if own.exists() and (why := _misfit(run, _attributes(own))) is None:
+    if os.path.exists(own) and (why := _misfit(run, _attributes(own))) is None:
         return _load(own)
     fitting = []
     for path in own.parent.iterdir():
@@ -118,7 +118,7 @@ def find_checkpoint(run: Run) -> Checkpoint | None:
                     fitting.append((facts["version"], path))
     if fitting:
         return _load(max(fitting)[1])
-    if own.exists():
+    if os.path.exists(own):
         raise RecordError(
             f"the checkpoint {own} {why}: give it the name of its own run file, or remove it to start this run again "
             "from its beginning"
@@ -176,7 +176,7 @@ def make_room(run_path: str | os.PathLike[str], run_id: str | None) -> None:
     """Remove the checkpoint beside a run file; if it is not that of the run with this id, give it another name."""
     remove_checkpoint(run_path, run_id)
     path = checkpoint_path(run_path)
-    if path.exists():
+    if os.path.exists(path):
         others = (beside(path.with_suffix(""), f".{n}{_SUFFIX}", prefix="") for n in itertools.count(1))
         with contextlib.suppress(OSError):
             path.rename(next(other for other in others if not other.exists()))

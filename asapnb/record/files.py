@@ -121,7 +121,7 @@ def checked_target(path: str | os.PathLike[str], force: bool) -> Path:
         raise RecordError(f"{path} is not a regular file: give another name")
     if exists and not force:
         raise RecordError(f"{path} already exists: give another name, or overwrite it with force=True (--force)")
-    if not target.parent.is_dir():
+    if not os.path.isdir(target.parent):
         raise RecordError(f"the directory {target.parent} for {path} does not exist: make it first")
     if not os.access(target.parent, os.W_OK):
         raise RecordError(f"the directory {target.parent} cannot be written to: give another place for {path}")

@@ -326,8 +326,8 @@ def file_of(run: Run) -> Path:
 def load_run(path: str | os.PathLike[str]) -> Run:
     """Read the run in a file, also while it goes on and after it was killed; RecordError if it cannot be read."""
     file = Path(path)
-    if not file.is_file():
-        raise RecordError(f"there is no run file {path}" + (": it is a directory" if file.is_dir() else ""))
+    if not os.path.isfile(file):  # False for an impossible name
+        raise RecordError(f"there is no run file {path}" + (": it is a directory" if os.path.isdir(file) else ""))
     try:
         with open(file, "rb") as content:
             is_hdf5 = content.read(len(_SIGNATURE)) == _SIGNATURE

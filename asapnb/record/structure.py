@@ -19,6 +19,7 @@ from .text import from_attribute
 
 _NEEDED = ("updates", "evals", "rule", "params")
 _MOST_OBJECTS = 10_000
+_MOST_ATTRIBUTES = 1000
 _LARGEST_CHUNK = 2**26  # bytes
 _DEFLATED = 1032  # bytes that one byte of a deflated chunk can become
 
@@ -90,8 +91,10 @@ def attributes_of(item: Any, name: str) -> dict[str, Any]:
     """The attributes of an object, JSON already read; RecordError for one that is no number or text."""
     from h5py import h5a, h5t
 
-    found = {}
-    for index in range(h5a.get_num_attrs(item)):
+    found: dict[str, Any] = {}
+    if (count := h5a.get_num_attrs(item)) > _MOST_ATTRIBUTES:
+        raise RecordError(f"{name} has {count:,} attributes: it is no run file, which has few")
+    for index in range(count):
         one = h5a.open(item, index=index)
         key, kind = one.name.decode(errors="backslashreplace"), one.get_type().get_class()
         known = one.shape == () and kind in (h5t.INTEGER, h5t.FLOAT, h5t.STRING, h5t.ENUM)
@@ -101,7 +104,12 @@ def attributes_of(item: Any, name: str) -> dict[str, Any]:
         value = np.empty((), dtype)
         one.read(value, mtype=h5t.py_create(dtype))
         text = value.item()
-        found[key] = from_attribute(text.decode("utf-8", "surrogateescape") if isinstance(text, bytes) else text)
+        if kind == h5t.STRING:
+            try:
+                text = text.decode() if isinstance(text, bytes) else text.encode().decode()
+            except UnicodeError:
+                raise RecordError(f"attribute {key} of {name} is no text in UTF-8: the file is damaged") from None
+        found[key] = from_attribute(text)
     return found
 
 
@@ -141,10 +149,14 @@ def _check_group(item: Any, path: str, name: str) -> None:
 
 def _column(item: Any, group: str, one: str, size: int, name: str) -> int:
     """The rows of a column; RecordError if it is not as declared."""
+    from h5py import h5d
+
     table = (group, one) == ("rule", "scale")
     shape = array_shape(item, f"/{group}/{one} of {name}", 2 if table else 1, size, (COLUMNS[group][one].dtype,))
     if table and shape[0] and not shape[1]:
         raise RecordError(f"/rule/scale of {name} has tables without any scale: the file is damaged")
+    if item.get_create_plist().get_layout() != h5d.CHUNKED:  # it could not be added to
+        raise RecordError(f"/{group}/{one} of {name} is not stored in chunks: the file is damaged")
     return shape[0]
 
 

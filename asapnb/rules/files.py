@@ -1,9 +1,9 @@
 """Functions and rules from a user's file, `path/file.py:name`. The file is run as the Python that it is."""
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
@@ -73,7 +73,7 @@ def load_function(text: str) -> FileFunction:
     if named is None:
         raise UsageError(f"{text!r} names nothing in a file: write path/file.py:name")
     path, name = named["path"], named["name"]
-    if not Path(path).is_file():
+    if not os.path.isfile(path):
         raise UsageError(f"there is no file {path} to load {name!r} from")
     home = Home(path)
     functions = {key: one for key, one in vars(home.module).items() if callable(one) and not key.startswith("_")}
