@@ -7,6 +7,7 @@ import click
 from asapnb.analysis import Comparison, compare
 from asapnb.analysis.records import CLOCKS, LOSSES
 from asapnb.analysis.tables import FORMATS
+from asapnb.errors import UsageError
 from asapnb.record import checked_target, to_json
 from asapnb.record.files import put_in_place
 
@@ -46,6 +47,10 @@ def command(
 
     Runs with the same configuration but for the seed make a row.
     """
+    if out is not None:
+        if out.endswith(".h5"):
+            raise UsageError(f"-o {out}: tables are text, so their file cannot be called as a run file is")
+        checked_target(out, force)
     found = compare(runs, by=by or None, **options)
     text = _document(found) if as_json else found.render(form)
     if out is None:

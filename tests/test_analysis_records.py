@@ -208,6 +208,8 @@ def test_compare_prints_tables(folder, tmp_path):
     assert [row[0] for row in rows] == ["rule", "constant()", "inverse()", "tail(amplitude=1.0)"]
     assert call("compare", folder, "-o", out).exit_code == 2
     assert call("compare", folder, "-o", out, "--force").exit_code == 0
+    refused = call("compare", folder, "-o", next(folder.glob("*.h5")), "--force")
+    assert (refused.exit_code, "tables are text" in refused.output) == (2, True)
     assert r"\toprule" in call("compare", folder, "--format", "latex").stdout
 
 

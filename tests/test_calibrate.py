@@ -239,6 +239,7 @@ def test_the_command(tmp_path):
     result = call(*flags, "-o", file)
     assert result.exit_code == 2
     assert "already exists" in result.stderr
+    assert "compute" not in result.stdout, "nothing is measured in vain"
     assert file.read_bytes() == before
     result = call(*flags, "-o", file, "--force", "--quiet", "--scheme", "leashed", "--workers", 1)
     assert (result.exit_code, result.stdout) == (0, "")
