@@ -182,7 +182,8 @@ def test_tables():
         "| rule | n | x% |", "| --- | --: | --: |", "| a\\|b_c | 1,234 | 0.1235 |", "| d | – | not finite |",
     ]  # fmt: skip
     assert TABLE.latex().splitlines()[1:6] == [
-        r"\begin{tabular}{lrr}", r"\toprule", r"rule & n & x\% \\", r"\midrule", r"a|b\_c & 1,234 & 0.1235 \\",
+        r"\begin{tabular}{lrr}", r"\toprule", r"rule & n & x\% \\", r"\midrule",
+        r"a\textbar{}b\_c & 1,234 & 0.1235 \\",
     ]  # fmt: skip
 
 
