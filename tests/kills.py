@@ -124,13 +124,13 @@ def look(trial: SimpleNamespace, code: int, flushed: int, said: int) -> int:
 
 def check(trial: SimpleNamespace, code: int, flushed: int) -> None:
     """AssertionError unless the file is sound and the run can go on."""
-    ends = {0, EXIT[trial.signal]} | ({-trial.signal} if trial.twice else set())  # a second one, when all is over
-    assert code in ends, f"exit code {code}"
+    assert code in (0, EXIT[trial.signal], -trial.signal), f"exit code {code}"
     if not trial.out.exists():
         assert flushed == 0, f"{flushed} rows had been flushed, and there is no file"
         return
     run = ab.load_run(trial.out)
     killed = trial.signal == signal.SIGKILL
+    assert killed or code >= 0 or run.status == "finished", "the signal came before the run or after it"
     assert run.status in (("running", "finished", "interrupted") if killed else ("interrupted", "finished"))
     assert_rows_are_sound(run)
     if trial.phase == "reopen" and trial.make is ab.simulate:  # with another total, it is computed anew
