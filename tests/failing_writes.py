@@ -23,7 +23,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-from kills import forked, heard_from
+from kills import LIMIT, forked, heard_from
 from naive import assert_rows_are_sound
 from problems import quadratic
 
@@ -149,9 +149,9 @@ def again_with_library() -> int:
     """This script again, with the library loaded before all others."""
     with tempfile.TemporaryDirectory() as folder:
         library, source = f"{folder}/failing_writes.so", Path(__file__).with_suffix(".c")
-        subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+        subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True, timeout=LIMIT)
         environment = {**os.environ, "LD_PRELOAD": library, "ASAPNB_FAILING_WRITES": "1", "OPENBLAS_NUM_THREADS": "1"}
-        return subprocess.run([sys.executable, *sys.argv], env=environment).returncode
+        return subprocess.run([sys.executable, *sys.argv], env=environment, timeout=86400).returncode
 
 
 if __name__ == "__main__":

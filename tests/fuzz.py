@@ -94,7 +94,7 @@ def watched(process: subprocess.Popen, number: Path, deadline: float) -> int:
             before, since = now, time.monotonic()
         if time.monotonic() - since > (4 * SECONDS if before else START) or time.monotonic() > deadline:
             process.kill()
-    return process.wait()
+    return process.wait(START)
 
 
 def main() -> int:

@@ -150,12 +150,14 @@ MODELLED = {  # the functions that each model stands for, with the digests of th
         "forget_view": "dbcdd38e2438",
     },
     ("rows", "engine/collect.py"): {
-        "_take": "5ad8a05e4eeb",
+        "_copy": "04bcb3fa37fe",
         "_oldest_view": "d142df7b1d5d",
     },
     ("rows", "engine/rows.py"): {
-        "_in_order": "7671c7456b72",
-        "_taken": "4a375c90d151",
+        "_in_order": "edcdf27735a9",
+        "take": "cc840431d5c4",
+        "acknowledge": "e8d5edc3b3e1",
+        "_finished": "6a70db92f840",
     },
 }
 

@@ -109,7 +109,7 @@ def run_one(random, end, out):
             finally:
                 for timer in timers:
                     timer.cancel()
-                    timer.join()
+                    timer.join(LIMIT)
     except (LookupError, Terminated, KeyboardInterrupt):  # the second Ctrl-C may come after the end
         pass
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from processes import started
+from processes import LIMIT, started
 
 from asapnb import compile_cache, compiled
 
@@ -226,7 +226,7 @@ def test_four_processes_compile_at_once_from_cold(tmp_path):
         ]
         for process in processes:
             assert process.stdout.readline() == "ready\n"
-        said = [process.communicate("go\n")[1] for process in processes]
+        said = [process.communicate("go\n", timeout=LIMIT)[1] for process in processes]
     assert said == [""] * 4
     assert len(list(tmp_path.rglob("*.nbc"))) == 8
     assert not list(tmp_path.rglob("*.part"))

@@ -33,7 +33,7 @@ def merged(monkeypatch):
     """Stop before anything is built, and give the configuration that would have been used."""
     found = {}
 
-    def prepare(config, kind):
+    def prepare(config, kind, *more):
         found.update(config)
         raise KeyboardInterrupt
 
@@ -242,7 +242,7 @@ def test_an_unknown_command():
 
 
 def test_an_error_that_nobody_expects_is_exit_code_1(monkeypatch):
-    def broken(config, kind):
+    def broken(config, kind, *more):
         raise ZeroDivisionError
 
     monkeypatch.setattr(running, "prepare", broken)

@@ -324,16 +324,21 @@ def test_what_is_no_number_is_refused(case, called):
 
 # --- in one place ---------------------------------------------------------------------------------------------------
 
-OTHER_USES = {  # where a type decides how something is written, stored or laid out
+OTHER_USES = {  # where a type decides how something is written, stored or laid out, or what a file may hold
     "asapnb/analysis/records.py",
     "asapnb/analysis/tables.py",
+    "asapnb/config.py",
+    "asapnb/errors.py",
     "asapnb/formatting.py",
+    "asapnb/identity/piece.py",
     "asapnb/problems/emit.py",
-    "asapnb/problems/networks.py",
     "asapnb/problems/text.py",
-    "asapnb/record/run.py",
+    "asapnb/record/attributes.py",
+    "asapnb/record/lease.py",
+    "asapnb/record/structure.py",
     "asapnb/record/text.py",
     "asapnb/report/points.py",
+    "asapnb/rules/framework.py",
     "asapnb/text.py",
     "asapnb/timing/timing.py",
     "asapnb/training/attributes.py",

@@ -69,7 +69,7 @@ def assert_rows_are_sound_but_for_time(run):
         rows[name] = np.maximum(rows[name], rows["t_read"])
 
     class Sound:
-        updates, attributes, config = rows, run.attributes, run.config
+        updates, attributes, config, is_virtual = rows, run.attributes, run.config, False
 
     assert_rows_are_sound(Sound)
 

@@ -392,8 +392,8 @@ def test_a_long_stretch_without_evaluations_is_paused_for_checkpoints(scheme, tm
     def carry_out_a_little(self, until, meanwhile):
         carry_out(self, min(until, int(self._replay.control[DONE]) + 7), meanwhile)
 
-    def keep(path, arrays, attributes):
-        save_checkpoint(path, arrays, attributes)
+    def keep(path, arrays, attributes, owner):
+        save_checkpoint(path, arrays, attributes, owner)
         saved.append(attributes["operations"])
         if len(saved) == 5:
             shutil.copy(path, tmp_path / "killed.h5")

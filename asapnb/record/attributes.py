@@ -58,7 +58,8 @@ class Attribute:
         if isinstance(value, int | float) and not isinstance(value, bool) and self.least is not None:
             if not math.isfinite(value):
                 return "a finite number"
-            if not self.least <= value <= self.most:
+            most = math.inf if self.shape is float and self.most == _LARGEST else self.most
+            if not self.least <= value <= most:
                 return f"{_WORDS[self.shape]} of at least {self.least:g}" + (
                     f" and at most {self.most:g}" if self.most < _LARGEST else ""
                 )

@@ -30,7 +30,13 @@ _SUFFIX = ".checkpoint"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Named arrays and attributes, as they were saved, and the file that they are in."""
+    """What a run goes on from.
+
+    Attributes:
+        arrays: as they were saved, by name.
+        attributes: as they were saved, by name.
+        path: the file that they are in; None if there is none.
+    """
 
     arrays: dict[str, np.ndarray]
     attributes: dict[str, Any]

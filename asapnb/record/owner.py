@@ -41,6 +41,12 @@ _HELD: weakref.WeakSet[Owner] = weakref.WeakSet()
 class Owner:
     """The right to write one file, from `own`; given back by `release` or at the end of a `with`.
 
+    Args:
+        path: the file.
+        lock: the lock file beside it.
+        record: what the lock file says of the owner.
+        descriptor: of the lock file; None for a lease.
+
     Attributes:
         path: the file.
         token: a name of this owner that no other has.

@@ -84,7 +84,7 @@ byte held;      /* the last update that was given out */
 byte dropped;   /* dropped rows that were taken */
 bit last;
 
-/* collect.py: _take, of one row of ring 1. A dropped row follows the version that it saw: none after it may have been
+/* rows.py: _in_order, with collect.py: _copy, of one row of ring 1. A dropped row follows the version that it saw: none after it may have been
 given out. Numbers that are taken come without a gap. */
 inline take_dropped()
 {
@@ -94,10 +94,10 @@ inline take_dropped()
     DROPPED_DRAINED++
 }
 
-/* rows.py: _in_order, with collect.py: _take and _oldest_view */
+/* rows.py: take and acknowledge, with collect.py: _copy and _oldest_view */
 active proctype controller()
 {
-    byte i, claimed;
+    byte i, taken, claimed;
     do
     :: last -> break
     :: else ->
@@ -109,10 +109,10 @@ active proctype controller()
           assert(rows[i % RING] == i + 1); /* whole, and the next */
           rows[i % RING] = 0;
           newest = i + 1;
-          i++;
-          DRAINED = i
+          i++
        :: else -> break
        od;
+       taken = i;
        /* the horizon */
        horizon = newest;
        i = 0;
@@ -128,7 +128,8 @@ active proctype controller()
        od;
        /* rows up to the horizon are given out, in order */
        held = (horizon > held -> horizon : held);
-       i = 0
+       /* and their places in ring 0 are free */
+       DRAINED = taken
     od;
     assert(newest == VERSION && DRAINED == VERSION && DROPPED_DRAINED == DROPPED && held == VERSION)
 }
