@@ -30,6 +30,16 @@ def test_every_way_to_extend_is_tried(page):
     assert len((ROOT / page).read_text().splitlines()) <= (140 if page.endswith("scheme.md") else 60)
 
 
+def test_every_promise_names_the_test_that_holds_it():
+    text = (ROOT / "docs/reliability.md").read_text().partition("## Campaigns")[0]
+    rows = re.findall(r"^\| (?!promise|---)(.*) \| (.*) \| (.*) \|$", text, re.MULTILINE)
+    assert len(rows) > 40
+    for promise, _, tests in rows:
+        named = re.findall(r"tests/\w+\.py", tests)
+        assert named, promise
+        assert all((ROOT / test).is_file() for test in named), promise
+
+
 def anchors(page):
     """The names that GitHub gives to the headings of a page."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
