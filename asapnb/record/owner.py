@@ -29,8 +29,8 @@ from typing import Any
 from ..errors import RecordError
 from . import lease as leases
 from .lease import FLAGS, LEASE, make_record, read_record, write_record
+from .locking import WITHOUT
 
-_NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK, 524}  # 524: ENOTSUPP, of NFS
 _TAKEN = (errno.EAGAIN, errno.EACCES)
 _PATIENCE = 0.2  # seconds: `owner_of` holds a lock for a moment
 _LONGEST = 255  # bytes of a name
@@ -199,7 +199,7 @@ def _lock(descriptor: int, *, shared: bool = False) -> bool | None:
         except OSError as error:
             if error.errno in _TAKEN:
                 return False
-            if error.errno not in _NO_LOCKS:
+            if error.errno not in WITHOUT:
                 raise
     return None
 
