@@ -9,19 +9,17 @@ import dis
 import enum
 import functools
 import hashlib
-import math
-import struct
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 
 from .library import is_library, is_library_file, is_own_class, library_name
+from .plain import codes_in, encoded, hashed, scalar, slots_of
 
 IMPORT = "__asapnb_import__"  # in the globals of a rule file: what finds its neighbours, which nobody else sees
 MOST_VALUES = 100_000  # that the digest of one thing may go through
@@ -60,18 +58,6 @@ def digest_of(value: Any, visit: Callable[[Any], None] = lambda own: None) -> st
         raise Unseen("it is nested too deep") from None
 
 
-def _hash(tag: str, *parts: bytes) -> bytes:
-    found = hashlib.blake2b(tag.encode(), digest_size=16)
-    for part in parts:
-        found.update(len(part).to_bytes(8, "little"))
-        found.update(part)
-    return found.digest()
-
-
-def _text(value: str) -> bytes:
-    return value.encode("utf-8", "surrogatepass")
-
-
 class _Walk:
     """One digest on the way. A value that is met within itself is known by how far up it stands."""
 
@@ -83,7 +69,7 @@ class _Walk:
 
     def of(self, value: Any) -> bytes:
         """The digest of a value."""
-        if (found := _scalar(value)) is not None:
+        if (found := scalar(value)) is not None:
             return found
         return self._once(id(value), value, lambda: self._made(value))
 
@@ -91,7 +77,7 @@ class _Walk:
         if key in self._known:
             return self._known[key][1]
         if key in self._open:
-            return _hash("within", str(len(self._open) - self._open[key]).encode())
+            return hashed("within", str(len(self._open) - self._open[key]).encode())
         self._count += 1
         if self._count > MOST_VALUES:
             raise Unseen(f"it refers to more than {MOST_VALUES:,} values")
@@ -107,8 +93,8 @@ class _Walk:
         return map(self.of, values)
 
     def _mapping(self, tag: str, values: Mapping[Any, Any]) -> bytes:
-        pairs = sorted(_hash("pair", self.of(key), self.of(value)) for key, value in values.items())
-        return _hash(tag, *pairs)
+        pairs = sorted(hashed("pair", self.of(key), self.of(value)) for key, value in values.items())
+        return hashed(tag, *pairs)
 
     def _made(self, value: Any) -> bytes:
         for kinds, make in _MAKERS:
@@ -122,32 +108,32 @@ class _Walk:
             return None
         of = getattr(value, "_dispatcher", value)  # under numba.vectorize, or under numba.njit itself
         if hasattr(of, "py_func") and hasattr(of, "targetoptions"):
-            return _hash(type(value).__name__, self.of(of.py_func), self.of(dict(of.targetoptions)))
+            return hashed(type(value).__name__, self.of(of.py_func), self.of(dict(of.targetoptions)))
         if "_defn" in getattr(value, "__dict__", ()):
-            return _hash("intrinsic", self.of(value._defn))
+            return hashed("intrinsic", self.of(value._defn))
         return None
 
     def _sequence(self, value: Any) -> bytes:
         if type(value) not in (tuple, list):
             return self._object(value)
-        return _hash(type(value).__name__, *self._all(value))
+        return hashed(type(value).__name__, *self._all(value))
 
     def _set(self, value: Any) -> bytes:
         if type(value) not in (set, frozenset):
             return self._object(value)
-        return _hash("set", *sorted(self._all(value)))
+        return hashed("set", *sorted(self._all(value)))
 
     def _dict(self, value: Any) -> bytes:
         return self._mapping("dict", value) if type(value) in (dict, types.MappingProxyType) else self._object(value)
 
     def _array(self, value: np.ndarray) -> bytes:
         if value.dtype.hasobject:
-            return _hash("objects", str(value.dtype).encode(), self.of(value.shape), self.of(value.tolist()))
+            return hashed("objects", str(value.dtype).encode(), self.of(value.shape), self.of(value.tolist()))
         plain = np.ascontiguousarray(value).reshape(-1)
         content = hashlib.blake2b(plain.view(np.uint8).data if plain.size else b"", digest_size=16).digest()
         kind = library_name(type(value)) or type(value).__name__
         extra = self._mapping("extra", vars(value)) if hasattr(value, "__dict__") else b""
-        return _hash(
+        return hashed(
             "array", kind.encode(), str(value.dtype.descr).encode(), repr(value.shape).encode(), content, extra
         )
 
@@ -155,30 +141,30 @@ class _Walk:
         numbers = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
         names = (code.co_names, code.co_varnames, code.co_cellvars, code.co_freevars)
         handlers = getattr(code, "co_exceptiontable", b"")
-        return _hash("code", code.co_code, handlers, repr((numbers, names)).encode(), *self._all(code.co_consts))
+        return hashed("code", code.co_code, handlers, repr((numbers, names)).encode(), *self._all(code.co_consts))
 
     def _function(self, function: types.FunctionType) -> bytes:
         if (name := library_name(function)) is not None:
-            return _hash("library", name.encode())
+            return hashed("library", name.encode())
         parts = [self.of(function.__code__), self.of(function.__defaults__), self.of(function.__kwdefaults__)]
         parts += [self._cell(cell) for cell in function.__closure__ or ()]
         parts.append(self._mapping("attributes", vars(function)))
         if not is_library_file(function.__code__.co_filename):
             self._visit(function)
             parts.append(self._globals(function))
-        return _hash("function", *parts)
+        return hashed("function", *parts)
 
     def _cell(self, cell: types.CellType) -> bytes:
         try:
             content = cell.cell_contents
         except ValueError:
-            return _hash("empty cell")
-        return _hash("cell", self.of(content))
+            return hashed("empty cell")
+        return hashed("cell", self.of(content))
 
     def _globals(self, function: types.FunctionType) -> bytes:
         """What the function and those within it use of the globals, and of modules that they import."""
         there, used, attributes, imports = function.__globals__, set[str](), set[str](), set[str]()
-        for code in _codes(function.__code__):
+        for code in codes_in(function.__code__):
             attributes |= {*code.co_names, *(text for text in code.co_consts if isinstance(text, str))}
             for step in dis.get_instructions(code):
                 if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
@@ -188,12 +174,12 @@ class _Walk:
         parts = []
         for name in sorted(used - {"__name__", "__file__", "__doc__", "__spec__", "__package__", "__loader__"}):
             if name in there:
-                parts += [_text(name), self._used(there[name], attributes)]
+                parts += [encoded(name), self._used(there[name], attributes)]
             elif name in ("eval", "exec", "globals", "__import__"):
                 raise Unseen(f"{function.__qualname__} calls {name}, so what it uses cannot be seen")
         for name in sorted(imports):
-            parts += [_text(name), self._imported(name, there, attributes)]
-        return _hash("globals", *parts)
+            parts += [encoded(name), self._imported(name, there, attributes)]
+        return hashed("globals", *parts)
 
     def _imported(self, name: str, there: Mapping[str, Any], attributes: set[str]) -> bytes:
         top, neighbour = name.partition(".")[0], there.get(IMPORT, lambda name: None)
@@ -201,7 +187,7 @@ class _Walk:
             if (found := neighbour(name)) is None:
                 spec = sys.modules[top].__spec__ if top in sys.modules else find_spec(top)
                 if spec is not None and is_library_file(spec.origin or "<frozen>"):
-                    return _hash("library", _text(name))
+                    return hashed("library", encoded(name))
                 found = import_module(name)
         except Exception as error:
             raise Unseen(f"it imports {name}, which fails: {type(error).__name__}: {error}") from None
@@ -214,21 +200,21 @@ class _Walk:
         names = sorted(name for name in attributes if name in vars(value) and not name.startswith("__"))
 
         def make() -> bytes:
-            content = (part for name in names for part in (_text(name), self._used(vars(value)[name], attributes)))
-            return _hash("module", *content)
+            content = (part for name in names for part in (encoded(name), self._used(vars(value)[name], attributes)))
+            return hashed("module", *content)
 
         return self._once((id(value), *names), value, make)
 
     def _module(self, module: types.ModuleType) -> bytes:
         if is_library(module):
-            return _hash("library", _text(module.__name__))
+            return hashed("library", encoded(module.__name__))
         return self._used(module, set(vars(module)))
 
     def _class(self, kind: type) -> bytes:
         if (name := library_name(kind)) is not None:
-            return _hash("library", name.encode())
+            return hashed("library", name.encode())
         if not is_own_class(kind):
-            return _hash("library", _text(f"{kind.__module__}:{kind.__qualname__}"))
+            return hashed("library", encoded(f"{kind.__module__}:{kind.__qualname__}"))
         self._visit(kind)
         is_data, members = "__dataclass_params__" in vars(kind), {}
         for name, value in vars(kind).items():
@@ -240,57 +226,59 @@ class _Walk:
                 members[name] = value
         if issubclass(kind, enum.Enum):
             members |= {name: one._value_ for name, one in kind.__members__.items()}
-        parts = [_text(kind.__name__), *self._all(kind.__bases__), self._mapping("members", members)]
+        parts = [encoded(kind.__name__), *self._all(kind.__bases__), self._mapping("members", members)]
         if is_own_class(type(kind)):
             parts.append(self.of(type(kind)))
         if is_data:
-            parts.append(_hash("data", repr(vars(kind)["__dataclass_params__"]).encode()))
+            parts.append(hashed("data", repr(vars(kind)["__dataclass_params__"]).encode()))
             for field in vars(kind)["__dataclass_fields__"].values():
-                parts += [_text(field.name), self.of(field.default), self.of(field.default_factory)]
+                parts += [encoded(field.name), self.of(field.default), self.of(field.default_factory)]
                 parts.append(repr((field.init, field.compare, field.kw_only)).encode())
-        return _hash("class", *parts)
+        return hashed("class", *parts)
 
     def _enum(self, value: enum.Enum) -> bytes:
-        return _hash("enum", self.of(type(value)), _text(value.name), self.of(value._value_))
+        return hashed("enum", self.of(type(value)), encoded(value.name), self.of(value._value_))
 
     def _partial(self, value: functools.partial[Any]) -> bytes:
-        return _hash("partial", *self._all((type(value), value.func, value.args, value.keywords, vars(value))))
+        return hashed("partial", *self._all((type(value), value.func, value.args, value.keywords, vars(value))))
 
     def _method(self, value: Any) -> bytes:
-        return _hash("method", self.of(value.__func__), self.of(value.__self__))
+        return hashed("method", self.of(value.__func__), self.of(value.__self__))
 
     def _wrapper(self, value: Any) -> bytes:
-        return _hash(type(value).__name__, self.of(value.__func__))
+        return hashed(type(value).__name__, self.of(value.__func__))
 
     def _property(self, value: property) -> bytes:
-        return _hash("property", *self._all((value.fget, value.fset, value.fdel)))
+        return hashed("property", *self._all((value.fget, value.fset, value.fdel)))
 
     def _descriptor(self, value: Any) -> bytes:
-        return _hash("descriptor", self.of(value.__objclass__), _text(value.__name__))
+        return hashed("descriptor", self.of(value.__objclass__), encoded(value.__name__))
 
     def _built_in(self, value: types.BuiltinFunctionType) -> bytes:
         if (name := library_name(value)) is not None:
-            return _hash("library", name.encode())
+            return hashed("library", name.encode())
         if value.__self__ is None or isinstance(value.__self__, types.ModuleType):
             raise Unseen(f"{value.__qualname__} is a C function")
-        return _hash("method", _text(value.__name__), self.of(value.__self__))
+        return hashed("method", encoded(value.__name__), self.of(value.__self__))
 
     def _object(self, value: Any) -> bytes:
         """An object: its class, and its state."""
         kind = type(value)
         if (name := library_name(value)) is not None:
-            return _hash("library", name.encode())
+            return hashed("library", name.encode())
         if callable(identity := getattr(kind, "_identity_", None)):
-            return _hash("identity", self.of(identity(value)))
+            return hashed("identity", self.of(identity(value)))
         if isinstance(value, np.ufunc):
             if getattr(np, (name := str(value.__name__)), None) is value:
-                return _hash("ufunc", name.encode())
+                return hashed("ufunc", name.encode())
             raise Unseen(f"{value} is a C function")
         plain = all(one is object or is_own_class(one) for one in kind.__mro__)
         if plain:
-            names = [name for one in kind.__mro__ for name in _slots(one) if hasattr(value, name)]
+            names = [name for one in kind.__mro__ for name in slots_of(one) if hasattr(value, name)]
             slots = {name: getattr(value, name) for name in names}
-            return _hash("object", self.of(kind), self._mapping("state", {**getattr(value, "__dict__", {}), **slots}))
+            return hashed(
+                "object", self.of(kind), self._mapping("state", {**getattr(value, "__dict__", {}), **slots})
+            )
         try:
             reduced = value.__reduce_ex__(2)
         except Exception:
@@ -298,10 +286,10 @@ class _Walk:
                 f"an object of {kind.__module__}.{kind.__qualname__} has state that cannot be seen"
             ) from None
         if isinstance(reduced, str):
-            return _hash("named", self.of(kind), _text(reduced))
+            return hashed("named", self.of(kind), encoded(reduced))
         made, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
         content = (made, arguments, state, items and list(items), pairs and dict(pairs))
-        return _hash("object", self.of(kind), *self._all(content))
+        return hashed("object", self.of(kind), *self._all(content))
 
 
 _MAKERS: tuple[tuple[Any, Callable[[_Walk, Any], bytes]], ...] = (
@@ -320,46 +308,6 @@ _MAKERS: tuple[tuple[Any, Callable[[_Walk, Any], bytes]], ...] = (
     (_WRAPPERS, _Walk._wrapper),
     (property, _Walk._property),
     (_DESCRIPTORS, _Walk._descriptor),
-    (functools._lru_cache_wrapper, lambda walk, value: _hash("cached", walk.of(value.__wrapped__))),
-    (functools.cached_property, lambda walk, value: _hash("cached", walk.of(value.func))),
+    (functools._lru_cache_wrapper, lambda walk, value: hashed("cached", walk.of(value.__wrapped__))),
+    (functools.cached_property, lambda walk, value: hashed("cached", walk.of(value.func))),
 )
-
-
-def _scalar(value: Any) -> bytes | None:
-    """The digest of a number, a text and the like; None for anything else."""
-    kind = type(value)
-    if value is None or value is Ellipsis or value is NotImplemented or kind is bool:
-        return _hash("constant", repr(value).encode())
-    if kind is int:
-        return _hash("int", hex(value).encode())
-    if kind is float:
-        return _hash("float", b"nan" if math.isnan(value) else struct.pack("<d", value))
-    if kind is complex:
-        return _hash("complex", struct.pack("<dd", value.real, value.imag))
-    if kind is str:
-        return _hash("str", _text(value))
-    if kind in (bytes, bytearray):
-        return _hash(kind.__name__, bytes(value))
-    if isinstance(value, np.generic) and not value.dtype.hasobject:
-        return _hash("number", str(value.dtype.descr).encode(), value.tobytes())
-    if isinstance(value, np.dtype) and not value.hasobject:
-        return _hash("dtype", str(value.descr).encode())
-    if isinstance(value, PurePath):  # which keeps parts of itself as they are asked for
-        return _hash("path", _text(str(value)))
-    return None
-
-
-def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
-    """A code object and all within it."""
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _codes(constant)
-
-
-def _slots(kind: type) -> list[str]:
-    slots = vars(kind).get("__slots__", ())
-    names = [slots] if isinstance(slots, str) else list(slots)
-    private = f"_{kind.__name__.lstrip('_')}"
-    return [private + name if name.startswith("__") and not name.endswith("__") else name
-            for name in names if name not in ("__dict__", "__weakref__")]  # fmt: skip

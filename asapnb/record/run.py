@@ -1,9 +1,7 @@
 """A recorded run, read from its file column by column on demand."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
-from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +13,7 @@ from ..identity import Piece, Recorded, pieces_from
 from ..staleness import StalenessDistribution, WorkerHistogram
 from . import structure, tail, values
 from .attributes import NEEDED, Facts, checked_config
+from .dataset import Columns, rows_of
 from .files import Source, claim, copy, put_in_place, reading, state_of
 from .heaps import check_heaps
 from .schema import ABANDONED, COLUMNS, EVALS, MICROSCOPE, RUNNING, UPDATES, VIEWS, VIRTUAL, ZEROED
@@ -22,7 +21,6 @@ from .schema import ABANDONED, COLUMNS, EVALS, MICROSCOPE, RUNNING, UPDATES, VIE
 _OF_THE_RUN = ("run_id", "created_utc", "kind")
 _OF_THE_WRITER = ("token", "pid", "host")
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_OVERHEAD = 64  # bytes of a chunk that does not become smaller, at most
 _MOST_COUNTS = 2**26  # workers × staleness
 _NAMES_CODE = ("rule", "problem", "scheme", "timing")
 
@@ -32,36 +30,6 @@ class RuleTables(NamedTuple):
 
     steps: NDArray[np.int64]
     scales: NDArray[np.float64]
-
-
-class Columns(Mapping[str, Any]):
-    """Named columns. Each is read on first use, then kept in memory."""
-
-    def __init__(self, names: tuple[str, ...], load: Callable[[str], Any]) -> None:
-        self._names, self._load = names, load
-        self._kept: dict[str, Any] = {}
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in self._names:
-            raise KeyError(f"{name!r}; there are {', '.join(self._names)}")
-        if name not in self._kept:
-            self._kept[name] = self._load(name)
-        return self._kept[name]
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        for kept in self._kept.values():
-            if isinstance(kept, np.ndarray):
-                kept.setflags(write=False)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def __repr__(self) -> str:
-        return f"<columns {', '.join(self._names)}>"
 
 
 class Run:
@@ -240,7 +208,7 @@ class Run:
             if name not in file[group]:
                 raise RecordError(f"cannot read {place}: there is no such column")
             start = min(rows, tail.start(file, group)) if tail.NAME in file else rows
-            column = _rows_of(file[group][name], start, place).astype(COLUMNS[group][name].dtype, copy=False)
+            column = rows_of(file[group][name], start, place).astype(COLUMNS[group][name].dtype, copy=False)
             if start < rows:
                 column = np.append(column, tail.rows(file, group, start)[name][: rows - start])
             if len(column) < rows:
@@ -280,40 +248,6 @@ class Run:
         late = np.flatnonzero(self._read("updates", "row", check=False) >= self.rows["rule"])
         if len(late):
             self.rows |= {group: int(late[0]) for group in ("updates", "views") if group in self.rows}
-
-
-def _rows_of(dataset: Any, rows: int, place: str) -> NDArray[Any]:
-    """The first rows of a dataset; RecordError that names those that are damaged."""
-    per = dataset.chunks
-    if per is not None:
-        _check_chunks(dataset, min(rows, len(dataset)), place)
-    try:
-        found: NDArray[Any] = dataset[:rows]
-    except Exception as error:
-        pieces = [] if per is None else [(start, min(start + per[0], rows)) for start in range(0, rows, per[0])]
-        bad = [f"{start:,} to {stop - 1:,}" for start, stop in pieces if not _is_readable(dataset, start, stop)]
-        where = f" in rows {', '.join(bad[:5])}" if bad else ""
-        more = f" and {len(bad) - 5:,} more places" if len(bad) > 5 else ""
-        raise RecordError(f"{place} is damaged{where}{more}: {error}") from error
-    return found
-
-
-def _check_chunks(dataset: Any, rows: int, place: str) -> None:
-    """RecordError if a chunk is missing, or of a size that no chunk has: HDF5 crashes on one of no bytes."""
-    stored: list[Any] = []
-    dataset.id.chunk_iter(stored.append)
-    largest = prod(dataset.chunks) * dataset.dtype.itemsize * 1.01 + _OVERHEAD
-    needed = prod(-(-size // chunk) for size, chunk in zip((rows, *dataset.shape[1:]), dataset.chunks, strict=True))
-    if len(stored) < needed or not all(0 < chunk.size <= largest for chunk in stored):
-        raise RecordError(f"{place} lacks some of its {rows:,} rows: the file is damaged")
-
-
-def _is_readable(dataset: Any, start: int, stop: int) -> bool:
-    try:
-        dataset[start:stop]
-    except Exception:
-        return False
-    return True
 
 
 def file_of(run: Run) -> Path:
