@@ -53,7 +53,7 @@ def parse_call(text: str, known: Names, kind: str, helpers: Names | None = None)
 
 
 def _call(call: ast.Call, known: Names, kind: str, helpers: Names) -> Any:
-    name = ast.unparse(call.func)
+    name = call.func.id if isinstance(call.func, ast.Name) else _said(call.func)
     if name not in known:
         raise unknown(kind, name, known)
     builder = known[name]
@@ -95,7 +95,7 @@ def _value(node: ast.expr, kind: str, helpers: Names) -> Any:
         value = ast.literal_eval(node)
         if value is None or isinstance(value, bool | float | str) or _fits(value):
             return value
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         pass
     allowed = ["a number", "a word", *(f"{name}(…)" for name in helpers)]
     raise UsageError(f"cannot read '{_said(node)}' in a {kind}: give {', '.join(allowed)}")
@@ -109,7 +109,7 @@ def _fits(value: Any) -> bool:
 def _said(node: ast.AST) -> str:
     """A part of a text, or of one that is too long its beginning."""
     if len(list(itertools.islice(ast.walk(node), 200))) == 200:
-        return f"{ast.unparse(node.func)}(…)" if isinstance(node, ast.Call) else "so long a part"
+        return f"{_said(node.func)}(…)" if isinstance(node, ast.Call) else "so long a part"
     try:
         return repr(ast.unparse(node))[1:-1][:80]
     except ValueError:  # an integer of thousands of digits

@@ -46,6 +46,8 @@ CALLS = {
     "two stars of nothing": "name(**{})",
     "infinity": "name(key=1e400)",
     "an imaginary number": "name(key=1j)",
+    "a sum that no float holds": "name(1" + "0" * 400 + "+1j)",
+    "a call of an integer": "0x" + "f" * 10**5 + "(1)",
     "bytes": "name(key=b'1')",
     "an ellipsis": "name(key=...)",
     "a table": "name(key={1: 2})",
