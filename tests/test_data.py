@@ -89,6 +89,7 @@ def test_idx_is_read_back_and_no_other_length_is(tmp_path_factory, array, data):
         (idx_bytes(np.zeros(4)), r"dimensions \(4,\) \(magic number 2049\), expected \(2, 2\) \(2050\)"),
         (idx_bytes(np.zeros((2, 3))), r"dimensions \(2, 3\)"),
         (idx_bytes(np.zeros((2, 2)))[:-1], r"15 bytes, expected 16"),
+        (bytes([0, 0, 8, 3]) + b"\0" * 4 + b"\xff" * 8, r"dimensions \(0, 4294967295, 4294967295\)"),
         (None, r"no readable file \(No such file"),
     ],
 )

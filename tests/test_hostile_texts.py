@@ -108,6 +108,7 @@ TABLES = {
     "a quoted name of many parts": '"\\""' + '."\\""' * 10**5 + " = 1",
     "a header of many parts": "[" + "a." * 10**5 + "a]",
     "deep": "x = " + "[" * 60 + "]" * 60,
+    "a number of workers of thousands of digits": f"[workers.{LONG}]\ncompute = 1",
     "a long integer": f"seed = {LONG}",
     "a long integer in hex": "seed = 0x" + "f" * 10**5,
     "10^309": "step_size = 1" + "0" * 309,

@@ -55,6 +55,8 @@ def read_idx(path: str | Path, shape: tuple[int, ...] | None = None) -> NDArray[
     found = tuple(np.frombuffer(data, ">u4", rank, offset=4).tolist())
     if shape is not None and found != shape:
         raise malformed(path, f"dimensions {found} (magic number {0x800 + rank})", f"{shape} ({0x800 + len(shape)})")
+    if 0 in found:  # NumPy refuses some of them
+        raise malformed(path, f"dimensions {found}", "data")
     if len(data) != start + math.prod(found):
         raise malformed(path, f"{len(data)} bytes", f"{start + math.prod(found)} for dimensions {found}")
     return np.frombuffer(data, np.uint8, offset=start).reshape(found).copy()

@@ -81,8 +81,8 @@ def save_timing(path: str | Path, sections: Mapping[int, Timing], about: Mapping
 
 
 def _section(key: str, path: str | Path) -> int:
-    if not re.fullmatch(r"[1-9]\d*", key):
-        raise UsageError(f"a section of {path} is named [workers.{key}]: must be a number of workers, at least 1")
+    if not re.fullmatch(r"[1-9][0-9]{0,9}", key):
+        raise UsageError(f"a section of {path} is named [workers.{key:.40}]: must be a number of workers, at least 1")
     return int(key)
 
 
