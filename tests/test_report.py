@@ -166,7 +166,7 @@ def test_plotly_knows_every_word_of_the_figures(page):
 
 def test_a_chart_has_a_figure_for_each_choice_and_says_whose_time_it_shows(page):
     charts = page.charts()
-    assert len(charts) >= 9
+    assert len(charts) >= 8  # the run on threads may reach no target, and then has no chart of it
     for figure in page.all("figure", **{"class": "chart"}):
         assert "Clock: " in figure["text"] or "order of updates" in figure["text"]
         assert "virtual time" in figure["text"] or "wall time of threads on" in figure["text"]
