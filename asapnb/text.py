@@ -154,10 +154,12 @@ def regular_file(path: str | os.PathLike[str], what: str) -> Iterator[IO[bytes]]
 def read_bytes(path: str | os.PathLike[str], what: str, most: int = LARGEST_FILE) -> bytes:
     """All bytes of a regular file; UsageError as `regular_file`, or if there are more than `most`."""
     with regular_file(path, what) as file:
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise UsageError(f"cannot read {what} {path}: it has more than {most:,} bytes; give another file")
-    return content
+        content = bytearray()
+        while piece := file.read(2**20):  # asked for at once, the memory for `most` would be taken
+            content += piece
+            if len(content) > most:
+                raise UsageError(f"cannot read {what} {path}: it has more than {most:,} bytes; give another file")
+    return bytes(content)
 
 
 def read_text(path: str | os.PathLike[str], what: str, most: int = LARGEST_FILE) -> str:
