@@ -11,6 +11,7 @@ import sys
 import threading
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from naive import recompute
@@ -290,6 +291,16 @@ def test_what_cannot_go_on_is_said_and_left_alone(tmp_path, interrupted):
     ):
         shutil.copy(one.path, tmp_path / f"{name}.h5")
         checkpoint_path(tmp_path / f"{name}.h5").write_bytes(checkpoint)
+    for name in ("state", "operations"):
+        shutil.copy(one.path, tmp_path / f"{name}.h5")
+        shutil.copy(checkpoint_path(one.path), checkpoint_path(tmp_path / f"{name}.h5"))
+        with h5py.File(checkpoint_path(tmp_path / f"{name}.h5"), "r+") as file:
+            if name == "operations":
+                file.attrs[name] = 10**9
+            else:
+                cut = file[name][:1]
+                del file[name]
+                file[name] = cut
     held = {path: path.read_bytes() for path in tmp_path.glob("**/*.*")}
     for path, arguments, error, message in (
         (finished.path, {}, ab.UsageError, "has 60 updates, and the total is 60: give a larger total"),
@@ -301,6 +312,8 @@ def test_what_cannot_go_on_is_said_and_left_alone(tmp_path, interrupted):
         (one.path, {"rule": ab.tail()}, ab.UsageError, "has the rule tail.*, not tail"),
         (replayed.path, {"updates": 90}, ab.UsageError, "is of kind replay: only runs of train and simulate"),
         (tmp_path / "apart/stranger.h5", {}, ab.RecordError, r"stranger.h5.checkpoint is of another run \(.*, not"),
+        (tmp_path / "state.h5", {}, ab.RecordError, r"is damaged: its state is float32 of shape \(1, 50\); remove"),
+        (tmp_path / "operations.h5", {}, ab.RecordError, "is damaged: its operations is 1000000000, of at most"),
         (tmp_path / "damaged.h5", {}, ab.RecordError, "cannot be read: .* remove it to start the run again"),
         (tmp_path / "apart/of train.h5", {}, ab.RecordError, "comes after 3 updates that this file does not hold"),
     ):

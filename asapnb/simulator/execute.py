@@ -18,7 +18,7 @@ from .execution import Execution, SavedReplay
 from .microscope import Microscope
 from .operations import Operations, of_blocks, of_versions
 from .replay_state import make_replay_state
-from .replayer import Pause, Replayer, identity
+from .replayer import Pause, Replayer, identity, saved_parts
 from .threads import LOOP, ReplayThreads, compile_loop
 
 
@@ -41,7 +41,7 @@ def execute(
     limit = loss_limit(options, first)
     replay = abandonable(lambda: make_replay_state(execution, _operations(execution), limit, count))
     if saved is not None:
-        saved.check(identity(execution, replay))
+        saved.check(identity(execution, replay), *saved_parts(replay, problem.n_params))
     per_epoch = updates_per_epoch(problem, options.scheme, options.workers, options.batch_size)
     threads = ReplayThreads(problem, options.batch_size, replay, loop, count)
 

@@ -56,6 +56,9 @@ class Execution:
         return self.problem.init(self.options.seed) if self.start is None else self.start
 
 
+Wanted = tuple[np.dtype[Any], tuple[int | None, ...]]  # dtype and shape of an array; None is any length
+
+
 @dataclass(frozen=True)
 class SavedReplay:
     """The checkpoint of a simulated run, and what its file holds up to there."""
@@ -65,13 +68,28 @@ class SavedReplay:
     results: Mapping[str, NDArray[Any]]  # columns of RESULT of the rows before it
     evaluations: tuple[Evaluation, ...]
 
-    def check(self, identity: str) -> None:
-        """RecordError unless the checkpoint is of this very run."""
-        if self.checkpoint.attributes.get("plan") != identity:
-            raise RecordError(
-                f"the checkpoint {self.path} is of another run, or of another version of asapnb: remove it to start "
-                "the run again from its beginning"
-            )
+    def check(self, identity: str, wanted: Mapping[str, Wanted], most: Mapping[str, int]) -> None:
+        """RecordError unless the checkpoint is of this very run, and whole.
+
+        Args:
+            identity: of the run.
+            wanted: the dtype and shape of each array; None in a shape stands for any length.
+            most: the largest value of each number.
+        """
+        facts, arrays = self.checkpoint.attributes, self.checkpoint.arrays
+        if facts.get("plan") != identity:
+            raise self._unusable("is of another run, or of another version of asapnb")
+        for name, limit in most.items():
+            if type(facts.get(name)) is not int or not 0 <= facts[name] <= limit:
+                raise self._unusable(f"is damaged: its {name} is {facts.get(name)!r:.40}, of at most {limit:,}")
+        for name, (dtype, shape) in wanted.items():
+            found = arrays.get(name, np.empty(()))
+            lengths = zip(found.shape, shape, strict=False)
+            if found.dtype != dtype or found.ndim != len(shape) or any(n not in (m, None) for m, n in lengths):
+                raise self._unusable(f"is damaged: its {name} is {found.dtype} of shape {found.shape}")
+
+    def _unusable(self, why: str) -> RecordError:
+        return RecordError(f"the checkpoint {self.path} {why}; remove it to start the run again from its beginning")
 
 
 def digest(execution: Execution, *arrays: NDArray[Any]) -> str:

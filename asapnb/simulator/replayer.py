@@ -8,14 +8,16 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.arrays import LINE
 from ..record import RunWriter
+from ..record.schema import MICROSCOPE
 from ..training.evaluation import Evaluation, Evaluator
 from ..training.reporting import FLUSH_SECONDS, REPORT_SECONDS, STATUS, Reporter
 from ..training.words import DIVERGED, INTERRUPTED, LOSS_LIMIT, STEP_SIZE
-from .execution import Execution, SavedReplay, digest
+from .execution import Execution, SavedReplay, Wanted, digest
 from .replay_state import ReplayState
 from .rows import ReplayedRows
 from .threads import ReplayThreads
@@ -254,3 +256,13 @@ class Replayer:
 def identity(execution: Execution, replay: ReplayState) -> str:
     """The digest that identifies a run, from its state before the first operation."""
     return digest(execution, replay.operations, replay.tasks, replay.state[0])
+
+
+def saved_parts(replay: ReplayState, n: int) -> tuple[dict[str, Wanted], dict[str, int]]:
+    """The dtype and shape of each array of a checkpoint, and the largest value of each of its numbers."""
+    whole = {"state": replay.state[:, :n], "velocity": replay.velocity[:, :n], "total": replay.total}
+    rows = {name: replay.results.dtype[name] for name in replay.results.dtype.names or ()}
+    listed = {**rows, "seen_rows": np.dtype(np.int64), "seen": MICROSCOPE}
+    wanted: dict[str, Wanted] = {name: (array.dtype, array.shape) for name, array in whole.items()}
+    wanted |= {name: (dtype, (None,)) for name, dtype in listed.items()}
+    return wanted, {"rows": len(replay.results), "operations": len(replay.operations), "looks": 2**62}
