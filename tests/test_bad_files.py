@@ -2,8 +2,10 @@
 
 import shutil
 import warnings
+from types import SimpleNamespace
 
 import h5py
+import numpy as np
 import pytest
 from asapnb.cli import main
 from click.testing import CliRunner
@@ -12,6 +14,7 @@ from problems import quadratic
 import asapnb as ab
 from asapnb.analysis import records
 from asapnb.errors import RecordError, SkippedWarning
+from asapnb.record.dataset import check_chunks
 
 ROWS = 5_000
 
@@ -147,3 +150,12 @@ def test_what_could_not_be_written_again_is_refused(change, says, made, tmp_path
 def test_a_name_that_no_file_can_have_is_refused(command):
     shown = CliRunner().invoke(main, [part.format("x" * 300) for part in command])
     assert (shown.exit_code, shown.output[:7]) == (2, "Error: ")
+
+
+@pytest.mark.parametrize("size", [0, 1, 4, 10**6])
+def test_a_chunk_of_a_size_that_none_has_is_refused_before_hdf5_reads_it(size):
+    chunk = SimpleNamespace(size=size)
+    held = SimpleNamespace(chunk_iter=lambda see: see(chunk))
+    dataset = SimpleNamespace(id=held, chunks=(2048,), dtype=np.dtype(np.int32), shape=(40,))
+    with pytest.raises(RecordError, match="tau lacks some of its 40 rows: the file is damaged"):
+        check_chunks(dataset, 40, "tau")

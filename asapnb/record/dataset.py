@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import RecordError
 
+_CHECKSUM = 4  # bytes at the end of each chunk
 _OVERHEAD = 64  # bytes of a chunk that does not become smaller, at most
 
 
@@ -46,7 +47,7 @@ def rows_of(dataset: Any, rows: int, place: str) -> NDArray[Any]:
     """The first rows of a dataset; RecordError that names those that are damaged."""
     per = dataset.chunks
     if per is not None:
-        _check_chunks(dataset, min(rows, len(dataset)), place)
+        check_chunks(dataset, min(rows, len(dataset)), place)
     try:
         found: NDArray[Any] = dataset[:rows]
     except Exception as error:
@@ -58,13 +59,13 @@ def rows_of(dataset: Any, rows: int, place: str) -> NDArray[Any]:
     return found
 
 
-def _check_chunks(dataset: Any, rows: int, place: str) -> None:
-    """RecordError if a chunk is missing, or of a size that no chunk has: HDF5 crashes on one of no bytes."""
+def check_chunks(dataset: Any, rows: int, place: str) -> None:
+    """RecordError if a chunk is missing, or of a size that no chunk has: HDF5 crashes on one without data."""
     stored: list[Any] = []
     dataset.id.chunk_iter(stored.append)
     largest = prod(dataset.chunks) * dataset.dtype.itemsize * 1.01 + _OVERHEAD
     needed = prod(-(-size // chunk) for size, chunk in zip((rows, *dataset.shape[1:]), dataset.chunks, strict=True))
-    if len(stored) < needed or not all(0 < chunk.size <= largest for chunk in stored):
+    if len(stored) < needed or not all(_CHECKSUM < chunk.size <= largest for chunk in stored):
         raise RecordError(f"{place} lacks some of its {rows:,} rows: the file is damaged")
 
 
