@@ -43,10 +43,8 @@ def command(
     The timing file serves `asapnb simulate --timing TIMING.toml`: any number of workers, each as fast as a core of
     this machine.
     """
-    if out is not None:
-        if not out.endswith(".toml"):
-            raise UsageError(f"-o {out}: a timing file must end in .toml, as --timing tells a file by that")
-        checked_target(out, force)  # before the time is spent
+    if out is not None and not out.endswith(".toml"):
+        raise UsageError(f"-o {out}: a timing file must end in .toml, as --timing tells a file by that")
     chosen = said(given, "calibrate")
     config = with_defaults(chosen, "calibrate")
     screen = console(quiet=quiet or as_json)

@@ -47,10 +47,8 @@ def command(
 
     Runs with the same configuration but for the seed make a row.
     """
-    if out is not None:
-        if out.endswith(".h5"):
-            raise UsageError(f"-o {out}: tables are text, so their file cannot be called as a run file is")
-        checked_target(out, force)
+    if out is not None and out.endswith(".h5"):
+        raise UsageError(f"-o {out}: tables are text, so their file cannot be called as a run file is")
     found = compare(runs, by=by or None, **options)
     text = _document(found) if as_json else found.render(form)
     if out is None:
