@@ -13,6 +13,7 @@ from asapnb import __version__
 from asapnb.errors import AsapnbError, UsageError, unknown
 from asapnb.signals import leaving
 
+from .completion import VARIABLE, asked, check_request
 from .streams import echo, tolerant_streams
 
 COMMANDS = {
@@ -41,9 +42,16 @@ class _Commands(click.Group):
         code: Any = None
         with tolerant_streams():
             try:
-                return super().main(*arguments, **extra)
+                if asked():
+                    check_request(os.environ)
+                return super().main(*arguments, **{"complete_var": VARIABLE, **extra})
             except SystemExit as end:
                 code = end.code
+            except Exception as error:
+                if not asked():
+                    raise
+                echo(f"Error: {error}", err=True)  # a shell in the middle of a line wants no traceback
+                code = USAGE if isinstance(error, UsageError) else FAILED
         sys.exit(code)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

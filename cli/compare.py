@@ -11,6 +11,7 @@ from asapnb.errors import UsageError
 from asapnb.record import checked_target, to_json
 from asapnb.record.files import put_in_place
 
+from .completion import names, of_runs
 from .options import JSON, output, selection
 from .streams import echo
 
@@ -23,7 +24,7 @@ from .streams import echo
               help="Updates that a smoothed loss is the mean of.  [default: a fifth of an epoch]")  # fmt: skip
 @click.option("--clock", type=click.Choice(CLOCKS), default="updates",
               help="What speed-ups and the budget are measured in; steps: the sum of step sizes.")  # fmt: skip
-@click.option("--by", multiple=True, metavar="KEY",
+@click.option("--by", multiple=True, metavar="KEY", shell_complete=names(of_runs),
               help="A key that makes a row.  [default: all that vary but the seed]")  # fmt: skip
 @click.option(
     "--budget", type=float, metavar="F",

@@ -7,6 +7,7 @@ import click
 from asapnb.data import available, download
 from asapnb.record import to_json
 
+from .completion import of_key
 from .options import JSON
 from .streams import echo
 from .text import console, data_sets
@@ -31,7 +32,7 @@ def list_(root: str | None, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("name")
+@click.argument("name", shell_complete=of_key("data"))
 @_ROOT
 def get(name: str, root: str | None) -> None:
     """Download the data set NAME unless it is here, and compare checksums."""

@@ -1,6 +1,6 @@
 """What the commands share that make a run from a configuration: a flag for each of its keys, and the header shown."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -15,6 +15,7 @@ from asapnb.schemes import SCHEMES, Scheme, as_scheme
 from asapnb.training.arguments import Command
 from asapnb.training.options import default_workers, quota_note
 
+from .completion import of_key
 from .text import pairs, run_rows
 
 _NAMES = {"workers": ("-m", "--workers"), "batch_size": ("--batch", "--batch-size")}
@@ -40,23 +41,7 @@ def flag(name: str, kind: Command, default: str | None = None) -> click.Option:
         return click.Option([f"--{dashed}/--no-{dashed}", name], default=None, help=text)
     names = _NAMES.get(name, (f"--{dashed}",))
     metavar = "|".join(key.choices) or _METAVARS[key.kinds[0]]
-    return click.Option([*names, name], metavar=metavar, help=text, shell_complete=names_of(name, key.choices))
-
-
-def names_of(name: str, choices: Sequence[str] = ()) -> Callable[[click.Context, click.Parameter, str], list[str]]:
-    """For a shell: the names that the value of this key may begin with."""
-
-    def complete(ctx: click.Context, option: click.Parameter, begun: str) -> list[str]:
-        tables: dict[str, Iterable[str]] = {
-            "scheme": SCHEMES,
-            "rule": available(),
-            "problem": PROBLEMS,
-            "data": SOURCES,
-        }
-        known: Iterable[str] = tables.get(name, choices)
-        return [one for one in known if one.startswith(begun)]
-
-    return complete
+    return click.Option([*names, name], metavar=metavar, help=text, shell_complete=of_key(name, key.choices))
 
 
 def _help(name: str, kind: Command) -> str:

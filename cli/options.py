@@ -8,7 +8,11 @@ import click
 from asapnb.analysis.records import parsed
 from asapnb.record import checked_target
 
+from .completion import of_command, of_runs, settings
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+_KEYS = settings(lambda ctx: of_runs())
 
 QUIET = click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
@@ -51,7 +55,14 @@ _CODE = ", and run code of one's own that is not what a given run file recorded"
 RUN_FILE = together(output("RUN.h5", "run file", _CODE), QUIET, JSON)
 CONFIGURED = together(
     click.argument("config", required=False, type=click.Path()),
-    click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set any key; overrides flags."),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        shell_complete=settings(of_command),
+        help="Set any key; overrides flags.",
+    ),
     RUN_FILE,
 )
 
@@ -67,14 +78,14 @@ def selection(*, several: bool, fraction: str) -> Decorator:
         click.argument("runs", nargs=-1, type=click.Path(), metavar="RUN.h5|FOLDER…"),
         click.option("--skip-bad", is_flag=True, help="Go on without files that cannot be used, and name them."),
         click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only runs with this value.",
-                     callback=lambda ctx, option, texts: parsed(*texts)),
+                     shell_complete=_KEYS, callback=lambda ctx, option, texts: parsed(*texts)),
         click.option("--target-loss", type=float, multiple=several, metavar="F", help=f"{a} training loss to reach."),
         click.option(
             "--target-fraction", type=float, multiple=several, metavar="F",
             help=f"{a} fraction of {each} initial loss to reach, in (0, 1).  [default: {fraction}]",
         ),
         click.option(
-            "--baseline", multiple=True, metavar="KEY=VALUE",
+            "--baseline", multiple=True, metavar="KEY=VALUE", shell_complete=_KEYS,
             callback=lambda ctx, option, texts: parsed(*texts) or None,
             help="What to compare with.  [default: rule=constant, if rules vary]",
         ),

@@ -14,7 +14,7 @@ from asapnb.rules.tables import table_length
 from asapnb.staleness import StalenessDistribution, parse_staleness
 
 from . import FAILED
-from .flags import names_of
+from .completion import of_key
 from .options import JSON
 from .streams import echo
 from .text import Columns, bins, console, pairs, row, span
@@ -61,7 +61,7 @@ def list_(search: int, seed: int, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("rule", shell_complete=names_of("rule"))
+@click.argument("rule", shell_complete=of_key("rule"))
 @click.option("--staleness", default="geometric(m=16)", metavar="RUN.h5|TEXT", help="Of a run, or as text.")
 @_workers
 @JSON
@@ -101,7 +101,7 @@ def show(rule: str, staleness: str, workers: int | None, as_json: bool) -> None:
 
 
 @command.command("check")
-@click.argument("rule", shell_complete=names_of("rule"))
+@click.argument("rule", shell_complete=of_key("rule"))
 @click.option("--staleness", metavar="RUN.h5|TEXT", help="Check under this staleness; default: search.")
 @_workers
 @click.option("--search", type=_COUNT, default=500, metavar="N", help="Distributions to draw in a search.")

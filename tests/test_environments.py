@@ -181,38 +181,6 @@ def test_texts_in_other_encodings_are_refused_with_the_place(content, said, tmp_
         load_config(tmp_path / "run.toml", "train")
 
 
-def completed(line, shell="bash"):
-    words = line.split(" ")
-    given = {"COMP_WORDS": line, "COMP_CWORD": words[-1] if shell == "fish" else str(len(words) - 1)}
-    done = cli(_ASAPNB_COMPLETE=f"{shell}_complete", **given)
-    assert done.exit_code == 0, done.output
-    lines = done.output.splitlines()
-    return lines[1::3] if shell == "zsh" else [line.replace("\t", ",").split(",")[1] for line in lines if line]
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-@pytest.mark.parametrize(
-    ("line", "found"),
-    [
-        ("asapnb tr", {"train"}),
-        ("asapnb re", {"replay", "resume", "report"}),
-        ("asapnb nothing", set()),
-        ("asapnb nothing more --of", set()),
-        ("asapnb train --mom", {"--momentum", "--momentum-kind"}),
-        ("asapnb train --no-such-flag", set()),
-        ("asapnb train --scheme lea", {"leashed"}),
-        ("asapnb train --rule ta", {"tail"}),
-        ("asapnb train --momentum-kind sh", {"shared"}),
-        ("asapnb train --problem len", {"lenet"}),
-        ("asapnb train -o /nowhere/run.h5 --data mn", {"mnist"}),
-        ("asapnb rules sh", {"show"}),
-        ("asapnb rules show ta", {"tail"}),
-    ],
-)
-def test_tab_completes_what_there_is(line, found, shell):
-    assert set(completed(line, shell)) == found
-
-
 @pytest.mark.skipif(sys.getfilesystemencoding() != "utf-8", reason="names of files are in another encoding")
 @pytest.mark.parametrize("name", [b"a\xff.h5", b"-b.h5", b"$c_d^ %e{f}.h5", b"\n'\".h5", "é😀.h5".encode()])
 def test_a_file_of_any_name_is_written_shown_and_compared(name, tmp_path, monkeypatch):

@@ -25,6 +25,7 @@ LAYERS = [
     {"plots"},
     {"report"},
     {"cli"},
+    {"__main__"},
 ]
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 FILES = {
