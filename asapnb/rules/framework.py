@@ -17,10 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import RuleError, UsageError
 from ..identity import Piece, Recorded, check_piece, expecting, identified, plain_text
 from ..identity.library import library_name
+from ..loading import FileFunction, is_of_file, load_function
 from ..numbers import integer
 from ..staleness import StalenessDistribution
 from ..text import parse_call
-from .files import FileFunction, is_of_file, load_function
 from .refresh import DEFAULT_REFRESH, REFRESHES, Refresh, checked_refresh
 from .registry import RULES, builders
 from .schedules import Schedule
@@ -209,8 +209,10 @@ def parse_rule(text: str) -> Rule:
         check_piece(text, "rule", rule.code)
         return rule
     if is_of_file(text):
-        found = load_function(text)
-        return _own_rule(load_function(f"{text.strip()}()") if found.function in builders().values() else found)
+        found = load_function(text, REFRESHES)
+        if found.function in builders().values():
+            found = load_function(f"{text.strip()}()", REFRESHES)
+        return _own_rule(found)
     return parse_call(text, builders(), "rule", {**REFRESHES, **builders()})
 
 

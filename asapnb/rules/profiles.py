@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
+from ..loading import load_function
 from ..numbers import choice, real
 from ..staleness import CDF_KINDS, Kind, StalenessDistribution
-from .files import load_function
 from .framework import Rule, with_mean_one
-from .refresh import Every, Once, Refresh, ReleasedCode, checked_refresh
+from .refresh import REFRESHES, Every, Once, Refresh, ReleasedCode, checked_refresh
 from .registry import register
 
 Array = NDArray[np.float64]
@@ -170,7 +170,7 @@ def profile(g: Profile | Sequence[float] | str, refresh: Once | Every | None = N
     >>> profile(lambda u: 1 + (1 - 2 * u))(StalenessDistribution.from_counts([1, 2, 1, 0]), workers=2)
     array([1.75, 1.  , 0.25, 0.  ])
     """
-    shape: Any = load_function(g) if isinstance(g, str) and ".py:" in g else g
+    shape: Any = load_function(g, REFRESHES) if isinstance(g, str) and ".py:" in g else g
     if isinstance(shape, list | tuple | np.ndarray):
         shape = tuple(real(f"g[{i}]", height, 0) for i, height in enumerate(shape))
         values, names = np.array(shape), [f"g[{i}]" for i in range(len(shape))]

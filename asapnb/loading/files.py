@@ -1,4 +1,4 @@
-"""Functions and rules from a user's file, `path/file.py:name`. The file is run as the Python that it is."""
+"""What `path/file.py:name` names: a function, a rule, a schedule."""
 
 import os
 import re
@@ -8,16 +8,15 @@ from typing import Any
 
 from ..errors import UsageError
 from ..numbers import choice
-from ..text import parse_call
+from ..text import Names, parse_call
 from .loader import Home
-from .refresh import REFRESHES
 
 _TEXT = re.compile(r"\s*(?P<path>.*\.py):(?P<name>\w*)\s*(?P<arguments>\(.*\))?\s*", re.DOTALL)
 
 
 @dataclass(frozen=True, repr=False)
 class FileFunction:
-    """A function or a rule from a file: equal to another when its text and that of the file are equal.
+    """What can be called, from a file: equal to another when its text and that of the file are equal.
 
     No module that could be imported holds it, so it is pickled as the text that loads it.
     """
@@ -26,13 +25,14 @@ class FileFunction:
     source: str
     function: Callable[..., Any] = field(compare=False)
     home: Home = field(compare=False)
+    helpers: Names = field(default_factory=dict, compare=False)
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
         """What the function returns."""
         if not self.home.late:
-            return self.function(*arguments)
+            return self.function(*arguments, **named)
         with self.home.in_place():
-            return self.function(*arguments)
+            return self.function(*arguments, **named)
 
     @property
     def files(self) -> Mapping[str, str]:
@@ -51,7 +51,7 @@ class FileFunction:
         return repr(self.text)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return load_function, (self.text,)
+        return load_function, (self.text, dict(self.helpers))
 
 
 def is_of_file(text: str) -> bool:
@@ -63,8 +63,12 @@ def is_of_file(text: str) -> bool:
     return _TEXT.fullmatch(text) is not None
 
 
-def load_function(text: str) -> FileFunction:
+def load_function(text: str, helpers: Names | None = None) -> FileFunction:
     """What `path/file.py:name` names, or what `path/file.py:name(arguments)` returns: something that can be called.
+
+    Args:
+        text: the path, the name, and arguments.
+        helpers: what the arguments may call besides, by name, such as `every`.
 
     UsageError where there is no such file or name, and where the file cannot be run; RecordError if a run file names
     it that recorded other code.
@@ -80,5 +84,5 @@ def load_function(text: str) -> FileFunction:
     found = functions[choice(f"function in {path}", name, functions)]
     if named["arguments"]:
         with home.in_place():
-            found = parse_call(name + named["arguments"], functions, f"function in {path}", REFRESHES)
-    return FileFunction(text.strip(), "\n".join(home.sources.values()), found, home)
+            found = parse_call(name + named["arguments"], functions, f"function in {path}", helpers)
+    return FileFunction(text.strip(), "\n".join(home.sources.values()), found, home, helpers or {})
