@@ -5,6 +5,7 @@ import re
 from numbers import Integral
 
 NONE = "–"  # stands for a value that does not exist
+_LONGEST = 200  # characters of a value
 
 
 # What moves the cursor, hides or turns text round on a terminal, and halves of characters
@@ -69,3 +70,14 @@ def count(number_of: int, what: str) -> str:
     ('1 run', '1,200 runs')
     """
     return f"{number_of:,} {what}{'s' * (number_of != 1)}"
+
+
+def measured(value: float | None) -> float | None:
+    """None for NaN, which stands for a figure that was not measured."""
+    return None if value is None or math.isnan(value) else value
+
+
+def shortened(value: object) -> str:
+    """A value as text, cut where it is long."""
+    text = str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"

@@ -10,13 +10,14 @@ from asapnb.config import RUNS, check_keys, keys, load_config, merge, parse_sett
 from asapnb.data.catalogue import SOURCES
 from asapnb.problems import Problem
 from asapnb.problems.text import PROBLEMS
+from asapnb.record.figures import run_rows
 from asapnb.rules import available
 from asapnb.schemes import SCHEMES, Scheme, as_scheme
 from asapnb.training.arguments import Command
 from asapnb.training.options import default_workers, quota_note
 
 from .completion import of_key
-from .text import pairs, run_rows
+from .text import pairs
 
 _NAMES = {"workers": ("-m", "--workers"), "batch_size": ("--batch", "--batch-size")}
 _METAVARS = {int: "N", float: "F", str: "TEXT"}

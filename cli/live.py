@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from asapnb.engine import Evaluation, Progress
-from asapnb.formatting import NONE, fixed, loss
+from asapnb.formatting import NONE, fixed, loss, measured
 
-from .text import measured, row
+from .text import row
 
 _COLUMNS = {
     "time": 7,

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from asapnb.formatting import fixed, loss, number
+from asapnb.formatting import fixed, loss, measured, number
 from asapnb.record import Run, load_run
+from asapnb.record.figures import run_rows
 from asapnb.record.schema import RUNNING
 from asapnb.simulator import replay
 from asapnb.training.arguments import of_replay
@@ -19,7 +20,7 @@ from asapnb.training.arguments import of_replay
 from .flags import flag, said
 from .options import RUN_FILE
 from .running import Job, carry_out
-from .text import Columns, measured, pairs, run_rows
+from .text import Columns, pairs
 
 _COMPARED: dict[str, Callable[[Any], str]] = {  # figures, and how they are shown
     "updates": number,

@@ -8,11 +8,12 @@ from rich.text import Text
 
 from asapnb.config import resume
 from asapnb.record import Run, load_run
+from asapnb.record.figures import clock, run_rows
 from asapnb.record.schema import RUNNING
 
 from .options import JSON, QUIET
 from .running import Job, carry_out
-from .text import clock, pairs, run_rows
+from .text import pairs
 
 
 @click.command("resume")

@@ -12,12 +12,13 @@ from asapnb.record import load_run, to_json
 from asapnb.rules import CONDITIONS, Report, available, check, examples, parse_rule
 from asapnb.rules.tables import table_length
 from asapnb.staleness import StalenessDistribution, parse_staleness
+from asapnb.staleness.bins import bins_of, span
 
 from . import FAILED
 from .completion import of_key
 from .options import JSON
 from .streams import echo
-from .text import Columns, bins, console, pairs, row, span
+from .text import Columns, console, pairs, row
 
 _LISTED = 100  # distributions that `list` draws for each rule
 
@@ -151,7 +152,7 @@ def _document(report: Report) -> dict[str, Any]:
 
 def _plot(staleness: StalenessDistribution, scales: np.ndarray, width: int) -> Text:
     """For each bin of staleness a bar for its share, and a point for its mean scale."""
-    ranges = bins(staleness.support, *(int(staleness.quantile(q)) for q in (0.5, 0.99)))
+    ranges = bins_of(staleness)
     labels = [span(*ends) for ends in ranges]
     shares = [float(staleness.pmf[first : last + 1].sum()) for first, last in ranges]
     means = [

@@ -5,11 +5,12 @@ from typing import Any
 import click
 from rich.text import Text
 
+from asapnb.formatting import shortened
 from asapnb.record import Run, load_run, to_json
 
 from .options import JSON
 from .streams import echo
-from .text import console, document, evaluations, histogram, microscope_table, pairs, shortened, size, summary
+from .text import console, document, evaluations, histogram, microscope_table, pairs, size, summary
 
 
 @click.command("show")

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from asapnb.formatting import count, number, seconds
 from asapnb.record import to_json
+from asapnb.record.figures import timing_rows
 from asapnb.simulator import Tally, staleness_only
 from asapnb.staleness import fits
 from asapnb.timing import as_timing
@@ -17,7 +18,7 @@ from asapnb.timing import as_timing
 from .compiling import announced
 from .flags import scheme_and_workers, with_defaults
 from .streams import echo
-from .text import console, drawing, pairs, timing_rows
+from .text import console, drawing, pairs
 
 _UPDATES = 1_000_000
 _FITTED = 2**17  # the largest staleness for which models are fitted

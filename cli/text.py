@@ -1,7 +1,7 @@
 """Rows, tables and drawings: what the commands print."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,14 +14,14 @@ from rich.text import Text
 
 from asapnb.data import available
 from asapnb.data.catalogue import EMBEDDED
-from asapnb.formatting import count, fixed, loss, number, seconds, visible
+from asapnb.formatting import fixed, loss, measured, seconds, visible
 from asapnb.record import Run
+from asapnb.record.figures import clock, figures, work_done
 from asapnb.staleness import StalenessDistribution
-from asapnb.timing import Timing, as_timing
+from asapnb.staleness.bins import bins_of, span
+from asapnb.timing import as_timing
 
-_BINS = 16  # rows of a histogram
 _SHOWN = 21  # evaluations that `show` lists
-_LONGEST = 200  # characters of a value
 _NARROWEST, _WIDEST = 40, 10_000  # characters of a line
 _AVERAGED = ("distance", "error", "fresh", "noise", "cosine", "along")  # of what a microscope saw
 STATUS_STYLES = {"finished": "bold green", "converged": "bold green", "diverged": "bold red", "failed": "bold red"}
@@ -47,22 +47,6 @@ class _Console(Console):
 def console(*, stderr: bool = False, quiet: bool = False) -> Console:
     """A console that prints in colour on a terminal, and plain lines of any length elsewhere."""
     return _Console(stderr=stderr, quiet=quiet, soft_wrap=True, highlight=False, emoji=False, markup=False)
-
-
-def measured(value: float | None) -> float | None:
-    """None for NaN, which stands for a figure that was not measured."""
-    return None if value is None or math.isnan(value) else value
-
-
-def shortened(value: object) -> str:
-    """A value as text, cut where it is long."""
-    text = str(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
-
-
-def clock(run: Run) -> str:
-    """Whose seconds the times of a run are: "virtual", "recorded" in a replay of threads, or "" for real ones."""
-    return "virtual" if run.is_virtual else "recorded" if run.kind == "replay" else ""
 
 
 class Columns(Table):
@@ -96,29 +80,6 @@ def pairs(values: Iterable[tuple[str, str]]) -> Text:
     return Text("\n").join(Text.assemble((f"{name:<{width}}  ", "dim"), value) for name, value in shown)
 
 
-def run_rows(config: Mapping[str, Any], facts: Mapping[str, Any], rest: str) -> list[tuple[str, str]]:
-    """What a run is, as rows of a header.
-
-    Args:
-        config: its configuration; schemes, rules and timings also as such.
-        facts: the numbers "n_params", "n_samples" and "workers".
-        rest: what there is to say of its steps besides their size.
-    """
-    workers, data = facts["workers"], f" on {config['data']}" if config.get("data") else ""
-    return [
-        ("problem", f"{config['problem']}{data}, {facts['n_params']:,} parameters, {facts['n_samples']:,} samples"),
-        ("scheme", f"{config['scheme']}, {count(workers, 'worker')}"),
-        ("rule", f"{config['rule']}"),
-        ("steps", f"size {config['step_size']:g}, batches of {config['batch_size']:,}, {rest}"),
-        *(timing_rows(as_timing(config["timing"], workers)) if "timing" in config else ()),
-    ]
-
-
-def timing_rows(timing: Timing) -> list[tuple[str, str]]:
-    """A timing and what a reader should know of it, as rows of a header."""
-    return [("timing", f"{shortened(timing)}, in virtual seconds"), *(("note", note) for note in timing.notes())]
-
-
 def size(path: Any) -> str:
     """How large a file is."""
     return f"{path.stat().st_size / 1e6:.1f} MB"
@@ -127,70 +88,9 @@ def size(path: Any) -> str:
 def summary(run: Run) -> Text:
     """How a run ended, and its figures."""
     facts = run.summary()
-    tau, whose = facts["staleness"], clock(run)
-    unit, second = f"{whose} s".strip(), f"{whose} second".strip()
-    rate = (number if whose else fixed)(facts["updates_per_second"])
-    headline = Text.assemble(
-        (facts["status"], STATUS_STYLES.get(facts["status"], "bold yellow")),
-        f"  {facts['updates']:,} updates in {seconds(facts['seconds'])} {unit}, {rate} per {second}, ",
-        count(facts["workers"], "worker"),
-    )
-    figures = [
-        ("training loss", _change(facts, "train_loss", loss)),
-        ("test loss", _change(facts, "test_loss", loss)),
-        ("test accuracy", _change(facts, "test_accuracy", "{:.1%}".format)),
-    ]
-    if tau["mean"] is not None:
-        figures += [
-            ("staleness", f"mean {tau['mean']:.2f}, 99th percentile {tau['p99']:,}, largest {tau['max']:,}"),
-            ("scale", f"mean {facts['mean_scale']:.4f}, sum of steps {_steps(facts)}"),
-        ]
-    if (step := run.attributes.get("target_step")) is not None:
-        at = seconds(run.attributes["target_seconds"])
-        figures.append(("target", f"reached at update {step:,}, {at} {unit}"))
-    lost = {"dropped": "dropped", "zeroed": "scaled to zero", "failed_cas": "failed compare-and-swaps"}
-    figures.append(("gradients", ", ".join(f"{facts[name]:,} {what}" for name, what in lost.items() if facts[name])))
-    if (work := run.attributes.get("replay")) is not None:
-        figures.append(("real time", f"{work['wall_seconds']:.2f} s on {count(work['threads'], 'thread')}"))
-    return Text("\n").join([headline, pairs(figures)])
-
-
-def _steps(facts: dict[str, Any]) -> str:
-    """The sum of all steps, and the smallest and largest part of a worker."""
-    shares = facts["sum_of_steps_by_worker"] or [0.0]
-    total = number(facts["sum_of_steps"])
-    return total if len(shares) == 1 else f"{total}, {number(min(shares))} to {number(max(shares))} by worker"
-
-
-def _change(facts: dict[str, Any], name: str, show: Callable[[float], str]) -> str:
-    """A figure at the first and at the last evaluation; empty if it was not measured."""
-    first, last = facts["initial"], facts["last"]
-    if first is None or measured(first[name]) is None:
-        return ""
-    return show(first[name]) if first == last else f"{show(first[name])} → {show(last[name])}"
-
-
-def bins(support: int, p50: int, p99: int) -> list[tuple[int, int]]:
-    """The first and last value of each of at most 16 bins of staleness.
-
-    If the 99th percentile is far above the median, the width of bins doubles. Otherwise they are equally wide up to
-    the 99th percentile, and the last bin holds all larger values.
-
-    Args:
-        support: the largest staleness.
-        p50: the median.
-        p99: the 99th percentile.
-
-    >>> bins(2, 1, 2), bins(1000, 1, 50)[:4], bins(1000, 15, 45)[-2:]
-    ([(0, 0), (1, 1), (2, 2)], [(0, 0), (1, 1), (2, 3), (4, 7)], [(42, 44), (45, 1000)])
-    """
-    if support < _BINS:
-        edges = list(range(support + 1))
-    elif p99 > 4 * (p50 + 1):
-        edges = [0, *(2**i for i in range(_BINS - 1) if 2**i <= support)]
-    else:
-        edges = list(range(0, support + 1, max(1, math.ceil(p99 / (_BINS - 1)))))[:_BINS]
-    return [(first, last - 1) for first, last in zip(edges, [*edges[1:], support + 1], strict=True)]
+    style = STATUS_STYLES.get(facts["status"], "bold yellow")
+    headline = Text.assemble((facts["status"], style), f"  {work_done(run, facts)}")
+    return Text("\n").join([headline, pairs(figures(run, facts))])
 
 
 def histogram(run: Run, width: int) -> RenderableType:
@@ -212,7 +112,7 @@ def drawing(counts: NDArray[np.int64], width: int, sums: NDArray[np.float64] | N
         sums: the sum of the scales of these updates; if given, the mean scale of each bin is shown.
     """
     seen, total = StalenessDistribution.from_counts(counts), int(counts.sum())
-    ranges = bins(len(counts) - 1, *(int(seen.quantile(q)) for q in (0.5, 0.99)))
+    ranges = bins_of(seen)
     held = [int(counts[first : last + 1].sum()) for first, last in ranges]
     table = Columns("staleness", "updates", "share", width=width)
     table.add_column(ratio=1)
@@ -237,11 +137,6 @@ class _Bar(Bar):
         yield from super().__rich_console__(console, options)
 
 
-def span(first: int, last: int) -> str:
-    """The first and last value of a bin as text."""
-    return f"{first:,}" if first == last else f"{first:,}–{last:,}"
-
-
 def microscope(run: Run) -> list[dict[str, Any]]:
     """What a microscope saw, as means of known values over bins of staleness; [] without a microscope."""
     tau = run.microscope.get("tau", np.empty(0, np.int32))
@@ -249,7 +144,7 @@ def microscope(run: Run) -> list[dict[str, Any]]:
         return []
     seen = StalenessDistribution.from_counts(np.bincount(tau))
     found = []
-    for first, last in bins(seen.support, *(int(seen.quantile(q)) for q in (0.5, 0.99))):
+    for first, last in bins_of(seen):
         within = (tau >= first) & (tau <= last)
         if within.any():
             columns = {name: run.microscope[name][within] for name in _AVERAGED}

@@ -15,12 +15,13 @@ from asapnb.config import run_config
 from asapnb.engine import Evaluation, Progress
 from asapnb.record import UPDATES, RunWriter
 from asapnb.record.schema import MICROSCOPE
+from asapnb.staleness.bins import bins
 
 
 @given(st.lists(st.integers(0, 10**6), min_size=1))
 def test_bins_hold_each_staleness_once(seen):
     p50, p99 = (int(np.quantile(seen, q, method="inverted_cdf")) for q in (0.5, 0.99))
-    found = text.bins(max(seen), p50, p99)
+    found = bins(max(seen), p50, p99)
     assert len(found) <= 16
     assert (found[0][0], found[-1][1]) == (0, max(seen))
     assert all(first <= last for first, last in found)

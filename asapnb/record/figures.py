@@ -1,0 +1,87 @@
+"""What a run is and its figures, as names and texts: the command line prints them, and notebooks show them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..formatting import count, fixed, loss, measured, number, seconds, shortened
+from ..timing import Timing, as_timing
+
+if TYPE_CHECKING:
+    from .run import Run
+
+
+def clock(run: Run) -> str:
+    """Whose seconds the times of a run are: "virtual", "recorded" in a replay of threads, or "" for real ones."""
+    return "virtual" if run.is_virtual else "recorded" if run.kind == "replay" else ""
+
+
+def run_rows(config: Mapping[str, Any], facts: Mapping[str, Any], rest: str) -> list[tuple[str, str]]:
+    """What a run is, as rows of a header.
+
+    Args:
+        config: its configuration; schemes, rules and timings also as such.
+        facts: the numbers "n_params", "n_samples" and "workers".
+        rest: what there is to say of its steps besides their size.
+    """
+    workers, data = facts["workers"], f" on {config['data']}" if config.get("data") else ""
+    return [
+        ("problem", f"{config['problem']}{data}, {facts['n_params']:,} parameters, {facts['n_samples']:,} samples"),
+        ("scheme", f"{config['scheme']}, {count(workers, 'worker')}"),
+        ("rule", f"{config['rule']}"),
+        ("steps", f"size {config['step_size']:g}, batches of {config['batch_size']:,}, {rest}"),
+        *(timing_rows(as_timing(config["timing"], workers)) if "timing" in config else ()),
+    ]
+
+
+def timing_rows(timing: Timing) -> list[tuple[str, str]]:
+    """A timing and what a reader should know of it, as rows of a header."""
+    return [("timing", f"{shortened(timing)}, in virtual seconds"), *(("note", note) for note in timing.notes())]
+
+
+def work_done(run: Run, facts: Mapping[str, Any]) -> str:
+    """How much a run has done, in what time. `facts` is its `summary`."""
+    whose = clock(run)
+    unit, second = f"{whose} s".strip(), f"{whose} second".strip()
+    rate = (number if whose else fixed)(facts["updates_per_second"])
+    took = f"{facts['updates']:,} updates in {seconds(facts['seconds'])} {unit}"
+    return f"{took}, {rate} per {second}, {count(facts['workers'], 'worker')}"
+
+
+def figures(run: Run, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The figures of a run; what was not measured is empty. `facts` is its `summary`."""
+    tau, unit = facts["staleness"], f"{clock(run)} s".strip()
+    found = [
+        ("training loss", _change(facts, "train_loss", loss)),
+        ("test loss", _change(facts, "test_loss", loss)),
+        ("test accuracy", _change(facts, "test_accuracy", "{:.1%}".format)),
+    ]
+    if tau["mean"] is not None:
+        found += [
+            ("staleness", f"mean {tau['mean']:.2f}, 99th percentile {tau['p99']:,}, largest {tau['max']:,}"),
+            ("scale", f"mean {facts['mean_scale']:.4f}, sum of steps {_steps(facts)}"),
+        ]
+    if (step := run.attributes.get("target_step")) is not None:
+        at = seconds(run.attributes["target_seconds"])
+        found.append(("target", f"reached at update {step:,}, {at} {unit}"))
+    lost = {"dropped": "dropped", "zeroed": "scaled to zero", "failed_cas": "failed compare-and-swaps"}
+    found.append(("gradients", ", ".join(f"{facts[name]:,} {what}" for name, what in lost.items() if facts[name])))
+    if (work := run.attributes.get("replay")) is not None:
+        found.append(("real time", f"{work['wall_seconds']:.2f} s on {count(work['threads'], 'thread')}"))
+    return found
+
+
+def _steps(facts: Mapping[str, Any]) -> str:
+    """The sum of all steps, and the smallest and largest part of a worker."""
+    shares = facts["sum_of_steps_by_worker"] or [0.0]
+    total = number(facts["sum_of_steps"])
+    return total if len(shares) == 1 else f"{total}, {number(min(shares))} to {number(max(shares))} by worker"
+
+
+def _change(facts: Mapping[str, Any], name: str, show: Callable[[float], str]) -> str:
+    """A figure at the first and at the last evaluation; empty if it was not measured."""
+    first, last = facts["initial"], facts["last"]
+    if first is None or measured(first[name]) is None:
+        return ""
+    return show(first[name]) if first == last else f"{show(first[name])} → {show(last[name])}"
