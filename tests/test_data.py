@@ -223,6 +223,18 @@ def test_own_arrays_take_their_final_form(form, shape, kind):
         assert split.labels.dtype == np.int64
 
 
+def test_targets_and_several_labels_take_their_final_form():
+    x, targets = np.zeros((4, 3)), np.arange(8.0).reshape(4, 2)
+    data = Dataset.from_arrays(x, targets, x, targets)
+    assert (data.classes, data.train.labels.dtype, data.test.labels.tolist()) == ((), np.float32, targets.tolist())
+    assert repr(data).endswith("3×1×1 float32, 2 targets>")
+    several = Dataset.from_arrays(x, targets > 3, x, targets > 3, classes=["wet", "cold"])
+    assert (several.classes, several.train.labels.dtype) == (("wet", "cold"), np.int64)
+    assert repr(several).endswith("2 labels a sample>")
+    more = [Dataset.from_arrays(x, one, x, one).sha256() for one in (targets, targets + 1, targets[:, 0])]
+    assert len({data.sha256(), *more}) == 3
+
+
 def test_sha256_is_of_raw_and_labels():
     x, y = np.arange(12, dtype=np.uint8).reshape(3, 4), np.array([0, 1, 1])
     data = Dataset.from_arrays(x, y, x[:2], y[:2])
@@ -244,8 +256,13 @@ X, Y = np.zeros((4, 3)), np.array([0, 1, 2, 0])
         ((X.astype(int), Y, X, Y), r"train inputs are int64; give uint8 pixels"),
         ((X, Y, X + np.nan, Y), r"test inputs hold 12 values that are not finite"),
         ((X + 1e39, Y, X, Y), r"train inputs hold 12 values that are not finite in float32"),
-        ((X, Y / 1.0, X, Y), r"train labels are float64 of shape \(4,\); give one integer"),
-        ((X, Y[:, None], X, Y), r"train labels are int64 of shape \(4, 1\)"),
+        ((X, Y / 1.0, X, Y), r"labels differ: floats, one for each sample and integers, one for each sample"),
+        ((X, Y[:, None], X, Y), r"train labels have the shape \(4, 1\) and hold 2; of several labels"),
+        ((X, X, X, X[:, :2]), r"labels differ: floats, 3 for each sample and floats, 2 for each sample"),
+        ((X, Y.astype(str), X, Y), r"train labels are <U21 of shape \(4,\); give one integer"),
+        ((X, Y + np.nan, X, Y), r"train targets hold 4 values that are not finite"),
+        ((X, Y / 1.0, X, Y / 1.0, "mine", ["a", "b"]), r"classes are \['a', 'b'\], and the labels are real targets"),
+        ((X, X > 0, X, X > 0, "mine", ["a", "b"]), r"there are 2 classes, and 3 labels a sample"),
         ((X, Y, X, Y - 1), r"test labels hold -1; labels count from 0"),
         ((X, Y, X, Y, "mine", ["a", "b"]), r"largest label is 2 and there are 2 classes"),
         ((X, Y * 0, X, Y * 0), r"largest label is 0 and there are 1 classes.*at least two"),

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 from ..kernels.arrays import aligned, array_type
 from ..numbers import integer, real
-from ..problems.base import Problem
+from ..problems.base import Dtypes, Problem
 from ..record import UPDATES
 from ..schemes import SCHEMES, LockBased, Scheme, as_scheme
 from ..signals import TERMINATING, caught, terminated
 from ..timing import Time, Timing, empirical
 from ..training.arguments import MOST_UPDATES, documented
-from ..training.compiling import compiling_beside
+from ..training.compiling import compiling_beside, of_names
 from ..training.options import Options, at_once, cores, resolve
 from ..training.words import INTERRUPTED, TIMED_OUT
 from . import words
@@ -142,7 +142,7 @@ def measure(
     reference = scheme.timed_loop or ""
     with compiling_beside(compile_rest, reference, problem):
         problem.compile()
-    access, loop = compile_access(UPDATES), _compile(reference, problem.dtype, problem.inputs.dtype)
+    access, loop = compile_access(UPDATES), _compile(reference, problem.dtypes)
     return (_measured(problem, one, access, loop, seconds) for one in options)
 
 
@@ -174,20 +174,19 @@ def _options(problem: Problem, scheme: Scheme, workers: int, batch_size: int, se
     return resolve("train", problem, {**given, **endless})
 
 
-def compile_rest(loop: str, dtype: str, inputs: str) -> None:
+def compile_rest(loop: str, *dtypes: str) -> None:
     """Fill the cache on disk with all that a calibration compiles besides its problem.
 
     Args:
         loop: the worker loop, "module:function".
-        dtype: the name of the dtype of the problem.
-        inputs: the name of the dtype of its inputs.
+        dtypes: the names of those of the problem.
     """
-    _compile(loop, np.dtype(dtype), np.dtype(inputs))
+    _compile(loop, of_names(dtypes))
     compile_access(UPDATES)
 
 
-def _compile(loop: str, dtype: np.dtype[Any], inputs: np.dtype[Any]) -> Callable[..., int]:
-    return compile_loop(loop, dtype, inputs, array_type(np.int64, 2), types.int64)
+def _compile(loop: str, dtypes: Dtypes) -> Callable[..., int]:
+    return compile_loop(loop, dtypes, array_type(np.int64, 2), types.int64)
 
 
 def _measured(

@@ -33,7 +33,7 @@ def allocate(
         factors=np.array((0.0, 0.0) if schedule is None else schedule.numbers),
         plan=problem.plan,
         inputs=problem.inputs,
-        labels=problem.labels,
+        labels=problem.labels.reshape(-1),
         state=aligned((vectors, whole_lines(length, dtype)), dtype),
         slots=aligned(vectors * words.HEADER, np.int64),
         tables=aligned((owners, LINE + 2 * TABLES), np.int64),

@@ -19,7 +19,7 @@ from ..training.apart import Session, apart
 from ..training.arguments import documented
 from ..training.attributes import loss_limit, run_attributes
 from ..training.code import pieces
-from ..training.compiling import compiling_beside
+from ..training.compiling import compiling_beside, of_names
 from ..training.evaluation import Evaluation, Evaluator, Progress
 from ..training.options import MomentumKind, Options, resolve, updates_per_epoch
 from ..training.reporting import Hooks
@@ -132,7 +132,7 @@ def run_from(
     reference = options.scheme.worker_loop or ""
     with compiling_beside(compile_rest, reference, problem):
         problem.compile()
-    access, loop = compile_access(UPDATES), compile_loop(reference, problem.dtype, problem.inputs.dtype)
+    access, loop = compile_access(UPDATES), compile_loop(reference, problem.dtypes)
     compile_seconds = time.perf_counter() - begun
 
     evaluator = Evaluator(problem, options.eval_samples)
@@ -182,15 +182,14 @@ def run_from(
     return apart(work, hooks)
 
 
-def compile_rest(loop: str, dtype: str, inputs: str) -> None:
+def compile_rest(loop: str, *dtypes: str) -> None:
     """Fill the cache on disk with all that a run compiles besides its problem.
 
     Args:
         loop: the worker loop, "module:function".
-        dtype: the name of the dtype of the problem.
-        inputs: the name of the dtype of its inputs.
+        dtypes: the names of those of the problem.
     """
-    compile_loop(loop, np.dtype(dtype), np.dtype(inputs))
+    compile_loop(loop, of_names(dtypes))
     compile_access(UPDATES)
 
 

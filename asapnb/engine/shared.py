@@ -21,7 +21,7 @@ class Shared(NamedTuple):
     factors: NDArray[np.float64]  # the numbers of the rule's factor schedule
     plan: NDArray[np.int64]  # the program of the problem
     inputs: NDArray[Any]  # uint8 or float: the training split, flat
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]  # int64 or float: those of the training split, flat
     state: NDArray[Any]  # (vectors, n_params or more), dtype; in a pool with shared momentum, velocities follow
     slots: NDArray[np.int64]  # the headers of the pool's slots
     tables: NDArray[np.int64]  # (1, or one per worker; see `words`)
@@ -41,13 +41,14 @@ class Own(NamedTuple):
     row: NDArray[Any]  # (1,) UPDATES: the row of the update that it works on
 
 
-def worker_types(dtype: np.dtype[Any], inputs: np.dtype[Any]) -> tuple[types.Type, types.Type]:
-    """The Numba types of `Shared` and `Own`, for the dtypes of a problem and of its inputs."""
+def worker_types(dtype: np.dtype[Any], inputs: np.dtype[Any], labels: np.dtype[Any]) -> tuple[types.Type, types.Type]:
+    """The Numba types of `Shared` and `Own`, for the dtypes of a problem, of its inputs and of its labels."""
     words, reals, rows = array_type(np.int64), array_type(dtype), array_type(UPDATES)
     shared = {
         "numbers": reals,
         "factors": array_type(np.float64),
         "inputs": array_type(inputs),
+        "labels": array_type(labels),
         "state": array_type(dtype, 2),
         "tables": array_type(np.int64, 2),
         "scales": array_type(np.float32, 2),

@@ -6,11 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import numpy as np
 from numba import types
 
 from ..compiled import specialise
-from ..problems.base import Problem, gradient_signature
+from ..problems.base import Dtypes, Problem, gradient_signature
 from ..training.compiling import load
 from ..training.options import Options, cores
 from ..training.starting import start_all
@@ -39,10 +38,10 @@ class Server(Protocol):
         """Take all finished rows, after a failure."""
 
 
-def compile_loop(loop: str, dtype: np.dtype[Any], inputs: np.dtype[Any], *more: types.Type) -> Callable[..., Any]:
+def compile_loop(loop: str, dtypes: Dtypes, *more: types.Type) -> Callable[..., Any]:
     """A worker loop, "module:function", for problems of these dtypes; `more` are the types of further arguments."""
-    gradient = types.FunctionType(gradient_signature(dtype, inputs))
-    return specialise(load(loop), gradient, *worker_types(dtype, inputs), types.int64, *more)
+    gradient = types.FunctionType(gradient_signature(*dtypes))
+    return specialise(load(loop), gradient, *worker_types(*dtypes), types.int64, *more)
 
 
 class Team:

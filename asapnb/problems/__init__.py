@@ -2,11 +2,12 @@
 
 from .activations import ReLU
 from .analytic import bounded, log_cosh, quadratic, rosenbrock, sine_pl
-from .base import Parameter, Problem, custom, gradient_signature
+from .base import Parameter, Problem, gradient_signature
 from .constants import Constants
 from .convolution import Conv
 from .dense import Dense
 from .networks import cnn, lenet, mlp, network
+from .own import custom
 from .plan import MaxPool
 from .regression import least_squares, logistic
 from .text import register

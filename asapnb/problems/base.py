@@ -1,13 +1,11 @@
-"""What is minimised, behind one contract: `Problem`, and `custom`, which makes one of your own gradient."""
+"""What is minimised, behind one contract: `Problem`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
-import numba
 import numpy as np
-from numba.core.registry import CPUDispatcher
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ..compiled import check_fit
@@ -18,10 +16,10 @@ from ..numbers import choice, integer
 from .constants import Constants
 from .minibatch import draw_batch
 from .places import Parameter as Parameter
-from .signature import Forward, Gradient, Integers, Reals
+from .signature import Dtypes, Forward, Gradient, Integers, Labels, Reals
 from .signature import gradient_signature as gradient_signature
 
-_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _CHUNK = 1000  # samples per call where a whole split goes through a compiled function
 Initial = Callable[[int, np.random.Generator], ArrayLike]  # (n_params, generator) -> parameters
 Evaluation = Callable[[Reals, str], tuple[float, float]]  # (params, "train" or "test") -> loss and accuracy
@@ -39,12 +37,13 @@ def check_parameters(name: str, n_params: int) -> None:
 
 def floating(dtype: DTypeLike) -> np.dtype[Any]:
     """`dtype` if it is float32 or float64; UsageError for any other."""
-    if np.dtype(dtype) not in _FLOATS:
+    if np.dtype(dtype) not in FLOATS:
         raise UsageError(f"dtype is {dtype}; a problem has float32 or float64 parameters")
     return np.dtype(dtype)
 
 
-def _zeros(n_params: int, generator: np.random.Generator) -> NDArray[np.float64]:
+def zeros(n_params: int, generator: np.random.Generator) -> NDArray[np.float64]:
+    """Initial parameters: all of them zero."""
     return np.zeros(n_params)
 
 
@@ -57,16 +56,17 @@ class Problem:
 
     Attributes:
         name: shown to readers.
-        gradient: a dispatcher of exactly one signature, `gradient_signature(dtype, inputs.dtype)`.
+        gradient: a dispatcher of exactly one signature, `gradient_signature(*dtypes)`.
         n_params: number of parameters.
         inputs: all training inputs, flat.
-        labels: int64, one for each training sample.
+        labels: of the training samples, (n,) or (n, outputs): int64, or the real targets of a regression.
         layout: the tensors inside the flat parameters.
         dtype: of parameters and gradients, float32 or float64.
         plan: int64, read by `gradient` alone.
         workspace: elements of `dtype` that a worker needs as scratch; a number, or a function of the batch size.
         initial: draws initial parameters.
-        forward: for two dtypes (of parameters, of inputs) the compiled forward pass; None if nothing is classified.
+        forward: for the dtypes of parameters, inputs and labels, the compiled forward pass; None if nothing is
+            predicted.
         evaluation: loss and accuracy on a split; None to compute them with `forward` or `gradient`.
         data: the data set; None if there is none.
         constants: what theory knows of the objective; None if nothing.
@@ -77,13 +77,13 @@ class Problem:
     gradient: Gradient
     n_params: int
     inputs: NDArray[Any]
-    labels: Integers
+    labels: Labels
     layout: tuple[Parameter, ...]
-    dtype: np.dtype[Any] = _FLOATS[0]
+    dtype: np.dtype[Any] = FLOATS[0]
     plan: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
     workspace: int | Callable[[int], int] = 0
-    initial: Initial = _zeros
-    forward: Callable[[np.dtype[Any], np.dtype[Any]], Forward] | None = None
+    initial: Initial = zeros
+    forward: Callable[[np.dtype[Any], np.dtype[Any], np.dtype[Any]], Forward] | None = None
     evaluation: Evaluation | None = None
     data: Dataset | None = None
     constants: Constants | None = None
@@ -97,6 +97,11 @@ class Problem:
         return f"<{self.name}: {self.n_params:,} parameters, {source}{self.n_samples:,} samples, {self.dtype}>"
 
     @property
+    def dtypes(self) -> Dtypes:
+        """Those of parameters, inputs and labels: what compiled code depends on."""
+        return self.dtype, self.inputs.dtype, self.labels.dtype
+
+    @property
     def n_samples(self) -> int:
         """Number of training samples."""
         return len(self.labels)
@@ -108,13 +113,13 @@ class Problem:
 
     def compile(self) -> None:
         """Compile what the problem consists of, or load it from the disk cache; done when first needed otherwise."""
-        signature = gradient_signature(self.dtype, self.inputs.dtype)
+        signature = gradient_signature(*self.dtypes)
         if signature.args not in self.gradient.overloads:
             self.gradient.compile(signature)
             self.gradient.disable_compile()
             check_fit(self.gradient, "gradient")
         if self.forward is not None:
-            self.forward(self.dtype, self.inputs.dtype)
+            self.forward(*self.dtypes)
 
     def init(self, seed: int = 0) -> Reals:
         """Initial parameters, shape (n_params,): the same for the same seed."""
@@ -128,7 +133,8 @@ class Problem:
         params, indices = self._params(params), self._indices(indices)
         gradient = np.empty_like(params)
         workspace = np.empty(self.workspace_size(len(indices)), self.dtype)
-        loss = self.gradient(params, gradient, indices, self.plan, workspace, self.inputs, self.labels)
+        labels = self.labels.reshape(-1)
+        loss = self.gradient(params, gradient, indices, self.plan, workspace, self.inputs, labels)
         return float(loss), gradient
 
     def evaluate(self, params: ArrayLike, split: str = "train", limit: int | None = None) -> tuple[float, float]:
@@ -211,85 +217,18 @@ class Problem:
         return array
 
     def _run_forward(
-        self, params: Reals, indices: Integers, inputs: NDArray[Any], labels: Integers
+        self, params: Reals, indices: Integers, inputs: NDArray[Any], labels: Labels
     ) -> tuple[float, Integers]:
         assert self.forward is not None
         predicted = np.empty(len(indices), np.int64)
         if not len(indices):
             return float("nan"), predicted
         workspace = np.empty(self.workspace_size(len(indices)), self.dtype)
-        forward = self.forward(self.dtype, inputs.dtype)
+        forward = self.forward(self.dtype, inputs.dtype, labels.dtype)
         return float(forward(params, indices, self.plan, workspace, inputs, labels, predicted)), predicted
 
 
 Builder = Callable[..., Problem]
-
-
-def custom(
-    gradient: Callable[..., Any],
-    inputs: ArrayLike,
-    labels: ArrayLike,
-    n_params: int,
-    *,
-    dtype: DTypeLike = np.float32,
-    init: Initial = _zeros,
-    workspace_size: int | Callable[[int], int] = 0,
-    evaluate: Evaluation | None = None,
-    name: str | None = None,
-) -> Problem:
-    """A problem of your own, for `train` like any other.
-
-    Args:
-        gradient: a module-level function under `numba.njit` with the arguments of `gradient_signature`.
-        inputs: the training inputs, uint8, float32 or float64; the gradient gets them flat.
-        labels: one integer for each sample.
-        n_params: number of parameters.
-        dtype: of the parameters, float32 or float64.
-        init: maps (n_params, generator) to initial parameters; default: zeros.
-        workspace_size: elements of scratch of a worker; a number, or a function of the batch size.
-        evaluate: maps (params, "train" or "test") to (loss, accuracy); default: the mean of the gradient's own loss
-            on the training split, and accuracy NaN.
-        name: default: that of the gradient.
-
-    Raises UsageError for what does not fit, and for a gradient that does not compile, has threads of its own
-    (parallel=True) or calls Python (objmode).
-
-    >>> @numba.njit
-    ... def pull(params, gradient, indices, plan, workspace, inputs, labels):  # mean of |params - x|^2 / 2
-    ...     loss, n = 0.0, params.size
-    ...     gradient[:] = 0
-    ...     for i in indices:
-    ...         for j in range(n):
-    ...             difference = params[j] - inputs[i * n + j]
-    ...             gradient[j] += difference / indices.size
-    ...             loss += 0.5 * difference * difference / indices.size
-    ...     return loss
-    >>> points = np.array([[0.0, 1.0], [2.0, 3.0]], np.float32)
-    >>> problem = custom(pull, points, [0, 0], n_params=2)
-    >>> loss, gradient = problem.loss_and_gradient([0.0, 0.0], [0, 1])
-    >>> loss, gradient.tolist()
-    (3.5, [-1.0, -2.0])
-    """
-    dtype = floating(dtype)
-    inputs = np.ascontiguousarray(inputs)
-    if inputs.dtype not in (np.uint8, *_FLOATS):
-        raise UsageError(f"inputs are {inputs.dtype}; allowed are uint8, float32 and float64")
-    labels = _integers("labels", labels)
-    n_params = integer("n_params", n_params, 1, 2**40)
-    name = name or str(getattr(gradient, "__name__", "custom"))
-    return Problem(
-        name=name,
-        gradient=_compile_gradient(gradient, dtype, inputs.dtype),
-        n_params=n_params,
-        inputs=inputs.reshape(-1),
-        labels=labels,
-        layout=(Parameter("params", (n_params,), 0),),
-        dtype=dtype,
-        workspace=workspace_size if callable(workspace_size) else integer("workspace_size", workspace_size, 0, 2**40),
-        initial=init,
-        evaluation=evaluate,
-        config={"problem": f"custom({name})"},
-    )
 
 
 def _integers(name: str, values: ArrayLike) -> Integers:
@@ -297,19 +236,3 @@ def _integers(name: str, values: ArrayLike) -> Integers:
     if array.ndim != 1 or not len(array) or not np.issubdtype(array.dtype, np.integer):
         raise UsageError(f"{name} are {array.dtype} of shape {array.shape}: must be a non-empty list of integers")
     return array.astype(np.int64, copy=False)
-
-
-def _compile_gradient(function: Any, dtype: np.dtype[Any], inputs_dtype: np.dtype[Any]) -> Gradient:
-    """The function under exactly the expected signature (a float64 loss in it is then cast, as NumPy would)."""
-    signature = gradient_signature(dtype, inputs_dtype)
-    if not isinstance(function, CPUDispatcher):
-        raise UsageError(f"the gradient is {function!r}; decorate a module-level function with numba.njit")
-    check_fit(function, "gradient")
-    try:
-        return numba.jit(signature, **{**function.targetoptions, "nogil": True})(function.py_func)
-    except (numba.core.errors.NumbaError, TypeError) as error:  # TypeError: another number of arguments
-        raise UsageError(
-            f"the gradient {function.__name__!r} does not compile for the signature that every gradient has,\n"
-            f"    {signature}\n    (params, gradient, indices, plan, workspace, inputs, labels) -> mean loss\n"
-            f"because Numba says: {error}"
-        ) from error

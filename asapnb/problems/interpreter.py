@@ -109,14 +109,14 @@ def _evaluate(params, indices, plan, workspace, inputs, labels, predicted):
 
 
 @cache
-def gradient_kernel(dtype: np.dtype[Any], inputs_dtype: np.dtype[Any]) -> Gradient:
+def gradient_kernel(*dtypes: np.dtype[Any]) -> Gradient:
     """The gradient of any network with these dtypes; `Problem.compile` compiles it, as that takes a while."""
     return kernel()(_gradient)
 
 
 @cache
-def forward_kernel(dtype: np.dtype[Any], inputs_dtype: np.dtype[Any]) -> Forward:
+def forward_kernel(*dtypes: np.dtype[Any]) -> Forward:
     """The compiled forward pass: (params, indices, plan, workspace, inputs, labels, predicted) -> mean loss."""
-    signature = gradient_signature(dtype, inputs_dtype)
+    signature = gradient_signature(*dtypes)
     params, _, indices, *others = signature.args
     return kernel(signature.return_type(params, indices, *others, indices))(_evaluate)

@@ -128,7 +128,7 @@ def _network(
     text = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
     return Problem(
         name=builder,
-        gradient=gradient_kernel(dtype, raw.dtype),
+        gradient=gradient_kernel(dtype, raw.dtype, data.train.labels.dtype),
         n_params=places.n_params,
         inputs=raw.reshape(-1),
         labels=data.train.labels,

@@ -9,17 +9,25 @@ from numpy.typing import DTypeLike, NDArray
 
 Reals = NDArray[np.floating[Any]]  # of the dtype of the problem, float32 or float64
 Integers = NDArray[np.int64]
+Labels = NDArray[Any]  # (n,) or (n, outputs): int64 classes or 0 and 1, or real targets
+Dtypes = tuple[np.dtype[Any], np.dtype[Any], np.dtype[Any]]  # of parameters, inputs and labels
 Gradient: TypeAlias = Any  # a Numba dispatcher that takes the arguments of `gradient_signature`
 Forward: TypeAlias = Any  # one without `gradient`, that also writes the most likely classes: see `forward_kernel`
 
 
-def gradient_signature(dtype: DTypeLike, inputs_dtype: DTypeLike) -> Any:
+def gradient_signature(dtype: DTypeLike, inputs_dtype: DTypeLike, labels_dtype: DTypeLike = np.int64) -> Any:
     """The Numba signature of every gradient: what a worker loop calls and what a problem of your own provides.
 
     ``loss = gradient(params, gradient, indices, plan, workspace, inputs, labels)``: the mean loss over the samples
     `indices` (int64, at least one), with all of `gradient` overwritten. `params`, `gradient`, `workspace` and the
     loss have the problem's dtype (float32 or float64). Only the problem itself reads `plan` (int64) and `workspace`
-    (its contents are arbitrary). `inputs` is the flat training data, `labels` is int64.
+    (its contents are arbitrary). `inputs` is the flat training data, and `labels` are the flat labels or targets: one
+    number for each sample, or equally many.
+
+    Args:
+        dtype: of parameters and gradients, float32 or float64.
+        inputs_dtype: of the inputs.
+        labels_dtype: of the labels; int64 if they are classes.
 
     >>> print(gradient_signature("float32", "uint8").return_type)
     float32
@@ -27,5 +35,5 @@ def gradient_signature(dtype: DTypeLike, inputs_dtype: DTypeLike) -> Any:
     real = numba.from_dtype(np.dtype(dtype))
     integers = types.Array(types.int64, 1, "C")
     reals = types.Array(real, 1, "C")
-    inputs = types.Array(numba.from_dtype(np.dtype(inputs_dtype)), 1, "C")
-    return real(reals, reals, integers, integers, reals, inputs, integers)
+    inputs, labels = (types.Array(numba.from_dtype(np.dtype(one)), 1, "C") for one in (inputs_dtype, labels_dtype))
+    return real(reals, reals, integers, integers, reals, inputs, labels)

@@ -35,7 +35,7 @@ def execute(
     problem, options = execution.problem, execution.options
     count = at_once() if execution.threads is None else execution.threads
     problem.compile()
-    loop = compile_loop(LOOP, problem.dtype, problem.inputs.dtype)
+    loop = compile_loop(LOOP, problem.dtypes)
     evaluator = Evaluator(problem, options.eval_samples)
     first = evaluator.evaluate(execution.initial, 0, 0.0) if saved is None else saved.evaluations[0]
     limit = loss_limit(options, first)

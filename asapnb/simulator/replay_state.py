@@ -40,7 +40,7 @@ class ReplayState(NamedTuple):
     numbers: NDArray[Any]  # dtype of the problem: see `training.words`
     plan: NDArray[np.int64]  # the program of the problem
     inputs: NDArray[Any]
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
     tasks: NDArray[np.void]  # (rows,) TASK
     results: NDArray[np.void]  # (rows,) RESULT
     operations: NDArray[np.void]  # OPERATION
@@ -58,11 +58,11 @@ class Own(NamedTuple):
     workspace: NDArray[Any]
 
 
-def replay_types(dtype: np.dtype[Any], inputs: np.dtype[Any]) -> tuple[types.Type, types.Type]:
-    """The Numba types of `ReplayState` and `Own`, for the dtypes of a problem and of its inputs."""
+def replay_types(dtype: np.dtype[Any], inputs: np.dtype[Any], labels: np.dtype[Any]) -> tuple[types.Type, types.Type]:
+    """The Numba types of `ReplayState` and `Own`, for the dtypes of a problem, of its inputs and of its labels."""
     words, reals, vectors = array_type(np.int64), array_type(dtype), array_type(dtype, 2)
-    state = {"numbers": reals, "total": reals, "inputs": array_type(inputs), "tasks": array_type(TASK)}
-    state |= {"results": array_type(RESULT), "operations": array_type(OPERATION)}
+    state = {"numbers": reals, "total": reals, "inputs": array_type(inputs), "labels": array_type(labels)}
+    state |= {"tasks": array_type(TASK), "results": array_type(RESULT), "operations": array_type(OPERATION)}
     state |= {"state": vectors, "velocity": vectors, "gradients": vectors}
     return tuple_type(ReplayState, state, words), tuple_type(Own, {"indices": words}, reals)
 
@@ -99,7 +99,7 @@ def make_replay_state(execution: Execution, order: Operations, loss_limit: float
         numbers=aligned(NUMBERS, dtype),
         plan=problem.plan,
         inputs=problem.inputs,
-        labels=problem.labels,
+        labels=problem.labels.reshape(-1),
         tasks=tasks,
         results=blank_rows(count, RESULT),
         operations=order.operations,

@@ -3,14 +3,12 @@
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
-import numpy as np
 from numba import types
 
 from ..compiled import specialise
-from ..problems.base import Problem, gradient_signature
-from ..training.compiling import load
+from ..problems.base import Dtypes, Problem, gradient_signature
+from ..training.compiling import load, of_names
 from ..training.starting import start_all
 from ..training.words import FAILED
 from .replay_state import Own, ReplayState, own_buffers, replay_types
@@ -21,21 +19,20 @@ _POLL_SECONDS = 0.005
 _INLINE_SECONDS = 0.01  # a segment that is expected to take less is not worth a thread
 
 
-def compile_loop(loop: str, dtype: np.dtype[Any], inputs: np.dtype[Any]) -> Callable[..., None]:
+def compile_loop(loop: str, dtypes: Dtypes) -> Callable[..., None]:
     """The loop of the threads, "module:function", for problems of these dtypes."""
-    gradient = types.FunctionType(gradient_signature(dtype, inputs))
-    return specialise(load(loop), gradient, *replay_types(dtype, inputs))
+    gradient = types.FunctionType(gradient_signature(*dtypes))
+    return specialise(load(loop), gradient, *replay_types(*dtypes))
 
 
-def compile_rest(loop: str, dtype: str, inputs: str) -> None:
+def compile_rest(loop: str, *dtypes: str) -> None:
     """Fill the cache on disk with all that a replay compiles besides its problem.
 
     Args:
         loop: the loop of the threads, "module:function".
-        dtype: the name of the dtype of the problem.
-        inputs: the name of the dtype of its inputs.
+        dtypes: the names of those of the problem.
     """
-    compile_loop(loop, np.dtype(dtype), np.dtype(inputs))
+    compile_loop(loop, of_names(dtypes))
 
 
 class ReplayThreads:

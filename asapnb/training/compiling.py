@@ -9,15 +9,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..compiled import cache_of
-from ..problems.base import Problem
+from ..problems.base import Dtypes, Problem
 from .options import at_once
 
 _PROGRAM = """
@@ -37,16 +39,22 @@ def load(reference: str) -> Any:
     return getattr(import_module(module), function)
 
 
+def of_names(dtypes: Sequence[str]) -> Dtypes:
+    """The dtypes of these names: of parameters, inputs and labels."""
+    dtype, inputs, labels = map(np.dtype, dtypes)
+    return dtype, inputs, labels
+
+
 @contextmanager
 def compiling_beside(rest: Callable[..., None], loop: str, problem: Problem) -> Iterator[None]:
     """While the block compiles a problem, let another process compile the rest, unless that is in the cache.
 
     Args:
-        rest: compiles the rest; called with `loop` and the names of the dtypes of the problem and of its inputs.
+        rest: compiles the rest; called with `loop` and the names of the dtypes of the problem.
         loop: a loop, "module:function".
         problem: the problem.
     """
-    arguments = [rest.__module__, rest.__name__, loop, problem.dtype.name, problem.inputs.dtype.name]
+    arguments = [rest.__module__, rest.__name__, loop, *(one.name for one in problem.dtypes)]
     done = _marker(arguments)
     python = Path(sys.executable or "").name.startswith("python")  # and not a program that embeds Python
     if done is None or os.path.exists(done) or at_once() < 2 or not python:

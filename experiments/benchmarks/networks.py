@@ -50,7 +50,7 @@ def training_state(problem: ab.Problem, batch: int) -> tuple[list[types.Type], l
     """What a compiled loop of steps works on: gradient function, parameters, gradient, batches and the rest of the
     gradient's arguments; the Numba types of these, and the values.
     """
-    signature = gradient_signature(problem.dtype, problem.inputs.dtype)
+    signature = gradient_signature(*problem.dtypes)
     params, gradient, _, *others = signature.args
     theta = aligned(problem.n_params, problem.dtype)
     theta[:] = problem.init(0)
