@@ -24,6 +24,8 @@ def folder(tmp_path_factory):
     ):
         arguments = {"rule": rule, "workers": workers, "step_size": size, "seed": n % 2}
         ab.simulate(bowl, **arguments, **given, out=path / "runs" / f"{n}.h5")
+    small = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(2,))
+    ab.simulate(small, workers=2, updates=4, eval_every=2, eval_samples=50, out=path / "accuracy.h5")
     ab.simulate(bowl, workers=4, step_size=0.05, microscope=1, **given, out=path / "one.h5")
     return path
 
@@ -31,7 +33,7 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind(folder, tmp_path, kind):
     out = tmp_path / "figure.png"
-    runs = [folder / "one.h5"] if kind in SINGLE else [folder / "runs"]
+    runs = [folder / {"accuracy": "accuracy.h5"}.get(kind, "one.h5" if kind in SINGLE else "runs")]
     more = ["--where", "workers=6", "--rule", "inverse"] if kind == "scale" else []
     done = call("plot", *runs, "--kind", kind, *more, "-o", out, "--dpi", 40)
     assert done.exit_code == 0, done.output

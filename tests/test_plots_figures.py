@@ -197,7 +197,7 @@ def test_staleness_bars_are_the_shares_of_updates(small):
         model = ab.staleness.fit(np.bincount(tau), "geometric").distribution.pmf
         for found, pmf in ((heights, shares), (axes.lines[0].get_ydata(), model)):
             cells = np.append(pmf, np.zeros(200))[: len(heights) * width].reshape(-1, width)
-            assert_allclose(found, 100 * cells.mean(axis=1), atol=1e-12)
+            assert_allclose(found, 100 * cells.sum(axis=1), atol=1e-12)
     assert_readable(figure)
 
 
@@ -270,7 +270,7 @@ def test_boxes_are_of_runs_that_arrived_and_the_others_are_counted(sweep):
     assert_readable(figure)
 
 
-def test_a_cell_is_the_share_that_converged(sweep):
+def test_a_cell_is_the_share_that_fell(sweep):
     figure = plots.stability(sweep, curves={"limit of mine": ([2, 12], [1.0, 0.2])})
     for axes, rule in zip(figure.axes[:2], ("constant", "tail"), strict=True):
         shares = axes.collections[0].get_array().reshape(2, 2)

@@ -29,6 +29,7 @@ class SpeedUp:
         clock: "updates", "seconds", "steps" (the sum of step sizes) or "epochs".
         budgets: of each cell, up to where times count: a run that has not reached the target by then counts as this
             much. None where all reached it by then.
+        cut: how many runs counted as the budget, of the baseline and of the others.
         smallest_cell: the least number of runs that one side has in a cell.
         runs, not_reached, diverged: how many, of the baseline and of the others.
         paired: whether runs were compared seed by seed, on the same schedules.
@@ -39,6 +40,7 @@ class SpeedUp:
     interval: Interval | None
     clock: str
     budgets: tuple[float | None, ...]
+    cut: tuple[int, int]
     smallest_cell: int
     runs: tuple[int, int]
     not_reached: tuple[int, int]
@@ -50,6 +52,17 @@ class SpeedUp:
     def cells(self) -> int:
         """How many cells the ratio is a mean of."""
         return len(self.budgets)
+
+    @property
+    def bound(self) -> str:
+        """What the ratio says of the whole times, as runs that were cut at the budget take longer than that.
+
+        "=" if none was; "≥" if some of the baseline were, so that the ratio is at least this; "≤" if some of the
+        others were, so that it is at most this; "~" if some of both were.
+        """
+        return {(False, False): "=", (True, False): "≥", (False, True): "≤", (True, True): "~"}[
+            self.cut[0] > 0, self.cut[1] > 0
+        ]
 
     @property
     def gain(self) -> float:
@@ -135,6 +148,7 @@ def speed_up(
         interval=interval,
         clock=by,
         budgets=tuple(budgets),
+        cut=(_cut(sides, budgets, 0), _cut(sides, budgets, 1)),
         smallest_cell=min(len(side.times) for made in sides for side in made),
         runs=(ours.total(), theirs.total()),
         not_reached=(ours.total() - ours["reached"], theirs.total() - theirs["reached"]),
@@ -263,6 +277,15 @@ def _budget(made: list[_Side], by: str, budget: float | None) -> float | None:
     if budget < first:
         raise UsageError(f"budget is {budget:g}: no run reaches the target before {first:g}; give a larger one")
     return budget
+
+
+def _cut(sides: list[list[_Side]], budgets: list[float | None], which: int) -> int:
+    """How many runs of the baseline (0) or of the others (1) count as the budget."""
+    return sum(
+        int((~made[which].observed | (made[which].times > budget)).sum())
+        for made, budget in zip(sides, budgets, strict=True)
+        if budget is not None
+    )
 
 
 def _ratio(

@@ -18,7 +18,7 @@ _LATEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
     "–": "--", "η": r"$\eta$",
-    "Σ": r"$\Sigma$", "τ": r"$\tau$", "≤": r"$\leq$", **{c: f"\\{c}" for c in "&%$#_{}"},
+    "Σ": r"$\Sigma$", "τ": r"$\tau$", "≤": r"$\leq$", "≥": r"$\geq$", **{c: f"\\{c}" for c in "&%$#_{}"},
 }  # fmt: skip
 
 

@@ -108,7 +108,8 @@ def speed_ups(
 def _figures(found: SpeedUp) -> dict[str, Cell]:
     (low, high), (base, other), budgets = found.interval or (None, None), found.magnitudes, set(found.budgets)
     return {
-        "speed-up": found.ratio, "from": low, "to": high, "runs": found.runs[1], "not reached": found.not_reached[1],
+        "speed-up": found.ratio, "from": low, "to": high, "bound": found.bound.strip("=") or None,
+        "runs": found.runs[1], "not reached": found.not_reached[1],
         "baseline runs": found.runs[0], "baseline not reached": found.not_reached[0],
         "budget": budgets.pop() if len(budgets) == 1 else None, "magnitude": other / base if base else None,
     }  # fmt: skip
@@ -125,6 +126,10 @@ def _notes(found: Sequence[SpeedUp], options: Mapping[str, Any]) -> Iterator[str
     )
     if any(budget is not None for one in found for budget in one.budgets):
         yield "Not all reach the target: times are restricted means, a run that has not by the budget counts as that."
+        yield (
+            "bound: the speed-up is at least (≥) the figure if only runs of the baseline did not arrive, at most (≤) "
+            "it if only others did not, and open (~) if some of both did not."
+        )
     if any(one.interval is None for one in found):
         yield "No interval from a single seed."
     if any(one.interval and one.smallest_cell < 5 for one in found):

@@ -3,7 +3,7 @@
 `runs` may be a run file, a folder of run files, a `Run`, an `asapnb.analysis.Record`, or a list of these.
 """
 
-from .curves import loss
+from .curves import accuracy, loss
 from .distributions import staleness
 from .executions import timeline
 from .incidence import survival
@@ -15,6 +15,7 @@ from .style import save, style
 from .times import speed_up, time_to_target
 
 __all__ = [
+    "accuracy",
     "loss",
     "magnitude",
     "microscope",

@@ -1,7 +1,7 @@
-"""Loss against time, updates, epochs or the sum of steps."""
+"""Loss, and accuracy, against time, updates, epochs or the sum of steps."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from ..analysis import Curve, Record, Target
 from ..analysis.records import Loss
 from ..errors import UsageError, unknown
-from .groups import Group, Runs, as_records, clock_of, panels, time_label
+from .groups import Group, Panel, Runs, as_records, clock_of, panels, time_label
 from .labels import End, label_ends
 from .style import TARGET, Axes, Figure, new_figure, note, styled
 
 Points = tuple[NDArray[np.float64], NDArray[np.float64]]
+BETTER_HIGH = ("test_accuracy",)  # columns of the evaluations of which more is better
 CLOCKS = ("seconds", "updates", "epochs", "steps")
 _INFINITE = 1e300  # stands for infinite and NaN losses while quantiles are taken
 _POINTS = 400  # the most points of a line
@@ -66,19 +67,76 @@ def loss(
     found = as_records(runs)
     label = axis_label(found, x)
     parts = panels(found, by)
-    figure = new_figure(5.8, sum(max(2.1 if len(parts) > 1 else 3.3, 0.3 + 0.2 * len(part.lines)) for part in parts))
-    all_axes = figure.subplots(len(parts), 1, squeeze=False, sharex=x != "seconds")[:, 0]
+    figure, all_axes = _stacked(parts, x, label, "training loss")
     ends = []
     for axes, part in zip(all_axes, parts, strict=True):
         ends.append(_draw(axes, part.lines, lambda record: _points(record, record.curve(curve, window), x), target))
-        axes.set_title(part.label)
-        axes.set_ylabel("training loss")
-    all_axes[-1].set_xlabel(label)
     bands = said_of_bands(len(group.records) for part in parts for group in part.lines)
     note(figure, bands, "smoothed losses of minibatches" if curve == "smoothed" else "", clock_of(found, x))
     for axes, written in zip(all_axes, ends, strict=True):
         label_ends(axes, written)
     return figure
+
+
+@styled
+def accuracy(runs: Runs, by: Sequence[str] | None = None, *, x: str = "seconds") -> Figure:
+    """The test accuracy against time, updates, epochs or the sum of step sizes.
+
+    Lines, bands and panels are those of `loss`. A run that diverged counts as accuracy 0 from then on.
+
+    Args:
+        runs: the runs.
+        by: the keys whose values make groups; by default all that vary but the seed.
+        x: "seconds", "updates", "epochs" or "steps" (the sum of all step sizes).
+
+    Raises:
+        UsageError: for runs that were not tested, for times of several clocks on one axis, and for more groups than
+            can be told apart.
+
+    >>> import asapnb as ab
+    >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(4,))
+    >>> run = ab.simulate(problem, workers=2, updates=30, eval_every=10)
+    >>> accuracy(run, x="updates").axes[0].get_ylabel()
+    'test accuracy, %'
+    """
+    found = as_records(runs)
+    for record in found:
+        if not np.isfinite(record.run.evals["test_accuracy"]).any():
+            raise UsageError(f"{record.name} has no test accuracy: leave the run out, or draw its loss (--kind loss)")
+    label, parts = axis_label(found, x), panels(found, by)
+    figure, all_axes = _stacked(parts, x, label, "test accuracy, %")
+    ends = []
+    for axes, part in zip(all_axes, parts, strict=True):
+        own = []
+        for group in part.lines:
+            at, low, median, high = evaluated(group.records, "test_accuracy", x)
+            low, median, high = (100 * np.where(np.isfinite(values), values, 0.0) for values in (low, median, high))
+            own.append(_line(axes, group, Band(at, low, median, high)))
+        axes.set(xlim=(0, None), ylim=(0, None))
+        ends.append([end for end in own if end.text])
+    note(figure, said_of_bands(len(group.records) for part in parts for group in part.lines), clock_of(found, x))
+    for axes, written in zip(all_axes, ends, strict=True):
+        label_ends(axes, written)
+    return figure
+
+
+def _stacked(parts: Sequence[Panel], x: str, xlabel: str, ylabel: str) -> tuple[Figure, Any]:
+    """A figure with a panel for each of these, one below the other, and their axes."""
+    figure = new_figure(5.8, sum(max(2.1 if len(parts) > 1 else 3.3, 0.3 + 0.2 * len(part.lines)) for part in parts))
+    all_axes = figure.subplots(len(parts), 1, squeeze=False, sharex=x != "seconds")[:, 0]
+    for axes, part in zip(all_axes, parts, strict=True):
+        axes.set_title(part.label)
+        axes.set_ylabel(ylabel)
+    all_axes[-1].set_xlabel(xlabel)
+    return figure, all_axes
+
+
+def _line(axes: Axes, group: Group, found: Band) -> End:
+    """Draw the line of a group, with its band if there are several runs; returns the label of its end."""
+    axes.plot(found.x, found.median, color=group.look.color, linestyle=group.look.dash)
+    if len(group.records) > 1:
+        axes.fill_between(found.x, found.low, found.high, color=group.look.color, alpha=0.16, linewidth=0)
+    return End(float(found.x[-1]), float(found.median[-1]), _label(group), group.look)
 
 
 def _draw(axes: Axes, lines: Sequence[Group], points: Callable[[Record], Points], target: Target | None) -> list[End]:
@@ -90,12 +148,9 @@ def _draw(axes: Axes, lines: Sequence[Group], points: Callable[[Record], Points]
     beyond = top + 2 * (top - bottom)  # so that no huge number is drawn
     for group, found in zip(lines, bands, strict=True):
         low, median, high = (np.minimum(values, beyond) for values in found[1:])
-        axes.plot(found.x, median, color=group.look.color, linestyle=group.look.dash)
-        if len(group.records) > 1:
-            axes.fill_between(found.x, low, high, color=group.look.color, alpha=0.16, linewidth=0)
-        left = np.append(median[:-1] == beyond, True)
-        last = int(left.argmax())
-        ends.append(End(found.x[last], median[last], _label(group), group.look))
+        end = _line(axes, group, Band(found.x, low, median, high))
+        last = int(np.append(median[:-1] == beyond, True).argmax())  # where it leaves the axes
+        ends.append(end._replace(x=found.x[last], y=median[last]))
     axes.set_xlim(0, None)
     if target is not None:
         level = float(np.median([target.level(record) for group in lines for record in group.records]))
@@ -123,6 +178,14 @@ def _points(record: Record, curve: Curve, x: str) -> Points:
 def places(record: Record, curve: Curve, x: str) -> NDArray[np.float64]:
     """The points of a curve of a run on this clock."""
     return np.asarray(curve.updates / record.updates_per_epoch if x == "epochs" else getattr(curve, x), float)
+
+
+def evaluated(found: Sequence[Record], column: str, x: str) -> Band:
+    """Median and band of a column of the evaluations; a run that diverged counts as the worst from then on."""
+    sign = -1.0 if column in BETTER_HIGH else 1.0
+    points = [(places(record, record.curve(), x), sign * record.run.evals[column]) for record in found]
+    at, low, median, high = band(points, found)
+    return Band(at, low, median, high) if sign > 0 else Band(at, -high, -median, -low)
 
 
 def band(points: Sequence[Points], found: Sequence[Record]) -> Band:

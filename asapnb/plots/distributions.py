@@ -29,8 +29,9 @@ def staleness(
     """The share of applied updates that had each staleness, in a panel for each group of runs.
 
     Lines are models fitted to the counts by maximum likelihood (`asapnb.staleness.fit`); the panel names the model of
-    least AIC. The axis ends where 99.5 % of the updates are shown. If some updates are far staler than that, bins
-    double in width and both axes are logarithmic; a bar then holds the values from its tick up to the next one.
+    least AIC. The axis ends where 99.5 % of the updates are shown. Wide distributions have bins: a bar, and a line
+    there, is the share of all values of its bin. If some updates are far staler than the axis, bins double in width
+    and both axes are logarithmic; a bar then holds the values from its tick up to the next one.
 
     Args:
         runs: the runs.
@@ -91,16 +92,15 @@ def _draw(axes: Axes, seen: NDArray[np.int64], models: Sequence[str]) -> None:
     if heavy:
         edges = np.array([0, *(2**i for i in range(observed.support.bit_length() + 1))])
         middle, width = np.arange(len(edges) - 1.0), 1.0
-        each = np.diff(edges)  # values in each bin: a bar shows their sum
     else:
         width = math.ceil((end + 1) / _BARS)
         edges = np.arange(0, end + width + 1, width)
-        middle, each = (edges[:-1] + edges[1:] - 1) / 2, np.ones(len(edges) - 1)
-    bars = 100 * each * mean_pmf(observed, edges)
+        middle = (edges[:-1] + edges[1:] - 1) / 2
+    bars = 100 * shares(observed, edges)
     axes.bar(middle, bars, width=0.86 * width, color=PALE, linewidth=0)
     for found in fitted:
         color, dash = _LINES[found.model]
-        line = 100 * each * mean_pmf(found.distribution, edges)
+        line = 100 * shares(found.distribution, edges)
         axes.plot(middle, line, color=color, linestyle=dash, linewidth=1.2, label=_NAMES[found.model])
     if heavy:
         axes.set(yscale="log", ylim=(0.3 * bars[bars > 0].min(), 3000), xlim=(-0.6, len(middle) - 0.4))
@@ -112,13 +112,19 @@ def _draw(axes: Axes, seen: NDArray[np.int64], models: Sequence[str]) -> None:
         axes.set(xlim=(-0.5 - 0.01 * end, edges[-1] - 0.5), ylim=(0, 1.3 * axes.get_ylim()[1]))
         axes.locator_params(axis="x", integer=True)
     lines = [f"mean {observed.mean():.3g}, largest {observed.support:,}", *([_best(fitted)] if fitted else [])]
+    if width > 1:
+        lines.append(f"a bar: {width} values of τ")
     axes.annotate("\n".join(lines), (1, 1), xycoords="axes fraction", ha="right", va="top", fontsize=7.5)
 
 
-def mean_pmf(staleness: StalenessDistribution, edges: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The mean probability of the values from each edge up to the next."""
+def shares(staleness: StalenessDistribution, edges: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The probability of the values from each edge up to the next.
+
+    >>> shares(StalenessDistribution.from_pmf([0.5, 0.25, 0.25]), np.array([0, 2, 4])).tolist()
+    [0.75, 0.25]
+    """
     pmf = staleness.padded(max(len(staleness), int(edges[-1]) + 1)).pmf
-    return np.add.reduceat(pmf[: edges[-1]], edges[:-1]) / np.diff(edges)
+    return np.add.reduceat(pmf[: edges[-1]], edges[:-1])
 
 
 def _best(fitted: Sequence[Fit]) -> str:

@@ -2,8 +2,12 @@
 
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from itertools import cycle
 from typing import Any
 
 from numpy.typing import NDArray
@@ -18,6 +22,7 @@ from .style import LOOKS, Figure, Look, look, new_figure
 # Values of these keys need no name of the key before them
 _BARE = ("rule", "scheme", "problem", "data", "kind", "timing")
 PANELS = 12
+_RULES: ContextVar[Sequence[Any]] = ContextVar("rules that have colours", default=())
 _CLOCKS = {"virtual": "virtual time", "recorded": "recorded time"}
 
 
@@ -110,9 +115,43 @@ def keys_of(found: Sequence[Record], by: Sequence[str] | None) -> list[str]:
     return [key for key in varying(found) if key != "seed"] if by is None else list(dict.fromkeys(by))
 
 
+@contextmanager
+def rules_coloured(found: Sequence[Record]) -> Iterator[None]:
+    """Within it, a rule of these runs has the same colour in all figures, whichever runs a figure shows."""
+    token = _RULES.set(_RULES.get() or _rules(found))
+    try:
+        yield
+    finally:
+        _RULES.reset(token)
+
+
+def _rules(found: Sequence[Record]) -> list[Any]:
+    return [rule for (rule,) in grouped(found, ["rule"])]
+
+
 def _groups(found: Sequence[Record], keys: Sequence[str]) -> list[Group]:
-    label = _labeller(found, keys)
-    return [Group(label(key), look(n), key, some) for n, (key, some) in enumerate(grouped(found, keys).items())]
+    label, parts = _labeller(found, keys), grouped(found, keys)
+    looks = _looks(_RULES.get() or _rules(found), keys, list(parts))
+    return [Group(label(key), of, key, some) for of, (key, some) in zip(looks, parts.items(), strict=True)]
+
+
+def _looks(rules: Sequence[Any], keys: Sequence[str], values: Sequence[tuple[Any, ...]]) -> list[Look]:
+    """A look for each group. A rule has one colour; its groups differ in their dashes, as far as these go round."""
+    at = keys.index("rule") if "rule" in keys else None
+    if at is not None and len(rules) > 1 and {group[at] for group in values} <= {*rules}:
+        seen, found = Counter[Any](), []
+        for group in values:
+            found.append(look(rules.index(group[at]), seen[group[at]]))
+            seen[group[at]] += 1
+        if len(set(found)) == len(found):
+            return found
+    return [look(n) for n in range(len(values))]
+
+
+def spare_looks(used: Iterable[Look]) -> Iterator[Look]:
+    """The looks that no group has, over and over."""
+    taken = set(used)
+    return cycle([one for one in map(look, range(LOOKS)) if one not in taken] or [look(0)])
 
 
 def _check_looks(parts: Sequence[Group], keys: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..analysis import Record, varying
 from ..errors import UsageError, unknown
-from .curves import loss
+from .curves import accuracy, loss
 from .distributions import staleness
 from .executions import timeline
 from .incidence import survival
@@ -28,6 +28,7 @@ class Kind:
 FLAGS = {"curve": "loss", "rules": "rule"}  # arguments whose flag has another name
 KINDS = {
     "loss": Kind(loss, ("by", "x", "curve", "target")),
+    "accuracy": Kind(accuracy, ("by", "x")),
     "staleness": Kind(staleness, ("by",)),
     "scale": Kind(scale, ("rules",)),
     "magnitude": Kind(magnitude, ("by", "rules")),

@@ -1,4 +1,4 @@
-"""Which step sizes converge with how many workers."""
+"""How many runs arrive, or fall below their start, by step size and number of workers."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,15 +22,16 @@ _DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 def stability(
     runs: Runs, by: Sequence[str] | None = None, *, target: Target | None = None, curves: Curves | None = None
 ) -> Figure:
-    """The share of runs that converged, for each step size and number of workers.
+    """The share of runs that reached a target, for each step size and number of workers.
 
-    A run converged if it did not diverge and ended below its initial loss or, with a target, if it reached the
-    target. A cell without runs stays white. A share that is neither 0 nor 1 is written into its cell, in percent.
+    Without a target, runs count that did not diverge and ended below their initial loss. The title says which of the
+    two is shown. A cell without runs stays white. A share that is neither 0 nor 1 is written into its cell, in
+    percent.
 
     Args:
         runs: the runs.
         by: the keys whose values make panels; by default all that vary but seed, step size and workers.
-        target: the loss that a converged run has reached.
+        target: the loss to reach.
         curves: limits to draw over the map, as label: (workers, step sizes). A curve whose label is that of a panel
             is drawn in that panel only.
 
@@ -56,7 +57,8 @@ def stability(
     for axes in grid[:-1].ravel():
         axes.set_xlabel("")
     bar = figure.colorbar(images[0], ax=grid, aspect=28, pad=0.02)
-    bar.set_label("share converged" if target is None else f"share that reached {target}")
+    bar.set_label("share of runs")
+    figure.suptitle(f"runs that {counted(target)}", x=0.01, ha="left", fontsize=9)
     bar.outline.set_visible(False)
     sizes = sorted({len(cell) for cell in grouped(found, [*keys, "step_size", "workers"]).values()})
     each = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
@@ -64,8 +66,13 @@ def stability(
     return figure
 
 
-def converged(record: Record, target: Target | None) -> bool:
-    """Whether a run reached the target or, without one, ended below its initial loss."""
+def counted(target: Target | None) -> str:
+    """What the runs have done that the figure counts."""
+    return "ended below their initial loss" if target is None else f"reached {target}"
+
+
+def counts_as(record: Record, target: Target | None) -> bool:
+    """Whether a run reached the target or, without one, did not diverge and ended below its initial loss."""
     if target is not None:
         return crossing(record, target).reached
     last = record.summary()["last"]
@@ -81,7 +88,7 @@ def _draw(
     shares = np.full((len(y), len(x)), math.nan)
     for (workers, size), some in grouped(found, ["workers", "step_size"]).items():
         at = int(np.searchsorted(y, float(size))), int(np.searchsorted(x, float(workers)))
-        shares[at] = np.mean([converged(record, target) for record in some])
+        shares[at] = np.mean([counts_as(record, target) for record in some])
     image = axes.pcolormesh(_edges(x), _edges(y), shares, vmin=0, vmax=1, edgecolors="white", linewidth=0.6)
     axes.set_yscale("log")
     worker_axis(axes, x.astype(int).tolist())

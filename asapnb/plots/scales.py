@@ -14,9 +14,9 @@ from ..rules import as_rule
 from ..rules.tables import table_length
 from ..staleness import StalenessDistribution, parse_staleness
 from .distributions import counts
-from .groups import Runs, as_records, clock_of, groups
+from .groups import Runs, as_records, clock_of, groups, spare_looks
 from .labels import End, label_ends, short
-from .style import PALE, Axes, Figure, Look, grey_line, look, new_figure, note, styled
+from .style import PALE, Axes, Figure, Look, grey_line, new_figure, note, styled
 
 _SHOWN = 0.995
 
@@ -46,8 +46,9 @@ def scale(
     seen, workers, about, lines = _given(source, workers)
     padded = seen.padded(table_length(workers, seen.support))
     named = [as_rule(rule) for rule in rules]
+    spare = spare_looks([of for *_, of in lines])
     for name, rule in zip(short([str(rule) for rule in named]), named, strict=True):
-        lines.append((name, rule(padded, workers), rule.mean_scale(padded, workers)))
+        lines.append((name, rule(padded, workers), rule.mean_scale(padded, workers), next(spare)))
     if not lines:
         raise UsageError('there is no rule to draw: give some, as ["tail", "inverse"] (--rule tail --rule inverse)')
     end = int(max(seen.quantile(_SHOWN), 3))
@@ -56,8 +57,8 @@ def scale(
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1))
     grey_line(above, 1.0)
     ends = []
-    for n, (name, table, mean) in enumerate(lines):
-        of, drawn = look(n), table[np.minimum(tau, len(table) - 1)]
+    for name, table, mean, of in lines:
+        drawn = table[np.minimum(tau, len(table) - 1)]
         above.plot(tau, drawn, color=of.color, linestyle=of.dash)
         ends.append(End(end, float(drawn[-1]), f"{name}: mean {number(mean, 3)}", of))
     above.set(ylabel="scale η(τ)/η₀", ylim=(0, min(1.06 * above.get_ylim()[1], _tallest(lines, end))))
@@ -69,7 +70,7 @@ def scale(
     return figure
 
 
-Line = tuple[str, NDArray[np.float64], float]
+Line = tuple[str, NDArray[np.float64], float, Look]
 
 
 def _given(source: Any, workers: int | None) -> tuple[StalenessDistribution, int, str, list[Line]]:
@@ -99,14 +100,14 @@ def _recorded(runs: Runs) -> tuple[StalenessDistribution, int, str, list[Line]]:
     for part in groups(found, ["rule"]):
         tables = [record.run.rule_tables.scales[-1] for record in part.records]
         mean = float(np.mean([record.summary()["mean_scale"] or np.nan for record in part.records]))
-        lines.append((part.label, tables[0], mean))
+        lines.append((part.label, tables[0], mean, part.look))
     seen = StalenessDistribution.from_counts(counts(found))
     return seen, workers[0], f"staleness of {workers[0]} workers, {clock_of(found)}; last tables", lines
 
 
 def _tallest(lines: Sequence[Line], end: int) -> float:
     """The top of the axis: above all scales, or at 4 if the largest is 6 or more."""
-    tops = sorted(float(table[: end + 1].max()) for _, table, _ in lines)
+    tops = sorted(float(table[: end + 1].max()) for _, table, *_ in lines)
     return 1.06 * max(tops[-1] if tops[-1] < 6 else 4.0, 1.2)
 
 
@@ -152,12 +153,14 @@ def magnitude(
         at = [integer("workers", m, 1) for m in workers]
         seen = [parse_staleness(staleness.replace("{workers}", str(m))) for m in at]
     named = [as_rule(rule) for rule in rules]
-    for n, (name, rule) in enumerate(zip(short([str(rule) for rule in named]), named, strict=True), len(parts)):
+    spare = spare_looks([part.look for part in parts])
+    for name, rule in zip(short([str(rule) for rule in named]), named, strict=True):
         means = [
             rule.mean_scale(one.padded(table_length(m, one.support)), m) for one, m in zip(seen, at, strict=True)
         ]
-        axes.plot(at, means, color=look(n).color, linestyle=look(n).dash)
-        ends.append(End(at[-1], means[-1], name + (", computed" if found else ""), look(n)))
+        of = next(spare)
+        axes.plot(at, means, color=of.color, linestyle=of.dash)
+        ends.append(End(at[-1], means[-1], name + (", computed" if found else ""), of))
     worker_axis(axes, at)
     axes.set(ylabel="mean scale E[η]/η₀", ylim=(0, 1.08 * max(1.0, *(end.y for end in ends), axes.dataLim.y1)))
     model = staleness.replace("{workers}", "workers")

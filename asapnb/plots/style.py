@@ -50,14 +50,20 @@ LOOKS = 2 * len(_COLORS)
 TARGET = Look(BLACK, (0, (1, 2)), "", "")
 
 
-def look(index: int) -> Look:
+def look(index: int, variant: int = 0) -> Look:
     """The look of a group by its number. There are 14: the last seven repeat the first colours, with other dashes.
+
+    Args:
+        index: the number; it chooses the colour.
+        variant: another dash, marker and hatch of the same colour, 0 to 6.
 
     >>> look(0)
     Look(color='#0072B2', dash='-', marker='o', hatch='')
+    >>> look(0, variant=1).color == look(0).color, look(0, variant=1).dash == look(0).dash
+    (True, False)
     """
     i, n = index % LOOKS, len(_COLORS)
-    shifted = (i + 3 * (i // n)) % n  # index of the dash: a colour has another dash the second time
+    shifted = (i + 3 * (i // n) + variant) % n  # index of the dash: a colour has another dash the second time
     return Look(_COLORS[i % n], _DASHES[shifted], _MARKERS[shifted], _HATCHES[shifted])
 
 

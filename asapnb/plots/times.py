@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from .. import analysis
-from ..analysis import Crossing, Record, Target, crossing, grouped, matching
+from ..analysis import Crossing, Record, SpeedUp, Target, crossing, grouped, matching
 from ..analysis.records import Loss
 from ..errors import UsageError
 from .curves import axis_label
-from .groups import Group, Runs, as_records, clock_of, groups, keys_of, named
+from .groups import Group, Runs, as_records, clock_of, groups, keys_of, named, rules_coloured
 from .labels import legend_columns, short
 from .style import GREY, Axes, Figure, new_figure, note, styled
 
@@ -19,6 +19,7 @@ FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _BOX_FROM = 5  # fewer runs than this are shown as points with their median
 _BOXES, _ROOMY = 40, 16  # the most boxes in a figure, and the most for which counts have room for "/total"
 EVENTS = ("reached", "diverged")
+_BOUNDS = {"≥": "at least", "≤": "at most", "~": "open"}  # what each `SpeedUp.bound` says
 
 
 def usual_target(found: Sequence[Record], loss: Loss = "evaluated") -> Target:
@@ -147,8 +148,9 @@ def speed_up(
     """How much faster than a baseline runs reach a target, by number of workers.
 
     A bar is the ratio of mean times (`asapnb.analysis.speed_up`), and a line its bootstrap interval. At 1 there is no
-    difference. The axis is logarithmic: twice as fast and half as fast are equally far from 1. Where no run of either
-    side reaches the target, the text "none reached" replaces the bar.
+    difference. The axis is logarithmic: twice as fast and half as fast are equally far from 1. Where some runs do not
+    arrive by the budget, the ratio is a bound (`SpeedUp.bound`): the bar is hollow, and its number says ≥, ≤ or ~.
+    Where no run of either side reaches the target, the text "none reached" replaces the bar.
 
     Args:
         runs: the runs, those of the baseline among them.
@@ -175,11 +177,12 @@ def speed_up(
     if not others:
         raise UsageError(f"all runs are of the baseline {what}: give others, too, or another baseline (--baseline)")
     target = usual_target(found, curve) if target is None else target
-    parts, columns = _by_workers(others, by or keys_of(found, None))
+    with rules_coloured(found):
+        parts, columns = _by_workers(others, by or keys_of(found, None))
     figure = new_figure(max(4.4, min(7.2, 1.4 + 0.42 * len(parts) * len(columns))), 3.2)
     axes = figure.add_subplot()
     axes.set_yscale("log", base=2)
-    width, tops, drawn = 0.8 / len(parts), [1.25, 0.8], False
+    width, tops, bounds, drawn = 0.8 / len(parts), [1.25, 0.8], set[str](), False
     for n, part in enumerate(parts):
         for position, value in enumerate(columns):
             sides = [
@@ -189,8 +192,9 @@ def speed_up(
             place = position + (n - (len(parts) - 1) / 2) * width
             if all(sides):
                 options = {"by": x, "budget": budget, "loss": curve, "window": window, "confidence": confidence}
-                tops += _bar(axes, place, 0.86 * width, sides, target, options, part)
-                drawn = True
+                drawn, ratio = True, _ratio(sides, target, options)
+                tops += _bar(axes, place, 0.86 * width, ratio, part)
+                bounds |= {ratio.bound} if ratio else set()
     if not drawn:
         raise UsageError(f"no run beside the baseline {what} is alike in all else: choose another one (--baseline)")
     axes.axhline(1, color="black", linewidth=0.8)
@@ -204,26 +208,38 @@ def speed_up(
     handles = [Patch(facecolor=of.color, hatch=of.hatch, edgecolor="white", label=label) for label, of in looks]
     ncols = legend_columns([part.label for part in parts])
     figure.legend(handles=handles, loc="outside upper left", ncols=ncols, columnspacing=1.2)
-    note(figure, "bars: ratio of mean times", f"lines: {100 * confidence:g} % intervals", clock_of(found))
+    said = [f"{sign}: {why}" for sign, why in _BOUNDS.items() if sign in bounds]
+    hollow = f"hollow: some did not arrive by the budget ({', '.join(said)})\n" if said else ""
+    note(figure, hollow + "bars: ratio of mean times", f"lines: {100 * confidence:g} % intervals", clock_of(found))
     return figure
 
 
-def _bar(
-    axes: Axes, place: float, width: float, sides: Sequence[list[Record]], target: Target, options: dict[str, Any],
-    part: Group,
-) -> list[float]:  # fmt: skip
-    """Draw one bar with its interval and its number; returns the ends of the interval."""
+def _ratio(sides: Sequence[list[Record]], target: Target, options: dict[str, Any]) -> SpeedUp | None:
+    """The speed-up of the second side over the first; None if no run reaches the target."""
     curve = {name: options[name] for name in ("loss", "window")}
     if not any(crossing(record, target, **curve).reached for side in sides for record in side):
+        return None
+    return analysis.speed_up(sides[0], sides[1], target, **options)
+
+
+def _bar(axes: Axes, place: float, width: float, found: SpeedUp | None, part: Group) -> list[float]:
+    """Draw one bar with its interval and its number, hollow for a bound; returns the ends of the interval."""
+    if found is None:
         axes.text(place, 1.02, "none\nreached", ha="center", va="bottom", fontsize=6.5, color=GREY)
         return []
-    found = analysis.speed_up(sides[0], sides[1], target, **options)
-    axes.bar(place, found.ratio - 1, width, bottom=1, color=part.look.color, hatch=part.look.hatch, alpha=0.75,
-             edgecolor="white", linewidth=0)  # fmt: skip
+    exact = found.bound == "="
+    filled: dict[str, Any] = {"color": part.look.color, "alpha": 0.75, "edgecolor": "white", "linewidth": 0}
+    hollow: dict[str, Any] = {
+        "color": "none",
+        "edgecolor": part.look.color,
+        "linewidth": 1.2,
+        "linestyle": (0, (3, 1.5)),
+    }
+    axes.bar(place, found.ratio - 1, width, bottom=1, hatch=part.look.hatch, **(filled if exact else hollow))
     low, high = found.interval or (found.ratio, found.ratio)
     axes.vlines(place, low, high, color="black", linewidth=1.0)
-    axes.annotate(f"{found.ratio:.2f}", (place, max(1.0, high)), (0, 2), textcoords="offset points", ha="center",
-                  va="bottom", fontsize=7)  # fmt: skip
+    axes.annotate(f"{found.bound.strip('=')}{found.ratio:.2f}", (place, max(1.0, high)), (0, 2),
+                  textcoords="offset points", ha="center", va="bottom", fontsize=7)  # fmt: skip
     return [low, high]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..analysis import Record
 from ..errors import UsageError
-from ..plots.curves import CLOCKS, Band, axis_label, band, places, said_of_bands
+from ..plots.curves import CLOCKS, Band, axis_label, evaluated, said_of_bands
 from ..plots.groups import Group, Panel, clock_of
 from .charts import Chart, Figure, array, chart, dash, faint, panels
 
@@ -53,13 +53,10 @@ def _figure(part: Panel, measure: tuple[str, str], clock: tuple[str, str]) -> Fi
 
 
 def _band(records: Sequence[Record], column: str, x: str) -> Band:
-    """Median and band of a column of the evaluations. A run that diverged counts as the worst from then on."""
-    sign = -1.0 if column == "test_accuracy" else 1.0
-    points = [(places(record, record.curve(), x), sign * record.run.evals[column]) for record in records]
-    found = band(points, list(records))
-    lines = (found.low, found.median, found.high) if sign > 0 else (-found.high, -found.median, -found.low)
+    """Median and band of a column of the evaluations, at no more points than a line may have."""
+    found = evaluated(records, column, x)
     kept = np.unique(np.linspace(0, len(found.x) - 1, min(len(found.x), _POINTS)).round().astype(int))
-    return Band(found.x[kept], *(values[kept] for values in lines))
+    return Band(*(values[kept] for values in found))
 
 
 def _traces(line: Group, found: Band) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any
 from .. import plots
 from ..analysis import Record, Target, varying
 from ..errors import AsapnbError
+from ..plots.regions import counted
 from ..plots.style import FORMATS, Figure
 
 _LARGE = 150_000  # bytes of SVG; a larger figure becomes a PNG
@@ -45,11 +46,12 @@ def pictures(
     if "workers" in vary:
         drawn.append(("Mean scale by number of workers", lambda: plots.magnitude(records)))
     if "step_size" in vary:
-        drawn.append(("Share of runs that converged, by step size and workers", lambda: plots.stability(records)))
+        for bar in targets or (None,):
+            drawn.append((f"Share of runs that {counted(bar)}", partial(plots.stability, records, target=bar)))
     for target in targets:
         if len(records) > 1:
             reached = partial(plots.survival, records, target, x="updates")
-            drawn.append((f"Share of runs that reached {target}", reached))
+            drawn.append((f"Share of runs that reached {target}, by updates", reached))
         if baseline or "rule" in vary:
             drawn.append((f"Speed-up to {target}", partial(plots.speed_up, records, target, baseline)))
     return [_picture(title, draw) for title, draw in drawn]

@@ -15,6 +15,7 @@ from ..analysis.records import Runs
 from ..analysis.tables import shown
 from ..errors import MissingExtraError, UsageError
 from ..formatting import visible
+from ..plots.groups import rules_coloured
 from ..record import Run, checked_target
 from ..record.files import put_in_place
 from .charts import Chart
@@ -72,7 +73,9 @@ def report(
     target = checked_page(out, force)
     given = _once([runs] if isinstance(runs, Run | str | os.PathLike) else runs)
     found = _found(given, where or {}, skip_bad)
-    text = _html(given, found, title or title_of(given), sections(found, targets, baseline, clock))
+    with rules_coloured(found):
+        parts = sections(found, targets, baseline, clock)
+    text = _html(given, found, title or title_of(given), parts)
     put_in_place(target, lambda part: part.write_text(text, encoding="utf-8", errors="replace"))
     return target
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..analysis import Crossing, Record, Target, crossing, varying
 from ..formatting import NONE
-from ..plots.distributions import causes, counts, mean_pmf
+from ..plots.distributions import causes, counts, shares
 from ..plots.groups import Panel, clock_of, texts_of
 from ..staleness import StalenessDistribution
 from .charts import Chart, Figure, array, chart, dash, left_out, panels
@@ -43,8 +43,9 @@ def target_chart(records: Sequence[Record], targets: Sequence[Target], name: str
     parts, axes = panels(records), clocks(records)
     crossings = {str(target): {id(record): crossing(record, target) for record in records} for target in targets}
     caption = (
-        f"Each point is a run, a box (from {_BOXES_FROM} runs) goes from quartile to quartile of those that reached "
-        f"the target; the others are counted. Clock: {clock_of(records)}."
+        f"When the training loss was at most the target, {' or '.join(crossings)}. Each point is a run, a box (from "
+        f"{_BOXES_FROM} runs) goes from quartile to quartile of those that reached it; the others are counted. "
+        f"Clock: {clock_of(records)}."
     )
     choices: dict[str, dict[str, Any]] = {"Target": crossings, "In": {axes[x]: x for x in axes}}
     return chart(name, "Time to a target", caption, parts, choices, _boxes)
@@ -84,7 +85,8 @@ def staleness_chart(records: Sequence[Record], name: str) -> Chart | None:
         for part in parts for line in part.lines
     }  # fmt: skip
     caption = (
-        "Share of the applied updates of each staleness τ, as far as 99.5 % of them; of wide ones, means over bins. "
+        "Share of the applied updates of each staleness τ, as far as 99.5 % of them; of wide distributions, of each "
+        "bin, whose values hovering shows. "
         f"The order of updates is that of {clock_of(records)}."
     )
     scales = {"Scale": {"linear": "linear", "logarithmic": "log"}}
@@ -92,26 +94,29 @@ def staleness_chart(records: Sequence[Record], name: str) -> Chart | None:
 
 
 def _shares(part: Panel, seen: Mapping[str, StalenessDistribution], scale: str) -> Figure:
-    data = []
-    for line in part.lines:
-        of = seen[line.label + part.label]
-        tau, share = _binned(of)
+    data, there = [], [seen[line.label + part.label] for line in part.lines]
+    edges = _bins(there)
+    tau, wide = (edges[:-1] + edges[1:] - 1) / 2, edges[1] - edges[0]
+    values = [f"{low:,}" if wide == 1 else f"{low:,} … {low + wide - 1:,}" for low in edges[:-1]]
+    for line, of in zip(part.lines, there, strict=True):
+        share = shares(of, edges)
         data.append({
             "type": "scatter", "mode": "lines+markers" if len(tau) < 40 else "lines", "name": line.label,
             "x": array(tau), "y": array(share if scale == "linear" else np.where(share > 0, share, np.nan)),
             "line": {"color": line.look.color, "dash": dash(line.look)}, "marker": {"size": 5},
-            "hovertemplate": f"τ = %{{x:,.4~g}}: %{{y:.3~p}}<extra>{line.label}, mean τ {of.mean():.3g}</extra>",
+            "text": values,
+            "hovertemplate": f"τ = %{{text}}: %{{y:.3~p}}<extra>{line.label}, mean τ {of.mean():.3g}</extra>",
         })  # fmt: skip
-    axis = {"title": {"text": "share of updates"}, "type": scale, "tickformat": "~p", "rangemode": "tozero"}
+    each = "" if wide == 1 else f" in each {wide} values of τ"
+    axis = {"title": {"text": f"share of updates{each}"}, "type": scale, "tickformat": "~p", "rangemode": "tozero"}
     return {"data": data, "layout": {"xaxis": {"title": {"text": "staleness τ, updates"}}, "yaxis": axis}}
 
 
-def _binned(of: StalenessDistribution) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Values of τ and their probability; for bins, their middle and the mean probability of their values."""
-    end = int(max(of.quantile(_SHOWN), 3)) + 1
+def _bins(found: Sequence[StalenessDistribution]) -> NDArray[np.int64]:
+    """The edges of bins of equal width, the same for all lines, so that their shares can be compared."""
+    end = int(max(3, *(of.quantile(_SHOWN) for of in found))) + 1
     width = math.ceil(end / _BINS)
-    edges = np.arange(0, end + width, width)
-    return (edges[:-1] + edges[1:] - 1) / 2, mean_pmf(of, edges)
+    return np.arange(0, end + width, width)
 
 
 def runs_chart(records: Sequence[Record], name: str) -> Chart | None:
