@@ -11,7 +11,7 @@ from processes import python
 ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"errors", "places", "compile_cache", "quota", "signals"},
-    {"text", "numbers", "formatting", "compiled", "memory", "identity"},
+    {"text", "numbers", "extras", "formatting", "compiled", "memory", "identity"},
     {"random", "kernels", "loading"},
     {"data", "staleness"},
     {"problems", "rules", "schemes", "timing"},

@@ -1,6 +1,7 @@
 """A recorded run, read from its file column by column on demand."""
 
 import os
+from collections.abc import Iterable, Iterator
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from .dataset import Columns, rows_of
 from .files import Source, claim, copy, put_in_place, reading, state_of
 from .heaps import check_heaps
 from .schema import ABANDONED, COLUMNS, EVALS, MICROSCOPE, RUNNING, UPDATES, VIEWS, VIRTUAL, ZEROED
+from .tables import PIECE, TABLES, table_of
 
 _OF_THE_RUN = ("run_id", "created_utc", "kind")
 _OF_THE_WRITER = ("token", "pid", "host")
@@ -121,6 +123,35 @@ class Run:
         """Every scale table used, and the number of updates seen when it was made."""
         return RuleTables(self._read("rule", "step"), self._read("rule", "scale"))
 
+    @property
+    def tables(self) -> Columns:
+        """The run as tables of columns, by name: `pandas.DataFrame(run.tables["rule"])` is one of pandas.
+
+        * updates, evals, microscope: the attributes of these names
+        * rule: row (of the table), step (updates seen when it was made), tau, scale
+        * staleness: worker, tau, updates (how many of the worker's had that staleness, where any had)
+        """
+        return Columns(tuple(TABLES), partial(table_of, self))
+
+    @cached_property
+    def made(self) -> int:
+        """How many versions there are."""
+        parts = self.parts("updates", ("version",), PIECE)
+        return max((int(part["version"].max()) for _, part in parts), default=0)
+
+    def parts(self, group: str, names: Iterable[str], size: int) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:
+        """Columns of a group, at most `size` rows at a time, with the number of the first: not checked, not kept.
+
+        Args:
+            group: the group; "updates" with the columns of "views".
+            names: of the columns.
+            size: how many rows to read at a time.
+        """
+        for start in range(0, self.rows[group], size):
+            stop = min(start + size, self.rows[group])
+            with reading(self._source, self._name) as file:
+                yield start, {name: self._between(file, _home(group, name), name, start, stop) for name in names}
+
     def check(self) -> None:
         """Read all that the file holds; RecordError for the first thing that is damaged or missing."""
         for name in NEEDED:
@@ -197,28 +228,37 @@ class Run:
         return {name: column[index].item() for name, column in self.evals.items()} if self.rows["evals"] else None
 
     def _read_update(self, name: str) -> NDArray[Any]:
-        return self._read("views" if name in (VIEWS.names or ()) else "updates", name)
+        return self._read(_home("updates", name), name)
 
     def _read(self, group: str, name: str, check: bool = True) -> NDArray[Any]:
         """The complete rows of a column."""
-        place, rows = f"/{group}/{name} of {self._name}", self.rows[group]
-        with reading(self._source, place, self._held) as file:
-            # Rows stay, but those of a killed run after its last checkpoint.
-            self._check_same(file, kept=self.status != RUNNING or self.kind == "simulate")
-            if name not in file[group]:
-                raise RecordError(f"cannot read {place}: there is no such column")
-            start = min(rows, tail.start(file, group)) if tail.NAME in file else rows
-            column = rows_of(file[group][name], start, place).astype(COLUMNS[group][name].dtype, copy=False)
-            if start < rows:
-                column = np.append(column, tail.rows(file, group, start)[name][: rows - start])
-            if len(column) < rows:
-                raise RecordError(
-                    f"{place} has {len(column):,} rows, of the {rows:,} when it was loaded: load it again"
-                )
+        with reading(self._source, self._place(group, name), self._held) as file:
+            column = self._between(file, group, name, 0, self.rows[group])
         if check:
             values.check(self, group, name, column)
         column.setflags(write=False)
         return column
+
+    def _between(self, file: Any, group: str, name: str, start: int, stop: int) -> NDArray[Any]:
+        """Rows of a column, of the open file."""
+        place = self._place(group, name)
+        # Rows stay, but those of a killed run after its last checkpoint.
+        self._check_same(file, kept=self.status != RUNNING or self.kind == "simulate")
+        if name not in file[group]:
+            raise RecordError(f"cannot read {place}: there is no such column")
+        late = max(start, min(stop, tail.start(file, group)) if tail.NAME in file else stop)
+        column = rows_of(file[group][name], start, late, place).astype(COLUMNS[group][name].dtype, copy=False)
+        if late < stop:
+            column = np.append(column, tail.rows(file, group, late)[name][: stop - late])
+        if len(column) < stop - start:
+            raise RecordError(
+                f"{place} has {start + len(column):,} rows, of the {self.rows[group]:,} when it was loaded: "
+                "load it again"
+            )
+        return column
+
+    def _place(self, group: str, name: str) -> str:
+        return f"/{group}/{name} of {self._name}"
 
     def _read_params(self, name: str) -> Any:
         if name == "layout":
@@ -248,6 +288,11 @@ class Run:
         late = np.flatnonzero(self._read("updates", "row", check=False) >= self.rows["rule"])
         if len(late):
             self.rows |= {group: int(late[0]) for group in ("updates", "views") if group in self.rows}
+
+
+def _home(group: str, name: str) -> str:
+    """The group of a column of a table."""
+    return "views" if group == "updates" and name in (VIEWS.names or ()) else group
 
 
 def file_of(run: Run) -> Path:

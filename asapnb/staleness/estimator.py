@@ -159,7 +159,7 @@ class WorkerHistogram:
         self._keys, self._counts = _summed([self._keys, keys], [self._counts, counts])
         self._pending, self._waiting = [], 0
 
-    def _entries(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    def entries(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """The worker, the staleness and the count of each pair that occurred."""
         self._count()
         return self._keys // _STALEST, self._keys % _STALEST, self._counts
@@ -167,14 +167,14 @@ class WorkerHistogram:
     @property
     def counts(self) -> NDArray[np.int64]:
         """(workers, largest staleness + 1), int64; zero columns wide when nothing was observed."""
-        who, tau, counts = self._entries()
+        who, tau, counts = self.entries()
         table = np.zeros((self.workers, int(tau.max(initial=-1)) + 1), dtype=np.int64)
         table[who, tau] = counts
         return table
 
     def distribution(self, worker: int | None = None) -> StalenessDistribution:
         """The distribution of one worker's updates, or of all; up to its support."""
-        who, tau, counts = self._entries()
+        who, tau, counts = self.entries()
         if worker is not None:
             worker = integer("worker", worker, 0, self.workers - 1)
             tau, counts = tau[who == worker], counts[who == worker]
