@@ -15,7 +15,7 @@ import stat
 import tomllib
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -30,13 +30,39 @@ _PART = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
 _LONG_NAME = re.compile(rf"(?<![A-Za-z0-9_-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{DEEPEST}}}")
 
 
+class Call(NamedTuple):
+    """A call as it was read, before anything is called."""
+
+    name: str
+    positional: list[Any]
+    named: dict[str, Any]
+
+    def __str__(self) -> str:
+        given = [repr(value) for value in self.positional] + [f"{key}={one!r}" for key, one in self.named.items()]
+        return f"{self.name}({', '.join(given)})"
+
+
 def parse_call(text: str, known: Names, kind: str, helpers: Names | None = None) -> Any:
     """The value of `name`, or `name(arguments)`, with a name among `known`; arguments may call `helpers`.
 
     >>> parse_call("point(1, y=2)", {"point": lambda x, y: (x, y)}, "shape")
     (1, 2)
     """
-    example = f"{min(known)}(…)"
+    return _call(_tree(text, f"{min(known)}(…)", kind), known, kind, dict(helpers or {}))
+
+
+def read_call(text: str, kind: str, helpers: Names) -> Call:
+    """What `name` or `name(arguments)` says; arguments may call `helpers`, and nothing else is called.
+
+    >>> read_call("point(1, y=2)", "shape", {})
+    Call(name='point', positional=[1], named={'y': 2})
+    """
+    tree = _tree(text, "name(…)", kind)
+    return _read(tree, tree.func.id if isinstance(tree.func, ast.Name) else _said(tree.func), kind, helpers)
+
+
+def _tree(text: str, example: str, kind: str) -> ast.Call:
+    """A text as a call, if it is no larger and no deeper than any call may be."""
     if len(text) > LONGEST_CALL:
         raise UsageError(f"the {kind} {shown(text, 40)} has {len(text):,} characters: at most {LONGEST_CALL:,}")
     try:
@@ -49,37 +75,53 @@ def parse_call(text: str, known: Names, kind: str, helpers: Names | None = None)
         tree = ast.Call(tree, [], [])
     if not isinstance(tree, ast.Call):
         raise UsageError(f"{shown(text)} is no {kind}: write a name, or {example}")
-    return _call(tree, known, kind, dict(helpers or {}))
+    return tree
 
 
 def _call(call: ast.Call, known: Names, kind: str, helpers: Names) -> Any:
     name = call.func.id if isinstance(call.func, ast.Name) else _said(call.func)
     if name not in known:
         raise unknown(kind, name, known)
-    builder = known[name]
-    positional = [_value(argument, kind, helpers) for argument in call.args]
-    parameters, named = inspect.signature(builder).parameters, dict[str, Any]()
+    return called(known[name], _read(call, name, kind, helpers))
+
+
+def _read(call: ast.Call, name: str, kind: str, helpers: Names) -> Call:
+    positional, named = [_value(argument, kind, helpers) for argument in call.args], dict[str, Any]()
     for keyword in call.keywords:
         key = keyword.arg
         if key is None:
             raise UsageError(f"cannot read '{_said(call)}' in a {kind}: write each parameter as name=value")
-        if key not in parameters:
-            raise unknown(f"parameter of {name}", key, parameters)
         if key in named:
             raise UsageError(f"{_said(call)} gives {key} twice: take one of them out")
         named[key] = _value(keyword.value, kind, helpers)
+    return Call(name, positional, named)
+
+
+def bound(signature: inspect.Signature, call: Call) -> inspect.BoundArguments:
+    """The arguments of a call by the names of its parameters; UsageError if they do not fit."""
+    parameters = signature.parameters
+    free = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+    for key in call.named:
+        if key not in parameters and not free:
+            raise unknown(f"parameter of {call.name}", key, parameters)
     try:
-        inspect.signature(builder).bind(*positional, **named)
+        return signature.bind(*call.positional, **call.named)
     except TypeError as error:
-        raise UsageError(f"{_said(call)}: {error}; {name} takes ({', '.join(parameters)})") from None
+        takes = ", ".join(parameters)
+        raise UsageError(f"{call!s:.80}: {error}; {call.name} takes ({takes})") from None
+
+
+def called(builder: Callable[..., Any], call: Call) -> Any:
+    """What a call returns; UsageError if the arguments do not fit, or for what it raises."""
+    bound(inspect.signature(builder), call)
     try:
-        return builder(*positional, **named)
+        return builder(*call.positional, **call.named)
     except AsapnbError:
         raise
     except MemoryError:
-        raise UsageError(f"{_said(call)} needs more memory than there is: make it smaller") from None
+        raise UsageError(f"{call!s:.80} needs more memory than there is: make it smaller") from None
     except Exception as error:  # of a function that takes its arguments as they come
-        raise UsageError(f"{_said(call)} raised {type(error).__name__}: {error!s:.200}") from error
+        raise UsageError(f"{call!s:.80} raised {type(error).__name__}: {error!s:.200}") from error
 
 
 def _value(node: ast.expr, kind: str, helpers: Names) -> Any:

@@ -14,17 +14,24 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import RuleError, UsageError
+from ..errors import RuleError, UsageError, shown
 from ..identity import Piece, Recorded, check_piece, expecting, identified, plain_text
 from ..identity.library import library_name
-from ..loading import FileFunction, is_of_file, load_function
+from ..loading import FileFunction, Use, is_of_file, load_function
 from ..numbers import integer
 from ..staleness import StalenessDistribution
 from ..text import parse_call
+from .context import MEANINGS
 from .refresh import DEFAULT_REFRESH, REFRESHES, Refresh, checked_refresh
 from .registry import RULES, builders
 from .schedules import Schedule
 
+
+def _helpers() -> dict[str, Callable[..., Any]]:
+    return {**REFRESHES, **builders()}
+
+
+IN_A_FILE = Use(("staleness", "workers"), tuple(MEANINGS), ("refresh",), _helpers)  # functions that are rules
 LARGEST_SCALE = float(np.finfo(np.float32).max)  # workers hold the table in float32
 
 
@@ -196,9 +203,9 @@ def parse_rule(text: str) -> Rule:
     """The rule that a text names: `name(parameters)`, `path/file.py:name` or `path/file.py:name(parameters)`.
 
     This is the inverse of `repr`. Only literals and the known names are evaluated. A file is run as the Python that
-    it is; a name in it stands for a function f(staleness, workers) or a rule, and with parameters for a function that
-    returns one of these. A text of a run file must name the code that the run had, else RecordError; see
-    `asapnb.identity.Recorded`.
+    it is. A name in it stands for a rule, a function f(staleness, workers, parameters), whose parameters are then
+    bound, or a class or function that returns one of these. A text of a run file must name the code that the run had,
+    else RecordError; see `asapnb.identity.Recorded`.
 
     >>> parse_rule("tail"), parse_rule("tail(0.5, refresh=every(1000))")
     (tail(amplitude=1.0), tail(amplitude=0.5, refresh=every(1000)))
@@ -209,11 +216,13 @@ def parse_rule(text: str) -> Rule:
         check_piece(text, "rule", rule.code)
         return rule
     if is_of_file(text):
-        found = load_function(text, REFRESHES)
-        if found.function in builders().values():
-            found = load_function(f"{text.strip()}()", REFRESHES)
-        return _own_rule(found)
-    return parse_call(text, builders(), "rule", {**REFRESHES, **builders()})
+        return _own_rule(load_function(text, IN_A_FILE))
+    if ".py:" in text.partition("'")[0].partition('"')[0]:
+        raise UsageError(
+            f"cannot read the rule {shown(text)}: write path/file.py:name, or with parameters "
+            "path/file.py:name(p=0.5); within another rule in quotes, as in shuffled('rules.py:mine(p=0.5)')"
+        )
+    return parse_call(text, builders(), "rule", _helpers())
 
 
 def _own_rule(function: Callable[..., Any]) -> Rule:
@@ -229,11 +238,18 @@ def _own_rule(function: Callable[..., Any]) -> Rule:
         raise RuleError(f"rule {name} is called with (staleness, workers), which it does not take: {error}") from None
     except ValueError:  # some built-in functions have no signature to look at
         pass
-    refresh = getattr(inner, "refresh", DEFAULT_REFRESH)
+    refresh = _refresh_of(inner)
     try:
         return Rule(name, function, {}, None if refresh is None else checked_refresh(refresh))
     except UsageError as error:
         raise RuleError(f"rule {name}: {error}, or None") from None
+
+
+def _refresh_of(function: Any) -> Any:
+    """The attribute `refresh` of a function, also of one within a partial."""
+    while isinstance(function, functools.partial) and not hasattr(function, "refresh"):
+        function = function.func
+    return getattr(function, "refresh", DEFAULT_REFRESH)
 
 
 def recorded_rule(text: str, code: Piece | None) -> Rule:

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
-from ..loading import load_function
+from ..loading import Use, load_function
 from ..numbers import choice, real
 from ..staleness import CDF_KINDS, Kind, StalenessDistribution
 from .framework import Rule, with_mean_one
-from .refresh import REFRESHES, Every, Once, Refresh, ReleasedCode, checked_refresh
+from .refresh import Every, Once, Refresh, ReleasedCode, checked_refresh
 from .registry import register
 
 Array = NDArray[np.float64]
@@ -162,15 +162,16 @@ def exponential_profile(kappa: float, refresh: Once | Every | None = None) -> Ru
 def profile(g: Profile | Sequence[float] | str, refresh: Once | Every | None = None) -> Rule:
     """The rule of any profile g(u), 0 <= u <= 1: finite, >= 0, not increasing; made to integrate to 1.
 
-    g is a function that takes an array of u, its text `file.py:name`, or a list of heights, of steps of equal width.
-    The mean over the ranks of an update is exact for steps; for functions it is a 16-point Gauss-Legendre sum.
+    g is a function that takes an array of u, its text `file.py:name` or, with parameters, `file.py:name(k=2)`, or a
+    list of heights, of steps of equal width. The mean over the ranks of an update is exact for steps; for functions
+    it is a 16-point Gauss-Legendre sum.
 
     >>> profile([3, 1])(StalenessDistribution.from_counts([1, 2, 1, 0]), workers=2)
     array([1.5, 1. , 0.5, 0.5])
     >>> profile(lambda u: 1 + (1 - 2 * u))(StalenessDistribution.from_counts([1, 2, 1, 0]), workers=2)
     array([1.75, 1.  , 0.25, 0.  ])
     """
-    shape: Any = load_function(g, REFRESHES) if isinstance(g, str) and ".py:" in g else g
+    shape: Any = load_function(g, Use(("u",))) if isinstance(g, str) and ".py:" in g else g
     if isinstance(shape, list | tuple | np.ndarray):
         shape = tuple(real(f"g[{i}]", height, 0) for i, height in enumerate(shape))
         values, names = np.array(shape), [f"g[{i}]" for i in range(len(shape))]

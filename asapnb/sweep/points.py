@@ -1,9 +1,7 @@
 """The points of a sweep: checked before anything runs, and run by any process."""
 
 import hashlib
-import os
 import platform
-import re
 import time
 import traceback
 from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -27,9 +25,6 @@ from ..text import to_json
 from ..timing import as_timing
 from ..training.options import resolve
 from .spec import Point, describe
-
-# FILE.py:FUNCTION, by itself or as an argument in quotes
-_FUNCTION = re.compile(r"""^([^'"()]+\.py):\w*$|(?<=')([^']+\.py)(?=:\w+')|(?<=")([^"]+\.py)(?=:\w+")""")
 
 _MOST_TEXT = 100_000  # bytes of each file that a manifest keeps
 
@@ -124,11 +119,9 @@ def _resolved(point: Point, made: dict[Hashable, Any]) -> str:
 def sources(points: Iterable[Point]) -> dict[str, str]:
     """The files that rules and timings of the points come from, and those that they import, each with its SHA-256."""
     texts = {str(point.config.get(name, "")).strip() for point in points for name in ("rule", "timing")}
-    files = {file for text in texts for found in _FUNCTION.findall(text) for file in found if file}
-    files |= {text for text in texts if text.endswith(".toml")}
-    there = {os.path.normpath(file) for file in files}
+    files = {text for text in texts if text.endswith(".toml")}
     codes = [as_rule(text).code for text in texts if ".py:" in text]
-    files |= {file for code in codes if code is not None for file in code.files if file not in there}
+    files |= {file for code in codes if code is not None for file in code.files}
     return {file: digest_of(file) for file in sorted(files)}
 
 
