@@ -8,10 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from asapnb.formatting import count, number, seconds
 from asapnb.record import to_json
-from asapnb.record.figures import timing_rows
 from asapnb.simulator import Tally, staleness_only
+from asapnb.simulator.schedules import SHARES
 from asapnb.staleness import fits
 from asapnb.timing import as_timing
 
@@ -22,7 +21,6 @@ from .text import console, drawing, pairs
 
 _UPDATES = 1_000_000
 _FITTED = 2**17  # the largest staleness for which models are fitted
-_SHARES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999)
 
 
 def tally(arguments: Mapping[str, Any], *, quiet: bool, as_json: bool) -> None:
@@ -53,22 +51,9 @@ def tally(arguments: Mapping[str, Any], *, quiet: bool, as_json: bool) -> None:
     if as_json:
         echo(to_json(facts))
         return
-    staleness = facts["staleness"]
-    tau, shares = found.staleness, ", ".join(f"{name} {value:,}" for name, value in staleness["percentiles"].items())
-    lost = [(facts["dropped"], f"dropped ({facts['dropped_share']:.2%})"), (facts["failed_cas"], "failed attempts")]
+    more = [("models", "; ".join(map(_fitted, facts["fits"]))), ("real time", f"{wall_seconds:.2f} s")]
     screen.print(
-        pairs([
-            ("scheme", f"{scheme}, {count(workers, 'worker')}"),
-            *timing_rows(timing),
-            ("updates", f"{updates:,} in {seconds(found.seconds)} virtual s, "
-                        f"{number(facts['updates_per_virtual_second'])} per virtual second; seed {seed}"),
-            ("staleness", f"mean {tau.mean():.4f}, variance {tau.variance():.4g}, largest {tau.support:,}"),
-            ("percentiles", shares),
-            ("models", "; ".join(map(_fitted, facts["fits"]))),
-            ("gradients", ", ".join(f"{some:,} {what}" for some, what in lost if some)),
-            ("by worker", f"{facts['by_worker']['least']:,} to {facts['by_worker']['most']:,} gradients"),
-            ("real time", f"{wall_seconds:.2f} s"),
-        ]),
+        pairs([*found.figures(), *more]),
         "",
         drawing(found.counts, min(screen.width, 100)),
         sep="\n",
@@ -103,7 +88,7 @@ def _fitted(found: dict[str, Any]) -> str:
 
 def _facts(found: Tally, wall_seconds: float) -> dict[str, Any]:
     """A tally as one JSON document."""
-    tau, applied = found.staleness, int(found.by_worker.sum())
+    tau = found.staleness
     return {
         "kind": "staleness-only",
         "scheme": str(found.scheme),
@@ -113,12 +98,12 @@ def _facts(found: Tally, wall_seconds: float) -> dict[str, Any]:
         "updates": found.updates,
         "seed": found.seed,
         "virtual_seconds": found.seconds,
-        "updates_per_virtual_second": found.updates / found.seconds if found.seconds else None,
+        "updates_per_virtual_second": found.updates_per_second,
         "wall_seconds": wall_seconds,
         "staleness": {
             "mean": tau.mean(),
             "variance": tau.variance(),
-            "percentiles": {f"{share:.1%}".replace(".0%", "%"): int(tau.quantile(share)) for share in _SHARES},
+            "percentiles": {f"{share:.1%}".replace(".0%", "%"): int(tau.quantile(share)) for share in SHARES},
             "max": tau.support,
         },
         "staleness_counts": found.counts,
@@ -128,7 +113,7 @@ def _facts(found: Tally, wall_seconds: float) -> dict[str, Any]:
         ],
         "by_worker": {"least": found.by_worker.min(), "most": found.by_worker.max()},
         "dropped": found.dropped,
-        "dropped_share": found.dropped / (found.dropped + applied),
+        "dropped_share": found.dropped_share,
         "failed_cas": found.failed,
         "gradient_seconds": found.gradient_seconds,
     }

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"errors", "places", "compile_cache", "quota", "signals"},
     {"text", "numbers", "extras", "formatting", "compiled", "memory", "identity"},
-    {"random", "kernels", "loading"},
+    {"random", "kernels", "loading", "markup"},
     {"data", "staleness"},
     {"problems", "rules", "schemes", "timing"},
     {"record", "testing"},

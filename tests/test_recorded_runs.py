@@ -44,6 +44,7 @@ def test_an_earlier_run_loads_shows_and_replays_to_the_bit(name, folder):
     assert run.summary()["updates"] == run.evals["step"][-1]
     shown = CliRunner().invoke(main, ["show", str(run.path)])
     assert shown.exit_code == 0, shown.output
+    assert run.config["rule"] in run._repr_html_()
     if name.startswith("train-hogwild"):
         with pytest.raises(ab.UsageError, match="its views held was never recorded"):
             ab.replay(run)

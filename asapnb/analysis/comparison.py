@@ -32,6 +32,9 @@ class Comparison:
     def __str__(self) -> str:
         return self.render()
 
+    def _repr_html_(self) -> str:
+        return "<br>".join(table._repr_html_() for table in self.tables)
+
     def render(self, form: str = "text") -> str:
         """All tables as "text", "csv", "latex" or "markdown"; in CSV each begins with a line `# title`."""
         if form == "csv" and len(self.tables) > 1:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..formatting import number
+from ..markup import block, line
+from ..markup import table as table_of
 from .names import notes as marks_said
 from .names import plainly
 
@@ -79,6 +81,10 @@ class Table:
         lines = [rf"\begin{{tabular}}{{{letters}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule"]
         head, *notes = (f"% {' '.join(text.split())}" for text in (self.title, *self.notes))
         return "\n".join([head, *lines, r"\end{tabular}", *notes])
+
+    def _repr_html_(self) -> str:
+        rows = [[shown(cell) for cell in row] for row in self.rows]
+        return block(table_of(self.columns, rows, self.numeric), *map(line, self.notes), title=self.title)
 
     def render(self, form: str = "text") -> str:
         """The table as "text", "csv", "latex" or "markdown"."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError, shown
+from ..markup import block, pairs
 from .pixels import PIXEL_SCALE
 
 _MOST_CLASSES = 2**20
@@ -89,6 +90,9 @@ class Dataset:
             f"<Dataset {self.name}: {len(self.train)} training and {len(self.test)} test samples, "
             f"{_form(self.train.raw)}, {self._labelled}>"
         )
+
+    def _repr_html_(self) -> str:
+        return block(pairs([("classes", ", ".join(self.classes))]), title=repr(self))
 
     @property
     def _labelled(self) -> str:

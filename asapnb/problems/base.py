@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from ..compiled import check_fit
 from ..data import Dataset
 from ..errors import UsageError
+from ..markup import block, table
 from ..memory import check_memory
 from ..numbers import choice, integer
 from .constants import Constants
@@ -95,6 +96,10 @@ class Problem:
     def __repr__(self) -> str:
         source = f"{self.data.name}, " if self.data is not None else ""
         return f"<{self.name}: {self.n_params:,} parameters, {source}{self.n_samples:,} samples, {self.dtype}>"
+
+    def _repr_html_(self) -> str:
+        rows = [(p.name, "×".join(map(str, p.shape)), f"{prod(p.shape):,}") for p in self.layout]
+        return block(table(("tensor", "shape", "parameters"), rows, (False, False, True)), title=repr(self))
 
     @property
     def dtypes(self) -> Dtypes:

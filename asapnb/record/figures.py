@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..formatting import count, fixed, loss, measured, number, seconds, shortened
+from ..markup import block, pairs
+from ..staleness.bins import bars_of
 from ..timing import Timing, as_timing
 
 if TYPE_CHECKING:
@@ -85,3 +87,12 @@ def _change(facts: Mapping[str, Any], name: str, show: Callable[[float], str]) -
     if first is None or measured(first[name]) is None:
         return ""
     return show(first[name]) if first == last else f"{show(first[name])} → {show(last[name])}"
+
+
+def shown_run(run: Run) -> str:
+    """A run as HTML: what it is, its figures and its staleness."""
+    facts = run.summary()
+    rows = run_rows(run.config, run.attributes, f"seed {run.config.get('seed', 0)}")
+    where = [("file", "" if run.path is None else str(run.path))]
+    title = f"{facts['kind']}, {facts['status']}: {work_done(run, facts)}"
+    return block(pairs([*rows, *figures(run, facts), *where]), bars_of(run.staleness), title=title)

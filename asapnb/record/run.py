@@ -219,6 +219,11 @@ class Run:
             text += f", mean staleness {facts['staleness']['mean']:.3g}"
         return f"<Run {self.status}: {text}{f' ({self.path})' if self.path else ''}>"
 
+    def _repr_html_(self) -> str:
+        from .figures import shown_run
+
+        return shown_run(self)
+
     def _applied(self, name: str) -> NDArray[Any]:
         """A column of the updates that made a version."""
         return self.updates[name][self.updates["dropped"] != ABANDONED]

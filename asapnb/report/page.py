@@ -7,14 +7,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PosixPath
 from typing import Any
+from urllib.parse import quote
 
 from ..analysis import Record, Target, matching, records
 from ..analysis.records import Runs
 from ..analysis.tables import shown
 from ..errors import MissingExtraError, UsageError
 from ..formatting import visible
+from ..markup import block, escaped
 from ..plots.groups import rules_coloured
 from ..record import Run, checked_target
 from ..record.files import put_in_place
@@ -24,6 +26,17 @@ from .sources import is_sweep, sweeps
 
 _HERE = Path(__file__).parent
 _NEEDED = {"plotly": "Plotly", "matplotlib": "Matplotlib", "jinja2": "Jinja"}
+
+
+class Page(PosixPath):
+    """The path of a page. In a notebook it is a link, as a page of many charts would make the notebook large."""
+
+    def _repr_html_(self) -> str:
+        here = Path.cwd()
+        near = self.relative_to(here) if self.is_relative_to(here) else None
+        to = self.as_uri() if near is None else quote(str(near))  # notebooks are served from their folder
+        link = f"<a href='{escaped(to)}' target='_blank' style='color:inherit'>{escaped(near or self)}</a>"
+        return block(f"A report: {link}, {self.stat().st_size / 1e6:.1f} MB")
 
 
 def report(
@@ -37,7 +50,7 @@ def report(
     clock: str = "updates",
     skip_bad: bool = False,
     force: bool = False,
-) -> Path:
+) -> Page:
     """Write one HTML page about runs: what was run, tables, interactive charts and figures. It needs no network.
 
     Args:
@@ -50,7 +63,7 @@ def report(
         force: replace an existing file.
 
     Returns:
-        The path of the page.
+        The path of the page, which a notebook shows as a link.
 
     Raises:
         MissingExtraError: without Plotly, Matplotlib and Jinja.
@@ -77,7 +90,7 @@ def report(
         parts = sections(found, targets, baseline, clock)
     text = _html(given, found, title or title_of(given), parts)
     put_in_place(target, lambda part: part.write_text(text, encoding="utf-8", errors="replace"))
-    return target
+    return Page(target)
 
 
 def _once(given: Iterable[Any]) -> list[Any]:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RuleError, UsageError
+from ..markup import block, line, table
 from ..numbers import integer, real
 from ..staleness import StalenessDistribution, parse_staleness
 from .framework import LARGEST_SCALE, Rule, RuleLike, as_rule, raw_scales
@@ -115,8 +116,16 @@ class Report:
         """Which distributions were tried, in words."""
         return self["C1"].under if self.searched == 1 else f"{self.searched:,} distributions"
 
+    @property
+    def title(self) -> str:
+        """What was checked, under what."""
+        return f"{self.rule} under {self.scope}"
+
     def __str__(self) -> str:
-        return "\n".join([f"{self.rule} under {self.scope}", *map(str, self.findings), *self.notes])
+        return "\n".join([self.title, *map(str, self.findings), *self.notes])
+
+    def _repr_html_(self) -> str:
+        return block(table(("", "", "finding", "under"), self.rows()), *map(line, self.notes), title=self.title)
 
 
 def check(

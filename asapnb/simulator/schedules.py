@@ -7,10 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..formatting import count, number, seconds
+from ..markup import block, pairs
+from ..record.figures import timing_rows
 from ..schemes import Scheme
 from ..staleness import StalenessDistribution
+from ..staleness.bins import bars_of
 from ..timing import Timing
 from .world import ROW
+
+SHARES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999)  # of the percentiles of a tally
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -68,8 +74,12 @@ class Schedule:
             f" virtual s: mean staleness {self.staleness.mean():.4g}{f', {dropped:,} dropped' if dropped else ''}>"
         )
 
+    def _repr_html_(self) -> str:
+        rows = timing_rows(self.timing)
+        return block(pairs([*rows, ("seed", str(self.seed))]), bars_of(self.staleness), title=repr(self)[1:-1])
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Tally:
     """Counts of a schedule whose rows were not kept; made by `staleness_only`.
 
@@ -103,3 +113,36 @@ class Tally:
     def staleness(self) -> StalenessDistribution:
         """The staleness of all applied updates."""
         return StalenessDistribution.from_counts(self.counts)
+
+    @property
+    def updates_per_second(self) -> float | None:
+        """Updates per virtual second; None if they took no time."""
+        return self.updates / self.seconds if self.seconds else None
+
+    @property
+    def dropped_share(self) -> float:
+        """The share of gradients that were not applied."""
+        return self.dropped / (self.dropped + int(self.by_worker.sum()))
+
+    def figures(self) -> list[tuple[str, str]]:
+        """What was counted, as names and texts."""
+        tau, rate = self.staleness, number(self.updates_per_second)
+        shares = (f"{f'{share:.1%}'.replace('.0%', '%')} {int(tau.quantile(share)):,}" for share in SHARES)
+        lost = [(self.dropped, f"dropped ({self.dropped_share:.2%})"), (self.failed, "failed attempts")]
+        took = f"{self.updates:,} in {seconds(self.seconds)} virtual s, {rate} per virtual second"
+        return [
+            ("scheme", f"{self.scheme}, {count(self.workers, 'worker')}"),
+            *timing_rows(self.timing),
+            ("updates", f"{took}; seed {self.seed}"),
+            ("staleness", f"mean {tau.mean():.4f}, variance {tau.variance():.4g}, largest {tau.support:,}"),
+            ("percentiles", ", ".join(shares)),
+            ("gradients", ", ".join(f"{some:,} {what}" for some, what in lost if some)),
+            ("by worker", f"{self.by_worker.min():,} to {self.by_worker.max():,} gradients"),
+        ]
+
+    def __repr__(self) -> str:
+        spread = f"mean staleness {self.staleness.mean():.4g}, largest {self.staleness.support:,}"
+        return f"<Tally of {self.updates:,} updates by {self.workers:,} workers, {self.scheme}: {spread}>"
+
+    def _repr_html_(self) -> str:
+        return block(pairs(self.figures()), bars_of(self.staleness), title="Staleness of a schedule")

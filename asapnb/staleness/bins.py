@@ -1,8 +1,14 @@
 """Bins of staleness, for drawings in text and in notebooks."""
 
-import math
+from __future__ import annotations
 
-from .distribution import StalenessDistribution
+import math
+from typing import TYPE_CHECKING
+
+from ..markup import bars
+
+if TYPE_CHECKING:
+    from .distribution import StalenessDistribution
 
 _BINS = 16
 
@@ -33,6 +39,7 @@ def bins(support: int, p50: int, p99: int) -> list[tuple[int, int]]:
 def bins_of(seen: StalenessDistribution) -> list[tuple[int, int]]:
     """The bins that suit a distribution.
 
+    >>> from asapnb.staleness import StalenessDistribution
     >>> bins_of(StalenessDistribution.from_counts([2, 1, 1]))
     [(0, 0), (1, 1), (2, 2)]
     """
@@ -42,3 +49,11 @@ def bins_of(seen: StalenessDistribution) -> list[tuple[int, int]]:
 def span(first: int, last: int) -> str:
     """The first and last value of a bin as text."""
     return f"{first:,}" if first == last else f"{first:,}–{last:,}"
+
+
+def bars_of(seen: StalenessDistribution, title: str = "share of updates by staleness") -> str:
+    """A distribution as HTML: a bar for each bin; empty where nothing was seen."""
+    if seen.is_empty:
+        return ""
+    ranges = bins_of(seen)
+    return bars([span(*ends) for ends in ranges], [float(seen.pmf[a : b + 1].sum()) for a, b in ranges], title)

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
+from ..markup import block
 from ..memory import check_memory
 from ..numbers import choice, integer, real, reals
+from .bins import bars_of
 
 Kind = Literal["midpoint", "exclusive", "inclusive"]
 CDF_KINDS: tuple[str, ...] = get_args(Kind)
@@ -92,6 +94,9 @@ class StalenessDistribution:
             return f"StalenessDistribution(nothing seen, length={len(self)})"
         cut = f", truncated={self.truncated:.3g}" if self.truncated else ""
         return f"StalenessDistribution(mean={self.mean():.6g}, support={self.support}, length={len(self)}{cut})"
+
+    def _repr_html_(self) -> str:
+        return block(bars_of(self), title=repr(self))
 
     @cached_property
     def support(self) -> int:

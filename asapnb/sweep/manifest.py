@@ -10,13 +10,16 @@ import errno
 import os
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ..analysis import Table
 from ..errors import RecordError, UsageError
+from ..formatting import count
 from ..identity import difference
 from ..record import Run, load_run, machine, own, to_json, versions
 from ..record.checkpoint import remove_checkpoint, run_id_in
@@ -25,16 +28,16 @@ from ..record.schema import UNENDED
 from ..text import read_bytes
 from .lines import SCHEMA, read_head, read_outcome
 from .points import Outcome, now, outcome_of, sources, texts_of
-from .spec import Point, Sweep, parse_sweep
+from .spec import Point, Sweep, parse_sweep, value_text
 
 NAME = "manifest.jsonl"
 _BEGUN = ("created_utc", "command", "versions", "machine")  # fields of the head that an extension keeps
 LARGEST = 2**30  # bytes of a manifest
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Manifest:
-    """The content of a manifest.
+    """The content of a manifest; printed, a table of its points and their outcomes.
 
     Attributes:
         head: schema, time, command, machine and versions of the sweep, and the sweep itself as a table.
@@ -54,6 +57,31 @@ class Manifest:
         """Its points. Those from before an extension keep their names, and so their files."""
         names = self.head.get("names") or {}
         return tuple(replace(point, name=names.get(point.name, point.name)) for point in self.sweep.points)
+
+    @cached_property
+    def table(self) -> Table:
+        """The points, one a row: their values of the axes, and what came of them."""
+        counts = Counter(outcome.status for outcome in self.outcomes.values())
+        said = ", ".join([f"{many:,} {status}" for status, many in sorted(counts.items())] or ["none carried out"])
+        names = list(dict.fromkeys(name for point in self.points for name in point.axes))
+        columns = {"status": "status", "seconds": "seconds", "error": "gist"}
+        rows = tuple(
+            (
+                *(value_text(point.axes[name]) if name in point.axes else None for name in names),
+                *(getattr(self.outcomes.get(point.name), of, None) or None for of in columns.values()),
+            )
+            for point in self.points
+        )
+        return Table(f"{count(len(rows), 'run')} of {self.sweep.kind}: {said}", (*names, *columns), rows)
+
+    def __repr__(self) -> str:
+        return f"<Manifest: {self.table.title}>"
+
+    def __str__(self) -> str:
+        return self.table.text()
+
+    def _repr_html_(self) -> str:
+        return self.table._repr_html_()
 
 
 def load_manifest(folder: str | os.PathLike[str]) -> Manifest:
