@@ -50,7 +50,7 @@ def _help(name: str, kind: Command) -> str:
     loop = "worker_loop" if kind == "train" else "event_loop"
     schemes = [name for name, scheme in SCHEMES.items() if getattr(scheme, loop)]
     texts = {
-        "data": f"The data set, for problems on one: {', '.join(SOURCES)}.",
+        "data": f"The data set, for problems on one: {', '.join(SOURCES)}; or 'FILE.csv(target=NAME)', or a folder.",
         "problem": f"What is minimised: {', '.join(PROBLEMS)}; with arguments as in 'mlp(hidden=[64, 64])'.",
         "scheme": f"How the workers share the parameters: {', '.join(schemes)}; as in 'leashed(persistence=1)'.",
         "rule": f"The step-size rule: {', '.join(available())}; as in 'tail(amplitude=0.5)'; or FILE.py:FUNCTION.",

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import UsageError, shown
+from ..errors import UsageError
 from ..markup import block, pairs
+from ..numbers import choice
+from .checked import PLAIN as PLAIN
+from .checked import checked_classes, checked_split, coded, form, kind
+from .files import Splits, read_splits, splits
+from .frames import is_frame, table_in
+from .options import Options
 from .pixels import PIXEL_SCALE
-
-_MOST_CLASSES = 2**20
-PLAIN: Any = ("C", "A", "W", "E")  # compiled loops take contiguous, aligned, writable, plain arrays
+from .preparation import Preparation
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -44,7 +49,7 @@ class Split:
         return len(self.labels)
 
     def __repr__(self) -> str:
-        return f"<Split: {len(self)} samples, {_form(self.raw)}>"
+        return f"<Split: {len(self)} samples, {form(self.raw)}>"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -56,6 +61,8 @@ class Dataset:
         train: the samples to train on.
         test: the samples to test on, of the same shape and kind.
         classes: the names of the labels 0, 1, …, or of the k labels of a sample; empty if there are real targets.
+        preparation: of data from a file or frame, how its rows became inputs: columns, means, deviations.
+        path: of data from a file or folder, its full path.
 
     >>> from asapnb.data import load_dataset
     >>> load_dataset("fashion-mnist-mini")
@@ -66,6 +73,8 @@ class Dataset:
     train: Split
     test: Split
     classes: tuple[str, ...]
+    preparation: Preparation | None = None
+    path: str | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -88,7 +97,7 @@ class Dataset:
     def __repr__(self) -> str:
         return (
             f"<Dataset {self.name}: {len(self.train)} training and {len(self.test)} test samples, "
-            f"{_form(self.train.raw)}, {self._labelled}>"
+            f"{form(self.train.raw)}, {self._labelled}>"
         )
 
     def _repr_html_(self) -> str:
@@ -121,9 +130,11 @@ class Dataset:
 
         Args:
             train_inputs: (n, height, width), (n, channels, height, width), or (n, features), which becomes
-                (n, features, 1, 1). Bytes (uint8) are pixels and stay bytes; floats become float32.
-            train_labels: (n,), integers from 0: classes. Or (n, k), integers 0 and 1, or booleans: whether each of k
-                labels holds. Or floats, (n,) or (n, k): the targets of a regression, which become float32.
+                (n, features, 1, 1). Bytes (uint8) are pixels and stay bytes; floats become float32, and so do the
+                columns of a DataFrame.
+            train_labels: (n,), integers from 0: classes; or texts, their names. Or (n, k), integers 0 and 1, or
+                booleans: whether each of k labels holds. Or floats, (n,) or (n, k): the targets of a regression,
+                which become float32.
             test_inputs: as `train_inputs`, with samples of the same shape and kind.
             test_labels: as `train_labels`.
             name: what figures and run files call it.
@@ -138,110 +149,76 @@ class Dataset:
         >>> Dataset.from_arrays(x, y / 2, x[:3], y[:3] / 2)
         <Dataset custom: 6 training and 3 test samples, 4×1×1 float32, 1 target>
         """
-        train = _split("train", train_inputs, train_labels)
-        test = _split("test", test_inputs, test_labels)
-        if _form(train.raw) != _form(test.raw):
+        train_labels, test_labels, classes = coded(train_labels, test_labels, classes)
+        train = Split(*checked_split("train", train_inputs, train_labels))
+        test = Split(*checked_split("test", test_inputs, test_labels))
+        if form(train.raw) != form(test.raw):
             raise UsageError(
-                f"training and test inputs differ: {_form(train.raw)} and {_form(test.raw)} "
+                f"training and test inputs differ: {form(train.raw)} and {form(test.raw)} "
                 "(channels×height×width); give both the same shape and kind"
             )
-        if _kind(train.labels) != _kind(test.labels):
+        if kind(train.labels) != kind(test.labels):
             raise UsageError(
-                f"training and test labels differ: {_kind(train.labels)} and {_kind(test.labels)}; give both the "
+                f"training and test labels differ: {kind(train.labels)} and {kind(test.labels)}; give both the "
                 "same shape and kind"
             )
-        return cls(str(name), train, test, _classes(train.labels, test.labels, classes))
+        return cls(str(name), train, test, checked_classes(train.labels, test.labels, classes))
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], target: Any = None, **options: Any) -> Dataset:
+        """A data set from a file of your own: CSV, TSV, Parquet, Feather, .npz or .npy; or from a folder.
+
+        A folder holds images in a folder for each class, `train.csv` and `test.csv` (or others of these files),
+        arrays in .npy, or files in the formats of MNIST or CIFAR-10. Parquet, Feather and images need the extra
+        `data`. See docs/data.md.
+
+        Args:
+            path: of the file or folder; ~ is the home folder.
+            target: the column to predict, by name, or by place from 0 (-1: the last); or several. Texts and integers
+                become classes, in their order; numbers with decimals stay numbers.
+            options: the other fields of `asapnb.data.Options`: test (a fraction, or a second file), seed,
+                standardize, one_hot, missing, inputs, drop, regression, header, size.
+
+        Raises UsageError for options that cannot be used, DataError for what is in the file, with row and column.
+
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = f"{folder}/flowers.csv"
+        ...     with open(path, "w") as file:
+        ...         _ = file.write("length,kind\\n" + "1.5,rose\\n2.5,lily\\n" * 5)
+        ...     Dataset.from_file(path, target="kind", test=0.2, standardize=True).classes
+        ('lily', 'rose')
+        """
+        path, chosen = os.fspath(path), _options(target=target, **options)
+        return cls._of(read_splits(path, chosen), chosen.text(path), os.path.abspath(os.path.expanduser(path)))
+
+    @classmethod
+    def from_frame(cls, frame: Any, target: Any, *, test: Any = 0.2, name: str = "frame", **options: Any) -> Dataset:
+        """A data set from a DataFrame of pandas or polars.
+
+        Args:
+            frame: the rows to train on, or all rows.
+            target: the column to predict, by name or place, or several, as in `from_file`.
+            test: the fraction of rows to test on, or a second frame.
+            name: what figures and run files call the data.
+            options: as in `from_file`.
+
+        Raises UsageError and DataError as `from_file`.
+        """
+        train, second = table_in(frame), table_in(test, "the test frame") if is_frame(test) else None
+        chosen = _options(target=target, **({} if second else {"test": test}), **options)
+        return cls._of(splits(train, second, chosen), name, None)
+
+    @classmethod
+    def _of(cls, found: Splits, name: str, path: str | None) -> Dataset:
+        """The data set of these splits."""
+        parts = found.train_inputs, found.train_labels, found.test_inputs, found.test_labels
+        made = cls.from_arrays(*parts, name=name, classes=found.classes)
+        return replace(made, preparation=found.preparation, path=path)
 
 
-def _form(raw: NDArray[Any]) -> str:
-    return f"{'×'.join(map(str, raw.shape[1:]))} {raw.dtype}"
-
-
-def _kind(labels: NDArray[Any]) -> str:
-    """What is compared of the labels of two splits, in words."""
-    kind = "floats" if labels.dtype.kind == "f" else "integers"
-    return f"{kind}, {labels.shape[1] if labels.ndim == 2 else 'one'} for each sample"
-
-
-def _classes(train: NDArray[Any], test: NDArray[Any], given: Sequence[str] | None) -> tuple[str, ...]:
-    """The names of the classes, or of the labels of a sample; UsageError if they do not fit the labels."""
-    names = None if given is None else tuple(map(str, given))
-    if train.dtype.kind == "f":
-        if names:
-            raise UsageError(f"classes are {shown(given)}, and the labels are real targets: these have no classes")
-        return ()
-    if train.ndim == 2:
-        names = names or tuple(map(str, range(train.shape[1])))
-        if len(names) != train.shape[1]:
-            raise UsageError(
-                f"there are {len(names)} classes, and {train.shape[1]} labels a sample: give a name for each"
-            )
-        return names
-    top = int(max(train.max(), test.max()))
-    if names is None and top >= _MOST_CLASSES:
-        raise UsageError(
-            f"the largest label is {top:,}, which would make {top + 1:,} classes: at most {_MOST_CLASSES:,}; "
-            "number the classes 0, 1, … without gaps, as np.unique(labels, return_inverse=True) does"
-        )
-    names = tuple(map(str, range(top + 1))) if names is None else names
-    if not max(top, 1) < len(names):
-        raise UsageError(
-            f"the largest label is {top} and there are {len(names)} classes; "
-            f"labels lie in 0..classes-1, and there are at least two classes"
-        )
-    return names
-
-
-def _split(which: str, inputs: ArrayLike, labels: ArrayLike) -> Split:
-    raw, numbers = _inputs(which, np.asarray(inputs)), _labels(which, np.asarray(labels))
-    if len(raw) != len(numbers):
-        raise UsageError(f"{which} has {len(raw)} inputs and {len(numbers)} labels; give one label per input")
-    return Split(raw, numbers)
-
-
-def _inputs(which: str, array: NDArray[Any]) -> NDArray[Any]:
-    if array.ndim not in (2, 3, 4) or array.size == 0:
-        raise UsageError(
-            f"{which} inputs have shape {array.shape}; give at least one sample as (n, features), "
-            "(n, height, width) or (n, channels, height, width)"
-        )
-    if array.ndim == 2:
-        array = array[:, :, None, None]
-    elif array.ndim == 3:
-        array = array[:, None]
-    if array.dtype == np.uint8:
-        return np.require(array, np.uint8, PLAIN)
-    if array.dtype.kind != "f":
-        raise UsageError(
-            f"{which} inputs are {array.dtype}; give uint8 pixels (scaled to [0, 1]) or floats (used as they are)"
-        )
-    return _floats(f"{which} inputs", array)
-
-
-def _labels(which: str, array: NDArray[Any]) -> NDArray[Any]:
-    if array.ndim not in (1, 2) or array.dtype.kind not in "biuf" or not array.size:
-        raise UsageError(
-            f"{which} labels are {array.dtype} of shape {array.shape}; give one integer per sample, shape (n,), "
-            "integers 0 and 1 of shape (n, k) for samples that have several labels, or floats, the targets of a "
-            "regression"
-        )
-    if array.dtype.kind == "f":
-        return _floats(f"{which} targets", array)
-    labels = np.require(array, np.int64, PLAIN)
-    if labels.min() < 0:
-        raise UsageError(f"{which} labels hold {labels.min()}; labels count from 0")
-    if labels.ndim == 2 and labels.max() > 1:
-        raise UsageError(
-            f"{which} labels have the shape {labels.shape} and hold {labels.max()}; of several labels each holds, 1, "
-            "or does not, 0; give classes as (n,), and the targets of a regression as floats"
-        )
-    return labels
-
-
-def _floats(what: str, array: NDArray[Any]) -> NDArray[np.float32]:
-    """Finite numbers as float32; UsageError for others."""
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes inf, and is reported below
-        array = np.require(array, np.float32, PLAIN)
-    if bad := int(array.size - np.count_nonzero(np.isfinite(array))):
-        raise UsageError(f"{what} hold {bad} values that are not finite in float32; clean or rescale them")
-    return array
+def _options(**given: Any) -> Options:
+    """Options by name; UsageError for one that does not exist."""
+    for name in given:
+        choice("option of a data file", name, [one.name for one in fields(Options)])
+    return Options(**given)

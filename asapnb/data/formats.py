@@ -19,7 +19,7 @@ _IDX_UINT8 = b"\x00\x00\x08"
 _MOST_AXES = 32  # of an array of NumPy 1
 _GZIP = b"\x1f\x8b"
 _PIECE = 2**20  # bytes
-_KNOWN = (
+KNOWN = (
     (b"version https://git-lfs", "a pointer of Git LFS: fetch the file itself with `git lfs pull`"),
     (b"<!doctype", "a web page, not the data that it was to give"),
     (b"<html", "a web page, not the data that it was to give"),
@@ -117,7 +117,7 @@ def content(path: Path, most: int | None = None) -> bytes:
         raise malformed(path, f"a broken gzip stream ({error})", "a complete one") from None
     if not found:
         raise malformed(path, "an empty file", "data")
-    for start, kind in _KNOWN:
+    for start, kind in KNOWN:
         if found[:64].lstrip().lower().startswith(start):
             raise malformed(path, kind, "data")
     return found

@@ -1,0 +1,108 @@
+"""Files and folders of one's own: read by what they are, and made into the two splits of a data set."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError
+from . import arrays, folders
+from .columnar import read_columnar
+from .delimited import read_delimited
+from .images import SUFFIXES, images_in, read_images
+from .labels import labels_of
+from .options import ARRAYS, TABLES, Options, found
+from .preparation import Part, Preparation, fitted
+from .table import Arrays, Table
+
+_COLUMNAR = (".parquet", ".feather", ".arrow")
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """What a file holds, ready for a `Dataset`: inputs (n, …) and labels of two splits.
+
+    `classes` is None for targets that are numbers.
+    """
+
+    train_inputs: NDArray[Any]
+    train_labels: NDArray[Any]
+    test_inputs: NDArray[Any]
+    test_labels: NDArray[Any]
+    classes: tuple[str, ...] | None
+    preparation: Preparation
+
+
+def read_splits(path: str, options: Options) -> Splits:
+    """The splits in a file or folder, prepared as the options say; DataError for what cannot be used."""
+    train, test = read_parts(found(path), options)
+    if isinstance(options.test, str):
+        test, own = read_parts(found(options.test, path), options)
+        test = own if own is not None else test
+    return splits(train, test, options)
+
+
+def splits(train: Part, test: Part | None, options: Options) -> Splits:
+    """The splits of a training part, and of a test part unless that is to be drawn."""
+    preparation, train, test = fitted(train, test, options)
+    train_labels, test_labels, classes = labels_of(train, test, preparation.targets, options)
+    inputs = preparation.inputs(train), preparation.inputs(test)
+    return Splits(inputs[0], train_labels, inputs[1], test_labels, classes, preparation)
+
+
+def read_parts(path: Path, options: Options) -> tuple[Part, Part | None]:
+    """The training part in a file or folder, or all of it, and its test part if it has one."""
+    if os.path.isdir(path):
+        parts = folders.parts_of(path, options)
+        train, test = (read_parts(part, options)[0] if isinstance(part, Path) else part for part in parts)
+        assert train is not None
+        return train, test
+    name = path.name.lower()
+    if name.endswith(".npz"):
+        return arrays.read_npz(path, options)
+    if name.endswith(".npy"):
+        return arrays.read_npy(path, options)
+    return _table(path, options), None
+
+
+def read_inputs(path: str, options: Options, preparation: Preparation, shape: tuple[int, ...]) -> NDArray[Any]:
+    """The inputs in a file or folder, to predict: those of its test part, if it has one; targets are ignored.
+
+    Args:
+        path: of the file.
+        options: of reading.
+        preparation: that of the training.
+        shape: of one sample, (channels, height, width), to which images are made.
+    """
+    place = found(path)
+    files = images_in(place) if os.path.isdir(place) else [place] if path.lower().endswith(SUFFIXES) else []
+    if files:
+        images = read_images(str(place), files, preparation.size or options.pixels)
+        return preparation.inputs(Arrays(str(place), _as_coloured(images, shape[0]), None))
+    if path.lower().endswith(ARRAYS):
+        part: Part = arrays.inputs_of(place, options)
+    else:
+        train, test = read_parts(place, options)
+        part = train if test is None else test
+    if isinstance(part, Arrays):
+        part = Arrays(part.where, _as_coloured(part.inputs, shape[0]), None)
+    return preparation.inputs(part)
+
+
+def _as_coloured(images: NDArray[Any], channels: int) -> NDArray[Any]:
+    """Grey images as coloured ones where the training had colours."""
+    grey = images.ndim == 4 and images.shape[1] == 1 and channels == 3
+    return np.repeat(images, 3, axis=1) if grey else images
+
+
+def _table(path: Path, options: Options) -> Table:
+    name = path.name.lower()
+    if not name.endswith(TABLES):
+        raise DataError(
+            f"{path} is of no kind that is known, or not there: give a file in {', '.join((*TABLES, *ARRAYS))}, or a "
+            "folder"
+        )
+    return read_columnar(path) if name.endswith(_COLUMNAR) else read_delimited(path, options.header)

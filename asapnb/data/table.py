@@ -1,0 +1,138 @@
+"""What a file of data holds: a table of named columns, or arrays of inputs and targets."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import DataError, UsageError, shown, unknown
+
+NOTHING = frozenset(("", "na", "n/a", "nan", "null", "?"))  # cells without a value, in small letters
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Named columns of one length: int64, float64 (NaN: no value) or texts (object; None: no value).
+
+    `where` is the file, for messages.
+    """
+
+    where: str
+    columns: Mapping[str, NDArray[Any]]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def rows(self, chosen: NDArray[Any]) -> "Table":
+        """The table of these rows."""
+        return Table(self.where, {name: column[chosen] for name, column in self.columns.items()})
+
+    def name(self, column: str | int, what: str) -> str:
+        """The name of a column, given by name or by place; UsageError if there is none."""
+        names = list(self.columns)
+        if column in names:
+            return str(column)
+        if isinstance(column, int):
+            if not -len(names) <= column < len(names):
+                raise UsageError(f"{what} is {column}: {self.where} has columns 0 to {len(names) - 1}")
+            return names[column]
+        raise unknown(f"column for {what}", column, names) if len(names) <= 50 else UsageError(
+            f"{self.where} has no column {shown(column)} for {what}; its {len(names)} columns begin with "
+            f"{', '.join(names[:20])}"
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """Inputs, (n, features) or (n, channels, height, width), uint8 or float; and targets, (n, …), if there are any.
+
+    `classes`, if known, are the names of the targets 0, 1, …
+    """
+
+    where: str
+    inputs: NDArray[Any]
+    targets: NDArray[Any] | None
+    classes: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def rows(self, chosen: NDArray[Any]) -> "Arrays":
+        """The arrays of these samples."""
+        targets = None if self.targets is None else self.targets[chosen]
+        return Arrays(self.where, self.inputs[chosen], targets, self.classes)
+
+
+def table_of(where: str, columns: Iterable[tuple[str, ArrayLike]]) -> Table:
+    """A table of these columns, each made plain by `column`; DataError if there is none, or two have one name."""
+    made: dict[str, NDArray[Any]] = {}
+    for name, values in columns:
+        if str(name) in made:
+            raise DataError(f"{where} has two columns {shown(str(name))}: rename one of them")
+        made[str(name)] = column(f"column {shown(str(name))} of {where}", values)
+    if not made or not len(next(iter(made.values()))):
+        raise DataError(f"{where} holds no rows: give a file with data")
+    return Table(where, made)
+
+
+def column(what: str, values: ArrayLike) -> NDArray[Any]:
+    """Values as int64, as float64 with NaN for those that are missing, or as texts with None; DataError if none fits.
+
+    >>> column("c", [1, None]), column("c", ["a", ""]).tolist()
+    (array([ 1., nan]), ['a', None])
+    """
+    try:
+        array = np.ma.filled(values, np.nan) if isinstance(values, np.ma.MaskedArray) else np.asarray(values)
+    except ValueError:
+        raise DataError(f"{what} holds lists of several lengths: a column has one value a row") from None
+    if array.ndim != 1:
+        raise DataError(f"{what} has the shape {array.shape}: a column has one value a row")
+    if array.dtype.kind in "bi":
+        return array.astype(np.int64)
+    if array.dtype.kind == "u" or array.dtype.kind == "f":
+        exact = array.dtype.kind == "u" and array.max(initial=0) < 2**63
+        return array.astype(np.int64 if exact else np.float64)
+    if array.dtype.kind in "OUST":
+        return _of_objects(what, array)
+    raise DataError(f"{what} is {array.dtype}: give numbers or texts, or leave it out with drop=")
+
+
+def _of_objects(what: str, array: NDArray[Any]) -> NDArray[Any]:
+    """A column of Python objects."""
+    values = [value.decode(errors="replace") if isinstance(value, bytes) else value for value in array.tolist()]
+    values = [None if is_missing(value) else value for value in values]
+    kinds = {type(value) for value in values if value is not None}
+    if all(issubclass(kind, str) for kind in kinds):
+        return np.array(values, object)
+    try:
+        if any(issubclass(kind, str) for kind in kinds):
+            raise TypeError
+        numbers = np.array([np.nan if value is None else float(value) for value in values])
+    except (TypeError, ValueError, OverflowError):
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise DataError(f"{what} holds {names}: give numbers or texts, or leave it out with drop=") from None
+    whole = all(issubclass(kind, int | np.integer) for kind in kinds) and None not in values
+    return numbers.astype(np.int64) if whole and (np.abs(numbers) < 2**53).all() else numbers
+
+
+def is_missing(value: Any) -> bool:
+    """Whether this stands for no value: None, NaN, NA of pandas, or such a text."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    if isinstance(value, str):
+        return len(value) < 8 and value.strip().lower() in NOTHING
+    return isinstance(value, float) and value != value
+
+
+def place_of(bad: NDArray[np.bool_], names: Sequence[str]) -> str:
+    """The first of these places, (rows, columns), in words.
+
+    >>> place_of(np.array([[False, False], [False, True]]), ["a", "b"])
+    "row 2, column 'b' (rows count from 1)"
+    """
+    row, at = np.argwhere(bad)[0].tolist()
+    more = int(bad.sum()) - 1
+    others = f", and {more:,} more" if more else ""
+    return f"row {row + 1:,}, column {shown(names[at])} (rows count from 1){others}"
