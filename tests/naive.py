@@ -210,7 +210,7 @@ def network_gradient(layers, tensors, inputs, labels):
     g, gradients = softmax / len(labels), []
     for layer, x, y, own in reversed(tape):  # 3.
         if isinstance(layer, Activation):
-            g = np.vectorize(layer.backward, otypes=[float])(y, g)
+            g = each(layer.backward, values_of(layer), y, g)
         elif isinstance(layer, MaxPool):
             g = _unpool(x, g)
         else:
@@ -225,7 +225,7 @@ def network_scores(layers, tensors, inputs):
     for layer in layers:
         before, own = x, []
         if isinstance(layer, Activation):
-            x = np.vectorize(layer.forward, otypes=[float])(x)
+            x = each(layer.forward, values_of(layer), x)
         elif isinstance(layer, MaxPool):
             n, c, h, w = x.shape
             x = x[:, :, : h // 2 * 2, : w // 2 * 2].reshape(n, c, h // 2, 2, w // 2, 2).max((3, 5))
@@ -235,6 +235,16 @@ def network_scores(layers, tensors, inputs):
             x = forward(layer, x, *own)
         tape.append((layer, before, x, own))
     return x, tape
+
+
+def values_of(activation):
+    """What an activation takes besides its input: its parameter, if it has one."""
+    return [activation.value] if activation.parameter else []
+
+
+def each(function, values, *arrays):
+    """The function of each element, in float64."""
+    return np.vectorize(lambda *numbers: function(*map(np.float64, (*numbers, *values))), otypes=[float])(*arrays)
 
 
 def dense(layer, x, weight, bias):

@@ -9,16 +9,16 @@ PAGE = "docs/extending/activation.md"
 DECLARATIONS = "asapnb/problems/activations.py"
 CHECK = """
 import test_problems_networks as t
-from asapnb.problems.activations import Tanh
-t.test_an_activation_is_what_its_formula_says(Tanh)
-t.check("tanh")
+from asapnb.problems.activations import ELU
+t.test_an_activation_is_what_its_formula_says(ELU)
+t.check("elu")
 t.check("odd sizes")  # with ReLU
 """
 
 
 def test_the_activation_of_the_page_agrees_with_its_twin_and_trains(tmp_path):
     copy = Copy(PAGE, tmp_path)
-    code = [CHECK, "t.check('tanh', np.float64)", copy.script, "print('done')"]
+    code = [CHECK, "t.check('elu', np.float64)", copy.script, "print('done')"]
     assert copy.run("\n".join(code)) == ("done\n", "")
 
 
@@ -30,9 +30,13 @@ def test_it_does_so_on_the_path_of_this_machine(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("    backward=lambda y, g: g - g * y * y,\n", "", "missing 1 required positional argument: 'backward'"),
-        ("lambda y, g: g - g * y * y", "lambda y: 1 - y * y", "must take ['y', 'g']"),
-        ('"Tanh"', '"ReLU"', "there are two activations 'ReLU'"),
+        (
+            "    backward=lambda y, g: g if y > 0 else g + g * y,\n",
+            "",
+            "missing 1 required positional argument: 'backward'",
+        ),
+        ("lambda y, g: g if y > 0 else g + g * y", "lambda y: 1 + y", "must take ['y', 'g']"),
+        ('"ELU"', '"ReLU"', "there are two activations 'ReLU'"),
     ],
 )
 def test_what_is_missing_is_an_error_at_import(old, new, says, tmp_path):

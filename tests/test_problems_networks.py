@@ -13,7 +13,7 @@ from scipy.optimize import check_grad
 from asapnb.compiled import KERNEL_PATH
 from asapnb.data import Dataset, load_dataset
 from asapnb.errors import UsageError
-from asapnb.problems import Conv, Dense, MaxPool, ReLU, cnn, lenet, mlp, network
+from asapnb.problems import Conv, Dense, LeakyReLU, MaxPool, ReLU, Sigmoid, Tanh, cnn, lenet, mlp, network
 from asapnb.problems.activations import ACTIVATIONS
 from asapnb.problems.layers import BLOCK_LAYERS, ROW_LAYERS
 from asapnb.problems.plan import LAYERS
@@ -39,6 +39,9 @@ NETS = {  # name: (input shape, layers)
         (1, 16, 14),
         [Conv(8, 3), ReLU(), Conv(1, 2), ReLU(), MaxPool(2), Conv(9, 2), ReLU(), MaxPool(2), Dense(10)],
     ),
+    "tanh": ((1, 8, 9), [Conv(3, 3), Tanh(), MaxPool(2), Conv(3, 2), Tanh(), Dense(8), Tanh(), Dense(10)]),
+    "sigmoid": ((1, 8, 9), [Conv(3, 3), Sigmoid(), MaxPool(2), Dense(8), Sigmoid(), Dense(10)]),
+    "leaky": ((1, 8, 9), [Conv(3, 3), LeakyReLU(0.3), MaxPool(2), Conv(3, 2), LeakyReLU(), Dense(10)]),
 }
 BATCHES = (1, 7, 24, 65, 130)
 
@@ -89,14 +92,28 @@ def check(name, dtype=np.float32, floats=False):
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=repr)
 def test_an_activation_is_what_its_formula_says(activation):
     points = np.linspace(-3.05, 3.05, 62)  # none at 0
-    formula = eval(f"lambda x: {activation.formula}", {name: getattr(math, name) for name in dir(math)})
-    y, g = np.array([activation.forward(x) for x in points]), 7.0
+    known = {name: getattr(math, name) for name in dir(math)} | {activation.parameter: activation.value}
+    formula, own = eval(f"lambda x: {activation.formula}", known), naive.values_of(activation)
+    forward, g = lambda x: activation.forward(x, *own), 7.0
+    y = np.array([forward(x) for x in points])
     assert y == pytest.approx([formula(x) for x in points], rel=1e-15)
-    slopes = [(activation.forward(x + 1e-6) - activation.forward(x - 1e-6)) / 2e-6 for x in points]
-    assert [activation.backward(value, g) for value in y] == pytest.approx(g * np.array(slopes), abs=1e-7)
+    slopes = [(forward(x + 1e-6) - forward(x - 1e-6)) / 2e-6 for x in points]
+    assert [activation.backward(value, g, *own) for value in y] == pytest.approx(g * np.array(slopes), abs=1e-7)
     assert (np.diff(y) >= 0).all(), "what pooling relies on"
-    assert np.isnan(activation.forward(np.nan))
-    assert activation.clips == all(activation.forward(x) == max(0, x) for x in points)
+    assert np.isnan(forward(np.nan))
+    assert activation.clips == all(forward(x) == max(0, x) for x in points)
+
+
+def test_an_activation_with_a_parameter():
+    steep = LeakyReLU(0.2)
+    assert LeakyReLU() is LeakyReLU
+    assert LeakyReLU(slope=0.2) == steep != LeakyReLU
+    assert repr(steep) == "LeakyReLU(slope=0.2)"
+    for values, says in (((-1,), "slope is -1: must be a finite number of at least 0"), ((np.nan,), "slope is nan")):
+        with pytest.raises(UsageError, match=says):
+            LeakyReLU(*values)
+    with pytest.raises(TypeError, match="too many positional"):
+        ReLU(1)
 
 
 def test_every_layer_has_a_twin():
@@ -124,11 +141,15 @@ def test_gradient_on_float_inputs(name):
 
 @pytest.mark.parametrize("path", sorted({"avx512", "avx2", "portable"} - {KERNEL_PATH}))
 def test_other_kernel_paths(path):
-    code = "import test_problems_networks as t; [t.check(n) for n in ('lenet', 'odd sizes', 'deep', 'linear layers')]"
-    python("-c", code, environment={"ASAPNB_KERNELS": path})
+    names = ["lenet", "odd sizes", "deep", "linear layers", "tanh", "leaky"]
+    python(
+        "-c",
+        f"import test_problems_networks as t; [t.check(name) for name in {names}]",
+        environment={"ASAPNB_KERNELS": path},
+    )
 
 
-@pytest.mark.parametrize("name", ["odd sizes", "linear layers"])
+@pytest.mark.parametrize("name", ["odd sizes", "linear layers", "tanh", "sigmoid", "leaky"])
 def test_gradient_is_that_of_finite_differences(name):
     problem, params, _ = make(name, np.float64)
     some = np.random.default_rng(0).permutation(problem.n_params)[:60]

@@ -1,6 +1,6 @@
 """What is minimised, behind one contract: networks, objectives with known constants, problems of your own."""
 
-from .activations import ReLU
+from .activations import LeakyReLU, ReLU, Sigmoid, Tanh
 from .analytic import bounded, log_cosh, quadratic, rosenbrock, sine_pl
 from .base import Parameter, Problem, gradient_signature
 from .constants import Constants
@@ -16,10 +16,13 @@ __all__ = [
     "Constants",
     "Conv",
     "Dense",
+    "LeakyReLU",
     "MaxPool",
     "Parameter",
     "Problem",
     "ReLU",
+    "Sigmoid",
+    "Tanh",
     "bounded",
     "cnn",
     "custom",

@@ -6,19 +6,22 @@ nothing else and pooling may come first. To add one, declare it here: see `docs/
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from inspect import Parameter, Signature
 from typing import Any
 
 import numpy as np
 
 from .choice import by_number
 
-_ZERO = np.float32(0)  # float32 constants leave float32 and float64 what they are
+_ZERO, _ONE = np.float32(0), np.float32(1)  # float32 constants leave float32 and float64 what they are
 _DECLARED: list[Activation] = []
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, repr=False)
 class Activation:
     """A function applied to every output of the layer before it; `ReLU` and `ReLU()` are the same layer.
 
@@ -28,24 +31,44 @@ class Activation:
         forward: the output y of an input x, in code that Numba compiles; a NaN stays a NaN.
         backward: from the output y and the gradient g of y, the gradient of x.
         clips: whether this is max(0, x), which pooling kernels compute on the way.
+        parameter: the name of a number that `forward` and `backward` take as their last argument; "" for none.
+        value: of that number, at least 0; the declared one is the default.
     """
 
     name: str
-    formula: str
-    forward: Callable[[Any], Any]
-    backward: Callable[[Any, Any], Any]
-    clips: bool = False
+    formula: str = field(compare=False)
+    forward: Callable[..., Any] = field(compare=False)
+    backward: Callable[..., Any] = field(compare=False)
+    clips: bool = field(default=False, compare=False)
+    parameter: str = field(default="", compare=False)
+    value: float = 0.0
 
     def __post_init__(self) -> None:
         if self.name in [other.name for other in _DECLARED]:
             raise ValueError(f"there are two activations {self.name!r}: give each a name of its own")
+        names = [self.parameter] if self.parameter else []
+        taken = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=self.value) for name in names]
+        object.__setattr__(self, "__signature__", Signature(taken))  # of a call
         _DECLARED.append(self)
 
-    def __call__(self) -> Activation:  # noqa: D102  (the layer itself)
-        return self
+    def __call__(self, *values: float, **named: float) -> Activation:
+        """The layer itself; of one with a parameter, the layer with this value of it."""
+        given = self.__signature__.bind(*values, **named).arguments  # type: ignore[attr-defined]
+        if not given:
+            return self
+        from ..numbers import real  # here, as no compiled code depends on it
+
+        other = copy.copy(self)
+        object.__setattr__(other, "value", real(self.parameter, given[self.parameter], 0))
+        return other
 
     def __repr__(self) -> str:
-        return f"{self.name}()"
+        return f"{self.name}({self.parameter}={self.value!r})" if self.parameter else f"{self.name}()"
+
+    @property
+    def place(self) -> int:
+        """The place of the declaration in ACTIVATIONS."""
+        return [other.name for other in ACTIVATIONS].index(self.name)
 
 
 Identity = Activation("Identity", "x", forward=lambda x: x, backward=lambda y, g: g)
@@ -56,8 +79,23 @@ ReLU = Activation(
     backward=lambda y, g: g if y > _ZERO else _ZERO,
     clips=True,
 )
+LeakyReLU = Activation(
+    "LeakyReLU",
+    "max(0, x) + slope * min(0, x)",
+    forward=lambda x, slope: x if x > _ZERO else slope * x,
+    backward=lambda y, g, slope: g if y > _ZERO else slope * g,
+    parameter="slope",
+    value=0.01,
+)
+Tanh = Activation("Tanh", "tanh(x)", forward=lambda x: math.tanh(x), backward=lambda y, g: g - g * y * y)
+Sigmoid = Activation(
+    "Sigmoid",
+    "1 / (1 + exp(-x))",
+    forward=lambda x: _ONE / (_ONE + np.exp(-x)),
+    backward=lambda y, g: g * y * (_ONE - y),
+)
 
 # All declarations stand above this line; a plan holds their places in the table.
 ACTIVATIONS = tuple(_DECLARED)
-activated = by_number([activation.forward for activation in ACTIVATIONS])
-passed_back = by_number([activation.backward for activation in ACTIVATIONS])
+activated = by_number([activation.forward for activation in ACTIVATIONS], optional=1)
+passed_back = by_number([activation.backward for activation in ACTIVATIONS], optional=1)

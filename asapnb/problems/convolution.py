@@ -128,7 +128,7 @@ def forward(plan, i, params, workspace, codes, block):
             )  # fmt: skip
     if c.clips == 0:
         for pixel in range(y, y + b.filters * y_channel, b.y_pixel):
-            activate(workspace, pixel, LANES, b.activation)
+            activate(workspace, pixel, LANES, b.activation, b.value)
 
 
 @part(inline="always")
@@ -168,21 +168,21 @@ def _output_gradient(b, c, workspace, codes, block):
         bias = c.bias_sums + f * LANES
         if b.pooling > 1:
             if c.clips == 0:
-                _through_row(workspace, g, b.g_pixel, y, b.y_pixel, g, b.g_pixel, b.columns, b.activation)
+                _through_row(b, workspace, g, b.g_pixel, y, g)
             code_here = code + pixel * LANES
             unpool_row(workspace, d, c.d_row, workspace, bias, workspace, g, b.g_pixel, codes, code_here, b.columns)
         else:
-            _through_row(workspace, d, LANES, y, b.y_pixel, g, b.g_pixel, b.columns, b.activation)
+            _through_row(b, workspace, d, LANES, y, g)
             for column in range(b.columns):
                 add(workspace, bias, workspace, d + column * LANES, LANES)
 
 
 @part(inline="always")
-def _through_row(workspace, d, d_pixel, y, y_pixel, g, g_pixel, columns, activation):
+def _through_row(b, workspace, d, d_pixel, y, g):
     """d = g back through the activation, for a row of pixels."""
-    for column in range(columns):
-        here, out, back = d + column * d_pixel, y + column * y_pixel, g + column * g_pixel
-        through_activation(workspace, here, workspace, out, workspace, back, LANES, activation)
+    for column in range(b.columns):
+        here, out, back = d + column * d_pixel, y + column * b.y_pixel, g + column * b.g_pixel
+        through_activation(workspace, here, workspace, out, workspace, back, LANES, b.activation, b.value)
 
 
 @part(inline="always")

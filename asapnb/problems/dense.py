@@ -51,7 +51,7 @@ def forward(plan, i, params, workspace, count):
         params, layer.weights, io.units, count, io.units, io.features, False,
     )  # fmt: skip
     for s in range(count):
-        add_bias(workspace, io.y + s * io.y_sample, params, layer.bias, io.units, io.activation)
+        add_bias(workspace, io.y + s * io.y_sample, params, layer.bias, io.units, io.activation, io.value)
 
 
 @part(inline="always")

@@ -8,6 +8,7 @@ from numba.extending import overload
 from ..compiled import part
 from ..data.pixels import PIXEL_SCALE
 from .activations import activated, passed_back
+from .records import real_of
 
 FAST = {"contract", "nsz", "reassoc"}  # all of fastmath that keeps NaN and infinity
 
@@ -62,27 +63,27 @@ def clear(out, out0, n):
 
 
 @part(fastmath=FAST)
-def add_bias(y, y0, bias, bias0, n, activation):
-    """y += bias, then the activation."""
-    y, bias = y[y0 : y0 + n], bias[bias0 : bias0 + n]
+def add_bias(y, y0, bias, bias0, n, activation, value):
+    """y += bias, then the activation, with the bits of its `value`."""
+    y, bias, value = y[y0 : y0 + n], bias[bias0 : bias0 + n], y.dtype.type(real_of(value))
     for i in range(n):  # LLVM makes a loop for each activation of it
-        y[i] = activated(activation, y[i] + bias[i])
+        y[i] = activated(activation, y[i] + bias[i], value)
 
 
 @part()
-def activate(y, y0, n, activation):
-    """y = the activation of y."""
-    y = y[y0 : y0 + n]
+def activate(y, y0, n, activation, value):
+    """y = the activation of y, with the bits of its `value`."""
+    y, value = y[y0 : y0 + n], y.dtype.type(real_of(value))
     for i in range(n):
-        y[i] = activated(activation, y[i])
+        y[i] = activated(activation, y[i], value)
 
 
 @part()
-def through_activation(d, d0, y, y0, g, g0, n, activation):
+def through_activation(d, d0, y, y0, g, g0, n, activation, value):
     """d = the gradient before the activation, from its output y and the gradient g of that; d may be y or g."""
-    d, y, g = d[d0 : d0 + n], y[y0 : y0 + n], g[g0 : g0 + n]
+    d, y, g, value = d[d0 : d0 + n], y[y0 : y0 + n], g[g0 : g0 + n], y.dtype.type(real_of(value))
     for i in range(n):  # d[:] = g would compile NumPy's broadcasting errors, for seconds
-        d[i] = passed_back(activation, y[i], g[i])
+        d[i] = passed_back(activation, y[i], g[i], value)
 
 
 @part()

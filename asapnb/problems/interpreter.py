@@ -72,7 +72,7 @@ def _row_output_gradient(plan, i, workspace, count):
     transpose(workspace, h.g_rows, io.y_sample, workspace, h.g_columns, h.chunk, io.units, count)
     for s in range(count):
         y, g = io.y + s * io.y_sample, h.g_rows + s * io.y_sample
-        through_activation(workspace, y, workspace, y, workspace, g, io.units, io.activation)
+        through_activation(workspace, y, workspace, y, workspace, g, io.units, io.activation, io.value)
 
 
 def _gradient(params, gradient, indices, plan, workspace, inputs, labels):

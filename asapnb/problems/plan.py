@@ -17,7 +17,7 @@ from .dense import Dense
 from .kinds import BlockLayer, RowLayer, Shape
 from .layers import BLOCK_LAYERS, ROW_LAYERS
 from .places import Places, rounded
-from .records import FIRST_RECORD, RECORD, Blocks, Header, Rows
+from .records import FIRST_RECORD, RECORD, Blocks, Header, Rows, bits_of
 from .signature import Integers
 from .tiles import LANES
 
@@ -64,7 +64,7 @@ def _stages(layers: Sequence[Layer]) -> list[_Stage]:
         before, kind = stages[-1] if stages else None, _KINDS.get(type(layer))
         if kind and not (before and isinstance(kind, BlockLayer) and isinstance(before.kind, RowLayer)):
             stages.append(_Stage(kind, layer))
-        elif isinstance(layer, Activation) and before and before.activation is Identity and not before.pooled:
+        elif isinstance(layer, Activation) and before and before.activation == Identity and not before.pooled:
             stages[-1] = before._replace(activation=layer)
         elif layer == MaxPool(2) and before and _can_be_pooled(before):
             stages[-1] = before._replace(pooled=True)
@@ -80,7 +80,7 @@ def _stages(layers: Sequence[Layer]) -> list[_Stage]:
 
 def _can_be_pooled(stage: _Stage) -> bool:
     pools = isinstance(stage.kind, BlockLayer) and stage.kind.pools
-    return pools and stage.activation is not Identity and not stage.pooled
+    return pools and stage.activation != Identity and not stage.pooled
 
 
 def compile_plan(shape: Shape, classes: int, layers: Sequence[Layer]) -> tuple[Integers, Places]:
@@ -99,7 +99,7 @@ def compile_plan(shape: Shape, classes: int, layers: Sequence[Layer]) -> tuple[I
     (25450, ['dense1.weight', 'dense1.bias', 'dense2.weight', 'dense2.bias'])
     """
     stages = _stages([checked(layer) for layer in layers])
-    if not stages or stages[-1].layer != Dense(classes) or stages[-1].activation is not Identity:
+    if not stages or stages[-1].layer != Dense(classes) or stages[-1].activation != Identity:
         found = repr(layers[-1]) if layers else "missing"
         raise UsageError(
             f"the last layer is {found}; it must be Dense({classes}), one score per class, without an activation"
@@ -173,7 +173,8 @@ def _blocks(
     (channels, height, width), (filters, rows, columns) = x, y
     return Blocks(
         kind=BLOCK_LAYERS.index(stage.kind),
-        activation=ACTIVATIONS.index(stage.activation),
+        activation=stage.activation.place,
+        value=bits_of(stage.activation.value),
         pooling=1 + stage.pooled,
         channels=channels,
         height=height,
@@ -203,7 +204,8 @@ def _rows(places: Places, header: Header, stage: _Stage, x: Shape, y: Shape, bef
         start, x_sample, x_feature = before.y, before.y_sample, 1
     return Rows(
         kind=ROW_LAYERS.index(stage.kind),
-        activation=ACTIVATIONS.index(stage.activation),
+        activation=stage.activation.place,
+        value=bits_of(stage.activation.value),
         features=prod(x),
         units=prod(y),
         x=start,

@@ -12,6 +12,8 @@ then what is the layer's own.
 # mypy: disable-error-code="no-untyped-def"
 from typing import Any, NamedTuple
 
+import numpy as np
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
@@ -40,6 +42,7 @@ class Rows(NamedTuple):
 
     kind: int  # place of the layer in ROW_LAYERS
     activation: int  # place of its activation in ACTIVATIONS
+    value: int  # of the activation's parameter, see `bits_of`
     features: int
     units: int
     x: int
@@ -54,6 +57,7 @@ class Blocks(NamedTuple):
 
     kind: int  # place of the layer in BLOCK_LAYERS
     activation: int  # place of its activation in ACTIVATIONS
+    value: int  # of the activation's parameter, see `bits_of`
     pooling: int  # the size of the pooling windows: 1 or 2
     channels: int  # of x
     height: int
@@ -74,6 +78,17 @@ class Blocks(NamedTuple):
 
 FIRST_RECORD = len(Header._fields)
 RECORD = 48  # room for each record
+
+
+def bits_of(value: float) -> int:
+    """A float64 as an integer that a record can hold; compiled code gets it back by `real_of`."""
+    return int(np.float64(value).view(np.int64))
+
+
+@intrinsic
+def real_of(typing, bits):
+    """The float64 of these bits, in compiled code."""
+    return types.float64(types.int64), lambda context, b, signature, values: b.bitcast(values[0], ir.DoubleType())
 
 
 def _loader(record: Any) -> Any:
