@@ -25,6 +25,7 @@ COMMANDS = {
     "resume": "Go on with a run, from its end or its last checkpoint.",
     "show": "Show what a run file holds.",
     "compare": "Compare runs: times to a loss, and speed-ups with their intervals.",
+    "export": "Write tables of runs as CSV or Parquet, for other software.",
     "plot": "Draw runs: loss, staleness, scales, times to a loss, and more.",
     "report": "Write one HTML page about runs, with tables and interactive charts.",
     "rules": "List the step-size rules, show one, or check it.",

@@ -5,8 +5,10 @@ Sets of runs are lists of `Record`, told apart by the keys in which their config
 
 from .comparison import Comparison, compare, comparison
 from .curves import Curve
+from .export import export
 from .records import Record, grouped, matching, records, seeds, varying
 from .speed import SpeedUp, speed_up
+from .stacking import stacked
 from .statistics import (
     Interval,
     Steps,
@@ -39,6 +41,7 @@ __all__ = [
     "crossing",
     "cumulative_incidence",
     "escape",
+    "export",
     "grouped",
     "incidence_bands",
     "kaplan_meier",
@@ -47,6 +50,7 @@ __all__ = [
     "restricted_mean",
     "seeds",
     "speed_up",
+    "stacked",
     "varying",
     "wilson",
 ]

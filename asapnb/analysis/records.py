@@ -164,7 +164,7 @@ class Record:
         return self.run if self.path is None or self.path.stat().st_size <= _SMALL else Run(self.path)
 
 
-def records(paths: Runs, *, skip_bad: bool = False) -> list[Record]:
+def records(paths: Runs, *, skip_bad: bool = False, check: Callable[[Record], object] = Record.check) -> list[Record]:
     """The runs in files, in folders of them (`FOLDER/*.h5`), or given as `Run`.
 
     Each file is read once as a whole.
@@ -172,6 +172,7 @@ def records(paths: Runs, *, skip_bad: bool = False) -> list[Record]:
     Args:
         paths: the runs.
         skip_bad: leave out files that are damaged, or no run files, with a `SkippedWarning` that names them.
+        check: reads what will be used of a file; RecordError if it is damaged.
 
     Raises:
         RecordError: for files that cannot be used: it names each with its reason. And for a folder without any.
@@ -184,7 +185,7 @@ def records(paths: Runs, *, skip_bad: bool = False) -> list[Record]:
         try:
             record = Record(one if isinstance(one, Run) else load_run(one))
             if record.path is not None:
-                record.check()
+                check(record)
             found.append(record)
         except RecordError as error:
             bad[str(one)] = error

@@ -73,6 +73,11 @@ class Run:
         return self._source if isinstance(self._source, Path) else None
 
     @property
+    def name(self) -> str:
+        """The path of its file as it was given; "the run" in memory."""
+        return self._name
+
+    @property
     def status(self) -> str:
         """How the run ended; "running" if it still goes on, or was killed."""
         return str(self.attributes["status"])
