@@ -63,5 +63,6 @@ def unknown(kind: str, name: object, available: Iterable[str]) -> UsageError:
     """
     names = sorted(available)
     text = f"unknown {kind} {shown(name)}; available: {', '.join(names)}."
-    near = difflib.get_close_matches(name[:80].lower(), names, n=1) if isinstance(name, str) else ()
-    return UsageError(text + (f" Did you mean {near[0]!r}?" if near else ""))
+    small = {one.lower(): one for one in names}
+    near = difflib.get_close_matches(name[:80].lower(), small, n=1) if isinstance(name, str) else ()
+    return UsageError(text + (f" Did you mean {small[near[0]]!r}?" if near else ""))

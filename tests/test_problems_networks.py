@@ -17,6 +17,7 @@ from asapnb.problems import Conv, Dense, LeakyReLU, MaxPool, ReLU, Sigmoid, Tanh
 from asapnb.problems.activations import ACTIVATIONS
 from asapnb.problems.layers import BLOCK_LAYERS, ROW_LAYERS
 from asapnb.problems.plan import LAYERS
+from asapnb.problems.text import parse_problem
 
 POOLED = [Conv(6, 5), ReLU(), MaxPool(2)]
 NETS = {  # name: (input shape, layers)
@@ -237,6 +238,25 @@ def test_initial_parameters():
     assert lenet(data, init="normal(0.01)").init(1).std() == pytest.approx(0.01, rel=0.05)
 
 
+TEXT = "network(layers=['Conv(channels=2, kernel=3)', 'Tanh()', 'MaxPool(size=2)', 'Dense(units=10)'])"
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        "Conv(2, 3), Tanh, MaxPool(2), Dense(10)",
+        "[Conv(2, kernel=3), Tanh(), MaxPool, Dense(10)]",
+        ["Conv(2, 3)", "Tanh", MaxPool(2), Dense(10)],
+        [Conv(2, 3), Tanh, "MaxPool(2), Dense(10)"],
+    ],
+)
+def test_layers_as_text(layers):
+    data = load_dataset("fashion-mnist-mini")
+    assert network(data, layers).config["problem"] == TEXT
+    for text in (TEXT, f"network({layers!r})", "network([Conv(2, 3), Tanh, MaxPool(2), Dense(10)])"):
+        assert parse_problem(text.replace("Tanh()", "Tanh")).config == {"data": data.name, "problem": TEXT}
+
+
 @pytest.mark.parametrize(
     ("layers", "says"),
     [
@@ -247,7 +267,11 @@ def test_initial_parameters():
         ([Dense(3), Conv(2, 2), Dense(10)], "layer 1 is Conv"),
         ([Conv(2, 2), MaxPool(2), Dense(10)], "layer 1 is MaxPool"),
         ([Conv(2, 2), ReLU(), MaxPool(3), Dense(10)], "layer 2 is MaxPool\\(size=3\\)"),
-        (["Dense", Dense(10)], "layer 0 is 'Dense'"),
+        (["Dense", Dense(10)], "missing a required argument: 'units'; Dense takes \\(units\\)"),
+        ("Dense(3), relu, Dense(10)", "unknown layer 'relu'; .*Did you mean 'ReLU'"),
+        ("Dense(3) Dense(10)", "cannot read the layer 'Dense\\(3\\) Dense\\(10\\)'"),
+        ("", "cannot read the layer ''"),
+        (None, "layers is None: must be a list of layers, or a text"),
         ([Dense(0), Dense(10)], "units is 0"),
         ([Conv(2.5, 2), Dense(10)], "channels is 2.5"),
         ([Conv(2, 0), Dense(10)], "kernel is 0"),

@@ -1,6 +1,7 @@
 """Networks on a data set: any supported list of layers, and the three of the ASAP.SGD paper."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from math import prod, sqrt
@@ -21,15 +22,17 @@ from .interpreter import forward_kernel, gradient_kernel
 from .plan import LAYERS, Layer, MaxPool, checked, compile_plan
 from .text import normal_deviation, register
 
-
-def _of_texts(data: Dataset, layers: Sequence[str], init: str = "he", dtype: str = "float32") -> Problem:
-    """The network of these layers, each a text such as "Dense(32)"."""
-    return network(data, [parse_call(layer, LAYERS, "layer") for layer in layers], init=init, dtype=dtype)
+Layers = Sequence[Layer | str] | str
 
 
-@register("network(layers=['Dense(16)', 'ReLU', 'Dense(10)'])", build=_of_texts)
+def _unnamed(data: Dataset, layers: Layers, init: str = "he", dtype: str = "float32") -> Problem:
+    """The network that a text describes."""
+    return network(data, layers, init=init, dtype=dtype)
+
+
+@register("network(layers=['Dense(16)', 'ReLU', 'Dense(10)'])", build=_unnamed)
 def network(
-    data: Dataset, layers: Sequence[Layer], *, name: str = "network", init: str = "he", dtype: DTypeLike = np.float32
+    data: Dataset, layers: Layers, *, name: str = "network", init: str = "he", dtype: DTypeLike = np.float32
 ) -> Problem:
     """Mean softmax cross-entropy of a network on the training split of `data`.
 
@@ -39,6 +42,7 @@ def network(
         data: a data set.
         layers: first convolutions (Conv; Conv, ReLU; or Conv, ReLU, MaxPool(2)), then dense layers (Dense; or Dense,
             ReLU), the last of which is Dense(number of classes).
+            Or their texts: "Conv(4, 5), ReLU, Dense(10)", or a list of texts and layers.
         name: shown to readers.
         init: "he" (normal, variance 2 / fan-in, biases zero: He et al., ICCV 2015) or "normal(0.01)" (that standard
             deviation for all parameters).
@@ -49,11 +53,13 @@ def network(
     >>> from asapnb.data import load_dataset
     >>> network(load_dataset("fashion-mnist-mini"), [Dense(32), ReLU(), Dense(10)])
     <network: 25,450 parameters, fashion-mnist-mini, 5,000 samples, float32>
+    >>> network(load_dataset("fashion-mnist-mini"), "Dense(32), ReLU, Dense(10)").config["problem"]
+    "network(layers=['Dense(units=32)', 'ReLU()', 'Dense(units=10)'])"
     """
     _classes(data)
-    layers = [checked(layer) for layer in layers]
-    text = {"layers": [repr(layer) for layer in layers]}
-    return replace(_network(data, layers, "network", text, init, dtype), name=name)
+    found = [checked(layer) for layer in _read(layers)]
+    text = {"layers": [repr(layer) for layer in found]}
+    return replace(_network(data, found, "network", text, init, dtype), name=name)
 
 
 @register("mlp(hidden=[8])")
@@ -115,6 +121,18 @@ def cnn(data: Dataset, *, init: str = "he", dtype: DTypeLike = np.float32) -> Pr
     """
     layers: list[Layer] = [Conv(4, 3), ReLU(), MaxPool(2), Conv(8, 3), ReLU(), MaxPool(2), Dense(128), ReLU()]
     return _network(data, [*layers, _classes(data)], "cnn", {}, init, dtype)
+
+
+def _read(layers: Any) -> list[Layer]:
+    """The layers of a text, or of a list of texts and layers."""
+    if isinstance(layers, str):
+        text = layers.strip().removeprefix("[").removesuffix("]")
+        return [parse_call(part, LAYERS, "layer") for part in re.split(r",(?![^(]*\))", text)]
+    if not isinstance(layers, Iterable):
+        raise UsageError(
+            f"layers is {shown(layers)}: must be a list of layers, or a text, as 'Dense(32), ReLU, Dense(10)'"
+        )
+    return [one for layer in layers for one in (_read(layer) if isinstance(layer, str) else [layer])]
 
 
 def _network(

@@ -17,6 +17,7 @@ from ..identity.library import is_own
 from ..numbers import real
 from ..text import parse_call
 from .base import Builder, Problem
+from .plan import LAYERS
 
 Declared = TypeVar("Declared", bound=Builder)
 _WRITTEN_OUT = 64  # numbers at most in the text of a problem
@@ -142,7 +143,7 @@ def parse_problem(text: str, data: str = "fashion-mnist-mini") -> Problem:
     if is_custom(text):
         raise UsageError(f"the problem is one's own, {text}: build it in Python and call train with it")
     known = {name: _on(data, entry.build) if entry.on_data else entry.build for name, entry in PROBLEMS.items()}
-    return parse_call(text, known, "problem", {"normal": _normal})
+    return parse_call(text, known, "problem", {"normal": _normal, **LAYERS})
 
 
 def _on(data: str, builder: Builder) -> Builder:
