@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .data import Dataset, load_dataset
     from .engine import Evaluation, Progress, train
     from .engine.calibrate import calibrate
-    from .errors import AsapnbError, DataError, MissingExtraError, RecordError, RuleError, UsageError
+    from .errors import AsapnbError, DataError, MissingExtraError, RecordError, RuleError, StopTraining, UsageError
     from .problems import Problem, cnn, custom, lenet, mlp, network
     from .record import Run, load_run
     from .rules import Report, Rule, check, constant, every, inverse, once, preserve, tail
@@ -36,7 +36,15 @@ _MODULES = {
     "data": ("Dataset", "load_dataset"),
     "engine": ("Evaluation", "Progress", "train"),
     "engine.calibrate": ("calibrate",),
-    "errors": ("AsapnbError", "DataError", "MissingExtraError", "RecordError", "RuleError", "UsageError"),
+    "errors": (
+        "AsapnbError",
+        "DataError",
+        "MissingExtraError",
+        "RecordError",
+        "RuleError",
+        "StopTraining",
+        "UsageError",
+    ),
     "problems": ("Problem", "cnn", "custom", "lenet", "mlp", "network"),
     "record": ("Run", "load_run"),
     "rules": ("Report", "Rule", "check", "constant", "every", "inverse", "once", "preserve", "tail"),

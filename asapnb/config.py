@@ -177,8 +177,8 @@ def run_config(
     *,
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
-    on_eval: Callable[[Evaluation], None] | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    on_eval: Callable[[Evaluation], object] | None = None,
+    progress: Callable[[Progress], object] | None = None,
 ) -> Run:
     """Train, or simulate, as a configuration says.
 
@@ -214,8 +214,8 @@ def resume(
     problem: Problem | None = None,
     rule: Rule | Callable[..., Any] | None = None,
     force: bool = False,
-    on_eval: Callable[[Evaluation], None] | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    on_eval: Callable[[Evaluation], object] | None = None,
+    progress: Callable[[Progress], object] | None = None,
 ) -> Run:
     """Go on with a run in its file, from where it ended, as if it had never been interrupted.
 

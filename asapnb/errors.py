@@ -28,6 +28,13 @@ class RecordError(AsapnbError):
     """A run file that cannot be read, written, or must not be overwritten."""
 
 
+class StopTraining(Exception):
+    """Raised by `on_eval` or `progress`, it ends the run in good order, with status "stopped".
+
+    Its text, if it has one, is kept in the run: `run.attributes["stopped_by"]`. To return False does the same.
+    """
+
+
 class SkippedWarning(UserWarning):
     """Run files that were left out, as they cannot be used."""
 

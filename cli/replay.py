@@ -33,7 +33,8 @@ _COMPARED: dict[str, Callable[[Any], str]] = {  # figures, and how they are show
 _WATCHING = of_replay("watched")
 _DEFAULTS = {  # of flags whose default is not "as recorded"
     "rule": "the scales that were recorded",
-    "target_loss": "none, whatever was recorded",
+    **dict.fromkeys(("target_loss", "target_accuracy", "patience"), "none, whatever was recorded"),
+    "monitor": None,
     "microscope": None,
     "threads": None,
 }

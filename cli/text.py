@@ -17,6 +17,7 @@ from asapnb.data.catalogue import EMBEDDED
 from asapnb.formatting import fixed, loss, measured, seconds, visible
 from asapnb.record import Run
 from asapnb.record.figures import clock, figures, work_done
+from asapnb.record.schema import EARLY
 from asapnb.staleness import StalenessDistribution
 from asapnb.staleness.bins import bins_of, span
 from asapnb.timing import as_timing
@@ -24,7 +25,7 @@ from asapnb.timing import as_timing
 _SHOWN = 21  # evaluations that `show` lists
 _NARROWEST, _WIDEST = 40, 10_000  # characters of a line
 _AVERAGED = ("distance", "error", "fresh", "noise", "cosine", "along")  # of what a microscope saw
-STATUS_STYLES = {"finished": "bold green", "converged": "bold green", "diverged": "bold red", "failed": "bold red"}
+STATUS_STYLES = {**dict.fromkeys(("finished", *EARLY), "bold green"), "diverged": "bold red", "failed": "bold red"}
 
 
 class _Console(Console):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError
-from ..record.schema import UNENDED
+from ..record.schema import EARLY, UNENDED
 from .overview import outcomes, overview, said
 from .records import Loss, Record, Runs, matching, parsed, records, varying
 from .speed import check_clock
@@ -154,7 +154,7 @@ def reached_fractions(records: Sequence[Record], loss: Loss = "evaluated", windo
     found: list[Target] = []
     targets = [Target(fraction=fraction) for fraction in _FRACTIONS]
     reached = [[crossing(record, target, loss, window).reached for record in records] for target in targets]
-    open_ended = [record.status != "converged" for record in records]
+    open_ended = [record.status not in EARLY for record in records]
     for enough in (all, any):
         of = [t for t, met in zip(targets, reached, strict=True) if enough(met) and all(map(or_, met, open_ended))]
         found += [target for target in of[-1:] if target not in found]

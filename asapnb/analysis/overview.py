@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..formatting import count
+from ..record.schema import EARLY
 from ..rules.registry import RULES
 from .names import unmarked, unrecorded
 from .records import Record, grouped, seeds, varying
@@ -17,7 +18,7 @@ from .tables import Cell, Table, shown, table
 
 _LONGEST = 24  # characters of a list of seeds
 TOLERANCE = 0.05  # by which mean scales may differ before runs are said to be of unequal magnitude
-_STATUSES = ("converged", "diverged", "timed-out", "interrupted", "failed", "running")
+_STATUSES = (*EARLY, "diverged", "timed-out", "interrupted", "failed", "running")
 _SAME = ("problem", "data", "scheme", "rule", "workers", "step_size", "batch_size")  # said once if they do not vary
 
 

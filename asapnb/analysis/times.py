@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..numbers import real
+from ..record.schema import EARLY
 from .names import plainly
 from .overview import TOLERANCE, clock_notes, mixed_clocks, said, seconds_name
 from .records import Loss, Record, grouped, matching
@@ -37,7 +38,7 @@ def times(
         left = [escape(record, PLATEAU, loss, window) for record in group if record.initial_loss > 0]
         reached = sum(one.reached for one in found)
         lost += len(group) - reached
-        stopped += sum(not one.reached and record.status == "converged"
+        stopped += sum(not one.reached and record.status in EARLY
                        for one, record in zip(found, group, strict=True))  # fmt: skip
         after = [one.updates - start.updates for one, start in zip(found, left, strict=False)
                  if len(left) == len(found) and one.updates is not None and start.updates is not None]  # fmt: skip
@@ -58,7 +59,10 @@ def times(
     if lost:
         notes.append(f"Not reached by {lost:,} of {len(records):,} runs.")
     if stopped:
-        notes.append(f"{stopped:,} runs stopped at a target loss of their own before, so these times are too long.")
+        notes.append(
+            f"{stopped:,} runs stopped at a target loss of their own, or by patience, before, so these times are too "
+            "long."
+        )
     return table(f"Time to {target}", by, rows, [*notes, *clock_notes(records)])
 
 

@@ -13,7 +13,8 @@ from ..rules import ScaleTables
 from ..training.evaluation import Evaluation, Evaluator
 from ..training.options import Options
 from ..training.reporting import FLUSH_SECONDS, REPORT_SECONDS, STATUS, Hooks, Reporter, Totals
-from ..training.words import LOSS_LIMIT, STEP_SIZE, TIMED_OUT
+from ..training.stopping import Stopping
+from ..training.words import LOSS_LIMIT, STEP_SIZE, STOPPED, TIMED_OUT
 from . import words
 from .checkpoints import Checkpoints
 from .collect import Access
@@ -50,10 +51,10 @@ class Controller:
         self.totals.add(start.updates)
         self.totals.beyond_table = start.beyond_table
         limit = float(shared.numbers[LOSS_LIMIT])
-        self.reporter = Reporter(options, per_epoch, limit, writer, hooks, self.totals)
-        known = start.evaluations
+        known, stopping = start.evaluations, Stopping(options)
+        stopping.take_up(known)
+        self.reporter = Reporter(options, per_epoch, limit, writer, hooks, self.totals, stopping)
         self.reporter.latest = known[-1] if known else self.reporter.latest
-        self.reporter.target_reached = next(filter(self.reporter.reaches_target, known), None)
         self._asked: dict[int, int] = {}  # mailbox: the version last asked for there
         self._evaluated: dict[int, Evaluation] = {}  # by version, until their turn
         self._due = options.eval_every * (start.version // options.eval_every + 1)
@@ -73,7 +74,8 @@ class Controller:
     @property
     def status(self) -> str:
         """The status with which the run would end now."""
-        return STATUS[self.access.get(self.shared.control, words.STOP)]
+        stop = self.access.get(self.shared.control, words.STOP)
+        return STATUS[0 if stop == STOPPED and self.totals.version == self.options.updates else stop]
 
     @property
     def seconds(self) -> float:
@@ -129,7 +131,7 @@ class Controller:
 
     def outcome(self) -> dict[str, Any]:
         """The attributes that the run gets at its end."""
-        facts = self.reporter.outcome(self.totals.mean_scale, float(self.shared.numbers[STEP_SIZE]))
+        facts = self.reporter.outcome(self.totals.mean_scale, float(self.shared.numbers[STEP_SIZE]), self.status)
         return {**facts, "waited_for_room": self.access.get(self.shared.control, words.WAITED)}
 
     def _take_rows(self, *, ended: bool = False) -> bool:

@@ -18,7 +18,16 @@ from ..training.resuming import check_going_on, check_lost, check_problem, evalu
 from .initial import COUNTS, InitialState
 from .run import run_from
 
-_END_ATTRIBUTES = ("seconds", "mean_scale", "sum_of_steps", "target_step", "target_seconds", "pinned", *COUNTS)
+_END_ATTRIBUTES = (
+    "seconds",
+    "mean_scale",
+    "sum_of_steps",
+    "target_step",
+    "target_seconds",
+    "stopped_by",
+    "pinned",
+    *COUNTS,
+)
 
 
 def resume_training(

@@ -21,8 +21,9 @@ from ..training.attributes import loss_limit, run_attributes
 from ..training.code import pieces
 from ..training.compiling import compiling_beside, of_names
 from ..training.evaluation import Evaluation, Evaluator, Progress
-from ..training.options import MomentumKind, Options, resolve, updates_per_epoch
+from ..training.options import MomentumKind, Monitor, Options, resolve, updates_per_epoch
 from ..training.reporting import Hooks
+from ..training.stopping import check_measured
 from .collect import compile_access
 from .controller import Controller
 from .initial import InitialState
@@ -48,6 +49,9 @@ def train(
     compensation: float = 0.0,
     reshuffle: bool = True,
     target_loss: float | None = None,
+    target_accuracy: float | None = None,
+    patience: int | None = None,
+    monitor: Monitor | None = None,
     max_seconds: float | None = None,
     divergence_factor: float = 10.0,
     eval_every: int | None = None,
@@ -56,8 +60,8 @@ def train(
     pin_workers: bool = False,
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
-    on_eval: Callable[[Evaluation], None] | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    on_eval: Callable[[Evaluation], object] | None = None,
+    progress: Callable[[Progress], object] | None = None,
 ) -> Run:
     """Minimise a problem with asynchronous SGD on real threads and record every update.
 
@@ -70,8 +74,8 @@ def train(
 
     Returns:
         The `Run`: status, every update, evaluations, staleness, rule tables, parameters. Its status is "finished",
-        "converged", "diverged", "timed-out", or "interrupted" after Ctrl-C: that, too, returns a valid run. One with
-        a file can go on later; see `asapnb.resume`.
+        "converged", "stopped", "diverged", "timed-out", or "interrupted" after Ctrl-C: that, too, returns a valid
+        run. One with a file can go on later; see `asapnb.resume`.
 
     Raises:
         UsageError, RuleError, RecordError: before anything is written, for arguments that cannot be used.
@@ -137,6 +141,7 @@ def run_from(
 
     evaluator = Evaluator(problem, options.eval_samples)
     initial = start.evaluations[0] if start.evaluations else evaluator.evaluate(start.params, 0, 0.0)
+    check_measured(options, initial)
     shared = allocate(problem, options, rule.schedule, start, loss_limit(options, initial))
     team = Team(problem, options, shared, loop, start)
     attributes = {**run_attributes(problem, options, rule, code), "compile_seconds": compile_seconds}

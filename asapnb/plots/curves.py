@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ..analysis import Curve, Record, Target
 from ..analysis.records import Loss
 from ..errors import UsageError, unknown
+from ..record.schema import EARLY
 from .groups import Group, Panel, Runs, as_records, clock_of, panels, time_label
 from .labels import End, label_ends
 from .style import TARGET, Axes, Figure, new_figure, note, styled
@@ -44,8 +45,8 @@ def loss(
 
     A line is the median of a group of runs. Its band goes from quartile to quartile or, with fewer than five runs,
     from the least to the greatest. The line ends where the first run of the group ends. A run that diverged counts as
-    infinite from then on; one that stopped at its target keeps its last loss. More than six groups are split into
-    panels.
+    infinite from then on; one that stopped at its target, or by `patience`, keeps its last
+    loss. More than six groups are split into panels.
 
     Args:
         runs: the runs.
@@ -190,7 +191,7 @@ def evaluated(found: Sequence[Record], column: str, x: str) -> Band:
 
 def band(points: Sequence[Points], found: Sequence[Record]) -> Band:
     """Median, and quartiles or extremes, of runs on a common x; between its points a loss is linear."""
-    goes_on = [record.status in ("diverged", "converged") for record in found]  # such a run does not end the line
+    goes_on = [record.status in ("diverged", *EARLY) for record in found]  # such a run does not end the line
     end = min((at[-1] for (at, _), ever in zip(points, goes_on, strict=True) if not ever), default=None)
     end = max(at[-1] for at, _ in points) if end is None else end
     x = np.unique(np.concatenate([at for at, _ in points] + [[end]]))

@@ -73,7 +73,7 @@ _SOURCE = {"path": str | None, "kind": str, "created_utc": str}
 _TABLE = (
     Attribute("schema", int, "1", required=True, least=1, most=SCHEMA),
     Attribute("kind", str, '"train", "simulate" or "replay"', required=True, choices=("train", "simulate", "replay")),
-    Attribute("status", str, "running, finished, converged, diverged, timed-out, interrupted or failed",
+    Attribute("status", str, "running, finished, converged, stopped, diverged, timed-out, interrupted or failed",
               required=True, choices=STATUSES),
     Attribute("created_utc", str, "when the run began", required=True),
     Attribute("command", str, "by which command line"),
@@ -109,7 +109,8 @@ _TABLE = (
     Attribute("sum_of_steps", float, "the sum of all step sizes", least=None),
     Attribute("beyond_table", int, "updates staler than their table is long"),
     Attribute("waited_for_room", int, "how often a worker had to wait for its row to be taken"),
-    Attribute("target_step", int, "the update at which `target_loss` was reached"),
+    Attribute("target_step", int, "the update at which a target was reached"),
+    Attribute("stopped_by", str, "of a run that was stopped: patience, on_eval or progress, with the reason"),
     Attribute("target_seconds", float, "when that was"),
     Attribute("pinned", {}, "the core of each pinned worker"),
     Attribute("replay", {"threads": int, "wall_seconds": float}, "of kinds simulate and replay: the real `threads` "
@@ -118,12 +119,15 @@ _TABLE = (
 ATTRIBUTES = {attribute.name: attribute for attribute in _TABLE}
 
 # What a configuration lacks where it does not apply
-_OPTIONAL = {"data", "epochs", "threads", "max_seconds", "target_loss", "pin_workers", "timing", "microscope"}
+_OPTIONAL = {
+    "data", "epochs", "threads", "max_seconds", "target_loss", "target_accuracy", "patience", "monitor",
+    "pin_workers", "timing", "microscope",
+}  # fmt: skip
 
 # The keys of a configuration that are read from a run file. `training.arguments` declares their ranges, which are
 # checked where a run is made from them.
 _KEYS: Mapping[type, tuple[str, ...]] = {
-    str: ("data", "problem", "scheme", "rule", "momentum_kind"),
+    str: ("data", "problem", "scheme", "rule", "momentum_kind", "monitor"),
     int: ("epochs", "updates", "seed", "threads"),
     float: ("momentum", "weight_decay", "compensation", "max_seconds", "divergence_factor"),
     bool: ("reshuffle", "worker_tables", "pin_workers"),
@@ -133,6 +137,8 @@ CONFIG = {name: Attribute(name, shape) for shape, names in _KEYS.items() for nam
     "step_size": Attribute("step_size", float),
     "batch_size": Attribute("batch_size", int, least=1),
     "target_loss": Attribute("target_loss", float, least=-math.inf),
+    "target_accuracy": Attribute("target_accuracy", float, most=1),
+    "patience": Attribute("patience", int, least=1),
     "eval_every": Attribute("eval_every", int),
     "eval_samples": Attribute("eval_samples", int | str, least=1),
     "timing": Attribute("timing", str | dict),

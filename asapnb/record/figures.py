@@ -55,6 +55,7 @@ def figures(run: Run, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The figures of a run; what was not measured is empty. `facts` is its `summary`."""
     tau, unit = facts["staleness"], f"{clock(run)} s".strip()
     found = [
+        ("stopped by", run.attributes.get("stopped_by", "")),
         ("training loss", _change(facts, "train_loss", loss)),
         ("test loss", _change(facts, "test_loss", loss)),
         ("test accuracy", _change(facts, "test_accuracy", "{:.1%}".format)),

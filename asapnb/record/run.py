@@ -37,7 +37,7 @@ class RuleTables(NamedTuple):
 class Run:
     """A recorded run: returned by `train`, or read from a file by `load_run`.
 
-    * `status`: running (or killed) | finished | converged | diverged | timed-out | interrupted | failed
+    * `status`: running (or killed) | finished | converged | stopped | diverged | timed-out | interrupted | failed
     * `kind`, `attributes` (seed, workers, machine, …), `config` (dict), `path` (None: in memory)
     * `updates`: mapping of columns, one row for each update in the order of application; `evals`: the evaluations
     * `microscope`: columns of what the microscope saw; empty without one

@@ -16,7 +16,8 @@ CLOCK = "seconds since training start, monotonic, compilation excluded"
 VIRTUAL = "virtual seconds"
 RUNNING, INTERRUPTED, FAILED = "running", "interrupted", "failed"
 UNENDED = (RUNNING, INTERRUPTED, FAILED)  # statuses of runs that did not come to an end of their own
-STATUSES = (*UNENDED, "finished", "converged", "diverged", "timed-out")
+EARLY = ("converged", "stopped")  # statuses of runs that ended before their total, having done enough
+STATUSES = (*UNENDED, "finished", *EARLY, "diverged", "timed-out")
 MOST_WORKERS = 2**24
 
 APPLIED, ABANDONED, ZEROED = 0, 1, 2

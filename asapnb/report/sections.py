@@ -13,7 +13,7 @@ from ..analysis.overview import seconds_name
 from ..errors import AsapnbError
 from ..formatting import count
 from ..record.owner import owner_of
-from ..record.schema import RUNNING
+from ..record.schema import EARLY, RUNNING
 from .charts import Chart
 from .curves import loss_chart
 from .figures import Picture, pictures
@@ -21,7 +21,7 @@ from .points import runs_chart, staleness_chart, target_chart
 
 _APART = ("kind", "data", "problem")
 _KINDS = {"train": "Training on threads", "simulate": "Simulation in virtual time", "replay": "Replays"}
-_GOOD = ("finished", "converged")
+_GOOD = ("finished", *EARLY)
 Facts = list[tuple[str, list[str]]]  # a name, and its values
 
 

@@ -13,6 +13,7 @@ from ..training.apart import Session, abandonable, apart
 from ..training.attributes import loss_limit, run_attributes
 from ..training.evaluation import Evaluator
 from ..training.options import at_once, updates_per_epoch
+from ..training.stopping import check_measured
 from ..training.words import NEVER
 from .execution import Execution, SavedReplay
 from .microscope import Microscope
@@ -38,6 +39,7 @@ def execute(
     loop = compile_loop(LOOP, problem.dtypes)
     evaluator = Evaluator(problem, options.eval_samples)
     first = evaluator.evaluate(execution.initial, 0, 0.0) if saved is None else saved.evaluations[0]
+    check_measured(options, first)
     limit = loss_limit(options, first)
     replay = abandonable(lambda: make_replay_state(execution, _operations(execution), limit, count))
     if saved is not None:
@@ -69,7 +71,7 @@ def execute(
             if status == "failed":
                 replayer.salvage()
             took = {"threads": count, "wall_seconds": time.perf_counter() - begun}
-            checkpoint = replayer.checkpoint() if status == "interrupted" else None
+            checkpoint = replayer.checkpoint() if replayer.can_go_on and status != "failed" else None
             final = replayer.params.copy() if replayer.final is None else replayer.final
             outcome = {**replayer.outcome(), "replay": took}
             run = writer.finish(

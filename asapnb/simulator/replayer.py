@@ -16,7 +16,8 @@ from ..record import RunWriter
 from ..record.schema import MICROSCOPE
 from ..training.evaluation import Evaluation, Evaluator
 from ..training.reporting import FLUSH_SECONDS, REPORT_SECONDS, STATUS, Reporter
-from ..training.words import DIVERGED, INTERRUPTED, LOSS_LIMIT, STEP_SIZE
+from ..training.stopping import Stopping
+from ..training.words import DIVERGED, INTERRUPTED, LOSS_LIMIT, STEP_SIZE, STOPPED
 from .execution import Execution, SavedReplay, Wanted, digest
 from .replay_state import ReplayState
 from .rows import ReplayedRows
@@ -50,9 +51,12 @@ class Replayer:
         self.writer, self.evaluator = writer, evaluator
         self.rows = ReplayedRows(execution, replay, writer)
         limit = float(replay.numbers[LOSS_LIMIT])
+        stopping = Stopping(execution.options, execution.reached, execution.passed)
         self.reporter = Reporter(
-            execution.options, per_epoch, limit, writer, execution.hooks, self.rows.totals, execution.reached
+            execution.options, per_epoch, limit, writer, execution.hooks, self.rows.totals, stopping
         )
+        self._heard, self._passed = execution.hooks.heard, execution.passed
+        self._last = int(execution.rows["version"].max(initial=0))
         self.final: NDArray[Any] | None = None  # the parameters at the end
         self.looks = 0  # pauses made so far
         self._evaluations = 0  # recorded so far, except at the end of an interrupted run, which may go on
@@ -69,9 +73,10 @@ class Replayer:
     @property
     def status(self) -> str:
         """The status with which the run would end now."""
-        stop = self._ended or int(self.replay.control[STOP])  # whatever came at the same time
-        over = int(self.replay.control[DONE]) == len(self.replay.operations)
-        return STATUS[0 if over and stop == INTERRUPTED else stop]
+        if self._ended:  # whatever came at the same time
+            return STATUS[self._ended]
+        over, stop = int(self.replay.control[DONE]) == len(self.replay.operations), int(self.replay.control[STOP])
+        return STATUS[0 if over and stop in (INTERRUPTED, STOPPED) else stop]
 
     @property
     def params(self) -> NDArray[Any]:
@@ -130,9 +135,24 @@ class Replayer:
         self.reporter.record(evaluation)
         if may_end:
             self._evaluations += 1
-            if reason := self.reporter.judge(evaluation):  # it precedes whatever later rows did
-                self._ended = self.replay.control[STOP] = reason
-        self.reporter.tell(evaluation, self.rows.totals.seconds)
+            reason = self.reporter.judge(evaluation)
+            if reason and not (reason == STOPPED and evaluation.step == self._last):
+                self._ended = self.replay.control[STOP] = reason  # it precedes whatever later rows did
+        if evaluation.step > self._passed:
+            self.reporter.tell(evaluation, self.rows.totals.seconds)
+            self._wait_for_answer(evaluation)
+
+    def _wait_for_answer(self, evaluation: Evaluation) -> None:
+        """If `on_eval` stops the run, it ends at this very version. Its threads may go on meanwhile, in vain then."""
+        while not self._heard():
+            time.sleep(0.0005)
+        if self.replay.control[STOP] == STOPPED and evaluation.step < self._last:
+            self._ended = self._ended or STOPPED
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether it was left in a state to go on from, and not at an evaluation that later work has passed."""
+        return not self._ended and self.status in ("interrupted", "stopped")
 
     def report(self, status: str) -> None:
         """Tell the caller how far the run is."""
@@ -140,7 +160,7 @@ class Replayer:
 
     def outcome(self) -> dict[str, Any]:
         """The attributes that the run gets at its end."""
-        return self.reporter.outcome(self.rows.mean_scale, float(self.replay.numbers[STEP_SIZE]))
+        return self.reporter.outcome(self.rows.mean_scale, float(self.replay.numbers[STEP_SIZE]), self.status)
 
     def checkpoint(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """The arrays and numbers to go on from. No thread may be at work, and no evaluation pending."""
@@ -166,6 +186,7 @@ class Replayer:
     def go_on_from(self, saved: SavedReplay) -> None:
         """Restore the state of a checkpoint."""
         self.reporter.latest, self._evaluations = saved.evaluations[-1], len(saved.evaluations)
+        self.reporter.stopping.take_up(saved.evaluations)
         n, replay, arrays = self.problem.n_params, self.replay, saved.checkpoint.arrays
         rows, done, self.looks = (int(saved.checkpoint.attributes[name]) for name in ("rows", "operations", "looks"))
         window, ends = int(replay.control[WINDOW]), replay.tasks["ends"]
@@ -240,11 +261,11 @@ class Replayer:
                 self.final = params
 
     def _keep_divergence(self) -> None:
-        """Divergence takes precedence over a simultaneous interrupt."""
+        """Divergence takes precedence over what came from outside at the same time."""
         rows, averaged = int(self.replay.control[FIRST]), self.options.rows_per_version
         losses = self.replay.results["loss"][max(0, rows - averaged) : rows]
         diverged = rows % averaged == 0 and not (losses <= self.replay.numbers[LOSS_LIMIT]).all()
-        if diverged and self.replay.control[STOP] == INTERRUPTED:
+        if diverged and self.replay.control[STOP] in (INTERRUPTED, STOPPED):
             self.replay.control[STOP] = DIVERGED
 
     def _commit(self, rows: int) -> None:

@@ -21,7 +21,7 @@ from ..training.apart import abandonable
 from ..training.arguments import documented, of_replay
 from ..training.code import pieces, same_rule
 from ..training.evaluation import Evaluation, Progress
-from ..training.options import Options, resolve
+from ..training.options import Monitor, Options, resolve
 from ..training.resuming import check_problem
 from .execute import execute
 from .execution import Execution
@@ -31,6 +31,7 @@ from .schedules import Schedule
 from .world import ROW
 
 # The arguments that a replay takes over from a run. A target or a time limit is not among them.
+_WATCHED_FOR = ("target_loss", "target_accuracy", "patience", "monitor")
 _TAKEN_OVER = (*of_replay("changed", "kept"), "divergence_factor", "eval_every", "eval_samples")
 
 
@@ -49,6 +50,9 @@ def replay(
     batch_size: int | None = None,
     seed: int | None = None,
     target_loss: float | None = None,
+    target_accuracy: float | None = None,
+    patience: int | None = None,
+    monitor: Monitor | None = None,
     divergence_factor: float | None = None,
     eval_every: int | None = None,
     eval_samples: int | None = None,
@@ -56,8 +60,8 @@ def replay(
     threads: int | None = None,
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
-    on_eval: Callable[[Evaluation], None] | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    on_eval: Callable[[Evaluation], object] | None = None,
+    progress: Callable[[Progress], object] | None = None,
 ) -> Run:
     """Carry a schedule or a recorded run out again, with true gradients at the views that were read.
 
@@ -75,7 +79,8 @@ def replay(
     For a run, `step_size`, `momentum`, `momentum_kind`, `weight_decay`, `compensation`, `worker_tables`,
     `divergence_factor`, `eval_every` and `eval_samples` have by default the values of that run, and `batch_size` and
     `seed` cannot be changed. For a schedule they have the defaults of `simulate`, except for the seed, which is that
-    of the schedule. The target is None unless given, so that all of a run is replayed.
+    of the schedule. Targets and patience are None unless given, so that all of a run is
+    replayed.
 
     Returns:
         The `Run`, of kind "replay", on the clock of its source.
@@ -93,7 +98,7 @@ def replay(
     (True, True)
     """
     given = {name: value for name, value in locals().items() if name in _TAKEN_OVER and value is not None}
-    given["target_loss"] = target_loss
+    given |= {name: value for name, value in locals().items() if name in _WATCHED_FOR}
     observed = observation(locals())
     if not isinstance(source, Run | Schedule):
         raise UsageError(f"source is {source!r:.80}: must be a Run, such as load_run(path) returns, or a Schedule")

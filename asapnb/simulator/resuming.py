@@ -9,7 +9,7 @@ from ..errors import RecordError
 from ..problems.base import Problem
 from ..record import Owner, Run, RunWriter, find_checkpoint
 from ..record.checkpoint import sessions_from, take_over
-from ..record.schema import RUNNING
+from ..record.schema import EARLY, RUNNING
 from ..rules import as_rule
 from ..timing import as_timing
 from ..training.apart import abandonable
@@ -23,7 +23,7 @@ from .execution import SavedReplay
 from .replay_state import RESULT
 from .run import observation, scheduled
 
-_END_ATTRIBUTES = ("seconds", "mean_scale", "sum_of_steps", "beyond_table", "replay")
+_END_ATTRIBUTES = ("seconds", "mean_scale", "sum_of_steps", "beyond_table", "stopped_by", "replay")
 
 
 def resume_simulation(
@@ -53,6 +53,7 @@ def resume_simulation(
         abandonable(lambda: scheduled(problem, options, rule, timing, observed)),
         start=run.params["initial"],
         reached=_reached(run),
+        passed=version - (run.status not in EARLY),
     )
     changed, saved = changes(run, execution.code), None
     if (

@@ -17,7 +17,7 @@ from ..training.arguments import checked_argument, documented
 from ..training.code import pieces
 from ..training.compiling import compiling_beside
 from ..training.evaluation import Evaluation, Progress
-from ..training.options import MomentumKind, Options, resolve
+from ..training.options import MomentumKind, Monitor, Options, resolve
 from ..training.reporting import Hooks
 from .execute import execute
 from .execution import Execution
@@ -47,6 +47,9 @@ def simulate(
     compensation: float = 0.0,
     reshuffle: bool = True,
     target_loss: float | None = None,
+    target_accuracy: float | None = None,
+    patience: int | None = None,
+    monitor: Monitor | None = None,
     max_seconds: float | None = None,
     divergence_factor: float = 10.0,
     eval_every: int | None = None,
@@ -56,8 +59,8 @@ def simulate(
     threads: int | None = None,
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
-    on_eval: Callable[[Evaluation], None] | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    on_eval: Callable[[Evaluation], object] | None = None,
+    progress: Callable[[Progress], object] | None = None,
 ) -> Run:
     """Minimise a problem with any number of workers in virtual time: the same bits on any number of threads.
 

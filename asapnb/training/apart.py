@@ -18,12 +18,14 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
-from ..errors import UsageError
+import numpy as np
+
+from ..errors import StopTraining, UsageError
 from ..signals import TERMINATING, Terminated, caught, terminated
 from .evaluation import Evaluation, Progress
 from .reporting import Hooks
 from .starting import start_all
-from .words import FAILED, INTERRUPTED
+from .words import FAILED, INTERRUPTED, STOPPED
 
 LAG = 1.0  # seconds that a report may wait while there is a newer one
 GRACE = 1.0  # seconds that the end of a run waits for its callbacks, as one that raises makes it a failed run
@@ -66,6 +68,7 @@ class Session(Generic[T]):
         self._deaf = False  # no callback is called any more
         self._reported = -LAG  # when the last call of `progress` ended
         self._found: T | None = None
+        self._stopped_by: str | None = None  # the callback that has asked for it, and why
         self._failure: BaseException | None = None  # what ended the work
         self._error: BaseException | None = None  # what came up in the calling thread
         self.over = False
@@ -77,6 +80,8 @@ class Session(Generic[T]):
             on_eval=self._hooks.on_eval and self._tell,
             progress=self._hooks.progress and self._tell,
             hurried=lambda: len(self._signals) > 1,
+            heard=lambda: self._deaf or self.over or not (self._messages or self._calling),
+            stopped_by=lambda: self._stopped_by,
         )
 
     def attach(self, workers: Stoppable) -> None:
@@ -149,12 +154,22 @@ class Session(Generic[T]):
     def _call(self, message: Evaluation | Progress, since: float) -> None:
         if isinstance(message, Evaluation):
             if self._hooks.on_eval is not None:
-                self._hooks.on_eval(message)
+                self._ask("on_eval", self._hooks.on_eval, message)
         elif self._hooks.progress is not None:
             long_ago = time.monotonic() - LAG
             if not self._messages or since > long_ago or self._reported < long_ago:
-                self._hooks.progress(message)
+                self._ask("progress", self._hooks.progress, message)
                 self._reported = time.monotonic()
+
+    def _ask(self, name: str, hook: Callable[[Any], object], message: Evaluation | Progress) -> None:
+        """Call a hook; if it returns False or raises `StopTraining`, the run ends in good order."""
+        try:
+            answer, why = hook(message), ""
+        except StopTraining as error:
+            answer, why = False, f": {error}" if str(error) else ""
+        if isinstance(answer, bool | np.bool_) and not answer:
+            self._stopped_by = self._stopped_by or f"{name}{why}"
+            self.stop(STOPPED)
 
     def signalled(self, number: int) -> None:
         """In the handler of a signal: the first stops the run, the second makes its end faster.

@@ -19,6 +19,7 @@ from ..numbers import choice, integer, real, switch
 from ..rules import constant
 from ..schemes import LockBased, as_scheme
 from ..timing import Timing, exponential
+from .evaluation import Evaluation
 
 MAX_WORKERS = 1024
 MAX_SIMULATED, SIMULATED_WORKERS = 2**24, 16  # workers in virtual time: at most, and by default
@@ -105,6 +106,7 @@ def _switch(name: str, value: Any, context: Context) -> bool:
 _INT, _FLOAT, _BOOL, _TEXT = (int,), (float,), (bool,), (str,)
 _MAYBE_INT, _MAYBE_FLOAT = (int, NoneType), (float, NoneType)
 _KINDS = ("per_worker", "shared")
+_MONITORS = tuple(Evaluation.__dataclass_fields__)[2:]  # all but version and time
 
 _TABLE = (
     Argument("scheme", LockBased(), _TEXT, {
@@ -154,6 +156,14 @@ _TABLE = (
              _RUNS, in_replay="kept"),
     Argument("target_loss", None, _MAYBE_FLOAT, """stop with status "converged" when an evaluated training loss is at
         most this.""", _optional(_real(-np.inf, rounded=False)), in_replay="watched"),
+    Argument("target_accuracy", None, _MAYBE_FLOAT, """stop with status "converged" when the test accuracy, 0 to 1, is
+        at least this.""", _optional(_real(0, 1, rounded=False, above=True)), in_replay="watched"),
+    Argument("patience", None, _MAYBE_INT, """stop with status "stopped" when `monitor` has not improved in this many
+        evaluations (see `eval_every`); None for never.""", _optional(_integer(1)), in_replay="watched"),
+    Argument("monitor", None, (str, NoneType), """what `patience` watches: "train_loss", "test_loss" or
+        "test_accuracy". By default the test loss or, without test samples, the training loss.""",
+             _optional(lambda name, value, context: choice(name, value, _MONITORS)), choices=_MONITORS,
+             in_replay="watched"),
     Argument("max_seconds", None, _MAYBE_FLOAT, {
         "train": 'stop with status "timed-out" after so much training time.',
         "simulate": 'stop with status "timed-out" after so much virtual time.',
@@ -176,8 +186,10 @@ _TABLE = (
     Argument("out", None, (), "the run file to write (HDF5). Without it the run stays in memory.", _as_it_is),
     Argument("force", False, (), "overwrite `out` if it exists, and take code that is not what a given run recorded.",
              _as_it_is),
-    Argument("on_eval", None, (), "called with each `Evaluation` as it is made.", _as_it_is),
-    Argument("progress", None, (), "called with a `Progress` a few times a second.", _as_it_is),
+    Argument("on_eval", None, (), """called with each `Evaluation` as it is made. If it returns False or raises
+        `StopTraining`, the run ends in good order, with status "stopped".""", _as_it_is),
+    Argument("progress", None, (), "called with a `Progress` a few times a second; it may stop the run, too.",
+             _as_it_is),
 )  # fmt: skip
 ARGUMENTS: dict[str, Argument] = {argument.name: argument for argument in _TABLE}
 

@@ -14,6 +14,7 @@ from ..schemes import Scheme, simulated_only
 from .arguments import MOST_UPDATES, SIMULATED_WORKERS, Command, check
 from .words import NEVER
 
+Monitor = Literal["train_loss", "test_loss", "test_accuracy"]
 MomentumKind = Literal["per_worker", "shared"]
 
 
@@ -33,6 +34,9 @@ class Options:
     compensation: float
     reshuffle: bool
     target_loss: float | None
+    target_accuracy: float | None
+    patience: int | None
+    monitor: Monitor | None
     max_seconds: float | None
     divergence_factor: float
     eval_every: int
@@ -102,6 +106,7 @@ def resolve(command: Command, problem: Problem, given: Mapping[str, Any]) -> Opt
     per_epoch = updates_per_epoch(problem, scheme, workers, values["batch_size"])
     every = per_epoch if values["eval_every"] is None else values["eval_every"] or NEVER
     found = {**values, "workers": workers, "updates": _total(values, per_epoch), "eval_every": every}
+    _check_patience(values)
     return Options(**{field.name: found[field.name] for field in fields(Options)})
 
 
@@ -129,6 +134,17 @@ def updates_per_epoch(problem: Problem, scheme: Scheme, workers: int, batch_size
         batch_size: samples per gradient.
     """
     return -(-problem.batches_per_epoch(batch_size) // scheme.gradients(workers))
+
+
+def _check_patience(values: Mapping[str, Any]) -> None:
+    """UsageError if there is nothing to wait for."""
+    patience, monitor = values["patience"], values["monitor"]
+    if patience is None and monitor is not None:
+        raise UsageError(
+            f"monitor is {monitor!r}: it is for patience, the number of evaluations to wait; give that too"
+        )
+    if patience is not None and values["eval_every"] == 0:
+        raise UsageError(f"patience is {patience}, and eval_every is 0, so there are no evaluations to wait for")
 
 
 def _total(values: Mapping[str, Any], per_epoch: int) -> int:

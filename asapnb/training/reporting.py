@@ -14,7 +14,8 @@ from ..record.schema import ABANDONED
 from ..staleness import WorkerHistogram
 from .evaluation import Evaluation, Progress
 from .options import Options
-from .words import CONVERGED, DIVERGED, FAILED, INTERRUPTED, TIMED_OUT
+from .stopping import Stopping
+from .words import CONVERGED, DIVERGED, FAILED, INTERRUPTED, STOPPED, TIMED_OUT
 
 if TYPE_CHECKING:
     from ..record import RunWriter
@@ -29,6 +30,7 @@ STATUS = {
     TIMED_OUT: "timed-out",
     INTERRUPTED: "interrupted",
     FAILED: "failed",
+    STOPPED: "stopped",
 }
 
 
@@ -36,12 +38,15 @@ STATUS = {
 class Hooks:
     """The functions to call while a run goes on: its arguments `on_eval` and `progress`.
 
-    `hurried` says whether its end is to be as quick as possible.
+    `hurried` says whether its end is to be as quick as possible, `heard` whether all calls so far have returned, and
+    `stopped_by` which of them has stopped the run, and why.
     """
 
-    on_eval: Callable[[Evaluation], None] | None = None
-    progress: Callable[[Progress], None] | None = None
+    on_eval: Callable[[Evaluation], object] | None = None
+    progress: Callable[[Progress], object] | None = None
     hurried: Callable[[], bool] = lambda: False
+    heard: Callable[[], bool] = lambda: True
+    stopped_by: Callable[[], str | None] = lambda: None
 
 
 class Totals:
@@ -100,11 +105,11 @@ class Reporter:
         writer: RunWriter,
         hooks: Hooks,
         totals: Totals,
-        reached: Evaluation | None = None,
+        stopping: Stopping,
     ) -> None:
         self._options, self._per_epoch, self._loss_limit = options, per_epoch, loss_limit
         self._writer, self._hooks, self._totals = writer, hooks, totals
-        self.target_reached = reached
+        self.stopping = stopping
         self.latest = Evaluation(0, 0.0, math.nan, math.nan, math.nan)
 
     def record(self, evaluation: Evaluation) -> None:
@@ -114,17 +119,10 @@ class Reporter:
 
     def judge(self, evaluation: Evaluation) -> int:
         """Why an evaluation ends the run; 0 if it goes on."""
-        reached = self.target_reached is None and self.reaches_target(evaluation)
-        if reached:
-            self.target_reached = evaluation
+        reached, enough = self.stopping.at_target(evaluation), self.stopping.is_enough(evaluation)
         if not evaluation.train_loss <= self._loss_limit:
             return DIVERGED
-        return CONVERGED if reached else 0
-
-    def reaches_target(self, evaluation: Evaluation) -> bool:
-        """Whether the training loss is at most the target."""
-        target = self._options.target_loss
-        return target is not None and evaluation.train_loss <= target
+        return CONVERGED if reached else STOPPED if enough else 0
 
     def tell(self, evaluation: Evaluation, seconds: float) -> None:
         """Tell the caller about an evaluation, and how far the run is."""
@@ -155,9 +153,15 @@ class Reporter:
             )
         )
 
-    def outcome(self, mean_scale: float | None, step_size: float) -> dict[str, Any]:
-        """The attributes that a run gets at its end; `step_size` is that of its updates, rounded to their dtype."""
-        totals, target = self._totals, self.target_reached
+    def outcome(self, mean_scale: float | None, step_size: float, status: str) -> dict[str, Any]:
+        """The attributes that a run gets at its end.
+
+        Args:
+            mean_scale: the realised mean of scale · factor.
+            step_size: that of its updates, rounded to their dtype.
+            status: with which it ends.
+        """
+        totals, target = self._totals, self.stopping.reached
         return {
             "seconds": totals.seconds,
             "mean_scale": mean_scale,
@@ -165,4 +169,5 @@ class Reporter:
             "beyond_table": totals.beyond_table,
             "target_step": None if target is None else target.step,
             "target_seconds": None if target is None else target.t,
+            "stopped_by": (self._hooks.stopped_by() or self.stopping.reason) if status == "stopped" else None,
         }
