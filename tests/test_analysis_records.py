@@ -1,11 +1,13 @@
 """Runs as records: curves beside slow twins, first crossings, keys that vary; and `asapnb compare` on files."""
 
 import csv
+import io
 import json
 import shutil
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -205,13 +207,34 @@ def test_compare_prints_tables(folder, tmp_path):
     assert "as independent samples" in text
     out = tmp_path / "table.csv"
     assert call("compare", folder, "--where", "seed=1", "--format", "csv", "-o", out).exit_code == 0
-    rows = list(csv.reader(out.read_text().splitlines()[1:5]))
-    assert [row[0] for row in rows] == ["rule", "constant()", "inverse()", "tail(amplitude=1.0)"]
+    rows = list(csv.DictReader(out.read_text().splitlines()))
+    assert [row["rule"] for row in rows if row["table"] == "3 runs"] == [
+        "constant()",
+        "inverse()",
+        "tail(amplitude=1.0)",
+    ]
     assert call("compare", folder, "-o", out).exit_code == 2
     assert call("compare", folder, "-o", out, "--force").exit_code == 0
     refused = call("compare", folder, "-o", next(folder.glob("*.h5")), "--force")
     assert (refused.exit_code, "tables are text" in refused.output) == (2, True)
     assert r"\toprule" in call("compare", folder, "--format", "latex").stdout
+
+
+def test_a_comparison_in_csv_and_pandas_is_one_tidy_table(folder):
+    options = ["--target-loss", 0.01, "--target-fraction", 0.97]
+    found = ab.compare(folder, target_loss=0.01, target_fraction=0.97)
+    assert len(found.tables) > 2
+    frame = found.to_pandas()
+    read = pd.read_csv(io.StringIO(call("compare", folder, *options, "--format", "csv").stdout))
+    pd.testing.assert_frame_equal(read, frame.astype(read.dtypes), check_dtype=False)
+    for table in found:
+        rows = frame[frame["table"] == table.title]
+        assert len(rows) == len(table.rows)
+        for name in table.columns:
+            assert rows[name].fillna(-1).tolist() == table.to_pandas()[name].fillna(-1).tolist()
+    late = read[read["table"] == "Time to loss 0.01"]
+    assert (late["updates"] == np.inf).all(), "not reached"
+    assert "not reached" in call("compare", folder, *options).stdout
 
 
 def test_what_compare_cannot_use(folder, tmp_path):

@@ -36,10 +36,20 @@ class Comparison:
         return "<br>".join(table._repr_html_() for table in self.tables)
 
     def render(self, form: str = "text") -> str:
-        """All tables as "text", "csv", "latex" or "markdown"; in CSV each begins with a line `# title`."""
-        if form == "csv" and len(self.tables) > 1:
-            return "\n\n".join(f"# {table.title}\n{table.csv()}" for table in self.tables)
-        return "\n\n".join(table.render(form) for table in self.tables)
+        """All tables as "text", "latex" or "markdown"; as "csv" they are one, that of `tidy`."""
+        return self.tidy().csv() if form == "csv" else "\n\n".join(table.render(form) for table in self.tables)
+
+    def tidy(self) -> Table:
+        """All tables as one: the column `table` is the title of a row's table, and cells that it lacks are None."""
+        columns = list(dict.fromkeys(name for table in self.tables for name in table.columns))
+        rows = [
+            (table.title, dict(zip(table.columns, row, strict=True))) for table in self.tables for row in table.rows
+        ]
+        return Table("Comparison", ("table", *columns), tuple((title, *map(row.get, columns)) for title, row in rows))
+
+    def to_pandas(self) -> Any:
+        """A pandas.DataFrame of the rows of `tidy`; MissingExtraError without pandas."""
+        return self.tidy().to_pandas()
 
 
 def compare(

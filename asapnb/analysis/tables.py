@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..extras import optional
 from ..formatting import number
 from ..markup import block, line
 from ..markup import table as table_of
@@ -16,6 +17,7 @@ from .names import plainly
 
 Cell = str | int | float | None
 FORMATS = ("text", "csv", "latex", "markdown")
+NEVER = "not reached"  # in the place of a time
 _LATEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
@@ -58,10 +60,20 @@ class Table:
         return "\n".join([self.title, *(line.rstrip() for line in lines), *self.notes])
 
     def csv(self) -> str:
-        """Comma-separated values: a line of names, then the rows, nothing for None; no title and no notes."""
+        """Comma-separated values: a line of names, then the rows, nothing for None; no title and no notes.
+
+        A time that is not reached is inf, so that columns of times hold numbers only.
+        """
         out = io.StringIO()
-        csv.writer(out, lineterminator="\n").writerows([self.columns, *self.rows])
+        csv.writer(out, lineterminator="\n").writerows([self.columns, *self._data()])
         return out.getvalue().rstrip("\n")
+
+    def to_pandas(self) -> Any:
+        """A pandas.DataFrame of the rows of `csv`; MissingExtraError without pandas."""
+        return optional("pandas", "data", "to_pandas").DataFrame(self._data(), columns=list(self.columns))
+
+    def _data(self) -> list[list[Cell]]:
+        return [[math.inf if cell == NEVER else cell for cell in row] for row in self.rows]
 
     def markdown(self) -> str:
         """A table as GitHub renders it."""

@@ -14,10 +14,9 @@ from .records import Loss, Record, grouped, matching
 from .speed import SpeedUp, cells, partners, speed_up
 from .statistics import kaplan_meier, wilson
 from .stepsizes import BestStep
-from .tables import Cell, Table, shown, table
+from .tables import NEVER, Cell, Table, shown, table
 from .targets import PLATEAU, Crossing, Target, crossing, escape
 
-NEVER = "not reached"
 _UNITS = {"updates": "updates", "seconds": "seconds", "steps": "sums of step sizes Ση", "epochs": "epochs"}
 
 
@@ -157,7 +156,7 @@ def step_sizes(best: Sequence[BestStep], target: Target, clock: str) -> Table:
     columns = [plainly(column) for column in zip(*(one.values.values() for one in best), strict=True)]
     for i, one in enumerate(best):
         means = (mean if mean < one.budget else NEVER for mean in one.means)
-        rows.append((*(column[i] for column in columns), NEVER if one.step_size is None else one.step_size, *means))
+        rows.append((*(column[i] for column in columns), one.step_size, *means))
         name = said(one.values) or "the best"
         if one.step_size is None:
             notes.append(f"{name}: no step size of the grid reaches the target, so it is left out below.")
