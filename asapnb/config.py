@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from .data import beside, trusted
 from .engine.resuming import resume_training
 from .engine.run import train
 from .errors import UsageError, shown, unknown
@@ -80,7 +81,7 @@ def _checked(name: str, value: Any, kind: Command) -> Any:
         raise unknown("key", name, known)
     key = known[name]
     value = value.item() if isinstance(value, np.generic) else value
-    given = str if isinstance(value, Recorded) else type(value)
+    given = str if isinstance(value, str) else type(value)
     if NoneType in key.kinds and value in (None, "none"):
         return None
     if isinstance(value, int) and value.bit_length() > 1024:
@@ -103,6 +104,8 @@ def load_config(path: str | os.PathLike[str], kind: Command = "train") -> dict[s
         config = {name: value for name, value in load_run(path).config.items() if name in keys(kind)}
     else:
         config = read_toml(path, "the configuration")
+        if isinstance(config.get("data"), str):
+            config["data"] = beside(config["data"], os.path.dirname(path))
     try:
         return check_keys(config, kind)
     except UsageError as error:
@@ -165,7 +168,7 @@ def prepare(
     """
     arguments = {"data": keys()["data"].default, "problem": keys()["problem"].default, **check_keys(config, kind)}
     text = arguments.pop("problem")
-    problem = parse_problem(text, arguments.pop("data"))
+    problem = parse_problem(text, trusted(arguments.pop("data"), force))
     if isinstance(text, Recorded) and not force:
         check_piece(text, "problem", code_of(problem))
     return problem, checked(arguments, force)

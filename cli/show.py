@@ -5,7 +5,8 @@ from typing import Any
 import click
 from rich.text import Text
 
-from asapnb.formatting import shortened
+from asapnb.data import preparation_in
+from asapnb.formatting import number, shortened
 from asapnb.record import Run, load_run, to_json
 
 from .options import JSON
@@ -29,6 +30,7 @@ def command(run: str, as_json: bool) -> None:
         ("Staleness", histogram(loaded, min(screen.width, 100))),
         *([("Microscope", microscope_table(loaded))] if loaded.microscope else []),
         ("Configuration", pairs((name, shortened(value)) for name, value in loaded.config.items())),
+        *([("Data", _data(loaded))] if loaded.attributes.get("data") else []),
         *([("Code", _code(loaded))] if loaded.code else []),
         ("Origin", _origin(loaded)),
     ):
@@ -51,6 +53,36 @@ def _origin(run: Run) -> Text:
         ("replayed", _replayed(facts.get("replayed"), facts.get("exact"))),
         ("resumed", ", ".join(f"from update {entry['version']:,}" for entry in facts.get("resumed", []))),
     ])  # fmt: skip
+
+
+def _data(run: Run) -> Text:
+    """What the data was, where it was, and how it was prepared."""
+    facts = run.attributes["data"]
+    made = preparation_in(facts, str(run.path))
+    rows = [
+        ("data", run.config.get("data", "")),
+        ("path", facts.get("path") or ""),
+        ("SHA-256", run.attributes.get("data_sha256") or ""),
+        ("sample", f"{'×'.join(map(str, facts['shape']))} {facts.get('inputs', '')}"),
+        ("classes", _listed(facts.get("classes", 0))),
+    ]
+    if made is not None:
+        rows += [
+            ("target", ", ".join(made.targets)),
+            ("columns", shortened(", ".join(made.columns))),
+            *((f"{name} is", shortened(", ".join(values))) for name, values in made.categories.items()),
+            ("filled in", shortened(", ".join(f"{name} {number(value)}" for name, value in made.fill.items()))),
+            ("scaled", shortened("; ".join(f"{name}: mean {number(mean)}, deviation {number(made.deviation[name])}"
+                                           for name, mean in made.mean.items()))),
+        ]  # fmt: skip
+    return pairs(rows)
+
+
+def _listed(classes: Any) -> str:
+    """The names of classes, or how many numbers there are."""
+    if isinstance(classes, list):
+        return shortened(", ".join(map(str, classes)))
+    return f"{classes}" if classes else ""
 
 
 def _code(run: Run) -> Text:

@@ -3,6 +3,22 @@
 from .catalogue import Availability, available, load_dataset
 from .dataset import Dataset, Split
 from .fetching import download
-from .options import Options
+from .options import Options, beside, files_of
+from .recorded import RecordedData, facts_of, preparation_in, stand_in, trusted
 
-__all__ = ["Availability", "Dataset", "Options", "Split", "available", "download", "load_dataset"]
+__all__ = [
+    "Availability",
+    "Dataset",
+    "Options",
+    "RecordedData",
+    "Split",
+    "available",
+    "beside",
+    "download",
+    "facts_of",
+    "files_of",
+    "load_dataset",
+    "preparation_in",
+    "stand_in",
+    "trusted",
+]

@@ -16,6 +16,7 @@ from .dataset import Dataset, Split
 from .formats import check_labels, malformed, read_idx
 from .layouts import KERAS, candidates
 from .options import is_file, parsed
+from .recorded import RecordedData, find
 from .sources import SOURCES, Source
 
 EMBEDDED = Path(__file__).parent / "embedded" / "fashion-mnist-mini.xz"
@@ -60,6 +61,8 @@ def load_dataset(name: str | os.PathLike[str], root: str | Path | None = None) -
     >>> data.train.raw.shape, data.train.inputs.dtype, data.classes[9]
     ((5000, 1, 28, 28), dtype('float32'), 'Ankle boot')
     """
+    if isinstance(name, RecordedData):
+        return find(name, load_dataset)
     text = os.fspath(name)
     if root is None and text not in SOURCES and is_file(text):
         path, options = parsed(text)

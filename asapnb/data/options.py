@@ -146,6 +146,31 @@ def parsed(text: str) -> tuple[str, Options]:
     return path, options
 
 
+def beside(text: str, folder: str | os.PathLike[str]) -> str:
+    """The text of data in a file of this folder: a path that leads nowhere from here is one from there.
+
+    >>> beside("mnist", "/anywhere")
+    'mnist'
+    """
+    path, options = divided(text)
+    there = os.path.join(folder, path)
+    return f"{there}{options}" if not exists(path) and is_file(text) and exists(there) else text
+
+
+def files_of(text: str) -> list[str]:
+    """The files that a text of data names, apart from folders and from those that are not there.
+
+    >>> files_of("mnist")
+    []
+    """
+    if not is_file(text):
+        return []
+    path, options = parsed(text)
+    others = [one for one in (options.test, *listed(options.target)) if isinstance(one, str)]
+    places = [found(path), *(found(one, path) for one in others)]
+    return [str(place) for place in places if place.is_file()]
+
+
 def found(path: str, beside: str | None = None) -> Path:
     """The path of a file, ~ being the home folder; if it is not there, that in the folder of the file `beside`."""
     place = Path(os.path.expanduser(path))

@@ -98,6 +98,8 @@ _TABLE = (
               "whether with the `velocity` of that moment or with zero"),
     Attribute("sessions", [{"token": str | None, "version": int}], "of a run that went on: the `token` of each "
               "process that wrote it, and the `version` that it began at"),
+    Attribute("data", {"shape": [int], "path": str | None}, "of the data: full `path` if it is from a file, `shape` "
+              "of a sample, dtypes, classes, and how rows were prepared: columns, means, deviations"),
     Attribute("data_sha256", str, "which data: pixels and labels, training and test"),
     Attribute("clock", str, 'what the times mean: "virtual seconds", or what they are seconds of', required=True),
     Attribute("compile_seconds", float, "seconds spent compiling or loading kernels"),

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data import RecordedData
 from ..errors import RecordError
 from ..identity import Piece, Recorded, pieces_from
 from ..staleness import StalenessDistribution, WorkerHistogram
@@ -98,6 +99,10 @@ class Run:
         found = checked_config(self.attributes.get("config", ""), self.attributes, self._name)
         named = {name: found[name] for name in _NAMES_CODE if isinstance(found.get(name), str)}
         found.update({name: Recorded(text, self.code, self._name) for name, text in named.items()})
+        if "data" in found:
+            of, sha256 = self.attributes.get("data") or {}, self.attributes.get("data_sha256")
+            folder = None if self.path is None else str(self.path.parent)
+            found["data"] = RecordedData(found["data"], of, sha256, self._name, folder)
         return found
 
     @cached_property

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compiled import KERNEL_PATH
+from ..data import trusted
 from ..errors import RecordError, RuleError, UsageError
 from ..identity import Piece, check_piece, plain_text
 from ..problems.base import Problem
@@ -155,8 +156,8 @@ def _of_run(
                 f"the problem of {source.path or 'the run'} is one's own, {config['problem']}: build it in Python "
                 "and pass it, as in asapnb.replay(run, problem)"
             )
-        problem = parse_problem(config["problem"], config.get("data", ""))
-    check_problem(source, problem)
+        problem = parse_problem(config["problem"], trusted(config.get("data", ""), force))
+    check_problem(source, problem, force)
     if not force:
         check_piece(config["problem"], "problem", code_of(problem))
     rows = _rows_of(source)

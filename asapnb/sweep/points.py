@@ -4,7 +4,7 @@ import hashlib
 import platform
 import time
 import traceback
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from typing import Any
 
 from .. import __version__
 from ..config import keys, prepare, run_config
+from ..data import files_of
 from ..errors import AsapnbError, UsageError
 from ..problems import Problem
 from ..record import Run
@@ -116,18 +117,20 @@ def _resolved(point: Point, made: dict[Hashable, Any]) -> str:
     return str((problem.config, options, rule, timing, observation(arguments)))
 
 
-def sources(points: Iterable[Point]) -> dict[str, str]:
-    """The files that rules and timings of the points come from, and those that they import, each with its SHA-256."""
+def sources(points: Sequence[Point]) -> dict[str, str]:
+    """The files of the data, rules and timings of the points, and those that they import, each with its SHA-256."""
     texts = {str(point.config.get(name, "")).strip() for point in points for name in ("rule", "timing")}
     files = {text for text in texts if text.endswith(".toml")}
+    files |= {file for data in {str(point.config.get("data", "")) for point in points} for file in files_of(data)}
     codes = [as_rule(text).code for text in texts if ".py:" in text]
     files |= {file for code in codes if code is not None for file in code.files}
     return {file: digest_of(file) for file in sorted(files)}
 
 
 def texts_of(files: Iterable[str]) -> dict[str, str]:
-    """The text of each file, for a difference if it changes."""
-    return {file: Path(file).read_bytes()[:_MOST_TEXT].decode("utf-8", "replace") for file in files}
+    """The text of each file of code, for a difference if it changes."""
+    code = [file for file in files if file.endswith((".py", ".toml"))]
+    return {file: Path(file).read_bytes()[:_MOST_TEXT].decode("utf-8", "replace") for file in code}
 
 
 def differing(files: Mapping[str, str]) -> str | None:
@@ -143,7 +146,8 @@ def differing(files: Mapping[str, str]) -> str | None:
 def digest_of(file: str) -> str:
     """The SHA-256 of a file; UsageError if it cannot be read."""
     try:
-        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+        with open(file, "rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror}") from None
 

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from ..config import RUNS, check_keys, keys, merge
+from ..data import beside
 from ..errors import UsageError, shown, unknown
 from ..numbers import choice, integer
 from ..text import plain, read_toml
@@ -142,10 +143,21 @@ class Sweep:
 def load_sweep(path: str | os.PathLike[str]) -> Sweep:
     """The sweep in a TOML file; UsageError names the file and what is wrong in it."""
     table = read_toml(path, "the sweep")
+    grids = table.get("grid")
+    for part in (table.get("base"), *(grids if isinstance(grids, list) else [grids])):
+        if isinstance(part, dict) and "data" in part:
+            part["data"] = _beside(part["data"], os.path.dirname(path))
     try:
         return parse_sweep(table)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
+
+
+def _beside(data: Any, folder: str) -> Any:
+    """The data of a sweep, whose files may be given as seen from its file."""
+    if isinstance(data, list):
+        return [_beside(one, folder) for one in data]
+    return beside(data, folder) if isinstance(data, str) else data
 
 
 def parse_sweep(table: Mapping[str, Any]) -> Sweep:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..compiled import KERNEL_PATH
+from ..data import facts_of
 from ..identity import Piece
 from ..problems.base import Problem
 from ..record import machine
@@ -46,6 +47,7 @@ def run_attributes(problem: Problem, options: Options, rule: Rule, code: Sequenc
         "n_params": problem.n_params,
         "n_samples": problem.n_samples,
         "batches_per_epoch": problem.batches_per_epoch(options.batch_size),
+        "data": None if problem.data is None else facts_of(problem.data),
         "data_sha256": None if problem.data is None else problem.data.sha256(),
     }
 

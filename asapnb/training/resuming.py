@@ -28,8 +28,8 @@ def _path(group: str, name: str) -> str:
     return name if group == "updates" else f"/{group}/{name}"
 
 
-def check_problem(run: Run, problem: Problem) -> None:
-    """UsageError if a run was not of this problem, as far as its file tells."""
+def check_problem(run: Run, problem: Problem, force: bool = False) -> None:
+    """UsageError if a run was not of this problem, as far as its file tells; with `force` its data may be other."""
     facts, initial = run.attributes, run.params["initial"]
     data = None if problem.data is None else problem.data.sha256()
     for what, theirs, ours in (
@@ -39,7 +39,7 @@ def check_problem(run: Run, problem: Problem) -> None:
         ("training samples", facts["n_samples"], problem.n_samples),
         ("data (its SHA-256)", facts.get("data_sha256"), data),
     ):
-        if theirs != ours:
+        if theirs != ours and not (force and what.startswith("data")):
             raise UsageError(
                 f"{run.path or 'the run'} was made with other {what}: {theirs}, and this is {ours}; "
                 "a run goes on, and is replayed, with what it began with"
