@@ -25,11 +25,12 @@ from .problems import Problem
 from .problems.text import code_of, is_custom, parse_problem
 from .record import Owner, Run, file_of, load_run, own
 from .rules import Rule
+from .schedules import StepSchedule
 from .simulator.resuming import resume_simulation
 from .simulator.run import simulate
 from .text import parse_toml, read_toml, regular_file
 from .training.arguments import Argument, Command, arguments_of
-from .training.code import checked, same_rule
+from .training.code import checked, same_rule, same_schedule
 from .training.evaluation import Evaluation, Progress
 from .training.reporting import Hooks
 from .training.resuming import check_columns, check_problem
@@ -216,6 +217,7 @@ def resume(
     max_seconds: float | None = None,
     problem: Problem | None = None,
     rule: Rule | Callable[..., Any] | None = None,
+    schedule: StepSchedule | Callable[..., Any] | None = None,
     force: bool = False,
     on_eval: Callable[[Evaluation], object] | None = None,
     progress: Callable[[Progress], object] | None = None,
@@ -234,6 +236,8 @@ def resume(
         problem: the run's problem, if it is one's own; else it is built as the file says.
         rule: the run's rule, if it is a function of one's own; else as the file says. A function in a file is run
             only if the file is what the run recorded.
+        schedule: the run's schedule, likewise. One that depends on the total of updates, such as "cosine()", follows
+            the new total from where the run goes on; "cosine(length=1000)" stays what it is.
         force: go on although updates are lost as there is no checkpoint, and although code of one's own (the rule, a
             module that it imports, the problem) is not what the run recorded. The file then keeps what has changed.
         on_eval: called with each new `Evaluation` as it is made.
@@ -262,7 +266,7 @@ def resume(
     given = {"epochs": epochs, "updates": updates, "max_seconds": max_seconds}
     changed = {name: value for name, value in given.items() if value is not None}
     with own(file.resolve()) as owner:
-        return _go_on(load_run(file), changed, problem, rule, Hooks(on_eval, progress), owner, force)
+        return _go_on(load_run(file), changed, problem, rule, schedule, Hooks(on_eval, progress), owner, force)
 
 
 def _go_on(
@@ -270,6 +274,7 @@ def _go_on(
     changed: Mapping[str, Any],
     problem: Problem | None,
     rule: Rule | Callable[..., Any] | None,
+    schedule: StepSchedule | Callable[..., Any] | None,
     hooks: Hooks,
     owner: Owner,
     force: bool,
@@ -281,7 +286,9 @@ def _go_on(
         raise UsageError(f"{run.path} is of kind {run.kind}: only runs of {' and '.join(RUNS)} can go on")
     config = merge(run.config, check_keys(changed))
     text = run.config["problem"]
-    arguments = check_keys({name: value for name, value in config.items() if name != "rule"}, run.kind)
+    arguments = check_keys(
+        {name: value for name, value in config.items() if name not in ("rule", "schedule")}, run.kind
+    )
     if problem is None and is_custom(text):
         raise UsageError(
             f"the problem of {run.path} is one's own, {text}: build it in Python and pass it, as in "
@@ -294,6 +301,6 @@ def _go_on(
         check_problem(run, problem)
         if not force:
             check_piece(text, "problem", code_of(problem))
-    arguments["rule"] = same_rule(run, rule, force)
+    arguments |= {"rule": same_rule(run, rule, force), "schedule": same_schedule(run, schedule, force)}
     go_on = resume_training if run.kind == "train" else resume_simulation
     return go_on(run, problem, arguments, hooks, owner, force)

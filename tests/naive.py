@@ -421,7 +421,12 @@ def hogwild(problem, run, blocks):
     return versions, params, {row: (views[row], befores[row]) for row in befores}
 
 
-def scales(rows, rule, workers, per_worker=False, always_fresh=False):
+def factors(schedule, total, count):
+    """The factors of the first versions of a run of `total` updates, one at a time."""
+    return [np.float32(schedule(np.array([t]), total)[0]) for t in range(count)]
+
+
+def scales(rows, rule, workers, per_worker=False, always_fresh=False, schedule=None, total=1):
     """Table, scale, factor and fate of each row, one by one; and the tables in order, as (update, owner, scales)."""
     owners = workers if per_worker else 1
     tables = [ScaleTables(rule, workers) for _ in range(owners)]
@@ -435,9 +440,10 @@ def scales(rows, rule, workers, per_worker=False, always_fresh=False):
         owner = int(row["worker"]) if per_worker else 0
         tau, t = int(row["tau"]), int(row["read_version"] + row["tau"])
         scale = np.float32(current[owner][min(tau, len(current[owner]) - 1)])
-        factor = np.float32(1)
+        factor = np.float32(1) if schedule is None else np.float32(schedule(np.array([t]), total)[0])
         if rule.schedule is not None:
-            factor = np.float32(rule.schedule.factor(t, tau, (sums[t] - sums[int(row["read_version"])]) / 2**32))
+            own = rule.schedule.factor(t, tau, (sums[t] - sums[int(row["read_version"])]) / 2**32)
+            factor = np.float32(float(factor) * own)
         fate = 1 if row["dropped"] == 1 else 2 if scale * factor == 0 else 0
         found.append((place[owner], scale, factor, fate))
         if fate == 1:

@@ -13,7 +13,7 @@ LAYERS = [
     {"errors", "places", "compile_cache", "quota", "signals"},
     {"text", "numbers", "extras", "formatting", "compiled", "memory", "identity"},
     {"random", "kernels", "loading", "markup"},
-    {"data", "staleness"},
+    {"data", "schedules", "staleness"},
     {"problems", "rules", "schemes", "timing"},
     {"record", "testing"},
     {"training"},

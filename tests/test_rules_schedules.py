@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from asapnb.errors import UsageError
 from asapnb.rules import AdaDelay, Budget, adadelay, parse_rule, wu_adaptive
-from asapnb.rules.kinds import ADADELAY, BUDGET_FIT, BUDGET_SHARE, NO_SCHEDULE
+from asapnb.rules.kinds import AT_ARRIVAL, BUDGET_FIT, BUDGET_SHARE, NO_FACTOR
 from asapnb.staleness import geometric
 
 BUDGETS = st.floats(1e-3, 1e3)
@@ -73,9 +73,12 @@ def test_a_share_fits_up_to_a_millionth_of_the_budget():
 
 def test_the_kind_and_numbers_for_compiled_code():
     schedules = [rule.schedule for rule in (adadelay(0.5), wu_adaptive(1, 3, alpha=0.25), wu_adaptive(2, budget=4))]
-    assert [schedule.kind for schedule in schedules] == [ADADELAY, BUDGET_SHARE, BUDGET_FIT]
-    assert NO_SCHEDULE not in (ADADELAY, BUDGET_SHARE, BUDGET_FIT)
-    assert [schedule.numbers for schedule in schedules] == [(0.5, 0.0), (3.0, 0.25), (4.0, 4.0 * (1 + 1e-6))]
+    assert [schedule.kind for schedule in schedules] == [AT_ARRIVAL, BUDGET_SHARE, BUDGET_FIT]
+    assert NO_FACTOR not in (AT_ARRIVAL, BUDGET_SHARE, BUDGET_FIT)
+    arrivals, *budgets = (schedule.numbers(5) for schedule in schedules)
+    assert [numbers.tolist() for numbers in budgets] == [[3.0, 0.25], [4.0, 4.0 * (1 + 1e-6)]]
+    assert arrivals.tolist() == [schedules[0].factor(t=k, tau=0, window_sum=0.0) for k in range(9)]  # t + tau <= 8
+    assert adadelay(0).schedule.numbers(10**12).tolist() == [1.0]
 
 
 def test_rules_with_a_schedule():

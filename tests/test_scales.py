@@ -8,7 +8,9 @@ from simulations import CONSISTENT, ROUNDS, timing_of
 import asapnb as ab
 from asapnb.problems import analytic
 from asapnb.rules import as_rule, every, shuffled
-from asapnb.simulator.scales import SHUFFLED, scales_of
+from asapnb.schedules import constant
+from asapnb.simulator.scales import SHUFFLED, factored, scales_of
+from asapnb.training.steps import step_tables
 
 
 def fresh_only(staleness, workers):
@@ -37,11 +39,14 @@ def made(scheme, workers=4, updates=120, seed=1):
     return ab.schedule(timing_of(scheme), scheme, workers, updates, seed)
 
 
+def scales_for(rows, rule, workers, step_schedule=constant(), **options):  # noqa: B008 (frozen)
+    found = scales_of(rows, as_rule(rule), workers, **options)
+    return factored(found, rows, step_tables(step_schedule, as_rule(rule), 300))
+
+
 def of(schedule, rule, per_worker=False, seed=0):
     fresh = schedule.scheme.fresh
-    return scales_of(
-        schedule.rows, as_rule(rule), schedule.workers, per_worker=per_worker, always_fresh=fresh, seed=seed
-    )
+    return scales_for(schedule.rows, rule, schedule.workers, per_worker=per_worker, always_fresh=fresh, seed=seed)
 
 
 def assert_as_one_by_one(found, rows, rule, workers, per_worker, fresh):
@@ -83,7 +88,7 @@ def test_the_scales_of_the_first_rows_do_not_depend_on_later_ones(scheme, per_wo
     whole = of(schedule, rule, per_worker)
     for count in [0, 1, 2, *range(39, 45), 60, 61, 70]:
         rows = schedule.rows[:count]
-        found = scales_of(rows, as_rule(rule), 4, per_worker=per_worker, always_fresh=False, seed=0)
+        found = scales_for(rows, rule, 4, per_worker=per_worker, always_fresh=False, seed=0)
         for name in ("scale", "factor", "dropped"):
             np.testing.assert_array_equal(found.columns[name], whole.columns[name][:count], err_msg=name)
         for ours, theirs in zip(found.columns["row"], whole.columns["row"], strict=False):

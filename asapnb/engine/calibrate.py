@@ -21,6 +21,7 @@ from ..timing import Time, Timing, empirical
 from ..training.arguments import MOST_UPDATES, documented
 from ..training.compiling import compiling_beside, of_names
 from ..training.options import Options, at_once, cores, resolve
+from ..training.steps import ONES
 from ..training.words import INTERRUPTED, TIMED_OUT
 from . import words
 from .collect import Access, compile_access
@@ -195,7 +196,7 @@ def _measured(
     """Let the workers make rounds for so many seconds; returns their times."""
     start = InitialState(problem.init(options.seed))
     check_fits(problem, options)
-    shared = allocate(problem, options, None, start, float(np.finfo(np.float32).max))
+    shared = allocate(problem, options, ONES, start, float(np.finfo(np.float32).max))
     shared.tables[0, words.LENGTHS], shared.scales[0, 0] = 1, 1.0  # one table: the scale is 1 throughout
     found: dict[int, NDArray[np.int64]] = {}
     further: dict[int, NDArray[np.int64]] = {}

@@ -7,10 +7,9 @@ from ..memory import check_memory
 from ..problems.base import Problem
 from ..record.schema import UPDATES, blank_rows
 from ..rules import MAX_TABLE
-from ..rules.kinds import NO_SCHEDULE
-from ..rules.schedules import Schedule
 from ..schemes import settings
 from ..training.options import Options
+from ..training.steps import StepTables
 from ..training.words import COMPENSATION, LOSS_LIMIT, MOMENTUM, NEVER, NUMBERS, STEP_SIZE, WEIGHT_DECAY
 from . import words
 from .initial import InitialState
@@ -20,9 +19,7 @@ from .words import BOXES, RING, TABLES
 _WORKER_TABLE = 8192  # entries of a table of one worker: a thousand workers have 16 such tables each
 
 
-def allocate(
-    problem: Problem, options: Options, schedule: Schedule | None, start: InitialState, loss_limit: float
-) -> Shared:
+def allocate(problem: Problem, options: Options, steps: StepTables, start: InitialState, loss_limit: float) -> Shared:
     """Allocate what all workers share, and put the initial state in place."""
     n, m, dtype = problem.n_params, options.workers, problem.dtype
     length = 2 * n if options.scheme.published and options.shares_momentum else n
@@ -30,7 +27,8 @@ def allocate(
     shared = Shared(
         control=aligned(words.READING + m * LINE, np.int64),
         numbers=aligned(NUMBERS, dtype),
-        factors=np.array((0.0, 0.0) if schedule is None else schedule.numbers),
+        schedule=aligned(whole_lines(len(steps.schedule), np.dtype(np.float32)), np.float32),
+        factors=steps.numbers,
         plan=problem.plan,
         inputs=problem.inputs,
         labels=problem.labels.reshape(-1),
@@ -41,6 +39,8 @@ def allocate(
         rows=aligned(2 * RING, UPDATES),
         written=aligned(2 * RING, np.int64),
     )
+    shared.schedule[:] = steps.schedule[-1]
+    shared.schedule[: len(steps.schedule)] = steps.schedule
     shared.state[words.PARAMS, :n] = start.params
     shared.slots[words.STATE] = start.version << 2 | words.CURRENT  # slot 0 is the first that is read
     control, numbers = shared.control, shared.numbers
@@ -53,7 +53,7 @@ def allocate(
     control[[words.SEED, words.RESHUFFLE]] = options.seed, options.reshuffle
     control[words.EVAL_EVERY] = options.eval_every
     control[words.SHARED_MOMENTUM] = options.shares_momentum
-    control[words.SCHEDULE] = NO_SCHEDULE if schedule is None else schedule.kind
+    control[words.FACTOR] = steps.kind
     chosen = settings(options.scheme)
     control[words.SETTINGS : words.SETTINGS + len(chosen)] = chosen
     numbers[[STEP_SIZE, MOMENTUM]] = options.step_size, options.momentum

@@ -56,7 +56,7 @@ def resume_training(
     had_velocity = start.version == 0 or options.momentum == 0 or start.velocity is not None
     resumed = [entry for entry in run.attributes.get("resumed", []) if entry["version"] < start.version]
     entry: dict[str, Any] = {"version": start.version, "velocity": had_velocity}
-    if changed := changes(run, pieces(problem, rule, options.scheme)):
+    if changed := changes(run, pieces(problem, rule, options.schedule, options.scheme)):
         entry["code"] = changed
     sessions = sessions_from(run, start.version, owner.token)
     facts = {**dict.fromkeys(_END_ATTRIBUTES), "resumed": [*resumed, entry], "sessions": sessions}

@@ -13,6 +13,8 @@ from ..identity import plain_text
 from ..problems.base import Problem
 from ..record import UPDATES, Run, RunWriter, claim
 from ..rules import Rule, ScaleTables, as_rule, constant, scale_table
+from ..schedules import StepSchedule
+from ..schedules import constant as unscheduled
 from ..schemes import LockBased, Scheme
 from ..staleness import StalenessDistribution
 from ..training.apart import Session, apart
@@ -23,6 +25,7 @@ from ..training.compiling import compiling_beside, of_names
 from ..training.evaluation import Evaluation, Evaluator, Progress
 from ..training.options import MomentumKind, Monitor, Options, resolve, updates_per_epoch
 from ..training.reporting import Hooks
+from ..training.steps import step_tables
 from ..training.stopping import check_measured
 from .collect import compile_access
 from .controller import Controller
@@ -40,6 +43,7 @@ def train(
     step_size: float = 0.01,
     batch_size: int = 16,
     *,
+    schedule: StepSchedule | str | Callable[..., Any] = unscheduled(),  # noqa: B008 (frozen)
     epochs: int | None = None,
     updates: int | None = None,
     seed: int = 0,
@@ -65,8 +69,9 @@ def train(
 ) -> Run:
     """Minimise a problem with asynchronous SGD on real threads and record every update.
 
-    The update is x ← x − step_size · scale(tau) · gradient(view), where the scale comes from the rule's table in
-    force and tau is the exact number of updates applied since the view was read.
+    The update is x ← x − step_size · scale(tau) · factor(t) · gradient(view). The scale comes from the rule's table
+    in force, and tau is the exact number of updates applied since the view was read. The factor comes from the
+    schedule, and t is the version that the update lands on.
 
     Args:
         problem: what is minimised, for example `lenet(data)`.
@@ -130,8 +135,9 @@ def run_from(
         hooks: functions to call while the run goes on.
     """
     check_fits(problem, options)
-    code = pieces(problem, rule, options.scheme)  # before any of it has been called
+    code = pieces(problem, rule, options.schedule, options.scheme)  # before any of it has been called
     tables, first = _tables(start, options, rule)
+    steps = step_tables(options.schedule, rule, options.updates)
     begun = time.perf_counter()
     reference = options.scheme.worker_loop or ""
     with compiling_beside(compile_rest, reference, problem):
@@ -142,7 +148,7 @@ def run_from(
     evaluator = Evaluator(problem, options.eval_samples)
     initial = start.evaluations[0] if start.evaluations else evaluator.evaluate(start.params, 0, 0.0)
     check_measured(options, initial)
-    shared = allocate(problem, options, rule.schedule, start, loss_limit(options, initial))
+    shared = allocate(problem, options, steps, start, loss_limit(options, initial))
     team = Team(problem, options, shared, loop, start)
     attributes = {**run_attributes(problem, options, rule, code), "compile_seconds": compile_seconds}
 

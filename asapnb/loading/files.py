@@ -75,6 +75,17 @@ class FileFunction:
         return load_function, (self.text, self.use)
 
 
+def name_of(function: Any) -> str:
+    """The name of something that can be called.
+
+    >>> name_of(partial(os.stat)), name_of(Parameter)
+    ('stat', 'Parameter')
+    """
+    if isinstance(function, partial):
+        return name_of(function.func)
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
 def is_of_file(text: str) -> bool:
     """Whether a text names something in a file.
 

@@ -88,8 +88,9 @@ _TABLE = (
     Attribute("n_samples", int, "the number of training samples", least=1),
     Attribute("batches_per_epoch", int, "minibatches in a pass over the data", least=1),
     Attribute("config", str, "the full configuration, as TOML"),
-    Attribute("code", [{"kind": str, "name": str, "digest": str}], "the rule, problem, scheme and laws of time that "
-              "are not of asapnb: name, digest and source text of each; see below"),
+    Attribute("code", [{"kind": str, "name": str, "digest": str}], "the rule, schedule, problem, scheme and laws "
+              "of time that are not of asapnb: name, digest and source text of each; see below"),
+    Attribute("rule_factor", str, "the factor that the rule has of its own, of one that has; see rules.md"),
     Attribute("versions", {"asapnb": str, "numba": str}, "versions of asapnb, Python and libraries", required=True),
     Attribute("machine", _MACHINE, "CPU, cores, the quota of the container in CPUs, sockets, NUMA nodes, memory, "
               "thread settings, kernel path",
@@ -122,14 +123,14 @@ ATTRIBUTES = {attribute.name: attribute for attribute in _TABLE}
 
 # What a configuration lacks where it does not apply
 _OPTIONAL = {
-    "data", "epochs", "threads", "max_seconds", "target_loss", "target_accuracy", "patience", "monitor",
+    "data", "schedule", "epochs", "threads", "max_seconds", "target_loss", "target_accuracy", "patience", "monitor",
     "pin_workers", "timing", "microscope",
 }  # fmt: skip
 
 # The keys of a configuration that are read from a run file. `training.arguments` declares their ranges, which are
 # checked where a run is made from them.
 _KEYS: Mapping[type, tuple[str, ...]] = {
-    str: ("data", "problem", "scheme", "rule", "momentum_kind", "monitor"),
+    str: ("data", "problem", "scheme", "rule", "schedule", "momentum_kind", "monitor"),
     int: ("epochs", "updates", "seed", "threads"),
     float: ("momentum", "weight_decay", "compensation", "max_seconds", "divergence_factor"),
     bool: ("reshuffle", "worker_tables", "pin_workers"),

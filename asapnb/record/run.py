@@ -25,7 +25,7 @@ _OF_THE_RUN = ("run_id", "created_utc", "kind")
 _OF_THE_WRITER = ("token", "pid", "host")
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MOST_COUNTS = 2**26  # workers × staleness
-_NAMES_CODE = ("rule", "problem", "scheme", "timing")
+_NAMES_CODE = ("rule", "schedule", "problem", "scheme", "timing")
 
 
 class RuleTables(NamedTuple):

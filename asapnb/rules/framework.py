@@ -17,14 +17,15 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import RuleError, UsageError, shown
 from ..identity import Piece, Recorded, check_piece, expecting, identified, plain_text
 from ..identity.library import library_name
-from ..loading import FileFunction, Use, is_of_file, load_function
+from ..loading import FileFunction, Use, is_of_file, load_function, name_of
 from ..numbers import integer
+from ..schedules import StepSchedule
 from ..staleness import StalenessDistribution
 from ..text import parse_call
 from .context import MEANINGS
 from .refresh import DEFAULT_REFRESH, REFRESHES, Refresh, checked_refresh
 from .registry import RULES, builders
-from .schedules import Schedule
+from .schedules import OwnFactor, checked_factor
 
 
 def _helpers() -> dict[str, Callable[..., Any]]:
@@ -44,7 +45,8 @@ class Rule:
         function: called as function(staleness, workers, **parameters); it returns len(staleness) scales.
         parameters: what the function takes besides.
         refresh: when the table is made anew; None for a static table, which does not depend on the staleness seen.
-        schedule: multiplies the scale of each update by a factor of its own; None for the factor 1.
+        schedule: multiplies the scale of each update by a factor of its own: `AdaDelay` or `Budget`; or a schedule of
+            `asapnb.schedules`, its text or a function f(t), which multiplies that of the run. None for the factor 1.
         shuffled: whether `simulate` and `replay` permute the scales over the updates.
         code: what it is besides its text, with a digest, if a part of it is not of asapnb; else None.
 
@@ -60,15 +62,17 @@ class Rule:
     function: Callable[..., ArrayLike]
     parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
     refresh: Refresh | None = None
-    schedule: Schedule | None = None
+    schedule: OwnFactor | None = None
     shuffled: bool = False
     code: Piece | None = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "schedule", checked_factor(self.name, self.schedule))
         object.__setattr__(self, "code", _code(self))
 
     def _identity_(self) -> tuple[Any, ...]:
-        return self.function, dict(self.parameters), repr(self.refresh), repr(self.schedule), self.shuffled
+        schedule = self.schedule if getattr(self.schedule, "code", None) is not None else repr(self.schedule)
+        return self.function, dict(self.parameters), repr(self.refresh), schedule, self.shuffled
 
     def __call__(self, staleness: StalenessDistribution, workers: int) -> NDArray[np.float64]:
         """The scales, float64, exactly len(staleness) of them, validated; see `scale_table`."""
@@ -121,30 +125,20 @@ def _shown(value: object) -> str:
     return repr(value)
 
 
-def name_of(function: Any) -> str:
-    """The name of something that can be called.
-
-    >>> name_of(functools.partial(math.exp)), name_of(functools.lru_cache)
-    ('exp', 'lru_cache')
-    """
-    if isinstance(function, functools.partial):
-        return name_of(function.func)
-    return str(getattr(function, "__name__", type(function).__name__))
-
-
 def _code(rule: Rule) -> Piece | None:
     """What a rule is besides its text; None if all of it is of asapnb."""
     parts = [rule.function, *rule.parameters.values()]
+    parts += [rule.schedule] if isinstance(rule.schedule, StepSchedule) else []
     if not any(map(_is_own, parts)):
         return None
     homes: list[FileFunction | Piece] = [part for part in parts if isinstance(part, FileFunction)]
-    homes += [part.code for part in parts if isinstance(part, Rule) and part.code is not None]
+    homes += [part.code for part in parts if isinstance(part, Rule | StepSchedule) and part.code is not None]
     return identified("rule", repr(rule), rule, homes)
 
 
 def _is_own(part: Any) -> bool:
     """Whether a part of a rule is not of asapnb, or not plain data that its text holds."""
-    if isinstance(part, Rule):
+    if isinstance(part, Rule | StepSchedule):
         return part.code is not None
     if isinstance(part, tuple | list):
         return any(map(_is_own, part))

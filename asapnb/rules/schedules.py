@@ -1,21 +1,28 @@
-"""Factors of updates, for rules that depend on more than staleness: on time, or on steps already taken.
+"""Factors of rules that depend on more than staleness: on time, or on steps already taken.
 
-The step of an update is step_size · scale · factor, where the scale comes from the rule's table. The method `factor`
-of each class is the definition. Compiled code has a twin of it, `schedule_factor` in `training.factors`, which
-takes `kind` (see `rules.kinds`) and `numbers`.
+The step of an update is step_size · scale · factor. The factor is that of the run's schedule (`asapnb.schedules`),
+times the rule's own. The method `factor` of each class here is the definition of one. Compiled code has a twin of it,
+`own_factor` in `training.factors`, which takes `kind` (see `rules.kinds`) and `numbers`.
 """
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
-from .kinds import ADADELAY, BUDGET_FIT, BUDGET_SHARE
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import RuleError, UsageError, shown
+from ..memory import check_memory
+from ..schedules import StepSchedule, as_schedule, inverse_sqrt
+from .kinds import AT_ARRIVAL, BUDGET_FIT, BUDGET_SHARE
 
 ROUNDING = 1e-6  # share of the budget: steps are float32, and equal shares that fill the budget exactly must fit
 
 
 @dataclass(frozen=True)
 class AdaDelay:
-    """1/√(1 + c (t + tau)): needs t, the version that the update lands on (0 for the first).
+    """1/√(1 + c (t + tau)): the schedule `inverse_sqrt(c)` at t + tau, where t is the version that it lands on.
 
     Sra, Yu, Li, Smola: AdaDelay, AISTATS 2016.
 
@@ -25,12 +32,15 @@ class AdaDelay:
 
     c: float
 
-    kind = ADADELAY
+    kind = AT_ARRIVAL
 
-    @property
-    def numbers(self) -> tuple[float, float]:
-        """`c` and a 0 that is not used."""
-        return self.c, 0.0
+    def numbers(self, total: int) -> NDArray[np.float64]:
+        """The factors of the sums t + tau that a run of `total` updates may have; UsageError if that is too many."""
+        count = 2 * total - 1 if self.c else 1
+        check_memory(
+            f"the rule adadelay, with a factor for each of {count:,} sums t + tau,", 8 * count, "make fewer updates"
+        )
+        return inverse_sqrt(self.c)(np.arange(count), total)
 
     def factor(self, t: int, tau: int, window_sum: float) -> float:
         """The factor of one update.
@@ -79,10 +89,9 @@ class Budget:
         """What the steps of variant 2 may sum to within one delay: the budget, and a little for rounding."""
         return self.budget * (1.0 + ROUNDING)
 
-    @property
-    def numbers(self) -> tuple[float, float]:
+    def numbers(self, total: int) -> NDArray[np.float64]:
         """The budget, and `alpha` (variant 1) or `limit` (variant 2)."""
-        return self.budget, self.alpha if self.variant == 1 else self.limit
+        return np.array([self.budget, self.alpha if self.variant == 1 else self.limit])
 
     def factor(self, t: int, tau: int, window_sum: float) -> float:
         """The factor of one update.
@@ -98,4 +107,23 @@ class Budget:
         return share if window_sum + share <= self.limit else 0.0
 
 
-Schedule = AdaDelay | Budget
+OwnFactor = AdaDelay | Budget | StepSchedule  # what the attribute `schedule` of a rule may be
+
+
+def checked_factor(rule: str, given: Any) -> OwnFactor | None:
+    """The attribute `schedule` of a rule. RuleError for what compiled code does not know and what is no table either.
+
+    >>> checked_factor("mine", "warmup(10)"), checked_factor("mine", Budget(2, budget=4.0))
+    (warmup(n=10), Budget(variant=2, budget=4.0, alpha=1.0))
+    """
+    if given is None or type(given) in (AdaDelay, Budget):
+        return given
+    if not hasattr(given, "factor"):  # of (t, tau, window_sum)
+        try:
+            return as_schedule(given)
+        except UsageError as error:
+            raise RuleError(f"rule {rule}: {error}") from None
+    raise RuleError(
+        f"rule {rule} has the schedule {shown(given)}, of the class {type(given).__name__}, which compiled code does "
+        "not know: give AdaDelay or Budget themselves, or what depends on the version alone, as a function f(t)"
+    )

@@ -1,6 +1,5 @@
 """`replay`: a schedule or a recorded run, update by update, under any rule."""
 
-import contextlib
 import os
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -11,12 +10,13 @@ from numpy.typing import NDArray
 
 from ..compiled import KERNEL_PATH
 from ..data import trusted
-from ..errors import RecordError, RuleError, UsageError
+from ..errors import RecordError, UsageError
 from ..identity import Piece, check_piece, plain_text
 from ..problems.base import Problem
 from ..problems.text import code_of, is_custom, parse_problem
 from ..record import Run, checked_target, claim, versions
-from ..rules import Rule, as_rule, constant, recorded_rule
+from ..rules import Rule, as_rule, constant
+from ..schedules import StepSchedule, as_schedule
 from ..schemes import parse_scheme
 from ..training.apart import abandonable
 from ..training.arguments import documented, of_replay
@@ -26,7 +26,8 @@ from ..training.options import Monitor, Options, resolve
 from ..training.resuming import check_problem
 from .execute import execute
 from .execution import Execution
-from .run import new_file, observation, scales_for
+from .recorded import known_rule, known_schedule, refactored, total
+from .run import new_file, observation, scales_for, unfactored
 from .scales import recorded_scales
 from .schedules import Schedule
 from .world import ROW
@@ -42,6 +43,7 @@ def replay(
     problem: Problem | None = None,
     rule: Rule | str | Callable[..., Any] | None = None,
     *,
+    schedule: StepSchedule | str | Callable[..., Any] | None = None,
     step_size: float | None = None,
     momentum: float | None = None,
     momentum_kind: str | None = None,
@@ -66,10 +68,11 @@ def replay(
 ) -> Run:
     """Carry a schedule or a recorded run out again, with true gradients at the views that were read.
 
-    Each update reads the same version, uses the same minibatch and lands at the same time. The rule, the step size
-    and other arguments may differ: so two rules are compared on one and the same execution. A run replayed without a
-    rule or other changes uses the scales that it recorded and gives its final parameters to the bit, on the same
-    kernels (the attribute `exact` says so).
+    Each update reads the same version, uses the same minibatch and lands at the same time. The rule, the schedule,
+    the step size and other arguments may differ: so two rules are compared on one and the same execution. A run
+    replayed without such changes uses the scales and factors that it recorded and gives its final parameters to the
+    bit, on the same kernels (the attribute `exact` says so). With a schedule, the factors are made anew, for the
+    total of updates that the run had; with a rule alone, those of its schedule stay as recorded.
 
     Args:
         source: a `Schedule`, or a run of `train`, `simulate` or `replay`. Runs of Hogwild on real threads cannot be
@@ -100,6 +103,8 @@ def replay(
     """
     given = {name: value for name, value in locals().items() if name in _TAKEN_OVER and value is not None}
     given |= {name: value for name, value in locals().items() if name in _WATCHED_FOR}
+    if schedule is not None:
+        given["schedule"] = as_schedule(plain_text(schedule) if force else schedule)
     observed = observation(locals())
     if not isinstance(source, Run | Schedule):
         raise UsageError(f"source is {source!r:.80}: must be a Run, such as load_run(path) returns, or a Schedule")
@@ -121,7 +126,7 @@ def _of_schedule(
     arguments = {"workers": source.workers, "seed": source.seed, **given}
     options = _resolved(problem, source.scheme, arguments, source.updates)
     chosen = as_rule(constant() if rule is None else rule)
-    code = pieces(problem, chosen, source.scheme, source.timing)
+    code = pieces(problem, chosen, options.schedule, source.scheme, source.timing)
     scales = scales_for(source.rows, chosen, options)
     config = {"timing": str(source.timing), "microscope": observed["microscope"]}
     return Execution(
@@ -162,49 +167,47 @@ def _of_run(
         check_piece(config["problem"], "problem", code_of(problem))
     rows = _rows_of(source)
     own = {name: config[name] for name in _TAKEN_OVER if name in config}
+    own["schedule"] = known_schedule(source)
     options = _resolved(problem, scheme, own | given, int(rows["version"].max(initial=0)))
     rows = rows[: len(rows) - len(rows) % options.rows_per_version]  # whole rounds
     as_it_was = rule is None and not given.keys() & {"worker_tables"}
     if rule is None:
-        chosen = _known_rule(source) if as_it_was else same_rule(source, None, force)
+        chosen = known_rule(source) if as_it_was else same_rule(source, None, force)
     else:
         chosen = as_rule(rule)
+    scales = recorded_scales(source, len(rows)) if as_it_was else unfactored(rows, chosen, options)
+    if not as_it_was or "schedule" in given:
+        scales = refactored(source, scales, rows, None if rule is None else chosen, given.get("schedule"), force)
     _check_velocity(source, options)
     exact = source.attributes["machine"].get("kernels") == KERNEL_PATH and source.attributes["versions"] == versions()
     if not scheme.consistent and source.status not in ("finished", "timed-out"):
         exact = False  # its parameters may hold parts of updates that have no row yet
     timing = {name: config[name] for name in ("timing",) if name in config}
     replayed = {"path": source.path, "kind": source.kind, "created_utc": source.attributes["created_utc"]}
+    kept = {name: source.attributes.get(name) for name in ("rule_factor",) if rule is None}
+    if (whole := total(source)) != options.updates:
+        replayed["updates"] = whole
     return Execution(
         problem,
         options,
         chosen,
         rows,
         source.updates["t_view"][: len(rows)] if "t_view" in source.updates else None,
-        recorded_scales(source, len(rows)) if as_it_was else scales_for(rows, chosen, options),
+        scales,
         kind="replay",
         config={**timing, "microscope": observed["microscope"]},
-        code=_code(source, problem, chosen),
-        attributes={"replayed": replayed, "exact": exact},
+        code=_code(source, problem, chosen, options.schedule),
+        attributes={"replayed": replayed, "exact": exact, **kept},
         start=source.params["initial"],
         clock=source.attributes["clock"],
         **observed,
     )
 
 
-def _known_rule(source: Run) -> Rule:
-    """The rule of a run whose recorded scales are used: if it is not of asapnb, nothing of it is run."""
-    text = source.config["rule"]
-    if text.piece("rule") is None and ".py:" not in text:
-        with contextlib.suppress(UsageError, RuleError):
-            return as_rule(plain_text(text))
-    return recorded_rule(text, text.piece("rule"))
-
-
-def _code(source: Run, problem: Problem, rule: Rule) -> list[Piece]:
-    """The code of a replay: its rule and problem, and what the run recorded of its scheme and laws of time."""
-    kept = [piece for piece in source.code or () if piece.kind not in ("rule", "problem")]
-    return [piece for piece in (rule.code, code_of(problem)) if piece is not None] + kept
+def _code(source: Run, problem: Problem, rule: Rule, schedule: StepSchedule) -> list[Piece]:
+    """The code of a replay: its rule, schedule, problem, and what the run recorded of its scheme and laws of time."""
+    kept = [piece for piece in source.code or () if piece.kind not in ("rule", "schedule", "problem")]
+    return [piece for piece in (rule.code, schedule.code, code_of(problem)) if piece is not None] + kept
 
 
 def _resolved(problem: Problem, scheme: Any, arguments: dict[str, Any], updates: int) -> Options:

@@ -10,6 +10,8 @@ from ..identity import plain_text
 from ..problems.base import Problem
 from ..record import Owner, Run, RunWriter, claim
 from ..rules import Rule, as_rule, constant
+from ..schedules import StepSchedule
+from ..schedules import constant as unscheduled
 from ..schemes import LockBased, Scheme
 from ..timing import Timing, as_timing, exponential
 from ..training.apart import abandonable
@@ -19,9 +21,10 @@ from ..training.compiling import compiling_beside
 from ..training.evaluation import Evaluation, Progress
 from ..training.options import MomentumKind, Monitor, Options, resolve
 from ..training.reporting import Hooks
+from ..training.steps import step_tables
 from .execute import execute
 from .execution import Execution
-from .scales import Scales, scales_of
+from .scales import Scales, factored, scales_of
 from .scheduling import check_rows, make_schedule
 from .threads import LOOP, compile_rest
 
@@ -37,6 +40,7 @@ def simulate(
     step_size: float = 0.01,
     batch_size: int = 16,
     *,
+    schedule: StepSchedule | str | Callable[..., Any] = unscheduled(),  # noqa: B008 (frozen)
     timing: Timing | str | dict = Timing(exponential(1)),  # noqa: B008 (frozen)
     epochs: int | None = None,
     updates: int | None = None,
@@ -116,7 +120,7 @@ def scheduled(
         observed: further fields of `Execution`, as `observation` makes them.
     """
     check_rows(options.updates * options.rows_per_version, _ROW)
-    code = pieces(problem, rule, options.scheme, timing)  # before any of it has been called
+    code = pieces(problem, rule, options.schedule, options.scheme, timing)  # before any of it has been called
     made = make_schedule(timing, options.scheme, options.workers, options.updates, options.seed)
     rows, views = made.rows, made.t_view
     late = rows["t_apply"] > (math.inf if options.max_seconds is None else options.max_seconds)
@@ -139,7 +143,12 @@ def scheduled(
 
 
 def scales_for(rows: Any, rule: Rule, options: Options) -> Scales:
-    """The scale of each row under a rule, with the options of a run."""
+    """The scale and the factor of each row under a rule and a schedule, with the options of a run."""
+    return factored(unfactored(rows, rule, options), rows, step_tables(options.schedule, rule, options.updates))
+
+
+def unfactored(rows: Any, rule: Rule, options: Options) -> Scales:
+    """The scale of each row under a rule, with the options of a run; all factors are 1."""
     return scales_of(
         rows,
         rule,

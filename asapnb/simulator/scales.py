@@ -1,10 +1,10 @@
-"""The scale of every update of a schedule, before a single gradient is computed.
+"""The scale and the factor of every update of an execution, before a single gradient is computed.
 
 A rule depends on staleness only, and that is known. So every table is made at its exact update number, and every
 scale and factor is looked up, ahead of the replay.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,10 @@ from ..errors import RecordError
 from ..record import Run
 from ..record.schema import ABANDONED, APPLIED, ZEROED, made_by
 from ..rules import Rule, ScaleTables, scale_table
-from ..rules.schedules import Schedule as FactorSchedule
+from ..rules.kinds import NO_FACTOR
 from ..staleness import StalenessDistribution
 from ..training.factors import fill_factors
+from ..training.steps import StepTables
 
 RULED = made_by("rule")  # rows of the columns that a rule makes
 _FACTORED = np.dtype([("version", "i8"), ("read_version", "i8"), ("tau", "i4"), ("scale", "f4"), ("factor", "f4"),
@@ -46,7 +47,7 @@ def recorded_scales(run: Run, rows: int) -> Scales:
 def scales_of(
     rows: NDArray[Any], rule: Rule, workers: int, *, per_worker: bool, always_fresh: bool, seed: int
 ) -> Scales:
-    """Apply a rule to the rows of a schedule or a run.
+    """Apply a rule to the rows of a schedule or a run. All factors are 1; see `factored`.
 
     Args:
         rows: with the columns `worker`, `tau`, `version`, `read_version` and `dropped`, in order of application.
@@ -76,8 +77,6 @@ def scales_of(
         _shuffle(np.flatnonzero(~abandoned), scale, number, seed)
     dropped = np.where(abandoned, ABANDONED, np.where(scale == 0, ZEROED, APPLIED)).astype(np.uint8)
     found = {"row": number, "scale": scale, "factor": np.ones(len(rows), np.float32), "dropped": dropped}
-    if rule.schedule is not None:
-        found |= _factors(rows, scale, dropped, rule.schedule)
     columns = np.zeros(len(rows), RULED)
     for name in RULED.names or ():
         columns[name] = found[name]
@@ -117,11 +116,29 @@ def _shuffle(applied_rows: NDArray[np.intp], scale: Any, number: Any, seed: int)
         scale[block], number[block] = scale[block[order]], number[block[order]]
 
 
-def _factors(rows: Any, scale: Any, dropped: Any, schedule: FactorSchedule) -> dict[str, NDArray[Any]]:
-    """The factor of each row by the rule's factor schedule, and `dropped`, as a factor may be 0."""
+def factored(
+    scales: Scales, rows: NDArray[Any], steps: StepTables, scheduled: NDArray[np.float32] | None = None
+) -> Scales:
+    """The same scales with the factors of the rows, and with `dropped`, as a factor may be 0.
+
+    Args:
+        scales: of the rows.
+        rows: with the columns `version`, `read_version`, `tau` and `dropped`, in order of application.
+        steps: the table of the schedule, and the numbers of the rule's own factor.
+        scheduled: a factor for each row that was recorded, which multiplies that of the schedule.
+    """
     work = np.zeros(len(rows), _FACTORED)
     for name in ("version", "read_version", "tau"):
         work[name] = rows[name]
-    work["scale"], work["dropped"] = scale, dropped
-    fill_factors(work, schedule.kind, np.array(schedule.numbers), np.zeros(len(rows) + 1, np.int64))
-    return {name: work[name] for name in ("factor", "dropped")}
+    work["scale"] = scales.columns["scale"]
+    work["factor"] = steps.at(work["read_version"] + work["tau"])
+    if scheduled is not None:
+        work["factor"] *= scheduled
+    zeroed = np.where(work["scale"] * work["factor"] == 0, ZEROED, APPLIED)
+    work["dropped"] = np.where(rows["dropped"] == ABANDONED, ABANDONED, zeroed)
+    if steps.kind != NO_FACTOR:
+        fill_factors(work, steps.kind, steps.numbers, np.zeros(len(rows) + 1, np.int64))
+    columns = scales.columns.copy()
+    for name in ("factor", "dropped"):
+        columns[name] = work[name]
+    return replace(scales, columns=columns)

@@ -15,8 +15,11 @@ from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
+from ..identity import plain_text
 from ..numbers import choice, integer, real, switch
 from ..rules import constant
+from ..schedules import as_schedule
+from ..schedules import constant as unscheduled
 from ..schemes import LockBased, as_scheme
 from ..timing import Timing, exponential
 from .evaluation import Evaluation
@@ -120,6 +123,12 @@ _TABLE = (
         "train": "the staleness-adaptive step size: a rule, its text, or f(staleness, workers) → scales.",
         "replay": "the step-size rule; by default the scales that were recorded (of a schedule: constant).",
     }, _as_it_is),  # read by who makes its tables: a function in a file should be loaded once
+    Argument("schedule", unscheduled(), _TEXT, {
+        "train": """the factor of the step over time: a text such as "warmup(500) * cosine()", or a function f(t) of
+            an array of versions, those that updates land on; or f(t, total), with the updates of the run.""",
+        "replay": """the factor of the step over time; by default the factors that were recorded (of a schedule:
+            constant).""",
+    }, lambda name, value, context: as_schedule(value)),
     Argument("workers", None, _MAYBE_INT, {
         "train": """threads, 1 to 1024; more than cores is fine. By default one per core, or what a CPU quota allows
             (Sequential: one).""",
@@ -195,10 +204,10 @@ ARGUMENTS: dict[str, Argument] = {argument.name: argument for argument in _TABLE
 
 
 def arguments_of(command: Command) -> dict[str, Argument]:
-    """The arguments that a command takes, by name, in the order of its signature.
+    """The arguments that a command takes, by name, in the order in which help lists them.
 
     >>> list(arguments_of("train"))[:3]
-    ['scheme', 'rule', 'workers']
+    ['scheme', 'rule', 'schedule']
     """
     return {name: argument for name, argument in ARGUMENTS.items() if command in argument.commands}
 
@@ -209,10 +218,13 @@ def check(command: Command, given: Mapping[str, Any], dtype: np.dtype[Any], n_sa
     Args:
         command: the command that takes them.
         given: the arguments that are given. The others, and those that the command does not take, have their default.
+            With `force`, what texts of a run file name is taken as it is now.
         dtype: the dtype of the problem.
         n_samples: its training samples.
     """
     context, own = Context(command, dtype, n_samples), arguments_of(command)
+    if given.get("force"):
+        given = {name: plain_text(value) for name, value in given.items()}
     return {
         name: argument.check(name, given.get(name, argument.default), context) if name in own else argument.default
         for name, argument in ARGUMENTS.items()

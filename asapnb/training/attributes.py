@@ -43,6 +43,7 @@ def run_attributes(problem: Problem, options: Options, rule: Rule, code: Sequenc
         "seed": options.seed,
         "config": {key: _plain(value) for key, value in config.items() if value is not None},
         "code": [piece.plain for piece in code],
+        "rule_factor": None if rule.schedule is None else str(rule.schedule),
         "machine": machine(KERNEL_PATH),
         "n_params": problem.n_params,
         "n_samples": problem.n_samples,

@@ -1,6 +1,6 @@
-"""The code of one's own that a run is made with: its rule, problem, scheme and laws of time."""
+"""The code of one's own that a run is made with: its rule, schedule, problem, scheme and laws of time."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -11,22 +11,27 @@ from ..problems.base import Problem
 from ..problems.text import code_of
 from ..record import Run
 from ..rules import Rule, RuleLike, as_rule
+from ..schedules import ScheduleLike, StepSchedule, as_schedule
 from ..schemes import Scheme, as_scheme
 from ..timing import Timing, as_timing
 from ..timing.times import LAWS, Law, Time
 from ..timing.workers import entries
+from .arguments import ARGUMENTS
 
 
-def pieces(problem: Problem, rule: Rule, scheme: Scheme, timing: Timing | None = None) -> list[Piece]:
-    """The pieces of code of one's own, in this order: rule, problem, scheme, laws.
+def pieces(
+    problem: Problem, rule: Rule, schedule: StepSchedule, scheme: Scheme, timing: Timing | None = None
+) -> list[Piece]:
+    """The pieces of code of one's own, in this order: rule, schedule, problem, scheme, laws.
 
     Args:
         problem: what is minimised.
         rule: the step-size rule.
+        schedule: of the step size.
         scheme: how the workers share the parameters.
         timing: how long all takes, of a simulated run.
     """
-    found = [rule.code, code_of(problem), scheme_code(scheme), *laws(timing)]
+    found = [rule.code, schedule.code, code_of(problem), scheme_code(scheme), *laws(timing)]
     return [piece for piece in found if piece is not None]
 
 
@@ -67,13 +72,16 @@ def _times(value: Any) -> Iterable[Time]:
 def checked(arguments: Mapping[str, Any], force: bool) -> dict[str, Any]:
     """The arguments of a run, once code of one's own that a run file names in them is known to be what that run had.
 
-    The rule is loaded, as it must be read to be known. RecordError with the difference, unless `force`.
+    The rule and the schedule are loaded, as they must be read to be known. RecordError with the difference, unless
+    `force`.
     """
     if force:
         return {name: plain_text(value) for name, value in arguments.items()}
     found = dict(arguments)
     if isinstance(rule := found.get("rule"), Recorded):
         found["rule"] = as_rule(rule)
+    if isinstance(schedule := found.get("schedule"), Recorded):
+        found["schedule"] = as_schedule(schedule)
     if isinstance(scheme := found.get("scheme"), Recorded):
         check_piece(scheme, "scheme", scheme_code(as_scheme(scheme)))
     if isinstance(timing := found.get("timing"), Recorded):
@@ -97,21 +105,42 @@ def same_rule(run: Run, rule: RuleLike | None, force: bool) -> Rule:
         rule: the one given; None for that of the file.
         force: take it although its code is not what it was.
     """
-    text = run.config["rule"]
-    if rule is None:
+    return _same(run, "rule", run.config["rule"], rule, as_rule, force)
+
+
+def same_schedule(run: Run, schedule: ScheduleLike | None, force: bool) -> StepSchedule:
+    """The schedule that a run goes on with: that of its file, or the one given if that is the same.
+
+    Args:
+        run: the run.
+        schedule: the one given; None for that of the file.
+        force: take it although its code is not what it was.
+    """
+    return _same(run, "schedule", schedule_of(run), schedule, as_schedule, force)
+
+
+def schedule_of(run: Run) -> Any:
+    """The text of a run's schedule; files from before there were any have none."""
+    return run.config.get("schedule", str(ARGUMENTS["schedule"].default))
+
+
+def _same(run: Run, kind: str, text: Any, given: Any, read: Callable[[Any], Any], force: bool) -> Any:
+    if given is None:
         try:
-            return as_rule(plain_text(text) if force else text)
+            return read(plain_text(text) if force else text)
         except UsageError as error:
             raise UsageError(
-                f"the rule of {run.path} is not known by its text: pass it, as in asapnb.resume(path, rule=rule); "
-                f"{error}"
+                f"the {kind} of {run.path} is not known by its text: pass it, as in "
+                f"asapnb.resume(path, {kind}={kind}); {error}"
             ) from None
-    given = as_rule(rule)
-    if repr(given) != text:
-        raise UsageError(f"{run.path} has the rule {text}, not {given!r}: a run goes on with the rule it began with")
-    if not force:
-        check_piece(text, "rule", given.code)
-    return given
+    found = read(given)
+    if repr(found) != text:
+        raise UsageError(
+            f"{run.path} has the {kind} {text}, not {found!r}: a run goes on with the {kind} it began with"
+        )
+    if not force and isinstance(text, Recorded):
+        check_piece(text, kind, found.code)
+    return found
 
 
 def changes(run: Run, now: Sequence[Piece]) -> list[dict[str, Any]]:

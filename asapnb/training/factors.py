@@ -1,29 +1,29 @@
-"""The factor of an update by the rule's factor schedule, compiled. `rules.schedules` defines them.
+"""The factor that a rule itself gives an update, compiled. `rules.schedules` defines them.
 
-Twin: `Schedule.factor` in rules/schedules.py, which `scales` in tests/naive.py applies row by row.
+Twin: `factor` of the classes in rules/schedules.py, which `scales` in tests/naive.py applies row by row.
 """
 
 import math
 from typing import Any
 
 from ..compiled import kernel, part
-from ..rules.kinds import ADADELAY, BUDGET_FIT, BUDGET_SHARE, NO_SCHEDULE
+from ..rules.kinds import AT_ARRIVAL, BUDGET_FIT, BUDGET_SHARE, NO_FACTOR
 
 UNIT = 1 << 32  # a scale of 1 in the sum of applied scales: fixed-point, so that the order of additions has no effect
 _ABANDONED, _ZEROED = 1, 2  # as in `record.schema`, whose text no kernel should depend on
 
 
 @part()
-def schedule_factor(kind: int, numbers: Any, t: int, tau: int, window: int) -> float:
-    """The factor of an update of staleness `tau` that lands on version `t`.
+def own_factor(kind: int, numbers: Any, t: int, tau: int, window: int) -> float:
+    """The rule's own factor of an update of staleness `tau` that lands on version `t`.
 
-    `kind` and `numbers` are those of the factor schedule. `window` is the sum of scale · factor over the updates that
+    `kind` and `numbers` are those of the rule. `window` is the sum of scale · factor over the updates that
     the view has not seen, in units of 1 / UNIT.
     """
-    if kind == NO_SCHEDULE:
+    if kind == NO_FACTOR:
         return 1.0
-    if kind == ADADELAY:
-        return 1 / math.sqrt(1 + numbers[0] * (t + tau))
+    if kind == AT_ARRIVAL:
+        return numbers[min(t + tau, numbers.size - 1)]
     spent = window / UNIT
     if kind == BUDGET_SHARE:
         return numbers[1] * max(0.0, numbers[0] - spent)
@@ -41,11 +41,14 @@ def applied(scale: Any, factor: Any) -> int:
 
 @kernel(_nrt=False)
 def fill_factors(rows: Any, kind: int, numbers: Any, sums: Any) -> None:
-    """Fill `factor` and `dropped` of rows in order; `sums[v]` is the sum of scale · factor up to version v."""
+    """Multiply `factor` of rows in order by that of their rule, and fill `dropped`.
+
+    `factor` is that of the schedule before. `sums[v]` is the sum of scale · factor up to version v.
+    """
     for i in range(rows.size):
         row = rows[i]
         t = row.read_version + row.tau
-        row.factor = schedule_factor(kind, numbers, t, row.tau, sums[t] - sums[row.read_version])
+        row.factor *= own_factor(kind, numbers, t, row.tau, sums[t] - sums[row.read_version])
         if row.dropped != _ABANDONED:
             if row.scale * row.factor == 0:
                 row.dropped = _ZEROED

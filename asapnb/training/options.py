@@ -10,6 +10,7 @@ from ..errors import UsageError
 from ..numbers import integer
 from ..problems.base import Problem
 from ..quota import cpu_quota
+from ..schedules import StepSchedule
 from ..schemes import Scheme, simulated_only
 from .arguments import MOST_UPDATES, SIMULATED_WORKERS, Command, check
 from .words import NEVER
@@ -23,6 +24,7 @@ class Options:
     """The checked arguments of a run, apart from its problem and its rule, with all defaults filled in."""
 
     scheme: Scheme
+    schedule: StepSchedule
     workers: int
     step_size: float
     batch_size: int

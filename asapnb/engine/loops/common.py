@@ -23,7 +23,7 @@ from ...kernels.arrays import LINE
 from ...kernels.atomics import clock, compare_and_swap, fence, fetch_add, load, nap, store
 from ...kernels.types import Real, Rows, Vector, Words
 from ...problems.minibatch import draw_batch
-from ...training.factors import applied, schedule_factor
+from ...training.factors import applied, own_factor
 from ...training.words import COMPENSATION, DIVERGED, LOSS_LIMIT, MOMENTUM, NEVER, STEP_SIZE, WEIGHT_DECAY
 from .. import words as at
 from .types import Own, Shared
@@ -91,7 +91,8 @@ def choose_step(shared: Shared, own: Own, version: int, read_version: int, windo
     1. The staleness is the number of versions made since the view was read.
     2. The scale stands in the newest table, in the last entry if the table is shorter. The controller writes new
        tables over the oldest; if it may have come round to this one meanwhile, read again.
-    3. The factor comes from the rule's factor schedule.
+    3. The factor is that of the schedule at this version, in the last entry if its table is shorter, times the rule's
+       own.
     4. The step is step_size · scale · factor, multiplied in this order.
     """
     # 1. Staleness
@@ -114,7 +115,8 @@ def choose_step(shared: Shared, own: Own, version: int, read_version: int, windo
     row[0].row = recorded
     row[0].scale = scale
     # 3. Factor
-    row[0].factor = schedule_factor(shared.control[at.SCHEDULE], shared.factors, version, tau, window)
+    scheduled = shared.schedule[min(version, shared.schedule.size - 1)]
+    row[0].factor = scheduled * own_factor(shared.control[at.FACTOR], shared.factors, version, tau, window)
     row[0].dropped = 2 if scale * row[0].factor == 0 else 0
     # 4. Step
     return shared.numbers[STEP_SIZE] * scale * row[0].factor

@@ -1,0 +1,32 @@
+"""Step sizes over time: a factor for each version, by the version that an update lands on.
+
+Every function under `register` in `builtin` is a name of this package: there is no list of schedules to keep.
+"""
+
+from typing import TYPE_CHECKING
+
+from .reading import as_schedule, examples, parse_schedule
+from .registry import SCHEDULES, available, builders, register
+from .schedule import ScheduleLike, StepSchedule, recorded_schedule
+from .tables import tabulate
+
+if TYPE_CHECKING:  # type checkers and editors see all that the module defines
+    from .builtin import *
+else:  # at run time, the package has the registered schedules and nothing else of them
+    from . import builtin
+
+    globals().update(builders())
+
+__all__ = [
+    "SCHEDULES",
+    "ScheduleLike",
+    "StepSchedule",
+    "as_schedule",
+    "available",
+    "examples",
+    "parse_schedule",
+    "recorded_schedule",
+    "register",
+    "tabulate",
+    *SCHEDULES,
+]

@@ -1,0 +1,77 @@
+"""The schedules that are known by name, and `register`, which is all that makes a schedule one of them."""
+
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ..errors import UsageError
+
+Builder = TypeVar("Builder", bound=Callable[..., object])
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A schedule that is known by name.
+
+    Attributes:
+        build: returns the schedule; what a text calls.
+        example: the text of one.
+    """
+
+    build: Callable[..., object]
+    example: str
+
+
+SCHEDULES: dict[str, Entry] = {}
+
+
+def register(example: str) -> Callable[[Builder], Builder]:
+    """Make a function that returns a schedule known by its name: a decorator, all that a new schedule needs.
+
+    The first line of the function's docstring is the formula of the factor of version t: it is what `available` and
+    the documentation show. See docs/extending/schedule.md.
+
+    Args:
+        example: the text of a schedule of that name, such as "warmup(500)".
+
+    UsageError where any of these is missing, or a schedule of asapnb has the name. A function that is defined again,
+    as when its file is loaded twice, replaces the first.
+
+    >>> @register("cosine()")
+    ... def cosine(): "Half a wave."
+    Traceback (most recent call last):
+    asapnb.errors.UsageError: there is a schedule 'cosine' already, in asapnb.schedules.builtin: choose another name
+    """
+
+    def enter(builder: Builder) -> Builder:
+        name, about = builder.__name__, (builder.__doc__ or "").partition("\n")[0]
+        before = SCHEDULES[name].build if name in SCHEDULES else builder
+        if before.__module__ != builder.__module__ and before.__module__.startswith(__package__):
+            raise UsageError(f"there is a schedule {name!r} already, in {before.__module__}: choose another name")
+        if not about.endswith((".", '"')) and sys.flags.optimize < 2:  # python -OO leaves no docstrings
+            raise UsageError(
+                f"schedule {name!r} has no description: give its function a docstring whose first line is the "
+                "formula of the factor and ends with a full stop"
+            )
+        if not re.fullmatch(rf"{re.escape(name)}\(.*\)", example):
+            raise UsageError(f"schedule {name!r} has the example {example!r}: must be a call of it, as '{name}()'")
+        SCHEDULES[name] = Entry(builder, example)
+        return builder
+
+    return enter
+
+
+def builders() -> dict[str, Callable[..., object]]:
+    """The functions that return the registered schedules, by name."""
+    return {name: entry.build for name, entry in SCHEDULES.items()}
+
+
+def available() -> dict[str, str]:
+    """Every registered schedule by name, with the first line of its description.
+
+    >>> available()["constant"]
+    'value: every update has the same factor, 1 by default; value >= 0.'
+    """
+    return {name: (SCHEDULES[name].build.__doc__ or "").partition("\n")[0] for name in sorted(SCHEDULES)}

@@ -1,0 +1,190 @@
+"""What a step-size schedule is: a function of the version that an update lands on, and of the updates of the run.
+
+The step of an update is step_size · scale · factor. The scale comes from the rule, the factor from here. A schedule
+is plain NumPy: it is tabulated before the run begins (see `tabulate`), and workers only look up the table.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import RuleError, UsageError
+from ..identity import Piece, identified
+from ..identity.library import library_name
+from ..loading import FileFunction
+from .registry import SCHEDULES
+
+LARGEST_FACTOR = float(np.finfo(np.float32).max)  # workers hold the table in float32
+Settles = Callable[..., int | None]
+
+
+@dataclass(frozen=True, repr=False)
+class StepSchedule:
+    """A schedule of step sizes; products are schedules, too. `parse_schedule` reads the text of a registered one.
+
+    Attributes:
+        name: that of its function under `register`; of a user's function its own name, or its file and name.
+        function: called as function(t, **parameters) with an array of versions, int64; it returns a factor for each.
+            If it names `total`, it is also given the updates of the run.
+        parameters: what the function takes besides.
+        settles: called as settles(total, **parameters); returns the version from which on all factors are the same.
+            Without it, all versions of a run are tabulated to find out.
+        code: what it is besides its text, with a digest, if a part of it is not of asapnb; else None.
+
+    >>> from asapnb.schedules import cosine, warmup
+    >>> both = warmup(4) * cosine()
+    >>> both
+    warmup(n=4) * cosine()
+    >>> both(np.arange(4), total=8).round(3)
+    array([0.25 , 0.481, 0.64 , 0.691])
+    """
+
+    name: str
+    function: Callable[..., ArrayLike]
+    parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    settles: Settles | None = field(default=None, compare=False)
+    code: Piece | None = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "code", _code(self))
+
+    def __mul__(self, other: object) -> "StepSchedule":
+        """The schedule whose factors are the products of those of both."""
+        if not isinstance(other, StepSchedule):
+            return NotImplemented
+        factors = (*factors_of(self), *factors_of(other))
+        return StepSchedule(_PRODUCT, product, {"factors": factors}, settled_product)
+
+    def __call__(self, t: ArrayLike, total: int) -> NDArray[np.float64]:
+        """The factors of these versions, float64, in a run of `total` updates: one for each, finite and >= 0.
+
+        RuleError says what is wrong with them. It also stands for an exception in the function, which is its cause.
+        """
+        versions = np.asarray(t, np.int64)
+        named = {"total": total} if names_total(self.function) else {}
+        try:
+            result = self.function(versions, **self.parameters, **named)
+        except RuleError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise RuleError(
+                f"schedule {self} raised {type(error).__name__}: {error}; it is called with an array of versions, "
+                "and returns a factor for each: choose between them with np.where"
+            ) from error
+        return self._checked(result, versions)
+
+    def settled(self, total: int) -> int | None:
+        """The version from which on the factors of a run of `total` updates are known to stay; None if unknown."""
+        return None if self.settles is None else self.settles(total, **self.parameters)
+
+    def _checked(self, result: object, versions: NDArray[np.int64]) -> NDArray[np.float64]:
+        try:
+            factors = np.asarray(result)
+        except ValueError as error:  # a ragged list
+            raise RuleError(f"schedule {self} returned no array: {error}") from None
+        if factors.dtype.kind not in "biuf":
+            raise RuleError(f"schedule {self} returned {factors.dtype}, not numbers: give factors >= 0")
+        if factors.shape != versions.shape:
+            raise RuleError(
+                f"schedule {self} returned shape {factors.shape}: must be {versions.shape}, a factor for each version"
+            )
+        bad = ~((factors >= 0) & (factors <= LARGEST_FACTOR))
+        if bad.any():
+            place = np.unravel_index(int(bad.argmax()), bad.shape)
+            raise RuleError(
+                f"schedule {self} gives the factor {factors[place]} at version {versions[place]:,}: "
+                "must be finite and >= 0"
+            )
+        return np.array(factors, dtype=np.float64)
+
+    def _identity_(self) -> tuple[Any, ...]:
+        return self.function, dict(self.parameters)
+
+    def __repr__(self) -> str:
+        if self.name == _PRODUCT:
+            return " * ".join(map(repr, factors_of(self)))
+        if self.name not in SCHEDULES:
+            return self.name
+        usual = {key: one.default for key, one in inspect.signature(SCHEDULES[self.name].build).parameters.items()}
+        shown = {key: value for key, value in self.parameters.items() if value != usual.get(key)}
+        return f"{self.name}({', '.join(f'{key}={value!r}' for key, value in shown.items())})"
+
+
+ScheduleLike: TypeAlias = StepSchedule | str | Callable[..., ArrayLike]  # what `as_schedule` takes
+_PRODUCT = "product"
+
+
+def factors_of(schedule: StepSchedule) -> tuple[StepSchedule, ...]:
+    """The schedules that a schedule is the product of: itself alone, if it is none."""
+    return schedule.parameters["factors"] if schedule.name == _PRODUCT else (schedule,)
+
+
+def product(t: NDArray[np.int64], factors: tuple[StepSchedule, ...], total: int) -> NDArray[np.float64]:
+    """The products of several schedules. They are multiplied in the order of their texts, so that they commute."""
+    found = np.ones(t.shape)
+    for one in sorted(factors, key=repr):
+        found *= one(t, total)
+    return found
+
+
+def settled_product(total: int, factors: tuple[StepSchedule, ...]) -> int:
+    """The version from which on all factors stay: the last of those of each, or the end of the run."""
+    each = [one.settled(total) for one in factors]
+    return max(total if version is None else version for version in each)
+
+
+def names_total(function: Callable[..., Any]) -> bool:
+    """Whether a function has a parameter `total`.
+
+    >>> names_total(lambda t: t), names_total(lambda t, total: t / total)
+    (False, True)
+    """
+    function = function.function if isinstance(function, FileFunction) else function
+    if isinstance(function, StepSchedule):
+        return True
+    try:
+        return "total" in inspect.signature(function).parameters
+    except ValueError:  # some built-in functions have no signature to look at
+        return False
+
+
+def checked_function(name: str, function: Callable[..., Any]) -> None:
+    """UsageError if a function cannot be called with an array of versions."""
+    try:
+        inspect.signature(function).bind(None, **({"total": 1} if names_total(function) else {}))
+    except TypeError as error:
+        raise UsageError(
+            f"schedule {name} is called with t, an array of versions, and with total=, the updates of the run, if it "
+            f"names that; it does not take this: {error}"
+        ) from None
+    except ValueError:
+        pass
+
+
+def recorded_schedule(text: str, code: Piece | None) -> StepSchedule:
+    """A schedule that stands for one of which only the text and the recorded factors are known.
+
+    >>> recorded_schedule("mine.py:half", None)
+    mine.py:half
+    """
+    schedule = StepSchedule(text, _no_factors)
+    object.__setattr__(schedule, "code", code)
+    return schedule
+
+
+def _no_factors(t: NDArray[np.int64]) -> NDArray[np.float64]:
+    raise RuleError("only its recorded factors are known")
+
+
+def _code(schedule: StepSchedule) -> Piece | None:
+    """What a schedule is besides its text; None if all of it is of asapnb."""
+    parts: list[Any] = [schedule.function, *schedule.parameters.get("factors", ())]
+    homes: list[Any] = [part for part in parts if isinstance(part, FileFunction)]
+    homes += [part.code for part in parts if isinstance(part, StepSchedule) and part.code is not None]
+    if not homes and library_name(schedule.function) is not None:
+        return None
+    return identified("schedule", repr(schedule), schedule, homes)
