@@ -34,6 +34,7 @@ from .training.code import checked, same_rule, same_schedule
 from .training.evaluation import Evaluation, Progress
 from .training.reporting import Hooks
 from .training.resuming import check_columns, check_problem
+from .training.warm_start import start_of, start_text
 
 RUNS: dict[Command, Callable[..., Run]] = {"train": train, "simulate": simulate}
 _KINDS = {
@@ -102,7 +103,10 @@ def load_config(path: str | os.PathLike[str], kind: Command = "train") -> dict[s
     with regular_file(path, "the configuration") as file:
         is_run = file.read(len(_HDF5)) == _HDF5
     if is_run:
-        config = {name: value for name, value in load_run(path).config.items() if name in keys(kind)}
+        run = load_run(path)
+        config = {name: value for name, value in run.config.items() if name in keys(kind)}
+        if run.attributes.get("start") is not None and "start" in keys(kind):
+            config["start"] = start_text(run)
     else:
         config = read_toml(path, "the configuration")
         if isinstance(config.get("data"), str):
@@ -301,6 +305,8 @@ def _go_on(
         check_problem(run, problem)
         if not force:
             check_piece(text, "problem", code_of(problem))
+    if "start" in arguments:
+        arguments["start"] = start_of(run)
     arguments |= {"rule": same_rule(run, rule, force), "schedule": same_schedule(run, schedule, force)}
     go_on = resume_training if run.kind == "train" else resume_simulation
     return go_on(run, problem, arguments, hooks, owner, force)

@@ -27,6 +27,7 @@ from ..training.options import MomentumKind, Monitor, Options, resolve, updates_
 from ..training.reporting import Hooks
 from ..training.steps import step_tables
 from ..training.stopping import check_measured
+from ..training.warm_start import StartLike
 from .collect import compile_access
 from .controller import Controller
 from .initial import InitialState
@@ -47,6 +48,7 @@ def train(
     epochs: int | None = None,
     updates: int | None = None,
     seed: int = 0,
+    start: StartLike | None = None,
     momentum: float = 0.0,
     momentum_kind: MomentumKind = "per_worker",
     weight_decay: float = 0.0,
@@ -106,14 +108,14 @@ def train(
                 owner,
                 kind="train",
                 attributes=attributes,
-                initial=start.params,
+                initial=state.params,
                 layout=problem.layout,
                 workers=options.workers,
                 force=force,
             )
 
-        start = InitialState(problem.init(options.seed))
-        return run_from(start, problem, options, rule, create, Hooks(on_eval, progress))
+        state = InitialState(options.initial(problem))
+        return run_from(state, problem, options, rule, create, Hooks(on_eval, progress))
 
 
 def run_from(

@@ -83,6 +83,9 @@ _TABLE = (
     Attribute("pid", int, "the process that writes the file, or wrote it last", least=1, most=2**31 - 1),
     Attribute("host", str, "its machine"),
     Attribute("seed", int, "from which initial parameters and the order of the data follow"),
+    Attribute("start", {"path": str | None, "run_id": str | None, "version": int | None, "sha256": str},
+              "where the initial parameters are from, if not from the seed: `path`, `run_id` and `version` of a run, "
+              "and the `sha256` of the parameters"),
     Attribute("workers", int, "how many there are", required=True, least=1, most=MOST_WORKERS),
     Attribute("n_params", int, "the number of parameters", least=1),
     Attribute("n_samples", int, "the number of training samples", least=1),
@@ -124,13 +127,13 @@ ATTRIBUTES = {attribute.name: attribute for attribute in _TABLE}
 # What a configuration lacks where it does not apply
 _OPTIONAL = {
     "data", "schedule", "epochs", "threads", "max_seconds", "target_loss", "target_accuracy", "patience", "monitor",
-    "pin_workers", "timing", "microscope",
+    "start", "pin_workers", "timing", "microscope",
 }  # fmt: skip
 
 # The keys of a configuration that are read from a run file. `training.arguments` declares their ranges, which are
 # checked where a run is made from them.
 _KEYS: Mapping[type, tuple[str, ...]] = {
-    str: ("data", "problem", "scheme", "rule", "schedule", "momentum_kind", "monitor"),
+    str: ("data", "problem", "scheme", "rule", "schedule", "momentum_kind", "monitor", "start"),
     int: ("epochs", "updates", "seed", "threads"),
     float: ("momentum", "weight_decay", "compensation", "max_seconds", "divergence_factor"),
     bool: ("reshuffle", "worker_tables", "pin_workers"),

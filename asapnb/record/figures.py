@@ -32,6 +32,7 @@ def run_rows(config: Mapping[str, Any], facts: Mapping[str, Any], rest: str) -> 
         ("problem", f"{config['problem']}{data}, {facts['n_params']:,} parameters, {facts['n_samples']:,} samples"),
         ("scheme", f"{config['scheme']}, {count(workers, 'worker')}"),
         ("rule", f"{config['rule']}"),
+        ("start", f"{config['start']}" if config.get("start") is not None else ""),
         ("steps", f"size {config['step_size']:g}, batches of {config['batch_size']:,}, {rest}"),
         *(timing_rows(as_timing(config["timing"], workers)) if "timing" in config else ()),
     ]

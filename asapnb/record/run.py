@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import RecordedData
-from ..errors import RecordError
+from ..errors import RecordError, shown
 from ..identity import Piece, Recorded, pieces_from
 from ..staleness import StalenessDistribution, WorkerHistogram
 from . import structure, tail, values
@@ -161,6 +161,23 @@ class Run:
             stop = min(start + size, self.rows[group])
             with reading(self._source, self._name) as file:
                 yield start, {name: self._between(file, _home(group, name), name, start, stop) for name in names}
+
+    @property
+    def kept_versions(self) -> NDArray[np.int64]:
+        """The versions whose parameters the run holds, the first and the last among them."""
+        last = [int(self.updates["version"].max(initial=0))] if self.status != RUNNING else []
+        return np.unique(np.array([0, *last], np.int64))
+
+    def params_at(self, version: int) -> NDArray[Any]:
+        """The parameters of one of the `kept_versions`, of shape (n_params,); RecordError for another version."""
+        held = self.kept_versions.tolist()
+        if version not in held:
+            raise RecordError(
+                f"{self._name} does not hold the parameters of version {shown(version)}: it holds those of "
+                f'{", ".join(f"{one:,}" for one in held)}; keep_params="evals" keeps those of every evaluation'
+            )
+        found: NDArray[Any] = self.params["initial" if version == 0 else "final"]
+        return found
 
     def check(self) -> None:
         """Read all that the file holds; RecordError for the first thing that is damaged or missing."""

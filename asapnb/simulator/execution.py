@@ -54,7 +54,7 @@ class Execution:
     @cached_property
     def initial(self) -> NDArray[Any]:
         """The initial parameters."""
-        return self.problem.init(self.options.seed) if self.start is None else self.start
+        return self.options.initial(self.problem) if self.start is None else self.start
 
 
 Wanted = tuple[np.dtype[Any], tuple[int | None, ...]]  # dtype and shape of an array; None is any length

@@ -197,7 +197,7 @@ def _of_run(
         kind="replay",
         config={**timing, "microscope": observed["microscope"]},
         code=_code(source, problem, chosen, options.schedule),
-        attributes={"replayed": replayed, "exact": exact, **kept},
+        attributes={"replayed": replayed, "exact": exact, "start": source.attributes.get("start"), **kept},
         start=source.params["initial"],
         clock=source.attributes["clock"],
         **observed,

@@ -22,6 +22,7 @@ from ..training.evaluation import Evaluation, Progress
 from ..training.options import MomentumKind, Monitor, Options, resolve
 from ..training.reporting import Hooks
 from ..training.steps import step_tables
+from ..training.warm_start import StartLike
 from .execute import execute
 from .execution import Execution
 from .scales import Scales, factored, scales_of
@@ -45,6 +46,7 @@ def simulate(
     epochs: int | None = None,
     updates: int | None = None,
     seed: int = 0,
+    start: StartLike | None = None,
     momentum: float = 0.0,
     momentum_kind: MomentumKind = "per_worker",
     weight_decay: float = 0.0,

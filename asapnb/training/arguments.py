@@ -23,6 +23,7 @@ from ..schedules import constant as unscheduled
 from ..schemes import LockBased, as_scheme
 from ..timing import Timing, exponential
 from .evaluation import Evaluation
+from .warm_start import as_start
 
 MAX_WORKERS = 1024
 MAX_SIMULATED, SIMULATED_WORKERS = 2**24, 16  # workers in virtual time: at most, and by default
@@ -150,6 +151,10 @@ _TABLE = (
         "train": "initial parameters and the order of the data follow from it.",
         "simulate": "initial parameters, the order of the data and all times follow from it.",
     }, _integer(0, 2**63 - 1), (*_ALL, "calibrate"), in_replay="kept"),
+    Argument("start", None, (str, NoneType), """initial parameters, in the place of those of the seed: an array of
+        shape (n_params,), a `Run` or a run file, whose final ones are taken, or RUN.h5@VERSION for those of a version
+        that it holds.""",
+             lambda name, value, context: as_start(value), _RUNS),
     Argument("momentum", 0.0, _FLOAT, "μ in v ← μ·v − step·g, x ← x + v.", _real(0, 1, below=True),
              in_replay="changed"),
     Argument("momentum_kind", _KINDS[0], _TEXT, 'one velocity "per_worker", or one "shared" with the parameters.',

@@ -41,6 +41,7 @@ def run_attributes(problem: Problem, options: Options, rule: Rule, code: Sequenc
     return {
         "command": shlex.join(sys.argv),
         "seed": options.seed,
+        "start": options.start and options.start.source,
         "config": {key: _plain(value) for key, value in config.items() if value is not None},
         "code": [piece.plain for piece in code],
         "rule_factor": None if rule.schedule is None else str(rule.schedule),

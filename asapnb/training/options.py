@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from numpy.typing import NDArray
+
 from ..errors import UsageError
 from ..numbers import integer
 from ..problems.base import Problem
@@ -13,6 +15,7 @@ from ..quota import cpu_quota
 from ..schedules import StepSchedule
 from ..schemes import Scheme, simulated_only
 from .arguments import MOST_UPDATES, SIMULATED_WORKERS, Command, check
+from .warm_start import Start, fitting
 from .words import NEVER
 
 Monitor = Literal["train_loss", "test_loss", "test_accuracy"]
@@ -30,6 +33,7 @@ class Options:
     batch_size: int
     updates: int
     seed: int
+    start: Start | None
     momentum: float
     momentum_kind: MomentumKind
     weight_decay: float
@@ -45,6 +49,10 @@ class Options:
     eval_samples: int | None
     worker_tables: bool
     pin_workers: bool
+
+    def initial(self, problem: Problem) -> NDArray[Any]:
+        """The parameters that a run of this problem begins with."""
+        return problem.init(self.seed) if self.start is None else self.start.params
 
     @property
     def always_fresh(self) -> bool:
@@ -108,6 +116,7 @@ def resolve(command: Command, problem: Problem, given: Mapping[str, Any]) -> Opt
     per_epoch = updates_per_epoch(problem, scheme, workers, values["batch_size"])
     every = per_epoch if values["eval_every"] is None else values["eval_every"] or NEVER
     found = {**values, "workers": workers, "updates": _total(values, per_epoch), "eval_every": every}
+    found["start"] = fitting(values["start"], problem)
     _check_patience(values)
     return Options(**{field.name: found[field.name] for field in fields(Options)})
 
