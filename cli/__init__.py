@@ -24,12 +24,13 @@ COMMANDS = {
     "sweep": "Carry out a grid of runs from one file, in parallel.",
     "resume": "Go on with a run, from its end or its last checkpoint.",
     "show": "Show what a run file holds.",
+    "predict": "Predict with the parameters of a run.",
     "compare": "Compare runs: times to a loss, and speed-ups with their intervals.",
     "export": "Write tables of runs as CSV or Parquet, for other software.",
     "plot": "Draw runs: loss, staleness, scales, times to a loss, and more.",
     "report": "Write one HTML page about runs, with tables and interactive charts.",
     "rules": "List the step-size rules, show one, or check it.",
-    "data": "List the data sets, or get one.",
+    "data": "List the data sets, get one, or show what a file of data holds.",
     "info": "Show versions, machine, kernels and data found.",
 }
 FAILED, USAGE, DIVERGED, INTERRUPTED = 1, 2, 3, 130  # exit codes; 0 is done

@@ -4,20 +4,22 @@ import sys
 
 import click
 
-from asapnb.data import available, download
+from asapnb.data import available, columns_of, download
+from asapnb.formatting import number
 from asapnb.record import to_json
 
 from .completion import of_key
 from .options import JSON
 from .streams import echo
-from .text import console, data_sets
+from .text import Columns, console, data_sets
 
+_FIGURES = ("least", "mean", "largest")  # of a column
 _ROOT = click.option("--root", type=click.Path(), metavar="DIR", help="Look, or put files, here and nowhere else.")
 
 
 @click.group("data")
 def command() -> None:
-    """List the data sets, or get one."""
+    """List the data sets, get one, or show what a file of data holds."""
 
 
 @command.command("list")
@@ -38,3 +40,33 @@ def get(name: str, root: str | None) -> None:
     """Download the data set NAME unless it is here, and compare checksums."""
     path = download(name, root, progressbar=sys.stderr.isatty())
     echo(f"{name} is in {path}")
+
+
+@command.command()
+@click.argument("data", shell_complete=of_key("data"))
+@JSON
+def show(data: str, as_json: bool) -> None:
+    """Show what DATA holds: the columns of a file, or its arrays, as text such as "wine.csv" or "x.npz"."""
+    found = columns_of(data)
+    if as_json:
+        echo(to_json([vars(one) for one in found]))
+        return
+    rows = [
+        {
+            "": "" if one.place is None else f"{one.place}",
+            "part": one.part,
+            "name": one.name,
+            "kind": one.kind,
+            "values": one.values,
+            "missing": f"{one.missing:,}" if one.missing else "",
+            "different": f"{one.different:,}",
+            **{name: "" if (value := getattr(one, name)) is None else number(value) for name in _FIGURES},
+            "most frequent": one.frequent,
+        }
+        for one in found
+    ]
+    names = [name for name in rows[0] if any(row[name] for row in rows)]
+    table = Columns(*names, left=("part", "name", "kind", "most frequent"))
+    for row in rows:
+        table.add_row(*(row[name] for name in names))
+    console().print(table)

@@ -54,17 +54,21 @@ def checked_classes(train: NDArray[Any], test: NDArray[Any], given: Sequence[str
     return names
 
 
-def coded(train: ArrayLike, test: ArrayLike, given: Sequence[str] | None) -> tuple[Any, Any, Sequence[str] | None]:
+def coded(
+    train: ArrayLike, test: ArrayLike, given: Sequence[str] | None
+) -> tuple[ArrayLike, ArrayLike, Sequence[str] | None, bool]:
     """Labels that are texts as the numbers of their classes: of those given, or of all that occur, in their order.
 
+    Returns both labels, the names of the classes, and whether the labels were texts.
+
     >>> coded(["b", "a"], ["b"], None)
-    (array([1, 0]), array([1]), ('a', 'b'))
+    (array([1, 0]), array([1]), ('a', 'b'), True)
     """
     found = [_column(labels) for labels in (train, test)]
     if not any(array.dtype == object for array in found):
-        return found[0], found[1], given
+        return found[0], found[1], given, False
     if not all(array.dtype == object for array in found):
-        return np.asarray(train), np.asarray(test), given  # an error, that names the one
+        return train, test, given, False  # an error, that names the one
     if any(None in array for array in found):
         raise UsageError("a label is missing: leave its sample out")
     values = {value for array in found for value in array}
@@ -73,7 +77,7 @@ def coded(train: ArrayLike, test: ArrayLike, given: Sequence[str] | None) -> tup
         raise unknown("label", strange[0], names)
     numbers = {name: number for number, name in enumerate(names)}
     first, second = (np.array([numbers[value] for value in array], np.int64) for array in found)
-    return first, second, names
+    return first, second, names, True
 
 
 def _column(labels: ArrayLike) -> NDArray[Any]:

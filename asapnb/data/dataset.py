@@ -149,7 +149,7 @@ class Dataset:
         >>> Dataset.from_arrays(x, y / 2, x[:3], y[:3] / 2)
         <Dataset custom: 6 training and 3 test samples, 4×1×1 float32, 1 target>
         """
-        train_labels, test_labels, classes = coded(train_labels, test_labels, classes)
+        train_labels, test_labels, classes, named = coded(train_labels, test_labels, classes)
         train = Split(*checked_split("train", train_inputs, train_labels))
         test = Split(*checked_split("test", test_inputs, test_labels))
         if form(train.raw) != form(test.raw):
@@ -162,7 +162,8 @@ class Dataset:
                 f"training and test labels differ: {kind(train.labels)} and {kind(test.labels)}; give both the "
                 "same shape and kind"
             )
-        return cls(str(name), train, test, checked_classes(train.labels, test.labels, classes))
+        names = checked_classes(train.labels, test.labels, classes)
+        return cls(str(name), train, test, names, Preparation() if named else None)
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], target: Any = None, **options: Any) -> Dataset:

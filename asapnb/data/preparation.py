@@ -82,9 +82,9 @@ class Preparation:
             named = not all(name.isdecimal() for name in part.columns)
             if named or len(part.columns) != len(self.columns):
                 lacking = [name for name in self.columns if name not in part.columns]
-                what = "columns" if named else f"{len(part.columns)} columns without names, and not"
+                what = f"lacks {_some(lacking)}" if named else f"has {len(part.columns)} columns without names"
                 raise DataError(
-                    f"{part.where} lacks {what} {_some(lacking)}; the inputs are {_some(self.columns)}, in this order"
+                    f"{part.where} {what}: the {len(self.columns)} inputs are {_some(self.columns)}, in this order"
                 )
             part = Table(part.where, dict(zip(self.columns, part.columns.values(), strict=True)))
         return part

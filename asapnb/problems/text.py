@@ -132,8 +132,8 @@ def _name(text: str) -> str:
     return text.partition("(")[0].strip()
 
 
-def parse_problem(text: str, data: str = "fashion-mnist-mini") -> Problem:
-    """The problem of this text; the data set of this name is loaded if the problem is one on data.
+def parse_problem(text: str, data: str | Dataset = "fashion-mnist-mini") -> Problem:
+    """The problem of this text; the data set of this name is loaded if the problem is one on data, unless it is here.
 
     >>> parse_problem("quadratic([1, 10], noise=0.1)", "no data set")
     <quadratic: 2 parameters, 1,048,576 samples, float64>
@@ -146,11 +146,11 @@ def parse_problem(text: str, data: str = "fashion-mnist-mini") -> Problem:
     return parse_call(text, known, "problem", {"normal": _normal, **LAYERS})
 
 
-def _on(data: str, builder: Builder) -> Builder:
+def _on(data: str | Dataset, builder: Builder) -> Builder:
     """The builder without its first argument: that data is loaded when the others are known to be right."""
 
     def build(*arguments: Any, **named: Any) -> Problem:
-        return builder(load_dataset(data), *arguments, **named)
+        return builder(data if isinstance(data, Dataset) else load_dataset(data), *arguments, **named)
 
     build.__signature__ = inspect.signature(partial(builder, None))  # type: ignore[attr-defined]
     return build

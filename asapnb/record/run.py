@@ -18,6 +18,7 @@ from .attributes import NEEDED, Facts, checked_config
 from .dataset import Columns, rows_of
 from .files import Source, claim, copy, put_in_place, reading, state_of
 from .heaps import check_heaps
+from .predicting import predict
 from .schema import ABANDONED, COLUMNS, EVALS, MICROSCOPE, RUNNING, UPDATES, VIEWS, VIRTUAL, ZEROED
 from .tables import PIECE, TABLES, table_of
 
@@ -192,6 +193,30 @@ class Run:
                     self.params.get(name)
             finally:
                 self._held = None
+
+    def predict(self, inputs: Any, problem: Any = None, *, force: bool = False) -> NDArray[Any]:
+        """What the final parameters of the run say of inputs, prepared as those of its training were.
+
+        Args:
+            inputs: a table of the columns that it was trained on (a DataFrame), or an array of samples; a `Split`, or
+                a `Dataset`, of which the test samples are taken; or text: a file of these, or the name of a data set.
+            problem: the run's problem, if it is one's own; else it is built as the file says.
+            force: build it although code of one's own is not what the run recorded.
+
+        Returns:
+            One entry for each input: its class, called as the labels were, or the outputs of a regression.
+
+        Raises:
+            UsageError, DataError, RecordError: for inputs that do not fit, and for a run without final parameters.
+
+        >>> import asapnb as ab
+        >>> x, y = np.array([[0.0], [1.0]] * 20), ["low", "high"] * 20
+        >>> data = ab.Dataset.from_arrays(x, y, x[:2], y[:2])
+        >>> run = ab.train(ab.mlp(data, hidden=(8,)), workers=1, step_size=0.5, epochs=50)
+        >>> run.predict([[0.0], [1.0]]).tolist()
+        ['low', 'high']
+        """
+        return predict(self, inputs, problem, force)
 
     def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
         """Write the run to a file, completely or not at all; an existing file is replaced only with `force`."""

@@ -1,0 +1,87 @@
+"""What the parameters of a run say of further inputs, prepared as those of its training were."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import Dataset, Preparation, Split, preparation_in, stand_in
+from ..data.catalogue import load_dataset
+from ..data.files import read_inputs
+from ..data.frames import is_frame, table_in
+from ..data.options import is_file, parsed
+from ..data.table import Arrays
+from ..errors import RecordError, UsageError
+from ..identity import check_piece
+
+if TYPE_CHECKING:
+    from ..problems import Problem
+    from .run import Run
+
+
+def predict(run: Run, inputs: Any, problem: Problem | None, force: bool) -> NDArray[Any]:
+    """As `Run.predict`, which says what it does."""
+    params = run.params["final"]
+    if not np.isfinite(params).all():
+        raise RecordError(f"the final parameters of {run.name} are not finite ({run.status}): there is no prediction")
+    facts: Mapping[str, Any] = run.attributes.get("data") or {}
+    problem = _problem_of(run, facts, force) if problem is None else problem
+    if len(params) != problem.n_params:
+        raise UsageError(f"{run.name} has {len(params):,} parameters, and the problem {problem.n_params:,}")
+    prepared = _prepared(run, inputs, facts, problem)
+    if prepared.dtype == np.uint8 and problem.inputs.dtype != np.uint8:  # numbers, not pixels
+        prepared = prepared.astype(np.float32)
+    found = problem.predict(params, prepared)
+    kept = facts.get("preparation")
+    if kept is None or found.ndim != 1 or found.dtype.kind == "f" or problem.data is None:
+        return found
+    classes = problem.data.classes
+    integers = all(name.removeprefix("-").isdecimal() and len(name) < 19 for name in classes)
+    return np.array(classes, np.int64 if integers else object)[found]
+
+
+def _problem_of(run: Run, facts: Mapping[str, Any], force: bool) -> Problem:
+    """The problem of a run, built as its file says; its data need not be there, unless its code is one's own."""
+    from ..problems.text import code_of, is_custom, parse_problem
+
+    text = run.config["problem"]
+    if is_custom(text):
+        raise UsageError(
+            f"the problem of {run.name} is one's own, {text}: build it in Python and pass it, as in "
+            "run.predict(inputs, problem=problem)"
+        )
+    known = facts and not any(piece.kind == "problem" for piece in run.code or ())
+    data = stand_in(run.config.get("data", ""), facts, run.name) if known else run.config.get("data", "")
+    problem = parse_problem(text, data)
+    if not force:
+        check_piece(text, "problem", code_of(problem))
+    return problem
+
+
+def _prepared(run: Run, inputs: Any, facts: Mapping[str, Any], problem: Problem) -> NDArray[Any]:
+    """Inputs as those of the training were prepared."""
+    found = preparation_in(facts, run.name) or Preparation()
+    if isinstance(inputs, Dataset):
+        return inputs.test.raw
+    if isinstance(inputs, Split):
+        return inputs.raw
+    if isinstance(inputs, str | os.PathLike):
+        text = os.fspath(inputs)
+        if not is_file(text):
+            return load_dataset(text).test.raw
+        path, options = parsed(text)
+        shape = problem.data.shape if problem.data is not None else (1, 1, 1)
+        return read_inputs(path, options, found, shape)
+    if is_frame(inputs):
+        return found.inputs(table_in(inputs, "the inputs"))
+    try:
+        array = np.asarray(inputs)
+    except ValueError:
+        raise UsageError(
+            "the inputs are rows of several lengths: give an array with one row for each sample"
+        ) from None
+    return found.inputs(Arrays("the inputs", array, None))

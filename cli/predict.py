@@ -1,0 +1,75 @@
+"""`asapnb predict`."""
+
+import csv
+import io
+import os
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from asapnb.errors import UsageError
+from asapnb.record import Run, checked_target, load_run, to_json
+from asapnb.record.files import put_in_place
+
+from .options import JSON, output
+from .streams import echo
+
+
+@click.command("predict")
+@click.argument("run", type=click.Path(), metavar="RUN.h5")
+@click.argument("inputs", metavar="INPUTS")
+@output("FILE.csv", also=", and build a problem whose code is not what the run recorded")
+@JSON
+def command(run: str, inputs: str, out: str | None, force: bool, as_json: bool) -> None:
+    """Predict with the final parameters of a run: one line for each of the inputs, in their order.
+
+    INPUTS is a file of the columns that the run was trained on (a target among them is ignored), an .npy or .npz of
+    samples, an image or a folder of them, or the name of a data set, of which the test part is taken. They are
+    prepared as those of the training were. Classes are called as the data calls them.
+    """
+    if out is not None and (out.endswith(".h5") or _same(out, inputs)):
+        raise UsageError(f"-o {out}: give a file of its own, such as labels.csv")
+    loaded = load_run(run)
+    found = loaded.predict(inputs, force=force)
+    names, rows = _table(loaded, found)
+    if as_json:
+        text = to_json({"columns": names, "predictions": rows[:, 0] if rows.shape[1] == 1 else rows})
+    else:
+        text = _csv(names, rows)
+    if out is None:
+        echo(text)
+        return
+    content = f"{text}\n".encode(errors="replace")
+    put_in_place(checked_target(out, force), lambda part: part.write_bytes(content))
+    echo(f"{out} written, {len(rows):,} predictions.", err=True)
+
+
+def _same(out: str, inputs: str) -> bool:
+    """Whether two names are of one file."""
+    try:
+        return os.path.samefile(out, inputs)
+    except (OSError, ValueError):
+        return False
+
+
+def _table(run: Run, found: NDArray[Any]) -> tuple[list[str], NDArray[Any]]:
+    """The names of the columns, and predictions as rows."""
+    facts: dict[str, Any] = run.attributes.get("data") or {}
+    classes, targets = facts.get("classes"), facts.get("preparation", {}).get("targets", [])
+    if found.ndim == 1 and found.dtype.kind in "iu" and isinstance(classes, list):
+        found = np.array(list(map(str, classes)), object)[found] if "preparation" not in facts else found
+    rows = found.reshape(len(found), -1)
+    if len(targets) == rows.shape[1]:
+        return list(map(str, targets)), rows
+    return ["prediction"] if rows.shape[1] == 1 else [str(at) for at in range(rows.shape[1])], rows
+
+
+def _csv(names: list[str], rows: NDArray[Any]) -> str:
+    """Rows as CSV, floats in full."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows((rows.astype(str) if rows.dtype.kind == "f" else rows).tolist())
+    return text.getvalue().rstrip("\n")

@@ -1,0 +1,154 @@
+"""Predictions of a run: inputs are prepared as in training, and classes are called as the data calls them."""
+
+import csv
+import io
+import json
+import os
+
+import h5py
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from asapnb.cli import main
+from click.testing import CliRunner
+
+import asapnb as ab
+from asapnb.config import run_config
+from asapnb.errors import DataError, RecordError, UsageError
+
+RNG = np.random.default_rng(8)
+N = 60
+X = RNG.normal(size=(N, 2))
+FRAME = pd.DataFrame(
+    {
+        "a": X[:, 0],
+        "b": 100 + X[:, 1],
+        "colour": RNG.choice(["red", "white"], N),
+        "kind": np.where(X[:, 0] > 0, "yes", "no"),
+    }
+)
+CONFIG = {
+    "problem": "mlp(hidden=[8])",
+    "data": "d.csv(target='kind', standardize=True, one_hot=True)",
+    "workers": 1,
+    "epochs": 40,
+    "step_size": 0.5,
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with a run whose data has gone."""
+    folder = tmp_path_factory.mktemp("made")
+    before = os.getcwd()
+    os.chdir(folder)
+    FRAME.to_csv("d.csv", index=False)
+    run_config(CONFIG, "simulate", out="own.h5")
+    os.unlink("d.csv")
+    os.chdir(before)
+    return folder
+
+
+@pytest.fixture
+def here(made, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.h5").write_bytes((made / "own.h5").read_bytes())
+    return tmp_path
+
+
+def invoke(*arguments, code=0):
+    result = CliRunner().invoke(main, ["predict", *map(str, arguments)])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_rows_and_files_of_all_kinds_give_the_same(here):
+    run = ab.load_run("own.h5")
+    inputs = FRAME.drop(columns="kind")
+    found = run.predict(inputs)
+    assert (found == FRAME.kind).mean() > 0.9
+    assert run.predict(pl.DataFrame(inputs[["colour", "b", "a"]])).tolist() == found.tolist()  # by name
+    inputs.to_csv("x.csv", index=False)
+    FRAME.to_parquet("x.parquet")
+    inputs.to_csv("bare.csv", index=False, header=False)
+    for name in ("x.csv", "x.parquet", "bare.csv"):
+        assert run.predict(name).tolist() == found.tolist()
+        rows = list(csv.reader(io.StringIO(invoke("own.h5", name))))
+        assert rows == [["kind"], *([one] for one in found)]
+    assert json.loads(invoke("own.h5", "x.csv", "--json")) == {"columns": ["kind"], "predictions": found.tolist()}
+
+
+def test_predictions_are_those_of_the_problem_on_the_prepared_inputs(here):
+    run = ab.load_run("own.h5")
+    data = ab.Dataset.from_frame(FRAME, "kind", standardize=True, one_hot=True)
+    problem = ab.mlp(data, hidden=(8,))
+    assert run.predict(data).tolist() == [
+        data.classes[label] for label in problem.predict(run.params["final"], data.test.raw)
+    ]
+    assert run.predict(FRAME, problem).tolist() == run.predict(FRAME).tolist()
+
+
+def test_a_file_is_written_once(here):
+    FRAME.to_csv("x.csv", index=False)
+    assert "60 predictions" in invoke("own.h5", "x.csv", "-o", "labels.csv")
+    assert pd.read_csv("labels.csv").kind.tolist() == ab.load_run("own.h5").predict("x.csv").tolist()
+    before = (here / "labels.csv").read_bytes()
+    assert "labels.csv" in invoke("own.h5", "x.csv", "-o", "labels.csv", code=2)
+    invoke("own.h5", "x.csv", "-o", "labels.csv", "--force")
+    assert (here / "labels.csv").read_bytes() == before
+    run, inputs = (here / "own.h5").read_bytes(), (here / "x.csv").read_bytes()
+    invoke("own.h5", "x.csv", "-o", "own.h5", "--force", code=2)
+    invoke("own.h5", "x.csv", "-o", "x.csv", "--force", code=2)
+    assert ((here / "own.h5").read_bytes(), (here / "x.csv").read_bytes()) == (run, inputs)
+
+
+def test_inputs_that_do_not_fit_are_named(here):
+    run = ab.load_run("own.h5")
+    FRAME.drop(columns="a").to_csv("less.csv", index=False)
+    FRAME.assign(colour="mauve").to_csv("mauve.csv", index=False)
+    FRAME.assign(a=FRAME.a.where(FRAME.index != 4)).to_csv("gap.csv", index=False)
+    np.save("x.npy", X)
+    for name, says in (
+        ("less.csv", "less.csv lacks 'a': the 3 inputs are 'a', 'b', 'colour'"),
+        ("mauve.csv", "'mauve' in column 'colour', row 1: known are 'red', 'white'"),
+        ("gap.csv", "no value in row 5, column 'a'"),
+        ("x.npy", "has 2 columns without names: the 3 inputs are"),
+        ("no.csv", "no.csv: No such file"),
+        ("nothing", "unknown data set 'nothing'"),
+    ):
+        assert says in invoke("own.h5", name, code=2)
+        with pytest.raises((UsageError, DataError), match=says):
+            run.predict(name)
+    with pytest.raises(UsageError, match="rows of several lengths"):
+        run.predict([[1, 2], [3]])
+
+
+def test_integers_stay_integers_and_known_data_has_labels_by_number(here):
+    classes = ab.Dataset.from_frame(FRAME.assign(kind=np.where(X[:, 0] > 0, 7, -3)), "kind", drop="colour")
+    run = ab.simulate(ab.mlp(classes, hidden=(8,)), workers=1, updates=20)
+    assert set(run.predict(FRAME).tolist()) <= {7, -3}
+    known = ab.train(ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(8,)), workers=2, updates=20, out="k.h5")
+    found = known.predict("fashion-mnist-mini")
+    assert found.dtype == np.int64
+    assert np.array_equal(found, known.predict(ab.load_dataset("fashion-mnist-mini").test.inputs))
+    said = invoke("k.h5", "fashion-mnist-mini").splitlines()
+    names = ab.load_dataset("fashion-mnist-mini").classes
+    assert said[1:] == [names[label] for label in found]
+
+
+def test_a_run_that_cannot_predict_says_why(here):
+    from asapnb.problems import quadratic
+
+    run = ab.simulate(quadratic([1, 10]), workers=1, updates=5)
+    with pytest.raises(UsageError, match="predict"):
+        run.predict(X)
+    with h5py.File("own.h5", "r+") as file:
+        file["params/final"][0] = np.nan
+    with pytest.raises(RecordError, match="not finite"):
+        ab.load_run("own.h5").predict(FRAME)
+    with h5py.File("own.h5", "r+") as file:
+        kept = json.loads(file.attrs["data"])
+        file.attrs["data"] = json.dumps({**kept, "shape": [2**40, 2**40, 1]})
+        file["params/final"][0] = 0
+    assert "Error" in invoke("own.h5", "x.csv", code=2)
