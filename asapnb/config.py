@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from .data import beside, trusted
+from .data.options import beside
+from .data.recorded import trusted
 from .engine.resuming import resume_training
 from .engine.run import train
 from .errors import UsageError, shown, unknown

@@ -4,7 +4,8 @@ import sys
 
 import click
 
-from asapnb.data import available, columns_of, download
+from asapnb.data import available, download
+from asapnb.data.contents import columns_of
 from asapnb.formatting import number
 from asapnb.record import to_json
 

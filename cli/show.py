@@ -5,7 +5,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from asapnb.data import preparation_in
+from asapnb.data.recorded import preparation_in
 from asapnb.formatting import number, shortened
 from asapnb.record import Run, load_run, to_json
 

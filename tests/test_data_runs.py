@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 import asapnb as ab
 from asapnb.config import load_config, run_config
-from asapnb.data import RecordedData
+from asapnb.data.recorded import RecordedData
 from asapnb.errors import DataError, RecordError, UsageError
 from asapnb.sweep.spec import load_sweep
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import Dataset, Preparation, Split, preparation_in, stand_in
+from ..data import Dataset, Split
 from ..data.catalogue import load_dataset
 from ..data.files import read_inputs
 from ..data.frames import is_frame, table_in
 from ..data.options import is_file, parsed
+from ..data.preparation import Preparation
+from ..data.recorded import preparation_in, stand_in
 from ..data.table import Arrays
 from ..errors import RecordError, UsageError
 from ..identity import check_piece

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import RecordedData
+from ..data.recorded import RecordedData
 from ..errors import RecordError, shown
 from ..identity import Piece, Recorded, pieces_from
 from ..staleness import StalenessDistribution, WorkerHistogram

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compiled import KERNEL_PATH
-from ..data import trusted
+from ..data.recorded import trusted
 from ..errors import RecordError, UsageError
 from ..identity import Piece, check_piece, plain_text
 from ..problems.base import Problem

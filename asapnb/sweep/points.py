@@ -13,7 +13,7 @@ from typing import Any
 
 from .. import __version__
 from ..config import keys, prepare, run_config
-from ..data import files_of
+from ..data.options import files_of
 from ..errors import AsapnbError, UsageError
 from ..problems import Problem
 from ..record import Run

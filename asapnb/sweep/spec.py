@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from ..config import RUNS, check_keys, keys, merge
-from ..data import beside
+from ..data.options import beside
 from ..errors import UsageError, shown, unknown
 from ..numbers import choice, integer
 from ..text import plain, read_toml

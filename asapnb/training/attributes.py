@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..compiled import KERNEL_PATH
-from ..data import facts_of
+from ..data.recorded import facts_of
 from ..identity import Piece
 from ..problems.base import Problem
 from ..record import machine
