@@ -19,7 +19,7 @@ LAYERS = [
     {"training"},
     {"engine"},
     {"simulator"},
-    {"analysis", "theory"},
+    {"analysis", "theory", "sklearn"},
     {"config"},
     {"sweep"},
     {"plots"},

@@ -1,0 +1,138 @@
+"""The estimators of scikit-learn: its own checks, searches and pipelines, and what they keep of their runs."""
+
+import pickle
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from processes import python
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import asapnb as ab
+from asapnb.sklearn import AsyncSGDClassifier
+
+IRIS, Y = load_iris(return_X_y=True)
+X = StandardScaler().fit_transform(IRIS)
+ESTIMATORS = (AsyncSGDClassifier,)
+VIRTUAL = {"engine": "simulate", "workers": 3}
+
+
+@parametrize_with_checks([one(**options) for one in ESTIMATORS for options in ({}, VIRTUAL)])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:.*SCIPY_ARRAY_API")
+def test_the_checks_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("hidden", [(), (8,), (8, 5)])
+def test_a_classifier_predicts_as_its_problem_does(hidden):
+    model = AsyncSGDClassifier(hidden, **VIRTUAL, epochs=3, random_state=0).fit(X, Y)
+    problem = ab.mlp(ab.Dataset.from_arrays(X, Y, X, Y), hidden=hidden)
+    np.testing.assert_array_equal(model.predict(X), problem.predict(model.run_.params["final"], X))
+    assert model.score(X, Y) == problem.evaluate(model.run_.params["final"])[1]
+    assert model.decision_function(X).shape == (150, 3)
+    shares = model.predict_proba(X)
+    loss = -np.log(shares[np.arange(150), Y]).mean()
+    assert model.loss_ == model.loss_curve_[-1] == pytest.approx(loss, rel=1e-5)
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    assert [one.shape for one in model.coefs_] == list(zip((4, *hidden), (*hidden, 3), strict=True))
+
+
+def test_the_run_is_that_of_the_arguments():
+    options = {"scheme": "leashed", "rule": "tail", "step_size": 0.1, "batch_size": 8, "momentum": 0.5}
+    model = AsyncSGDClassifier((4,), **options, **VIRTUAL, epochs=4, timing="lognormal(1, cv=0.5)", random_state=5)
+    run = model.fit(X, Y).run_
+    assert (run.kind, run.status, run.attributes["workers"], len(run.updates["tau"])) == (
+        "simulate",
+        "finished",
+        3,
+        76,
+    )
+    assert run.config["rule"] == "tail(amplitude=1.0)"
+    assert "lognormal" in run.config["timing"]
+    assert {name: run.config[name] for name in ("step_size", "batch_size", "momentum")} == {
+        name: options[name] for name in ("step_size", "batch_size", "momentum")
+    }
+    assert model.staleness_ == run.staleness
+    assert model.staleness_.mean() > 0
+    assert model.n_iter_ == 4
+    assert model.loss_curve_ == run.evals["train_loss"].tolist()
+    again = clone(model).fit(X, Y)
+    np.testing.assert_array_equal(again.coefs_[0], model.coefs_[0])
+    assert (clone(model).set_params(random_state=6).fit(X, Y).coefs_[0] != model.coefs_[0]).any()
+
+
+def test_small_data_has_one_worker_unless_more_are_asked_for():
+    small = AsyncSGDClassifier((), epochs=1).fit(X, Y)
+    assert (small.run_.kind, small.run_.attributes["workers"]) == ("train", 1)
+    assert AsyncSGDClassifier((), epochs=1, workers=2).fit(X, Y).run_.attributes["workers"] == 2
+    assert AsyncSGDClassifier((), epochs=1, batch_size=2, engine="simulate").fit(X, Y).run_.attributes["workers"] == 9
+    assert AsyncSGDClassifier((), epochs=1, batch_size=1000).fit(X, Y).run_.config["batch_size"] == 150
+    assert AsyncSGDClassifier((), epochs=1, batch_size=1, scheme="sequential").fit(X, Y).n_iter_ == 1
+
+
+@pytest.mark.parametrize(("jobs", "backend"), [(1, "loky"), (2, "loky"), (2, "threading")])
+def test_searches_and_cross_validation(jobs, backend):
+    model = make_pipeline(StandardScaler(), AsyncSGDClassifier((), epochs=30, random_state=0))
+    grid = {"asyncsgdclassifier__step_size": [1e-4, 0.1]}
+    with joblib.parallel_config(backend):
+        found = GridSearchCV(model, grid, cv=2, n_jobs=jobs).fit(IRIS, Y)
+    assert found.best_params_ == {"asyncsgdclassifier__step_size": 0.1}
+    assert found.best_score_ > 0.85
+    assert jobs > 1 or cross_val_score(found.best_estimator_, IRIS, Y, cv=3).mean() > 0.85
+    if backend == "loky":
+        joblib.externals.loky.get_reusable_executor().shutdown()
+
+
+def test_labels_and_columns_have_their_names(tmp_path):
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    model = AsyncSGDClassifier((), random_state=0).fit(frame, np.array(["x", "y", "z"])[Y])
+    assert model.feature_names_in_.tolist() == list("abcd")
+    assert set(model.predict(frame)) == set(model.classes_) == {"x", "y", "z"}
+    assert model.score(frame, np.array(["x", "y", "z"])[Y]) > 0.9
+    copy = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(copy.predict_proba(frame), model.predict_proba(frame))
+    assert copy.run_.updates["loss"].tolist() == model.run_.updates["loss"].tolist()
+    model.run_.save(tmp_path / "run.h5")
+    assert str(ab.load_run(tmp_path / "run.h5").summary()) == str(model.run_.summary())
+
+
+def test_a_run_that_diverges_is_a_warning():
+    with pytest.warns(
+        ConvergenceWarning, match=r"diverged after [\d,]+ updates: scale the inputs, as StandardScaler"
+    ):
+        AsyncSGDClassifier(random_state=0).fit(1000 * X, Y)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"engine": "gpu"}, "unknown engine 'gpu'; available: simulate, threads"),
+        ({"scheme": "hogwil"}, "Did you mean 'hogwild'"),
+        ({"rule": "tial"}, "Did you mean 'tail'"),
+        ({"step_size": -1.0}, "step_size is -1"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"workers": 0}, "workers is 0"),
+        ({"hidden": 5}, "hidden is 5"),
+        ({"hidden": (0,)}, "hidden"),
+        ({"engine": "simulate", "timing": "exponentail(1)"}, "exponential"),
+    ],
+)
+def test_what_cannot_be_is_an_error_of_fit(options, says):
+    with pytest.raises(ab.UsageError, match=says):
+        AsyncSGDClassifier(**options).fit(X, Y)
+    with pytest.raises(ValueError, match="y has one class only"):
+        AsyncSGDClassifier().fit(X, np.zeros(150))
+
+
+def test_importing_asapnb_does_not_import_scikit_learn_and_the_extra_is_named():
+    code = "import sys, asapnb.cli; assert 'sklearn' not in sys.modules\n"
+    code += "sys.modules['sklearn'] = None\ntry: import asapnb.sklearn\nexcept ImportError as error: print(error)"
+    assert 'pip install "asapnb[sklearn]"' in python("-c", code).stdout
