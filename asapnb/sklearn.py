@@ -23,6 +23,7 @@ from .numbers import choice, integer
 from .problems import Problem, mlp
 from .record import Run
 from .rules import Rule
+from .schedules import StepSchedule
 from .schemes import Scheme, as_scheme
 from .simulator import simulate
 from .training.options import default_workers
@@ -49,7 +50,7 @@ class _AsyncSGD(BaseEstimator):
         *,
         scheme: Scheme | str = "lock-based",
         rule: Rule | str | Callable[..., Any] = "constant",
-        schedule: Any = None,
+        schedule: StepSchedule | str | Callable[..., Any] = "constant",
         workers: int | None = None,
         step_size: float = 0.05,
         batch_size: int = 32,
@@ -57,6 +58,7 @@ class _AsyncSGD(BaseEstimator):
         momentum: float = 0.0,
         weight_decay: float = 0.0,
         target_loss: float | None = None,
+        patience: int | None = None,
         max_seconds: float | None = None,
         engine: str = "threads",
         timing: Any = "exponential(1)",
@@ -73,6 +75,7 @@ class _AsyncSGD(BaseEstimator):
         self.momentum = momentum
         self.weight_decay = weight_decay
         self.target_loss = target_loss
+        self.patience = patience
         self.max_seconds = max_seconds
         self.engine = engine
         self.timing = timing
@@ -178,7 +181,7 @@ class AsyncSGDClassifier(ClassifierMixin, _AsyncSGD):
 _ARGUMENTS = """hidden: the units of each hidden layer; () for a linear model.
         scheme: how the workers share the parameters: "lock-based", "hogwild", "leashed", …; see `asapnb.schemes`.
         rule: of step sizes by staleness: "constant", "tail", …, or one's own; see `asapnb.rules`.
-        schedule: of the step size over the updates: None, or a text such as "warmup(500)"; see `asapnb.rules`.
+        schedule: of step sizes over time, such as "warmup(500)"; see `asapnb.schedules`.
         workers: how many; None for one per core, but no more than an eighth of the minibatches of an epoch. So small
             data sets have one worker.
         step_size: of the rule.
@@ -187,6 +190,7 @@ _ARGUMENTS = """hidden: the units of each hidden layer; () for a linear model.
         momentum: μ; see `asapnb.train`.
         weight_decay: λ; λ · parameters is added to every gradient.
         target_loss: stop when the training loss of an epoch is at most this.
+        patience: stop when the training loss has not improved in so many epochs; None for never.
         max_seconds: stop after so much time of training: virtual seconds where it is simulated.
         engine: "threads", real ones, whose results are not reproducible if there are several workers; or "simulate",
             in virtual time, which gives the same bits for the same `random_state`.

@@ -103,6 +103,15 @@ def test_labels_and_columns_have_their_names(tmp_path):
     assert str(ab.load_run(tmp_path / "run.h5").summary()) == str(model.run_.summary())
 
 
+def test_a_run_ends_early_and_its_schedule_counts():
+    model = AsyncSGDClassifier((), **VIRTUAL, epochs=200, random_state=0)
+    assert model.set_params(target_loss=0.5).fit(X, Y).n_iter_ < 30
+    assert model.loss_ <= 0.5 < model.loss_curve_[-2]
+    assert model.set_params(target_loss=None, patience=2, step_size=1e-9).fit(X, Y).run_.status == "stopped"
+    model.set_params(patience=None, epochs=2, schedule="warmup(10)").fit(X, Y)
+    np.testing.assert_allclose(model.run_.updates["factor"], [0.1 * min(i + 1, 10) for i in range(10)], rtol=1e-6)
+
+
 def test_a_run_that_diverges_is_a_warning():
     with pytest.warns(
         ConvergenceWarning, match=r"diverged after [\d,]+ updates: scale the inputs, as StandardScaler"
