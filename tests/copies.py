@@ -21,7 +21,7 @@ class Copy:
         self.folder, self.script = folder, ""
         shutil.copytree(ROOT / "asapnb", folder / "asapnb", ignore=shutil.ignore_patterns("__pycache__"))
         (folder / "tests").mkdir()
-        for name in ("naive.py", "processes.py", "test_problems_networks.py"):
+        for name in ("naive.py", "processes.py", "test_problems_losses.py", "test_problems_networks.py"):
             shutil.copy(ROOT / "tests" / name, folder / "tests")
         for language, code in BLOCK.findall((ROOT / page).read_text()):
             assert language == "python"

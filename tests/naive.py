@@ -10,6 +10,7 @@ import numpy as np
 
 from asapnb.problems import MaxPool
 from asapnb.problems.activations import Activation
+from asapnb.problems.losses import CROSS_ENTROPY
 from asapnb.record.schema import blank_rows
 from asapnb.rules import ScaleTables, scale_table
 from asapnb.schemes import parse_scheme
@@ -194,20 +195,16 @@ def assert_rows_are_sound(run):
 # --- problems: a network in float64, kernel position by kernel position ----------------------------------------
 
 
-def network_gradient(layers, tensors, inputs, labels):
-    """Mean cross-entropy of a list of layers, and its gradient with respect to each tensor (weight, bias, ...).
+def network_gradient(layers, tensors, inputs, labels, loss=CROSS_ENTROPY):
+    """Mean loss of a list of layers, and its gradient with respect to each tensor (weight, bias, ...).
 
     1. The scores, and on the way what each layer had in hand.
-    2. Softmax and the loss; the gradient of the scores is softmax minus one-hot.
+    2. The loss, and the gradient of the scores.
     3. Back through the layers: each turns the gradient of its output into those of its tensors and of its input.
     """
     scores, tape = network_scores(layers, tensors, inputs)  # 1.
-    shifted = scores - scores.max(1, keepdims=True)  # 2.
-    softmax = np.exp(shifted) / np.exp(shifted).sum(1, keepdims=True)
-    rows = np.arange(len(labels))
-    loss = -np.log(softmax[rows, labels]).mean()
-    softmax[rows, labels] -= 1
-    g, gradients = softmax / len(labels), []
+    mean, g = compared(loss, scores, labels)  # 2.
+    gradients = []
     for layer, x, y, own in reversed(tape):  # 3.
         if isinstance(layer, Activation):
             g = each(layer.backward, values_of(layer), y, g)
@@ -216,7 +213,23 @@ def network_gradient(layers, tensors, inputs, labels):
         else:
             *found, g = LAYERS[type(layer).__name__][1](layer, x, g, *own)
             gradients = found + gradients
-    return loss, gradients
+    return mean, gradients
+
+
+def compared(loss, scores, labels):
+    """The mean loss, and its gradient with respect to the scores; of the cross-entropy softmax minus one-hot."""
+    if loss is CROSS_ENTROPY:
+        shifted = scores - scores.max(1, keepdims=True)
+        softmax = np.exp(shifted) / np.exp(shifted).sum(1, keepdims=True)
+        rows = np.arange(len(labels))
+        mean = -np.log(softmax[rows, labels]).mean()
+        softmax[rows, labels] -= 1
+        return mean, softmax / len(labels)
+    targets = np.asarray(labels, np.float64).reshape(len(labels), -1)
+    value, slope = (
+        np.vectorize(f, otypes=[float])(scores, targets, *loss.constants) for f in (loss.value, loss.slope)
+    )
+    return value.sum(1).mean(), slope / len(labels)
 
 
 def network_scores(layers, tensors, inputs):

@@ -162,7 +162,7 @@ PLAIN = [
         "compiled", "data/pixels", "engine/loops/types", "engine/words",
         "simulator/loops/types", "kernels/arrays", "kernels/types", "rules/kinds",
         "simulator/words", "training/words", "problems/activations", "problems/emit", "problems/kinds",
-        "problems/layers", "problems/primitives", "problems/signature",
+        "problems/layers", "problems/losses", "problems/primitives", "problems/signature",
     )
 ]  # fmt: skip
 

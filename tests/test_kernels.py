@@ -94,7 +94,7 @@ def test_a_new_process_compiles_nothing():
 import asapnb as ab
 problem = ab.lenet(ab.load_dataset("fashion-mnist-mini"))
 problem.compile()
-for kernel in problem.gradient, problem.forward(*problem.dtypes):
+for kernel in problem.gradient, problem.forward(*problem.dtypes[:2]):
     print(kernel.stats.cache_hits.total(), kernel.stats.cache_misses.total())
 """
     for _ in range(2):

@@ -104,7 +104,7 @@ def test_custom_problem(dtype):
         (lambda p: p.batches(0, 0, 0), "batch_size is 0: must be an integer from 1 to 10"),
         (lambda p: p.batches(0, 0, 11), "batch_size is 11"),
         (lambda p: p.batches(0, -1, 2), "epoch is -1"),
-        (lambda p: p.predict([0.0], [[1.0]]), "does not classify"),
+        (lambda p: p.predict([0.0], [[1.0]]), "does not predict"),
         (lambda p: custom(pull, [1.0], [0], 0), "n_params is 0"),
         (lambda p: custom(pull, [1.0], [0], 1, dtype="int32"), "dtype is int32"),
         (lambda p: custom(pull, [1], [0], 1), "inputs are int64"),

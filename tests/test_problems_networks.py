@@ -16,6 +16,7 @@ from asapnb.errors import UsageError
 from asapnb.problems import Conv, Dense, LeakyReLU, MaxPool, ReLU, Sigmoid, Tanh, cnn, lenet, mlp, network
 from asapnb.problems.activations import ACTIVATIONS
 from asapnb.problems.layers import BLOCK_LAYERS, ROW_LAYERS
+from asapnb.problems.losses import LOSSES
 from asapnb.problems.plan import LAYERS
 from asapnb.problems.text import parse_problem
 
@@ -29,6 +30,7 @@ NETS = {  # name: (input shape, layers)
         [Conv(4, 3), ReLU(), MaxPool(2), Conv(8, 3), ReLU(), MaxPool(2), Dense(128), ReLU(), Dense(10)],
     ),
     "softmax regression": ((5, 1, 1), [Dense(10)]),
+    "one output": ((1, 3, 4), [Dense(17), ReLU(), Dense(1)]),
     "linear layers": ((1, 4, 9), [Dense(17), Dense(33), ReLU(), Dense(10)]),
     "one pixel": ((1, 1, 1), [Conv(1, 1), Dense(10)]),
     "odd sizes": (
@@ -45,24 +47,34 @@ NETS = {  # name: (input shape, layers)
     "leaky": ((1, 8, 9), [Conv(3, 3), LeakyReLU(0.3), MaxPool(2), Conv(3, 2), LeakyReLU(), Dense(10)]),
 }
 BATCHES = (1, 7, 24, 65, 130)
+EACH = [*(loss.name for loss in LOSSES[1:]), "huber(delta=0.3)"]  # losses that take each output by itself
 
 
-def make(name, dtype=np.float32, floats=False):
+def make(name, dtype=np.float32, floats=False, loss="cross_entropy", reals=True):
     """A network on random data, its parameters, and the function that gives its twin's loss and gradient."""
     shape, layers = NETS[name]
     rng = np.random.default_rng(1)
     raw, labels = rng.integers(0, 256, (140, *shape)).astype(np.uint8), rng.integers(0, 10, 140)
     if floats:
         raw = rng.normal(size=raw.shape).astype(np.float32)
-    data = Dataset.from_arrays(raw, labels, raw[:20], labels[:20], classes=[str(i) for i in range(10)])
-    problem = network(data, layers, dtype=dtype)
+    classes = [str(i) for i in range(10)]
+    if loss != "cross_entropy":
+        labels = rng.normal(size=(140, layers[-1].units))
+        labels = (
+            labels.astype(np.float32) if reals and not loss.startswith("logistic") else (labels > 0.7).astype(int)
+        )
+        labels, classes = labels[:, 0] if layers[-1].units == 1 else labels, None
+    data = Dataset.from_arrays(raw, labels, raw[:20], labels[:20], classes=classes)
+    problem = network(data, layers, loss=loss, dtype=dtype)
     params = problem.init(3)
     for _, size, offset in problem.layout[1::2]:
         params[offset : offset + prod(size)] = 0.1 * rng.standard_normal(size)  # biases
 
     def twin(indices):
         tensors = [params[offset : offset + prod(size)].reshape(size) for _, size, offset in problem.layout]
-        loss, gradient = naive.network_gradient(layers, tensors, data.train.inputs[indices], labels[indices])
+        loss, gradient = naive.network_gradient(
+            layers, tensors, data.train.inputs[indices], labels[indices], problem.loss
+        )
         return loss, np.concatenate([tensor.ravel() for tensor in gradient])
 
     return problem, params, twin
@@ -74,14 +86,16 @@ def errors(problem, gradient, exact):
     return [np.linalg.norm(gradient[s] - exact[s]) / np.linalg.norm(exact[s]) for s in slices]
 
 
-def check(name, dtype=np.float32, floats=False):
-    problem, params, twin = make(name, dtype, floats)
+def check(name, dtype=np.float32, floats=False, loss="cross_entropy", reals=True):
+    problem, params, twin = make(name, dtype, floats, loss, reals)
     for size in BATCHES:
         indices = np.random.default_rng(size).permutation(140)[:size]
         exact_loss, exact = twin(indices)
         gradient = np.full(problem.n_params, np.nan, dtype)
         workspace = np.full(problem.workspace_size(size), np.nan, dtype)  # what it held before must not matter
-        loss = problem.gradient(params, gradient, indices, problem.plan, workspace, problem.inputs, problem.labels)
+        loss = problem.gradient(
+            params, gradient, indices, problem.plan, workspace, problem.inputs, problem.flat_labels
+        )
         limit = 1e-6 if dtype == np.float32 else 1e-13
         assert loss == pytest.approx(exact_loss, rel=limit)
         assert max(errors(problem, gradient, exact)) <= limit, (name, size)
@@ -130,7 +144,7 @@ def test_every_layer_and_every_activation_is_in_the_docs():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", NETS.keys() - {"one output"})
 def test_gradient_is_that_of_the_twin(name, dtype):
     check(name, dtype)
 
@@ -140,14 +154,23 @@ def test_gradient_on_float_inputs(name):
     check(name, floats=True)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("loss", EACH)
+def test_gradient_of_a_loss_is_that_of_the_twin(loss, dtype):
+    check("linear layers", dtype, loss=loss)
+    check("one output", dtype, loss=loss)
+    check("one output", dtype, loss=loss, reals=False)
+
+
 @pytest.mark.parametrize("path", sorted({"avx512", "avx2", "portable"} - {KERNEL_PATH}))
 def test_other_kernel_paths(path):
     names = ["lenet", "odd sizes", "deep", "linear layers", "tanh", "leaky"]
-    python(
-        "-c",
-        f"import test_problems_networks as t; [t.check(name) for name in {names}]",
-        environment={"ASAPNB_KERNELS": path},
-    )
+    code = f"""
+import test_problems_networks as t
+[t.check(name) for name in {names}]
+[t.check("linear layers", loss=loss) for loss in {EACH}]
+"""
+    python("-c", code, environment={"ASAPNB_KERNELS": path})
 
 
 @pytest.mark.parametrize("name", ["odd sizes", "linear layers", "tanh", "sigmoid", "leaky"])

@@ -31,7 +31,7 @@ def allocate(problem: Problem, options: Options, steps: StepTables, start: Initi
         factors=steps.numbers,
         plan=problem.plan,
         inputs=problem.inputs,
-        labels=problem.labels.reshape(-1),
+        labels=problem.flat_labels,
         state=aligned((vectors, whole_lines(length, dtype)), dtype),
         slots=aligned(vectors * words.HEADER, np.int64),
         tables=aligned((owners, LINE + 2 * TABLES), np.int64),

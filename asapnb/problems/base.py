@@ -15,15 +15,20 @@ from ..markup import block, table
 from ..memory import check_memory
 from ..numbers import choice, integer
 from .constants import Constants
+from .losses import Loss
 from .minibatch import draw_batch
+from .outcomes import OUTCOMES, Metrics
 from .places import Parameter as Parameter
 from .signature import Dtypes, Forward, Gradient, Integers, Labels, Reals
 from .signature import gradient_signature as gradient_signature
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-_CHUNK = 1000  # samples per call where a whole split goes through a compiled function
+_CHUNK = 1000  # samples per call of `gradient` where a whole split goes through it
+_PASS = 1024  # of `forward`: a multiple of what goes through a network together
+Keep = Callable[[Reals], NDArray[Any]]  # (outputs of some samples) -> what is kept of them
 Initial = Callable[[int, np.random.Generator], ArrayLike]  # (n_params, generator) -> parameters
-Evaluation = Callable[[Reals, str], tuple[float, float]]  # (params, "train" or "test") -> loss and accuracy
+Evaluation = Callable[[Reals, str], tuple[float, float] | Mapping[str, float]]
+"""(params, "train" or "test") -> loss and accuracy, or fields of `Metrics` by name."""
 
 
 def drawn(deviation: ArrayLike, n_params: int, generator: np.random.Generator) -> NDArray[np.float64]:
@@ -66,9 +71,11 @@ class Problem:
         plan: int64, read by `gradient` alone.
         workspace: elements of `dtype` that a worker needs as scratch; a number, or a function of the batch size.
         initial: draws initial parameters.
-        forward: for the dtypes of parameters, inputs and labels, the compiled forward pass; None if nothing is
+        forward: for the dtypes of parameters and inputs, the compiled forward pass; None if nothing is
             predicted.
-        evaluation: loss and accuracy on a split; None to compute them with `forward` or `gradient`.
+        evaluation: the metrics of a split; None to compute them with `forward` or `gradient`.
+        loss: what the outputs of `forward` are compared by; None without.
+        outputs: how many a sample has.
         data: the data set; None if there is none.
         constants: what theory knows of the objective; None if nothing.
         config: what a run file stores to build the problem again.
@@ -84,8 +91,10 @@ class Problem:
     plan: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
     workspace: int | Callable[[int], int] = 0
     initial: Initial = zeros
-    forward: Callable[[np.dtype[Any], np.dtype[Any], np.dtype[Any]], Forward] | None = None
+    forward: Callable[[np.dtype[Any], np.dtype[Any]], Forward] | None = None
     evaluation: Evaluation | None = None
+    loss: Loss | None = None
+    outputs: int = 0
     data: Dataset | None = None
     constants: Constants | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -103,8 +112,16 @@ class Problem:
 
     @property
     def dtypes(self) -> Dtypes:
-        """Those of parameters, inputs and labels: what compiled code depends on."""
-        return self.dtype, self.inputs.dtype, self.labels.dtype
+        """Those of parameters, inputs and labels as the gradient gets them: what compiled code depends on."""
+        return self.dtype, self.inputs.dtype, self.flat_labels.dtype
+
+    @property
+    def flat_labels(self) -> NDArray[Any]:
+        """The labels as the gradient gets them.
+
+        A network gets the bits of real targets, as float64, so that all networks and their loops are the same code.
+        """
+        return self.labels.reshape(-1) if self.loss is None else _bits(self.labels)
 
     @property
     def n_samples(self) -> int:
@@ -124,7 +141,7 @@ class Problem:
             self.gradient.disable_compile()
             check_fit(self.gradient, "gradient")
         if self.forward is not None:
-            self.forward(*self.dtypes)
+            self.forward(self.dtype, self.inputs.dtype)
 
     def init(self, seed: int = 0) -> Reals:
         """Initial parameters, shape (n_params,): the same for the same seed."""
@@ -138,12 +155,11 @@ class Problem:
         params, indices = self._params(params), self._indices(indices)
         gradient = np.empty_like(params)
         workspace = np.empty(self.workspace_size(len(indices)), self.dtype)
-        labels = self.labels.reshape(-1)
-        loss = self.gradient(params, gradient, indices, self.plan, workspace, self.inputs, labels)
+        loss = self.gradient(params, gradient, indices, self.plan, workspace, self.inputs, self.flat_labels)
         return float(loss), gradient
 
     def evaluate(self, params: ArrayLike, split: str = "train", limit: int | None = None) -> tuple[float, float]:
-        """Mean loss and accuracy on a split.
+        """Mean loss and accuracy on a split: the first two of its `metrics`.
 
         Args:
             params: shape (n_params,).
@@ -153,37 +169,61 @@ class Problem:
         Returns:
             The accuracy is NaN if the problem has none. Both are NaN if it has no such split.
         """
+        return self.metrics(params, split, limit)[:2]
+
+    def metrics(self, params: ArrayLike, split: str = "train", limit: int | None = None) -> Metrics:
+        """Mean loss, and how good predictions are, on a split.
+
+        Args:
+            params: shape (n_params,).
+            split: "train" or "test".
+            limit: at most so many samples, evenly spaced; None for all.
+
+        >>> from asapnb.problems import mlp
+        >>> x, y = np.eye(3), np.array([1.0, 2.0, 3.0])
+        >>> line = mlp(Dataset.from_arrays(x, y, x, y + 1), hidden=())
+        >>> line.metrics([1, 2, 3, 0], "test")  # weights and a bias
+        Metrics(loss=0.5, accuracy=nan, r2=-0.5, rmse=1.0)
+        """
         params = self._params(params)
         choice("split", split, ("train", "test"))
         if self.evaluation is not None:
-            loss, accuracy = self.evaluation(params, split)
-            return float(loss), float(accuracy)
+            return Metrics.of(self.evaluation(params, split))
         if split == "train":
             inputs, labels = self.inputs, self.labels
         elif self.data is not None:
             inputs, labels = self.data.test.raw.reshape(-1), self.data.test.labels
         else:
-            return float("nan"), float("nan")
+            return Metrics(float("nan"))
         n = len(labels)
         count = n if limit is None else min(n, integer("limit", limit, 1, 2**63 - 1))
         indices = np.arange(count) * n // count
-        if self.forward is not None:
-            loss, predicted = self._run_forward(params, indices, inputs, labels)
-            return loss, float(np.mean(predicted == labels[indices]))
+        if self.loss is not None:
+            loss, predicted = self._forward(params, indices, inputs, labels, self._decide)
+            return Metrics(loss, **OUTCOMES[self.loss.of].measure(predicted, labels[indices]))
         chunks = [indices[i : i + _CHUNK] for i in range(0, count, _CHUNK)]
-        return sum(self.loss_and_gradient(params, chunk)[0] * len(chunk) for chunk in chunks) / count, float("nan")
+        return Metrics(sum(self.loss_and_gradient(params, chunk)[0] * len(chunk) for chunk in chunks) / count)
 
-    def predict(self, params: ArrayLike, inputs: ArrayLike) -> Integers:
-        """The most likely class of each input, int64 (n,). `inputs`: (n, C, H, W), uint8 or scaled to [0, 1]."""
-        if self.forward is None or self.data is None:
-            raise UsageError(f"{self.name} does not classify; predict needs a network such as lenet(data)")
-        inputs = np.asarray(inputs)
-        if inputs.dtype != np.uint8:
-            inputs = inputs.astype(self.dtype)
-        if inputs.ndim < 2 or prod(inputs.shape[1:]) != prod(self.data.shape):
-            raise UsageError(f"inputs have the shape {inputs.shape}; {self.name} takes (n, *{self.data.shape})")
-        flat, labels = np.ascontiguousarray(inputs).reshape(-1), np.zeros(len(inputs), np.int64)
-        return self._run_forward(self._params(params), np.arange(len(inputs)), flat, labels)[1]
+    def predict(self, params: ArrayLike, inputs: ArrayLike) -> NDArray[Any]:
+        """What a network says of inputs, in the shape of labels: (n,), or (n, k) if a sample has k labels or targets.
+
+        Args:
+            params: shape (n_params,).
+            inputs: (n, C, H, W) or any shape (n, …) with as many features; bytes, or numbers: of pixels, 0 to 1.
+
+        Returns:
+            The likeliest classes, int64; of a logistic loss 0 and 1, int64; else the outputs, of the problem's dtype.
+        """
+        return self._of_inputs(params, inputs, self._decide)
+
+    def scores(self, params: ArrayLike, inputs: ArrayLike) -> Reals:
+        """The outputs of a network for these inputs, (n, outputs): of classes the logits, before softmax.
+
+        Args:
+            params: shape (n_params,).
+            inputs: as for `predict`.
+        """
+        return self._of_inputs(params, inputs, lambda outputs: outputs)
 
     def batches(self, seed: int, epoch: int, batch_size: int, reshuffle: bool = True) -> list[Integers]:
         """The minibatches of an epoch, in the order of their tickets: int64 indices, each sample exactly once.
@@ -221,19 +261,47 @@ class Problem:
             )
         return array
 
-    def _run_forward(
-        self, params: Reals, indices: Integers, inputs: NDArray[Any], labels: Labels
-    ) -> tuple[float, Integers]:
+    def _of_inputs(self, params: ArrayLike, inputs: ArrayLike, keep: Keep) -> NDArray[Any]:
+        if self.loss is None or self.data is None:
+            raise UsageError(f"{self.name} does not predict; that takes a network such as lenet(data)")
+        inputs = np.asarray(inputs)
+        if inputs.dtype != np.uint8:
+            inputs = inputs.astype(self.dtype)
+        if inputs.ndim < 2 or prod(inputs.shape[1:]) != prod(self.data.shape):
+            raise UsageError(f"inputs have the shape {inputs.shape}; {self.name} takes (n, *{self.data.shape})")
+        flat, count = np.ascontiguousarray(inputs).reshape(-1), len(inputs)
+        unknown = np.zeros((count, *self.labels.shape[1:]), self.labels.dtype)
+        return self._forward(self._params(params), np.arange(count), flat, unknown, keep)[1]
+
+    def _decide(self, outputs: Reals) -> NDArray[Any]:
+        """The predictions that follow from outputs, (n, outputs)."""
+        assert self.loss is not None
+        return OUTCOMES[self.loss.of].decide(outputs, self.labels.ndim == 1)
+
+    def _forward(
+        self, params: Reals, indices: Integers, inputs: NDArray[Any], labels: Labels, keep: Keep
+    ) -> tuple[float, NDArray[Any]]:
+        """The mean loss, and what is kept of the outputs of all samples."""
         assert self.forward is not None
-        predicted = np.empty(len(indices), np.int64)
-        if not len(indices):
-            return float("nan"), predicted
-        workspace = np.empty(self.workspace_size(len(indices)), self.dtype)
-        forward = self.forward(self.dtype, inputs.dtype, labels.dtype)
-        return float(forward(params, indices, self.plan, workspace, inputs, labels, predicted)), predicted
+        forward = self.forward(self.dtype, inputs.dtype)
+        workspace = np.empty(self.workspace_size(_PASS), self.dtype)
+        total, kept, flat = 0.0, [keep(np.empty((0, self.outputs), self.dtype))], _bits(labels)
+        for i in range(0, len(indices), _PASS):
+            chunk = indices[i : i + _PASS]
+            outputs = np.empty(len(chunk) * self.outputs, self.dtype)
+            total = forward(params, chunk, self.plan, workspace, inputs, flat, outputs, total)
+            kept.append(keep(outputs.reshape(-1, self.outputs)))
+        mean = total / len(indices) if len(indices) else float("nan")
+        return float(self.dtype.type(mean)), np.concatenate(kept)
 
 
 Builder = Callable[..., Problem]
+
+
+def _bits(labels: Labels) -> Integers:
+    """Flat labels; of real targets the bits, as float64."""
+    flat = labels.reshape(-1)
+    return flat.astype(np.float64).view(np.int64) if flat.dtype.kind == "f" else flat
 
 
 def _integers(name: str, values: ArrayLike) -> Integers:

@@ -1,4 +1,4 @@
-"""The two ends of a network: samples come in, loss and classes come out."""
+"""The two ends of a network: samples come in, loss and outputs come out."""
 
 # mypy: disable-error-code="no-untyped-def"
 import math
@@ -7,8 +7,9 @@ import numpy as np
 
 from ..compiled import part
 from .elementwise import copy_scaled
+from .losses import loss_slope, loss_value
 from .primitives import transpose
-from .records import header, rows
+from .records import header, real_of, rows
 from .tiles import LANES
 
 
@@ -53,10 +54,36 @@ def softmax(plan, workspace, labels, indices, first, count, scale):
     return total
 
 
+@part()
+def each_output(plan, workspace, labels, indices, first, count, scale):
+    """The summed loss of `count` samples, output by output; writes d = scale · slope over the outputs.
+
+    Real targets come as the bits of float64, so that all networks run the same code. Twin: `network_gradient` in
+    tests/naive.py.
+    """
+    h, total, reals = header(plan), 0.0, labels.view(np.float64)
+    layer, constant = rows(plan, h.layers - 1), workspace.dtype.type(real_of(h.constant))
+    for s in range(count):
+        start, own = layer.y + s * layer.y_sample, indices[first + s] * layer.units
+        outputs = workspace[start : start + layer.units]
+        for i in range(outputs.size):
+            y, t = outputs[i], workspace.dtype.type(reals[own + i] if h.reals else labels[own + i])
+            total += loss_value(h.loss - 1, y, t, constant)
+            outputs[i] = scale * loss_slope(h.loss - 1, y, t, constant)
+    return total
+
+
 @part(inline="always")
-def classify(plan, workspace, predicted, first, count):
-    """The class of the highest score. Twin: the largest of `network_scores` in tests/naive.py."""
+def end(plan, workspace, labels, indices, first, count, scale):
+    """The summed loss of `count` samples; writes d, `scale` times its gradient, over the outputs."""
+    if header(plan).loss == 0:
+        return softmax(plan, workspace, labels, indices, first, count, scale)
+    return each_output(plan, workspace, labels, indices, first, count, scale)
+
+
+@part(inline="always")
+def keep(plan, workspace, outputs, first, count):
+    """Copy the outputs of `count` samples, before `end` writes over them."""
     layer = rows(plan, header(plan).layers - 1)
     for s in range(count):
-        start = layer.y + s * layer.y_sample
-        predicted[first + s] = np.argmax(workspace[start : start + layer.units])
+        copy_scaled(outputs, (first + s) * layer.units, workspace, layer.y + s * layer.y_sample, layer.units)

@@ -1,4 +1,4 @@
-"""Run any plan: the loss and its gradient, or the loss and the predicted classes.
+"""Run any plan: the loss and its gradient, or the loss and the outputs.
 
 Samples go through the network in chunks; the gradients of the chunks add up.
 """
@@ -8,11 +8,12 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numba import float64
 
 from ..compiled import kernel, part
 from .choice import by_number
 from .elementwise import through_activation
-from .ends import classify, gather, softmax
+from .ends import end, gather, keep
 from .layers import BLOCK_LAYERS, ROW_LAYERS
 from .primitives import transpose
 from .records import header, kind_of, rows
@@ -89,34 +90,34 @@ def _gradient(params, gradient, indices, plan, workspace, inputs, labels):
     for first in range(0, count, h.chunk):  # 2.
         here = min(count - first, h.chunk)
         _forward(plan, params, workspace, codes, inputs, indices, first, here)
-        total += softmax(plan, workspace, labels, indices, first, here, params.dtype.type(1 / count))
+        total += end(plan, workspace, labels, indices, first, here, params.dtype.type(1 / count))
         _backward(plan, params, gradient, workspace, codes, here, first > 0)
     for i in range(h.on_blocks):  # 3.
         _block_collect(plan, i, gradient, workspace)
     return params.dtype.type(total / count)  # of that dtype also where nobody asked for `gradient_signature`
 
 
-def _evaluate(params, indices, plan, workspace, inputs, labels, predicted):
-    """The mean loss, and the predicted classes. Twin: `network_scores` in tests/naive.py."""
-    h, count, total = header(plan), len(indices), 0.0
+def _evaluate(params, indices, plan, workspace, inputs, labels, outputs, total):
+    """The summed loss, on top of `total`, and the outputs. Twin: `network_scores` in tests/naive.py."""
+    h, count = header(plan), len(indices)
     codes = workspace.view(np.int8)
     for first in range(0, count, h.chunk):
         here = min(count - first, h.chunk)
         _forward(plan, params, workspace, codes, inputs, indices, first, here)
-        classify(plan, workspace, predicted, first, here)
-        total += softmax(plan, workspace, labels, indices, first, here, params.dtype.type(1))
-    return total / count
+        keep(plan, workspace, outputs, first, here)
+        total += end(plan, workspace, labels, indices, first, here, params.dtype.type(1))
+    return total
 
 
 @cache
-def gradient_kernel(*dtypes: np.dtype[Any]) -> Gradient:
+def gradient_kernel(dtype: np.dtype[Any], inputs_dtype: np.dtype[Any]) -> Gradient:
     """The gradient of any network with these dtypes; `Problem.compile` compiles it, as that takes a while."""
     return kernel()(_gradient)
 
 
 @cache
-def forward_kernel(*dtypes: np.dtype[Any]) -> Forward:
-    """The compiled forward pass: (params, indices, plan, workspace, inputs, labels, predicted) -> mean loss."""
-    signature = gradient_signature(*dtypes)
-    params, _, indices, *others = signature.args
-    return kernel(signature.return_type(params, indices, *others, indices))(_evaluate)
+def forward_kernel(dtype: np.dtype[Any], inputs_dtype: np.dtype[Any]) -> Forward:
+    """The compiled forward pass: (params, indices, plan, workspace, inputs, labels, outputs, total) -> total."""
+    signature = gradient_signature(dtype, inputs_dtype)
+    params, _, *others = signature.args
+    return kernel(float64(params, *others, params, float64))(_evaluate)

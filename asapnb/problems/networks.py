@@ -19,31 +19,43 @@ from .base import Parameter, Problem, check_parameters, drawn, floating
 from .convolution import Conv
 from .dense import Dense
 from .interpreter import forward_kernel, gradient_kernel
+from .outcomes import OUTCOMES, as_loss
 from .plan import LAYERS, Layer, MaxPool, checked, compile_plan
 from .text import normal_deviation, register
 
 Layers = Sequence[Layer | str] | str
 
 
-def _unnamed(data: Dataset, layers: Layers, init: str = "he", dtype: str = "float32") -> Problem:
+def _unnamed(
+    data: Dataset, layers: Layers, loss: str | None = None, init: str = "he", dtype: str = "float32"
+) -> Problem:
     """The network that a text describes."""
-    return network(data, layers, init=init, dtype=dtype)
+    return network(data, layers, loss=loss, init=init, dtype=dtype)
 
 
 @register("network(layers=['Dense(16)', 'ReLU', 'Dense(10)'])", build=_unnamed)
 def network(
-    data: Dataset, layers: Layers, *, name: str = "network", init: str = "he", dtype: DTypeLike = np.float32
+    data: Dataset,
+    layers: Layers,
+    *,
+    name: str = "network",
+    loss: str | None = None,
+    init: str = "he",
+    dtype: DTypeLike = np.float32,
 ) -> Problem:
-    """Mean softmax cross-entropy of a network on the training split of `data`.
+    """The mean loss of a network over the training split of `data`.
 
     Every network of a dtype runs the same compiled code.
 
     Args:
         data: a data set.
         layers: first convolutions (Conv; Conv, ReLU; or Conv, ReLU, MaxPool(2)), then dense layers (Dense; or Dense,
-            ReLU), the last of which is Dense(number of classes).
+            ReLU), the last of which is Dense(number of classes, labels or targets).
             Or their texts: "Conv(4, 5), ReLU, Dense(10)", or a list of texts and layers.
         name: shown to readers.
+        loss: "cross_entropy" of softmax, for classes; "logistic", for labels 0 and 1; "squared", ½ ‖y − t‖² for
+            targets t, or "huber(delta=1.0)". By default the first of these that fits the labels. The last three are
+            sums over the outputs of a sample.
         init: "he" (normal, variance 2 / fan-in, biases zero: He et al., ICCV 2015) or "normal(0.01)" (that standard
             deviation for all parameters).
         dtype: float32; or float64, which runs the portable kernels: for checking.
@@ -56,21 +68,27 @@ def network(
     >>> network(load_dataset("fashion-mnist-mini"), "Dense(32), ReLU, Dense(10)").config["problem"]
     "network(layers=['Dense(units=32)', 'ReLU()', 'Dense(units=10)'])"
     """
-    _classes(data)
+    _check(data)
     found = [checked(layer) for layer in _read(layers)]
     text = {"layers": [repr(layer) for layer in found]}
-    return replace(_network(data, found, "network", text, init, dtype), name=name)
+    return replace(_network(data, found, "network", text, loss, init, dtype), name=name)
 
 
 @register("mlp(hidden=[8])")
 def mlp(
-    data: Dataset, hidden: Sequence[int] = (128, 128, 128), *, init: str = "he", dtype: DTypeLike = np.float32
+    data: Dataset,
+    hidden: Sequence[int] = (128, 128, 128),
+    *,
+    loss: str | None = None,
+    init: str = "he",
+    dtype: DTypeLike = np.float32,
 ) -> Problem:
     """A multi-layer perceptron, with ReLU.
 
     Args:
         data: a data set.
-        hidden: the units of each hidden layer.
+        hidden: the units of each hidden layer; () for a linear model.
+        loss: as in `network`.
         init: as in `network`.
         dtype: as in `network`.
 
@@ -82,17 +100,18 @@ def mlp(
         raise UsageError(f"hidden is {shown(hidden)}; give the units of each hidden layer, as (128, 128, 128)")
     hidden = [integer(f"hidden[{i}]", units, 1) for i, units in enumerate(hidden)]
     layers: list[Layer] = [layer for units in hidden for layer in (Dense(units), ReLU())]
-    return _network(data, [*layers, _classes(data)], "mlp", {"hidden": hidden}, init, dtype)
+    return _network(data, layers, "mlp", {"hidden": hidden}, loss, init, dtype, ends=True)
 
 
 @register("lenet(init=normal(0.01))")
-def lenet(data: Dataset, *, init: str = "he", dtype: DTypeLike = np.float32) -> Problem:
+def lenet(data: Dataset, *, loss: str | None = None, init: str = "he", dtype: DTypeLike = np.float32) -> Problem:
     """LeNet as in the ASAP.SGD paper: 6 and 16 filters of 5 × 5, each pooled by 2, then 120 units.
 
     34,622 parameters on 28 × 28 × 1, 52,202 on 32 × 32 × 3.
 
     Args:
         data: a data set.
+        loss: as in `network`.
         init: as in `network`.
         dtype: as in `network`.
 
@@ -101,17 +120,18 @@ def lenet(data: Dataset, *, init: str = "he", dtype: DTypeLike = np.float32) -> 
     <lenet: 34,622 parameters, fashion-mnist-mini, 5,000 samples, float32>
     """
     layers: list[Layer] = [Conv(6, 5), ReLU(), MaxPool(2), Conv(16, 5), ReLU(), MaxPool(2), Dense(120), ReLU()]
-    return _network(data, [*layers, _classes(data)], "lenet", {}, init, dtype)
+    return _network(data, layers, "lenet", {}, loss, init, dtype, ends=True)
 
 
 @register("cnn")
-def cnn(data: Dataset, *, init: str = "he", dtype: DTypeLike = np.float32) -> Problem:
+def cnn(data: Dataset, *, loss: str | None = None, init: str = "he", dtype: DTypeLike = np.float32) -> Problem:
     """The smaller convolutional network of the paper: 4 and 8 filters of 3 × 3, each pooled by 2, then 128 units.
 
     27,354 parameters on 28 × 28 × 1.
 
     Args:
         data: a data set.
+        loss: as in `network`.
         init: as in `network`.
         dtype: as in `network`.
 
@@ -120,7 +140,7 @@ def cnn(data: Dataset, *, init: str = "he", dtype: DTypeLike = np.float32) -> Pr
     27354
     """
     layers: list[Layer] = [Conv(4, 3), ReLU(), MaxPool(2), Conv(8, 3), ReLU(), MaxPool(2), Dense(128), ReLU()]
-    return _network(data, [*layers, _classes(data)], "cnn", {}, init, dtype)
+    return _network(data, layers, "cnn", {}, loss, init, dtype, ends=True)
 
 
 def _read(layers: Any) -> list[Layer]:
@@ -136,36 +156,52 @@ def _read(layers: Any) -> list[Layer]:
 
 
 def _network(
-    data: Dataset, layers: Sequence[Layer], builder: str, arguments: dict[str, Any], init: str, dtype: DTypeLike
+    data: Dataset,
+    layers: Sequence[Layer],
+    builder: str,
+    arguments: dict[str, Any],
+    loss: str | None,
+    init: str,
+    dtype: DTypeLike,
+    *,
+    ends: bool = False,
 ) -> Problem:
-    """The problem of these layers; its text is a call of the builder with these arguments."""
-    dtype, raw = floating(dtype), data.train.raw
-    plan, places = compile_plan(data.shape, len(data.classes), layers)
+    """The problem of these layers; its text is a call of the builder with these arguments.
+
+    With `ends`, a layer is added that gives the outputs.
+    """
+    _check(data)
+    dtype, raw, labels = floating(dtype), data.train.raw, data.train.labels
+    chosen = as_loss(loss, data)
+    outputs = OUTCOMES[chosen.of].outputs(labels, len(data.classes))
+    layers = [*layers, Dense(outputs)] if ends else layers
+    plan, places = compile_plan(data.shape, outputs, layers, chosen, data.is_real)
     check_parameters(builder, places.n_params)
+    arguments |= {} if chosen == as_loss(None, data) else {"loss": str(chosen)}
     arguments |= ({} if init == "he" else {"init": init}) | ({} if dtype == "f4" else {"dtype": str(dtype)})
     text = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
     return Problem(
         name=builder,
-        gradient=gradient_kernel(dtype, raw.dtype, data.train.labels.dtype),
+        gradient=gradient_kernel(dtype, raw.dtype),
         n_params=places.n_params,
         inputs=raw.reshape(-1),
-        labels=data.train.labels,
+        labels=labels,
         layout=tuple(places.layout),
         dtype=dtype,
         plan=plan,
         workspace=places.workspace,
         initial=partial(drawn, np.concatenate([_deviations(init, tensor) for tensor in places.layout])),
         forward=forward_kernel,
+        loss=chosen,
+        outputs=outputs,
         data=data,
         config={"data": data.name, "problem": f"{builder}({text})" if text else builder},
     )
 
 
-def _classes(data: Dataset) -> Dense:
-    """The output layer for a data set."""
+def _check(data: Any) -> None:
     if not isinstance(data, Dataset):
         raise UsageError(f"data is {type(data).__name__}; give what load_dataset or Dataset.from_arrays returns")
-    return Dense(len(data.classes))
 
 
 def _deviations(init: str, tensor: Parameter) -> NDArray[np.float64]:

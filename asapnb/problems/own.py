@@ -42,8 +42,8 @@ def custom(
         dtype: of the parameters, float32 or float64.
         init: maps (n_params, generator) to initial parameters; default: zeros.
         workspace_size: elements of scratch of a worker; a number, or a function of the batch size.
-        evaluate: maps (params, "train" or "test") to (loss, accuracy); default: the mean of the gradient's own loss
-            on the training split, and accuracy NaN.
+        evaluate: maps (params, "train" or "test") to (loss, accuracy), or to a mapping of "loss" and perhaps
+            "accuracy", "r2" and "rmse"; default: the mean of the gradient's own loss on the training split.
         name: default: that of the gradient.
 
     Raises UsageError for what does not fit, and for a gradient that does not compile, has threads of its own

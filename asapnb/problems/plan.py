@@ -16,6 +16,7 @@ from .convolution import Conv
 from .dense import Dense
 from .kinds import BlockLayer, RowLayer, Shape
 from .layers import BLOCK_LAYERS, ROW_LAYERS
+from .losses import CROSS_ENTROPY, LOSSES, Loss
 from .places import Places, rounded
 from .records import FIRST_RECORD, RECORD, Blocks, Header, Rows, bits_of
 from .signature import Integers
@@ -23,6 +24,7 @@ from .tiles import LANES
 
 _ROW_CHUNK = 64  # samples; the activations of a chunk should stay in the second-level cache
 _BLOCK_CHUNK = 32
+_EACH = {"classes": "class", "binary": "label", "real": "target"}
 
 
 @dataclass(frozen=True)
@@ -83,15 +85,19 @@ def _can_be_pooled(stage: _Stage) -> bool:
     return pools and stage.activation != Identity and not stage.pooled
 
 
-def compile_plan(shape: Shape, classes: int, layers: Sequence[Layer]) -> tuple[Integers, Places]:
+def compile_plan(
+    shape: Shape, outputs: int, layers: Sequence[Layer], loss: Loss = CROSS_ENTROPY, reals: bool = False
+) -> tuple[Integers, Places]:
     """The plan of a network, and its places in the parameters and the workspace.
 
     Args:
         shape: (channels, height, width) of an input.
-        classes: number of classes.
-        layers: of the network; the last is Dense(classes).
+        outputs: how many a sample has.
+        layers: of the network; the last is Dense(outputs).
+        loss: what the outputs are compared by.
+        reals: whether they are compared with real targets.
 
-    UsageError where the layers are in no order that is supported, do not end in Dense(classes), or do not fit.
+    UsageError where the layers are in no order that is supported, do not end in Dense(outputs), or do not fit.
 
     >>> from asapnb.problems import ReLU
     >>> _, places = compile_plan((1, 28, 28), 10, [Dense(32), ReLU(), Dense(10)])
@@ -99,16 +105,21 @@ def compile_plan(shape: Shape, classes: int, layers: Sequence[Layer]) -> tuple[I
     (25450, ['dense1.weight', 'dense1.bias', 'dense2.weight', 'dense2.bias'])
     """
     stages = _stages([checked(layer) for layer in layers])
-    if not stages or stages[-1].layer != Dense(classes) or stages[-1].activation != Identity:
+    if not stages or stages[-1].layer != Dense(outputs) or stages[-1].activation != Identity:
         found = repr(layers[-1]) if layers else "missing"
         raise UsageError(
-            f"the last layer is {found}; it must be Dense({classes}), one score per class, without an activation"
+            f"the last layer is {found}; it must be Dense({outputs}), one output per {_EACH[loss.of]}, without an "
+            "activation"
         )
     shapes = _shapes(shape, stages)
     on_blocks = sum(isinstance(stage.kind, BlockLayer) for stage in stages)
     chunk = _BLOCK_CHUNK if on_blocks else _ROW_CHUNK
     places = Places(FIRST_RECORD + RECORD * len(stages), chunk)
-    header = _header(places, shapes, on_blocks)
+    header = _header(places, shapes, on_blocks)._replace(
+        loss=[one.name for one in LOSSES].index(loss.name),
+        reals=reals,
+        constant=bits_of(loss.constant),
+    )
     records: list[tuple[int, ...]] = []
     before: Any = None
     counts: Counter[str] = Counter()
@@ -163,6 +174,9 @@ def _header(places: Places, shapes: Sequence[Shape], on_blocks: int) -> Header:
         d_columns=places.room(rounded(units, LANES) * places.chunk),
         g_columns=places.room(max(units, prod(shapes[on_blocks]) if on_blocks else 0) * places.chunk),
         g_rows=places.room(places.stride(units) * places.chunk),
+        loss=0,
+        reals=0,
+        constant=0,
     )
 
 

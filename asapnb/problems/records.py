@@ -35,6 +35,9 @@ class Header(NamedTuple):
     d_columns: int  # scratch of the layers on rows: d of the output, [unit][chunk]
     g_columns: int  # and g of the input, [feature][chunk]
     g_rows: int  # the same as [sample][feature]
+    loss: int  # place in LOSSES
+    reals: int  # whether targets are real: labels hold the bits of float64
+    constant: int  # of the loss, see `bits_of`
 
 
 class Rows(NamedTuple):

@@ -99,7 +99,7 @@ def make_replay_state(execution: Execution, order: Operations, loss_limit: float
         numbers=aligned(NUMBERS, dtype),
         plan=problem.plan,
         inputs=problem.inputs,
-        labels=problem.labels.reshape(-1),
+        labels=problem.flat_labels,
         tasks=tasks,
         results=blank_rows(count, RESULT),
         operations=order.operations,

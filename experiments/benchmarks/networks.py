@@ -56,7 +56,16 @@ def training_state(problem: ab.Problem, batch: int) -> tuple[list[types.Type], l
     theta[:] = problem.init(0)
     batches = np.stack(problem.batches(seed=0, epoch=0, batch_size=batch)[: problem.n_samples // batch])
     scratch = [aligned(size, problem.dtype) for size in (problem.n_params, problem.workspace_size(batch))]
-    values = [problem.gradient, theta, scratch[0], batches, problem.plan, scratch[1], problem.inputs, problem.labels]
+    values = [
+        problem.gradient,
+        theta,
+        scratch[0],
+        batches,
+        problem.plan,
+        scratch[1],
+        problem.inputs,
+        problem.flat_labels,
+    ]
     return [types.FunctionType(signature), params, gradient, array_type(np.int64, 2), *others], values
 
 
