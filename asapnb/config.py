@@ -9,6 +9,7 @@ import ast
 import os
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import NoneType
@@ -27,10 +28,11 @@ from .problems.text import code_of, is_custom, parse_problem
 from .record import Owner, Run, file_of, load_run, own
 from .rules import Rule
 from .schedules import StepSchedule
+from .simulator.replaying import RECORDED
 from .simulator.resuming import resume_simulation
 from .simulator.run import simulate
 from .text import parse_toml, read_toml, regular_file
-from .training.arguments import Argument, Command, arguments_of
+from .training.arguments import ARGUMENTS, Argument, Command, arguments_of, of_replay
 from .training.code import checked, same_rule, same_schedule
 from .training.evaluation import Evaluation, Progress
 from .training.reporting import Hooks
@@ -38,6 +40,7 @@ from .training.resuming import check_columns, check_problem
 from .training.warm_start import start_of, start_text
 
 RUNS: dict[Command, Callable[..., Run]] = {"train": train, "simulate": simulate}
+KINDS: tuple[Command, ...] = (*RUNS, "replay")
 _KINDS = {
     bool: "true or false", int: "an integer", float: "a number", str: "a text", dict: "a table", NoneType: '"none"',
 }  # fmt: skip
@@ -52,16 +55,23 @@ _PROBLEM = {
     "data": _text("data", "fashion-mnist-mini", "the data set, for problems on one."),
     "problem": _text("problem", "lenet", "what is minimised."),
 }
+_REPLAYED = {
+    "source": _text("source", "", "the run file to replay."),
+    **{name: replace(ARGUMENTS[name], default=RECORDED) for name in ("rule", "schedule")},
+}
 
 
 @cache
 def keys(kind: Command = "train") -> dict[str, Argument]:
     """Every key, by name: `data`, `problem` and the arguments of `train`, or of another command, that are plain data.
 
+    A replay has a `source` instead, and what it may change or watch.
+
     >>> keys()["step_size"].default, keys()["step_size"].kinds
     (0.01, (<class 'float'>,))
     """
-    return _PROBLEM | {name: argument for name, argument in arguments_of(kind).items() if argument.kinds}
+    own, names = (_PROBLEM, arguments_of(kind)) if kind != "replay" else (_REPLAYED, of_replay("changed", "watched"))
+    return own | {name: ARGUMENTS[name] for name in names if ARGUMENTS[name].kinds}
 
 
 def check_keys(config: Mapping[str, Any], kind: Command = "train") -> dict[str, Any]:

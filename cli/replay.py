@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,15 +11,19 @@ from numpy.typing import NDArray
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from asapnb.formatting import fixed, loss, measured, number
-from asapnb.record import Run, load_run
+from asapnb.config import keys
+from asapnb.errors import UsageError
+from asapnb.formatting import NONE, fixed, loss, measured, number
+from asapnb.record import Run, checked_target, load_run
 from asapnb.record.figures import run_rows
 from asapnb.record.schema import RUNNING
 from asapnb.simulator import replay
+from asapnb.simulator.replaying import RECORDED
 from asapnb.training.arguments import of_replay
 
 from .flags import flag, said
-from .options import RUN_FILE
+from .options import JSON, QUIET
+from .replays import is_for_many, replay_many
 from .running import Job, carry_out
 from .text import Columns, pairs
 
@@ -30,9 +35,11 @@ _COMPARED: dict[str, Callable[[Any], str]] = {  # figures, and how they are show
     "mean_scale": lambda value: fixed(value, ".4f"),
     "sum_of_steps": number,
 }
+_SHORT = ("train_loss", "test_accuracy", "mean_scale")  # of many runs
 _WATCHING = of_replay("watched")
 _DEFAULTS = {  # of flags whose default is not "as recorded"
     "rule": "the scales that were recorded",
+    "schedule": "the factors that were recorded",
     **dict.fromkeys(("target_loss", "target_accuracy", "patience"), "none, whatever was recorded"),
     "monitor": None,
     "microscope": None,
@@ -41,19 +48,43 @@ _DEFAULTS = {  # of flags whose default is not "as recorded"
 
 
 @click.command("replay")
-@click.argument("run", type=click.Path(), metavar="RUN.h5")
-@RUN_FILE
-def command(run: str, out: str | None, force: bool, quiet: bool, as_json: bool, **given: Any) -> None:
-    """Make the run in a file again: with the same views, minibatches and order, under this rule and step size.
+@click.argument("runs", nargs=-1, required=True, type=click.Path(), metavar="RUN.h5|FOLDER…")
+@click.option("-o", "--out", type=click.Path(), metavar="RUN.h5|DIR",
+              help="The run file to write; of several runs the folder.")  # fmt: skip
+@click.option(
+    "--force", is_flag=True, help="Overwrite what exists, and run code of one's own that is not as recorded."
+)
+@click.option("--skip-bad", is_flag=True, help="Go on without files that cannot be replayed, and name them.")
+@click.option("--resume", is_flag=True, help="Go on in a folder of replays: skip what is done.")
+@click.option("--jobs", type=int, metavar="N", help="Replays at a time, of several.  [default: one per core]")
+@QUIET
+@JSON
+def command(
+    runs: tuple[str, ...], out: str | None, force: bool, skip_bad: bool, resume: bool, jobs: int | None,
+    quiet: bool, as_json: bool, **given: Any,
+) -> None:  # fmt: skip
+    """Make recorded runs again: with the same views, minibatches and order, under this rule and step size.
 
-    Without changes it uses the recorded scales, and its final parameters are the recorded ones, to the bit.
+    Without changes a replay uses the recorded scales, and its final parameters are the recorded ones, to the bit.
+    Several runs, or the runs of a folder, are replayed in parallel, into a folder.
     """
-    source = load_run(run)
-    chosen = said(given, "simulate")
+    chosen = {name: value for name, value in said(given, "replay").items() if value != RECORDED}
+    changed = [name for name in chosen if name not in _WATCHING]
+    if is_for_many(runs, out):
+        heads = [*(name.replace("_", " ") for name in _SHORT), "parameters"]
+        compared = partial(_compared_files, changed)
+        replay_many(runs, chosen, out, heads, compared, skip_bad=skip_bad, quiet=quiet, as_json=as_json, force=force,
+                    resume=resume, jobs=jobs)  # fmt: skip
+        return
+    for name, value in (("--skip-bad", skip_bad), ("--resume", resume), ("--jobs", jobs)):
+        if value:
+            raise UsageError(f"{name} is for several runs: leave it out, or give a folder, as in -o replays/")
+    source = load_run(runs[0])
+    if out is not None:
+        checked_target(out, force)
 
     def make() -> Job:
-        final = source.params["final"] if source.status != RUNNING else None  # read before the file may be replaced
-        changed = [name for name in chosen if name not in _WATCHING]
+        final = _final(source)  # read before the file may be replaced
         return Job(
             header=lambda: _header(source, chosen),
             run=partial(replay, source, **chosen, out=out, force=force),
@@ -71,6 +102,20 @@ def _header(source: Run, chosen: dict[str, Any]) -> Text:
     rest = f"momentum {config['momentum']:g}, weight decay {config['weight_decay']:g}"
     replayed = ("replay", f"{source.path}, kind {source.kind}, {state}")
     return pairs([replayed, *run_rows(config, source.attributes, rest)])
+
+
+def _final(source: Run) -> NDArray[Any] | None:
+    """The final parameters of a run; None if it was killed."""
+    return source.params["final"] if source.status != RUNNING else None
+
+
+def _compared_files(changed: list[str], recorded: Path, replayed: Path) -> tuple[dict[str, Any], list[str]]:
+    """The entries of a replay in the JSON document, and its cells in a table."""
+    source, run = load_run(recorded), load_run(replayed)
+    found, _ = _compared(source.summary(), _final(source), changed, run)
+    both = found["comparison"]
+    cells = [" → ".join(_COMPARED[name](one[name]) for one in both.values()) for name in _SHORT]
+    return found, [*cells, {True: "equal", False: "differ", None: NONE}[found["equal"]]]
 
 
 def _compared(
@@ -120,5 +165,5 @@ def _columns(figures: dict[str, dict[str, Any]]) -> Columns:
 
 
 command.params[1:1] = [
-    flag(name, "simulate", _DEFAULTS.get(name, "as recorded")) for name in ("rule", *of_replay("changed", "watched"))
+    flag(name, "simulate", _DEFAULTS.get(name, "as recorded")) for name in keys("replay") if name != "source"
 ]

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from asapnb.formatting import seconds
 from asapnb.record import to_json
-from asapnb.sweep import Progress, Sweep, describe, load_sweep, run_sweep
+from asapnb.sweep import Manifest, Progress, Sweep, describe, load_sweep, run_sweep
 from asapnb.sweep.spec import value_text
 
 from . import FAILED, INTERRUPTED
@@ -36,10 +36,7 @@ from .text import STATUS_STYLES, Columns, console, pairs
 @click.option("--list", "listed", is_flag=True, help="Only list the points.")
 @QUIET
 @JSON
-@click.pass_context
-def command(
-    ctx: click.Context, source: str, out: str | None, listed: bool, quiet: bool, as_json: bool, **options: Any
-) -> None:
+def command(source: str, out: str | None, listed: bool, quiet: bool, as_json: bool, **options: Any) -> None:
     """Run every point of a grid, in parallel, each into a run file of its own.
 
     SWEEP.toml has a table [base] with the keys that all runs have in common, and a table [grid] of lists, of which
@@ -52,26 +49,59 @@ def command(
         _list(sweep, screen, as_json)
         return
     again = f"asapnb sweep {shlex.quote(source)} -o {shlex.quote(str(folder))} --resume"
+    manifest = carried_out(sweep, folder, screen, again, **options)
+    if as_json:
+        echo(to_json(document(manifest, folder)))
+    close(manifest, folder, screen, again)
+
+
+def carried_out(sweep: Sweep, folder: Path, screen: Console, again: str, **options: Any) -> Manifest:
+    """Carry out a sweep and show its progress; after Ctrl-C the command ends.
+
+    Args:
+        sweep: the sweep.
+        folder: for its run files.
+        screen: where its progress is shown.
+        again: the command that goes on with it.
+        options: those of `run_sweep`.
+    """
     display = _Display(screen, sweep, folder)
     try:
         with display.bar:
-            manifest = run_sweep(sweep, folder, progress=display.show, **options)
+            return run_sweep(sweep, folder, progress=display.show, **options)
     except KeyboardInterrupt:
         echo(f"Interrupted. What is done is kept; to go on: {again}", err=True)
-        ctx.exit(INTERRUPTED)
-    outcomes = manifest.outcomes.values()
-    counts = dict(sorted(Counter(outcome.status for outcome in outcomes).items()))
-    if as_json:
-        echo(to_json({"folder": str(folder), "points": len(sweep.points), "statuses": counts}))
-    screen.print("", ", ".join(f"{count:,} {status}" for status, count in counts.items()), sep="\n")
-    screen.print(f"{folder} holds the runs. Next: asapnb compare {shlex.quote(str(folder))}", style="dim")
-    if failed := sum(not outcome.done for outcome in outcomes):
-        echo(
-            f"Error: {failed:,} of {len(sweep.points):,} points failed; {folder}/manifest.jsonl says why; to try "
-            f"them again: {again}",
-            err=True,
-        )
-        ctx.exit(FAILED)
+        click.get_current_context().exit(INTERRUPTED)
+
+
+def document(manifest: Manifest, folder: Path) -> dict[str, Any]:
+    """What came of a sweep, as one JSON document."""
+    return {"folder": str(folder), "points": len(manifest.points), "statuses": _statuses(manifest)}
+
+
+def _statuses(manifest: Manifest) -> dict[str, int]:
+    """How many points ended with each status."""
+    return dict(sorted(Counter(outcome.status for outcome in manifest.outcomes.values()).items()))
+
+
+def close(manifest: Manifest, folder: Path, screen: Console, again: str, kept: bool = True) -> None:
+    """Print what came of a sweep; ends the command with an error if points failed.
+
+    Args:
+        manifest: of the sweep.
+        folder: with its run files.
+        screen: where it is printed.
+        again: the command that tries again what failed.
+        kept: whether the folder is still there afterwards.
+    """
+    screen.print("", ", ".join(f"{count:,} {status}" for status, count in _statuses(manifest).items()), sep="\n")
+    if kept:
+        screen.print(f"{folder} holds the runs. Next: asapnb compare {shlex.quote(str(folder))}", style="dim")
+    failures = [outcome for outcome in manifest.outcomes.values() if not outcome.done]
+    if failures:
+        where = f"{folder}/manifest.jsonl says why; to try them again: {again}" if kept else failures[0].gist
+        echo(f"Error: {len(failures):,} of {len(manifest.points):,} points failed; {where}", err=True)
+        click.get_current_context().exit(FAILED)
 
 
 def _list(sweep: Sweep, screen: Console, as_json: bool) -> None:
@@ -81,11 +111,11 @@ def _list(sweep: Sweep, screen: Console, as_json: bool) -> None:
             {"name": point.name, "axes": dict(point.axes), "config": dict(point.config)} for point in sweep.points
         ]
         echo(to_json({"kind": sweep.kind, "points": points}))
-    names = [name for name in _axes(sweep) if name != "seed"]
-    table = Columns(*names, "seed", left=names)
+    names, seeds = [name for name in _axes(sweep) if name != "seed"], ["seed"] * (sweep.kind != "replay")
+    table = Columns(*names, *seeds, left=names)
     for point in sweep.points:
         given = [value_text(point.axes[name]) if name in point.axes else "" for name in names]
-        table.add_row(*given, str(point.config.get("seed", 0)))
+        table.add_row(*given, *(str(point.config.get(name, 0)) for name in seeds))
     screen.print(table)
 
 

@@ -98,7 +98,7 @@ def test_a_sweep_comes_back_from_the_head_of_a_manifest(base, grid, repetitions,
     ("changes", "says"),
     [
         ({"grids": {}}, "unknown key of a sweep 'grids'; available: base, grid"),
-        ({"kind": "replay"}, "unknown kind of run 'replay'"),
+        ({"kind": "repeat"}, "unknown kind of run 'repeat'"),
         ({"kind": ["train"]}, "unknown kind of run"),
         ({"grid": {"rool": ["tail"]}}, "unknown key 'rool'"),
         ({"base": {"pin_workers": True}}, "simulate has no pin_workers"),

@@ -32,6 +32,7 @@ from .scales import recorded_scales
 from .schedules import Schedule
 from .world import ROW
 
+RECORDED = "recorded"  # in place of a rule, or a schedule: the scales, or factors, that a run recorded
 # The arguments that a replay takes over from a run. A target or a time limit is not among them.
 _WATCHED_FOR = ("target_loss", "target_accuracy", "patience", "monitor")
 _TAKEN_OVER = (*of_replay("changed", "kept"), "divergence_factor", "eval_every", "eval_samples")
@@ -103,7 +104,7 @@ def replay(
     """
     given = {name: value for name, value in locals().items() if name in _TAKEN_OVER and value is not None}
     given |= {name: value for name, value in locals().items() if name in _WATCHED_FOR}
-    if schedule is not None:
+    if schedule is not None and schedule != RECORDED:
         given["schedule"] = as_schedule(plain_text(schedule) if force else schedule)
     observed = observation(locals())
     if not isinstance(source, Run | Schedule):
@@ -143,32 +144,56 @@ def _of_schedule(
     )
 
 
-def _of_run(
-    source: Run, problem: Problem | None, rule: Any, given: dict[str, Any], observed: dict[str, Any], force: bool
-) -> Execution:
-    config, scheme = source.config, parse_scheme(source.config["scheme"])
-    for name in ("batch_size", "seed"):
-        if name in given:
-            raise UsageError(f"{name} is {given[name]}: the minibatches of a run stay what they were; leave it out")
+def check_replayable(source: Run, problem: Problem | None = None) -> None:
+    """UsageError for a run that cannot be replayed, whatever is changed.
+
+    Args:
+        source: the run.
+        problem: what is minimised, if it is given.
+    """
+    scheme, text = parse_scheme(source.config["scheme"]), source.config["problem"]
     if not scheme.consistent and "t_view" not in source.updates:
         raise UsageError(
             f"{source.path or 'the run'} is of {scheme} on real threads: which parts of which updates its views held "
             "was never recorded, so it cannot be replayed; simulate it instead, or train lock-based or leashed"
         )
+    if problem is None and is_custom(text):
+        raise UsageError(
+            f"the problem of {source.path or 'the run'} is one's own, {text}: build it in Python "
+            "and pass it, as in asapnb.replay(run, problem)"
+        )
+
+
+def options_of(source: Run, problem: Problem, given: dict[str, Any]) -> Options:
+    """The checked arguments of a replay: those of the run where others are not given.
+
+    Args:
+        source: the run.
+        problem: what is minimised.
+        given: the arguments that are given.
+    """
+    own = {name: source.config[name] for name in _TAKEN_OVER if name in source.config}
+    own["schedule"] = known_schedule(source)
+    updates = int(source.updates["version"].max(initial=0))
+    return _resolved(problem, parse_scheme(source.config["scheme"]), own | given, updates)
+
+
+def _of_run(
+    source: Run, problem: Problem | None, rule: Any, given: dict[str, Any], observed: dict[str, Any], force: bool
+) -> Execution:
+    config, scheme = source.config, parse_scheme(source.config["scheme"])
+    rule = None if isinstance(rule, str) and rule == RECORDED else rule
+    for name in ("batch_size", "seed"):
+        if name in given:
+            raise UsageError(f"{name} is {given[name]}: the minibatches of a run stay what they were; leave it out")
+    check_replayable(source, problem)
     if problem is None:
-        if is_custom(config["problem"]):
-            raise UsageError(
-                f"the problem of {source.path or 'the run'} is one's own, {config['problem']}: build it in Python "
-                "and pass it, as in asapnb.replay(run, problem)"
-            )
         problem = parse_problem(config["problem"], trusted(config.get("data", ""), force))
     check_problem(source, problem, force)
     if not force:
         check_piece(config["problem"], "problem", code_of(problem))
     rows = _rows_of(source)
-    own = {name: config[name] for name in _TAKEN_OVER if name in config}
-    own["schedule"] = known_schedule(source)
-    options = _resolved(problem, scheme, own | given, int(rows["version"].max(initial=0)))
+    options = options_of(source, problem, given)
     rows = rows[: len(rows) - len(rows) % options.rows_per_version]  # whole rounds
     as_it_was = rule is None and not given.keys() & {"worker_tables"}
     if rule is None:

@@ -13,7 +13,7 @@ from .. import __version__
 from ..errors import MissingExtraError, RecordError, UsageError, shown
 from ..record.files import put_in_place
 from ..record.owner import own
-from .points import Outcome, carry_out, differing, failed
+from .points import Outcome, carry_out, differing, failed, needed
 from .spec import Point
 
 PATIENCE = 5.0  # seconds to reach the scheduler, for its first worker to come, and until a wait is worth a word
@@ -86,7 +86,7 @@ def on_cluster(
         points: the points to run.
         folder: where the run files go.
         client: of the cluster, from `connected`.
-        files: paths that rules and timings come from, with their SHA-256.
+        files: paths that the points need, with their SHA-256.
         waits: called with the reason when nothing can happen, as all workers are gone; once until one comes.
 
     Raises:
@@ -160,7 +160,7 @@ def _computed(point: Point, version: str, files: Mapping[str, str]) -> tuple[Out
     """On a worker: the outcome of a point and its run file."""
     from distributed import get_worker
 
-    if (lack := _lacks(version, files)) is not None:  # it may have come after the others were asked
+    if (lack := _lacks(version, needed(files, point))) is not None:  # it may have come after the others were asked
         return failed(point, lack), None
     with tempfile.TemporaryDirectory(dir=get_worker().local_directory) as folder:
         path = Path(folder, point.file)

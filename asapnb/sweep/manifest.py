@@ -28,6 +28,7 @@ from ..record.schema import UNENDED
 from ..text import read_bytes
 from .lines import SCHEMA, read_head, read_outcome
 from .points import Outcome, now, outcome_of, sources, texts_of
+from .replays import SOURCE
 from .spec import Point, Sweep, parse_sweep, value_text
 
 NAME = "manifest.jsonl"
@@ -248,7 +249,11 @@ def _still_there(manifest: Manifest, folder: Path, since: str) -> dict[str, Outc
 
 def _is_of(run: Run, point: Point, since: str) -> bool:
     """Whether a run is that of a point, made since the sweep began."""
-    ours = run.kind == point.kind and run.config.get("seed") == point.config.get("seed", 0)
+    if point.kind == "replay":
+        source = os.path.realpath(point.config[SOURCE])
+        ours = run.kind == "replay" and str(run.attributes.get("replayed", {}).get("path")) == source
+    else:
+        ours = run.kind == point.kind and run.config.get("seed") == point.config.get("seed", 0)
     return ours and run.attributes["created_utc"] >= since
 
 

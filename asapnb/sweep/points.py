@@ -25,6 +25,8 @@ from ..simulator.scheduling import Simulation
 from ..text import to_json
 from ..timing import as_timing
 from ..training.options import resolve
+from . import replays
+from .replays import SOURCE
 from .spec import Point, describe
 
 _MOST_TEXT = 100_000  # bytes of each file that a manifest keeps
@@ -71,7 +73,7 @@ def check_points(points: Iterable[Point]) -> None:
     """Raise an error for the first point that cannot run or that equals another."""
     groups: dict[str, list[Point]] = {}  # by problem, so that only one problem is in memory at a time
     for point in points:
-        groups.setdefault(to_json([point.config.get(name) for name in ("data", "problem")]), []).append(point)
+        groups.setdefault(to_json([point.config.get(name) for name in ("data", "problem", SOURCE)]), []).append(point)
     seen: dict[str, Point] = {}
     for group in groups.values():
         made: dict[Hashable, Any] = {}
@@ -99,6 +101,8 @@ def _resolved(point: Point, made: dict[Hashable, Any]) -> str:
             made[key] = make()
         return made[key]
 
+    if point.kind == "replay":
+        return replays.check_point(point.config, once)
     of_problem = {name: value for name, value in point.config.items() if name in ("data", "problem")}
     problem: Problem = once("problem", lambda: prepare(of_problem, point.kind)[0])
     arguments = {name: key.default for name, key in keys(point.kind).items()} | dict(point.config)
@@ -118,12 +122,13 @@ def _resolved(point: Point, made: dict[Hashable, Any]) -> str:
 
 
 def sources(points: Sequence[Point]) -> dict[str, str]:
-    """The files of the data, rules and timings of the points, and those that they import, each with its SHA-256."""
+    """The files that points need, each with its SHA-256: data, rules, timings, what they import, runs to replay."""
     texts = {str(point.config.get(name, "")).strip() for point in points for name in ("rule", "timing")}
     files = {text for text in texts if text.endswith(".toml")}
     files |= {file for data in {str(point.config.get("data", "")) for point in points} for file in files_of(data)}
     codes = [as_rule(text).code for text in texts if ".py:" in text]
     files |= {file for code in codes if code is not None for file in code.files}
+    files |= {point.config[SOURCE] for point in points if SOURCE in point.config}
     return {file: digest_of(file) for file in sorted(files)}
 
 
@@ -131,6 +136,16 @@ def texts_of(files: Iterable[str]) -> dict[str, str]:
     """The text of each file of code, for a difference if it changes."""
     code = [file for file in files if file.endswith((".py", ".toml"))]
     return {file: Path(file).read_bytes()[:_MOST_TEXT].decode("utf-8", "replace") for file in code}
+
+
+def is_run(file: str) -> bool:
+    """Whether a file is a run file, by its name."""
+    return file.endswith(".h5")
+
+
+def needed(files: Mapping[str, str], point: Point) -> dict[str, str]:
+    """Those of these files that this point needs."""
+    return {file: digest for file, digest in files.items() if not is_run(file) or file == point.config.get(SOURCE)}
 
 
 def differing(files: Mapping[str, str]) -> str | None:
@@ -162,11 +177,14 @@ def carry_out(point: Point, out: Path, threads: int | None = None) -> Outcome:
     """
     started = time.monotonic()
     config = dict(point.config)
-    if threads is not None and point.kind == "simulate":
+    if threads is not None and point.kind != "train":
         config.setdefault("threads", threads)
     status, error = FAILED, None
     try:
-        run = run_config(config, point.kind, out=out, force=True)
+        if point.kind == "replay":
+            run = replays.carry_out(config, out)
+        else:
+            run = run_config(config, point.kind, out=out, force=True)
         if run.path == out.resolve():
             status = run.status
         else:

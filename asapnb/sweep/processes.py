@@ -19,7 +19,7 @@ from typing import Any
 from ..errors import RecordError, UsageError
 from ..signals import caught
 from ..training.options import at_once
-from .points import Outcome, carry_out, differing, failed
+from .points import Outcome, carry_out, differing, failed, needed
 from .spec import Point
 
 _PATIENCE = 10.0  # seconds that processes have to end in good order
@@ -35,8 +35,7 @@ def in_processes(points: Sequence[Point], folder: Path, jobs: int, files: Mappin
         points: the points to run.
         folder: where their run files go.
         jobs: processes at a time.
-        files: paths that rules and timings come from, with their SHA-256. A point that starts after one of them has
-            changed fails.
+        files: paths that points need, with their SHA-256. A point that starts after one of its own has changed fails.
     """
     jobs = max(1, min(jobs, len(points)))
     first, again = deque(points), deque[Point]()
@@ -173,7 +172,7 @@ def _work(line: Any, folder: Path, threads: int, files: dict[str, str]) -> None:
         line.send(None)
         while True:
             point = line.recv()
-            if (file := differing(files)) is None:
+            if (file := differing(needed(files, point))) is None:
                 line.send(carry_out(point, folder / point.file, threads))
             else:
                 why = f"{file} has changed since the sweep began: put it back and go on, or start anew with --force"

@@ -17,6 +17,7 @@ from .cluster import connected, on_cluster
 from .manifest import Manifest
 from .points import Outcome, check_points, sources
 from .processes import in_processes
+from .replays import SOURCE, check_apart
 from .spec import Point, Sweep, load_sweep
 
 
@@ -121,6 +122,7 @@ def run_sweep(
     with ExitStack() as stack:
         stack.enter_context(leaving())  # SIGTERM, too, ends the processes in good order
         files = sources(sweep.points)
+        check_apart([point.config[SOURCE] for point in sweep.points if SOURCE in point.config], folder)
         carry_out: Callable[..., Generator[Outcome]] = partial(in_processes, jobs=jobs, files=files)
         if address is not None:
             client = stack.enter_context(connected(address, files))

@@ -9,13 +9,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from ..config import RUNS, check_keys, keys, merge
+from ..config import KINDS, check_keys, keys, merge
 from ..data.options import beside
 from ..errors import UsageError, shown, unknown
 from ..numbers import choice, integer
 from ..text import plain, read_toml
+from .replays import SOURCE, spread
 
 _SEED_AXES = ("data", "problem")
 _MOST = 1_000_000  # points
@@ -29,7 +31,7 @@ class Point:
 
     Attributes:
         name: its name, which its run file has, too.
-        kind: "train" or "simulate".
+        kind: "train", "simulate" or "replay".
         config: its configuration.
         axes: its values on the axes, and the keys that a grid fixes.
     """
@@ -70,7 +72,7 @@ class Sweep:
     """The runs that a sweep file asks for.
 
     Attributes:
-        kind: "train" or "simulate".
+        kind: "train", "simulate" or "replay".
         base: keys that all points have in common.
         grids: the points of all grids are run.
         seed: the seeds of all points are derived from it.
@@ -111,16 +113,20 @@ class Sweep:
         for values in itertools.product(*grid.axes.values()):
             chosen = {**grid.fixed, **dict(zip(grid.axes, values, strict=True))}
             config = merge(self.base, chosen)
-            if "seed" in config:
+            if "seed" in config or self.kind == "replay":
                 if count > 1:
                     raise UsageError(
-                        f"repetitions is {count}, but the seeds are given: take repetitions out, or the key seed"
+                        f"repetitions is {count}, but the seeds are {self._seeded}: take repetitions out"
                     )
                 yield Point("", self.kind, config, chosen)
                 continue
             for repetition in range(count):
                 seeded = {**config, "seed": self.seed_of(config, repetition)}
                 yield Point("", self.kind, seeded, {**chosen, "repetition": repetition})
+
+    @property
+    def _seeded(self) -> str:
+        return "those of the runs that are replayed" if self.kind == "replay" else "given, by the key seed"
 
     def _repetitions(self, grid: Grid) -> int:
         return self.repetitions if grid.repetitions is None else grid.repetitions
@@ -178,21 +184,33 @@ def parse_sweep(table: Mapping[str, Any]) -> Sweep:
         if name not in known:
             raise unknown("key of a sweep", name, known)
     kind = table.get("kind", "train")
-    if not isinstance(kind, str) or kind not in RUNS:
-        raise unknown("kind of run", kind, RUNS)
-    base = check_keys(_table("base", table.get("base", {})), kind)
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise unknown("kind of run", kind, KINDS)
+    given = _table("base", table.get("base", {}))
     grids = table.get("grid", {})
+    tables = [_table("grid", grid) for grid in (grids if isinstance(grids, list) else [grids])]
+    if kind == "replay":
+        given, tables = spread(given, tables)
+        _check_seedless(table)
+    base = check_keys(given, kind)
     sweep = Sweep(
         kind,
         base,
-        tuple(_grid(_table("grid", grid), kind) for grid in (grids if isinstance(grids, list) else [grids])),
+        tuple(_grid(grid, kind) for grid in tables),
         integer("seed", table.get("seed", 0), 0, 2**63 - 1),
         integer("repetitions", table.get("repetitions", 1), 1, 2**63 - 1),
-        _seed_axes(table.get("seed_axes", list(_SEED_AXES)), kind),
+        _seed_axes(table.get("seed_axes", list(_SEED_AXES)), kind) if kind != "replay" else (),
     )
     if len(sweep.points) < 2 and not any(grid.axes for grid in sweep.grids):
         raise UsageError('nothing varies in the sweep: give [grid] an axis, such as rule = ["constant", "tail"]')
     return sweep
+
+
+def _check_seedless(table: Mapping[str, Any]) -> None:
+    """UsageError if something of the seeds is given to a sweep of replays, which has none."""
+    for name, nothing in (("seed", 0), ("seed_axes", [])):
+        if table.get(name, nothing) != nothing:
+            raise UsageError(f"{name} = {shown(table[name])}: a replay has the seed of its run; take {name} out")
 
 
 def describe(axes: Mapping[str, Any]) -> str:
@@ -239,7 +257,9 @@ def _seed_axes(names: Any, kind: str) -> tuple[str, ...]:
 
 
 def _named(point: Point, several: set[str]) -> Point:
-    said = _UNSAFE.sub("-", describe({name: value for name, value in point.axes.items() if name in several}))
+    shown = {name: value for name, value in point.axes.items() if name in several and name != SOURCE}
+    stem = [Path(point.axes[SOURCE]).stem] if SOURCE in point.axes else []
+    said = _UNSAFE.sub("-", "-".join(filter(None, [*stem, describe(shown)])))
     return replace(point, name="-".join(filter(None, [said[:_LENGTH].strip("-"), _digest(point.identity)])))
 
 

@@ -122,7 +122,8 @@ _TABLE = (
     }, lambda name, value, context: as_scheme(value), (*_RUNS, "calibrate")),
     Argument("rule", constant(), _TEXT, {
         "train": "the staleness-adaptive step size: a rule, its text, or f(staleness, workers) → scales.",
-        "replay": "the step-size rule; by default the scales that were recorded (of a schedule: constant).",
+        "replay": """the step-size rule; by default, or for "recorded", the scales that were recorded (of a
+            schedule: constant).""",
     }, _as_it_is),  # read by who makes its tables: a function in a file should be loaded once
     Argument("schedule", unscheduled(), _TEXT, {
         "train": """the factor of the step over time: a text such as "warmup(500) * cosine()", or a function f(t) of
