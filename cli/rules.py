@@ -10,6 +10,7 @@ from rich.text import Text
 from asapnb.errors import UsageError
 from asapnb.record import load_run, to_json
 from asapnb.rules import CONDITIONS, Report, available, check, examples, parse_rule
+from asapnb.rules.context import OUTSIDE
 from asapnb.rules.tables import table_length
 from asapnb.staleness import StalenessDistribution, parse_staleness
 from asapnb.staleness.bins import bins_of, span
@@ -58,7 +59,7 @@ def list_(search: int, seed: int, as_json: bool) -> None:
         table.add_row(name, *holds, lines[name])
     screen.print(table)
     partly = ", ".join(name for name, report in found.items() if report.notes)
-    screen.print(f"Of {partly} only the table is checked, not the factor of each update.", style="dim")
+    screen.print(f"Of {partly} only the table is checked, not what each update gets.", style="dim")
 
 
 @command.command()
@@ -96,6 +97,7 @@ def show(rule: str, staleness: str, workers: int | None, as_json: bool) -> None:
         ("mean scale", f"{facts['mean_scale']:.4f}"),
         ("scale variance", f"{facts['scale_variance']:.4f}"),
         ("effective delay", f"{facts['effective_delay']:.2f} updates"),
+        ("told", ", ".join(f"{name} = {getattr(OUTSIDE, name)}" for name in chosen.sees)),
         ("schedule", f"{chosen.schedule} multiplies each scale" if chosen.schedule else ""),
     ]))  # fmt: skip
     screen.print("", _plot(padded, scales, min(screen.width, 100)), sep="\n")

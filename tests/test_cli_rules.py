@@ -30,8 +30,8 @@ def test_list_has_every_rule_and_what_holds():
     assert set(rows) == set(available())
     assert rows["tail"] == ["yes"] * 4
     assert rows["inverse"] == ["no", "yes", "yes", "no"]
-    partly = [name for name, rule in examples().items() if rule.schedule]
-    assert lines[-1] == f"Of {', '.join(partly)} only the table is checked, not the factor of each update."
+    partly = [name for name, rule in examples().items() if rule.schedule or rule.shuffled]
+    assert lines[-1] == f"Of {', '.join(partly)} only the table is checked, not what each update gets."
     found = json.loads(call("list", "--search", 20, "--json"))
     assert {entry["name"]: entry["holds"] for entry in found} == {
         name: "no" not in row[:3] for name, row in rows.items()
@@ -116,6 +116,24 @@ def test_the_staleness_of_a_run(run):
 def test_a_schedule_is_named():
     assert "multiplies each scale" in call("show", "adadelay(0.1)", "--staleness", "geometric(m=4)")
     assert "Only the table was checked" in call("check", "adadelay(0.1)", "--search", 0)
+
+
+def test_of_shuffled_scales_c2_and_c4_do_not_hold_for_updates():
+    found = call("check", "shuffled(tail)", "--search", 0)
+    assert "C2 and C4 are about the table. They do not hold for updates" in found
+    assert "shuffled, wu_adaptive only the table is checked" in call("list", "--search", 0)
+
+
+def test_what_a_rule_is_told_is_shown(tmp_path):
+    (tmp_path / "own.py").write_text(
+        "def fading(staleness, workers, progress): return [1 - progress] * len(staleness)"
+    )
+    file = f"{tmp_path}/own.py:fading"
+    assert "progress = 0.0" in call("show", file)
+    assert "The rule was told progress = 0.0, as when a run begins" in call("check", file, "--search", 0)
+    half = call("show", f"{file}(progress=0.5)")
+    assert "mean scale       0.5000" in half
+    assert "\ntold" not in half
 
 
 def test_the_default_staleness_is_a_model_of_sixteen_workers():

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..kernels.arrays import LINE
-from ..rules import ScaleTables
+from ..rules import Context, Pace, ScaleTables
 from ..training.evaluation import Evaluation, Evaluator
-from ..training.options import Options
+from ..training.options import Options, refreshes
 from ..training.reporting import FLUSH_SECONDS, REPORT_SECONDS, STATUS, Hooks, Reporter, Totals
 from ..training.stopping import Stopping
 from ..training.words import LOSS_LIMIT, STEP_SIZE, STOPPED, TIMED_OUT
@@ -41,11 +41,12 @@ class Controller:
         first: list[np.ndarray],
         writer: RunWriter,
         evaluator: Evaluator,
-        per_epoch: int,
+        pace: Pace,
         hooks: Hooks,
     ) -> None:
         self.options, self.shared, self.access = options, shared, access
-        self.tables, self.writer, self.evaluator = tables, writer, evaluator
+        self.tables, self.writer, self.evaluator, self.pace = tables, writer, evaluator, pace
+        self._refreshes = refreshes(tables[0].rule, options)
         self.rows = RowCollector(shared, access, drops=options.scheme.drops, version=start.version)
         self.totals = Totals(options.workers)
         self.totals.add(start.updates)
@@ -53,7 +54,7 @@ class Controller:
         limit = float(shared.numbers[LOSS_LIMIT])
         known, stopping = start.evaluations, Stopping(options)
         stopping.take_up(known)
-        self.reporter = Reporter(options, per_epoch, limit, writer, hooks, self.totals, stopping)
+        self.reporter = Reporter(options, pace.per_epoch, limit, writer, hooks, self.totals, stopping)
         self.reporter.latest = known[-1] if known else self.reporter.latest
         self._asked: dict[int, int] = {}  # mailbox: the version last asked for there
         self._evaluated: dict[int, Evaluation] = {}  # by version, until their turn
@@ -140,13 +141,17 @@ class Controller:
         if not len(rows):
             return False
         applied = rows[self.totals.add(rows, self._lengths)]
-        if not self.options.always_fresh and not ended:
+        if self._refreshes and not ended:
             for owner, tables in enumerate(self.tables):
                 own = applied if len(self.tables) == 1 else applied[applied["worker"] == owner]
-                table = tables.observe(own["tau"])
+                table = tables.observe(own["tau"], functools.partial(self._context, owner))
                 if table is not None:
                     self._publish(owner, table)
         return len(rows) > RING // 2
+
+    def _context(self, owner: int, seen: int) -> Context:
+        """What the rule sees now, for the table of a worker, or of all."""
+        return self.pace.context(self.totals.version, loss=self.totals.batch_loss, worker=owner)
 
     def _recorded_rows(self, ended: bool) -> np.ndarray:
         """The next rows. They leave the ring once the writer has them, so that no exception loses any."""

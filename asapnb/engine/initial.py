@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..record.schema import ABANDONED, UPDATES
+from ..rules.context import RECENT, recent_loss
 from ..training.evaluation import Evaluation
 
 COUNTS = ("beyond_table", "waited_for_room")  # attributes that cannot be counted from its rows
@@ -37,6 +38,11 @@ class InitialState:
         """These columns of the updates that made a version."""
         chosen = self.updates["dropped"] != ABANDONED
         return {name: self.updates[name][chosen] for name in names}
+
+    def recent_loss(self, version: int) -> float:
+        """The mean loss of the last minibatches when this version was made."""
+        made = self.updates["version"]
+        return recent_loss(self.updates["loss"][: int(np.flatnonzero(made == version)[-1]) + 1][-RECENT:])
 
     def recorded(self, table: np.ndarray) -> int | None:
         """The last row of `tables` with these scales, or None. A table goes on with its last scale for ever."""

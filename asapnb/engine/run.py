@@ -12,18 +12,19 @@ from ..errors import UsageError
 from ..identity import plain_text
 from ..problems.base import Problem
 from ..record import UPDATES, Run, RunWriter, claim
-from ..rules import Rule, ScaleTables, as_rule, constant, scale_table
+from ..rules import Context, Rule, ScaleTables, as_rule, constant
+from ..rules.context import OUTSIDE
+from ..rules.tables import FRESH
 from ..schedules import StepSchedule
 from ..schedules import constant as unscheduled
 from ..schemes import LockBased, Scheme
-from ..staleness import StalenessDistribution
 from ..training.apart import Session, apart
 from ..training.arguments import documented
 from ..training.attributes import loss_limit, run_attributes
 from ..training.code import pieces
 from ..training.compiling import compiling_beside, of_names
 from ..training.evaluation import Evaluation, Evaluator, Progress
-from ..training.options import MomentumKind, Monitor, Options, resolve, updates_per_epoch
+from ..training.options import MomentumKind, Monitor, Options, check_seen, pace, refreshes, resolve
 from ..training.reporting import Hooks
 from ..training.steps import step_tables
 from ..training.stopping import check_measured
@@ -138,7 +139,8 @@ def run_from(
     """
     check_fits(problem, options)
     code = pieces(problem, rule, options.schedule, options.scheme)  # before any of it has been called
-    tables, first = _tables(start, options, rule)
+    check_seen(rule, options, threaded=True)
+    tables, first = _tables(start, problem, options, rule, OUTSIDE.loss)
     steps = step_tables(options.schedule, rule, options.updates)
     begun = time.perf_counter()
     reference = options.scheme.worker_loop or ""
@@ -150,6 +152,8 @@ def run_from(
     evaluator = Evaluator(problem, options.eval_samples)
     initial = start.evaluations[0] if start.evaluations else evaluator.evaluate(start.params, 0, 0.0)
     check_measured(options, initial)
+    if "loss" in rule.sees:
+        tables, first = _tables(start, problem, options, rule, initial.train_loss)
     shared = allocate(problem, options, steps, start, loss_limit(options, initial))
     team = Team(problem, options, shared, loop, start)
     attributes = {**run_attributes(problem, options, rule, code), "compile_seconds": compile_seconds}
@@ -165,7 +169,7 @@ def run_from(
             first=first,
             writer=writer,
             evaluator=evaluator,
-            per_epoch=updates_per_epoch(problem, options.scheme, options.workers, options.batch_size),
+            pace=pace(problem, options),
             hooks=session.hooks,
         )
         session.attach(controller)
@@ -206,17 +210,26 @@ def compile_rest(loop: str, *dtypes: str) -> None:
     compile_access(UPDATES)
 
 
-def _tables(start: InitialState, options: Options, rule: Rule) -> tuple[list[ScaleTables], list[np.ndarray]]:
+def _tables(
+    start: InitialState, problem: Problem, options: Options, rule: Rule, loss: float
+) -> tuple[list[ScaleTables], list[np.ndarray]]:
     """The rule's tables, one for all workers or one for each, and from each the scales that are first in force.
 
+    `loss` is the training loss at the start.
+
     If the scheme makes nothing stale, the rule sees only staleness 0 from the start. So the result does not depend on
-    when the controller takes rows.
+    when the controller takes rows, unless the rule sees how far the run is.
     """
-    past, owners = start.applied("worker", "tau"), options.workers if options.worker_tables else 1
-    tables = [ScaleTables(rule, options.workers) for _ in range(owners)]
-    if options.always_fresh:
-        fresh = StalenessDistribution.from_counts([1]).padded(len(tables[0].current))
-        return tables, [scale_table(rule, fresh, options.workers)] * owners
-    for owner, one in enumerate(tables):
-        one.catch_up(past["tau"] if owners == 1 else past["tau"][past["worker"] == owner])
+    past, owners = start.applied("worker", "tau", "version"), options.workers if options.worker_tables else 1
+    prior = FRESH if options.always_fresh else None
+    going = pace(problem, options)
+    tables = [ScaleTables(rule, options.workers, prior, Context(loss=loss, worker=owner)) for owner in range(owners)]
+    for owner, one in enumerate(tables if refreshes(rule, options) else ()):
+        own = np.flatnonzero(past["worker"] == owner) if owners > 1 else np.arange(len(past["tau"]))
+
+        def at(seen: int, own: Any = own, owner: int = owner) -> Context:
+            version = int(past["version"][own[seen - 1]])
+            return going.context(version, loss=start.recent_loss(version), worker=owner)
+
+        one.catch_up(past["tau"][own], at)
     return tables, [one.current for one in tables]

@@ -6,6 +6,7 @@ Every function under `register` in these modules is a name of this package: ther
 from typing import TYPE_CHECKING
 
 from .check import Finding, Report, check
+from .context import MEANINGS, Context, Pace
 from .framework import Rule, RuleLike, as_rule, examples, parse_rule, raw_scales, recorded_rule, scale_table
 from .refresh import every, once, released_code
 from .registry import CONDITIONS, RULES, available, builders, register
@@ -26,10 +27,13 @@ else:  # at run time, the package has the registered rules and nothing else of t
 
 __all__ = [
     "CONDITIONS",
+    "MEANINGS",
     "MAX_TABLE",
     "AdaDelay",
     "Budget",
+    "Context",
     "Finding",
+    "Pace",
     "Report",
     "Rule",
     "RuleLike",

@@ -24,6 +24,7 @@ from ..errors import RuleError, UsageError
 from ..markup import block, line, table
 from ..numbers import integer, real
 from ..staleness import StalenessDistribution, parse_staleness
+from .context import OUTSIDE
 from .framework import LARGEST_SCALE, Rule, RuleLike, as_rule, raw_scales
 from .registry import CONDITIONS
 from .search import Named, candidates, described, simplest
@@ -176,9 +177,29 @@ def check(
 
 
 def _notes(rule: Rule) -> tuple[str, ...]:
-    if rule.schedule is None:
-        return ()
-    return (f"Only the table was checked: every scale is multiplied by a factor of that update, {rule.schedule}.",)
+    found = []
+    if rule.schedule is not None:
+        found.append(
+            f"Only the table was checked: every scale is multiplied by a factor of that update, {rule.schedule}."
+        )
+    if rule.shuffled:
+        found.append(
+            "C2 and C4 are about the table. They do not hold for updates, because the scales are permuted over them: "
+            "a stale update may get the scale of a fresh one."
+        )
+    if rule.sees:
+        found.append(f"{told(rule)}, as when a run begins; with other values it may hold or not.")
+    return tuple(found)
+
+
+def told(rule: Rule) -> str:
+    """What a rule is told outside of a run, in words; empty if it names nothing.
+
+    >>> told(as_rule(lambda staleness, workers, progress: 0))
+    'The rule was told progress = 0.0'
+    """
+    values = ", ".join(f"{name} = {getattr(OUTSIDE, name)}" for name in rule.sees)
+    return f"The rule was told {values}" if values else ""
 
 
 def _search(judge: Judge, searched: Sequence[Named]) -> tuple[Finding, ...]:

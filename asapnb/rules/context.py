@@ -5,33 +5,51 @@ A function gets those of these values that it names among its arguments, wheneve
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..numbers import choice
+
 RECENT = 100  # gradients in the mean minibatch loss
 
 
-def _means(default: float, text: str) -> Any:
-    return field(default=default, metadata={"means": text})
+MEANINGS: dict[str, str] = {
+    "version": "the updates applied so far",
+    "epoch": "passes over the data made so far",
+    "progress": "the share of the updates of the run that is done, from 0 to 1",
+    "loss": f"the mean loss of the last {RECENT} minibatches; at the start, the training loss",
+    "worker": "the worker whose table is made, with worker_tables",
+}
 
 
 @dataclass(frozen=True)
 class Context:
-    """Where a run stands when a table is made. The defaults hold outside of a run, and when it begins."""
+    """Where a run stands when a table is made: what a rule may see. The defaults hold outside of a run.
 
-    version: int = _means(0, "the updates applied so far")
-    epoch: float = _means(0.0, "passes over the data made so far")
-    progress: float = _means(0.0, "the share of the run that is done, from 0 to 1")
-    loss: float = _means(1.0, f"the mean loss of the last {RECENT} minibatches; before the first, the training loss")
-    worker: int = _means(0, "the worker whose table is made, with worker_tables")
+    Attributes:
+        {meanings}
+
+    >>> Context(progress=0.5)
+    Context(version=0, epoch=0.0, progress=0.5, loss=1.0, worker=0)
+    """
+
+    version: int = 0
+    epoch: float = 0.0
+    progress: float = 0.0
+    loss: float = 1.0
+    worker: int = 0
 
 
-MEANINGS: dict[str, str] = {one.name: one.metadata["means"] for one in fields(Context)}
+Context.__doc__ = (Context.__doc__ or "").replace(
+    "{meanings}", f"\n{' ' * 8}".join(f"{name}: {text}." for name, text in MEANINGS.items())
+)
+assert MEANINGS.keys() == {one.name for one in fields(Context)}
+OUTSIDE = Context()
 
 
 @dataclass(frozen=True)
@@ -80,6 +98,6 @@ def named(function: Callable[..., Any], bound: Iterable[str] = ()) -> tuple[str,
     return tuple(name for name in MEANINGS if name in parameters.keys() - fixed and parameters[name].kind not in free)
 
 
-def given(context: Context, names: Iterable[str]) -> Mapping[str, Any]:
-    """The values of these names."""
-    return {name: getattr(context, name) for name in names}
+def known(names: Iterable[str]) -> tuple[str, ...]:
+    """These names; UsageError for one that no rule may see."""
+    return tuple(choice("value that a rule may see", name, MEANINGS) for name in names)

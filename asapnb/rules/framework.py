@@ -22,7 +22,7 @@ from ..numbers import integer
 from ..schedules import StepSchedule
 from ..staleness import StalenessDistribution
 from ..text import parse_call
-from .context import MEANINGS
+from .context import MEANINGS, OUTSIDE, Context, known, named
 from .refresh import DEFAULT_REFRESH, REFRESHES, Refresh, checked_refresh
 from .registry import RULES, builders
 from .schedules import OwnFactor, checked_factor
@@ -42,13 +42,15 @@ class Rule:
 
     Attributes:
         name: that of its function under `register`; of a user's function its own name, or its file and name.
-        function: called as function(staleness, workers, **parameters); it returns len(staleness) scales.
+        function: called as function(staleness, workers, **parameters); it returns len(staleness) scales. What it
+            names of `MEANINGS` besides, such as `progress`, it gets, too.
         parameters: what the function takes besides.
         refresh: when the table is made anew; None for a static table, which does not depend on the staleness seen.
         schedule: multiplies the scale of each update by a factor of its own: `AdaDelay` or `Budget`; or a schedule of
             `asapnb.schedules`, its text or a function f(t), which multiplies that of the run. None for the factor 1.
         shuffled: whether `simulate` and `replay` permute the scales over the updates.
         code: what it is besides its text, with a digest, if a part of it is not of asapnb; else None.
+        sees: the names in `MEANINGS` that it, or a rule within it, names among its arguments.
 
     >>> from asapnb.rules import tail
     >>> rule = tail(amplitude=0.5)
@@ -65,18 +67,28 @@ class Rule:
     schedule: OwnFactor | None = None
     shuffled: bool = False
     code: Piece | None = field(init=False, compare=False)
+    sees: tuple[str, ...] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "schedule", checked_factor(self.name, self.schedule))
+        object.__setattr__(self, "sees", _seen_by(self))
+        if self.refresh is None and {*self.sees} - {"worker"}:
+            raise RuleError(
+                f"rule {self.name} names {' and '.join(self.sees)}, but its table never changes: say when it is made "
+                "anew, as with refresh=every(200)"
+            )
         object.__setattr__(self, "code", _code(self))
 
     def _identity_(self) -> tuple[Any, ...]:
         schedule = self.schedule if getattr(self.schedule, "code", None) is not None else repr(self.schedule)
         return self.function, dict(self.parameters), repr(self.refresh), schedule, self.shuffled
 
-    def __call__(self, staleness: StalenessDistribution, workers: int) -> NDArray[np.float64]:
-        """The scales, float64, exactly len(staleness) of them, validated; see `scale_table`."""
-        return scale_table(self, staleness, workers)
+    def __call__(self, staleness: StalenessDistribution, workers: int, **context: Any) -> NDArray[np.float64]:
+        """The scales, float64, exactly len(staleness) of them, validated; see `scale_table`.
+
+        `context` is what the rule sees besides, by name, such as progress=0.5; see `Context` for the defaults.
+        """
+        return scale_table(self, staleness, workers, Context(**{name: context[name] for name in known(context)}))
 
     def __repr__(self) -> str:
         if self.name not in RULES:
@@ -123,6 +135,14 @@ def _shown(value: object) -> str:
     if isinstance(value, functools.partial) or type(value).__repr__ is object.__repr__ or hasattr(value, "__name__"):
         return name_of(value)  # its repr has an address
     return repr(value)
+
+
+def _seen_by(rule: Rule) -> tuple[str, ...]:
+    """What a rule, and the rules within it, see besides the staleness and the workers."""
+    function = rule.function.function if isinstance(rule.function, FileFunction) else rule.function
+    inner = {name for part in (function, *rule.parameters.values()) if isinstance(part, Rule) for name in part.sees}
+    own = () if isinstance(function, Rule) else named(function, rule.parameters)
+    return tuple(name for name in MEANINGS if name in own or name in inner)
 
 
 def _code(rule: Rule) -> Piece | None:
@@ -227,9 +247,13 @@ def _own_rule(function: Callable[..., Any]) -> Rule:
     if isinstance(inner, Rule):
         return Rule(name, function, {}, inner.refresh, inner.schedule, inner.shuffled)
     try:
-        inspect.signature(inner).bind(None, None)
+        inspect.signature(inner).bind(None, None, **dict.fromkeys(named(inner)))
     except TypeError as error:
-        raise RuleError(f"rule {name} is called with (staleness, workers), which it does not take: {error}") from None
+        raise RuleError(
+            f"rule {name} is called with (staleness, workers), which it does not take: {error}. It may name "
+            f"{', '.join(MEANINGS)} besides; give it any other parameter, as in {name}(p=0.5) of a file, or "
+            f"functools.partial({name_of(inner)}, p=0.5)"
+        ) from None
     except ValueError:  # some built-in functions have no signature to look at
         pass
     refresh = _refresh_of(inner)
@@ -261,7 +285,9 @@ def _no_scales(staleness: StalenessDistribution, workers: int) -> NDArray[np.flo
     raise RuleError("only its recorded scales are known")
 
 
-def scale_table(rule: RuleLike, staleness: StalenessDistribution, workers: int) -> NDArray[np.float64]:
+def scale_table(
+    rule: RuleLike, staleness: StalenessDistribution, workers: int, context: Context = OUTSIDE
+) -> NDArray[np.float64]:
     """The scales of a rule, checked: float64, finite, >= 0, shape (len(staleness),).
 
     A rule that depends on the staleness seen gives 1 everywhere while nothing has been seen.
@@ -270,6 +296,7 @@ def scale_table(rule: RuleLike, staleness: StalenessDistribution, workers: int) 
         rule: a rule, its text, or a function (staleness, workers) -> scales.
         staleness: the distribution of the staleness seen.
         workers: how many the rule is told there are; >= 1.
+        context: what the rule sees besides, if it names it; by default as when a run begins.
 
     RuleError says what is wrong with the scales. It also stands for an exception inside the rule, which is its cause.
 
@@ -277,7 +304,7 @@ def scale_table(rule: RuleLike, staleness: StalenessDistribution, workers: int) 
     array([1. , 0.5])
     """
     rule = as_rule(rule)
-    scales = raw_scales(rule, staleness, workers)
+    scales = raw_scales(rule, staleness, workers, context)
     bad = ~((scales >= 0) & (scales <= LARGEST_SCALE))
     if bad.any():
         tau = int(bad.argmax())
@@ -286,13 +313,16 @@ def scale_table(rule: RuleLike, staleness: StalenessDistribution, workers: int) 
     return scales
 
 
-def raw_scales(rule: Rule, staleness: StalenessDistribution, workers: int) -> NDArray[np.float64]:
+def raw_scales(
+    rule: Rule, staleness: StalenessDistribution, workers: int, context: Context = OUTSIDE
+) -> NDArray[np.float64]:
     """The scales of a rule as `scale_table` gives them, but with values that are not checked.
 
     Args:
         rule: the rule.
         staleness: the distribution of the staleness seen.
         workers: how many the rule is told there are; >= 1.
+        context: what the rule sees besides.
     """
     if not isinstance(staleness, StalenessDistribution):
         raise UsageError(
@@ -303,12 +333,25 @@ def raw_scales(rule: Rule, staleness: StalenessDistribution, workers: int) -> ND
     if rule.refresh is not None and staleness.is_empty:
         return np.ones(len(staleness))
     try:
-        result = rule.function(staleness, workers, **rule.parameters)
+        result = rule.function(staleness, workers, **_arguments(rule, context))
     except RuleError as error:
         raise RuleError(f"rule {rule}: {error}") from error
     except (Exception, SystemExit) as error:
         raise RuleError(f"rule {rule} raised {type(error).__name__}: {error} (for {staleness!r})") from error
     return _one_each(rule, result, len(staleness))
+
+
+def _arguments(rule: Rule, context: Context) -> Mapping[str, Any]:
+    """The arguments of the function of a rule besides the first two. A rule within it sees what it sees."""
+    if not rule.sees:
+        return rule.parameters
+    function = rule.function.function if isinstance(rule.function, FileFunction) else rule.function
+    names = function.sees if isinstance(function, Rule) else named(function, rule.parameters)
+    parameters = {
+        name: functools.partial(scale_table, part, context=context) if isinstance(part, Rule) and part.sees else part
+        for name, part in rule.parameters.items()
+    }
+    return {name: getattr(context, name) for name in names} | parameters
 
 
 def _one_each(rule: Rule, result: object, length: int) -> NDArray[np.float64]:

@@ -25,6 +25,8 @@ def shuffled(rule: RuleLike) -> Rule:
     shuffled(rule=tail(amplitude=0.5))
     """
     inner = as_rule(rule)
-    if inner.schedule is not None or inner.shuffled:
-        raise UsageError(f"rule is {inner}: shuffled takes a rule whose scales depend on staleness only")
+    if inner.schedule is not None or inner.shuffled or "loss" in inner.sees:
+        raise UsageError(
+            f"rule is {inner}: shuffled takes a rule whose scales depend on staleness only, and not on the loss"
+        )
     return Rule("shuffled", _scales, {"rule": inner}, inner.refresh, shuffled=True)

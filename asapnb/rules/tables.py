@@ -1,14 +1,20 @@
 """The scale tables of a run: which one is in force, and when the next is made."""
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import RuleError
 from ..numbers import integer
 from ..staleness import StalenessDistribution, StalenessEstimator, staleness_array
+from .context import OUTSIDE, Context
 from .framework import RuleLike, as_rule, scale_table
 
 MAX_TABLE = 131_072
+FRESH = StalenessDistribution.from_counts([1])  # what a scheme shows under which nothing is ever stale
+Sight = Callable[[int], Context]  # what a rule sees after so many updates seen by its tables
 
 
 def table_length(workers: int, support: int) -> int:
@@ -23,10 +29,17 @@ def table_length(workers: int, support: int) -> int:
 class ScaleTables:
     """The tables of one rule over one run, made from the staleness observed.
 
-    `current` is the table in force: float64, read-only; its last entry serves every staler update. It starts as the
-    rule's formula if the rule is static, and as ones otherwise. `seen` updates have been observed.
+    `current` is the table in force: float64, read-only; its last entry serves every staler update. It starts as what
+    the rule gives for the `prior`. Without one, it starts as the rule's formula if the rule is static, and as ones
+    otherwise. `seen` updates have been observed.
 
     The rule is evaluated once at the start, so that one with unusable scales fails before anything runs.
+
+    Args:
+        rule: a rule, its text, or a function.
+        workers: how many the rule is told there are; >= 1.
+        prior: the staleness that the first table is made from; later ones are made from what was observed alone.
+        start: what the rule sees besides when the run begins.
 
     >>> from asapnb.rules import once, tail
     >>> tables = ScaleTables(tail(refresh=once(0, 4)), workers=2)
@@ -38,7 +51,13 @@ class ScaleTables:
     array([1.75, 1.  , 0.25, 0.  ])
     """
 
-    def __init__(self, rule: RuleLike, workers: int) -> None:
+    def __init__(
+        self,
+        rule: RuleLike,
+        workers: int,
+        prior: StalenessDistribution | None = None,
+        start: Context = OUTSIDE,
+    ) -> None:
         self.rule = as_rule(rule)
         self.workers = workers = integer("workers", workers, 1)
         refresh = self.rule.refresh
@@ -46,11 +65,14 @@ class ScaleTables:
         self.seen = 0
         self.next_refresh = self._due_after(0)
         self.current: NDArray[np.float64]
-        self._put_in_force(scale_table(self.rule, self._staleness(), workers))
-        scale_table(self.rule, _typical(workers), workers)
+        first = self._staleness() if prior is None else prior.padded(table_length(workers, prior.support))
+        self._put_in_force(scale_table(self.rule, first, workers, start))
+        scale_table(self.rule, _typical(workers), workers, start)
 
-    def observe(self, staleness: ArrayLike) -> NDArray[np.float64] | None:
+    def observe(self, staleness: ArrayLike, at: Sight | None = None) -> NDArray[np.float64] | None:
         """Count these updates, in the order in which they were applied; the new table if one is due and differs.
+
+        `at` gives what the rule sees besides, for a number of updates seen; None for the number as the version.
 
         `next_refresh` is the number of the update at which the next table is due (None: never). A table is made from
         all updates given so far. For tables at exact update numbers, give no updates beyond `next_refresh` at once.
@@ -64,10 +86,13 @@ class ScaleTables:
         if self.next_refresh is None or self.seen < self.next_refresh:
             return None
         self.next_refresh = self._due_after(self.seen)
-        table = scale_table(self.rule, self._staleness(), self.workers)
+        context = Context(version=self.seen) if at is None else at(self.seen)
+        if "loss" in self.rule.sees and not math.isfinite(context.loss):
+            return None  # the run ends here, as it diverges
+        table = scale_table(self.rule, self._staleness(), self.workers, context)
         return None if np.array_equal(table, self.current) else self._put_in_force(table)
 
-    def catch_up(self, staleness: ArrayLike) -> None:
+    def catch_up(self, staleness: ArrayLike, at: Sight | None = None) -> None:
         """Count the updates of an earlier part of the run, and put the table of the last refresh due in force.
 
         The state is then the same as if they had been observed one by one.
@@ -83,8 +108,8 @@ class ScaleTables:
         while due is not None and due <= self.seen + len(tau):
             last = due - self.seen
             due = self._due_after(due)
-        self.observe(tau[:last])
-        self.observe(tau[last:])
+        self.observe(tau[:last], at)
+        self.observe(tau[last:], at)
 
     def _due_after(self, seen: int) -> int | None:
         """The number of the next update, after `seen`, at which a table is made; loops rely on its being later."""

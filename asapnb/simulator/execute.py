@@ -16,9 +16,10 @@ from ..training.options import at_once, updates_per_epoch
 from ..training.stopping import check_measured
 from ..training.words import NEVER
 from .execution import Execution, SavedReplay
+from .late_scales import Moments
 from .microscope import Microscope
 from .operations import Operations, of_blocks, of_versions
-from .replay_state import make_replay_state
+from .replay_state import ReplayState, make_replay_state
 from .replayer import Pause, Replayer, identity, saved_parts
 from .threads import LOOP, ReplayThreads, compile_loop
 
@@ -41,6 +42,8 @@ def execute(
     first = evaluator.evaluate(execution.initial, 0, 0.0) if saved is None else saved.evaluations[0]
     check_measured(options, first)
     limit = loss_limit(options, first)
+    if execution.scales.late is not None:
+        execution.scales.late.begin(execution.scales, first.train_loss)
     replay = abandonable(lambda: make_replay_state(execution, _operations(execution), limit, count))
     if saved is not None:
         saved.check(identity(execution, replay), *saved_parts(replay, problem.n_params))
@@ -51,8 +54,9 @@ def execute(
         told = replace(execution, hooks=session.hooks)
         writer = record(_attributes(execution))
         replayer = Replayer(told, replay, threads, per_epoch=per_epoch, writer=writer, evaluator=evaluator)
+        pauses = _pauses(execution, replayer)
         if saved is not None:
-            replayer.go_on_from(saved)
+            replayer.go_on_from(saved, pauses)
         begun = time.perf_counter()
         session.attach(replayer)
         status = "failed"
@@ -61,7 +65,7 @@ def execute(
                 if saved is None:
                     replayer.note(first)
                 if replayer.status == "finished":  # so far
-                    replayer.run(_pauses(execution, replayer)[replayer.looks :])
+                    replayer.run(pauses[replayer.looks :])
                 replayer.end()
             session.settle()
             status = replayer.status
@@ -104,7 +108,7 @@ def _attributes(execution: Execution) -> dict[str, Any]:
 
 
 def _pauses(execution: Execution, replayer: Replayer) -> list[Pause]:
-    """The pauses in which parameters are evaluated or the microscope looks, in order.
+    """The pauses in which tables are made, parameters are evaluated or the microscope looks, in order.
 
     A version is evaluated once it and all versions before it have been made. Under Hogwild they are written in
     another order, so later ones may have been written by then.
@@ -113,7 +117,7 @@ def _pauses(execution: Execution, replayer: Replayer) -> list[Pause]:
     abandoned = execution.scales.columns["dropped"] == ABANDONED
     making = np.flatnonzero(~abandoned)
     making = making[options.rows_per_version - 1 :: options.rows_per_version]  # the row that makes each version
-    pauses = []
+    pauses = _of_tables(execution, replay)
     if options.eval_every != NEVER:
         ends = np.maximum.accumulate(replay.tasks["ends"])
         seconds = np.maximum.accumulate(np.where(abandoned, 0.0, rows["t_apply"]))
@@ -124,3 +128,18 @@ def _pauses(execution: Execution, replayer: Replayer) -> list[Pause]:
         microscope = Microscope(execution, replay, replayer.rows.seen)
         pauses += map(microscope.pause_at, making[execution.microscope - 1 :: execution.microscope].tolist())
     return sorted(pauses, key=lambda pause: pause.operations)
+
+
+def _of_tables(execution: Execution, replay: ReplayState) -> list[Pause]:
+    """The pauses in which a rule that sees the loss makes its tables."""
+    late, pauses = execution.scales.late, []
+    if late is not None:
+        moments = Moments(replay, execution.options.workers)
+        for row, owner in late.dues():
+
+            def look(row: int = row, owner: int = owner) -> None:
+                made = late.make(owner, row, moments.losses(row))
+                replay.tasks["scale"][made] = execution.scales.columns["scale"][made]
+
+            pauses.append(Pause(moments.operations(row), look, again=True))
+    return pauses

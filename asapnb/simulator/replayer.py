@@ -32,6 +32,7 @@ class Pause(NamedTuple):
 
     operations: int
     look: Callable[[], None]
+    again: bool = False  # whether a run that goes on has to look again, as what came of it is in no checkpoint
 
 
 class Replayer:
@@ -183,8 +184,8 @@ class Replayer:
         }
         return arrays, {"operations": int(replay.control[DONE]), "plan": self._identity, **counts}
 
-    def go_on_from(self, saved: SavedReplay) -> None:
-        """Restore the state of a checkpoint."""
+    def go_on_from(self, saved: SavedReplay, pauses: list[Pause]) -> None:
+        """Restore the state of a checkpoint. `pauses` are all of the run."""
         self.reporter.latest, self._evaluations = saved.evaluations[-1], len(saved.evaluations)
         self.reporter.stopping.take_up(saved.evaluations)
         n, replay, arrays = self.problem.n_params, self.replay, saved.checkpoint.arrays
@@ -202,6 +203,9 @@ class Replayer:
         for name in replay.results.dtype.names or ():
             replay.results[name][:rows] = saved.results[name]
             replay.results[name][rows : rows + len(arrays[name])] = arrays[name]
+        for pause in pauses[: self.looks]:
+            if pause.again:
+                pause.look()
         seen = {row: arrays["seen"][i : i + 1] for i, row in enumerate(arrays["seen_rows"].tolist())}
         self.rows.take_up(rows, seen)
 

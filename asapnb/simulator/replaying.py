@@ -128,7 +128,7 @@ def _of_schedule(
     options = _resolved(problem, source.scheme, arguments, source.updates)
     chosen = as_rule(constant() if rule is None else rule)
     code = pieces(problem, chosen, options.schedule, source.scheme, source.timing)
-    scales = scales_for(source.rows, chosen, options)
+    scales = scales_for(source.rows, chosen, problem, options)
     config = {"timing": str(source.timing), "microscope": observed["microscope"]}
     return Execution(
         problem,
@@ -200,7 +200,9 @@ def _of_run(
         chosen = known_rule(source) if as_it_was else same_rule(source, None, force)
     else:
         chosen = as_rule(rule)
-    scales = recorded_scales(source, len(rows)) if as_it_was else unfactored(rows, chosen, options)
+    scales = (
+        recorded_scales(source, len(rows)) if as_it_was else unfactored(rows, chosen, problem, options, total(source))
+    )
     if not as_it_was or "schedule" in given:
         scales = refactored(source, scales, rows, None if rule is None else chosen, given.get("schedule"), force)
     _check_velocity(source, options)

@@ -21,7 +21,7 @@ class ReplayedRows:
         self._t_view, self._scales, self._writer = execution.t_view, execution.scales, writer
         self._sources = (execution.rows, replay.results, execution.scales.columns)  # the later ones take precedence
         self._workers, self._round = execution.options.workers, execution.options.rows_per_version
-        self._lengths = np.array([len(table) for table in self._scales.tables])
+        self._lengths = np.zeros(0, np.int64)  # of the tables made so far
         self._tables = 0  # given to the writer
         self.committed = 0  # rows given to the writer
         self.totals = Totals(self._workers)
@@ -74,6 +74,8 @@ class ReplayedRows:
 
     def _add(self, part: NDArray[Any]) -> None:
         """Add rows to the totals."""
+        if len(self._lengths) != len(self._scales.tables):
+            self._lengths = np.array([len(table) for table in self._scales.tables])
         self.totals.add(part, self._lengths)
         if len(part):
             self.totals.table = self._scales.tables[part["row"][-1]]

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 from ..identity import plain_text
@@ -19,7 +20,7 @@ from ..training.arguments import checked_argument, documented
 from ..training.code import pieces
 from ..training.compiling import compiling_beside
 from ..training.evaluation import Evaluation, Progress
-from ..training.options import MomentumKind, Monitor, Options, resolve
+from ..training.options import MomentumKind, Monitor, Options, check_seen, pace, resolve
 from ..training.reporting import Hooks
 from ..training.steps import step_tables
 from ..training.warm_start import StartLike
@@ -135,7 +136,7 @@ def scheduled(
         rule,
         rows,
         views,
-        scales_for(rows, rule, options),
+        scales_for(rows, rule, problem, options),
         kind="simulate",
         config={"timing": str(timing), "microscope": observed.get("microscope", 0)},
         timed_out=bool(late.any()),
@@ -144,13 +145,15 @@ def scheduled(
     )
 
 
-def scales_for(rows: Any, rule: Rule, options: Options) -> Scales:
+def scales_for(rows: Any, rule: Rule, problem: Problem, options: Options) -> Scales:
     """The scale and the factor of each row under a rule and a schedule, with the options of a run."""
-    return factored(unfactored(rows, rule, options), rows, step_tables(options.schedule, rule, options.updates))
+    steps = step_tables(options.schedule, rule, options.updates)
+    return factored(unfactored(rows, rule, problem, options, options.updates), rows, steps)
 
 
-def unfactored(rows: Any, rule: Rule, options: Options) -> Scales:
-    """The scale of each row under a rule, with the options of a run; all factors are 1."""
+def unfactored(rows: Any, rule: Rule, problem: Problem, options: Options, updates: int) -> Scales:
+    """The scale of each row under a rule, with the options of a run of so many updates; all factors are 1."""
+    check_seen(rule, options)
     return scales_of(
         rows,
         rule,
@@ -158,6 +161,7 @@ def unfactored(rows: Any, rule: Rule, options: Options) -> Scales:
         per_worker=options.worker_tables,
         always_fresh=options.always_fresh,
         seed=options.seed,
+        pace=replace(pace(problem, options), updates=updates),
     )
 
 

@@ -1,23 +1,29 @@
 """The scale and the factor of every update of an execution, before a single gradient is computed.
 
-A rule depends on staleness only, and that is known. So every table is made at its exact update number, and every
-scale and factor is looked up, ahead of the replay.
+Staleness is known beforehand, and how far a run is at each update. So every table is made at its exact update number,
+and every scale and factor is looked up, ahead of the replay. Only a rule that sees the loss has to wait: its tables
+are made while the replay goes on (`late_scales`).
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import RecordError
+from ..errors import RecordError, RuleError
 from ..record import Run
 from ..record.schema import ABANDONED, APPLIED, ZEROED, made_by
-from ..rules import Rule, ScaleTables, scale_table
+from ..rules import Budget, Context, Pace, Rule, ScaleTables
 from ..rules.kinds import NO_FACTOR
+from ..rules.tables import FRESH
 from ..staleness import StalenessDistribution
 from ..training.factors import fill_factors
 from ..training.steps import StepTables
+from .late_scales import LateScales
 
 RULED = made_by("rule")  # rows of the columns that a rule makes
 _FACTORED = np.dtype([("version", "i8"), ("read_version", "i8"), ("tau", "i4"), ("scale", "f4"), ("factor", "f4"),
@@ -32,6 +38,7 @@ class Scales:
     columns: NDArray[np.void]  # RULED
     made_at: list[int]  # for each table, the updates that had been seen when it was made
     tables: list[NDArray[np.float64]]
+    late: LateScales | None = None  # what makes them while the replay goes on, if the rule sees the loss
 
 
 def recorded_scales(run: Run, rows: int) -> Scales:
@@ -45,7 +52,14 @@ def recorded_scales(run: Run, rows: int) -> Scales:
 
 
 def scales_of(
-    rows: NDArray[Any], rule: Rule, workers: int, *, per_worker: bool, always_fresh: bool, seed: int
+    rows: NDArray[Any],
+    rule: Rule,
+    workers: int,
+    *,
+    per_worker: bool,
+    always_fresh: bool,
+    seed: int,
+    pace: Pace = Pace(1, 1),  # noqa: B008 (frozen)
 ) -> Scales:
     """Apply a rule to the rows of a schedule or a run. All factors are 1; see `factored`.
 
@@ -56,16 +70,26 @@ def scales_of(
         per_worker: give each worker tables made from its own staleness.
         always_fresh: the scheme makes nothing stale, so the rule sees only staleness 0 from the start.
         seed: of shuffled scales.
+        pace: how far the run goes, for what the rule sees besides.
     """
-    owners = workers if per_worker else 1
+    owned = [np.flatnonzero(rows["worker"] == owner) for owner in range(workers)]  # rows of each table owner
+    owned = owned if per_worker else [np.arange(len(rows))]
+    prior = FRESH if always_fresh else None
+    if "loss" in rule.sees:
+        return _late(rows, rule, workers, owned, pace, prior)
     number, scale = np.zeros(len(rows), np.int32), np.ones(len(rows), np.float32)
     made: list[tuple[int, int, NDArray[np.float64]]] = []  # for each table: made at which update, owner, scales
     pieces: list[tuple[NDArray[np.intp], int]] = []  # rows, and the place in `made` of their table
     abandoned = rows["dropped"] == ABANDONED  # these have a scale, but rules do not count them
-    for owner in range(owners):
-        mine = np.flatnonzero(rows["worker"] == owner) if per_worker else np.arange(len(rows))
+    for owner, mine in enumerate(owned):
         own = rows[mine] if per_worker else rows
-        for low, high, made_at, table in _tables(own, ~abandoned[mine], rule, workers, always_fresh):
+        tables = ScaleTables(rule, workers, prior, Context(worker=owner))
+        refreshes = not always_fresh or bool(rule.sees)
+
+        def at(version: int, owner: int = owner) -> Context:
+            return pace.context(version, worker=owner)
+
+        for low, high, made_at, table in _tables(own, ~abandoned[mine], tables, refreshes, at):
             pieces.append((mine[low:high], len(made)))
             made.append((made_at, owner, table))
     order = sorted(range(len(made)), key=lambda i: made[i][:2])
@@ -83,12 +107,35 @@ def scales_of(
     return Scales(columns, [made[i][0] for i in order], [made[i][2] for i in order])
 
 
-def _tables(rows: NDArray[Any], counted: NDArray[np.bool_], rule: Rule, workers: int, always_fresh: bool) -> Any:
+def _late(
+    rows: NDArray[Any],
+    rule: Rule,
+    workers: int,
+    owned: list[NDArray[np.intp]],
+    pace: Pace,
+    prior: StalenessDistribution | None,
+) -> Scales:
+    """Scales that are not known yet, with what will make them."""
+    if isinstance(rule.schedule, Budget):
+        raise RuleError(
+            f"rule {rule} names loss, and the factors of {rule.schedule} follow from all scales beforehand: take one "
+            "of them"
+        )
+    columns = np.zeros(len(rows), RULED)
+    columns["scale"], columns["factor"], columns["dropped"] = 1, 1, rows["dropped"] & ABANDONED
+    return Scales(columns, [], [], LateScales(rows, rule, workers, owned, pace, prior))
+
+
+def _tables(
+    rows: NDArray[Any],
+    counted: NDArray[np.bool_],
+    tables: ScaleTables,
+    refreshes: bool,
+    at: Callable[[int], Context],
+) -> Iterator[tuple[int, int, int, NDArray[np.float64]]]:
     """For each table in turn: its first row, the row after its last, the version at which it was made, its scales."""
-    tables = ScaleTables(rule, workers)
-    if always_fresh:
-        fresh = StalenessDistribution.from_counts([1]).padded(len(tables.current))
-        yield 0, len(rows), 0, scale_table(rule, fresh, workers)
+    if not refreshes:
+        yield 0, len(rows), 0, tables.current
         return
     places = np.flatnonzero(counted)  # of the updates that are counted
     tau, seen, low, made_at = rows["tau"][places], 0, 0, 0
@@ -96,7 +143,7 @@ def _tables(rows: NDArray[Any], counted: NDArray[np.bool_], rule: Rule, workers:
     while True:
         due = tables.next_refresh
         stop = len(places) if due is None else min(due, len(places))
-        table = tables.observe(tau[seen:stop])
+        table = tables.observe(tau[seen:stop], lambda seen: at(int(rows["version"][places[seen - 1]])))
         seen = stop
         if table is None and seen < len(places):
             continue

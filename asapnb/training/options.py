@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from ..errors import UsageError
+from ..errors import RuleError, UsageError
 from ..numbers import integer
 from ..problems.base import Problem
 from ..quota import cpu_quota
+from ..rules import Pace, Rule
 from ..schedules import StepSchedule
 from ..schemes import Scheme, simulated_only
 from .arguments import MOST_UPDATES, SIMULATED_WORKERS, Command, check
@@ -156,6 +157,30 @@ def _check_patience(values: Mapping[str, Any]) -> None:
         )
     if patience is not None and values["eval_every"] == 0:
         raise UsageError(f"patience is {patience}, and eval_every is 0, so there are no evaluations to wait for")
+
+
+def pace(problem: Problem, options: Options) -> Pace:
+    """How far a run goes, for what its rule sees."""
+    per_epoch = updates_per_epoch(problem, options.scheme, options.workers, options.batch_size)
+    return Pace(options.updates, per_epoch)
+
+
+def refreshes(rule: Rule, options: Options) -> bool:
+    """Whether tables are made as the run goes on. Without staleness only what else the rule sees can change them."""
+    return not options.always_fresh or bool(rule.sees)
+
+
+def check_seen(rule: Rule, options: Options, threaded: bool = False) -> None:
+    """RuleError if a rule names what it cannot see in this run; `threaded` says whether it is on real threads."""
+    if "worker" in rule.sees and not options.worker_tables:
+        raise RuleError(
+            f"rule {rule} names worker, but all workers share one table: give worker_tables=True (--worker-tables)"
+        )
+    if threaded and rule.sees and options.rows_per_version > 1:
+        raise RuleError(
+            f"rule {rule} names {' and '.join(rule.sees)}: under {options.scheme} each thread updates a part of the "
+            "parameters, and a new table could come between two of them; simulate it instead"
+        )
 
 
 def _total(values: Mapping[str, Any], per_epoch: int) -> int:

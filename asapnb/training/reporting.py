@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..record.schema import ABANDONED
+from ..rules.context import RECENT, recent_loss
 from ..staleness import WorkerHistogram
 from .evaluation import Evaluation, Progress
 from .options import Options
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 FLUSH_SECONDS = 1.0  # between two appends to the run file
 REPORT_SECONDS = 0.1  # between two calls of `progress`
-_RECENT = 100  # gradients in the mean minibatch loss
 STATUS = {
     0: "finished",
     DIVERGED: "diverged",
@@ -80,13 +80,13 @@ class Totals:
         self.histogram.observe(applied["worker"], applied["tau"])
         if lengths is not None:
             self.beyond_table += int((applied["tau"] >= np.take(lengths, rows["row"][chosen])).sum())
-        self._losses = np.concatenate([self._losses, rows["loss"][-_RECENT:]])[-_RECENT:]
+        self._losses = np.concatenate([self._losses, rows["loss"][-RECENT:]])[-RECENT:]
         return chosen
 
     @property
     def batch_loss(self) -> float:
         """The mean loss of the last gradients; NaN if there were none."""
-        return float(self._losses.mean()) if len(self._losses) else math.nan
+        return recent_loss(self._losses)
 
     @property
     def mean_scale(self) -> float | None:

@@ -1,0 +1,139 @@
+"""Scales that follow from the losses of a replay: made while it goes on, to the same bits on any number of threads.
+
+When a table is due is known beforehand, so the replay pauses there. Then all earlier operations have been carried
+out, and none that needs the new scales.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..record.schema import ABANDONED, ZEROED
+from ..rules import Context, Pace, Rule, ScaleTables
+from ..rules.context import OUTSIDE, RECENT, recent_loss
+from ..staleness import StalenessDistribution
+from .words import READ
+
+if TYPE_CHECKING:
+    from .replay_state import ReplayState
+    from .scales import Scales
+
+
+class LateScales:
+    """The tables of a rule that sees the loss, each made at its update.
+
+    Args:
+        rows: with the columns `worker`, `tau`, `version` and `dropped`, in order of application.
+        rule: the step-size rule.
+        workers: how many there are.
+        owned: for each table owner, a worker or all, its rows.
+        pace: how far the run goes.
+        prior: what the first tables are made from.
+    """
+
+    def __init__(
+        self,
+        rows: NDArray[np.void],
+        rule: Rule,
+        workers: int,
+        owned: list[NDArray[np.intp]],
+        pace: Pace,
+        prior: StalenessDistribution | None,
+    ) -> None:
+        self._rows, self._rule, self._pace = rows, rule, pace
+        self._made_with = rule, workers, prior
+        self._owned = owned
+        abandoned = rows["dropped"] == ABANDONED
+        self._counted = [own[~abandoned[own]] for own in owned]
+        self._tables: list[ScaleTables] = []
+        self._number = list(range(len(owned)))  # of the table in force, of each owner
+        self._restart(OUTSIDE.loss)
+
+    def begin(self, scales: Scales, loss: float) -> None:
+        """Make the first tables, with the training loss at the start, and fill in the rows that use them.
+
+        Args:
+            scales: to be filled in; its factors and its abandoned rows are there.
+            loss: the training loss at the start.
+        """
+        self._restart(loss)
+        self._scales = scales
+        scales.tables[:], scales.made_at[:] = [one.current for one in self._tables], [0] * len(self._tables)
+        for owner in range(len(self._owned)):
+            self._fill(owner, -1)
+
+    def dues(self) -> list[tuple[int, int]]:
+        """For each table that will be made, the row after which that is, and its owner; in order."""
+        return sorted((row, owner) for owner in range(len(self._owned)) for row in self._due_rows(owner))
+
+    def make(self, owner: int, row: int, losses: NDArray[np.float32]) -> NDArray[np.intp]:
+        """Make the table of an owner that is due after a row; returns the rows whose scales were filled in.
+
+        Args:
+            owner: of the table.
+            row: after which it is due.
+            losses: of the last minibatches.
+        """
+        tables, places, version = self._tables[owner], self._counted[owner], int(self._rows["version"][row])
+        seen = int(np.searchsorted(places, row)) + 1
+        context = self._pace.context(version, loss=recent_loss(losses), worker=owner)
+        if tables.observe(self._rows["tau"][places[tables.seen : seen]], lambda _: context) is not None:
+            self._number[owner] = len(self._scales.tables)
+            self._scales.tables.append(tables.current)
+            self._scales.made_at.append(version)
+        return self._fill(owner, row)
+
+    def _restart(self, loss: float) -> None:
+        rule, workers, prior = self._made_with
+        self._tables = [
+            ScaleTables(rule, workers, prior, Context(loss=loss, worker=owner)) for owner in range(len(self._owned))
+        ]
+
+    def _due_rows(self, owner: int) -> Iterator[int]:
+        refresh, places, seen = self._rule.refresh, self._counted[owner], 0
+        assert refresh is not None
+        while (due := refresh.due(seen, self._made_with[1])) is not None and due <= len(places):
+            yield int(places[due - 1])
+            seen = due
+
+    def _fill(self, owner: int, after: int) -> NDArray[np.intp]:
+        """Give the rows of an owner after this one, up to the next that is due, their scales."""
+        next_due, places, columns = self._tables[owner].next_refresh, self._counted[owner], self._scales.columns
+        last = len(self._rows) - 1 if next_due is None or next_due > len(places) else int(places[next_due - 1])
+        own = self._owned[owner]
+        chosen = own[np.searchsorted(own, after, "right") : np.searchsorted(own, last, "right")]
+        table = self._tables[owner].current
+        columns["row"][chosen] = self._number[owner]
+        columns["scale"][chosen] = table.astype(np.float32)[np.minimum(self._rows["tau"][chosen], len(table) - 1)]
+        zeroed = (columns["scale"] * columns["factor"])[chosen] == 0
+        columns["dropped"][chosen[zeroed & (columns["dropped"][chosen] != ABANDONED)]] = ZEROED
+        return chosen
+
+
+class Moments:
+    """When in a replay the scales after a row must be known, and which losses are there then.
+
+    Rows are written in another order under Hogwild. What counts are those that have begun to be written.
+    """
+
+    def __init__(self, replay: ReplayState, workers: int) -> None:
+        operations, count = replay.operations, len(replay.tasks)
+        places = np.flatnonzero(operations["kind"] != READ)[::-1]
+        self._begin = np.full(count + 1, len(operations))  # of each row: the first operation that needs its scale
+        self._begin[operations["row"][places]] = places
+        self._later = np.minimum.accumulate(self._begin[::-1])[::-1]
+        self._losses, self._window = replay.results["loss"], 2 * RECENT + workers
+
+    def operations(self, row: int) -> int:
+        """The operations that can be carried out without the scales of later rows."""
+        return int(self._later[row + 1])
+
+    def losses(self, row: int) -> NDArray[np.float32]:
+        """The losses of the last minibatches up to a row, after these operations."""
+        low = max(0, row + 1 - self._window)
+        there = low + np.flatnonzero(self._begin[low : row + 1] < self.operations(row))
+        return self._losses[there[-RECENT:]]
