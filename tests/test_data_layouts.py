@@ -49,6 +49,7 @@ def put(folder, named, pack=lambda content: content):
 LAYOUTS = {
     "torchvision": ("MNIST/raw", lambda name: name, lambda content: content),
     "torchvision, gzipped": ("MNIST/raw", lambda name: f"{name}.gz", gzip.compress),
+    "torchvision, its folder": ("raw", lambda name: name, lambda content: content),
     "dots": ("mnist", lambda name: name.replace("-idx", ".idx"), lambda content: content),
     "dots, gzipped": ("mnist", lambda name: name.replace("-idx", ".idx") + ".gz", gzip.compress),
     "kaggle": (".", lambda name: f"{name}/{name}", lambda content: content),

@@ -151,6 +151,8 @@ def _read(where: str, file: IO[bytes]) -> NDArray[Any]:
         shape, by_columns, dtype = header(file)
         if dtype.kind not in "biufUS":
             raise DataError(f"{where} is of {dtype}, not of numbers or texts: save it as one of these")
+        if min(shape, default=0) < 0:
+            raise ValueError(f"the shape {shape}")
         size = dtype.itemsize * int(np.prod(shape, dtype=object)) if shape else dtype.itemsize
         check_memory(where, 2 * size, "give a smaller file")
         content = bytearray()

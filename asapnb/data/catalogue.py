@@ -113,7 +113,7 @@ def locate(source: Source, root: str | Path | None) -> Path:
     if not source.files:
         return EMBEDDED
     folders = [place / folder for place in places(root) for folder in source.folders]
-    folders += places(root) if root is not None else []
+    folders += [place / within for place in places(root) for within in (".", "raw") if root is not None]
     folders += [place for place in places(root)[-1:] if root is None and source.name == "mnist"]  # Keras's mnist.npz
     partial = ""
     for folder in folders:

@@ -29,11 +29,13 @@ def read_columnar(path: Path) -> Table:
             else:
                 check_memory(f"the table in {path}", _TIMES * path.stat().st_size, "give a smaller file")
                 table = feather.read_table(file, memory_map=False)
+        table.validate(full=True)  # a damaged one could lead out of its memory
+        columns = [(name, _plain(table[name])) for name in _known(path, table.column_names)]
     except UsageError:  # which is a ValueError
         raise
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path}: found {type(error).__name__} ({error!s:.200}), expected a table") from None
-    return table_of(str(path), ((name, _plain(table[name])) for name in _known(path, table.column_names)))
+    return table_of(str(path), columns)
 
 
 def _known(path: Path, names: list[str]) -> list[str]:

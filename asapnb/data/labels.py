@@ -71,11 +71,8 @@ def _targets(part: Part, names: tuple[str, ...]) -> NDArray[Any]:
         if part.targets is None:
             raise DataError(f"{part.where} has no targets: name them, as in {part.where}(target='y.npy')")
         array = part.targets
-        if array.dtype.kind not in "biufUS" or len(array) != len(part) or array.ndim not in (1, 2):
-            raise DataError(
-                f"the targets of {part.where} are {_form(array)}: give one number or text for each of its "
-                f"{len(part):,} samples, or several numbers"
-            )
+        if array.dtype.kind not in "biufUS":
+            raise DataError(f"the targets of {part.where} are {_form(array)}: give numbers or texts")
         array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
         kinds = {"b": np.int64, "i": np.int64, "u": np.int64, "f": np.float64}
         if array.dtype.kind in kinds:

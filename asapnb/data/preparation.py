@@ -244,6 +244,12 @@ def _as_arrays(part: Part) -> Arrays:
             f"{part.where} is {inputs.dtype} of shape {part.inputs.shape}: give at least one sample of numbers, as "
             "(n, features), (n, height, width) or (n, channels, height, width)"
         )
+    targets = part.targets
+    if targets is not None and (targets.ndim not in (1, 2) or len(targets) != len(inputs)):
+        raise DataError(
+            f"the targets of {part.where} have the shape {targets.shape}: give one number or text for each of its "
+            f"{len(inputs):,} samples, or several numbers"
+        )
     return replace(part, inputs=inputs)
 
 
