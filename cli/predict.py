@@ -20,9 +20,10 @@ from .streams import echo
 @click.command("predict")
 @click.argument("run", type=click.Path(), metavar="RUN.h5")
 @click.argument("inputs", metavar="INPUTS")
+@click.option("--scores", is_flag=True, help="The outputs of the network instead: of classes the logits.")
 @output("FILE.csv", also=", and build a problem whose code is not what the run recorded")
 @JSON
-def command(run: str, inputs: str, out: str | None, force: bool, as_json: bool) -> None:
+def command(run: str, inputs: str, scores: bool, out: str | None, force: bool, as_json: bool) -> None:
     """Predict with the final parameters of a run: one line for each of the inputs, in their order.
 
     INPUTS is a file of the columns that the run was trained on (a target among them is ignored), an .npy or .npz of
@@ -32,8 +33,8 @@ def command(run: str, inputs: str, out: str | None, force: bool, as_json: bool) 
     if out is not None and (out.endswith(".h5") or _same(out, inputs)):
         raise UsageError(f"-o {out}: give a file of its own, such as labels.csv")
     loaded = load_run(run)
-    found = loaded.predict(inputs, force=force)
-    names, rows = _table(loaded, found)
+    found = loaded.predict(inputs, scores=scores, force=force)
+    names, rows = _table(loaded, found, scores)
     if as_json:
         text = to_json({"columns": names, "predictions": rows[:, 0] if rows.shape[1] == 1 else rows})
     else:
@@ -54,15 +55,16 @@ def _same(out: str, inputs: str) -> bool:
         return False
 
 
-def _table(run: Run, found: NDArray[Any]) -> tuple[list[str], NDArray[Any]]:
+def _table(run: Run, found: NDArray[Any], scores: bool) -> tuple[list[str], NDArray[Any]]:
     """The names of the columns, and predictions as rows."""
     facts: dict[str, Any] = run.attributes.get("data") or {}
     classes, targets = facts.get("classes"), facts.get("preparation", {}).get("targets", [])
     if found.ndim == 1 and found.dtype.kind in "iu" and isinstance(classes, list):
         found = np.array(list(map(str, classes)), object)[found] if "preparation" not in facts else found
     rows = found.reshape(len(found), -1)
-    if len(targets) == rows.shape[1]:
-        return list(map(str, targets)), rows
+    names = classes if isinstance(classes, list) and (scores or found.ndim > 1) else targets
+    if len(names) == rows.shape[1]:
+        return list(map(str, names)), rows
     return ["prediction"] if rows.shape[1] == 1 else [str(at) for at in range(rows.shape[1])], rows
 
 

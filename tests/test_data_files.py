@@ -240,6 +240,9 @@ def test_targets_with_decimals_are_numbers_and_several_of_0_and_1_are_labels(her
     assert load_dataset("f.csv(target=c, regression=True)").is_real
     several = load_dataset("f.csv(target=[c, d])")
     assert (several.classes, several.train.labels.shape) == (("c", "d"), (16, 2))
+    frame.astype({"c": bool, "d": bool}).to_csv("f.csv", index=False)
+    assert load_dataset("f.csv(target=[c, d])").sha256() == several.sha256()
+    assert load_dataset("f.csv(target=c, drop=d)").classes == ("False", "True")
     with pytest.raises(DataError, match="no class everywhere"):
         load_dataset("f.csv(target=a, regression=False)")
 

@@ -152,3 +152,33 @@ def test_a_run_that_cannot_predict_says_why(here):
         file.attrs["data"] = json.dumps({**kept, "shape": [2**40, 2**40, 1]})
         file["params/final"][0] = 0
     assert "Error" in invoke("own.h5", "x.csv", code=2)
+
+
+def test_a_regression_gives_numbers_and_several_labels_give_0_and_1(here):
+    frame = FRAME.assign(near=FRAME.a > 0, far=FRAME.a < 1, half=FRAME.a / 2)
+    frame.to_csv("d.csv", index=False)
+    run = run_config(
+        {**CONFIG, "data": "d.csv(target=half, inputs=[a, b], standardize=True)", "step_size": 0.1},
+        "simulate",
+        out="r.h5",
+    )
+    found = run.predict(frame)
+    assert np.corrcoef(found, frame.half)[0, 1] > 0.9
+    rows = list(csv.reader(io.StringIO(invoke("r.h5", "d.csv"))))
+    assert rows[0] == ["half"]
+    assert [np.float32(row[0]) for row in rows[1:]] == found.tolist()  # in full
+    two = run_config({**CONFIG, "data": "d.csv(target=[near, far], inputs=[a])"}, "simulate", out="two.h5")
+    assert two.predict(frame).shape == (N, 2)
+    lines = invoke("two.h5", "d.csv").splitlines()
+    assert lines[0] == "near,far"
+    assert set(lines[1:]) <= {"0,0", "0,1", "1,0", "1,1"}
+
+
+def test_scores_are_the_outputs(here):
+    run = ab.load_run("own.h5")
+    scores = run.predict(FRAME, scores=True)
+    assert np.array(["no", "yes"])[scores.argmax(1)].tolist() == run.predict(FRAME).tolist()
+    FRAME.to_csv("x.csv", index=False)
+    rows = list(csv.reader(io.StringIO(invoke("own.h5", "x.csv", "--scores"))))
+    assert rows[0] == ["no", "yes"]
+    assert np.float32(rows[1:]).tolist() == scores.tolist()

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError, shown
 from .options import Options
-from .preparation import Part, texts
+from .preparation import Part, is_text, numeric, texts
 from .table import Arrays
 
 _FEW = 100  # so many classes are never doubted
@@ -79,6 +79,12 @@ def _targets(part: Part, names: tuple[str, ...]) -> NDArray[Any]:
             return array.astype(kinds[array.dtype.kind])
         return array.astype(str).astype(object)
     columns = [part.columns[name] for name in names]
+    if len(columns) > 1:
+        truths = [column.dtype == object and not is_text(column) for column in columns]
+        columns = [
+            numeric(part.where, "", column).astype(np.int64) if truth else column
+            for column, truth in zip(columns, truths, strict=True)
+        ]
     if any(column.dtype == object for column in columns):
         columns = [texts(column) for column in columns]
     return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)

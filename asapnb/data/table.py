@@ -89,7 +89,9 @@ def column(what: str, values: ArrayLike) -> NDArray[Any]:
         raise DataError(f"{what} holds lists of several lengths: a column has one value a row") from None
     if array.ndim != 1:
         raise DataError(f"{what} has the shape {array.shape}: a column has one value a row")
-    if array.dtype.kind in "bi":
+    if array.dtype.kind == "b":  # as a CSV has them
+        return array.astype(str).astype(object)
+    if array.dtype.kind == "i":
         return array.astype(np.int64)
     if array.dtype.kind == "u" or array.dtype.kind == "f":
         exact = array.dtype.kind == "u" and array.max(initial=0) < 2**63
@@ -104,6 +106,8 @@ def _of_objects(what: str, array: NDArray[Any]) -> NDArray[Any]:
     values = [value.decode(errors="replace") if isinstance(value, bytes) else value for value in array.tolist()]
     values = [None if is_missing(value) else value for value in values]
     kinds = {type(value) for value in values if value is not None}
+    if kinds <= {bool, np.bool_}:
+        values, kinds = [value if value is None else str(value) for value in values], {str}
     if all(issubclass(kind, str) for kind in kinds):
         return np.array(values, object)
     try:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .run import Run
 
 
-def predict(run: Run, inputs: Any, problem: Problem | None, force: bool) -> NDArray[Any]:
+def predict(run: Run, inputs: Any, problem: Problem | None, scores: bool, force: bool) -> NDArray[Any]:
     """As `Run.predict`, which says what it does."""
     params = run.params["final"]
     if not np.isfinite(params).all():
@@ -37,6 +37,8 @@ def predict(run: Run, inputs: Any, problem: Problem | None, force: bool) -> NDAr
     prepared = _prepared(run, inputs, facts, problem)
     if prepared.dtype == np.uint8 and problem.inputs.dtype != np.uint8:  # numbers, not pixels
         prepared = prepared.astype(np.float32)
+    if scores:
+        return problem.scores(params, prepared)
     found = problem.predict(params, prepared)
     kept = facts.get("preparation")
     if kept is None or found.ndim != 1 or found.dtype.kind == "f" or problem.data is None:

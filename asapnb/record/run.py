@@ -194,17 +194,18 @@ class Run:
             finally:
                 self._held = None
 
-    def predict(self, inputs: Any, problem: Any = None, *, force: bool = False) -> NDArray[Any]:
+    def predict(self, inputs: Any, problem: Any = None, *, scores: bool = False, force: bool = False) -> NDArray[Any]:
         """What the final parameters of the run say of inputs, prepared as those of its training were.
 
         Args:
             inputs: a table of the columns that it was trained on (a DataFrame), or an array of samples; a `Split`, or
                 a `Dataset`, of which the test samples are taken; or text: a file of these, or the name of a data set.
             problem: the run's problem, if it is one's own; else it is built as the file says.
+            scores: the outputs of the network instead, (n, outputs): of classes the logits, before softmax.
             force: build it although code of one's own is not what the run recorded.
 
         Returns:
-            One entry for each input: its class, called as the labels were, or the outputs of a regression.
+            One entry for each input, in the shape of labels: its class, called as the labels were, or its target.
 
         Raises:
             UsageError, DataError, RecordError: for inputs that do not fit, and for a run without final parameters.
@@ -216,7 +217,7 @@ class Run:
         >>> run.predict([[0.0], [1.0]]).tolist()
         ['low', 'high']
         """
-        return predict(self, inputs, problem, force)
+        return predict(self, inputs, problem, scores, force)
 
     def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
         """Write the run to a file, completely or not at all; an existing file is replaced only with `force`."""
