@@ -16,11 +16,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import asapnb as ab
-from asapnb.sklearn import AsyncSGDClassifier
+from asapnb.sklearn import AsyncSGDClassifier, AsyncSGDRegressor
 
 IRIS, Y = load_iris(return_X_y=True)
 X = StandardScaler().fit_transform(IRIS)
-ESTIMATORS = (AsyncSGDClassifier,)
+ESTIMATORS = (AsyncSGDClassifier, AsyncSGDRegressor)
 VIRTUAL = {"engine": "simulate", "workers": 3}
 
 
@@ -42,6 +42,58 @@ def test_a_classifier_predicts_as_its_problem_does(hidden):
     assert model.loss_ == model.loss_curve_[-1] == pytest.approx(loss, rel=1e-5)
     np.testing.assert_allclose(shares.sum(axis=1), 1)
     assert [one.shape for one in model.coefs_] == list(zip((4, *hidden), (*hidden, 3), strict=True))
+
+
+@pytest.mark.parametrize("hidden", [(), (8,)])
+@pytest.mark.parametrize("targets", [1, 2])
+def test_a_regressor_predicts_as_its_problem_does(hidden, targets):
+    t = (X @ np.arange(8.0).reshape(4, 2) / 8 + 1)[:, 0 if targets == 1 else slice(None)]
+    model = AsyncSGDRegressor(hidden, **VIRTUAL, epochs=40, random_state=0).fit(X, t)
+    problem = ab.mlp(ab.Dataset.from_arrays(X, t, X, t), hidden=hidden)
+    expected = problem.predict(model.run_.params["final"], X)
+    np.testing.assert_allclose(model.predict(X), expected, rtol=1e-3, atol=1e-5)
+    assert model.predict(X).shape == t.shape
+    assert model.score(X, t) == pytest.approx(problem.metrics(model.run_.params["final"]).r2, abs=1e-5)
+    assert model.score(X, t) > 0.9
+    assert model.loss_ == pytest.approx(0.5 * ((model.predict(X) - t) ** 2).sum() / 150, rel=1e-3)
+
+
+def test_a_linear_regression_finds_the_least_squares():
+    t = X @ [1.0, -2.0, 0.5, 0.0] + 3
+    model = AsyncSGDRegressor((), step_size=0.1, epochs=1000, random_state=0).fit(X, t)
+    np.testing.assert_allclose(model.coefs_[0][:, 0], [1.0, -2.0, 0.5, 0.0], atol=1e-2)
+    np.testing.assert_allclose(model.intercepts_[0], [3.0], atol=1e-3)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_warm_starts_and_partial_fits_go_on(estimator):
+    model = estimator((4,), **VIRTUAL, epochs=2, warm_start=True, random_state=0)
+    for _ in range(3):
+        end = None if not hasattr(model, "coefs_") else model.run_.params["final"]
+        model.fit(X, Y)
+        assert end is None or np.array_equal(model.run_.params["initial"], end)
+    end = model.run_.params["final"]
+    model.set_params(warm_start=False).partial_fit(X[:50], Y[:50])
+    assert np.array_equal(model.run_.params["initial"], end)
+    assert model.n_iter_ == 1
+    model.fit(X, Y)
+    assert not np.array_equal(model.run_.params["initial"], end)
+
+
+def test_partial_fits_know_all_classes_at_first():
+    model = AsyncSGDClassifier((), step_size=0.3, random_state=0)
+    with pytest.raises(ab.UsageError, match="give all at the first call of partial_fit"):
+        model.partial_fit(X, Y)
+    for _ in range(5):
+        for part in range(3):
+            model.partial_fit(X[part::3], Y[part::3], classes=[0, 1, 2])
+    assert model.score(X, Y) > 0.8
+    with pytest.raises(ab.UsageError, match="y has 7, which is none of the classes"):
+        model.partial_fit(X, np.full(150, 7))
+    with pytest.raises(ab.UsageError, match="then the same or none"):
+        model.partial_fit(X, Y, classes=[0, 1])
+    with pytest.raises(ab.UsageError, match="with warm_start they must be as before"):
+        model.set_params(warm_start=True).fit(X, Y % 2)
 
 
 def test_the_run_is_that_of_the_arguments():
@@ -79,7 +131,7 @@ def test_small_data_has_one_worker_unless_more_are_asked_for():
 
 @pytest.mark.parametrize(("jobs", "backend"), [(1, "loky"), (2, "loky"), (2, "threading")])
 def test_searches_and_cross_validation(jobs, backend):
-    model = make_pipeline(StandardScaler(), AsyncSGDClassifier((), epochs=30, random_state=0))
+    model = make_pipeline(StandardScaler(), AsyncSGDClassifier((), epochs=30, step_size=0.1, random_state=0))
     grid = {"asyncsgdclassifier__step_size": [1e-4, 0.1]}
     with joblib.parallel_config(backend):
         found = GridSearchCV(model, grid, cv=2, n_jobs=jobs).fit(IRIS, Y)
@@ -92,7 +144,7 @@ def test_searches_and_cross_validation(jobs, backend):
 
 def test_labels_and_columns_have_their_names(tmp_path):
     frame = pd.DataFrame(X, columns=list("abcd"))
-    model = AsyncSGDClassifier((), random_state=0).fit(frame, np.array(["x", "y", "z"])[Y])
+    model = AsyncSGDClassifier((), step_size=0.1, random_state=0).fit(frame, np.array(["x", "y", "z"])[Y])
     assert model.feature_names_in_.tolist() == list("abcd")
     assert set(model.predict(frame)) == set(model.classes_) == {"x", "y", "z"}
     assert model.score(frame, np.array(["x", "y", "z"])[Y]) > 0.9
@@ -104,7 +156,7 @@ def test_labels_and_columns_have_their_names(tmp_path):
 
 
 def test_a_run_ends_early_and_its_schedule_counts():
-    model = AsyncSGDClassifier((), **VIRTUAL, epochs=200, random_state=0)
+    model = AsyncSGDClassifier((), **VIRTUAL, step_size=0.05, epochs=200, random_state=0)
     assert model.set_params(target_loss=0.5).fit(X, Y).n_iter_ < 30
     assert model.loss_ <= 0.5 < model.loss_curve_[-2]
     assert model.set_params(target_loss=None, patience=2, step_size=1e-9).fit(X, Y).run_.status == "stopped"

@@ -191,7 +191,7 @@ class Problem:
             return Metrics.of(self.evaluation(params, split))
         if split == "train":
             inputs, labels = self.inputs, self.labels
-        elif self.data is not None:
+        elif self.data is not None and len(self.data.test):
             inputs, labels = self.data.test.raw.reshape(-1), self.data.test.labels
         else:
             return Metrics(float("nan"))
