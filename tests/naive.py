@@ -105,18 +105,26 @@ def versions_of(problem, run):
     """
     config, rows, real = run.config, run.updates, problem.dtype.type
     momentum, decay, strength = (real(config[name]) for name in ("momentum", "weight_decay", "compensation"))
+    most = config.get("clip")
     versions, velocities = [run.params["initial"]], {}
     for i in np.flatnonzero(rows["dropped"] != 1):
         params, view = versions[-1], versions[rows["read_version"][i]]
         loss, gradient = problem.loss_and_gradient(view, minibatch(problem, config, rows["batch"][i]))
         assert np.float32(loss) == rows["loss"][i]
-        gradient = corrected(gradient, view, params, decay, strength)
+        gradient = corrected(clipped(gradient, most, rows["norm"][i]), view, params, decay, strength)
         step = real(config["step_size"]) * rows["scale"][i] * rows["factor"][i]
         owner = 0 if config["momentum_kind"] == "shared" else int(rows["worker"][i])
         velocity = velocities.get(owner, np.zeros_like(view))
         params, velocities[owner] = updated(params, velocity, gradient, step, momentum)
         versions.append(params)
     return versions
+
+
+def clipped(gradient, most, recorded):
+    """The gradient, no longer than `most`, if that is given; the norm from before is `recorded`, else 0."""
+    norm = np.sqrt((gradient.astype(np.float64) ** 2).sum()) if most else 0.0
+    assert np.float32(norm) == recorded
+    return gradient * gradient.dtype.type(gradient.dtype.type(most) / norm) if most and norm > most else gradient
 
 
 def corrected(gradient, view, params, decay, strength):
@@ -152,10 +160,12 @@ def synchronous(problem, run):
     config, real, workers = run.config, problem.dtype.type, run.config["workers"]
     step, momentum, decay = (real(config[name]) for name in ("step_size", "momentum", "weight_decay"))
     params, velocity = run.params["initial"], np.zeros_like(run.params["initial"])
+    norms = dict(zip(run.updates["batch"].tolist(), run.updates["norm"], strict=True))
     for version in range(config["updates"]):
         total = 0
         for ticket in range(version * workers, (version + 1) * workers):
             gradient = problem.loss_and_gradient(params, minibatch(problem, config, ticket))[1]
+            gradient = clipped(gradient, config.get("clip"), norms[ticket])
             total = total + corrected(gradient, params, params, decay, 0)
         average = total * (real(1) / real(workers))
         params, velocity = updated(params, velocity, average, step, momentum)
@@ -370,6 +380,7 @@ def rounds(problem, run):
         for i in members:
             loss, gradient = problem.loss_and_gradient(params, minibatch(problem, config, rows["batch"][i]))
             assert np.float32(loss) == rows["loss"][i]
+            gradient = clipped(gradient, config.get("clip"), rows["norm"][i])
             total = total + corrected(gradient, params, params, decay, 0)
         step = real(config["step_size"]) * rows["scale"][i] * rows["factor"][i]
         average = total * (real(1) / real(len(members)))
@@ -421,6 +432,7 @@ def hogwild(problem, run, blocks):
             befores[row] = params.copy()
             loss, gradients[row] = problem.loss_and_gradient(view, minibatch(problem, config, rows["batch"][row]))
             assert np.float32(loss) == rows["loss"][row]
+            gradients[row] = clipped(gradients[row], config.get("clip"), rows["norm"][row])
             gradients[row] = corrected(gradients[row], view, params, decay, 0)
         gradient = corrected(gradients[row][part], view[part], params[part], 0, strength)
         step = real(config["step_size"]) * rows["scale"][row] * rows["factor"][row]

@@ -3,8 +3,12 @@
 It is compiled without fastmath and has the same expressions in the same order wherever an update is made. So a replay
 gives the bits of the run. θ are the parameters, v the velocity, g the gradient, μ the momentum.
 
-Twins, in tests/naive.py: `corrected` of weight decay and compensation, `updated` of the update itself.
+Twins, in tests/naive.py: `corrected` of clipping, weight decay and compensation, `updated` of the update itself.
 """
+
+import math
+
+import numpy as np
 
 from ..compiled import part
 from .types import Real, Vector
@@ -15,6 +19,30 @@ def copy(target: Vector, source: Vector) -> None:
     """target = source, of one-dimensional arrays. A loop is vectorised better than an assignment to a slice."""
     for i in range(target.size):
         target[i] = source[i]
+
+
+@part()
+def clip_norm(gradient: Vector, most: Real) -> float:
+    """g ← g·min(1, most/|g|); returns |g| from before. Eight sums at once, as one waits for each of its additions."""
+    a = b = c = d = e = f = g = h = 0.0
+    whole = gradient.size // 8 * 8
+    for i in range(0, whole, 8):
+        a += np.float64(gradient[i]) ** 2
+        b += np.float64(gradient[i + 1]) ** 2
+        c += np.float64(gradient[i + 2]) ** 2
+        d += np.float64(gradient[i + 3]) ** 2
+        e += np.float64(gradient[i + 4]) ** 2
+        f += np.float64(gradient[i + 5]) ** 2
+        g += np.float64(gradient[i + 6]) ** 2
+        h += np.float64(gradient[i + 7]) ** 2
+    for i in range(whole, gradient.size):
+        a += np.float64(gradient[i]) ** 2
+    norm = math.sqrt(((a + b) + (c + d)) + ((e + f) + (g + h)))
+    if norm > most:
+        share = gradient.dtype.type(most / norm)
+        for i in range(gradient.size):
+            gradient[i] *= share
+    return norm
 
 
 @part()

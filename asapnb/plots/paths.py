@@ -19,7 +19,7 @@ from .groups import Runs, clock_of
 from .labels import short
 from .style import BLACK, BLUE, GREY, VERMILION, Axes, Figure, new_figure, note, styled
 
-_EXTRAS = ("momentum", "weight_decay", "compensation")  # a path cannot be computed with these
+_EXTRAS = ("momentum", "weight_decay", "compensation", "clip")  # a path cannot be computed with these
 _GRID = 120
 _LEVELS = 14
 

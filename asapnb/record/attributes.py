@@ -127,7 +127,7 @@ ATTRIBUTES = {attribute.name: attribute for attribute in _TABLE}
 # What a configuration lacks where it does not apply
 _OPTIONAL = {
     "data", "schedule", "epochs", "threads", "max_seconds", "target_loss", "target_accuracy", "patience", "monitor",
-    "start", "pin_workers", "timing", "microscope",
+    "start", "clip", "pin_workers", "timing", "microscope",
 }  # fmt: skip
 
 # The keys of a configuration that are read from a run file. `training.arguments` declares their ranges, which are
@@ -135,7 +135,7 @@ _OPTIONAL = {
 _KEYS: Mapping[type, tuple[str, ...]] = {
     str: ("data", "problem", "scheme", "rule", "schedule", "momentum_kind", "monitor", "start"),
     int: ("epochs", "updates", "seed", "threads"),
-    float: ("momentum", "weight_decay", "compensation", "max_seconds", "divergence_factor"),
+    float: ("momentum", "weight_decay", "compensation", "clip", "max_seconds", "divergence_factor"),
     bool: ("reshuffle", "worker_tables", "pin_workers"),
 }
 CONFIG = {name: Attribute(name, shape) for shape, names in _KEYS.items() for name in names} | {

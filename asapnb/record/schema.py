@@ -63,6 +63,8 @@ UPDATE_COLUMNS = (
     Column("factor", np.float32, "", "further factor of the step, of a rule with a schedule; else 1", _R),
     Column("loss", np.float32, "", "mean loss of the minibatch at the view, without weight decay", ("gradient",),
            least=None),
+    Column("norm", np.float32, "", "with `clip`, the Euclidean norm of the gradient before it; else 0", ("gradient",),
+           default=0, least=None),
     Column("t_read", np.float64, "s", "reading the view began", _S),
     Column("t_ready", np.float64, "s", "the gradient was finished", _S),
     Column(
@@ -123,7 +125,7 @@ def made_by(source: Source) -> np.dtype[Any]:
     """The dtype of rows with the columns of /updates that a source makes, the widest first, to be short.
 
     >>> made_by("gradient").names
-    ('loss',)
+    ('loss', 'norm')
     """
     own = [column for column in UPDATE_COLUMNS if source in column.sources]
     return row_type(sorted(own, key=lambda column: -np.dtype(column.dtype).itemsize))

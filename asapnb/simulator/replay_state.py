@@ -10,7 +10,7 @@ from ..kernels.arrays import LINE, aligned, array_type, tuple_type, whole_lines
 from ..memory import check_memory
 from ..problems.base import Problem
 from ..record.schema import blank_rows, made_by
-from ..training.words import COMPENSATION, LOSS_LIMIT, MOMENTUM, NUMBERS, STEP_SIZE, WEIGHT_DECAY
+from ..training.words import CLIP, COMPENSATION, LOSS_LIMIT, MOMENTUM, NUMBERS, STEP_SIZE, WEIGHT_DECAY
 from . import words as at
 from .execution import Execution
 from .operations import OPERATION, Operations
@@ -117,7 +117,7 @@ def make_replay_state(execution: Execution, order: Operations, loss_limit: float
     control[[at.ONE_VELOCITY, at.BLOCKS, at.AVERAGED, at.WINDOW]] = one_velocity, order.blocks, gradients, window
     numbers[[STEP_SIZE, MOMENTUM]] = options.step_size, options.momentum
     numbers[[WEIGHT_DECAY, LOSS_LIMIT]] = options.weight_decay, loss_limit
-    numbers[COMPENSATION] = options.compensation
+    numbers[[COMPENSATION, CLIP]] = options.compensation, options.clip or 0.0
     return replay
 
 

@@ -50,6 +50,7 @@ def replay(
     momentum_kind: str | None = None,
     weight_decay: float | None = None,
     compensation: float | None = None,
+    clip: float | None = None,
     worker_tables: bool | None = None,
     batch_size: int | None = None,
     seed: int | None = None,
@@ -81,7 +82,7 @@ def replay(
         problem: what is minimised; for a run, by default its own, built as its configuration says.
         {arguments}
 
-    For a run, `step_size`, `momentum`, `momentum_kind`, `weight_decay`, `compensation`, `worker_tables`,
+    For a run, `step_size`, `momentum`, `momentum_kind`, `weight_decay`, `compensation`, `clip`, `worker_tables`,
     `divergence_factor`, `eval_every` and `eval_samples` have by default the values of that run, and `batch_size` and
     `seed` cannot be changed. For a schedule they have the defaults of `simulate`, except for the seed, which is that
     of the schedule. Targets and patience are None unless given, so that all of a run is

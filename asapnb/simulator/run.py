@@ -52,6 +52,7 @@ def simulate(
     momentum_kind: MomentumKind = "per_worker",
     weight_decay: float = 0.0,
     compensation: float = 0.0,
+    clip: float | None = None,
     reshuffle: bool = True,
     target_loss: float | None = None,
     target_accuracy: float | None = None,

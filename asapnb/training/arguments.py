@@ -167,6 +167,9 @@ _TABLE = (
             Hogwild in place, which keeps no view.""",
         "simulate": "κ of DC-ASGD; κ·g·g·(x − view) is added to every gradient g when it is applied to x.",
     }, _real(0), in_replay="changed"),
+    Argument("clip", None, _MAYBE_FLOAT, """a gradient that is longer is scaled to this Euclidean norm, before
+        weight decay and compensation are added, as in PyTorch; None or 0 for never.""",
+             lambda *given: _optional(_real(0))(*given) or None, in_replay="changed"),
     Argument("reshuffle", True, _BOOL, "a fresh order of the data in every epoch, rather than the same.", _switch,
              _RUNS, in_replay="kept"),
     Argument("target_loss", None, _MAYBE_FLOAT, """stop with status "converged" when an evaluated training loss is at

@@ -39,6 +39,7 @@ class Options:
     momentum_kind: MomentumKind
     weight_decay: float
     compensation: float
+    clip: float | None
     reshuffle: bool
     target_loss: float | None
     target_accuracy: float | None

@@ -9,7 +9,7 @@ Which function fills which field of a row (`Own.row`), here and in a replay:
     worker                     begin                           as scheduled
     batch                      draw                            as scheduled
     t_read, tries              the loop itself                 as scheduled
-    loss                       note_gradient                   loops.replay `_compute`
+    loss, norm                 note_gradient                   loops.replay `_compute`
     t_ready                    note_gradient                   as scheduled
     version, read_version, tau choose_step                     as scheduled
     row, scale, factor         choose_step                     `scales.scales_of`, or as recorded
@@ -18,13 +18,13 @@ Which function fills which field of a row (`Own.row`), here and in a replay:
 """
 
 from ...compiled import part
-from ...kernels.arithmetic import add_decay, compensate, copy, descend
+from ...kernels.arithmetic import add_decay, clip_norm, compensate, copy, descend
 from ...kernels.arrays import LINE
 from ...kernels.atomics import clock, compare_and_swap, fence, fetch_add, load, nap, store
 from ...kernels.types import Real, Rows, Vector, Words
 from ...problems.minibatch import draw_batch
 from ...training.factors import applied, own_factor
-from ...training.words import COMPENSATION, DIVERGED, LOSS_LIMIT, MOMENTUM, NEVER, STEP_SIZE, WEIGHT_DECAY
+from ...training.words import CLIP, COMPENSATION, DIVERGED, LOSS_LIMIT, MOMENTUM, NEVER, STEP_SIZE, WEIGHT_DECAY
 from .. import words as at
 from .types import Own, Shared
 
@@ -75,7 +75,9 @@ def next_batch(shared: Shared, own: Own) -> int:
 
 @part()
 def note_gradient(shared: Shared, own: Own, view: Vector, loss: float) -> None:
-    """Finish a gradient: add the weight decay of its view, note the loss and the time."""
+    """Finish a gradient: clip it, add the weight decay of its view, note its norm, the loss and the time."""
+    if shared.numbers[CLIP] != 0:
+        own.row[0].norm = clip_norm(own.gradient, shared.numbers[CLIP])
     if shared.numbers[WEIGHT_DECAY] != 0:
         add_decay(own.gradient, view, shared.numbers[WEIGHT_DECAY])
     own.row[0].loss = loss

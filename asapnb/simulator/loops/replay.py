@@ -11,13 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...compiled import kernel, part
-from ...kernels.arithmetic import accelerate, add_decay, compensate, copy, descend, descend_into
+from ...kernels.arithmetic import accelerate, add_decay, clip_norm, compensate, copy, descend, descend_into
 from ...kernels.arrays import LINE
 from ...kernels.atomics import compare_and_swap, load, store
 from ...kernels.types import Gradient, Real, Vector
 from ...kernels.waiting import relax
 from ...problems.minibatch import draw_batch
-from ...training.words import COMPENSATION, DIVERGED, LOSS_LIMIT, MOMENTUM, STEP_SIZE, WEIGHT_DECAY
+from ...training.words import CLIP, COMPENSATION, DIVERGED, LOSS_LIMIT, MOMENTUM, STEP_SIZE, WEIGHT_DECAY
 from .. import words as at
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _claim(replay: ReplayState) -> int:
 
 @part()
 def _compute(gradient: Gradient, replay: ReplayState, own: Own, row: int) -> None:
-    """Compute the gradient of a row, with the weight decay of its view."""
+    """Compute the gradient of a row, clipped, with the weight decay of its view."""
     control, task = replay.control, replay.tasks[row]
     n_samples, size, seed = control[at.N_SAMPLES], control[at.BATCH_SIZE], control[at.SEED]
     count = draw_batch(own.indices, task.batch, n_samples, size, seed, control[at.RESHUFFLE] != 0)
@@ -63,6 +63,8 @@ def _compute(gradient: Gradient, replay: ReplayState, own: Own, row: int) -> Non
     replay.results[row].loss = gradient(
         view[:n], result[:n], own.indices[:count], replay.plan, own.workspace, replay.inputs, replay.labels
     )
+    if replay.numbers[CLIP] != 0:
+        replay.results[row].norm = clip_norm(result[:n], replay.numbers[CLIP])
     if replay.numbers[WEIGHT_DECAY] != 0:
         add_decay(result[:n], view[:n], replay.numbers[WEIGHT_DECAY])
 
