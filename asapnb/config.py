@@ -34,10 +34,11 @@ from .simulator.run import simulate
 from .text import parse_toml, read_toml, regular_file
 from .training.arguments import ARGUMENTS, Argument, Command, arguments_of, of_replay
 from .training.code import checked, same_rule, same_schedule
-from .training.evaluation import Evaluation, Progress
+from .training.evaluation import Evaluation
 from .training.reporting import Hooks
 from .training.resuming import check_columns, check_problem
 from .training.warm_start import start_of, start_text
+from .training.watching import ProgressHook, watched
 
 RUNS: dict[Command, Callable[..., Run]] = {"train": train, "simulate": simulate}
 KINDS: tuple[Command, ...] = (*RUNS, "replay")
@@ -197,7 +198,7 @@ def run_config(
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
     on_eval: Callable[[Evaluation], object] | None = None,
-    progress: Callable[[Progress], object] | None = None,
+    progress: ProgressHook = None,
 ) -> Run:
     """Train, or simulate, as a configuration says.
 
@@ -208,7 +209,7 @@ def run_config(
         force: overwrite `out` if it exists, and run code of one's own that is not what the run file had which the
             configuration is from.
         on_eval: called with each `Evaluation` as it is made.
-        progress: called with a `Progress` a few times a second.
+        progress: called with a `Progress` a few times a second; None, True and False as of `train`.
 
     Returns:
         The `Run`.
@@ -235,7 +236,7 @@ def resume(
     schedule: StepSchedule | Callable[..., Any] | None = None,
     force: bool = False,
     on_eval: Callable[[Evaluation], object] | None = None,
-    progress: Callable[[Progress], object] | None = None,
+    progress: ProgressHook = None,
 ) -> Run:
     """Go on with a run in its file, from where it ended, as if it had never been interrupted.
 
@@ -256,7 +257,7 @@ def resume(
         force: go on although updates are lost as there is no checkpoint, and although code of one's own (the rule, a
             module that it imports, the problem) is not what the run recorded. The file then keeps what has changed.
         on_eval: called with each new `Evaluation` as it is made.
-        progress: called with a `Progress` a few times a second.
+        progress: called with a `Progress` a few times a second; None, True and False as of `train`.
 
     Returns:
         The `Run`, as `train` does: the rows before, and those after.
@@ -277,11 +278,12 @@ def resume(
     ('finished', array([ 1, 50]), array([ 0, 20, 50]))
     """
     file = file_of(run) if isinstance(run, Run) else Path(run)
-    load_run(file)  # an error, if it cannot be read
+    found = load_run(file)
+    hooks = watched(on_eval, progress, "virtual" if found.is_virtual else "", max_seconds)
     given = {"epochs": epochs, "updates": updates, "max_seconds": max_seconds}
     changed = {name: value for name, value in given.items() if value is not None}
     with own(file.resolve()) as owner:
-        return _go_on(load_run(file), changed, problem, rule, schedule, Hooks(on_eval, progress), owner, force)
+        return _go_on(load_run(file), changed, problem, rule, schedule, hooks, owner, force)
 
 
 def _go_on(

@@ -17,12 +17,13 @@ from asapnb.problems import Problem
 from asapnb.record import checked_target, machine, to_json, versions
 from asapnb.record.files import put_in_place
 from asapnb.timing import save_timing
+from asapnb.training.following import row
 
 from .compiling import announced
 from .flags import flag, said, with_defaults
 from .options import JSON, QUIET, output
 from .streams import echo
-from .text import console, pairs, row
+from .text import console, pairs
 
 _STEPS = ("compute", "read", "update", "retry")  # "retry" only if there were further attempts
 _WIDTHS = (7, 10, 13, 8, 13, 14)

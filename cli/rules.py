@@ -14,12 +14,13 @@ from asapnb.rules.context import OUTSIDE
 from asapnb.rules.tables import table_length
 from asapnb.staleness import StalenessDistribution, parse_staleness
 from asapnb.staleness.bins import bins_of, span
+from asapnb.training.following import row
 
 from . import FAILED
 from .completion import of_key
 from .options import JSON
 from .streams import echo
-from .text import Columns, console, pairs, row
+from .text import Columns, console, pairs
 
 _LISTED = 100  # distributions that `list` draws for each rule
 

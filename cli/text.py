@@ -69,11 +69,6 @@ class Columns(Table):
             yield from [*line, Segment.line()]
 
 
-def row(cells: Iterable[str], widths: Iterable[int]) -> str:
-    """The cells in columns of these widths, flush right: a line of a table that is printed as it grows."""
-    return "".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
-
-
 def pairs(values: Iterable[tuple[str, str]]) -> Text:
     """Names and values, one pair a line, without those whose value is empty."""
     shown = [(name, value) for name, value in values if value]

@@ -16,6 +16,7 @@ from asapnb.engine import Evaluation, Progress
 from asapnb.record import UPDATES, RunWriter
 from asapnb.record.schema import MICROSCOPE
 from asapnb.staleness.bins import bins
+from asapnb.training import following
 
 
 @given(st.lists(st.integers(0, 10**6), min_size=1))
@@ -136,7 +137,7 @@ def test_a_terminal_has_the_same_lines_and_one_that_moves():
 )
 def test_other_clocks_are_named_and_say_nothing_of_what_is_left(clock, heads, monkeypatch):
     times = itertools.count(10.0, 30.0)  # of real seconds
-    monkeypatch.setattr(live.time, "perf_counter", lambda: next(times))
+    monkeypatch.setattr(following.time, "perf_counter", lambda: next(times))
     plain = show_live(clock, force_terminal=False)
     assert plain.splitlines()[2].split()[:4] == heads
     assert plain.splitlines()[3:] == show_live(force_terminal=False).splitlines()[3:]
@@ -146,7 +147,7 @@ def test_other_clocks_are_named_and_say_nothing_of_what_is_left(clock, heads, mo
 
 @given(st.floats(1e-9, 1e12) | st.floats(1e-9, 1e-2))
 def test_times_fit_into_their_column(seconds):
-    shown = live._time(seconds)
+    shown = following._time(seconds)
     assert len(shown) <= 7
     assert float(shown) == pytest.approx(seconds, rel=0.05, abs=1e-300 if seconds < 0.005 else 0.005)
 

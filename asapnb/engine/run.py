@@ -23,12 +23,13 @@ from ..training.arguments import documented
 from ..training.attributes import loss_limit, run_attributes
 from ..training.code import pieces
 from ..training.compiling import compiling_beside, of_names
-from ..training.evaluation import Evaluation, Evaluator, Progress
+from ..training.evaluation import Evaluation, Evaluator
 from ..training.options import MomentumKind, Monitor, Options, check_seen, pace, refreshes, resolve
 from ..training.reporting import Hooks
 from ..training.steps import step_tables
 from ..training.stopping import check_measured
 from ..training.warm_start import StartLike
+from ..training.watching import ProgressHook, watched
 from .collect import compile_access
 from .controller import Controller
 from .initial import InitialState
@@ -69,7 +70,7 @@ def train(
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
     on_eval: Callable[[Evaluation], object] | None = None,
-    progress: Callable[[Progress], object] | None = None,
+    progress: ProgressHook = None,
 ) -> Run:
     """Minimise a problem with asynchronous SGD on real threads and record every update.
 
@@ -100,6 +101,7 @@ def train(
     ('finished', 120)
     """
     options = resolve("train", problem, locals())
+    hooks = watched(on_eval, progress, max_seconds=options.max_seconds)
     rule = as_rule(plain_text(rule) if force else rule)
     if rule.shuffled:
         raise UsageError(f"rule is {rule}: it needs all scales in advance; use it in simulate or replay")
@@ -117,7 +119,7 @@ def train(
             )
 
         state = InitialState(options.initial(problem))
-        return run_from(state, problem, options, rule, create, Hooks(on_eval, progress))
+        return run_from(state, problem, options, rule, create, hooks)
 
 
 def run_from(

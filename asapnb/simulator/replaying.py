@@ -21,9 +21,10 @@ from ..schemes import parse_scheme
 from ..training.apart import abandonable
 from ..training.arguments import documented, of_replay
 from ..training.code import pieces, same_rule
-from ..training.evaluation import Evaluation, Progress
+from ..training.evaluation import Evaluation
 from ..training.options import Monitor, Options, resolve
 from ..training.resuming import check_problem
+from ..training.watching import ProgressHook
 from .execute import execute
 from .execution import Execution
 from .recorded import known_rule, known_schedule, refactored, total
@@ -66,7 +67,7 @@ def replay(
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
     on_eval: Callable[[Evaluation], object] | None = None,
-    progress: Callable[[Progress], object] | None = None,
+    progress: ProgressHook = None,
 ) -> Run:
     """Carry a schedule or a recorded run out again, with true gradients at the views that were read.
 
@@ -107,9 +108,10 @@ def replay(
     given |= {name: value for name, value in locals().items() if name in _WATCHED_FOR}
     if schedule is not None and schedule != RECORDED:
         given["schedule"] = as_schedule(plain_text(schedule) if force else schedule)
-    observed = observation(locals())
     if not isinstance(source, Run | Schedule):
         raise UsageError(f"source is {source!r:.80}: must be a Run, such as load_run(path) returns, or a Schedule")
+    clock = "recorded" if isinstance(source, Run) and not source.is_virtual else "virtual"
+    observed = observation(locals(), clock)
     if out is not None:
         target = checked_target(out, force)
         if isinstance(source, Run) and source.path is not None and target.resolve() == source.path.resolve():

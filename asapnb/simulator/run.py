@@ -19,11 +19,11 @@ from ..training.apart import abandonable
 from ..training.arguments import checked_argument, documented
 from ..training.code import pieces
 from ..training.compiling import compiling_beside
-from ..training.evaluation import Evaluation, Progress
+from ..training.evaluation import Evaluation
 from ..training.options import MomentumKind, Monitor, Options, check_seen, pace, resolve
-from ..training.reporting import Hooks
 from ..training.steps import step_tables
 from ..training.warm_start import StartLike
+from ..training.watching import ProgressHook, watched
 from .execute import execute
 from .execution import Execution
 from .scales import Scales, factored, scales_of
@@ -68,7 +68,7 @@ def simulate(
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
     on_eval: Callable[[Evaluation], object] | None = None,
-    progress: Callable[[Progress], object] | None = None,
+    progress: ProgressHook = None,
 ) -> Run:
     """Minimise a problem with any number of workers in virtual time: the same bits on any number of threads.
 
@@ -104,11 +104,17 @@ def simulate(
         return execute(execution, new_file(execution, owner, force))
 
 
-def observation(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The checked arguments that do not change a run's rows: how it is observed, and on how many threads computed."""
+def observation(given: Mapping[str, Any], clock: str = "virtual") -> dict[str, Any]:
+    """The checked arguments that do not change a run's rows: how it is observed, and on how many threads computed.
+
+    Args:
+        given: arguments by name.
+        clock: whose seconds the times of the run are.
+    """
     names = ("microscope", "threads")
     checked = {name: checked_argument("simulate", name, given[name]) for name in names if name in given}
-    return {**checked, "hooks": Hooks(given.get("on_eval"), given.get("progress"))}
+    hooks = watched(given.get("on_eval"), given.get("progress"), clock, given.get("max_seconds"))
+    return {**checked, "hooks": hooks}
 
 
 def scheduled(

@@ -118,7 +118,7 @@ def _resolved(point: Point, made: dict[Hashable, Any]) -> str:
     timing = once(("timing", str(given), options.workers), lambda: as_timing(given, options.workers))
     world = timing, options.scheme, options.workers
     once(("world", str(world)), lambda: Simulation(*world, options.updates, options.seed))
-    return str((problem.config, options, rule, timing, observation(arguments)))
+    return str((problem.config, options, rule, timing, observation({**arguments, "progress": False})))
 
 
 def sources(points: Sequence[Point]) -> dict[str, str]:

@@ -86,7 +86,7 @@ def check_point(config: Mapping[str, Any], once: Callable[[Hashable, Callable[[]
         if not options.always_fresh:
             once(("tables", repr(rule), options.workers), lambda: ScaleTables(rule, options.workers))
         text = repr(rule)
-    return str((str(source.path), options, text, observation(given)))
+    return str((str(source.path), options, text, observation({**given, "progress": False})))
 
 
 def carry_out(config: Mapping[str, Any], out: Path) -> Run:

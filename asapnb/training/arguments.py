@@ -206,7 +206,8 @@ _TABLE = (
              _as_it_is),
     Argument("on_eval", None, (), """called with each `Evaluation` as it is made. If it returns False or raises
         `StopTraining`, the run ends in good order, with status "stopped".""", _as_it_is),
-    Argument("progress", None, (), "called with a `Progress` a few times a second; it may stop the run, too.",
+    Argument("progress", None, (), """called with a `Progress` a few times a second; it may stop the run, too. By
+        default a notebook shows how far the run is; with True other programs say it on stderr, with False none.""",
              _as_it_is),
 )  # fmt: skip
 ARGUMENTS: dict[str, Argument] = {argument.name: argument for argument in _TABLE}
