@@ -92,6 +92,15 @@ def test_a_file_without_names_has_numbers_for_columns(here):
     assert by_place.sha256() == from_behind.sha256()
     with pytest.raises(UsageError, match="has columns 0 to 3"):
         load_dataset("wine.data(target=4)")
+    with pytest.raises(UsageError, match=r"no column 'quality' for target, .* say header=True"):
+        load_dataset("wine.data(target=quality)")
+    table = pd.DataFrame(RNG.normal(size=(20, 3)))  # pandas calls its columns 0, 1, 2
+    for named, target in ((table.assign(y=table[0] > 0), "y"), (table.assign(**{"3": 1 + np.arange(20) % 2}), 3)):
+        for index in (True, False):
+            named.to_csv("t.csv", index=index)
+            data = load_dataset(f"t.csv(target={target})")
+            assert data.preparation.columns == ("0", "1", "2")
+            assert len(data.train) == 16
 
 
 KEYS = {

@@ -169,3 +169,15 @@ def test_a_text_with_its_record_is_copied_whole(here):
     with pytest.raises(RecordError, match="no run file"):
         ab.load_run("d.csv/none")
     assert os.path.exists("own.h5")
+
+
+def test_runs_on_data_of_one_name_that_differs_are_told_apart(here):
+    FRAME.assign(a=FRAME.b).to_csv("d.csv", index=False)
+    run_config(CONFIG, "simulate", out="other.h5")
+    table = ab.compare(["own.h5", "other.h5"]).tables[0]
+    texts = "\n".join(" ".join(map(str, row)) for row in table.rows)
+    for name in ("own.h5", "other.h5"):
+        assert f"#{ab.load_run(name).attributes['data_sha256'][:12]}" in texts
+    shutil.copy("own.h5", "copy.h5")
+    digest = ab.load_run("own.h5").attributes["data_sha256"]
+    assert digest[:12] not in invoke("compare", "own.h5", "copy.h5", "--where", f"data={DATA}")

@@ -1,7 +1,7 @@
-"""Names of rules, problems and the like: those of one name whose code differs are told apart by a mark.
+"""Names of rules, problems, data and the like: those of one name that differ are told apart by a mark.
 
-The mark is # and the beginning of the digest of the code. It belongs to the value, so that runs with different code
-are never one group; it is shown only where values that are shown together differ in nothing else.
+The mark is # and the beginning of the digest of the code, or data. It belongs to the value, so that runs with
+different code are never one group; it is shown only where values that are shown together differ in nothing else.
 """
 
 import hashlib
@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ..data.sources import SOURCES
 from ..identity import Piece
 from ..record import Run
 
@@ -18,7 +19,7 @@ _KEYS = {"rule": "rule", "problem": "problem", "scheme": "scheme", "law": "timin
 
 
 def marked(run: Run) -> dict[str, str]:
-    """The values of a run's keys that name code: as the configuration has them, with a mark for code of one's own.
+    """The values of a run's keys that name code or data: as the configuration has them, with a mark for one's own.
 
     A mark that begins with ? is of code that is not known to equal any other.
     """
@@ -30,6 +31,9 @@ def marked(run: Run) -> dict[str, str]:
         key = _KEYS.get(piece.kind, "")
         if key in found:
             found[key] = f"{found[key]}{_given(piece)} {_mark(run, piece)}"
+    data, digest = str(run.config.get("data", "")), run.attributes.get("data_sha256")
+    if digest and data and data not in SOURCES:
+        found["data"] = f"{data} #{digest[:_DIGITS]}"
     return found
 
 
@@ -85,7 +89,9 @@ def notes(shown: Iterable[Any]) -> list[str]:
     marks = [found["mark"] for value in shown if isinstance(value, str) and (found := _MARKED.fullmatch(value))]
     said = []
     if marks:
-        said.append("# is the beginning of the digest of code that has the same name as other code: see asapnb show.")
+        said.append(
+            "# is the beginning of the digest of code or data that has the same name as other: see asapnb show."
+        )
     if any(mark.startswith("#?") for mark in marks):
         said.append("#? is code whose state cannot be seen: it is not known to be the same as any other.")
     return said

@@ -77,12 +77,13 @@ def _table(path: Path, names: list[str], parts: list[list[NDArray[Any]]], whole:
 def _numbers(cells: Sequence[str]) -> NDArray[np.float64] | None:
     """Cells as numbers, NaN where there is no value; None if one is a text."""
     try:
-        return np.array(list(map(float, cells)))
+        found = np.array(list(map(float, cells)))
     except ValueError:
         try:
-            return np.array([np.nan if is_missing(cell) else float(cell) for cell in cells])
+            found = np.array([np.nan if is_missing(cell) else float(cell) for cell in cells])
         except ValueError:
             return None
+    return None if "_" in "".join(cells) else found  # Python takes 1_000 for a number
 
 
 def _named(path: Path, lines: "_Lines", header: bool | None) -> tuple[list[str], Iterator[list[str]]]:
@@ -92,18 +93,42 @@ def _named(path: Path, lines: "_Lines", header: bool | None) -> tuple[list[str],
     for known, kind in KNOWN:
         if start.startswith(known):
             raise DataError(f"{path}: found {kind}, expected data")
-    counts = {one: len(next(csv.reader([first], delimiter=one))) for one in _SEPARATORS} if first else {}
+    usual = ("\t",) if ".tsv" in path.name.lower() else _SEPARATORS
+    counts = {one: len(next(csv.reader([first], delimiter=one))) for one in usual} if first else {}
     separator = max(counts, key=lambda one: counts[one], default=",")
     reader = csv.reader(itertools.chain([first], lines), delimiter=separator, skipinitialspace=True)
     rows = _rows(path, reader)
     cells = next(rows, None)
     if cells is None:
         raise DataError(f"{path} is empty: give a file with data")
-    if header is None:
-        header = not any(_numbers([cell]) is not None for cell in cells if not is_missing(cell))
-    if header:
+    second = list(itertools.islice(rows, 1))
+    rows = itertools.chain(second, rows)
+    if _are_names(cells, second[0] if second else []) if header is None else header:
         return [cell.strip() for cell in cells], rows
     return [str(at) for at in range(len(cells))], itertools.chain([cells], rows)
+
+
+def _are_names(first: Sequence[str], second: Sequence[str]) -> bool:
+    """Whether a first row holds names.
+
+    It does if none of its cells is a number, if a text, or nothing at the beginning, stands above a number, or if its
+    numbers count, 0, 1, 2, …, as pandas calls columns that have no names.
+
+    >>> _are_names(["a", "b"], ["x", "1"]), _are_names(["1", "a"], ["2", "b"]), _are_names(["", "0"], ["0", "5"])
+    (True, False, True)
+    """
+    numbers = [not is_missing(cell) and _numbers([cell]) is not None for cell in first]
+    if not any(numbers):
+        return True
+    above = any(
+        not number
+        and (not is_missing(cell) or not (at or cell))
+        and not is_missing(below)
+        and _numbers([below]) is not None
+        for at, (number, cell, below) in enumerate(zip(numbers, first, second, strict=False))
+    )
+    counted = [cell for number, cell in zip(numbers, first, strict=True) if number]
+    return above or (len(counted) > 2 and counted == [str(at) for at in range(len(counted))])
 
 
 def _rows(path: Path, reader: Any) -> Iterator[list[str]]:

@@ -15,7 +15,8 @@ from .table import Arrays
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
-_GREY = ("1", "L", "LA", "I;16", "I", "F")
+_GREY = ("1", "L", "LA")
+_DEEP = ("I", "F")  # and I;16 and others: more than a byte for each pixel
 
 
 def images_in(folder: Path) -> list[Path]:
@@ -76,6 +77,8 @@ def _has_colours(file: Path) -> bool:
 def _read(file: Path, size: tuple[int, int] | None, channels: int | None) -> NDArray[np.uint8]:
     """One image, (channels, height, width)."""
     with _opened(file) as image:
+        if image.mode.startswith(_DEEP):
+            raise DataError(f"{file} has more than 8 bits a pixel (mode {image.mode}): save it with 8 bits")
         try:
             with warnings.catch_warnings(action="ignore"):
                 grey = channels == 1 if channels else image.mode in _GREY

@@ -35,7 +35,8 @@ class Options:
         inputs: the columns to predict from; of an .npz, the name of an array. By default all but the target.
         drop: columns to leave out.
         regression: whether the targets are numbers, not classes. By default they are if they have decimals.
-        header: whether the first row of a CSV holds names. By default it does if no cell of it is a number.
+        header: whether the first row of a CSV holds names. By default it does if no cell of it is a number, or if a
+            text of it stands above a number.
         size: of images, the pixels of an edge, or (height, width), to which they are scaled.
     """
 

@@ -32,12 +32,17 @@ class Table:
     def name(self, column: str | int, what: str) -> str:
         """The name of a column, given by name or by place; UsageError if there is none."""
         names = list(self.columns)
-        if column in names:
+        if str(column) in names:
             return str(column)
         if isinstance(column, int):
             if not -len(names) <= column < len(names):
                 raise UsageError(f"{what} is {column}: {self.where} has columns 0 to {len(names) - 1}")
             return names[column]
+        if all(name.isdecimal() for name in names):
+            raise UsageError(
+                f"{self.where} has no column {shown(column)} for {what}, and its first row was taken for numbers: "
+                f"say header=True if it holds names, or give the place of the column, 0 to {len(names) - 1}"
+            )
         raise unknown(f"column for {what}", column, names) if len(names) <= 50 else UsageError(
             f"{self.where} has no column {shown(column)} for {what}; its {len(names)} columns begin with "
             f"{', '.join(names[:20])}"
