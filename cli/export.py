@@ -8,18 +8,17 @@ import click
 
 from asapnb.analysis import export
 from asapnb.analysis.export import FORMATS
-from asapnb.analysis.records import parsed
 from asapnb.analysis.stacking import A_ROW
 from asapnb.errors import UsageError
 
-from .options import QUIET
+from .options import QUIET, RUNS
 from .streams import echo
 
 _TABLES = ", ".join(f"{name} ({a_row.partition(':')[0]})" for name, a_row in A_ROW.items())
 
 
 @click.command("export")
-@click.argument("runs", nargs=-1, type=click.Path(), metavar="RUN.h5|FOLDER…")
+@RUNS
 @click.option("-o", "--out", required=True, metavar="FILE|FOLDER|-", type=click.Path(),
               help="A .csv, .csv.gz or .parquet file for one table, a folder for several, or -.")  # fmt: skip
 @click.option("--table", "tables", multiple=True, type=click.Choice(tuple(A_ROW)),
@@ -28,9 +27,6 @@ _TABLES = ", ".join(f"{name} ({a_row.partition(':')[0]})" for name, a_row in A_R
 @click.option("--format", "form", type=click.Choice(FORMATS), help="[default: as the file is called, else csv]")
 @click.option("--by", multiple=True, metavar="KEY",
               help="A setting that becomes a column.  [default: all that vary]")  # fmt: skip
-@click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only runs with this value.",
-              callback=lambda ctx, option, texts: parsed(*texts))  # fmt: skip
-@click.option("--skip-bad", is_flag=True, help="Go on without files that cannot be used, and name them.")
 @click.option("--force", is_flag=True, help="Overwrite files that exist.")
 @QUIET
 def command(

@@ -67,6 +67,14 @@ CONFIGURED = together(
 )
 
 
+RUNS = together(
+    click.argument("runs", nargs=-1, type=click.Path(), metavar="RUN.h5|FOLDER…"),
+    click.option("--skip-bad", is_flag=True, help="Go on without files that cannot be used, and name them."),
+    click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only runs with this value.",
+                 shell_complete=_KEYS, callback=lambda ctx, option, texts: parsed(*texts)),
+)  # fmt: skip
+
+
 def selection(*, several: bool, fraction: str) -> Decorator:
     """Decorate a command with the runs it reads, one target or several, and a baseline.
 
@@ -75,10 +83,7 @@ def selection(*, several: bool, fraction: str) -> Decorator:
     """
     a, each = ("A", "each run's own") if several else ("The", "the")
     return together(
-        click.argument("runs", nargs=-1, type=click.Path(), metavar="RUN.h5|FOLDER…"),
-        click.option("--skip-bad", is_flag=True, help="Go on without files that cannot be used, and name them."),
-        click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only runs with this value.",
-                     shell_complete=_KEYS, callback=lambda ctx, option, texts: parsed(*texts)),
+        RUNS,
         click.option("--target-loss", type=float, multiple=several, metavar="F", help=f"{a} training loss to reach."),
         click.option(
             "--target-fraction", type=float, multiple=several, metavar="F",

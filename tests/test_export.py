@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import os
 import struct
 
 import numpy as np
@@ -181,6 +182,14 @@ def test_damaged_files_are_named_and_can_be_left_out(folder, tmp_path):
     done = call("export", bad, "-o", tmp_path / "x.csv", "--skip-bad")
     assert (done.exit_code, len(read(tmp_path / "x.csv"))) == (0, 60)
     assert "b.h5" in done.stderr
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_names_in_another_encoding(folder, tmp_path, form):
+    name = os.fsdecode(b"caf\xe9, 1.h5")
+    (tmp_path / name).write_bytes((folder / "hogwild-0.h5").read_bytes())
+    assert call("export", tmp_path / name, folder, "-o", tmp_path / f"x.{form}").exit_code == 0
+    assert "caf?, 1.h5" in str(read(tmp_path / f"x.{form}")["run"].unique())
 
 
 def test_runs_in_memory_are_numbered(tmp_path):

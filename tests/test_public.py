@@ -12,9 +12,9 @@ from processes import python
 import asapnb
 
 MODULES = (
-    "analysis", "config", "data", "engine", "engine.calibrate", "errors", "formatting", "numbers", "plots",
-    "problems", "record", "report", "rules", "schemes", "simulator", "staleness", "sweep", "testing", "theory",
-    "timing",
+    "analysis", "config", "data", "engine", "engine.calibrate", "errors", "extras", "formatting", "numbers", "plots",
+    "problems", "record", "report", "rules", "schemes", "simulator", "sklearn", "staleness", "sweep", "testing",
+    "theory", "timing",
 )  # fmt: skip
 DESCRIBED = re.compile(r"^(?:Args|Attributes):\n((?: {4}.*(?:\n|$)|\n)+)", re.MULTILINE)
 

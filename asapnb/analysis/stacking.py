@@ -165,7 +165,8 @@ def _figures(record: Record) -> dict[str, Any]:
 
 def _names(found: Sequence[Record]) -> list[str]:
     """What the column `run` calls the runs."""
-    return [record.run.name if record.path else f"run {i}" for i, record in enumerate(found)]
+    names = [record.run.name if record.path else f"run {i}" for i, record in enumerate(found)]
+    return [name.encode(errors="replace").decode() for name in names]  # they may be in another encoding
 
 
 def type_of(values: Sequence[Any]) -> np.dtype[Any]:
