@@ -1,7 +1,7 @@
 """How much faster one set of runs reaches a target than another, over all cells that both have."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError, unknown
 from ..numbers import real
-from .records import CLOCKS, Loss, Record, grouped, varying
+from .cells import SCHEDULE, cells, compared_keys, keys_alike, partners, schedule_of, seed_of
+from .records import CLOCKS, Loss, Record
 from .statistics import RESAMPLES, Interval, bootstrap, check_followed, restricted_means
 from .targets import Crossing, Target, crossing
-
-_SCHEDULE = ("scheme", "workers", "timing")
-_CELL = ("data", "problem", "batch_size", "reshuffle", *_SCHEDULE)
 
 
 @dataclass(frozen=True)
@@ -125,11 +123,11 @@ def speed_up(
     found = list(cells(baseline, other).values())
     if not found:
         raise UsageError("the runs differ in more than is compared, and have no cell in common: nothing to compare")
-    alike = _keys_alike(found, _schedule)
+    alike = keys_alike(found, schedule_of)
     if paired is None:
-        paired = alike and not _compared(baseline, other) & set(_SCHEDULE)
-    key = _schedule if alike else _seed
-    if paired and not _keys_alike(found, key):
+        paired = alike and not compared_keys(baseline, other) & set(SCHEDULE)
+    key = schedule_of if alike else seed_of
+    if paired and not keys_alike(found, key):
         found = list(map(partners, found))
     sides, budgets = [], []
     for pair in found:
@@ -156,30 +154,6 @@ def speed_up(
         paired=paired,
         magnitudes=(magnitude(base, steps=True), magnitude(others, steps=True)),
     )
-
-
-def cells(
-    baseline: Sequence[Record], other: Sequence[Record], compared: Collection[str] = _CELL
-) -> dict[tuple[tuple[str, Any], ...], tuple[list[Record], list[Record]]]:
-    """The runs of both in each cell that both have, by the keys and values that tell the cells apart.
-
-    The keys that tell cells apart are those that a schedule or a loss depends on, and any other with several values
-    within a cell. The two sets may differ in a key of the first kind only if it is in `compared`.
-    """
-    if not baseline or not other:
-        raise UsageError("there are no runs to compare: both sets need some")
-    keys = [key for key in varying([*baseline, *other]) if key != "seed"]
-    differing = _compared(baseline, other)
-    keys = [key for key in keys if key not in differing or (key in _CELL and key not in compared)]
-    chosen = [key for key in keys if key in _CELL]
-    for key in keys:
-        groups = [group for side in (baseline, other) for group in grouped(side, chosen).values()]
-        if key not in chosen and any(len({record.value(key) for record in group}) > 1 for group in groups):
-            chosen.append(key)
-    ours, theirs = grouped(baseline, chosen), grouped(other, chosen)
-    return {
-        tuple(zip(chosen, values, strict=True)): (ours[values], theirs[values]) for values in ours if values in theirs
-    }
 
 
 def check_clock(records: Sequence[Record], by: str) -> None:
@@ -211,45 +185,6 @@ def magnitude(records: Iterable[Record], *, steps: bool = False) -> float:
     scales = [(record.value("step_size") if steps else 1.0, record.summary()["mean_scale"]) for record in records]
     known = [size * scale for size, scale in scales if scale is not None]
     return float(np.mean(known)) if known else float("nan")
-
-
-def _compared(baseline: Sequence[Record], other: Sequence[Record]) -> set[str]:
-    """The keys that differ between the two sets but not within them."""
-    return set(varying([*baseline, *other])) - set(varying(baseline)) - set(varying(other)) - {"seed"}
-
-
-def _schedule(record: Record) -> Hashable:
-    """Equal for runs of a cell that have the same initial parameters, order of data, and schedule."""
-    if record.is_virtual:
-        return _seed(record)
-    facts = record.run.attributes
-    source = facts.get("replayed") or {"created_utc": facts["created_utc"], "path": record.path}
-    return _seed(record), source["created_utc"], str(source["path"])
-
-
-def _seed(record: Record) -> Hashable:
-    return record.value("seed")
-
-
-def _keys_alike(found: list[tuple[list[Record], list[Record]]], key: Callable[[Record], Hashable]) -> bool:
-    """Whether in each cell both have the same keys, each once."""
-    pairs = [tuple(sorted(map(repr, map(key, runs))) for runs in pair) for pair in found]
-    return all(ours == theirs and len(set(ours)) == len(ours) for ours, theirs in pairs)
-
-
-def partners(pair: tuple[list[Record], list[Record]]) -> tuple[list[Record], list[Record]]:
-    """The runs of each side that have a partner of equal seed, or schedule; UsageError without such pairs."""
-    if _keys_alike([pair], _schedule):
-        return pair
-    ours, theirs = pair
-    common = set(map(_seed, ours)) & set(map(_seed, theirs))
-    ours, theirs = ([record for record in runs if _seed(record) in common] for runs in pair)
-    if not common or not len(ours) == len(theirs) == len(common):
-        seeds = [sorted(int(record.value("seed") or 0) for record in runs) for runs in pair]
-        raise UsageError(
-            f"the runs are no pairs: the baseline has the seeds {seeds[0]}, the others {seeds[1]}; leave paired out"
-        )
-    return ours, theirs
 
 
 def _side(

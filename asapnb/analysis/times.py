@@ -8,10 +8,11 @@ import numpy as np
 
 from ..numbers import real
 from ..record.schema import EARLY
+from .cells import cells, partners
 from .names import plainly
 from .overview import TOLERANCE, clock_notes, mixed_clocks, said, seconds_name
 from .records import Loss, Record, grouped, matching
-from .speed import SpeedUp, cells, partners, speed_up
+from .speed import SpeedUp, speed_up
 from .statistics import kaplan_meier, wilson
 from .stepsizes import BestStep
 from .tables import NEVER, Cell, Table, shown, table
