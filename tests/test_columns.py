@@ -31,8 +31,8 @@ def test_the_page_of_run_files_has_a_row_for_each_column(group):
     for column in schema.COLUMNS[group].values():
         name = f"`{column.name}`" if group == "updates" else f"`/{group}/{column.name}`"
         unit = f" ({column.unit})" if column.unit == "s" else ""
-        shape = ", (rows, K)" if name == "`/rule/scale`" else ""
-        row = f"| {name} | {np.dtype(column.dtype)}{shape} | {column.meaning}{unit} |"
+        shapes = {"`/rule/scale`": ", (rows, K)", "`/kept/params`": " or float64, (rows, n_params)"}
+        row = f"| {name} | {np.dtype(column.dtype)}{shapes.get(name, '')} | {column.meaning}{unit} |"
         assert row in page.splitlines(), f"docs/run-file.md lacks this row:\n{row}"
 
 

@@ -57,6 +57,7 @@ class Controller:
         self.reporter = Reporter(options, pace.per_epoch, limit, writer, hooks, self.totals, stopping)
         self.reporter.latest = known[-1] if known else self.reporter.latest
         self._asked: dict[int, int] = {}  # mailbox: the version last asked for there
+        self._held: dict[int, np.ndarray] = {}  # parameters to keep, by version, until they have been evaluated
         self._evaluated: dict[int, Evaluation] = {}  # by version, until their turn
         self._due = options.eval_every * (start.version // options.eval_every + 1)
         self._lengths = [start.tables.shape[1]] * len(start.tables)  # of all tables recorded
@@ -194,6 +195,8 @@ class Controller:
         params = self.shared.state[vector, : control[words.N_PARAMS]]
         t = float(control[box + words.BOX_TIME]) * 1e-9
         self._checkpoints.offer(version, t, params)
+        if self.options.keep_params is not None:
+            self._held[version] = params.copy()
         done = functools.partial(self._empty, box, vector if control[box + words.BOX_PINNED] else None)
         self.evaluator.submit(params, version, t, done)
 
@@ -210,6 +213,8 @@ class Controller:
         }
         while self._due in self._evaluated or (ended and self._evaluated):
             version = min(self._evaluated) if ended else self._due
+            if version in self._held:
+                self.writer.append_params(version, self._held.pop(version))
             self.note(self._evaluated.pop(version))
             self._due = version + self.options.eval_every
 

@@ -66,7 +66,7 @@ def resume_training(
         if run.status != RUNNING:  # reopening cuts the end of the file, so the state in it is saved first
             save_checkpoint(path, *_as_checkpoint(run, start), owner)
         kept_up = {name: attributes[name] for name in ("config", "code")}
-        return RunWriter.reopen(owner, kept=kept, attributes={**facts, **kept_up})
+        return RunWriter.reopen(owner, kept=kept, attributes={**facts, **kept_up}, groups=options.groups(problem))
 
     return run_from(start, problem, options, rule, reopen, hooks)
 
@@ -103,7 +103,10 @@ def _start(run: Run, checkpoint: Checkpoint | None, options: Options) -> tuple[I
         tables=tables.scales[:kept_tables],
         **{name: int(facts.get(name, 0)) for name in COUNTS},
     )
-    return start, {"updates": rows, "evals": evals, "rule": kept_tables}
+    kept = {"updates": rows, "evals": evals, "rule": kept_tables}
+    if "kept" in run.rows:
+        kept["kept"] = int((run.kept_rows <= version).sum())
+    return start, kept
 
 
 def _state(run: Run, checkpoint: Checkpoint | None) -> tuple[int, np.ndarray, np.ndarray | None, Mapping[str, Any]]:

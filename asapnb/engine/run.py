@@ -24,7 +24,7 @@ from ..training.attributes import loss_limit, run_attributes
 from ..training.code import pieces
 from ..training.compiling import compiling_beside, of_names
 from ..training.evaluation import Evaluation, Evaluator
-from ..training.options import MomentumKind, Monitor, Options, check_seen, pace, refreshes, resolve
+from ..training.options import KeptParams, MomentumKind, Monitor, Options, check_seen, pace, refreshes, resolve
 from ..training.reporting import Hooks
 from ..training.steps import step_tables
 from ..training.stopping import check_measured
@@ -65,6 +65,7 @@ def train(
     divergence_factor: float = 10.0,
     eval_every: int | None = None,
     eval_samples: int | None = 10_000,
+    keep_params: KeptParams | None = None,
     worker_tables: bool = False,
     pin_workers: bool = False,
     out: str | os.PathLike[str] | None = None,
@@ -116,6 +117,7 @@ def train(
                 layout=problem.layout,
                 workers=options.workers,
                 force=force,
+                groups=options.groups(problem),
             )
 
         state = InitialState(options.initial(problem))

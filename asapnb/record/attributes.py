@@ -127,13 +127,13 @@ ATTRIBUTES = {attribute.name: attribute for attribute in _TABLE}
 # What a configuration lacks where it does not apply
 _OPTIONAL = {
     "data", "schedule", "epochs", "threads", "max_seconds", "target_loss", "target_accuracy", "patience", "monitor",
-    "start", "clip", "pin_workers", "timing", "microscope",
+    "start", "clip", "keep_params", "pin_workers", "timing", "microscope",
 }  # fmt: skip
 
 # The keys of a configuration that are read from a run file. `training.arguments` declares their ranges, which are
 # checked where a run is made from them.
 _KEYS: Mapping[type, tuple[str, ...]] = {
-    str: ("data", "problem", "scheme", "rule", "schedule", "momentum_kind", "monitor", "start"),
+    str: ("data", "problem", "scheme", "rule", "schedule", "momentum_kind", "monitor", "start", "keep_params"),
     int: ("epochs", "updates", "seed", "threads"),
     float: ("momentum", "weight_decay", "compensation", "clip", "max_seconds", "divergence_factor"),
     bool: ("reshuffle", "worker_tables", "pin_workers"),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 CHUNK = 2048  # rows of a column that are compressed together
+_LONGEST = 2**20  # elements of a chunk of a vector
 _FILTERS: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
 
 Tables = Sequence[tuple[int, NDArray[np.float64]]]  # of the rule: how many updates had been seen, and the scales
@@ -43,8 +44,18 @@ def write_counts(file: Any, counts: ArrayLike) -> None:
     file.create_dataset("staleness/counts", data=np.asarray(counts, dtype=np.int64), **filters)
 
 
+def chunk_of(rows: np.dtype[Any]) -> int:
+    """How many rows a chunk takes: one, if there are vectors among their fields."""
+    return 1 if any(rows[name].shape for name in rows.names or ()) else CHUNK
+
+
 def _growing(file: Any, name: str, dtype: np.dtype[Any]) -> None:
-    file.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(CHUNK,), **_FILTERS)
+    if dtype.shape:  # vectors, which would hardly become smaller
+        (n,) = dtype.shape
+        made = {"maxshape": (None, n), "chunks": (1, max(1, min(n, _LONGEST))), "fletcher32": True}
+        file.create_dataset(name, (0, n), dtype.base, **made)
+    else:
+        file.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(CHUNK,), **_FILTERS)
 
 
 def _extend(dataset: Any, start: int, values: NDArray[Any]) -> None:

@@ -167,7 +167,12 @@ class Run:
     def kept_versions(self) -> NDArray[np.int64]:
         """The versions whose parameters the run holds, the first and the last among them."""
         last = [int(self.updates["version"].max(initial=0))] if self.status != RUNNING else []
-        return np.unique(np.array([0, *last], np.int64))
+        return np.unique(np.array([0, *self.kept_rows, *last], np.int64))
+
+    @cached_property
+    def kept_rows(self) -> NDArray[np.int64]:
+        """The version of each row of /kept."""
+        return self._read("kept", "version") if "kept" in self.rows else np.empty(0, np.int64)
 
     def params_at(self, version: int) -> NDArray[Any]:
         """The parameters of one of the `kept_versions`, of shape (n_params,); RecordError for another version."""
@@ -177,8 +182,14 @@ class Run:
                 f"{self._name} does not hold the parameters of version {shown(version)}: it holds those of "
                 f'{", ".join(f"{one:,}" for one in held)}; keep_params="evals" keeps those of every evaluation'
             )
-        found: NDArray[Any] = self.params["initial" if version == 0 else "final"]
-        return found
+        place = np.flatnonzero(self.kept_rows == version)
+        if not len(place) or version == 0:
+            found: NDArray[Any] = self.params["initial" if version == 0 else "final"]
+            return found
+        with reading(self._source, f"/kept/params of {self._name}", self._held) as file:
+            self._check_same(file, kept=self.status != RUNNING or self.kind == "simulate")
+            kept: NDArray[Any] = file["kept/params"][int(place[-1])]
+            return kept
 
     def check(self) -> None:
         """Read all that the file holds; RecordError for the first thing that is damaged or missing."""
@@ -189,6 +200,8 @@ class Run:
                 for columns in (self.updates, self.evals, self.microscope):
                     dict(columns)
                 self.rule_tables  # noqa: B018
+                for version in self.kept_rows.tolist():
+                    self.params_at(version)
                 for name in ("initial", "velocity") if self.status == RUNNING else self.params:
                     self.params.get(name)
             finally:

@@ -107,6 +107,11 @@ EVAL_COLUMNS = (
     ),
 )
 
+KEPT_COLUMNS = (  # with `keep_params`
+    Column("version", np.int64, "updates", "a version whose parameters are kept"),
+    Column("params", np.float32, "", "its parameters", least=None),  # or float64, of shape (rows, n_params)
+)
+
 RULE_COLUMNS = (
     Column("step", np.int64, "", "updates that had been seen when the table was made"),
     Column("scale", np.float64, "", "the tables; τ ≥ K uses the last entry"),  # of shape (rows, K)
@@ -143,9 +148,15 @@ COLUMNS: dict[str, dict[str, Column]] = {
         ("rule", RULE_COLUMNS),
         ("views", VIEW_COLUMNS),
         ("microscope", MICROSCOPE_COLUMNS),
+        ("kept", KEPT_COLUMNS),
     )
 }
 GROUPS = {"updates": UPDATES, "evals": EVALS, "views": VIEWS, "microscope": MICROSCOPE}
+
+
+def kept_type(n_params: int, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype of a row of /kept, of so many parameters of this dtype."""
+    return np.dtype([("version", np.int64), ("params", dtype, (n_params,))])
 
 
 def blank_rows(count: int, dtype: np.dtype[Any] = UPDATES) -> np.ndarray:

@@ -43,7 +43,9 @@ class Store:
         try:
             self.append = Append(owner.path)
             with in_hdf5(self.append, "r") as file:
-                self._slots = {group: tail.slots_of(file, group) for group in groups}
+                self._slots = {
+                    group: tail.slots_of(file, group) for group, rows in groups.items() if columns.chunk_of(rows) > 1
+                }
         except OSError as error:
             raise RecordError(f"cannot write to {owner.path}: {error}") from error
         self._written = dict(written)
@@ -153,5 +155,5 @@ class Store:
 
     def _whole(self, group: str, rows: int) -> int:
         """How many of these rows the columns take, to the end of a chunk; none, if there is no such end."""
-        start = self._written[group]
-        return max(0, (start + rows) // columns.CHUNK * columns.CHUNK - start)
+        start, chunk = self._written[group], columns.chunk_of(self._rest[group].dtype)
+        return max(0, (start + rows) // chunk * chunk - start)

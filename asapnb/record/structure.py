@@ -151,8 +151,9 @@ def _column(item: Any, group: str, one: str, size: int, name: str) -> int:
     """The rows of a column; RecordError if it is not as declared."""
     from h5py import h5d
 
-    table = (group, one) == ("rule", "scale")
-    shape = array_shape(item, f"/{group}/{one} of {name}", 2 if table else 1, size, (COLUMNS[group][one].dtype,))
+    table, vectors = (group, one) == ("rule", "scale"), (group, one) == ("kept", "params")
+    dtypes = (np.float32, np.float64) if vectors else (COLUMNS[group][one].dtype,)
+    shape = array_shape(item, f"/{group}/{one} of {name}", 2 if table or vectors else 1, size, dtypes)
     if table and shape[0] and not shape[1]:
         raise RecordError(f"/rule/scale of {name} has tables without any scale: the file is damaged")
     if item.get_create_plist().get_layout() != h5d.CHUNKED:  # it could not be added to
@@ -244,6 +245,13 @@ def _params(found: dict[str, Any], attributes: Facts, size: int, name: str) -> t
         shape = array_shape(found[f"params/{one}"], place, 1 + (one == "velocity"), size, (initial.dtype,))
         if shape[-1] != n_params or shape[:-1] not in ((), (1,), (attributes["workers"],)):
             raise RecordError(f"{place} has the shape {shape}, with {n_params:,} parameters: the file is damaged")
+    if "kept/params" in found:
+        kept = found["kept/params"]
+        if (kept.shape[1], kept.dtype) != (n_params, initial.dtype):
+            raise RecordError(
+                f"/kept/params of {name} is {kept.dtype} of shape {kept.shape}: must be {initial.dtype} of "
+                f"{n_params:,} parameters; the file is damaged"
+            )
     layout: Any = attributes_of(found["params"], f"/params of {name}").get("layout")
     if not _is_layout(layout, n_params):
         raise RecordError(f"attribute layout of /params of {name} is {layout!r:.80}: must list tensors within params")

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .columns import chunk_of
 from .schema import COLUMNS
 
 NAME = "tail"
@@ -37,9 +38,11 @@ def dtype_of(group: str, names: Iterable[str]) -> np.dtype[Any]:
     return np.dtype([*fields, ("index", np.int64)])
 
 
-def create(file: Any, groups: Mapping[str, np.dtype[Any]], length: int) -> None:
-    """Make an empty tail for each group."""
+def create(file: Any, groups: Mapping[str, np.dtype[Any]]) -> None:
+    """Make an empty tail, as long as a chunk, for each group whose chunks have more than one row."""
     for group, columns in groups.items():
+        if (length := chunk_of(columns)) == 1:
+            continue
         empty = np.zeros(length, dtype_of(group, columns.names or ()))
         empty["index"] = _EMPTY
         file.create_dataset(f"{NAME}/{group}", data=empty)  # contiguous: it never moves

@@ -135,5 +135,6 @@ _CHECKS: dict[tuple[str, str], Callable[[NDArray[Any], Any, Part], Bad]] = {
     ("evals", "step"): _evaluated,
     ("rule", "step"): _rising,
     ("microscope", "version"): _seen,
+    ("kept", "version"): _evaluated,
     ("microscope", "tau"): _seen,
 }

@@ -114,7 +114,14 @@ class RunWriter:
             self._store = Store(owner, self._groups, self._none)
 
     @classmethod
-    def reopen(cls, target: Owner | Path, *, kept: Mapping[str, int], attributes: Mapping[str, Any]) -> RunWriter:
+    def reopen(
+        cls,
+        target: Owner | Path,
+        *,
+        kept: Mapping[str, int],
+        attributes: Mapping[str, Any],
+        groups: Mapping[str, np.dtype[Any]] = MappingProxyType({}),
+    ) -> RunWriter:
         """Go on with the run in a file: in one step, its status becomes "running", and later rows are cut.
 
         Final parameters, velocities and counts are cut, too. So save the state to go on from as a checkpoint before.
@@ -123,6 +130,7 @@ class RunWriter:
             target: the run file, or its owner. Given a path, the writer owns the file until `finish`.
             kept: how many rows of each group are kept, such as "updates", "evals" and "rule".
             attributes: attributes to set; None removes one.
+            groups: further tables of the run, as when it was made.
 
         Raises:
             RecordError: if the file cannot be written, or another writes it.
@@ -130,7 +138,7 @@ class RunWriter:
         writer = cls.__new__(cls)
         owner = target if isinstance(target, Owner) else own(target)
         writer._file = owner.path
-        writer._groups = {name: GROUPS[name] for name in kept if name in GROUPS}
+        writer._groups = {name: GROUPS[name] for name in kept if name in GROUPS} | dict(groups)
         writer._empty()
         writer._own(owner, lends=owner is target)
         changed = {**attributes, **process(), "status": RUNNING, "token": writer._token}
@@ -181,7 +189,7 @@ class RunWriter:
         with opened(self._file) as old, created(part) as file:
             copied(old, file, without=tail.NAME)
             tail.merge(old, file, self._groups)
-            tail.create(file, self._groups, columns.CHUNK)
+            tail.create(file, self._groups)
             for group, count in kept.items():
                 for column in file[group].values():
                     column.resize(count, axis=0)
@@ -198,7 +206,7 @@ class RunWriter:
     def _create(self, part: Path) -> None:
         with created(part) as file:
             self._fill(file)
-            tail.create(file, self._groups, columns.CHUNK)
+            tail.create(file, self._groups)
 
     def _fill(self, file: Any) -> None:
         """Write what is known at the beginning of the run."""
@@ -226,6 +234,13 @@ class RunWriter:
             test_accuracy: the share of test samples that are classified rightly.
         """
         self.append("evals", np.array([(step, t, train_loss, test_loss, test_accuracy)], EVALS))
+
+    def append_params(self, version: int, params: NDArray[np.floating]) -> None:
+        """Keep the parameters of a version, if the run keeps any (group "kept"); they are copied."""
+        if "kept" in self._groups:
+            row = np.empty(1, self._groups["kept"])
+            row["version"], row["params"] = version, params
+            self._waiting.add("kept", row)
 
     def append_table(self, step: int, scales: ArrayLike) -> None:
         """Add a scale table, made when `step` updates had been observed."""

@@ -260,6 +260,8 @@ class Replayer:
             rows, params = self._waiting or (0, None)
             self._commit(rows)
             self._waiting = None
+            if params is not None:
+                self.writer.append_params(evaluation.step, params)
             self.note(evaluation)
             if self._ended:
                 self.final = params

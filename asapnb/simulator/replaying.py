@@ -22,7 +22,7 @@ from ..training.apart import abandonable
 from ..training.arguments import documented, of_replay
 from ..training.code import pieces, same_rule
 from ..training.evaluation import Evaluation
-from ..training.options import Monitor, Options, resolve
+from ..training.options import KeptParams, Monitor, Options, resolve
 from ..training.resuming import check_problem
 from ..training.watching import ProgressHook
 from .execute import execute
@@ -35,7 +35,7 @@ from .world import ROW
 
 RECORDED = "recorded"  # in place of a rule, or a schedule: the scales, or factors, that a run recorded
 # The arguments that a replay takes over from a run. A target or a time limit is not among them.
-_WATCHED_FOR = ("target_loss", "target_accuracy", "patience", "monitor")
+_WATCHED_FOR = ("target_loss", "target_accuracy", "patience", "monitor", "keep_params")
 _TAKEN_OVER = (*of_replay("changed", "kept"), "divergence_factor", "eval_every", "eval_samples")
 
 
@@ -62,6 +62,7 @@ def replay(
     divergence_factor: float | None = None,
     eval_every: int | None = None,
     eval_samples: int | None = None,
+    keep_params: KeptParams | None = None,
     microscope: int = 0,
     threads: int | None = None,
     out: str | os.PathLike[str] | None = None,

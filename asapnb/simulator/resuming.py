@@ -71,6 +71,7 @@ def resume_simulation(
         return RunWriter.reopen(
             owner,
             kept=_kept(run, execution.groups, saved),
+            groups=execution.groups,
             attributes={
                 **dict.fromkeys(_END_ATTRIBUTES),
                 **({"resumed": resumed} if resumed else {}),
@@ -110,6 +111,8 @@ def _kept(run: Run, groups: Mapping[str, Any], saved: SavedReplay | None) -> dic
     rows = int(saved.checkpoint.attributes["rows"])
     tables = int(run.updates["row"][:rows].max(initial=-1)) + 1
     kept = {"updates": rows, "evals": len(saved.evaluations), "rule": tables} | dict.fromkeys(groups, rows)
+    if "kept" in groups:
+        kept["kept"] = int((run.kept_rows <= saved.checkpoint.attributes["version"]).sum())
     if "microscope" in groups:
         kept["microscope"] = int((run.microscope["version"] <= saved.checkpoint.attributes["version"]).sum())
     return kept

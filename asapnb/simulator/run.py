@@ -20,7 +20,7 @@ from ..training.arguments import checked_argument, documented
 from ..training.code import pieces
 from ..training.compiling import compiling_beside
 from ..training.evaluation import Evaluation
-from ..training.options import MomentumKind, Monitor, Options, check_seen, pace, resolve
+from ..training.options import KeptParams, MomentumKind, Monitor, Options, check_seen, pace, resolve
 from ..training.steps import step_tables
 from ..training.warm_start import StartLike
 from ..training.watching import ProgressHook, watched
@@ -62,6 +62,7 @@ def simulate(
     divergence_factor: float = 10.0,
     eval_every: int | None = None,
     eval_samples: int | None = 10_000,
+    keep_params: KeptParams | None = None,
     worker_tables: bool = False,
     microscope: int = 0,
     threads: int | None = None,

@@ -110,6 +110,7 @@ def _switch(name: str, value: Any, context: Context) -> bool:
 _INT, _FLOAT, _BOOL, _TEXT = (int,), (float,), (bool,), (str,)
 _MAYBE_INT, _MAYBE_FLOAT = (int, NoneType), (float, NoneType)
 _KINDS = ("per_worker", "shared")
+_KEPT = ("evals",)
 _MONITORS = tuple(Evaluation.__dataclass_fields__)[2:]  # all but version and time
 
 _TABLE = (
@@ -194,6 +195,9 @@ _TABLE = (
              in_replay="watched"),
     Argument("eval_samples", 10_000, _MAYBE_INT, """training samples used for the evaluated training loss, evenly
         spaced; None for all.""", _optional(_integer(1)), in_replay="watched"),
+    Argument("keep_params", None, (str, NoneType), """"evals" keeps the parameters of every evaluation in the run
+        file, for `Run.params_at`: n_params numbers for each.""",
+             _optional(lambda name, value, context: choice(name, value, _KEPT)), choices=_KEPT, in_replay="watched"),
     Argument("worker_tables", False, _BOOL, """give each worker a table of its own, made from the staleness of its own
         updates, which `refresh` then counts. This suits workers of unequal speed.""", _switch, in_replay="changed"),
     Argument("pin_workers", False, _BOOL, "pin worker i to the i-th core, round and round.", _switch, ("train",)),

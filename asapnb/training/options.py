@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RuleError, UsageError
 from ..numbers import integer
 from ..problems.base import Problem
 from ..quota import cpu_quota
+from ..record.schema import kept_type
 from ..rules import Pace, Rule
 from ..schedules import StepSchedule
 from ..schemes import Scheme, simulated_only
@@ -20,6 +22,7 @@ from .warm_start import Start, fitting
 from .words import NEVER
 
 Monitor = Literal["train_loss", "test_loss", "test_accuracy"]
+KeptParams = Literal["evals"]
 MomentumKind = Literal["per_worker", "shared"]
 
 
@@ -49,12 +52,17 @@ class Options:
     divergence_factor: float
     eval_every: int
     eval_samples: int | None
+    keep_params: KeptParams | None
     worker_tables: bool
     pin_workers: bool
 
     def initial(self, problem: Problem) -> NDArray[Any]:
         """The parameters that a run of this problem begins with."""
         return problem.init(self.seed) if self.start is None else self.start.params
+
+    def groups(self, problem: Problem) -> dict[str, np.dtype[Any]]:
+        """The group of the run file for parameters that are kept, with the dtype of its rows; empty if none are."""
+        return {"kept": kept_type(problem.n_params, problem.dtype)} if self.keep_params else {}
 
     @property
     def always_fresh(self) -> bool:
