@@ -71,3 +71,17 @@ def test_an_earlier_simulation_comes_out_the_same(name, folder):
     assert np.allclose(again.rule_tables.scales, run.rule_tables.scales)
     if exact:
         assert again.params["final"].tobytes() == run.params["final"].tobytes()
+
+
+def test_earlier_runs_are_read_to_the_last_column_compared_and_exported(folder, tmp_path):
+    for name in NAMES:
+        run = ab.load_run(folder / f"{name}.h5")
+        run.check()
+        assert not run.updates["norm"].any(), "which there was not"
+    for command in (["compare", folder], ["export", folder, "-o", tmp_path / "all"]):
+        done = CliRunner().invoke(main, [*map(str, command)])
+        assert done.exit_code == 0, done.output
+    with open(tmp_path / "all/updates.csv") as table:
+        assert sum(1 for _ in table) == 1 + sum(
+            len(ab.load_run(folder / f"{name}.h5").updates["tau"]) for name in NAMES
+        )

@@ -13,7 +13,7 @@ from problems import quadratic
 from test_record import make, rows
 
 import asapnb as ab
-from asapnb.record import tables
+from asapnb.record import UPDATES, tables
 from asapnb.record.schema import ABANDONED
 
 
@@ -68,7 +68,7 @@ def test_what_is_not_asked_for_is_not_read(run):
     columns = fresh.updates
     assert "tau" in columns
     assert bool(columns)
-    assert len(columns) == len(list(columns)) == 14
+    assert len(columns) == len(list(columns)) == len(UPDATES.names)
     assert [*columns.keys()] == [*columns]
     assert columns.get("nothing", "else") == "else"
     assert pickle.loads(pickle.dumps(columns))._kept == copy.copy(columns)._kept == {}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import Any
 
 from ..errors import UsageError
-from .records import Record, grouped, varying
+from .records import Record, split, varying
 
 SCHEDULE = ("scheme", "workers", "timing")
 _CELL = ("data", "problem", "batch_size", "reshuffle", *SCHEDULE)
@@ -25,10 +25,10 @@ def cells(
     keys = [key for key in keys if key not in differing or (key in _CELL and key not in compared)]
     chosen = [key for key in keys if key in _CELL]
     for key in keys:
-        groups = [group for side in (baseline, other) for group in grouped(side, chosen).values()]
+        groups = [group for side in (baseline, other) for group in split(side, chosen).values()]
         if key not in chosen and any(len({record.value(key) for record in group}) > 1 for group in groups):
             chosen.append(key)
-    ours, theirs = grouped(baseline, chosen), grouped(other, chosen)
+    ours, theirs = split(baseline, chosen), split(other, chosen)
     return {
         tuple(zip(chosen, values, strict=True)): (ours[values], theirs[values]) for values in ours if values in theirs
     }

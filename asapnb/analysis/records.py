@@ -240,6 +240,11 @@ def grouped(records: Sequence[Record], by: Sequence[str]) -> dict[tuple[Any, ...
     {}
     """
     check_keys(records, by)
+    return split(records, by)
+
+
+def split(records: Sequence[Record], by: Sequence[str]) -> dict[tuple[Any, ...], list[Record]]:
+    """`grouped`, but a key that none of the runs has is None."""
     groups: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
         groups.setdefault(tuple(record.value(key) for key in by), []).append(record)

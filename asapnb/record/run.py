@@ -312,21 +312,23 @@ class Run:
 
     def _between(self, file: Any, group: str, name: str, start: int, stop: int) -> NDArray[Any]:
         """Rows of a column, of the open file."""
-        place = self._place(group, name)
+        place, column = self._place(group, name), COLUMNS[group][name]
         # Rows stay, but those of a killed run after its last checkpoint.
         self._check_same(file, kept=self.status != RUNNING or self.kind == "simulate")
         if name not in file[group]:
-            raise RecordError(f"cannot read {place}: there is no such column")
+            if column.absent is None:
+                raise RecordError(f"cannot read {place}: there is no such column")
+            return np.full(stop - start, column.absent, column.dtype)
         late = max(start, min(stop, tail.start(file, group)) if tail.NAME in file else stop)
-        column = rows_of(file[group][name], start, late, place).astype(COLUMNS[group][name].dtype, copy=False)
+        found = rows_of(file[group][name], start, late, place).astype(column.dtype, copy=False)
         if late < stop:
-            column = np.append(column, tail.rows(file, group, late)[name][: stop - late])
-        if len(column) < stop - start:
+            found = np.append(found, tail.rows(file, group, late)[name][: stop - late])
+        if len(found) < stop - start:
             raise RecordError(
-                f"{place} has {start + len(column):,} rows, of the {self.rows[group]:,} when it was loaded: "
+                f"{place} has {start + len(found):,} rows, of the {self.rows[group]:,} when it was loaded: "
                 "load it again"
             )
-        return column
+        return found
 
     def _place(self, group: str, name: str) -> str:
         return f"/{group}/{name} of {self._name}"

@@ -38,6 +38,7 @@ class Column:
         default: what stands where a loop fills nothing in; None: every loop does.
         least: the smallest entry, the others being finite; None: any number, also NaN.
         most: the largest entry; None for no limit.
+        absent: what files hold that were made before there was such a column; None: every file has it.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Column:
     default: int | None = None
     least: int | None = 0
     most: int | None = None
+    absent: float | None = None
 
 
 _S: tuple[Source, ...] = ("schedule",)
@@ -64,7 +66,7 @@ UPDATE_COLUMNS = (
     Column("loss", np.float32, "", "mean loss of the minibatch at the view, without weight decay", ("gradient",),
            least=None),
     Column("norm", np.float32, "", "with `clip`, the Euclidean norm of the gradient before it; else 0", ("gradient",),
-           default=0, least=None),
+           default=0, least=None, absent=0),
     Column("t_read", np.float64, "s", "reading the view began", _S),
     Column("t_ready", np.float64, "s", "the gradient was finished", _S),
     Column(
