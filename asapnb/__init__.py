@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import analysis, plots, problems, rules, staleness, sweep, theory, timing
+    from . import analysis, plots, problems, rules, schedules, staleness, sweep, theory, timing
     from .analysis import compare
     from .config import resume
     from .data import Dataset, load_dataset
@@ -61,6 +61,7 @@ __all__ = [
     "plots",
     "problems",
     "rules",
+    "schedules",
     "staleness",
     "sweep",
     "theory",

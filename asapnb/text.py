@@ -126,7 +126,7 @@ def called(builder: Callable[..., Any], call: Call) -> Any:
 
 def _value(node: ast.expr, kind: str, helpers: Names) -> Any:
     """A literal, a bare word (as text), a call of a helper, or a list or tuple of these."""
-    if isinstance(node, ast.Call):
+    if isinstance(node, ast.Call) and helpers:
         return _call(node, helpers, f"name in a {kind}", helpers)
     if isinstance(node, ast.Name):
         return node.id

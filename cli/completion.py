@@ -85,12 +85,14 @@ def values(name: str, choices: Sequence[str] = ()) -> Iterable[str]:
     from asapnb.data.catalogue import SOURCES
     from asapnb.problems.text import PROBLEMS
     from asapnb.rules import available
+    from asapnb.schedules import SCHEDULES
     from asapnb.schemes import SCHEMES
     from asapnb.timing.times import LAWS
 
     tables: dict[str, Iterable[str]] = {
         "scheme": SCHEMES,
         "rule": available(),
+        "schedule": SCHEDULES,
         "problem": PROBLEMS,
         "data": SOURCES,
         "timing": LAWS,
@@ -100,7 +102,7 @@ def values(name: str, choices: Sequence[str] = ()) -> Iterable[str]:
 
 def of_key(name: str, choices: Sequence[str] = ()) -> Completed:
     """The names that the value of this key may begin with; some keys take files, too."""
-    return names(lambda: values(name, choices), files=name in ("rule", "data", "timing"))
+    return names(lambda: values(name, choices), files=name in ("rule", "schedule", "data", "timing"))
 
 
 def of_runs() -> dict[str, Iterable[str]]:

@@ -12,6 +12,7 @@ from asapnb.problems import Problem
 from asapnb.problems.text import PROBLEMS
 from asapnb.record.figures import run_rows
 from asapnb.rules import available
+from asapnb.schedules import SCHEDULES
 from asapnb.schemes import SCHEMES, Scheme, as_scheme
 from asapnb.training.arguments import Command
 from asapnb.training.options import default_workers, quota_note
@@ -53,6 +54,8 @@ def _help(name: str, kind: Command) -> str:
         "data": f"The data set, for problems on one: {', '.join(SOURCES)}; or 'FILE.csv(target=NAME)', or a folder.",
         "problem": f"What is minimised: {', '.join(PROBLEMS)}; with arguments as in 'mlp(hidden=[64, 64])'.",
         "scheme": f"How the workers share the parameters: {', '.join(schemes)}; as in 'leashed(persistence=1)'.",
+        "schedule": f"The factor of the step over time: {', '.join(SCHEDULES)}, and products of them; as in "
+        "'warmup(500) * cosine()'; or FILE.py:FUNCTION, of the versions t.",
         "rule": f"The step-size rule: {', '.join(available())}; as in 'tail(amplitude=0.5)'; or FILE.py:FUNCTION.",
     }
     text = (kind in RUNS and texts.get(name)) or keys(kind)[name].says(kind).replace("`", "")

@@ -94,7 +94,7 @@ def histogram(run: Run, width: int) -> RenderableType:
     if run.staleness.is_empty:
         return Text("no updates")
     applied = run.updates["dropped"] != 1
-    tau, scale = run.updates["tau"][applied], run.updates["scale"][applied].astype(float)
+    tau, scale = run.updates["tau"][applied], (run.updates["scale"].astype(float) * run.updates["factor"])[applied]
     sums = np.bincount(tau, weights=scale).astype(np.float64)
     return drawing(np.bincount(tau), width, sums if (scale != 1).any() else None)
 

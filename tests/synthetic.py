@@ -22,7 +22,7 @@ def record(reached, status="finished", end=100.0, scale=1.0, kind="simulate", vi
     last = {"train_loss": loss[-1], "test_loss": np.nan, "test_accuracy": np.nan}
     summary = {
         "updates": end, "seconds": end / 2, "sum_of_steps": 0.1 * scale * end, "mean_scale": scale,
-        "initial": {"train_loss": 1.0}, "last": last, "staleness": {"mean": 3.0},
+        "mean_factor": 1.0, "initial": {"train_loss": 1.0}, "last": last, "staleness": {"mean": 3.0},
     }  # fmt: skip
     made = Record(run)
     made.__dict__["_facts"] = (summary, Curve(at, at / 2, 0.1 * scale * at, np.array(loss)), 10.0)

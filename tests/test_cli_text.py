@@ -55,6 +55,7 @@ def test_a_table_is_printed_whole_whatever_the_width(width):
 def stale_run(tau, scale):
     rows = np.zeros(len(tau), UPDATES)
     rows["tau"], rows["scale"], rows["version"] = tau, scale, np.arange(1, len(tau) + 1)
+    rows["factor"] = 1
     rows["read_version"] = rows["version"] - 1 - rows["tau"]
     writer = RunWriter(None, kind="train", attributes={}, initial=np.zeros(1), layout=[], workers=1)
     writer.append_updates(rows)

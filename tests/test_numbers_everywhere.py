@@ -12,7 +12,7 @@ import pytest
 from simulations import simulate
 
 import asapnb as ab
-from asapnb import analysis, plots, problems, rules, staleness, timing
+from asapnb import analysis, plots, problems, rules, schedules, staleness, timing
 from asapnb.errors import RuleError, UsageError
 
 ROOT = Path(__file__).parents[1]
@@ -74,6 +74,16 @@ CALLS = {
         "Rule.effective_delay": {"self": rules.tail(), "staleness": LAW, "workers": 4},
         "Rule.scale_variance": {"self": rules.tail(), "staleness": LAW, "workers": 4},
         "ScaleTables": {"rule": "concurrency", "workers": 4},
+    },
+    "schedules": {
+        "StepSchedule.settled": {"self": schedules.cosine(), "total": 9},
+        "constant": {"value": 0.5},
+        "cosine": {"length": 9, "end": 0.5},
+        "inverse_sqrt": {"c": 0.5},
+        "polynomial": {"power": 2.0, "length": 9, "end": 0.5},
+        "step_decay": {"every": 3, "rate": 0.5},
+        "tabulate": {"schedule": schedules.cosine(), "total": 9},
+        "warmup": {"n": 4, "start": 0.5},
     },
     "timing": {
         "Time.scaled": {"self": timing.gamma(2, 0.5), "factor": 2.0},
@@ -191,7 +201,8 @@ MORE = [
 ELSEWHERE = {
     "are written in a declaration, and not by users": ("schemes option",),
     "are results, whose numbers the package makes": (
-        "rules AdaDelay Budget AdaDelay.factor Budget.factor Finding Report", "timing Component", "staleness Fit",
+        "rules AdaDelay Budget AdaDelay.factor Budget.factor AdaDelay.numbers Budget.numbers Finding Report",
+        "timing Component", "staleness Fit",
         "staleness StalenessDistribution", "problems Constants Parameter Problem Problem.initial",
         "theory HeavyBall Repairman", "analysis BestStep Crossing Interval SpeedUp",
         "sweep Outcome Progress Grid Sweep Sweep.seed_of",

@@ -123,6 +123,7 @@ def test_the_summary_is_the_run_in_numbers(recorded):
         "last": {"step": 4999, "t": 9.0, "train_loss": 0.25, "test_loss": 0.5, "test_accuracy": 0.75},
         "staleness": {"mean": pytest.approx(applied["tau"].mean()), "p99": 6, "max": 6},
         "mean_scale": pytest.approx(steps.mean() / 0.5),
+        "mean_factor": 0.5,
         "sum_of_steps": pytest.approx(steps.mean() * 4999),
         "sum_of_steps_by_worker": pytest.approx(
             [steps[applied["worker"] == i].sum() * 4999 / len(steps) for i in range(3)]

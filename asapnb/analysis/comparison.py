@@ -110,7 +110,8 @@ def comparison(
         loss, window: the curve, as of `Record.curve`.
         clock: of speed-ups and budgets: "updates", "seconds", "steps" (the sum of step sizes) or "epochs".
         by: the keys whose values make a row; by default all that vary, except the seed.
-        baseline: a key and its value, such as "rule=constant"; by default the constant rule if rules vary.
+        baseline: a key and its value, such as "rule=constant"; by default the constant rule if rules vary, else the
+            constant schedule if schedules do.
         where: only runs with these values.
         budget: up to where times count for speed-ups and step sizes, on this clock; as of `speed_up`.
         tune_seeds: how many seeds each rule's step size is chosen on; the tables are then of the others.
@@ -174,8 +175,11 @@ def reached_fractions(records: Sequence[Record], loss: Loss = "evaluated", windo
 def _baseline(records: Sequence[Record], given: str | Mapping[str, object] | None) -> dict[str, object]:
     """The key and value of the baseline, {} if there is none; UsageError if no run has it, or every run."""
     if given is None:
-        rules = {record.value("rule") for record in records}
-        return {"rule": "constant()"} if "constant()" in rules and len(rules) > 1 else {}
+        for key in ("rule", "schedule"):
+            values = {record.value(key) for record in records}
+            if len(values) > 1:
+                return {key: "constant()"} if "constant()" in values else {}
+        return {}
     baseline = parsed(given) if isinstance(given, str) else dict(given)
     kept = matching(records, baseline)
     if len(kept) == len(records):

@@ -15,7 +15,7 @@ from ..record import Run
 
 _DIGITS = 12
 _MARKED = re.compile(r"(?P<text>.*) (?P<mark>#\??[0-9a-f]+)", re.DOTALL)
-_KEYS = {"rule": "rule", "problem": "problem", "scheme": "scheme", "law": "timing"}  # of the configuration, by kind
+_KEYS = {"rule": "rule", "schedule": "schedule", "problem": "problem", "scheme": "scheme", "law": "timing"}  # by kind
 
 
 def marked(run: Run) -> dict[str, str]:
@@ -39,7 +39,7 @@ def marked(run: Run) -> dict[str, str]:
 
 def _given(piece: Piece) -> str:
     """The parameters, where the name has none."""
-    if "(" in piece.name or not piece.parameters or piece.kind != "rule":
+    if "(" in piece.name or not piece.parameters or piece.kind not in ("rule", "schedule"):
         return ""
     return f"({', '.join(f'{name}={value}' for name, value in piece.parameters.items())})"
 

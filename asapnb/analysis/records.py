@@ -16,6 +16,7 @@ from ..errors import RecordError, SkippedWarning, UsageError, unknown
 from ..numbers import integer
 from ..record import Run, load_run
 from ..rules import as_rule
+from ..schedules import as_schedule
 from ..schemes import parse_scheme
 from ..timing import parse_timing
 from .curves import Curve, evaluated, smoothed, versions
@@ -29,7 +30,10 @@ _SMALL = 2**18  # bytes; the columns of smaller files are kept
 CLOCKS = ("updates", "seconds", "steps", "epochs")
 _FILE = re.compile(r"\.py:|\.toml\s*$")  # in a text that names a file, which is not to be opened
 # Keys whose values may be written in several ways
-_TEXTS: dict[str, Callable[[str], object]] = {"rule": as_rule, "scheme": parse_scheme, "timing": parse_timing}
+_TEXTS: dict[str, Callable[[str], object]] = {
+    "rule": as_rule, "schedule": as_schedule, "scheme": parse_scheme, "timing": parse_timing,
+}  # fmt: skip
+_ALWAYS = {"schedule": "constant()"}  # of runs from before there was this key
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,7 @@ class Record:
     @cached_property
     def _values(self) -> dict[str, Any]:
         plain = {key: v if isinstance(v, str | int | float) else str(v) for key, v in self.config.items()}
-        return {**plain, **marked(self.run), "kind": self.kind}
+        return {**_ALWAYS, **plain, **marked(self.run), "kind": self.kind}
 
     def _fresh(self) -> Run:
         """The run opened anew, so that its columns are not kept; the run itself if its file is small."""

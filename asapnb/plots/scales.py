@@ -28,7 +28,8 @@ def scale(
     """The scale η(τ)/η₀ that rules give to each staleness, above the distribution of staleness.
 
     The label of a rule has its mean scale E[scale] under the distribution; the label of a rule of the runs has the
-    mean of the applied scales.
+    mean of what was applied, scale · factor. Where runs had factors, as under a schedule, the scales of their rules
+    are drawn times the mean factor.
 
     Args:
         source: a distribution, a model as text such as "geometric(m=16)", or runs of one number of workers. For runs,
@@ -97,12 +98,19 @@ def _recorded(runs: Runs) -> tuple[StalenessDistribution, int, str, list[Line]]:
             f"(--where workers={workers[0]})"
         )
     lines = []
-    for part in groups(found, ["rule"]):
-        tables = [record.run.rule_tables.scales[-1] for record in part.records]
-        mean = float(np.mean([record.summary()["mean_scale"] or np.nan for record in part.records]))
-        lines.append((part.label, tables[0], mean, part.look))
+    for part in groups(found, ["rule", *(key for key in varying(found) if key == "schedule")]):
+        facts = [record.summary() for record in part.records]
+        table = part.records[0].run.rule_tables.scales[-1] * _mean([one["mean_factor"] for one in facts], 1.0)
+        lines.append((part.label, table, _mean([one["mean_scale"] for one in facts]), part.look))
     seen = StalenessDistribution.from_counts(counts(found))
-    return seen, workers[0], f"staleness of {workers[0]} workers, {clock_of(found)}; last tables", lines
+    times = "" if all(record.summary()["mean_factor"] in (1, None) for record in found) else " times the mean factor"
+    return seen, workers[0], f"staleness of {workers[0]} workers, {clock_of(found)}; last tables{times}", lines
+
+
+def _mean(values: Sequence[float | None], otherwise: float = np.nan) -> float:
+    """The mean of the values that are known, if there are any."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else otherwise
 
 
 def _tallest(lines: Sequence[Line], end: int) -> float:
@@ -123,7 +131,7 @@ def magnitude(
 
     Args:
         runs: the runs; None to compute only.
-        by: the keys whose values make groups of runs; by default rule, scheme and timing.
+        by: the keys whose values make groups of runs; by default rule, schedule, scheme and timing.
         rules: the rules to compute, as for `train`.
         staleness: the model for `rules`, in whose text {workers} stands for their number. With runs, their own
             staleness is taken instead.
@@ -142,7 +150,7 @@ def magnitude(
     axes = figure.add_subplot()
     grey_line(axes, 1.0)
     found = [] if runs is None else as_records(runs)
-    own = ["rule", *(key for key in varying(found) if key in ("scheme", "timing"))]
+    own = ["rule", *(key for key in varying(found) if key in ("schedule", "scheme", "timing"))]
     parts = groups(found, own if by is None else by) if found else []
     ends = [_points(axes, part.records, part.label, part.look) for part in parts]
     if found:

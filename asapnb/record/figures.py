@@ -32,10 +32,16 @@ def run_rows(config: Mapping[str, Any], facts: Mapping[str, Any], rest: str) -> 
         ("problem", f"{config['problem']}{data}, {facts['n_params']:,} parameters, {facts['n_samples']:,} samples"),
         ("scheme", f"{config['scheme']}, {count(workers, 'worker')}"),
         ("rule", f"{config['rule']}"),
+        ("schedule", _scheduled(str(config.get("schedule") or ""))),
         ("start", f"{config['start']}" if config.get("start") is not None else ""),
         ("steps", f"size {config['step_size']:g}, batches of {config['batch_size']:,}, {rest}"),
         *(timing_rows(as_timing(config["timing"], workers)) if "timing" in config else ()),
     ]
+
+
+def _scheduled(text: str) -> str:
+    """A schedule as text; empty for that of most runs."""
+    return "" if text == "constant()" else text
 
 
 def timing_rows(timing: Timing) -> list[tuple[str, str]]:
@@ -64,7 +70,7 @@ def figures(run: Run, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     if tau["mean"] is not None:
         found += [
             ("staleness", f"mean {tau['mean']:.2f}, 99th percentile {tau['p99']:,}, largest {tau['max']:,}"),
-            ("scale", f"mean {facts['mean_scale']:.4f}, sum of steps {_steps(facts)}"),
+            ("scale", f"mean {facts['mean_scale']:.4f}{_factor(facts)}, sum of steps {_steps(facts)}"),
         ]
     if (step := run.attributes.get("target_step")) is not None:
         at = seconds(run.attributes["target_seconds"])
@@ -77,6 +83,12 @@ def figures(run: Run, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     if (work := run.attributes.get("replay")) is not None:
         found.append(("real time", f"{work['wall_seconds']:.2f} s on {count(work['threads'], 'thread')}"))
     return found
+
+
+def _factor(facts: Mapping[str, Any]) -> str:
+    """The mean of the factors alone, where there are any."""
+    mean = facts["mean_factor"]
+    return "" if mean is None or mean == 1 else f" (factors: mean {mean:.4f})"
 
 
 def _steps(facts: Mapping[str, Any]) -> str:

@@ -268,6 +268,7 @@ class Run:
                 "max": self.staleness.support if known else None,
             },
             "mean_scale": float(applied.mean()) if len(applied) else None,
+            "mean_factor": float(factor.mean(dtype=np.float64)) if len(applied) else None,
             "sum_of_steps": steps,
             "sum_of_steps_by_worker": shares,
             "dropped": int((self.updates["dropped"] == ABANDONED).sum()),

@@ -61,8 +61,8 @@ UPDATE_COLUMNS = (
     Column("read_version", np.int64, "updates", "the version of its view", _S),
     Column("tau", np.int32, "updates", "staleness; of a gradient that was given up: of its last attempt", _S),
     Column("row", np.int32, "", "which table of /rule gave the scale", _R),
-    Column("scale", np.float32, "", "η(τ)/step_size, as used", _R),
-    Column("factor", np.float32, "", "further factor of the step, of a rule with a schedule; else 1", _R),
+    Column("scale", np.float32, "", "of the rule's table, as used: the step was step_size · scale · factor", _R),
+    Column("factor", np.float32, "", "of the schedule at the version it landed on, times the rule's own; else 1", _R),
     Column("loss", np.float32, "", "mean loss of the minibatch at the view, without weight decay", ("gradient",),
            least=None),
     Column("norm", np.float32, "", "with `clip`, the Euclidean norm of the gradient before it; else 0", ("gradient",),
@@ -78,7 +78,7 @@ UPDATE_COLUMNS = (
     Column(
         "dropped", np.uint8, "",
         "0 applied · 1 given up at the persistence bound, or discarded by the parameter server: no version, not "
-        "counted · 2 scale 0: the gradient is left out, but makes a version", ("schedule", "rule"), most=2,
+        "counted · 2 scale · factor 0: the gradient is left out, but makes a version", ("schedule", "rule"), most=2,
     ),
 )  # fmt: skip
 

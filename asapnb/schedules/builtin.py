@@ -12,6 +12,7 @@ from .schedule import StepSchedule
 
 Versions = NDArray[np.int64]
 Factors = NDArray[np.float64]
+_MOST = 2**53  # versions, which a float can tell apart
 
 
 @register("constant()")
@@ -45,12 +46,16 @@ def warmup(n: int, start: float = 0.0) -> StepSchedule:
     >>> warmup(4)(np.arange(6), total=6)
     array([0.25, 0.5 , 0.75, 1.  , 1.  , 1.  ])
     """
-    parameters = {"n": integer("n", n, 1), "start": real("start", start, 0, 1)}
-    return StepSchedule("warmup", _warmup, parameters, lambda total, n, start: n - 1)
+    parameters = {"n": integer("n", n, 1, _MOST), "start": real("start", start, 0, 1)}
+    return StepSchedule("warmup", _warmup, parameters, _warmed_up)
 
 
 def _warmup(t: Versions, n: int, start: float) -> Factors:
     return 1.0 - (1.0 - start) * np.maximum(0, n - 1 - t) / n
+
+
+def _warmed_up(total: int, n: int, start: float) -> int:
+    return n - 1
 
 
 @register("step_decay(every=1000, rate=0.1)")
@@ -67,12 +72,12 @@ def step_decay(every: int | None = None, rate: float = 0.1, at: Sequence[int] = 
     """
     if not isinstance(at, Sequence | np.ndarray) or isinstance(at, str):
         raise UsageError(f"at is {shown(at)}: must be a list of versions, such as [500, 800]")
-    steps = tuple(sorted(integer(f"at[{i}]", version, 1) for i, version in enumerate(at)))
+    steps = tuple(sorted(integer(f"at[{i}]", version, 1, _MOST) for i, version in enumerate(at)))
     if (every is None) == (not steps):
         raise UsageError(
             f"every is {shown(every)} and at is {shown(at)}: give one of them, as in every=1000 or at=[500, 800]"
         )
-    between = None if every is None else integer("every", every, 1)
+    between = None if every is None else integer("every", every, 1, _MOST)
     parameters = {"every": between, "rate": real("rate", rate, 0), "at": steps}
     return StepSchedule("step_decay", _step_decay, parameters, _after_steps)
 
@@ -125,7 +130,7 @@ def polynomial(power: float = 1.0, length: int | None = None, end: float = 0.0) 
         "length": _length(length),
         "end": real("end", end, 0),
     }
-    return StepSchedule("polynomial", _polynomial, parameters, lambda total, power, length, end: length or total)
+    return StepSchedule("polynomial", _polynomial, parameters, _after_length)
 
 
 def _polynomial(t: Versions, power: float, length: int | None, end: float, total: int) -> Factors:
@@ -155,7 +160,7 @@ def _unless_it_falls(total: int, c: float) -> int:
 
 
 def _length(given: int | None) -> int | None:
-    return None if given is None else integer("length", given, 1)
+    return None if given is None else integer("length", given, 1, _MOST)
 
 
 def _progress(t: Versions, length: int | None, total: int) -> Factors:
@@ -163,5 +168,5 @@ def _progress(t: Versions, length: int | None, total: int) -> Factors:
     return np.minimum(1.0, t / (length or total))
 
 
-def _after_length(total: int, length: int | None, end: float) -> int:
+def _after_length(total: int, length: int | None, **parameters: float) -> int:
     return length or total

@@ -77,7 +77,7 @@ def _own(function: Callable[..., Any]) -> StepSchedule:
     name = function.text if isinstance(function, FileFunction) else name_of(function)
     inner = function.function if isinstance(function, FileFunction) else function
     checked_function(name, inner)
-    return StepSchedule(name, function, {}, inner.settled if isinstance(inner, StepSchedule) else None)
+    return StepSchedule(name, function)
 
 
 def _parts(text: str) -> list[str]:

@@ -12,10 +12,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import RuleError, UsageError
+from ..errors import RuleError, UsageError, shown
 from ..identity import Piece, identified
 from ..identity.library import library_name
 from ..loading import FileFunction
+from ..numbers import integer
 from .registry import SCHEDULES
 
 LARGEST_FACTOR = float(np.finfo(np.float32).max)  # workers hold the table in float32
@@ -64,7 +65,10 @@ class StepSchedule:
 
         RuleError says what is wrong with them. It also stands for an exception in the function, which is its cause.
         """
-        versions = np.asarray(t, np.int64)
+        versions = np.asarray(t)
+        if versions.dtype.kind not in "iu" or (versions < 0).any():
+            raise UsageError(f"t is {shown(t)}: must be versions, an array of integers of at least 0")
+        versions, total = versions.astype(np.int64), integer("total", total, 1)
         named = {"total": total} if names_total(self.function) else {}
         try:
             result = self.function(versions, **self.parameters, **named)
@@ -79,6 +83,10 @@ class StepSchedule:
 
     def settled(self, total: int) -> int | None:
         """The version from which on the factors of a run of `total` updates are known to stay; None if unknown."""
+        total = integer("total", total, 1)
+        inner = self.function.function if isinstance(self.function, FileFunction) else None
+        if isinstance(inner, StepSchedule):  # which is not pickled with this one
+            return inner.settled(total)
         return None if self.settles is None else self.settles(total, **self.parameters)
 
     def _checked(self, result: object, versions: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -19,12 +19,14 @@ from ..problems import Problem
 from ..record import Run
 from ..record.schema import FAILED, UNENDED
 from ..rules import Rule, ScaleTables, as_rule
+from ..schedules import as_schedule
 from ..signals import Terminated
 from ..simulator.run import observation
 from ..simulator.scheduling import Simulation
 from ..text import to_json
 from ..timing import as_timing
 from ..training.options import resolve
+from ..training.steps import step_tables
 from . import replays
 from .replays import SOURCE
 from .spec import Point, describe
@@ -106,8 +108,12 @@ def _resolved(point: Point, made: dict[Hashable, Any]) -> str:
     of_problem = {name: value for name, value in point.config.items() if name in ("data", "problem")}
     problem: Problem = once("problem", lambda: prepare(of_problem, point.kind)[0])
     arguments = {name: key.default for name, key in keys(point.kind).items()} | dict(point.config)
+    text = arguments["schedule"]
+    arguments["schedule"] = schedule = once(("schedule", text), lambda: as_schedule(text))
     options = resolve(point.kind, problem, arguments)
     rule: Rule = once(("rule", arguments["rule"]), lambda: as_rule(arguments["rule"]))
+    factors = ("factors", repr(schedule), repr(rule.schedule), options.updates)  # an error, if they cannot be used
+    once(factors, lambda: len(step_tables(schedule, rule, options.updates).schedule))
     if not options.always_fresh:  # raises RuleError for scales that cannot be used
         once(("tables", repr(rule), options.workers), lambda: ScaleTables(rule, options.workers))
     if point.kind == "train":
@@ -122,11 +128,14 @@ def _resolved(point: Point, made: dict[Hashable, Any]) -> str:
 
 
 def sources(points: Sequence[Point]) -> dict[str, str]:
-    """The files that points need, each with its SHA-256: data, rules, timings, what they import, runs to replay."""
-    texts = {str(point.config.get(name, "")).strip() for point in points for name in ("rule", "timing")}
-    files = {text for text in texts if text.endswith(".toml")}
+    """The files that points need, each with its SHA-256: data, code and what it imports, timings, runs to replay."""
+    texts, schedules, timings = (
+        {str(point.config.get(name, "")).strip() for point in points} for name in ("rule", "schedule", "timing")
+    )
+    files = {text for text in timings if text.endswith(".toml")}
     files |= {file for data in {str(point.config.get("data", "")) for point in points} for file in files_of(data)}
-    codes = [as_rule(text).code for text in texts if ".py:" in text]
+    codes = [as_rule(text).code for text in {*texts, *timings} if ".py:" in text]
+    codes += [as_schedule(text).code for text in schedules if ".py:" in text]
     files |= {file for code in codes if code is not None for file in code.files}
     files |= {point.config[SOURCE] for point in points if SOURCE in point.config}
     return {file: digest_of(file) for file in sorted(files)}

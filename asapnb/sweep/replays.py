@@ -11,6 +11,8 @@ from ..errors import RecordError, UsageError, shown
 from ..problems.text import parse_problem
 from ..record import Run, load_run, own
 from ..rules import ScaleTables, as_rule
+from ..schedules import tabulate
+from ..simulator.recorded import total
 from ..simulator.replaying import RECORDED, check_replayable, options_of, replay
 from ..simulator.run import observation
 from ..text import to_json
@@ -81,6 +83,10 @@ def check_point(config: Mapping[str, Any], once: Callable[[Hashable, Callable[[]
     made = [source.config.get(name, "") for name in ("problem", "data")]
     problem = once(to_json(["problem", *made]), lambda: parse_problem(*made))
     options = options_of(source, problem, {"target_loss": None, **given})
+    if "schedule" in given:  # an error, if its factors cannot be used
+        once(
+            ("factors", repr(options.schedule), total(source)), lambda: len(tabulate(options.schedule, total(source)))
+        )
     if (text := config.get("rule", RECORDED)) != RECORDED:
         rule = once(("rule", text), lambda: as_rule(text))
         if not options.always_fresh:

@@ -129,8 +129,8 @@ _TABLE = (
     Argument("schedule", unscheduled(), _TEXT, {
         "train": """the factor of the step over time: a text such as "warmup(500) * cosine()", or a function f(t) of
             an array of versions, those that updates land on; or f(t, total), with the updates of the run.""",
-        "replay": """the factor of the step over time; by default the factors that were recorded (of a schedule:
-            constant).""",
+        "replay": """the factor of the step over time; by default, or for "recorded", the factors that were recorded
+            (of a schedule: constant).""",
     }, lambda name, value, context: as_schedule(value)),
     Argument("workers", None, _MAYBE_INT, {
         "train": """threads, 1 to 1024; more than cores is fine. By default one per core, or what a CPU quota allows
