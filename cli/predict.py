@@ -20,10 +20,14 @@ from .streams import echo
 @click.command("predict")
 @click.argument("run", type=click.Path(), metavar="RUN.h5")
 @click.argument("inputs", metavar="INPUTS")
+@click.option("--version", type=int, metavar="N",
+              help="The version whose parameters predict, if the run kept them.  [default: the last]")  # fmt: skip
 @click.option("--scores", is_flag=True, help="The outputs of the network instead: of classes the logits.")
 @output("FILE.csv", also=", and build a problem whose code is not what the run recorded")
 @JSON
-def command(run: str, inputs: str, scores: bool, out: str | None, force: bool, as_json: bool) -> None:
+def command(
+    run: str, inputs: str, version: int | None, scores: bool, out: str | None, force: bool, as_json: bool
+) -> None:
     """Predict with the final parameters of a run: one line for each of the inputs, in their order.
 
     INPUTS is a file of the columns that the run was trained on (a target among them is ignored), an .npy or .npz of
@@ -33,7 +37,7 @@ def command(run: str, inputs: str, scores: bool, out: str | None, force: bool, a
     if out is not None and (out.endswith(".h5") or _same(out, inputs)):
         raise UsageError(f"-o {out}: give a file of its own, such as labels.csv")
     loaded = load_run(run)
-    found = loaded.predict(inputs, scores=scores, force=force)
+    found = loaded.predict(inputs, version=version, scores=scores, force=force)
     names, rows = _table(loaded, found, scores)
     if as_json:
         text = to_json({"columns": names, "predictions": rows[:, 0] if rows.shape[1] == 1 else rows})

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from naive import idx_bytes
 from PIL import Image
 
+import asapnb as ab
 from asapnb.data import load_dataset
 from asapnb.data.formats import CIFAR_RECORD
 from asapnb.data.sources import SOURCES
@@ -152,3 +153,22 @@ def test_what_a_file_holds_is_shown(here):
     assert found[0]["mean"] == pytest.approx(3.3)
     assert CliRunner().invoke(main, ["data", "show", "fashion-mnist-mini"]).output.count("5000×1×28×28") == 1
     assert CliRunner().invoke(main, ["data", "show", "g.csv"]).exit_code == 2
+
+
+def test_images_are_predicted_in_the_form_of_the_training(here):
+    draw(here / "pets", 4)
+    Image.fromarray(RNG.integers(0, 256, (9, 9)).astype(np.uint8)).save("grey.png")
+    data = load_dataset("pets(size=4, test=0.5)")
+    run = ab.simulate(ab.mlp(data, hidden=(8,)), workers=1, updates=5, batch_size=2)
+    assert len(run.predict("grey.png")) == 1
+    assert set(run.predict("pets/cat").tolist()) <= {"cat", "dog"}
+    assert len(run.predict("pets")) == 8
+    np.save("grey.npy", np.zeros((2, 4, 4), np.uint8))
+    assert len(run.predict("grey.npy")) == 2
+    os.makedirs("drawn/a")
+    os.makedirs("drawn/b")
+    for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png"):
+        Image.fromarray(RNG.integers(0, 256, (9, 9)).astype(np.uint8)).save(f"drawn/{name}")
+    drawn = ab.simulate(ab.mlp(load_dataset("drawn(test=0.5)"), hidden=(8,)), workers=1, updates=5, batch_size=2)
+    Image.fromarray(RNG.integers(0, 256, (9, 9, 3)).astype(np.uint8)).save("coloured.png")
+    assert drawn.predict("coloured.png")[0] in ("a", "b")

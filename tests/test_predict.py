@@ -174,6 +174,17 @@ def test_a_regression_gives_numbers_and_several_labels_give_0_and_1(here):
     assert set(lines[1:]) <= {"0,0", "0,1", "1,0", "1,1"}
 
 
+def test_an_earlier_version_may_predict(here):
+    run = ab.load_run("own.h5")
+    data = ab.Dataset.from_frame(FRAME, "kind", standardize=True, one_hot=True)
+    problem = ab.mlp(data, hidden=(8,))
+    first = [data.classes[label] for label in problem.predict(run.params["initial"], data.test.raw)]
+    assert run.predict(data, version=0).tolist() == first
+    FRAME.to_csv("x.csv", index=False)
+    assert invoke("own.h5", "x.csv", "--version", 0).splitlines()[1:] == run.predict(FRAME, version=0).tolist()
+    assert "version 7" in invoke("own.h5", "x.csv", "--version", 7, code=2)
+
+
 def test_scores_are_the_outputs(here):
     run = ab.load_run("own.h5")
     scores = run.predict(FRAME, scores=True)

@@ -1,7 +1,7 @@
 """Files and folders of one's own: read by what they are, and made into the two splits of a data set."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +78,12 @@ def read_inputs(path: str, options: Options, preparation: Preparation, shape: tu
         shape: of one sample, (channels, height, width), to which images are made.
     """
     place = found(path)
+    if options.size is None and preparation.size is not None:
+        options = replace(options, size=preparation.size)
     files = images_in(place) if os.path.isdir(place) else [place] if path.lower().endswith(SUFFIXES) else []
     if files:
-        images = read_images(str(place), files, preparation.size or options.pixels)
-        return preparation.inputs(Arrays(str(place), _as_coloured(images, shape[0]), None))
+        images = read_images(str(place), files, options.pixels, shape[0])
+        return preparation.inputs(Arrays(str(place), images, None))
     if path.lower().endswith(ARRAYS):
         part: Part = arrays.inputs_of(place, options)
     else:
@@ -94,6 +96,7 @@ def read_inputs(path: str, options: Options, preparation: Preparation, shape: tu
 
 def _as_coloured(images: NDArray[Any], channels: int) -> NDArray[Any]:
     """Grey images as coloured ones where the training had colours."""
+    images = images[:, None] if images.ndim == 3 else images
     grey = images.ndim == 4 and images.shape[1] == 1 and channels == 3
     return np.repeat(images, 3, axis=1) if grey else images
 

@@ -43,18 +43,21 @@ def read_classes(folder: Path, classes: tuple[str, ...], size: tuple[int, int] |
     return Arrays(str(folder), images, np.array([label for _, label in files]), classes)
 
 
-def read_images(where: str, files: list[Path], size: tuple[int, int] | None) -> NDArray[np.uint8]:
-    """Images as bytes, (n, channels, height, width), three channels if one of them has colours.
+def read_images(
+    where: str, files: list[Path], size: tuple[int, int] | None, channels: int | None = None
+) -> NDArray[np.uint8]:
+    """Images as bytes, (n, channels, height, width).
 
     Args:
         where: the images are, for messages.
         files: at least one.
         size: (height, width) to which they are scaled; None if they have one size.
+        channels: 1 or 3; None for three if one of them has colours.
 
     Raises DataError for what is no image or has another size; MissingExtraError without pillow.
     """
-    first = _read(files[0], size, None)
-    if len(first) == 1 and any(_has_colours(file) for file in files):
+    first = _read(files[0], size, channels)
+    if channels is None and len(first) == 1 and any(_has_colours(file) for file in files):
         first = _read(files[0], size, 3)
     check_memory(f"the images in {where}", 2 * first.size * len(files), "take fewer, or a smaller size")
     images = np.empty((len(files), *first.shape), np.uint8)

@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from .run import Run
 
 
-def predict(run: Run, inputs: Any, problem: Problem | None, scores: bool, force: bool) -> NDArray[Any]:
+def predict(
+    run: Run, inputs: Any, problem: Problem | None, version: int | None, scores: bool, force: bool
+) -> NDArray[Any]:
     """As `Run.predict`, which says what it does."""
-    params = run.params["final"]
+    params = run.params["final"] if version is None else run.params_at(version)
     if not np.isfinite(params).all():
-        raise RecordError(f"the final parameters of {run.name} are not finite ({run.status}): there is no prediction")
+        raise RecordError(f"these parameters of {run.name} are not finite ({run.status}): there is no prediction")
     facts: Mapping[str, Any] = run.attributes.get("data") or {}
     problem = _problem_of(run, facts, force) if problem is None else problem
     if len(params) != problem.n_params:

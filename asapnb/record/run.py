@@ -207,13 +207,22 @@ class Run:
             finally:
                 self._held = None
 
-    def predict(self, inputs: Any, problem: Any = None, *, scores: bool = False, force: bool = False) -> NDArray[Any]:
+    def predict(
+        self,
+        inputs: Any,
+        problem: Any = None,
+        *,
+        version: int | None = None,
+        scores: bool = False,
+        force: bool = False,
+    ) -> NDArray[Any]:
         """What the final parameters of the run say of inputs, prepared as those of its training were.
 
         Args:
             inputs: a table of the columns that it was trained on (a DataFrame), or an array of samples; a `Split`, or
                 a `Dataset`, of which the test samples are taken; or text: a file of these, or the name of a data set.
             problem: the run's problem, if it is one's own; else it is built as the file says.
+            version: one of the `kept_versions`, instead of the last.
             scores: the outputs of the network instead, (n, outputs): of classes the logits, before softmax.
             force: build it although code of one's own is not what the run recorded.
 
@@ -230,7 +239,7 @@ class Run:
         >>> run.predict([[0.0], [1.0]]).tolist()
         ['low', 'high']
         """
-        return predict(self, inputs, problem, scores, force)
+        return predict(self, inputs, problem, version, scores, force)
 
     def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
         """Write the run to a file, completely or not at all; an existing file is replaced only with `force`."""
