@@ -21,6 +21,7 @@ run = ab.simulate(problem, workers=2, updates=300, eval_every=1, on_eval=lambda 
 seen == list(range(301))
 """,
     "run",
+    "from asapnb import plots\nplots.staleness([run])",
     "ab.replay(run, problem, progress=False).status",
     "calls = []\nab.train(problem, workers=1, updates=20, progress=calls.append).status, calls[-1].status",
     "ab.train(problem, workers=1, updates=10**7, eval_every=1000, on_eval=lambda one: one.step < 2000).status",
@@ -42,6 +43,7 @@ def test_a_notebook_shows_a_run_in_one_output_that_ends_as_a_line(cells):
     (kind, shown), (last, value) = outputs(cells[0])
     assert (kind, last, value["text/plain"]) == ("display_data", "execute_result", "True")
     assert shown["text/plain"].startswith("finished: 300 updates in ")
+    assert " virtual s, " in shown["text/plain"]
     assert "train loss 0.0" in shown["text/plain"]
     assert len(shown["text/html"]) < 500
 
@@ -53,13 +55,18 @@ def test_a_run_is_shown_as_html(cells):
     assert value["text/plain"].startswith("<Run finished: 300 updates by 2 workers")
 
 
+def test_figures_are_shown_without_pyplot(cells):
+    ((kind, value),) = outputs(cells[2])
+    assert (kind, 1000 < len(value["image/png"]) < 60_000) == ("execute_result", True)
+
+
 def test_nothing_is_shown_when_it_is_not_wanted_or_progress_is_a_function(cells):
-    assert [value["text/plain"] for _, value in outputs(cells[2])] == ["'finished'"]
-    assert [value["text/plain"] for _, value in outputs(cells[3])] == ["('finished', 'finished')"]
+    assert [value["text/plain"] for _, value in outputs(cells[3])] == ["'finished'"]
+    assert [value["text/plain"] for _, value in outputs(cells[4])] == ["('finished', 'finished')"]
 
 
 def test_a_callback_stops_the_run_as_it_does_elsewhere(cells):
-    (_, shown), (_, value) = outputs(cells[4])
+    (_, shown), (_, value) = outputs(cells[5])
     assert value["text/plain"] == "'stopped'"
     assert shown["text/plain"].startswith("stopped: ")
 

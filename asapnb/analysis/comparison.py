@@ -20,7 +20,7 @@ from .times import speed_ups, step_sizes, times
 _FRACTIONS = (0.9, 0.75, 0.5, 0.25, 0.1, 0.05, 0.025, 0.01)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """The tables of a comparison; printed, they are text."""
 
@@ -31,6 +31,9 @@ class Comparison:
 
     def __str__(self) -> str:
         return self.render()
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def _repr_html_(self) -> str:
         return "<br>".join(table._repr_html_() for table in self.tables)

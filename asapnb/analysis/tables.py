@@ -26,7 +26,7 @@ _LATEX = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table:
     """Rows of text and numbers under named columns; None where there is nothing.
 
@@ -93,6 +93,9 @@ class Table:
         lines = [rf"\begin{{tabular}}{{{letters}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule"]
         head, *notes = (f"% {' '.join(text.split())}" for text in (self.title, *self.notes))
         return "\n".join([head, *lines, r"\end{tabular}", *notes])
+
+    def __repr__(self) -> str:
+        return self.text()
 
     def _repr_html_(self) -> str:
         rows = [[shown(cell) for cell in row] for row in self.rows]

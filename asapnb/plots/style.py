@@ -89,10 +89,10 @@ styled = style()  # as a decorator: the function draws in the style of asapnb
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of this size in inches; pyplot does not know it."""
-    from matplotlib.figure import Figure
+    """An empty figure of this size in inches; pyplot does not know it, but a notebook shows it."""
+    from .shown import Shown
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return Shown(figsize=(width, height), layout="constrained")
 
 
 def note(figure: Figure, *texts: str) -> None:

@@ -73,7 +73,7 @@ class Finding:
 Judge = Callable[[str, StalenessDistribution], tuple[Finding, ...]]  # of one rule: C1 to C4 under a distribution
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """What `check` found; true when C1, C2 and C3 hold.
 
@@ -124,6 +124,9 @@ class Report:
 
     def __str__(self) -> str:
         return "\n".join([self.title, *map(str, self.findings), *self.notes])
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def _repr_html_(self) -> str:
         return block(table(("", "", "finding", "under"), self.rows()), *map(line, self.notes), title=self.title)

@@ -57,6 +57,11 @@ class Following:
         """The headings of the columns."""
         return [_CLOCKS[self._clock].get(name, name) for name in COLUMNS]
 
+    @property
+    def unit(self) -> str:
+        """Of its times."""
+        return f"{self._clock} s".strip()
+
     def evaluated(self, evaluation: Evaluation) -> None:
         """Take an evaluation; its line comes with the next report, which has the staleness and the scales."""
         self.begun = True

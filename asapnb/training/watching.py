@@ -126,7 +126,7 @@ class _Notebook:
         if self._handle is not None and not ended and moment < self._changed + _PAUSE:
             return
         self._changed = moment
-        state = _ended(self._lines, now) if ended else _under_way(following, self._lines, now)
+        state = _ended(following, self._lines, now) if ended else _under_way(following, self._lines, now)
         if self._handle is None:
             from IPython.display import display
 
@@ -157,9 +157,9 @@ def _under_way(following: Following, lines: list[tuple[str, ...]], now: Progress
     return _State(text, block(shown, bar, line(text)))
 
 
-def _ended(lines: list[tuple[str, ...]], now: Progress) -> _State:
+def _ended(following: Following, lines: list[tuple[str, ...]], now: Progress) -> _State:
     """A run that has ended, in a line."""
     last = dict(zip(COLUMNS, lines[-1], strict=True)) if lines else {}
     figures = [f"{name} {last[name]}" for name in ("train loss", "accuracy", "mean τ") if last.get(name, "–") != "–"]
-    text = ", ".join([f"{now.status}: {now.updates:,} updates in {now.seconds:.3g} s", *figures])
+    text = ", ".join([f"{now.status}: {now.updates:,} updates in {now.seconds:.3g} {following.unit}", *figures])
     return _State(text, block(line(text)))
