@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from asapnb import extras
 from asapnb.data import load_dataset
-from asapnb.errors import AsapnbError, DataError, UsageError
+from asapnb.errors import AsapnbError, DataError, MissingExtraError, UsageError
 
 RNG = np.random.default_rng(1)
 
@@ -136,3 +137,12 @@ def test_what_is_no_file(here):
     for text in ("f.csv(target=a)", "f.parquet(target=a)", "f.npz", "g.csv(target=a)", "h.csv(target=a)", "\0.csv"):
         with pytest.raises((DataError, UsageError)):
             load_dataset(text)
+
+
+@pytest.mark.parametrize(("package", "file"), [("pyarrow", "f.parquet"), ("PIL", "c/a/1.png")])
+def test_a_package_that_is_missing_is_named_with_its_extra(here, monkeypatch, package, file):
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == package else name)
+    os.makedirs("c/a")
+    (here / file).write_bytes(b"")
+    with pytest.raises(MissingExtraError, match=rf'needs {package}, .*pip install "asapnb\[data\]"'):
+        load_dataset("c" if package == "PIL" else file)

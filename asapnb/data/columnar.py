@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError, MissingExtraError, UsageError
+from ..errors import DataError, UsageError
+from ..extras import optional
 from ..memory import check_memory
 from ..text import regular_file
 from .table import Table, table_of
@@ -13,11 +14,8 @@ _TIMES = 3  # as much memory as the table has, while it is read
 
 def read_columnar(path: Path) -> Table:
     """The table in a Parquet or Feather file; DataError for what is none, MissingExtraError without pyarrow."""
-    try:
-        import pyarrow
-        from pyarrow import feather, parquet
-    except ImportError:
-        raise MissingExtraError(f'reading {path} needs pyarrow: pip install "asapnb[data]"') from None
+    names = ("pyarrow", "pyarrow.feather", "pyarrow.parquet")
+    pyarrow, feather, parquet = (optional(name, "data", f"reading {path}") for name in names)
     try:
         with regular_file(path, "data from") as file:
             if path.suffix.lower() == ".parquet":

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError, MissingExtraError
+from ..errors import DataError
+from ..extras import optional
 from ..memory import check_memory
 from ..text import regular_file
 from .table import Arrays
@@ -101,14 +102,11 @@ class _opened:
         self._file = file
 
     def __enter__(self) -> Any:
-        try:
-            from PIL import Image
-        except ImportError:
-            raise MissingExtraError(f'reading {self._file} needs pillow: pip install "asapnb[data]"') from None
+        image = optional("PIL.Image", "data", f"reading {self._file}")
         try:
             self._held = regular_file(self._file, "the image")
             with warnings.catch_warnings(action="error"):  # of an image that claims to be huge
-                return Image.open(self._held.__enter__(), formats=_FORMATS)
+                return image.open(self._held.__enter__(), formats=_FORMATS)
         except Exception as error:
             raise DataError(
                 f"{self._file}: found {type(error).__name__} ({error!s:.200}), expected an image"
