@@ -196,7 +196,7 @@ def assert_rows_are_sound(run):
         assert (rows["tries"][applied] <= scheme.persistence).all()
     assert scheme.published or not rows["tries"].any()
     for name, blank in zip(blank_rows(1).dtype.names, blank_rows(1)[0], strict=True):
-        assert name == "tries" or (rows[name] != blank).all(), f"nobody filled in {name}"
+        assert name in ("tries", "norm") or (rows[name] != blank).all(), f"nobody filled in {name}"
     for worker in range(workers):
         own = rows["worker"][applied] == worker
         assert (read[own][1:] >= version[own][:-1]).all(), "a worker reads no older than its own last update"
