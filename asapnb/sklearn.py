@@ -56,6 +56,7 @@ class _AsyncSGD(BaseEstimator):
         epochs: int = 50,
         momentum: float = 0.0,
         weight_decay: float = 0.0,
+        clip: float | None = None,
         target_loss: float | None = None,
         patience: int | None = None,
         max_seconds: float | None = None,
@@ -74,6 +75,7 @@ class _AsyncSGD(BaseEstimator):
         self.epochs = epochs
         self.momentum = momentum
         self.weight_decay = weight_decay
+        self.clip = clip
         self.target_loss = target_loss
         self.patience = patience
         self.max_seconds = max_seconds
@@ -108,6 +110,7 @@ class _AsyncSGD(BaseEstimator):
             several = problem.batches_per_epoch(batch_size) // _MINIBATCHES
             arguments["workers"] = max(1, min(several, default_workers(as_scheme(self.scheme), threaded)))
         arguments["seed"] = check_random_state(self.random_state).randint(2**31 - 1)
+        arguments["progress"] = False  # of one fit of many, perhaps
         made = train(problem, **arguments) if threaded else simulate(problem, timing=self.timing, **arguments)
         if made.status == "interrupted":
             raise KeyboardInterrupt
@@ -286,6 +289,7 @@ _ARGUMENTS = """hidden: the units of each hidden layer; () for a linear model.
         epochs: passes over the data.
         momentum: μ; see `asapnb.train`.
         weight_decay: λ; λ · parameters is added to every gradient.
+        clip: gradients that are longer are scaled to this norm; None for never.
         target_loss: stop when the training loss of an epoch is at most this.
         patience: stop when the training loss has not improved in so many epochs; None for never.
         max_seconds: stop after so much time of training: virtual seconds where it is simulated.

@@ -1,6 +1,7 @@
 """The estimators of scikit-learn: its own checks, searches and pipelines, and what they keep of their runs."""
 
 import pickle
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
@@ -97,7 +98,7 @@ def test_partial_fits_know_all_classes_at_first():
 
 
 def test_the_run_is_that_of_the_arguments():
-    options = {"scheme": "leashed", "rule": "tail", "step_size": 0.1, "batch_size": 8, "momentum": 0.5}
+    options = {"scheme": "leashed", "rule": "tail", "step_size": 0.1, "batch_size": 8, "momentum": 0.5, "clip": 9.0}
     model = AsyncSGDClassifier((4,), **options, **VIRTUAL, epochs=4, timing="lognormal(1, cv=0.5)", random_state=5)
     run = model.fit(X, Y).run_
     assert (run.kind, run.status, run.attributes["workers"], len(run.updates["tau"])) == (
@@ -108,8 +109,8 @@ def test_the_run_is_that_of_the_arguments():
     )
     assert run.config["rule"] == "tail(amplitude=1.0)"
     assert "lognormal" in run.config["timing"]
-    assert {name: run.config[name] for name in ("step_size", "batch_size", "momentum")} == {
-        name: options[name] for name in ("step_size", "batch_size", "momentum")
+    assert {name: run.config[name] for name in options if name not in ("scheme", "rule")} == {
+        name: options[name] for name in options if name not in ("scheme", "rule")
     }
     assert model.staleness_ == run.staleness
     assert model.staleness_.mean() > 0
@@ -162,6 +163,12 @@ def test_a_run_ends_early_and_its_schedule_counts():
     assert model.set_params(target_loss=None, patience=2, step_size=1e-9).fit(X, Y).run_.status == "stopped"
     model.set_params(patience=None, epochs=2, schedule="warmup(10)").fit(X, Y)
     np.testing.assert_allclose(model.run_.updates["factor"], [0.1 * min(i + 1, 10) for i in range(10)], rtol=1e-6)
+
+
+def test_an_interrupt_ends_a_search_too(monkeypatch):
+    monkeypatch.setattr("asapnb.sklearn.train", lambda problem, **arguments: SimpleNamespace(status="interrupted"))
+    with pytest.raises(KeyboardInterrupt):
+        cross_val_score(AsyncSGDClassifier(), X, Y)
 
 
 def test_a_run_that_diverges_is_a_warning():
