@@ -121,6 +121,16 @@ def test_the_run_is_that_of_the_arguments():
     assert (clone(model).set_params(random_state=6).fit(X, Y).coefs_[0] != model.coefs_[0]).any()
 
 
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_a_run_is_replayed_on_its_problem(estimator):
+    model = estimator((4,), **VIRTUAL, scheme="leashed", epochs=3, random_state=5).fit(X, Y)
+    again = ab.replay(model.run_, problem=model.problem(X, Y))
+    np.testing.assert_array_equal(again.params["final"], model.run_.params["final"])
+    assert ab.replay(model.run_, rule="tail", problem=model.problem(X, Y)).status == "finished"
+    with pytest.raises(ab.UsageError, match="other data"):
+        ab.replay(model.run_, problem=model.problem(X[::-1], Y))
+
+
 def test_small_data_has_one_worker_unless_more_are_asked_for():
     small = AsyncSGDClassifier((), epochs=1).fit(X, Y)
     assert (small.run_.kind, small.run_.attributes["workers"]) == ("train", 1)
@@ -166,7 +176,9 @@ def test_a_run_ends_early_and_its_schedule_counts():
 
 
 def test_an_interrupt_ends_a_search_too(monkeypatch):
-    monkeypatch.setattr("asapnb.sklearn.train", lambda problem, **arguments: SimpleNamespace(status="interrupted"))
+    monkeypatch.setattr(
+        "asapnb.sklearn.training.train", lambda problem, **arguments: SimpleNamespace(status="interrupted")
+    )
     with pytest.raises(KeyboardInterrupt):
         cross_val_score(AsyncSGDClassifier(), X, Y)
 
