@@ -270,3 +270,43 @@ def test_frames_and_series_are_arrays(library):
         Dataset.from_arrays(inputs, frame["kind"], inputs, frame["kind"], classes=["x", "z"])
     with pytest.raises(DataError, match="the train inputs has the text 'x' in column 'kind', row 1"):
         Dataset.from_arrays(frame, frame["a"], frame, frame["a"])
+
+
+def test_columns_that_cannot_be_used_may_be_left_out(here):
+    frame = FRAME.assign(time=pd.Timestamp("2026-01-01"), lists=[[1, 2]] * N, name=[f"bottle {i}" for i in range(N)])
+    frame[["pH", "time", "lists", "name", "quality"]].to_parquet("odd.parquet")
+    for source in (frame[["pH", "time", "lists", "name", "quality"]], "odd.parquet"):
+        load = Dataset.from_file if isinstance(source, str) else Dataset.from_frame
+        with pytest.raises(DataError, match=r"column 'time' of .* is datetime64.*leave it out with drop="):
+            load(source, "quality")
+        assert load(source, "quality", drop=["time", "lists", "name"]).preparation.columns == ("pH",)
+        with pytest.raises(DataError, match="column 'lists' of "):
+            load(source, "lists", inputs="pH")
+    many = pd.DataFrame({"name": [f"n{i}" for i in range(2000)], "y": np.arange(2000) % 2})
+    with pytest.raises(DataError, match="2,000 different texts, and at most 1,000 become columns"):
+        Dataset.from_frame(many, "y", one_hot=True)
+    with pytest.raises(UsageError, match="is an address: download it"):
+        load_dataset("https://example.org/wine.csv")
+
+
+def test_nullable_columns_and_other_kinds_of_numbers(here):
+    frame = pd.DataFrame(
+        {
+            "a": pd.array([1, 2, None, 4] * 5, "Int64"),
+            "b": pd.Categorical(list("xyxy") * 5),
+            "c": np.arange(20, dtype=np.uint8),
+            "d": np.arange(20, dtype=np.float16),
+            "e": pd.array([True, False, True, None] * 5, "boolean"),
+            "kind": pd.array(["one", "two"] * 10, "string"),
+        }
+    )
+    frame.to_parquet("f.parquet")
+    frame.to_csv("f.csv", index=False)
+    options = {"one_hot": True, "missing": "mean"}
+    digests = {
+        Dataset.from_frame(frame, "kind", **options).sha256(),
+        Dataset.from_frame(pl.DataFrame(frame), "kind", **options).sha256(),
+        Dataset.from_file("f.parquet", "kind", **options).sha256(),
+        Dataset.from_file("f.csv", "kind", **options).sha256(),
+    }
+    assert len(digests) == 1

@@ -1,7 +1,7 @@
 """What a file of data holds, column by column, before it is decided what to predict."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -67,7 +67,8 @@ def columns_of(text: str) -> list[Column]:
 def _columns(name: str, part: Part) -> Iterator[Column]:
     if isinstance(part, Table):
         for place, (of, values) in enumerate(part.columns.items()):
-            yield _column(name, place, of, values)
+            found = _column(name, place, of, values)
+            yield found if of not in part.unusable else replace(found, kind="neither numbers nor texts", missing=0)
         return
     yield _column(name, None, "inputs", part.inputs)
     if part.targets is not None:

@@ -36,4 +36,5 @@ def table_in(frame: Any, where: str = "the frame") -> Table:
 def matrix_in(frame: Any, where: str) -> NDArray[np.float64]:
     """The numbers in a DataFrame, (rows, columns); DataError if a column holds texts."""
     table = table_in(frame, where)
+    table.check(table.columns)
     return np.stack([numeric(where, name, values) for name, values in table.columns.items()], axis=1)

@@ -143,6 +143,8 @@ def parsed(text: str) -> tuple[str, Options]:
     'quality'
     """
     path, arguments = divided(text)
+    if "://" in path:
+        raise UsageError(f"{shown(path)} is an address: download it, and give the file")
     options: Options = parse_call(f"data{arguments}", {"data": Options}, "data file") if arguments else Options()
     return path, options
 

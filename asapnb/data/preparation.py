@@ -12,6 +12,7 @@ from .options import Options, listed
 from .table import Arrays, Table, place_of
 
 _SHOWN = 10  # names in a message
+_MOST_CATEGORIES = 1000  # of a column
 Part = Table | Arrays
 
 
@@ -87,6 +88,7 @@ class Preparation:
                     f"{part.where} {what}: the {len(self.columns)} inputs are {_some(self.columns)}, in this order"
                 )
             part = Table(part.where, dict(zip(self.columns, part.columns.values(), strict=True)))
+        part.check(self.columns)
         return part
 
     def _matrix(self, part: Part) -> tuple[NDArray[Any], list[str]]:
@@ -150,6 +152,7 @@ def _chosen(train: Table, test: Part | None, options: Options) -> Preparation:
     columns = [name for name in inputs if name not in (*targets, *dropped)]
     if not columns:
         raise DataError(f"{train.where} has no column of inputs besides the target and what is dropped")
+    train.check((*columns, *targets))
     categories = {}
     for name in columns:
         parts = [part for part in (train, test) if isinstance(part, Table) and name in part.columns]
@@ -160,6 +163,11 @@ def _chosen(train: Table, test: Part | None, options: Options) -> Preparation:
                     f"column {shown(name)} of {train.where} holds texts, such as {_some(sorted(values), 3)}: make "
                     "columns of 0 and 1 of them with one_hot=True, or leave it out with drop="
                 )
+            if len(values) > _MOST_CATEGORIES:
+                raise DataError(
+                    f"column {shown(name)} of {train.where} has {len(values):,} different texts, and at most "
+                    f"{_MOST_CATEGORIES:,} become columns: leave it out with drop="
+                )
             categories[name] = tuple(sorted(values))
     return Preparation(tuple(columns), tuple(targets), categories, options.missing)
 
@@ -167,6 +175,8 @@ def _chosen(train: Table, test: Part | None, options: Options) -> Preparation:
 def _without_gaps(part: Part, found: Preparation) -> Part:
     """The part without rows that lack a value, if they are to be dropped; else as it is, but no target may lack."""
     columns = (*found.columns, *found.targets)
+    if isinstance(part, Table):
+        part.check(columns)
     if isinstance(part, Table) and (absent := [name for name in columns if name not in part.columns]):
         raise DataError(f"{part.where} lacks columns {_some(absent)}, which the training part has")
     bad, _ = gaps(part, columns)
@@ -236,6 +246,7 @@ def _rounded(value: Any) -> float:
 def _as_arrays(part: Part) -> Arrays:
     """Arrays with an axis of channels; of a table, its columns as features."""
     if isinstance(part, Table):
+        part.check(part.columns)
         columns = [numeric(part.where, name, values) for name, values in part.columns.items()]
         return Arrays(part.where, np.stack(columns, axis=1), None)
     inputs = part.inputs[:, None] if part.inputs.ndim == 3 else part.inputs

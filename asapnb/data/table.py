@@ -1,7 +1,7 @@
 """What a file of data holds: a table of named columns, or arrays of inputs and targets."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,18 +16,26 @@ NOTHING = frozenset(("", "na", "n/a", "nan", "null", "?"))  # cells without a va
 class Table:
     """Named columns of one length: int64, float64 (NaN: no value) or texts (object; None: no value).
 
-    `where` is the file, for messages.
+    `where` is the file, for messages. `unusable` are columns of other kinds, such as times, each with the reason:
+    they may be there if nobody asks for them.
     """
 
     where: str
     columns: Mapping[str, NDArray[Any]]
+    unusable: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
 
     def rows(self, chosen: NDArray[Any]) -> "Table":
         """The table of these rows."""
-        return Table(self.where, {name: column[chosen] for name, column in self.columns.items()})
+        return replace(self, columns={name: column[chosen] for name, column in self.columns.items()})
+
+    def check(self, names: Iterable[str]) -> None:
+        """DataError if one of these columns cannot be used."""
+        for name in names:
+            if name in self.unusable:
+                raise DataError(self.unusable[name])
 
     def name(self, column: str | int, what: str) -> str:
         """The name of a column, given by name or by place; UsageError if there is none."""
@@ -73,13 +81,18 @@ class Arrays:
 def table_of(where: str, columns: Iterable[tuple[str, ArrayLike]]) -> Table:
     """A table of these columns, each made plain by `column`; DataError if there is none, or two have one name."""
     made: dict[str, NDArray[Any]] = {}
+    unusable: dict[str, str] = {}
     for name, values in columns:
         if str(name) in made:
             raise DataError(f"{where} has two columns {shown(str(name))}: rename one of them")
-        made[str(name)] = column(f"column {shown(str(name))} of {where}", values)
+        try:
+            made[str(name)] = column(f"column {shown(str(name))} of {where}", values)
+        except DataError as error:
+            unusable[str(name)] = str(error)
+            made[str(name)] = np.full(len(np.asarray(values, object)), np.nan)
     if not made or not len(next(iter(made.values()))):
         raise DataError(f"{where} holds no rows: give a file with data")
-    return Table(where, made)
+    return Table(where, made, unusable)
 
 
 def column(what: str, values: ArrayLike) -> NDArray[Any]:
