@@ -36,9 +36,10 @@ class Display:
 
     def on_eval(self, evaluation: Evaluation) -> None:
         """Take an evaluation; its line is printed with the next report, which has the staleness and the scales."""
-        if not self._following.begun:
+        begun = self._following.begun
+        self._following.evaluated(evaluation)  # which says what there is to measure
+        if not begun:
             self._begin()
-        self._following.evaluated(evaluation)
 
     def progress(self, now: Progress) -> None:
         """Print the lines of waiting evaluations and, on a terminal, the state of the run."""

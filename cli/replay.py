@@ -16,7 +16,7 @@ from asapnb.errors import UsageError
 from asapnb.formatting import NONE, fixed, loss, measured, number
 from asapnb.record import Run, checked_target, load_run
 from asapnb.record.figures import run_rows
-from asapnb.record.schema import RUNNING
+from asapnb.record.schema import METRICS, RUNNING
 from asapnb.simulator import replay
 from asapnb.simulator.replaying import RECORDED
 from asapnb.training.arguments import of_replay
@@ -31,7 +31,7 @@ _COMPARED: dict[str, Callable[[Any], str]] = {  # figures, and how they are show
     "updates": number,
     "train_loss": loss,
     "test_loss": lambda value: loss(measured(value)),
-    "test_accuracy": lambda value: fixed(value, ".1%"),
+    **{one.column: partial(fixed, pattern=one.pattern) for one in METRICS},
     "mean_scale": lambda value: fixed(value, ".4f"),
     "sum_of_steps": number,
 }
@@ -159,7 +159,10 @@ def _figures(facts: dict[str, Any]) -> dict[str, Any]:
 def _columns(figures: dict[str, dict[str, Any]]) -> Columns:
     """Recorded and replayed figures side by side."""
     table = Columns("", *figures, left=[""])
+    absent = {one.column for one in METRICS if all(measured(of[one.column]) is None for of in figures.values())}
     for name, show in _COMPARED.items():
+        if name in absent:
+            continue
         table.add_row(name.replace("_", " "), *(show(of[name]) for of in figures.values()))
     return table
 

@@ -17,7 +17,7 @@ from asapnb.data.catalogue import EMBEDDED
 from asapnb.formatting import fixed, loss, measured, seconds, visible
 from asapnb.record import Run
 from asapnb.record.figures import clock, figures, work_done
-from asapnb.record.schema import EARLY
+from asapnb.record.schema import EARLY, METRICS
 from asapnb.staleness import StalenessDistribution
 from asapnb.staleness.bins import bins_of, span
 from asapnb.timing import as_timing
@@ -163,11 +163,14 @@ def evaluations(run: Run) -> Group:
     total = len(run.evals["step"])
     chosen = np.unique(np.linspace(0, total - 1, min(total, _SHOWN)).round().astype(int)).tolist()
     whose = clock(run)
-    table = Columns(f"{whose} s" if whose else "seconds", "updates", "training loss", "test loss", "test accuracy")
+    there = [metric for metric in METRICS if np.isfinite(run.evals[metric.column]).any()]
+    table = Columns(f"{whose} s" if whose else "seconds", "updates", "training loss", "test loss",
+                    *(metric.title for metric in there))  # fmt: skip
     for i in chosen:
         now = {name: column[i].item() for name, column in run.evals.items()}
         losses = loss(now["train_loss"]), loss(measured(now["test_loss"]))
-        table.add_row(seconds(now["t"]), f"{now['step']:,}", *losses, fixed(now["test_accuracy"], ".1%"))
+        table.add_row(seconds(now["t"]), f"{now['step']:,}", *losses,
+                      *(fixed(now[metric.column], metric.pattern) for metric in there))  # fmt: skip
     cut = [Text(f"{len(chosen)} of {total:,} evaluations; --json gives all", "dim")] if len(chosen) < total else []
     return Group(table, *cut)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..formatting import count
-from ..record.schema import EARLY
+from ..record.schema import EARLY, METRICS
 from ..rules.registry import RULES
 from .names import unmarked, unrecorded
 from .records import Record, grouped, seeds, varying
@@ -38,7 +38,10 @@ def overview(records: Sequence[Record], by: Sequence[str]) -> Table:
             seconds_name(records): None if mixed_clocks(records) else _median(one["seconds"] for one in facts),
             "training loss": _median(one.get("train_loss") for one in last),
             "test loss": _median(_known(one.get("test_loss"), one) for one in last),
-            "accuracy": _median(_known(one.get("test_accuracy"), one) for one in last),
+            **{
+                metric.title.removeprefix("test "): _median(_known(one.get(metric.column), one) for one in last)
+                for metric in METRICS
+            },
             "mean τ": _median(one["staleness"]["mean"] for one in facts),
             "mean scale": _median(one["mean_scale"] for one in facts),
             "Ση": _median(one["sum_of_steps"] for one in facts),

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from ..analysis import Curve, Record, Target
 from ..analysis.records import Loss
 from ..errors import UsageError, unknown
-from ..record.schema import EARLY
+from ..record.schema import EARLY, METRICS
 from .groups import Group, Panel, Runs, as_records, clock_of, panels, time_label
 from .labels import End, label_ends
 from .style import TARGET, Axes, Figure, new_figure, note, styled
 
 Points = tuple[NDArray[np.float64], NDArray[np.float64]]
-BETTER_HIGH = ("test_accuracy",)  # columns of the evaluations of which more is better
+BETTER_HIGH = [metric.column for metric in METRICS if metric.rises]  # more is better
 CLOCKS = ("seconds", "updates", "epochs", "steps")
 _INFINITE = 1e300  # stands for infinite and NaN losses while quantiles are taken
 _POINTS = 400  # the most points of a line

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .schema import COLUMNS
+
 CHUNK = 2048  # rows of a column that are compressed together
 _LONGEST = 2**20  # elements of a chunk of a vector
 _FILTERS: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
@@ -36,6 +38,16 @@ def extend(
         _extend_tables(file["rule"], written["rule"], tables)
     counts = {"rule": len(tables)} | {group: len(more) for group, more in rows.items()}
     return {group: count + counts.get(group, 0) for group, count in written.items()}
+
+
+def complete(file: Any, groups: Mapping[str, np.dtype[Any]]) -> None:
+    """Make the columns that a file of an earlier version lacks, filled with what stands for their entries."""
+    for group, rows in groups.items():
+        missing = [name for name in rows.names or () if name not in file[group]]
+        for name in missing:
+            there = len(next(iter(file[group].values())))
+            _growing(file, f"{group}/{name}", rows[name])
+            _extend(file[group][name], 0, np.full(there, COLUMNS[group][name].absent))
 
 
 def write_counts(file: Any, counts: ArrayLike) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..formatting import count, fixed, loss, measured, number, seconds, shortened
 from ..markup import block, pairs
 from ..staleness.bins import bars_of
 from ..timing import Timing, as_timing
+from .schema import METRICS
 
 if TYPE_CHECKING:
     from .run import Run
@@ -65,7 +67,7 @@ def figures(run: Run, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("stopped by", run.attributes.get("stopped_by", "")),
         ("training loss", _change(facts, "train_loss", loss)),
         ("test loss", _change(facts, "test_loss", loss)),
-        ("test accuracy", _change(facts, "test_accuracy", "{:.1%}".format)),
+        *((one.title, _change(facts, one.column, partial(fixed, pattern=one.pattern))) for one in METRICS),
     ]
     if tau["mean"] is not None:
         found += [

@@ -7,7 +7,7 @@ also says how to read a file without asapnb.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -51,6 +51,28 @@ class Column:
     most: int | None = None
     absent: float | None = None
 
+
+class Metric(NamedTuple):
+    """A column of /evals that measures predictions, and how it is shown.
+
+    Attributes:
+        column: its name.
+        title: what readers see.
+        pattern: one of Python's formats.
+        rises: whether more is better.
+    """
+
+    column: str
+    title: str
+    pattern: str
+    rises: bool
+
+
+METRICS = (
+    Metric("test_accuracy", "test accuracy", ".1%", True),
+    Metric("test_r2", "test R²", ".4f", True),
+    Metric("test_rmse", "test RMSE", ".4g", False),
+)
 
 _S: tuple[Source, ...] = ("schedule",)
 _R: tuple[Source, ...] = ("rule",)
@@ -106,6 +128,15 @@ EVAL_COLUMNS = (
     Column("test_loss", np.float64, "", "mean over the test samples; NaN where there are none", least=None),
     Column(
         "test_accuracy", np.float64, "", "share of test samples classified right; NaN where there is none", least=None
+    ),
+    Column("test_r2", np.float64, "", "R² on the test samples; NaN where there is none", least=None, absent=np.nan),
+    Column(
+        "test_rmse",
+        np.float64,
+        "",
+        "root mean squared error on the test samples; NaN where there is none",
+        least=None,
+        absent=np.nan,
     ),
 )
 

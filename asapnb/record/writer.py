@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import math
 import os
 import time
 import warnings
@@ -189,6 +190,7 @@ class RunWriter:
         with opened(self._file) as old, created(part) as file:
             copied(old, file, without=tail.NAME)
             tail.merge(old, file, self._groups)
+            columns.complete(file, self._groups)
             tail.create(file, self._groups)
             for group, count in kept.items():
                 for column in file[group].values():
@@ -223,7 +225,16 @@ class RunWriter:
         """Add rows to a group; the rows are copied."""
         self._waiting.add(group, rows.astype(self._groups[group], copy=True))
 
-    def append_eval(self, step: int, t: float, train_loss: float, test_loss: float, test_accuracy: float) -> None:
+    def append_eval(
+        self,
+        step: int,
+        t: float,
+        train_loss: float,
+        test_loss: float,
+        test_accuracy: float,
+        test_r2: float = math.nan,
+        test_rmse: float = math.nan,
+    ) -> None:
         """Add an evaluation; NaN stands for what was not measured.
 
         Args:
@@ -232,8 +243,11 @@ class RunWriter:
             train_loss: the training loss.
             test_loss: the test loss.
             test_accuracy: the share of test samples that are classified rightly.
+            test_r2: the coefficient of determination of the test samples.
+            test_rmse: the root of their mean squared error.
         """
-        self.append("evals", np.array([(step, t, train_loss, test_loss, test_accuracy)], EVALS))
+        row = (step, t, train_loss, test_loss, test_accuracy, test_r2, test_rmse)
+        self.append("evals", np.array([row], EVALS))
 
     def append_params(self, version: int, params: NDArray[np.floating]) -> None:
         """Keep the parameters of a version, if the run keeps any (group "kept"); they are copied."""

@@ -1,4 +1,4 @@
-"""The chart of losses and accuracy along the runs."""
+"""The chart of losses and metrics along the runs."""
 
 import math
 from collections.abc import Sequence
@@ -11,9 +11,10 @@ from ..analysis import Record
 from ..errors import UsageError
 from ..plots.curves import CLOCKS, Band, axis_label, evaluated, said_of_bands
 from ..plots.groups import Group, Panel, clock_of
+from ..record.schema import METRICS
 from .charts import Chart, Figure, array, chart, dash, faint, panels
 
-MEASURES = {"training loss": "train_loss", "test loss": "test_loss", "test accuracy": "test_accuracy"}
+MEASURES = {"training loss": "train_loss", "test loss": "test_loss", **{one.title: one.column for one in METRICS}}
 _POINTS = 160  # the most points of a line
 _LOG_FROM = 100.0  # the axis is logarithmic if a loss falls by a larger factor
 
@@ -28,7 +29,7 @@ def clocks(records: Sequence[Record]) -> dict[str, str]:
 
 
 def loss_chart(records: Sequence[Record], name: str) -> Chart | None:
-    """Losses and accuracy against time, updates, epochs or the sum of steps: a median and a band for each group.
+    """Losses and metrics against time, updates, epochs or the sum of steps: a median and a band for each group.
 
     None if no value is finite.
     """
@@ -40,7 +41,8 @@ def loss_chart(records: Sequence[Record], name: str) -> Chart | None:
     times = "" if "seconds" in axes else " Their times are of several clocks, so there is no axis of time."
     bands = said_of_bands(len(line.records) for part in parts for line in part.lines)
     caption = f"{bands[0].upper()}{bands[1:]}. Clock: {clock_of(records)}.{times}"
-    title = "Loss and accuracy" if "test accuracy" in there else "Loss"
+    metrics = [one.title.removeprefix("test ") for one in METRICS if one.title in there]
+    title = " and ".join(["Loss", *metrics]) if len(metrics) < 2 else f"Loss, {', '.join(metrics)}"
     return chart(name, title, caption, parts, {"Show": there, "Against": {axes[x]: x for x in axes}}, _figure)
 
 
@@ -88,6 +90,8 @@ def _limits(bands: Sequence[Band], column: str) -> dict[str, Any]:
         return {}
     if column == "test_accuracy":
         return {"tickformat": ".0%", "range": [0.0, min(1.0, 1.05 * float(finite.max()))]}
+    if column == "test_r2":
+        return {"range": [max(-1.0, min(0.0, float(finite.min()))), 1.0]}
     start = max((float(line.median[0]) for line in bands if np.isfinite(line.median[0])), default=float(finite.max()))
     least = float(finite.min())
     if least > 0 and start > _LOG_FROM * least:

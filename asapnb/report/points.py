@@ -3,6 +3,7 @@
 import html
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from textwrap import wrap
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..analysis import Crossing, Record, Target, crossing, varying
 from ..formatting import NONE
 from ..plots.distributions import causes, counts, shares
 from ..plots.groups import Panel, clock_of, texts_of
+from ..record.schema import METRICS
 from ..staleness import StalenessDistribution
 from .charts import Chart, Figure, array, chart, dash, left_out, panels
 from .curves import clocks, log_axis
@@ -230,7 +232,7 @@ def _last(record: Record, name: str) -> float | None:
 _FIGURES: dict[str, Callable[[Record], float | None]] = {
     "last training loss": lambda record: _last(record, "train_loss"),
     "last test loss": lambda record: _last(record, "test_loss"),
-    "last test accuracy": lambda record: _last(record, "test_accuracy"),
+    **{f"last {one.title}": partial(_last, name=one.column) for one in METRICS},
     "mean staleness": lambda record: record.summary()["staleness"]["mean"],
     "mean scale": lambda record: record.summary()["mean_scale"],
     "updates per second": lambda record: record.summary()["updates_per_second"],

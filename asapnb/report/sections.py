@@ -11,9 +11,9 @@ from ..analysis.comparison import reached_fractions
 from ..analysis.names import plainly
 from ..analysis.overview import seconds_name
 from ..errors import AsapnbError
-from ..formatting import count
+from ..formatting import count, measured
 from ..record.owner import owner_of
-from ..record.schema import EARLY, RUNNING
+from ..record.schema import EARLY, METRICS, RUNNING
 from .charts import Chart
 from .curves import loss_chart
 from .figures import Picture, pictures
@@ -123,16 +123,16 @@ def _listing(records: Sequence[Record], title: str) -> Table:
     for i, record in enumerate(records):
         facts = record.summary()
         last = facts["last"] or {}
-        accuracy = last.get("test_accuracy")
         rows.append((
             record.path.name if record.path else "in memory", state(record), *(column[i] for column in columns),
             str(record.value("seed")), facts["updates"], facts["seconds"], last.get("train_loss"),
-            None if accuracy is None or accuracy != accuracy else accuracy, facts["staleness"]["mean"],
+            facts["staleness"]["mean"], *(measured(last.get(metric.column)) for metric in METRICS),
         ))  # fmt: skip
-    head = ("file", "status", *keys, "seed", "updates", seconds_name(records), "training loss", "accuracy", "mean τ")
-    if any(row[-2] is not None for row in rows):
-        return Table(title, head, tuple(rows))
-    return Table(title, (*head[:-2], head[-1]), tuple((*row[:-2], row[-1]) for row in rows))
+    head = ("file", "status", *keys, "seed", "updates", seconds_name(records), "training loss", "mean τ",
+            *(metric.title.removeprefix("test ") for metric in METRICS))  # fmt: skip
+    figures, metrics = len(head) - len(METRICS), range(len(head) - len(METRICS), len(head))
+    kept = [*range(figures), *(i for i in metrics if any(row[i] is not None for row in rows))]
+    return Table(title, tuple(head[i] for i in kept), tuple(tuple(row[i] for i in kept) for row in rows))
 
 
 def _facts(records: Sequence[Record]) -> Facts:

@@ -179,8 +179,9 @@ _TABLE = (
         at least this.""", _optional(_real(0, 1, rounded=False, above=True)), in_replay="watched"),
     Argument("patience", None, _MAYBE_INT, """stop with status "stopped" when `monitor` has not improved in this many
         evaluations (see `eval_every`); None for never.""", _optional(_integer(1)), in_replay="watched"),
-    Argument("monitor", None, (str, NoneType), """what `patience` watches: "train_loss", "test_loss" or
-        "test_accuracy". By default the test loss or, without test samples, the training loss.""",
+    Argument("monitor", None, (str, NoneType), """what `patience` watches: "train_loss", "test_loss",
+        "test_accuracy", "test_r2" or "test_rmse". By default the test loss or, without test samples, the training
+        loss.""",
              _optional(lambda name, value, context: choice(name, value, _MONITORS)), choices=_MONITORS,
              in_replay="watched"),
     Argument("max_seconds", None, _MAYBE_FLOAT, {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ _LOOK_SECONDS = 0.02  # between two looks whether a pending evaluation is given 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The losses and the accuracy at one version: a row of /evals.
+    """The losses and metrics at one version: a row of /evals.
 
     Attributes:
         step: the version; 0 for the initial parameters.
@@ -25,6 +26,8 @@ class Evaluation:
         train_loss: the mean loss of the training samples evaluated.
         test_loss: the mean loss of the test samples; NaN without any.
         test_accuracy: the share of test samples that are classified right, 0 to 1; NaN if there is no such thing.
+        test_r2: the coefficient of determination on the test samples; NaN if the problem is no regression.
+        test_rmse: the root of the mean squared error on the test samples; NaN if the problem is no regression.
     """
 
     step: int
@@ -32,6 +35,8 @@ class Evaluation:
     train_loss: float
     test_loss: float
     test_accuracy: float
+    test_r2: float = math.nan
+    test_rmse: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -95,9 +100,8 @@ class Evaluator:
 
     def evaluate(self, params: np.ndarray, step: int, t: float) -> Evaluation:
         """Evaluate now, in this thread."""
-        train_loss, _ = self._problem.evaluate(params, "train", self._samples)
-        test_loss, test_accuracy = self._problem.evaluate(params, "test")
-        return Evaluation(step, t, train_loss, test_loss, test_accuracy)
+        train, test = self._problem.metrics(params, "train", self._samples), self._problem.metrics(params, "test")
+        return Evaluation(step, t, train.loss, test.loss, test.accuracy, test.r2, test.rmse)
 
     def submit(self, params: np.ndarray, step: int, t: float, done: Callable[[], None] = lambda: None) -> None:
         """Evaluate in the background; `done` is called as soon as the parameters are no longer needed."""

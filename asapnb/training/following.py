@@ -7,15 +7,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..formatting import NONE, fixed, loss, measured
+from ..record.schema import METRICS, Metric
 from .evaluation import Evaluation, Progress
 
+_METRIC = "accuracy"  # or what else the problem has
 COLUMNS = {  # of a line, each with its width, 80 in all
     "time": 7,
     "epoch": 7,
     "upd/s": 8,
     "train loss": 12,
     "batch loss": 12,
-    "accuracy": 10,
+    _METRIC: 10,
     "mean τ": 8,
     "p99": 6,
     "scale": 10,
@@ -50,12 +52,14 @@ class Following:
         self._waiting: list[Evaluation] = []
         self._reports: deque[Progress] = deque()  # since the last evaluation told
         self._before: Evaluation | None = None
+        self._metric = METRICS[0]  # that has a column
         self.begun = False  # whether there was an evaluation
 
     @property
     def heads(self) -> list[str]:
         """The headings of the columns."""
-        return [_CLOCKS[self._clock].get(name, name) for name in COLUMNS]
+        names = _CLOCKS[self._clock] | {_METRIC: self._metric.title.removeprefix("test ")}
+        return [names.get(name, name) for name in COLUMNS]
 
     @property
     def unit(self) -> str:
@@ -64,7 +68,8 @@ class Following:
 
     def evaluated(self, evaluation: Evaluation) -> None:
         """Take an evaluation; its line comes with the next report, which has the staleness and the scales."""
-        self.begun = True
+        if not self.begun:
+            self.begun, self._metric = True, _metric(evaluation)
         self._waiting.append(evaluation)
 
     def reported(self, now: Progress) -> list[tuple[str, ...]]:
@@ -123,6 +128,7 @@ def _cells(
     t: float, epoch: float, rate: float | None, evaluation: Evaluation, now: Progress, *, known: bool = True
 ) -> tuple[str, ...]:
     """One line of the table; unless `known`, with dashes for minibatches, staleness and scales."""
+    metric = _metric(evaluation)
     low, high = now.scale_range if known else (math.nan, math.nan)
     scale = "–".join(f"{value:.2f}" if value < 10 else f"{value:.3g}" for value in sorted({low, high}))
     return (
@@ -131,11 +137,17 @@ def _cells(
         fixed(rate),
         loss(evaluation.train_loss),
         loss(measured(now.batch_loss) if known else None),
-        fixed(evaluation.test_accuracy, ".1%"),
+        fixed(getattr(evaluation, metric.column), metric.pattern),
         fixed(now.mean_staleness if known else None, ".2f"),
         fixed(now.staleness_p99 if known else None),
         NONE if math.isnan(low) else scale,
     )
+
+
+def _metric(evaluation: Evaluation) -> Metric:
+    """The first metric that the problem has; the accuracy if it has none."""
+    there = (metric for metric in METRICS if not math.isnan(getattr(evaluation, metric.column)))
+    return next(there, METRICS[0])
 
 
 def _time(t: float) -> str:

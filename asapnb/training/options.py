@@ -21,7 +21,7 @@ from .arguments import MOST_UPDATES, SIMULATED_WORKERS, Command, check
 from .warm_start import Start, fitting
 from .words import NEVER
 
-Monitor = Literal["train_loss", "test_loss", "test_accuracy"]
+Monitor = Literal["train_loss", "test_loss", "test_accuracy", "test_r2", "test_rmse"]
 KeptParams = Literal["evals"]
 MomentumKind = Literal["per_worker", "shared"]
 

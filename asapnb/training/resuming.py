@@ -14,8 +14,9 @@ FEW_UPDATES = 100  # so few that to make them again is no loss
 def check_columns(run: Run) -> None:
     """RecordError for a run whose rows have other columns than this version of asapnb writes."""
     theirs = {_path(group, name) for group, names in run.columns.items() for name in names}
-    ours = {_path(group, name) for group in run.columns for name in COLUMNS[group]}
-    for word, names in (("lacks", ours - theirs), ("also has", theirs - ours)):
+    ours = {_path(group, name): one.absent for group in run.columns for name, one in COLUMNS[group].items()}
+    needed = {path for path, absent in ours.items() if absent is None}
+    for word, names in (("lacks", needed - theirs), ("also has", theirs - ours.keys())):
         if names:
             listed = f"column{'s' * (len(names) > 1)} {', '.join(sorted(names))}"
             raise RecordError(

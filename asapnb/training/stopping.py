@@ -8,10 +8,11 @@ import math
 from collections.abc import Iterable
 
 from ..errors import UsageError
+from ..record.schema import METRICS
 from .evaluation import Evaluation
 from .options import Options
 
-_WORSE_IF_HIGHER = ("train_loss", "test_loss")
+_BETTER_IF_HIGHER = [metric.column for metric in METRICS if metric.rises]
 
 
 class Stopping:
@@ -62,7 +63,7 @@ class Stopping:
             return False
         if self._monitor is None:
             self._monitor = "train_loss" if math.isnan(evaluation.test_loss) else "test_loss"
-        value = getattr(evaluation, self._monitor) * (-1 if self._monitor in _WORSE_IF_HIGHER else 1)
+        value = getattr(evaluation, self._monitor) * (1 if self._monitor in _BETTER_IF_HIGHER else -1)
         self._since += 1
         if self._best is None or value > self._best:  # False for NaN
             self._best, self._best_step, self._since = value, evaluation.step, 0
