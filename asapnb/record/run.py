@@ -41,8 +41,9 @@ class Run:
 
     * `status`: running (or killed) | finished | converged | stopped | diverged | timed-out | interrupted | failed
     * `kind`, `attributes` (seed, workers, machine, …), `config` (dict), `path` (None: in memory)
-    * `updates`: mapping of columns, one row for each update in the order of application; `evals`: the evaluations
+    * `updates`: columns of one row for each update in the order of application; `evals`: the evaluations
     * `microscope`: columns of what the microscope saw; empty without one
+    * `tables`: all of these, the scales and the staleness as columns, for `pandas.DataFrame` and its like
     * `staleness`, `staleness_counts`, `rule_tables`, and `params` with `initial`, `final`, `layout`, and
       with momentum `velocity`
     """
