@@ -193,3 +193,11 @@ def test_scores_are_the_outputs(here):
     rows = list(csv.reader(io.StringIO(invoke("own.h5", "x.csv", "--scores"))))
     assert rows[0] == ["no", "yes"]
     assert np.float32(rows[1:]).tolist() == scores.tolist()
+
+
+def test_a_file_is_read_as_that_of_the_training_was(here):
+    table = pd.DataFrame({"a": list("xy") * 10, "b": list("pqqp") * 5, "kind": list("xy") * 10})
+    table.to_csv("t.data", index=False, header=False)
+    config = {**CONFIG, "data": "t.data(target=2, one_hot=True, header=False)", "batch_size": 4}
+    run = run_config(config, "simulate", out="t.h5")
+    assert run.predict("t.data").tolist() == list("xy") * 10

@@ -1,6 +1,7 @@
 """Files and folders of one's own: read by what they are, and made into the two splits of a data set."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,19 @@ from ..errors import DataError
 from . import arrays, folders
 from .columnar import read_columnar
 from .delimited import read_delimited
-from .images import SUFFIXES, images_in, read_images
+from .images import images_in, is_image, read_images
 from .labels import labels_of
-from .options import ARRAYS, TABLES, Options, found
+from .options import SUFFIXES, Options, found, kind_of
 from .preparation import Part, Preparation, fitted
-from .table import Arrays, Table
+from .table import Arrays
 
-_COLUMNAR = (".parquet", ".feather", ".arrow")
+Reader = Callable[[Path, Options], tuple[Part, Part | None]]
+READERS: dict[str, Reader] = {  # of the kinds of files in `options.KINDS`: the training part, and a test part
+    "delimited": lambda path, options: (read_delimited(path, options.header), None),
+    "columnar": lambda path, options: (read_columnar(path), None),
+    "npz": arrays.read_npz,
+    "npy": arrays.read_npy,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +67,12 @@ def read_parts(path: Path, options: Options) -> tuple[Part, Part | None]:
         train, test = (read_parts(part, options)[0] if isinstance(part, Path) else part for part in parts)
         assert train is not None
         return train, test
-    name = path.name.lower()
-    if name.endswith(".npz"):
-        return arrays.read_npz(path, options)
-    if name.endswith(".npy"):
-        return arrays.read_npy(path, options)
-    return _table(path, options), None
+    kind = kind_of(path)
+    if kind is None:
+        raise DataError(
+            f"{path} is of no kind that is known, or not there: give a file in {', '.join(SUFFIXES)}, or a folder"
+        )
+    return READERS[kind](path, options)
 
 
 def read_inputs(path: str, options: Options, preparation: Preparation, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -80,11 +87,11 @@ def read_inputs(path: str, options: Options, preparation: Preparation, shape: tu
     place = found(path)
     if options.size is None and preparation.size is not None:
         options = replace(options, size=preparation.size)
-    files = images_in(place) if os.path.isdir(place) else [place] if path.lower().endswith(SUFFIXES) else []
+    files = images_in(place) if os.path.isdir(place) else [place] if is_image(path) else []
     if files:
         images = read_images(str(place), files, options.pixels, shape[0])
         return preparation.inputs(Arrays(str(place), images, None))
-    if path.lower().endswith(ARRAYS):
+    if kind_of(place) in ("npz", "npy"):
         part: Part = arrays.inputs_of(place, options)
     else:
         train, test = read_parts(place, options)
@@ -99,13 +106,3 @@ def _as_coloured(images: NDArray[Any], channels: int) -> NDArray[Any]:
     images = images[:, None] if images.ndim == 3 else images
     grey = images.ndim == 4 and images.shape[1] == 1 and channels == 3
     return np.repeat(images, 3, axis=1) if grey else images
-
-
-def _table(path: Path, options: Options) -> Table:
-    name = path.name.lower()
-    if not name.endswith(TABLES):
-        raise DataError(
-            f"{path} is of no kind that is known, or not there: give a file in {', '.join((*TABLES, *ARRAYS))}, or a "
-            "folder"
-        )
-    return read_columnar(path) if name.endswith(_COLUMNAR) else read_delimited(path, options.header)

@@ -12,7 +12,7 @@ from . import arrays
 from .formats import read_idx
 from .images import class_folders, read_classes
 from .layouts import candidates
-from .options import ARRAYS, TABLES, Options
+from .options import SUFFIXES, Options
 from .preparation import Part
 from .sources import SOURCES, Source
 from .table import Arrays
@@ -113,7 +113,7 @@ def _listed(folder: Path) -> list[str]:
 
 def _file(folder: Path, names: list[str], part: str) -> Path | None:
     """The file of a part, such as train.csv; None if there is none."""
-    found = [name for name in names if name.lower() in {f"{part}{suffix}" for suffix in (*TABLES, *ARRAYS)}]
+    found = [name for name in names if name.lower() in {f"{part}{suffix}" for suffix in SUFFIXES}]
     if len(found) > 1:
         raise DataError(f"{folder} holds {', '.join(found)}: leave one of them there, or name the file")
     return folder / found[0] if found else None

@@ -14,15 +14,20 @@ from ..memory import check_memory
 from ..text import regular_file
 from .table import Arrays
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 _GREY = ("1", "L", "LA")
 _DEEP = ("I", "F")  # and I;16 and others: more than a byte for each pixel
 
 
+def is_image(name: str) -> bool:
+    """Whether a file is called as an image is."""
+    return name.lower().endswith(_SUFFIXES)
+
+
 def images_in(folder: Path) -> list[Path]:
     """The image files in a folder, by name."""
-    return [folder / name for name in _listed(folder) if name.lower().endswith(SUFFIXES)]
+    return [folder / name for name in _listed(folder) if is_image(name)]
 
 
 def class_folders(folder: Path) -> list[str]:

@@ -11,8 +11,13 @@ from ..numbers import choice, integer, real, switch
 from ..text import parse_call
 
 MISSING = ("error", "drop", "mean")
-TABLES = (".csv", ".tsv", ".data", ".csv.gz", ".tsv.gz", ".data.gz", ".parquet", ".feather", ".arrow")
-ARRAYS = (".npz", ".npy")
+KINDS = {  # of files, by the ends of their names; `files.READERS` reads each
+    "delimited": (".csv", ".tsv", ".data", ".csv.gz", ".tsv.gz", ".data.gz"),
+    "columnar": (".parquet", ".feather", ".arrow"),
+    "npz": (".npz",),
+    "npy": (".npy",),
+}
+SUFFIXES = tuple(suffix for suffixes in KINDS.values() for suffix in suffixes)
 
 Column = str | int
 
@@ -113,9 +118,19 @@ def divided(text: str) -> tuple[str, str]:
     if text.endswith(")") and not exists(text):
         for at, letter in enumerate(text):
             path = text[:at].rstrip()
-            if letter == "(" and (path.lower().endswith((*TABLES, *ARRAYS)) or exists(path)):
+            if letter == "(" and (kind_of(path) or exists(path)):
                 return path, text[at:]
     return text, ""
+
+
+def kind_of(path: str | os.PathLike[str]) -> str | None:
+    """The kind of a file, by the end of its name.
+
+    >>> kind_of("a/wine.CSV.gz"), kind_of("a/wine.xlsx")
+    ('delimited', None)
+    """
+    name = os.fspath(path).lower()
+    return next((kind for kind, ends in KINDS.items() if name.endswith(ends)), None)
 
 
 def is_file(text: str) -> bool:
@@ -125,7 +140,7 @@ def is_file(text: str) -> bool:
     (True, True, False)
     """
     path, _ = divided(text)
-    return path.lower().endswith((*TABLES, *ARRAYS)) or os.sep in path or path.startswith("~") or exists(path)
+    return kind_of(path) is not None or os.sep in path or path.startswith("~") or exists(path)
 
 
 def exists(path: str) -> bool:

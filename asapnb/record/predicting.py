@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,6 +81,8 @@ def _prepared(run: Run, inputs: Any, facts: Mapping[str, Any], problem: Problem)
         if not is_file(text):
             return load_dataset(text).test.raw
         path, options = parsed(text)
+        if options.header is None and facts.get("path"):
+            options = replace(options, header=parsed(run.config["data"])[1].header)
         shape = problem.data.shape if problem.data is not None else (1, 1, 1)
         return read_inputs(path, options, found, shape)
     if is_frame(inputs):
