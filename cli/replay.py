@@ -122,7 +122,7 @@ def _compared(
     recorded: dict[str, Any], final: NDArray[Any] | None, changed: list[str], run: Run
 ) -> tuple[dict[str, Any], RenderableType]:
     """Whether the replay gave the recorded parameters `final`, and the figures of both runs."""
-    own_scales, facts = "rule" not in changed and "worker_tables" not in changed, run.summary()
+    own_scales, facts = not {"rule", "worker_tables", "prior"} & {*changed}, run.summary()
     table = {"recorded": _figures(recorded), "replayed": _figures(facts)}
     found: dict[str, Any] = {"scales_recorded": own_scales, "changed": changed, "equal": None, "comparison": table}
     lines = [

@@ -125,6 +125,7 @@ def test_the_summary_is_the_run_in_numbers(recorded):
         "staleness": {"mean": pytest.approx(applied["tau"].mean()), "p99": 6, "max": 6},
         "mean_scale": pytest.approx(steps.mean() / 0.5),
         "mean_factor": 0.5,
+        "burn_in": {"made_from": "nothing", "updates": 30, "mean_scale_after": pytest.approx(2 * steps[30:].mean())},
         "sum_of_steps": pytest.approx(steps.mean() * 4999),
         "sum_of_steps_by_worker": pytest.approx(
             [steps[applied["worker"] == i].sum() * 4999 / len(steps) for i in range(3)]

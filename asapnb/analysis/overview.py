@@ -10,7 +10,7 @@ import numpy as np
 from ..formatting import count
 from ..record.schema import EARLY, METRICS
 from ..rules.registry import RULES
-from .names import unmarked, unrecorded
+from .names import plainly, unmarked, unrecorded
 from .records import Record, grouped, seeds, varying
 from .speed import magnitude
 from .statistics import wilson
@@ -24,9 +24,10 @@ _SAME = ("problem", "data", "scheme", "rule", "workers", "step_size", "batch_siz
 
 def overview(records: Sequence[Record], by: Sequence[str]) -> Table:
     """A row for each group of runs: how they ended, and medians of their figures."""
-    rows = []
+    rows, burnt = [], any(record.summary()["burn_in"]["updates"] for record in records)
     for values, group in grouped(records, by).items():
         facts = [record.summary() for record in group]
+        begun = [one["burn_in"] for one in facts] if burnt else []
         last = [one["last"] or {} for one in facts]
         statuses = Counter(record.status for record in group)
         status = ", ".join(f"{n} {name}" if len(statuses) > 1 else name for name, n in statuses.most_common())
@@ -44,6 +45,8 @@ def overview(records: Sequence[Record], by: Sequence[str]) -> Table:
             },
             "mean τ": _median(one["staleness"]["mean"] for one in facts),
             "mean scale": _median(one["mean_scale"] for one in facts),
+            "burn-in": _median(one["updates"] for one in begun),
+            "scale after": _median(one["mean_scale_after"] for one in begun),
             "Ση": _median(one["sum_of_steps"] for one in facts),
         }
         rows.append((values, figures))
@@ -53,7 +56,7 @@ def overview(records: Sequence[Record], by: Sequence[str]) -> Table:
     notes = [f"All runs: {', '.join(same)}"] if same else []
     if len(records) > len(rows):
         notes.append("Figures are medians over the runs of a row.")
-    notes += [*clock_notes(records), *magnitude_notes(records, by)]
+    notes += [*clock_notes(records), *burn_in_notes(records, by), *magnitude_notes(records, by)]
     notes += unrecorded([record.run for record in records], RULES)
     return table(count(len(records), "run"), by, rows, notes)
 
@@ -83,15 +86,55 @@ def clock_notes(records: Sequence[Record]) -> list[str]:
     return [f"Seconds are those of machines with {' and '.join(map(str, cores))} cores."] * (len(cores) > 1)
 
 
+def burn_in_notes(records: Sequence[Record], by: Sequence[str]) -> list[str]:
+    """What the burn-in is, and a warning where some groups had one with scale 1 and others none."""
+    begun = {values: [one.summary()["burn_in"] for one in group] for values, group in grouped(records, by).items()}
+    if not any(one["updates"] for group in begun.values() for one in group):
+        return []
+    notes = ["burn-in: updates before the rule had seen any staleness; scale after: the mean scale of the others."]
+    waited = {
+        values: max(one["updates"] for one in group if one["made_from"] == "nothing")
+        for values, group in begun.items()
+        if any(one["made_from"] == "nothing" and one["updates"] for one in group)
+    }
+    acting = [values for values, group in begun.items() if _acts(group)]
+    if not waited or not acting:
+        return notes
+    called = dict(zip(begun, plainly_grouped(by, list(begun)), strict=True))
+    longest, most = max(waited.items(), key=itemgetter(1))
+    return [
+        *notes,
+        f"Uneven burn-in: all scales were 1 for up to {count(most, 'update')} ({called[longest]}), while others "
+        f"acted at once ({called[acting[0]]}); with a prior, such as --prior 'geometric(m=…)', all act at once.",
+    ]
+
+
+def _acts(begun: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the rule of some run had scales other than 1 from the start."""
+    return any(
+        one["made_from"] == "prior" or (one["made_from"] == "rule" and one["mean_scale_after"] != 1) for one in begun
+    )
+
+
+def plainly_grouped(by: Sequence[str], groups: Sequence[Sequence[Any]]) -> list[str]:
+    """The values of groups as they are shown together in a note: with marks of code where they are needed."""
+    columns = [plainly(column) for column in zip(*groups, strict=True)]
+    return (
+        [said(dict(zip(by, values, strict=True))) for values in zip(*columns, strict=True)]
+        if by
+        else [""] * len(groups)
+    )
+
+
 def magnitude_notes(records: Sequence[Record], by: Sequence[str]) -> list[str]:
     """A warning where the realised mean scales of groups differ, so that their steps are of unequal size."""
     scales = [(magnitude(group), values) for values, group in grouped(records, by).items()]
     found = sorted(((scale, values) for scale, values in scales if not np.isnan(scale)), key=itemgetter(0))
     if len(found) < 2 or found[-1][0] <= (1 + TOLERANCE) * found[0][0]:
         return []
-    least, most = (
-        f"{shown(scale)} ({said(dict(zip(by, values, strict=True)))})" for scale, values in (found[0], found[-1])
-    )
+    shown_groups = plainly_grouped(by, [values for _, values in found])
+    (low, *_, high), (fewest, *_, greatest) = [scale for scale, _ in found], shown_groups
+    least, most = f"{shown(low)} ({fewest})", f"{shown(high)} ({greatest})"
     return [
         f"Unequal magnitude: mean scales from {least} to {most}. Such runs differ in the size of their steps, too; "
         "preserve(rule) would keep it, and Ση counts it."

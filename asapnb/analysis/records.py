@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import RecordError, SkippedWarning, UsageError, unknown
 from ..numbers import integer
 from ..record import Run, load_run
+from ..record.attributes import OPTIONAL
 from ..rules import as_rule
 from ..schedules import as_schedule
 from ..schemes import parse_scheme
@@ -263,8 +264,8 @@ def _rank(value: object) -> tuple[bool, str, float | str]:
 
 
 def check_keys(records: Sequence[Record], keys: Iterable[str]) -> None:
-    """UsageError for a key that no configuration has: it says which ones differ."""
-    known = {"kind", *(key for record in records for key in record.config)}
+    """UsageError for a key that no configuration has or may have: it says which ones differ."""
+    known = {"kind", *OPTIONAL, *(key for record in records for key in record.config)}
     for key in keys:
         if records and key not in known:
             vary = ", ".join(varying(records)) or "nothing"

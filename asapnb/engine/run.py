@@ -14,7 +14,6 @@ from ..problems.base import Problem
 from ..record import UPDATES, Run, RunWriter, claim
 from ..rules import Context, Rule, ScaleTables, as_rule, constant
 from ..rules.context import OUTSIDE
-from ..rules.tables import FRESH
 from ..schedules import StepSchedule
 from ..schedules import constant as unscheduled
 from ..schemes import LockBased, Scheme
@@ -24,7 +23,18 @@ from ..training.attributes import loss_limit, run_attributes
 from ..training.code import pieces
 from ..training.compiling import compiling_beside, of_names
 from ..training.evaluation import Evaluation, Evaluator
-from ..training.options import KeptParams, MomentumKind, Monitor, Options, check_seen, pace, refreshes, resolve
+from ..training.options import (
+    KeptParams,
+    MomentumKind,
+    Monitor,
+    Options,
+    check_seen,
+    expected_staleness,
+    pace,
+    refreshes,
+    resolve,
+)
+from ..training.prior import PriorLike
 from ..training.reporting import Hooks
 from ..training.steps import step_tables
 from ..training.stopping import check_measured
@@ -67,6 +77,7 @@ def train(
     eval_samples: int | None = 10_000,
     keep_params: KeptParams | None = None,
     worker_tables: bool = False,
+    prior: PriorLike | None = None,
     pin_workers: bool = False,
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
@@ -226,7 +237,7 @@ def _tables(
     when the controller takes rows, unless the rule sees how far the run is.
     """
     past, owners = start.applied("worker", "tau", "version"), options.workers if options.worker_tables else 1
-    prior = FRESH if options.always_fresh else None
+    prior = expected_staleness(options)
     going = pace(problem, options)
     tables = [ScaleTables(rule, options.workers, prior, Context(loss=loss, worker=owner)) for owner in range(owners)]
     for owner, one in enumerate(tables if refreshes(rule, options) else ()):

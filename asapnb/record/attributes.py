@@ -93,6 +93,9 @@ _TABLE = (
     Attribute("config", str, "the full configuration, as TOML"),
     Attribute("code", [{"kind": str, "name": str, "digest": str}], "the rule, schedule, problem, scheme and laws "
               "of time that are not of asapnb: name, digest and source text of each; see below"),
+    Attribute("first_table", {"made_from": str, "due": int | None}, "what the first tables of the rule were "
+              '`made_from`: "rule", as it needs no staleness seen, "prior", or "nothing" (all scales 1); and the '
+              "update at which the next is `due`"),
     Attribute("rule_factor", str, "the factor that the rule has of its own, of one that has; see rules.md"),
     Attribute("versions", {"asapnb": str, "numba": str}, "versions of asapnb, Python and libraries", required=True),
     Attribute("machine", _MACHINE, "CPU, cores, the quota of the container in CPUs, sockets, NUMA nodes, memory, "
@@ -125,15 +128,26 @@ _TABLE = (
 ATTRIBUTES = {attribute.name: attribute for attribute in _TABLE}
 
 # What a configuration lacks where it does not apply
-_OPTIONAL = {
+OPTIONAL = {
     "data", "schedule", "epochs", "threads", "max_seconds", "target_loss", "target_accuracy", "patience", "monitor",
-    "start", "clip", "keep_params", "pin_workers", "timing", "microscope",
+    "start", "prior", "clip", "keep_params", "pin_workers", "timing", "microscope",
 }  # fmt: skip
 
 # The keys of a configuration that are read from a run file. `training.arguments` declares their ranges, which are
 # checked where a run is made from them.
 _KEYS: Mapping[type, tuple[str, ...]] = {
-    str: ("data", "problem", "scheme", "rule", "schedule", "momentum_kind", "monitor", "start", "keep_params"),
+    str: (
+        "data",
+        "problem",
+        "scheme",
+        "rule",
+        "schedule",
+        "prior",
+        "momentum_kind",
+        "monitor",
+        "start",
+        "keep_params",
+    ),
     int: ("epochs", "updates", "seed", "threads"),
     float: ("momentum", "weight_decay", "compensation", "clip", "max_seconds", "divergence_factor"),
     bool: ("reshuffle", "worker_tables", "pin_workers"),
@@ -152,7 +166,7 @@ CONFIG = {name: Attribute(name, shape) for shape, names in _KEYS.items() for nam
 }
 
 
-NEEDED = tuple(name for name in CONFIG if name not in _OPTIONAL)  # for a run to go on as it was
+NEEDED = tuple(name for name in CONFIG if name not in OPTIONAL)  # for a run to go on as it was
 
 
 class Facts(dict[str, Any]):

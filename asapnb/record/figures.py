@@ -74,6 +74,7 @@ def figures(run: Run, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("staleness", f"mean {tau['mean']:.2f}, 99th percentile {tau['p99']:,}, largest {tau['max']:,}"),
             ("scale", f"mean {facts['mean_scale']:.4f}{_factor(facts)}, sum of steps {_steps(facts)}"),
         ]
+        found.append(("burn-in", _burn_in(run, facts)))
     if (step := run.attributes.get("target_step")) is not None:
         at = seconds(run.attributes["target_seconds"])
         found.append(("target", f"reached at update {step:,}, {at} {unit}"))
@@ -91,6 +92,17 @@ def _factor(facts: Mapping[str, Any]) -> str:
     """The mean of the factors alone, where there are any."""
     mean = facts["mean_factor"]
     return "" if mean is None or mean == 1 else f" (factors: mean {mean:.4f})"
+
+
+def _burn_in(run: Run, facts: Mapping[str, Any]) -> str:
+    """How long the rule had seen no staleness; empty if it needs none."""
+    begun = facts["burn_in"]
+    if not begun["updates"]:
+        return ""
+    how = f"prior {run.config.get('prior')}" if begun["made_from"] == "prior" else "scale 1"
+    after = begun["mean_scale_after"]
+    then = "no more came" if after is None else f"mean scale {after:.4f} after that"
+    return f"{begun['updates']:,} updates under {shortened(how)}, before staleness was seen; {then}"
 
 
 def _steps(facts: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from ..identity import Piece, Recorded, pieces_from
 from ..staleness import StalenessDistribution, WorkerHistogram
 from . import structure, tail, values
 from .attributes import NEEDED, Facts, checked_config
+from .burn_in import burn_in
 from .dataset import Columns, rows_of
 from .files import Source, claim, copy, put_in_place, reading, state_of
 from .heaps import check_heaps
@@ -26,7 +27,7 @@ _OF_THE_RUN = ("run_id", "created_utc", "kind")
 _OF_THE_WRITER = ("token", "pid", "host")
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MOST_COUNTS = 2**26  # workers × staleness
-_NAMES_CODE = ("rule", "schedule", "problem", "scheme", "timing")
+_NAMES_CODE = ("rule", "schedule", "problem", "scheme", "timing", "prior")
 
 
 class RuleTables(NamedTuple):
@@ -262,7 +263,7 @@ class Run:
             steps = float(step_size) * float(applied.mean()) * updates
             by_worker = np.bincount(self._applied("worker"), applied, minlength=int(self.attributes["workers"]))
             shares = (by_worker * (steps / by_worker.sum() if steps else 0.0)).tolist()
-        known = not self.staleness.is_empty
+        known, begun = not self.staleness.is_empty, burn_in(self)
         return {
             "kind": self.kind,
             "status": self.status,
@@ -279,6 +280,7 @@ class Run:
             },
             "mean_scale": float(applied.mean()) if len(applied) else None,
             "mean_factor": float(factor.mean(dtype=np.float64)) if len(applied) else None,
+            "burn_in": {"made_from": begun.made_from, "updates": begun.updates, "mean_scale_after": begun.mean_scale},
             "sum_of_steps": steps,
             "sum_of_steps_by_worker": shares,
             "dropped": int((self.updates["dropped"] == ABANDONED).sum()),
@@ -300,6 +302,10 @@ class Run:
         from .figures import shown_run
 
         return shown_run(self)
+
+    def applied(self, *names: str) -> dict[str, NDArray[Any]]:
+        """These columns of the updates that made a version, without gradients that were given up."""
+        return {name: self._applied(name) for name in names}
 
     def _applied(self, name: str) -> NDArray[Any]:
         """A column of the updates that made a version."""

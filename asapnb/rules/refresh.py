@@ -40,12 +40,15 @@ class Every:
 
     n: int
     half_life: float | None = None
+    warmup: int = WARM_UP
 
     def __repr__(self) -> str:
-        if self.half_life is None:
-            return f"every({self.n})"
-        half_life = int(self.half_life) if self.half_life.is_integer() else self.half_life
-        return f"every({self.n}, half_life={half_life})"
+        said = [f"{self.n}"]
+        if self.half_life is not None:
+            said.append(f"half_life={int(self.half_life) if self.half_life.is_integer() else self.half_life}")
+        if self.warmup != WARM_UP:
+            said.append(f"warmup={self.warmup}")
+        return f"every({', '.join(said)})"
 
     def window(self, workers: int) -> tuple[int, int | None]:
         """The updates counted: all."""
@@ -53,7 +56,7 @@ class Every:
 
     def due(self, seen: int, workers: int) -> int | None:
         """The number of the next update, after `seen`, at which a table is made."""
-        first = WARM_UP * workers
+        first = self.warmup * workers
         return first if seen < first else first + self.n * ((seen - first) // self.n + 1)
 
 
@@ -81,7 +84,7 @@ Refresh = Once | Every | ReleasedCode
 
 
 def once(start: int, end: int) -> Once:
-    """Make one table from the updates start < t <= end; every scale is 1 until then.
+    """Make one table from the updates start < t <= end; until then every scale is 1, or as the run's `prior` says.
 
     >>> once(0, 1000)
     once(0, 1000)
@@ -90,25 +93,31 @@ def once(start: int, end: int) -> Once:
     return Once(first, integer("end", end, first + 1))
 
 
-def every(n: int, half_life: float | None = None) -> Every:
-    """Make a table after 10 updates per worker and then after each further n; every scale is 1 until then.
+def every(n: int, half_life: float | None = None, warmup: int = WARM_UP) -> Every:
+    """Make a table after `warmup` updates per worker and then after each further n; every scale is 1 until then.
 
-    With a `half_life` (in updates) the past is forgotten: an update counts half as much after that many more. More
-    than ten tables per half-life would hardly differ, so n must be at least half_life / 10.
+    With a warm-up of 0 the first table is made after n updates. The fewer updates a table is made from, the more it
+    is left to chance; a run's `prior` makes the rule act from the first update.
+
+    Args:
+        n: updates between two tables; >= 1, and >= half_life / 10, as more tables would hardly differ.
+        half_life: in updates; > 0. The past is forgotten: an update counts half as much after that many more. None to
+            forget nothing.
+        warmup: updates per worker; >= 0.
 
     >>> every(200, half_life=2000)
     every(200, half_life=2000)
     """
-    period = integer("n", n, 1)
+    period, warmup = integer("n", n, 1), integer("warmup", warmup, note=" (updates per worker)")
     if half_life is None:
-        return Every(period)
+        return Every(period, None, warmup)
     half_life = real("half_life", half_life, 0, above=True, note=" (in updates), or None to forget nothing")
     if period < half_life / 10:
         raise UsageError(
             f"n = {period} with half_life = {half_life}: refresh at most 10 times per half-life, "
             f"so n >= {math.ceil(half_life / 10)}"
         )
-    return Every(period, half_life)
+    return Every(period, half_life, warmup)
 
 
 def released_code() -> ReleasedCode:

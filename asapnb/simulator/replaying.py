@@ -23,6 +23,7 @@ from ..training.arguments import documented, of_replay
 from ..training.code import pieces, same_rule
 from ..training.evaluation import Evaluation
 from ..training.options import KeptParams, Monitor, Options, resolve
+from ..training.prior import PriorLike
 from ..training.resuming import check_problem
 from ..training.watching import ProgressHook
 from .execute import execute
@@ -53,6 +54,7 @@ def replay(
     compensation: float | None = None,
     clip: float | None = None,
     worker_tables: bool | None = None,
+    prior: PriorLike | None = None,
     batch_size: int | None = None,
     seed: int | None = None,
     target_loss: float | None = None,
@@ -199,7 +201,7 @@ def _of_run(
     rows = _rows_of(source)
     options = options_of(source, problem, given)
     rows = rows[: len(rows) - len(rows) % options.rows_per_version]  # whole rounds
-    as_it_was = rule is None and not given.keys() & {"worker_tables"}
+    as_it_was = rule is None and not given.keys() & {"worker_tables", "prior"}
     if rule is None:
         chosen = known_rule(source) if as_it_was else same_rule(source, None, force)
     else:
@@ -216,6 +218,8 @@ def _of_run(
     timing = {name: config[name] for name in ("timing",) if name in config}
     replayed = {"path": source.path, "kind": source.kind, "created_utc": source.attributes["created_utc"]}
     kept = {name: source.attributes.get(name) for name in ("rule_factor",) if rule is None}
+    if as_it_was:
+        kept["first_table"] = source.attributes.get("first_table")
     if (whole := total(source)) != options.updates:
         replayed["updates"] = whole
     return Execution(

@@ -20,7 +20,17 @@ from ..training.arguments import checked_argument, documented
 from ..training.code import pieces
 from ..training.compiling import compiling_beside
 from ..training.evaluation import Evaluation
-from ..training.options import KeptParams, MomentumKind, Monitor, Options, check_seen, pace, resolve
+from ..training.options import (
+    KeptParams,
+    MomentumKind,
+    Monitor,
+    Options,
+    check_seen,
+    expected_staleness,
+    pace,
+    resolve,
+)
+from ..training.prior import PriorLike
 from ..training.steps import step_tables
 from ..training.warm_start import StartLike
 from ..training.watching import ProgressHook, watched
@@ -64,6 +74,7 @@ def simulate(
     eval_samples: int | None = 10_000,
     keep_params: KeptParams | None = None,
     worker_tables: bool = False,
+    prior: PriorLike | None = None,
     microscope: int = 0,
     threads: int | None = None,
     out: str | os.PathLike[str] | None = None,
@@ -168,6 +179,7 @@ def unfactored(rows: Any, rule: Rule, problem: Problem, options: Options, update
         options.workers,
         per_worker=options.worker_tables,
         always_fresh=options.always_fresh,
+        prior=expected_staleness(options),
         seed=options.seed,
         pace=replace(pace(problem, options), updates=updates),
     )

@@ -60,6 +60,7 @@ def scales_of(
     always_fresh: bool,
     seed: int,
     pace: Pace = Pace(1, 1),  # noqa: B008 (frozen)
+    prior: StalenessDistribution | None = None,
 ) -> Scales:
     """Apply a rule to the rows of a schedule or a run. All factors are 1; see `factored`.
 
@@ -71,10 +72,11 @@ def scales_of(
         always_fresh: the scheme makes nothing stale, so the rule sees only staleness 0 from the start.
         seed: of shuffled scales.
         pace: how far the run goes, for what the rule sees besides.
+        prior: what the first tables are made from, if anything is expected.
     """
     owned = [np.flatnonzero(rows["worker"] == owner) for owner in range(workers)]  # rows of each table owner
     owned = owned if per_worker else [np.arange(len(rows))]
-    prior = FRESH if always_fresh else None
+    prior = FRESH if always_fresh else prior
     if "loss" in rule.sees:
         return _late(rows, rule, workers, owned, pace, prior)
     number, scale = np.zeros(len(rows), np.int32), np.ones(len(rows), np.float32)

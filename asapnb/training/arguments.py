@@ -23,6 +23,7 @@ from ..schedules import constant as unscheduled
 from ..schemes import LockBased, as_scheme
 from ..timing import Timing, exponential
 from .evaluation import Evaluation
+from .prior import as_prior
 from .warm_start import as_start
 
 MAX_WORKERS = 1024
@@ -201,6 +202,11 @@ _TABLE = (
              _optional(lambda name, value, context: choice(name, value, _KEPT)), choices=_KEPT, in_replay="watched"),
     Argument("worker_tables", False, _BOOL, """give each worker a table of its own, made from the staleness of its own
         updates, which `refresh` then counts. This suits workers of unequal speed.""", _switch, in_replay="changed"),
+    Argument("prior", None, (str, NoneType), """the staleness to expect, so that a rule that depends on it acts from
+        the first update: a `StalenessDistribution`, counts by staleness, a run or its file, or a text:
+        "geometric(m=16)", "counts([4, 2, 1])", or a timing, which is simulated for the scheme and workers of the run.
+        Without it all scales are 1 until the rule's first table is made.""",
+             lambda name, value, context: as_prior(value), in_replay="changed"),
     Argument("pin_workers", False, _BOOL, "pin worker i to the i-th core, round and round.", _switch, ("train",)),
     Argument("microscope", 0, _INT, """look at every n-th update: how far its view is from the parameters, and what
         that does to its gradient (see `Run.microscope`). 0 looks at none.""", _integer(0), _VIRTUAL,

@@ -12,9 +12,10 @@ from ..data.recorded import facts_of
 from ..identity import Piece
 from ..problems.base import Problem
 from ..record import machine
+from ..record.burn_in import NOTHING, PRIOR, RULE
 from ..rules import Rule
 from .evaluation import Evaluation
-from .options import Options
+from .options import Options, refreshes
 from .words import NEVER
 
 
@@ -44,6 +45,7 @@ def run_attributes(problem: Problem, options: Options, rule: Rule, code: Sequenc
         "start": options.start and options.start.source,
         "config": {key: _plain(value) for key, value in config.items() if value is not None},
         "code": [piece.plain for piece in code],
+        "first_table": _first_table(options, rule),
         "rule_factor": None if rule.schedule is None else str(rule.schedule),
         "machine": machine(KERNEL_PATH),
         "n_params": problem.n_params,
@@ -52,6 +54,13 @@ def run_attributes(problem: Problem, options: Options, rule: Rule, code: Sequenc
         "data": None if problem.data is None else facts_of(problem.data),
         "data_sha256": None if problem.data is None else problem.data.sha256(),
     }
+
+
+def _first_table(options: Options, rule: Rule) -> dict[str, Any]:
+    """What the first tables of a rule are made from, and when the next are due."""
+    refresh = rule.refresh if refreshes(rule, options) else None
+    made_from = RULE if rule.refresh is None or options.always_fresh else NOTHING if options.prior is None else PRIOR
+    return {"made_from": made_from, "due": None if refresh is None else refresh.due(0, options.workers)}
 
 
 def _plain(value: Any) -> Any:

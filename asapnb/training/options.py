@@ -15,9 +15,12 @@ from ..problems.base import Problem
 from ..quota import cpu_quota
 from ..record.schema import kept_type
 from ..rules import Pace, Rule
+from ..rules.tables import FRESH
 from ..schedules import StepSchedule
 from ..schemes import Scheme, simulated_only
+from ..staleness import StalenessDistribution
 from .arguments import MOST_UPDATES, SIMULATED_WORKERS, Command, check
+from .prior import Prior
 from .warm_start import Start, fitting
 from .words import NEVER
 
@@ -54,6 +57,7 @@ class Options:
     eval_samples: int | None
     keep_params: KeptParams | None
     worker_tables: bool
+    prior: Prior | None
     pin_workers: bool
 
     def initial(self, problem: Problem) -> NDArray[Any]:
@@ -172,6 +176,13 @@ def pace(problem: Problem, options: Options) -> Pace:
     """How far a run goes, for what its rule sees."""
     per_epoch = updates_per_epoch(problem, options.scheme, options.workers, options.batch_size)
     return Pace(options.updates, per_epoch)
+
+
+def expected_staleness(options: Options) -> StalenessDistribution | None:
+    """What the first tables are made from, if that is known: of a scheme that makes nothing stale, or of a prior."""
+    if options.always_fresh:
+        return FRESH
+    return None if options.prior is None else options.prior.staleness(options.scheme, options.workers)
 
 
 def refreshes(rule: Rule, options: Options) -> bool:
