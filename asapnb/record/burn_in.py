@@ -66,7 +66,7 @@ def _first_table(run: Run, first: np.ndarray) -> tuple[str, int | None]:
     if not first.all():  # there were later ones
         return NOTHING, None
     with contextlib.suppress(AsapnbError):
-        if parse_scheme(str(run.config["scheme"])).fresh:
+        if parse_scheme(str(run.config.get("scheme"))).fresh:
             return RULE, None
     text, workers = str(run.config.get("rule", "")), int(run.attributes["workers"])
     if ".py:" not in text:
