@@ -2,9 +2,11 @@
 
 import concurrent.futures
 import copy
+import functools
 import multiprocessing
 import pickle
 
+import numba
 import numpy as np
 import pytest
 from problems import counting, quadratic
@@ -12,12 +14,19 @@ from problems import counting, quadratic
 import asapnb as ab
 from asapnb.analysis import records
 from asapnb.rules import examples
+from asapnb.schedules import as_schedule
 from asapnb.schemes import SCHEMES
+from asapnb.simulator import staleness_only
 from asapnb.staleness import WorkerHistogram
+from asapnb.sweep import Manifest, parse_sweep
 
 
 def a_scale(staleness, workers):
     return 1.0 / (1.0 + np.asarray(staleness))
+
+
+def a_scale_of(staleness, workers, function):
+    return [function(k) for k in range(1, len(staleness) + 1)]
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +54,10 @@ def things(tmp_path_factory):
         "comparison": ab.compare([run]),
         "records": records([run]),
         "report": ab.check("tail"),
+        "staleness counted": staleness_only(ab.Timing(1.0), "lock-based", 2, 20),
+        "step schedule": as_schedule("warmup(10) * cosine()"),
+        "sweep": (sweep := parse_sweep({"base": {"problem": "lenet"}, "grid": {"workers": [2, 4]}})),
+        "manifest": Manifest({"sweep": sweep.plain()}),
         "schedule": ab.schedule(ab.Timing(1.0), workers=2, updates=20),
         "timing": ab.Timing(1.0),
         "rule of one's own": ab.Rule("own", a_scale),
@@ -86,9 +99,68 @@ def test_each_goes_through_a_pool_of_processes(things):
     assert [name for name, one in things.items() if not same(one, back[name])] == []
 
 
-def test_a_lambda_gives_the_error_of_pickle(things):
-    with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):
-        pickle.dumps(ab.Rule("own", lambda staleness, workers: np.ones(len(staleness))))
+def decaying(rate):
+    def inner(staleness, workers):
+        return rate ** (np.arange(len(staleness)) / workers)
+
+    return inner
+
+
+def of_a_notebook(staleness, workers):
+    return np.full(len(staleness), 0.25)
+
+
+OTHERS = {  # what pickle refuses, or finds nowhere
+    "lambda": ab.Rule("own", lambda staleness, workers: np.full(len(staleness), 0.75)),
+    "closure": ab.Rule("own", decaying(0.5)),
+    "parameters": ab.Rule("own", a_scale_of, {"function": lambda k: 1.0 / k}),
+    "partial": ab.Rule("own", functools.partial(lambda c, staleness, workers: np.full(len(staleness), c), 0.5)),
+    "inside": ab.preserve(decaying(0.25)),
+    "notebook": ab.Rule("own", of_a_notebook),
+}
+
+
+def scales(rule):
+    return rule(ab.StalenessDistribution.from_counts([3, 2, 1]), 2).tolist()
+
+
+def in_a_pool(function, arguments):
+    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return [pool.submit(function, one).result(timeout=300) for one in arguments]
+
+
+def test_functions_that_cannot_be_imported_are_pickled_by_value(monkeypatch):
+    monkeypatch.setattr(of_a_notebook, "__module__", "__main__")  # which has a file here, but not this function
+    wanted = [scales(rule) for rule in OTHERS.values()]
+    assert in_a_pool(scales, OTHERS.values()) == wanted
+    for rule in OTHERS.values():
+        again = pickle.loads(pickle.dumps(rule))
+        assert (scales(again), again.code.digest) == (scales(rule), rule.code.digest)
+        assert copy.copy(rule) == rule
+        assert copy.deepcopy(rule).code == rule.code
+
+
+def test_schedules_and_problems_of_closures_work_in_a_pool():
+    factor = as_schedule(lambda t: 1.0 / (1.0 + np.asarray(t)))
+    again = pickle.loads(pickle.dumps(factor))
+    np.testing.assert_array_equal(again(np.arange(5), total=5), factor(np.arange(5), total=5))
+    problems = [pulling(0.5), pulling(2.0), ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(4,))]
+    assert in_a_pool(final_loss, problems) == [final_loss(problem) for problem in problems]
+
+
+def pulling(strength):
+    """A problem whose gradient is a closure."""
+
+    @numba.njit
+    def pull(params, gradient, indices, plan, workspace, inputs, labels):
+        gradient[:] = strength * (params - 1.0)
+        return 0.5 * strength * ((params - 1.0) ** 2).sum()
+
+    return ab.custom(pull, np.zeros((20, 1), np.float32), np.zeros(20, int), n_params=2)
+
+
+def final_loss(problem):
+    return ab.simulate(problem, workers=2, updates=20, eval_every=0).evals["train_loss"][-1].item()
 
 
 def test_columns_stay_read_only(things):

@@ -3,10 +3,12 @@
 A `Piece` is a rule, a problem, a scheme or a law that is not of asapnb, with the digest of its code.
 """
 
+from .by_value import ByValue
 from .piece import Piece, difference, identified, pieces_from
 from .recorded import Recorded, check_file, check_piece, check_same, expecting, plain_text
 
 __all__ = [
+    "ByValue",
     "Piece",
     "Recorded",
     "check_file",

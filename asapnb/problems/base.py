@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from ..compiled import check_fit
 from ..data import Dataset
 from ..errors import UsageError
+from ..identity import ByValue
 from ..markup import block, table
 from ..memory import check_memory
 from ..numbers import choice, integer
@@ -54,7 +55,7 @@ def zeros(n_params: int, generator: np.random.Generator) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Problem:
+class Problem(ByValue):
     """A function to minimise: the mean over `n_samples` samples of a loss of `n_params` parameters.
 
     Made by `mlp`, `lenet`, `cnn`, `network` and `custom`, and by `quadratic` and the other builders of

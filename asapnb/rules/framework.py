@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import RuleError, UsageError, shown
-from ..identity import Piece, Recorded, check_piece, expecting, identified, plain_text
+from ..identity import ByValue, Piece, Recorded, check_piece, expecting, identified, plain_text
 from ..identity.library import library_name
 from ..loading import FileFunction, Use, is_of_file, load_function, name_of
 from ..numbers import integer
@@ -37,7 +37,7 @@ LARGEST_SCALE = float(np.finfo(np.float32).max)  # workers hold the table in flo
 
 
 @dataclass(frozen=True, repr=False)
-class Rule:
+class Rule(ByValue):
     """A step-size rule. Two are equal when all attributes are; `parse_rule` reads the text of a registered one.
 
     Attributes:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import RuleError, UsageError, shown
-from ..identity import Piece, identified
+from ..identity import ByValue, Piece, identified
 from ..identity.library import library_name
 from ..loading import FileFunction
 from ..numbers import integer
@@ -24,7 +24,7 @@ Settles = Callable[..., int | None]
 
 
 @dataclass(frozen=True, repr=False)
-class StepSchedule:
+class StepSchedule(ByValue):
     """A schedule of step sizes; products are schedules, too. `parse_schedule` reads the text of a registered one.
 
     Attributes:
