@@ -163,6 +163,7 @@ def test_missing_values_are_an_error_or_left_out_or_the_mean(here):
     frame.to_csv("gaps.csv", index=False)
     with pytest.raises(DataError, match="no target in row 4, column 'quality'"):
         load_dataset(text.format("mean"))
+    assert load_dataset(text.format("drop")).classes == ("3", "5", "8")  # integers, before there was a gap
 
 
 REFUSED = {
@@ -219,6 +220,7 @@ def test_a_path_may_begin_with_the_home_folder_and_have_brackets(here, monkeypat
     FRAME.to_csv("a (1)/wine.csv", index=False)
     data = load_dataset("~/a (1)/wine.csv(target='colour')")
     assert data.path == str(here / "a (1)/wine.csv")
+    assert load_dataset("wine.csv(target='colour')", here / "a (1)").path == data.path
     assert divided("~/a (1)/wine.csv(target='colour')") == ("~/a (1)/wine.csv", "(target='colour')")
     assert divided("a (1)") == ("a (1)", "")
     assert is_file("a (1)")

@@ -64,8 +64,8 @@ def load_dataset(name: str | os.PathLike[str], root: str | Path | None = None) -
     if isinstance(name, RecordedData):
         return find(name, load_dataset)
     text = os.fspath(name)
-    if root is None and text not in SOURCES and is_file(text):
-        path, options = parsed(text)
+    if text not in SOURCES and is_file(text):
+        path, options = parsed(text if root is None else os.path.join(root, text))
         return Dataset.from_file(path, **vars(options))
     source = find_source(text)
     return read(source, locate(source, root))

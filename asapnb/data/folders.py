@@ -26,7 +26,7 @@ _PARTS = (
 )
 _EXPECTED = (
     "files in the formats of MNIST or CIFAR-10, train.csv and test.csv (or .npz, .parquet, …), X.npy and y.npy, or "
-    "images in a folder for each class"
+    "images in a folder for each class; or name one of its files"
 )
 
 

@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError, shown
-from .preparation import numeric
-from .table import Table, table_of
+from .table import Table, numeric, table_of
 
 
 def is_frame(value: Any) -> bool:

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from ..errors import DataError, shown
 from .options import Options
-from .preparation import Part, is_text, numeric, texts
-from .table import Arrays
+from .preparation import Part
+from .table import Arrays, is_text, numeric, texts
 
 _FEW = 100  # so many classes are never doubted
 _EXACT = 2.0**53

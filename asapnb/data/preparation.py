@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError, shown
 from .options import Options, listed
-from .table import Arrays, Table, place_of
+from .table import Arrays, Table, is_text, numeric, place_of, texts
 
 _SHOWN = 10  # names in a message
 _MOST_CATEGORIES = 1000  # of a column
@@ -185,7 +185,7 @@ def _without_gaps(part: Part, found: Preparation) -> Part:
         kept: NDArray[np.bool_] = ~np.logical_or(bad.any(1), targets.any(1))
         if not kept.any():
             raise DataError(f"{part.where} has no row in which no value is missing")
-        return part if kept.all() else part.rows(kept)
+        return part if kept.all() else _with_integers(part.rows(kept), found.targets, targets.any(0))
     if targets.any():
         raise DataError(
             f"{part.where} has no target in {place_of(targets, names)}: fill it in, or leave such rows out with "
@@ -193,6 +193,18 @@ def _without_gaps(part: Part, found: Preparation) -> Part:
         )
     found.check(part)
     return part
+
+
+def _with_integers(part: Part, names: Sequence[str], lacked: Any) -> Part:
+    """Targets that lacked values, and are whole numbers, as the integers that they were before they had gaps."""
+    if isinstance(part, Arrays):
+        return part
+    columns = dict(part.columns)
+    for name, gap in zip(names, lacked, strict=True):
+        values = columns[name]
+        if gap and values.dtype.kind == "f" and (values == np.round(values)).all() and np.abs(values).max() < 2**53:
+            columns[name] = values.astype(np.int64)
+    return replace(part, columns=columns)
 
 
 def gaps(part: Part, columns: Sequence[str]) -> tuple[NDArray[np.bool_], list[str]]:
@@ -262,32 +274,6 @@ def _as_arrays(part: Part) -> Arrays:
             f"{len(inputs):,} samples, or several numbers"
         )
     return replace(part, inputs=inputs)
-
-
-def is_text(values: NDArray[Any]) -> bool:
-    """Whether a column holds texts other than True and False."""
-    return values.dtype == object and not {one.lower() for one in values if one is not None} <= {"true", "false"}
-
-
-def texts(values: NDArray[Any]) -> NDArray[Any]:
-    """A column as texts, None where there is no value."""
-    if values.dtype == object:
-        return values
-    return np.array([None if value != value else str(value) for value in values.tolist()], object)
-
-
-def numeric(where: str, name: str, values: NDArray[Any]) -> NDArray[np.float64]:
-    """A column as numbers, False and True as 0 and 1; DataError if it holds other texts."""
-    if values.dtype != object:
-        return values.astype(np.float64)
-    if is_text(values):
-        row, value = next(
-            (row, one) for row, one in enumerate(values) if one and one.lower() not in ("true", "false")
-        )
-        raise DataError(
-            f"{where} has the text {shown(value)} in column {shown(name)}, row {row + 1:,}: give a number"
-        )
-    return np.array([np.nan if value is None else float(value.lower() == "true") for value in values])
 
 
 def _some(names: Sequence[str], most: int = _SHOWN) -> str:

@@ -148,6 +148,32 @@ def is_missing(value: Any) -> bool:
     return isinstance(value, float) and value != value
 
 
+def is_text(values: NDArray[Any]) -> bool:
+    """Whether a column holds texts other than True and False."""
+    return values.dtype == object and not {one.lower() for one in values if one is not None} <= {"true", "false"}
+
+
+def texts(values: NDArray[Any]) -> NDArray[Any]:
+    """A column as texts, None where there is no value."""
+    if values.dtype == object:
+        return values
+    return np.array([None if value != value else str(value) for value in values.tolist()], object)
+
+
+def numeric(where: str, name: str, values: NDArray[Any]) -> NDArray[np.float64]:
+    """A column as numbers, False and True as 0 and 1; DataError if it holds other texts."""
+    if values.dtype != object:
+        return values.astype(np.float64)
+    if is_text(values):
+        row, value = next(
+            (row, one) for row, one in enumerate(values) if one and one.lower() not in ("true", "false")
+        )
+        raise DataError(
+            f"{where} has the text {shown(value)} in column {shown(name)}, row {row + 1:,}: give a number"
+        )
+    return np.array([np.nan if value is None else float(value.lower() == "true") for value in values])
+
+
 def place_of(bad: NDArray[np.bool_], names: Sequence[str]) -> str:
     """The first of these places, (rows, columns), in words.
 
