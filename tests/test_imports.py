@@ -33,7 +33,20 @@ FILES = {
     for path in [*sorted(ROOT.glob("asapnb/**/*.py")), *sorted(ROOT.glob("cli/**/*.py"))]
     if path != ROOT / "asapnb/__init__.py"
 }
-HEAVY = ("scipy.stats", "matplotlib", "plotly", "pooch", "rich", "click", "h5py", "requests")
+HEAVY = (
+    "scipy.stats",
+    "matplotlib",
+    "plotly",
+    "pooch",
+    "rich",
+    "click",
+    "h5py",
+    "requests",
+    "pandas",
+    "pyarrow",
+    "polars",
+    "sklearn",
+)
 MAY_IMPORT_RICH = Path("asapnb/data/fetching.py")  # the progress bar of a download
 
 
