@@ -4,6 +4,7 @@ import functools
 import json
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 import h5py
 import numba
@@ -19,7 +20,8 @@ from asapnb.config import load_config, run_config
 from asapnb.identity import Recorded
 from asapnb.problems import custom
 from asapnb.record import checkpoint_path
-from asapnb.rules import as_rule, preserve
+from asapnb.report import report
+from asapnb.rules import Rule, as_rule, preserve
 from asapnb.training import resuming
 
 RULE = """import pathlib
@@ -296,3 +298,17 @@ def test_updates_are_not_discarded_unasked(tmp_path, monkeypatch):
         assert ab.resume(path, problem=quadratic(), force=True).status == "finished"
     few = killed(train(quadratic(), "lock-based", updates=19, out=tmp_path / "few.h5").path)
     assert ab.resume(few, problem=quadratic()).status == "finished"
+
+
+def test_a_report_shows_the_code_and_notes_have_marks_only_where_they_tell_apart(tmp_path):
+    rules = [Rule("full", full, {"c": 0.25}), Rule("full", full, {"c": 0.5}), *map(defined_again, (0.5, 0.25))]
+    for n, rule in enumerate(rules):
+        simulate(rule=rule, out=tmp_path / f"{n}.h5", **ARGUMENTS)
+    (table, *_) = compare(tmp_path)
+    assert {"full(c=0.25)", "full(c=0.5)"} < set(rows(table, "rule"))
+    (note,) = (note for note in table.notes if note.startswith("Unequal magnitude"))
+    assert "(rule=full(c=0.25))" in note or "(rule=full(c=0.5))" in note or "cell #" in note
+    assert "full(c=0.25) #" not in note
+    page = Path(report(tmp_path, tmp_path / "page.html")).read_text()
+    for text in ("def full(staleness, workers, c", "rule full(c=0.25) #", "rule cell #", ">Code</h3>"):
+        assert text in page

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..data.sources import SOURCES
+from ..formatting import count
 from ..identity import Piece
 from ..record import Run
 
@@ -54,6 +55,19 @@ def _mark(run: Run, piece: Piece) -> str:
         if entry["version"] and changed and piece.digest in str(changed):
             digest = hashlib.sha256(f"{changed} {entry['version']} {digest}".encode()).hexdigest()
     return f"#{digest[:_DIGITS]}"
+
+
+def code_listing(runs: Iterable[Run]) -> list[tuple[str, str]]:
+    """Each piece of code of one's own that runs were made with: what it is, with its mark, and its source text."""
+    found: dict[tuple[str, str, str], list[Any]] = {}
+    for run in runs:
+        for piece in run.code or ():
+            known = found.setdefault((piece.kind, f"{piece.name}{_given(piece)}", piece.digest), [piece, 0])
+            known[1] += 1
+    return [
+        (f"{kind} {name} #{digest[:_DIGITS]}, {count(n, 'run')}", piece.listing or "(there is no source text of it)")
+        for (kind, name, digest), (piece, n) in sorted(found.items(), key=lambda item: item[0])
+    ]
 
 
 def plainly(values: Iterable[Any]) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..analysis import Record, Table, Target, comparison, grouped, varying
 from ..analysis.comparison import reached_fractions
-from ..analysis.names import plainly
+from ..analysis.names import code_listing, plainly
 from ..analysis.overview import seconds_name
 from ..errors import AsapnbError
 from ..formatting import count, measured
@@ -37,6 +37,7 @@ class Section:
         tables: those of `asapnb compare`.
         unfinished: the runs that did not finish; None if all did.
         runs: every run.
+        code: each piece of code of one's own: what it is, and its source text.
         error: why the runs could not be compared; None if they could.
     """
 
@@ -50,6 +51,7 @@ class Section:
     pictures: Sequence[Picture]
     unfinished: Table | None
     runs: Table
+    code: Sequence[tuple[str, str]] = ()
     error: AsapnbError | None = None
 
 
@@ -105,7 +107,8 @@ def _section(
     return Section(
         name, title, Counter(map(state, records)), _facts(records), notes, charts, tables,
         pictures(known, targets, baseline) if known else [],
-        _listing(odd, "Runs that did not finish") if odd else None, _listing(records, "Every run"), error,
+        _listing(odd, "Runs that did not finish") if odd else None, _listing(records, "Every run"),
+        code_listing(record.run for record in records), error,
     )  # fmt: skip
 
 
