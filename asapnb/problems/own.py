@@ -15,6 +15,7 @@ from ..data.dataset import PLAIN
 from ..errors import UsageError
 from ..numbers import integer
 from .base import FLOATS, Evaluation, Initial, Problem, floating, zeros
+from .kept import keep
 from .places import Parameter
 from .signature import Dtypes, Gradient, Labels, gradient_signature
 
@@ -114,7 +115,11 @@ def _compile_gradient(function: Any, dtypes: Dtypes) -> Gradient:
         raise UsageError(f"the gradient is {function!r}; decorate a module-level function with numba.njit")
     check_fit(function, "gradient")
     try:
-        return numba.jit(signature, **{**function.targetoptions, "nogil": True})(function.py_func)
+        compiled = numba.jit(**{**function.targetoptions, "nogil": True})(function.py_func)
+        keep(compiled)
+        compiled.compile(signature)
+        compiled.disable_compile()
+        return compiled
     except (numba.core.errors.NumbaError, TypeError) as error:  # TypeError: another number of arguments
         raise UsageError(
             f"the gradient {function.__name__!r} does not compile for the signature that every gradient has,\n"
