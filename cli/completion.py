@@ -11,6 +11,7 @@ from asapnb.errors import UsageError, shown
 
 VARIABLE = "_ASAPNB_COMPLETE"  # by which a shell asks
 SHELLS = ("bash", "zsh", "fish")
+_IN_FILES = ("data", "prior", "rule", "schedule", "start", "timing")  # keys whose values may begin with a file
 Completed: TypeAlias = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
@@ -87,6 +88,7 @@ def values(name: str, choices: Sequence[str] = ()) -> Iterable[str]:
     from asapnb.rules import available
     from asapnb.schedules import SCHEDULES
     from asapnb.schemes import SCHEMES
+    from asapnb.staleness import MODELS
     from asapnb.timing.times import LAWS
 
     tables: dict[str, Iterable[str]] = {
@@ -96,13 +98,14 @@ def values(name: str, choices: Sequence[str] = ()) -> Iterable[str]:
         "problem": PROBLEMS,
         "data": SOURCES,
         "timing": LAWS,
+        "prior": (*MODELS, *LAWS),
     }
     return tables.get(name, choices)
 
 
 def of_key(name: str, choices: Sequence[str] = ()) -> Completed:
     """The names that the value of this key may begin with; some keys take files, too."""
-    return names(lambda: values(name, choices), files=name in ("rule", "schedule", "data", "timing"))
+    return names(lambda: values(name, choices), files=name in _IN_FILES)
 
 
 def of_runs() -> dict[str, Iterable[str]]:

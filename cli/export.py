@@ -11,6 +11,7 @@ from asapnb.analysis.export import FORMATS
 from asapnb.analysis.stacking import A_ROW
 from asapnb.errors import UsageError
 
+from .completion import names, of_runs
 from .options import QUIET, RUNS
 from .streams import echo
 
@@ -25,7 +26,7 @@ _TABLES = ", ".join(f"{name} ({a_row.partition(':')[0]})" for name, a_row in A_R
               help="Which; a row is what stands in brackets: " + f"{_TABLES}.  "
               "[default: updates; in a folder all]", metavar="NAME")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(FORMATS), help="[default: as the file is called, else csv]")
-@click.option("--by", multiple=True, metavar="KEY",
+@click.option("--by", multiple=True, metavar="KEY", shell_complete=names(of_runs),
               help="A setting that becomes a column.  [default: all that vary]")  # fmt: skip
 @click.option("--force", is_flag=True, help="Overwrite files that exist.")
 @QUIET

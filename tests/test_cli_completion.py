@@ -52,6 +52,11 @@ def completed(line, shell="bash"):
         ("asapnb plot --kind surv", {"survival"}),
         ("asapnb plot --rule tai", {"tail"}),
         ("asapnb data get mn", {"mnist"}),
+        ("asapnb train --schedule warm", {"warmup"}),
+        ("asapnb train --prior geom", {"geometric"}),
+        ("asapnb train --start my", {"my"}),
+        ("asapnb export --by batch", {"batch_size"}),
+        ("asapnb replay --rule tai", {"tail"}),
     ],
 )
 def test_tab_completes_what_there_is(line, found, shell):
