@@ -159,7 +159,7 @@ def of_another_problem(file):
     ("alter", "says"),
     [
         (without_batch, "/updates/batch of .*: a run without this column cannot be replayed"),
-        (of_other_data, "was made with other data .its SHA-256.: 0000"),
+        (of_other_data, "is not the data that .* was made with: its SHA-256 is .* 0000"),
         (of_another_problem, "was made with other parameters: 6370, and this is 7165"),
     ],
 )
