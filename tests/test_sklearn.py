@@ -210,6 +210,8 @@ def test_what_cannot_be_is_an_error_of_fit(options, says):
         AsyncSGDClassifier(**options).fit(X, Y)
     with pytest.raises(ValueError, match="y has one class only"):
         AsyncSGDClassifier().fit(X, np.zeros(150))
+    with pytest.raises(ValueError, match=r"y goes from 0 to 2e\+40, beyond what float32 holds"):
+        AsyncSGDRegressor().fit(X, Y * 1e40)
 
 
 def test_importing_asapnb_does_not_import_scikit_learn_and_the_extra_is_named():

@@ -146,7 +146,11 @@ class AsyncSGDRegressor(RegressorMixin, AsyncSGD):
 
     def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:
         X, y = validate_data(self, X, y, dtype=np.float32, multi_output=True, y_numeric=True, reset=reset)
-        return X, np.require(y, np.float32, PLAIN)
+        with np.errstate(over="ignore"):
+            targets = np.require(y, np.float32, PLAIN)
+        if not np.isfinite(targets).all():
+            raise UsageError(f"y goes from {y.min():g} to {y.max():g}, beyond what float32 holds: scale it")
+        return X, targets
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
         """The targets of each sample, in the shape of those trained on."""
