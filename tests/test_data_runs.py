@@ -111,6 +111,7 @@ def test_data_of_arrays_must_be_made_again(here):
     data = ab.Dataset.from_arrays(X, np.arange(60) % 2, X[:5], [0, 1, 0, 1, 0])
     problem = ab.mlp(data, hidden=(8,))
     run = ab.simulate(problem, workers=2, updates=20, out="arrays.h5")
+    (here / "custom").mkdir()  # which has nothing to do with it
     for command in (("simulate", "arrays.h5"), ("replay", "arrays.h5"), ("resume", "arrays.h5", "--updates", 50)):
         said = invoke(*command, code=2)
         assert "'custom', was made of arrays in Python" in said

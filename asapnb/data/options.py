@@ -184,7 +184,8 @@ def files_of(text: str) -> list[str]:
     if not is_file(text):
         return []
     path, options = parsed(text)
-    others = [one for one in (options.test, *listed(options.target)) if isinstance(one, str)]
+    targets = listed(options.target) if kind_of(path) == "npy" else []
+    others = [one for one in (options.test, *targets) if isinstance(one, str)]
     places = [found(path), *(found(one, path) for one in others)]
     return [str(place) for place in places if place.is_file()]
 

@@ -140,7 +140,7 @@ def find(text: RecordedData, load: Any) -> Dataset:
     """
     if text in SOURCES:
         return _same(text, load(str(text)), str(text))
-    if not text.facts.get("path") and not is_file(text):
+    if not text.facts.get("path") if text.facts else not is_file(text):  # files from before do not say
         raise DataError(
             f"the data of {text.where}, {str(text)!r}, was made of arrays in Python: make it and the problem again "
             "and pass that, as in asapnb.resume(run, problem=problem); or name a file, as --data 'FILE.csv(…)'"
