@@ -26,10 +26,10 @@ QUICKLY = ("--hypothesis-profile", "mutants")  # no shrinking: that it fails is 
 PACKAGES = {  # and their test files
     "rules": "rules*|check|scales",
     "staleness": "staleness*",
-    "analysis": "analysis*",
+    "analysis": "analysis*|export",
     "theory": "theory*|delayed*",
     "timing": "timing*|event*",
-    "record": "record*",
+    "record": "record*|tables",
     "kernels": "engine*|atomics|replay|event*",
     "training": "engine*|arguments|columns|scales|resume|simulated_resume",
     "engine": "engine*|arguments|atomics|calibrate|resume|replay*",
