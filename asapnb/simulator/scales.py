@@ -74,8 +74,9 @@ def scales_of(
         pace: how far the run goes, for what the rule sees besides.
         prior: what the first tables are made from, if anything is expected.
     """
-    owned = [np.flatnonzero(rows["worker"] == owner) for owner in range(workers)]  # rows of each table owner
-    owned = owned if per_worker else [np.arange(len(rows))]
+    owned = [np.arange(len(rows))]  # the rows of each owner of tables
+    if per_worker:
+        owned = [np.flatnonzero(rows["worker"] == owner) for owner in range(workers)]
     prior = FRESH if always_fresh else prior
     if "loss" in rule.sees:
         return _late(rows, rule, workers, owned, pace, prior)

@@ -25,7 +25,7 @@ from ..simulator.run import observation
 from ..simulator.scheduling import Simulation
 from ..text import to_json
 from ..timing import as_timing
-from ..training.options import resolve
+from ..training.options import check_seen, expected_staleness, resolve
 from ..training.steps import step_tables
 from . import replays
 from .replays import SOURCE
@@ -114,8 +114,11 @@ def _resolved(point: Point, made: dict[Hashable, Any]) -> str:
     rule: Rule = once(("rule", arguments["rule"]), lambda: as_rule(arguments["rule"]))
     factors = ("factors", repr(schedule), repr(rule.schedule), options.updates)  # an error, if they cannot be used
     once(factors, lambda: len(step_tables(schedule, rule, options.updates).schedule))
+    check_seen(rule, options, threaded=point.kind == "train")
+    expected = str(options.prior), str(options.scheme), options.workers
+    prior = once(("prior", *expected), lambda: expected_staleness(options))
     if not options.always_fresh:  # raises RuleError for scales that cannot be used
-        once(("tables", repr(rule), options.workers), lambda: ScaleTables(rule, options.workers))
+        once(("tables", repr(rule), *expected), lambda: ScaleTables(rule, options.workers, prior))
     if point.kind == "train":
         if rule.shuffled:
             raise UsageError(f'rule is {rule}: real threads cannot shuffle scales; take kind = "simulate"')
@@ -129,10 +132,11 @@ def _resolved(point: Point, made: dict[Hashable, Any]) -> str:
 
 def sources(points: Sequence[Point]) -> dict[str, str]:
     """The files that points need, each with its SHA-256: data, code and what it imports, timings, runs to replay."""
-    texts, schedules, timings = (
-        {str(point.config.get(name, "")).strip() for point in points} for name in ("rule", "schedule", "timing")
+    texts, schedules, timings, priors = (
+        {str(point.config.get(name, "")).strip() for point in points}
+        for name in ("rule", "schedule", "timing", "prior")
     )
-    files = {text for text in timings if text.endswith(".toml")}
+    files = {text for text in timings | priors if text.endswith((".toml", ".h5"))}
     files |= {file for data in {str(point.config.get("data", "")) for point in points} for file in files_of(data)}
     codes = [as_rule(text).code for text in {*texts, *timings} if ".py:" in text]
     codes += [as_schedule(text).code for text in schedules if ".py:" in text]
