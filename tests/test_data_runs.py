@@ -182,3 +182,12 @@ def test_runs_on_data_of_one_name_that_differs_are_told_apart(here):
     shutil.copy("own.h5", "copy.h5")
     digest = ab.load_run("own.h5").attributes["data_sha256"]
     assert digest[:12] not in invoke("compare", "own.h5", "copy.h5", "--where", f"data={DATA}")
+
+
+def test_a_column_of_data_names_it_as_the_runs_do(here):
+    from asapnb.analysis import stacked
+
+    assert set(stacked(["own.h5"], "runs")["data"]) == {DATA}
+    FRAME.assign(a=FRAME.b).to_csv("d.csv", index=False)
+    run_config(CONFIG, "simulate", out="other.h5")
+    assert len(set(stacked(["own.h5", "other.h5"], "runs")["data"])) == 2

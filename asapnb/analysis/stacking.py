@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..errors import RecordError, unknown
 from ..record.dataset import Columns
 from ..record.tables import PIECE, TABLES, columns_of
+from .names import plainly
 from .records import Record, Runs, check_keys, matching, records, varying
 
 RUNS = "runs"
@@ -123,7 +124,7 @@ def _stack(found: Sequence[Record], name: str, by: Sequence[str]) -> Stack:
     keys = {key: f"{key} set" if key in columns else key for key in by}
     names = _names(found)
     beside = {"run": names} if len(found) > 1 else {}
-    beside |= {label: [record.value(key) for record in found] for key, label in keys.items()}
+    beside |= {label: plainly(record.value(key) for record in found) for key, label in keys.items()}
     types = {label: type_of(values) for label, values in beside.items()}
 
     def pieces() -> Iterator[tuple[int, Mapping[str, Cells]]]:
@@ -141,7 +142,7 @@ def _runs(found: Sequence[Record]) -> Stack:
     figures = [_figures(record) for record in found]
     named = {key: f"{key} set" if key in figures[0] else key for record in found for key in ("kind", *record.config)}
     columns: dict[str, list[Any]] = {"run": _names(found)}
-    columns |= {label: [record.value(key) for record in found] for key, label in named.items()}
+    columns |= {label: plainly(record.value(key) for record in found) for key, label in named.items()}
     columns |= {key: [one[key] for one in figures] for key in figures[0]}
     types = {name: type_of(values) for name, values in columns.items()}
     rows = [{name: _cell(values[i], types[name]) for name, values in columns.items()} for i in range(len(found))]
