@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asapnb.data import Dataset, Options, load_dataset
+from asapnb.data.frames import table_in
 from asapnb.data.options import divided, is_file, parsed
 from asapnb.errors import DataError, UsageError
 
@@ -312,3 +313,24 @@ def test_nullable_columns_and_other_kinds_of_numbers(here):
         Dataset.from_file("f.csv", "kind", **options).sha256(),
     }
     assert len(digests) == 1
+
+
+def test_rows_may_be_images(here):
+    pixels = RNG.integers(0, 256, (20, 12)).astype(np.uint8)
+    table = pd.DataFrame(pixels, columns=[f"pixel{i}" for i in range(12)])
+    table.insert(0, "label", np.arange(20) % 3)
+    table.to_csv("mnist_train.csv", index=False)
+    data = load_dataset("mnist_train.csv(target=label, shape=[3, 4])")
+    rows = np.random.default_rng(0).permutation(20)
+    assert np.array_equal(data.train.raw, pixels[np.sort(rows[4:])].reshape(16, 1, 3, 4))
+    assert load_dataset("mnist_train.csv(target=label, shape=[3, 2, 2])").train.raw.dtype == np.uint8
+    scaled = load_dataset("mnist_train.csv(target=label, shape=[3, 4], standardize=True)").train.raw
+    assert scaled.shape == (16, 1, 3, 4)
+    assert np.abs(scaled.mean(0)).max() < 1e-6
+    assert data.preparation.inputs(table_in(table)).shape == (20, 1, 3, 4)
+    with pytest.raises(DataError, match="no pixels: give integers from 0 to 255"):
+        data.preparation.inputs(table_in(table / 3))
+    with pytest.raises(DataError, match="has 12 numbers a row, and the shape 1×5×5 takes 25"):
+        load_dataset("mnist_train.csv(target=label, shape=[5, 5])")
+    with pytest.raises(UsageError, match="shape is 28: must be"):
+        load_dataset("mnist_train.csv(target=label, shape=28)")

@@ -43,6 +43,8 @@ class Options:
         header: whether the first row of a CSV holds names. By default it does if no cell of it is a number, or if a
             text of it stands above a number.
         size: of images, the pixels of an edge, or (height, width), to which they are scaled.
+        shape: of the image that each row is, (height, width) or (channels, height, width). Integers from 0 to 255 are
+            then pixels.
     """
 
     target: Column | Sequence[Column] | None = None
@@ -56,6 +58,7 @@ class Options:
     regression: bool | None = None
     header: bool | None = None
     size: int | Sequence[int] | None = None
+    shape: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.test, os.PathLike):
@@ -73,7 +76,7 @@ class Options:
             for column in listed(getattr(self, name)):
                 if isinstance(column, bool) or not isinstance(column, str | int):
                     raise UsageError(f"{name} is {shown(column)}: must be the name of a column, or its place from 0")
-        self.pixels  # noqa: B018  (an error, if there is one)
+        self.pixels, self.form  # noqa: B018  (an error, if there is one)
 
     @property
     def pixels(self) -> tuple[int, int] | None:
@@ -85,6 +88,15 @@ class Options:
             raise UsageError(f"size is {shown(self.size)}: must be the pixels of an edge, or (height, width)")
         height, width = (integer("size", one, 1, 10_000) for one in both)
         return height, width
+
+    @property
+    def form(self) -> tuple[int, ...]:
+        """(channels, height, width) of the image that a row is; empty if it is none."""
+        if self.shape is None:
+            return ()
+        if not isinstance(self.shape, Sequence) or isinstance(self.shape, str) or len(self.shape) not in (2, 3):
+            raise UsageError(f"shape is {shown(self.shape)}: must be (height, width) or (channels, height, width)")
+        return (1,) * (3 - len(self.shape)) + tuple(integer("shape", one, 1, 10_000) for one in self.shape)
 
     def text(self, path: str) -> str:
         """The file with these options, as `parsed` reads it.

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError, shown
 from .options import Options, listed
-from .table import Arrays, Table, is_text, numeric, place_of, texts
+from .table import Arrays, Table, are_pixels, is_text, numeric, place_of, texts
 
 _SHOWN = 10  # names in a message
 _MOST_CATEGORIES = 1000  # of a column
@@ -29,6 +30,8 @@ class Preparation:
         mean: what is subtracted, by column; of arrays by the number of the feature or channel.
         deviation: what it is divided by.
         size: (height, width) to which images are scaled; None as they are.
+        shape: (channels, height, width) of the image that a row is; empty if it is none.
+        pixels: whether the numbers of such a row are pixels, from 0 to 255.
     """
 
     columns: tuple[str, ...] = ()
@@ -39,14 +42,21 @@ class Preparation:
     mean: Mapping[str, float] = field(default_factory=dict)
     deviation: Mapping[str, float] = field(default_factory=dict)
     size: tuple[int, int] | None = None
+    shape: tuple[int, ...] = ()
+    pixels: bool = False
 
     def inputs(self, part: Part) -> NDArray[Any]:
         """The inputs of a table or of arrays, float32 or uint8; DataError for what does not fit."""
         part = self._matched(part)
         self.check(part)
         matrix, features = self._matrix(part)
+        form = (len(matrix), *(self.shape or matrix.shape[1:]))
+        if self.pixels:
+            if not are_pixels(matrix):
+                raise DataError(f"{part.where} holds numbers that are no pixels: give integers from 0 to 255")
+            return matrix.astype(np.uint8).reshape(form)
         if matrix.dtype == np.uint8 and not self.mean:
-            return matrix
+            return matrix.reshape(form)
         matrix = matrix.astype(np.float64)
         for at, name in enumerate(features):
             values = matrix[:, at]
@@ -59,7 +69,7 @@ class Preparation:
         bad = np.logical_not(np.isfinite(found.reshape(*found.shape[:2], -1)).all(2))
         if bad.any():
             raise DataError(f"{part.where} has a value that float32 cannot hold in {place_of(bad, features)}")
-        return found
+        return found.reshape(form)
 
     def check(self, part: Part) -> None:
         """DataError if an input is missing and nothing stands for it."""
@@ -121,7 +131,7 @@ def fitted(train: Part, test: Part | None, options: Options) -> tuple[Preparatio
     Where there is no test part, it is drawn from the other. Rows without a value are left out if the options say so.
     """
     found = _chosen(train, test, options) if isinstance(train, Table) else Preparation(missing=options.missing)
-    found = replace(found, size=options.pixels)
+    found = replace(found, size=options.pixels, shape=options.form)
     parts = [
         _without_gaps(_as_arrays(part) if not found.columns else part, found)
         for part in (train, test)
@@ -133,9 +143,23 @@ def fitted(train: Part, test: Part | None, options: Options) -> tuple[Preparatio
         if count >= len(rows):
             raise DataError(f"{train.where} has {len(rows)} rows, too few to set some apart to test on")
         parts = [parts[0].rows(np.sort(rows[count:])), parts[0].rows(np.sort(rows[:count]))]
+    if found.shape:
+        found = _drawn(found, parts, options)
     if options.standardize or options.missing == "mean":
         found = _measured(found, parts[0], options)
     return found, parts[0], parts[1]
+
+
+def _drawn(found: Preparation, parts: Sequence[Part], options: Options) -> Preparation:
+    """The preparation of rows that are images, if they have as many numbers."""
+    matrices = [found._matrix(found._matched(part))[0] for part in parts]
+    features = prod(matrices[0].shape[1:])
+    if features != prod(found.shape):
+        raise DataError(
+            f"{parts[0].where} has {features:,} numbers a row, and the shape {'×'.join(map(str, found.shape))} takes "
+            f"{prod(found.shape):,}"
+        )
+    return replace(found, pixels=not options.standardize and all(map(are_pixels, matrices)))
 
 
 def _chosen(train: Table, test: Part | None, options: Options) -> Preparation:

@@ -111,6 +111,8 @@ def preparation_in(facts: Mapping[str, Any], where: str) -> Preparation | None:
             targets=tuple(map(str, kept.get("targets", ()))),
             categories={str(key): tuple(map(str, some)) for key, some in kept.get("categories", {}).items()},
             missing=str(kept.get("missing", "error")),
+            shape=tuple(map(int, kept.get("shape", ()))),
+            pixels=bool(kept.get("pixels", False)),
             size=None if kept.get("size") is None else (int(kept["size"][0]), int(kept["size"][1])),
             **tables,
         )

@@ -174,6 +174,11 @@ def numeric(where: str, name: str, values: NDArray[Any]) -> NDArray[np.float64]:
     return np.array([np.nan if value is None else float(value.lower() == "true") for value in values])
 
 
+def are_pixels(numbers: NDArray[Any]) -> bool:
+    """Whether all are integers from 0 to 255."""
+    return bool(((numbers >= 0) & (numbers <= 255) & (numbers == np.floor(numbers))).all())
+
+
 def place_of(bad: NDArray[np.bool_], names: Sequence[str]) -> str:
     """The first of these places, (rows, columns), in words.
 
