@@ -53,9 +53,10 @@ def test_a_loss_is_what_its_formula_says(loss):
 
 
 def test_losses_survive_pickling():
-    data = ab.load_dataset("fashion-mnist-mini")
-    assert pickle.loads(pickle.dumps(ab.mlp(data).loss)) is LOSSES[0]
-    assert str(copy.deepcopy(ab.mlp(data, loss="huber(delta=0.5)")).loss) == "huber(delta=0.5)"
+    assert pickle.loads(pickle.dumps(linear("classes").loss)) is LOSSES[0]
+    problem = copy.deepcopy(linear("target", "huber(delta=0.5)"))
+    assert str(problem.loss) == "huber(delta=0.5)"
+    assert problem.metrics(problem.init()) == linear("target", "huber(delta=0.5)").metrics(problem.init())
 
 
 def test_every_loss_is_in_the_docs():
@@ -91,13 +92,22 @@ def test_losses_that_there_are_not(loss, says):
         linear("target", loss)
 
 
-def test_the_text_of_a_problem_has_its_loss():
-    data = ab.load_dataset("fashion-mnist-mini")
-    for text in ("mlp(hidden=[])", "mlp(hidden=[], loss='huber(delta=0.5)')", "lenet(loss='squared')", "cnn",
-                 "network(layers=['Dense(units=1)'], loss='squared')"):  # fmt: skip
-        problem = ab.problems.text.parse_problem(text, "fashion-mnist-mini")
-        assert problem.config == {"data": data.name, "problem": text}
+def test_the_text_of_a_problem_has_its_loss(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{x[0]},{x[1]},{x[2]},{x[3]},{t}" for x, t in zip(X, T[:, 0], strict=True)]
+    (tmp_path / "line.csv").write_text("\n".join(["a,b,c,d,t", *rows]))
+    for text in ("mlp(hidden=[])", "mlp(hidden=[], loss='huber(delta=0.5)')", "network(layers=['Dense(units=1)'])"):
+        problem = ab.problems.text.parse_problem(text, "line.csv(target='t')")
+        assert problem.config["problem"] == text
     assert linear("targets", "squared").config["problem"] == "mlp(hidden=[])", "what follows from the labels"
+
+
+def test_the_number_of_a_class_is_no_target():
+    data = Dataset.from_arrays(X, LABELS["classes"] + 0, X, LABELS["classes"], classes=["3", "4", "5"])
+    with pytest.raises(
+        ab.UsageError, match=r"rather than classes .* with 3 classes \('3', '4', '5'\): take cross_ent"
+    ):
+        ab.mlp(data, loss="squared")
 
 
 @pytest.mark.parametrize("kind", LABELS)

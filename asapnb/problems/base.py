@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -116,7 +117,7 @@ class Problem(ByValue):
         """Those of parameters, inputs and labels as the gradient gets them: what compiled code depends on."""
         return self.dtype, self.inputs.dtype, self.flat_labels.dtype
 
-    @property
+    @cached_property
     def flat_labels(self) -> NDArray[Any]:
         """The labels as the gradient gets them.
 

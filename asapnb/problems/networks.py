@@ -173,7 +173,7 @@ def _network(
     _check(data)
     dtype, raw, labels = floating(dtype), data.train.raw, data.train.labels
     chosen = as_loss(loss, data)
-    outputs = OUTCOMES[chosen.of].outputs(labels, len(data.classes))
+    outputs = OUTCOMES[chosen.of].outputs(labels, data.classes)
     layers = [*layers, Dense(outputs)] if ends else layers
     plan, places = compile_plan(data.shape, outputs, layers, chosen, data.is_real)
     check_parameters(builder, places.n_params)

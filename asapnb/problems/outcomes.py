@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter, Signature
 from math import nan
 from typing import Any, NamedTuple
@@ -56,13 +56,13 @@ class Outcome(NamedTuple):
     """What outputs say.
 
     Attributes:
-        outputs: (labels, classes) -> how many a sample has; 0 if they cannot have such labels.
+        outputs: (labels, names of classes) -> how many a sample has; 0 if they cannot have such labels.
         needs: which labels there must be, for errors.
         decide: (outputs (n, k), whether a sample has one label) -> predictions, of the shape of labels.
         measure: (predictions, labels) -> metrics besides the loss.
     """
 
-    outputs: Callable[[Labels, int], int]
+    outputs: Callable[[Labels, Sequence[str]], int]
     needs: str
     decide: Callable[[NDArray[Any], bool], NDArray[Any]]
     measure: Callable[[NDArray[Any], Labels], Mapping[str, float]]
@@ -85,24 +85,29 @@ def _is_whole(labels: Labels) -> bool:
     return labels.dtype.kind in "iu"
 
 
+def _are_numbers(classes: Sequence[str]) -> bool:
+    """Whether classes are called by their numbers, so that a label is the number it seems to be."""
+    return tuple(classes) == tuple(map(str, range(len(classes))))
+
+
 OUTCOMES = {
     "classes": Outcome(
-        outputs=lambda labels, classes: classes if _is_whole(labels) and labels.ndim == 1 else 0,
+        outputs=lambda labels, classes: len(classes) if _is_whole(labels) and labels.ndim == 1 else 0,
         needs="one integer for each sample, its class",
         decide=lambda outputs, one: outputs.argmax(1),
         measure=_accuracy,
     ),
     "binary": Outcome(
         outputs=lambda labels, classes: (
-            0 if not _is_whole(labels) else labels.shape[1] if labels.ndim == 2 else int(classes == 2)
+            0 if not _is_whole(labels) else labels.shape[1] if labels.ndim == 2 else int(len(classes) == 2)
         ),
         needs="integers 0 and 1, of shape (n,) or (n, k)",
         decide=lambda outputs, one: (outputs[:, 0] if one else outputs).__gt__(0).astype(np.int64),
         measure=_accuracy,
     ),
     "real": Outcome(
-        outputs=lambda labels, classes: 1 if labels.ndim == 1 else labels.shape[1],
-        needs="numbers, of shape (n,) or (n, k)",
+        outputs=lambda labels, classes: labels.shape[1] if labels.ndim == 2 else int(_are_numbers(classes)),
+        needs="numbers, of shape (n,) or (n, k), rather than classes (regression=True takes a column of a file so)",
         decide=lambda outputs, one: outputs[:, 0] if one else outputs,
         measure=_deviations,
     ),
@@ -123,10 +128,10 @@ def as_loss(value: Any, data: Dataset) -> Loss:
     if not isinstance(value, str):
         raise UsageError(f"loss is {shown(value)}: give the name of one, as {', '.join(map(repr, _BUILDERS))}")
     loss: Loss = parse_call(value, _BUILDERS, "loss")
-    if not OUTCOMES[loss.of].outputs(labels, len(data.classes)):
+    if not OUTCOMES[loss.of].outputs(labels, data.classes):
         found = f"{labels.dtype} of shape {labels.shape}"
-        fitting = [one.name for one in LOSSES if OUTCOMES[one.of].outputs(labels, len(data.classes))]
-        classes = f" and {len(data.classes)} classes" if data.classes else ""
+        fitting = [one.name for one in LOSSES if OUTCOMES[one.of].outputs(labels, data.classes)]
+        classes = f", with {len(data.classes)} classes {shown(data.classes, 40)}" if data.classes else ""
         raise UsageError(
             f"loss is {value!r}, which needs labels that are {OUTCOMES[loss.of].needs}; the labels of {data.name} "
             f"are {found}{classes}: take {' or '.join(fitting)}, or give other labels"
