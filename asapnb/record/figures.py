@@ -101,8 +101,8 @@ def _burn_in(run: Run, facts: Mapping[str, Any]) -> str:
         return ""
     how = f"prior {run.config.get('prior')}" if begun["made_from"] == "prior" else "scale 1"
     after = begun["mean_scale_after"]
-    then = "no more came" if after is None else f"mean scale {after:.4f} after that"
-    return f"{begun['updates']:,} updates under {shortened(how)}, before staleness was seen; {then}"
+    then = "no more followed" if after is None else f"mean scale {after:.4f} after that"
+    return f"{begun['updates']:,} updates under {shortened(how)}; {then}"
 
 
 def _steps(facts: Mapping[str, Any]) -> str:
