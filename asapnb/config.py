@@ -32,9 +32,10 @@ from .simulator.replaying import RECORDED
 from .simulator.resuming import resume_simulation
 from .simulator.run import simulate
 from .text import parse_toml, read_toml, regular_file
-from .training.arguments import ARGUMENTS, Argument, Command, arguments_of, of_replay
-from .training.code import checked, same_rule, same_schedule
+from .training.arguments import ARGUMENTS, Argument, Command, arguments_of, of_replay, of_resume
+from .training.code import checked, next_rule, no_change, same_schedule
 from .training.evaluation import Evaluation
+from .training.options import Monitor
 from .training.reporting import Hooks
 from .training.resuming import check_columns, check_problem
 from .training.warm_start import start_of, start_text
@@ -232,8 +233,15 @@ def resume(
     updates: int | None = None,
     max_seconds: float | None = None,
     problem: Problem | None = None,
-    rule: Rule | Callable[..., Any] | None = None,
+    step_size: float | None = None,
+    rule: Rule | str | Callable[..., Any] | None = None,
     schedule: StepSchedule | Callable[..., Any] | None = None,
+    target_loss: float | None = None,
+    target_accuracy: float | None = None,
+    patience: int | None = None,
+    monitor: Monitor | None = None,
+    divergence_factor: float | None = None,
+    eval_every: int | None = None,
     force: bool = False,
     on_eval: Callable[[Evaluation], object] | None = None,
     progress: ProgressHook = None,
@@ -250,10 +258,15 @@ def resume(
         updates: the total of updates; instead of `epochs`.
         max_seconds: the total of training time; by default that, too, stays what it was.
         problem: the run's problem, if it is one's own; else it is built as the file says.
+        step_size: from here on, of a run on threads. So is any other argument that is given; the attribute `resumed`
+            says what changed where, and a replay of the run follows it, to the bit.
         rule: the run's rule, if it is a function of one's own; else as the file says. A function in a file is run
-            only if the file is what the run recorded.
+            only if the file is what the run recorded. Or, on threads, another rule from here on: it sees the
+            staleness of all updates.
         schedule: the run's schedule, likewise. One that depends on the total of updates, such as "cosine()", follows
             the new total from where the run goes on; "cosine(length=1000)" stays what it is.
+        target_loss, target_accuracy, patience, monitor, divergence_factor, eval_every: as of `train`; those given
+            hold from here on. A simulated run is then computed again from its beginning.
         force: go on although updates are lost as there is no checkpoint, and although code of one's own (the rule, a
             module that it imports, the problem) is not what the run recorded. The file then keeps what has changed.
         on_eval: called with each new `Evaluation` as it is made.
@@ -267,7 +280,8 @@ def resume(
 
     The training clock, versions, minibatches, momentum and the staleness that the rule has seen go on, too. Under
     Sequential and Synchronous, and in every simulated run, the updates are those of an uninterrupted run, to the bit.
-    A simulated run with another total is computed again from its beginning.
+    A simulated run with another total is computed again from its beginning. Its schedule and scales are made in
+    advance for the whole, so another step size or rule is refused: begin another run with `start=` instead.
 
     >>> import tempfile, asapnb as ab
     >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(8,))
@@ -280,7 +294,8 @@ def resume(
     file = file_of(run) if isinstance(run, Run) else Path(run)
     found = load_run(file)
     hooks = watched(on_eval, progress, "virtual" if found.is_virtual else "", max_seconds)
-    given = {"epochs": epochs, "updates": updates, "max_seconds": max_seconds}
+    arguments = locals()
+    given = {name: arguments[name] for name in ("epochs", "updates", "max_seconds", *of_resume())}
     changed = {name: value for name, value in given.items() if value is not None}
     with own(file.resolve()) as owner:
         return _go_on(load_run(file), changed, problem, rule, schedule, hooks, owner, force)
@@ -290,7 +305,7 @@ def _go_on(
     run: Run,
     changed: Mapping[str, Any],
     problem: Problem | None,
-    rule: Rule | Callable[..., Any] | None,
+    rule: Rule | str | Callable[..., Any] | None,
     schedule: StepSchedule | Callable[..., Any] | None,
     hooks: Hooks,
     owner: Owner,
@@ -301,7 +316,7 @@ def _go_on(
     run.check()
     if run.kind not in RUNS:
         raise UsageError(f"{run.path} is of kind {run.kind}: only runs of {' and '.join(RUNS)} can go on")
-    config = merge(run.config, check_keys(changed))
+    config = merge(run.config, check_keys(changed, run.kind))
     text = run.config["problem"]
     arguments = check_keys(
         {name: value for name, value in config.items() if name not in ("rule", "schedule")}, run.kind
@@ -320,6 +335,8 @@ def _go_on(
             check_piece(text, "problem", code_of(problem))
     if "start" in arguments:
         arguments["start"] = start_of(run)
-    arguments |= {"rule": same_rule(run, rule, force), "schedule": same_schedule(run, schedule, force)}
+    if run.kind == "simulate" and "step_size" in changed and changed["step_size"] != run.config["step_size"]:
+        raise no_change(run, "step_size", changed["step_size"])
+    arguments |= {"rule": next_rule(run, rule, force), "schedule": same_schedule(run, schedule, force)}
     go_on = resume_training if run.kind == "train" else resume_simulation
     return go_on(run, problem, arguments, hooks, owner, force)

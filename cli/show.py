@@ -8,6 +8,7 @@ from rich.text import Text
 from asapnb.data.recorded import preparation_in
 from asapnb.formatting import number, shortened
 from asapnb.record import Run, load_run, to_json
+from asapnb.record.changes import in_words
 
 from .options import JSON
 from .streams import echo
@@ -51,6 +52,7 @@ def _origin(run: Run) -> Text:
         ("command", facts.get("command", "")),
         ("clock", facts["clock"]),
         ("replayed", _replayed(facts.get("replayed"), facts.get("exact"))),
+        ("changed", in_words(run)),
         ("resumed", ", ".join(f"from update {entry['version']:,}" for entry in facts.get("resumed", []))),
     ])  # fmt: skip
 

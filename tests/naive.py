@@ -112,12 +112,21 @@ def versions_of(problem, run):
         loss, gradient = problem.loss_and_gradient(view, minibatch(problem, config, rows["batch"][i]))
         assert np.float32(loss) == rows["loss"][i]
         gradient = corrected(clipped(gradient, most, rows["norm"][i]), view, params, decay, strength)
-        step = real(config["step_size"]) * rows["scale"][i] * rows["factor"][i]
+        step = real(size_of(run, rows["version"][i])) * rows["scale"][i] * rows["factor"][i]
         owner = 0 if config["momentum_kind"] == "shared" else int(rows["worker"][i])
         velocity = velocities.get(owner, np.zeros_like(view))
         params, velocities[owner] = updated(params, velocity, gradient, step, momentum)
         versions.append(params)
     return versions
+
+
+def size_of(run, version):
+    """The step size of the update that made a version, which may have changed whenever the run went on."""
+    size = run.config["step_size"]
+    for entry in reversed(getattr(run, "attributes", {}).get("resumed", [])):
+        if version <= entry["version"]:
+            size = entry.get("changed", {}).get("step_size", [size])[0]
+    return size
 
 
 def clipped(gradient, most, recorded):

@@ -14,7 +14,7 @@ from problems import quadratic
 import asapnb as ab
 from asapnb.config import keys
 from asapnb.engine import calibrate as calibration
-from asapnb.training.arguments import ARGUMENTS, arguments_of, documented, of_replay
+from asapnb.training.arguments import ARGUMENTS, arguments_of, documented, of_replay, of_resume
 from asapnb.training.options import Options, resolve
 
 FUNCTIONS = {"train": ab.train, "simulate": ab.simulate, "replay": ab.replay, "calibrate": calibration.calibrate}
@@ -92,6 +92,14 @@ def test_numbers_of_any_kind_are_taken_alike_and_a_bool_is_none(name, as_other):
         assert resolve("train", quadratic(), {**given, name: as_other(value)}) == usual
     with pytest.raises(ab.UsageError, match=name):
         resolve("train", quadratic(), {**given, name: True})
+
+
+def test_resume_takes_what_is_declared_for_it():
+    parameters = inspect.signature(ab.resume).parameters
+    assert {*of_resume()} < {*parameters}
+    assert {name: parameters[name].default for name in of_resume()} == dict.fromkeys(of_resume())
+    flags = {flag.name for flag in main.get_command(None, "resume").params}
+    assert {*of_resume(), "rule"} < flags
 
 
 def test_a_docstring_without_a_place_for_the_arguments_is_an_error():

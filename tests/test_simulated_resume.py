@@ -139,7 +139,7 @@ def test_what_a_checkpoint_was_made_at_is_taken_up(scheme, at, interrupted, tmp_
         seen.append(replayer.replay.control[[DONE, FIRST]].tolist())
 
     monkeypatch.setattr(Replayer, "checkpoint", lambda self: look(self) or save(self))
-    monkeypatch.setattr(Replayer, "go_on_from", lambda self, saved: take_up(self, saved) or look(self))
+    monkeypatch.setattr(Replayer, "go_on_from", lambda self, *given: take_up(self, *given) or look(self))
     run = interrupted(at, simulate, scheme=scheme, out=tmp_path / "run.h5")
     ab.resume(run, problem=quadratic())
     assert seen[0] == seen[1]
@@ -309,7 +309,7 @@ def test_what_cannot_go_on_is_said_and_left_alone(tmp_path, interrupted):
         (one.path, {"problem": None}, ab.UsageError, r"one's own, custom\(pull\): build it in Python and pass it"),
         (one.path, {"problem": counting(50)}, ab.UsageError, "other problem"),
         (one.path, {"problem": quadratic(dtype=np.float64)}, ab.UsageError, "other dtype"),
-        (one.path, {"rule": ab.tail()}, ab.UsageError, "has the rule tail.*, not tail"),
+        (one.path, {"rule": ab.tail()}, ab.UsageError, "rule is tail.*has tail.*start="),
         (replayed.path, {"updates": 90}, ab.UsageError, "is of kind replay: only runs of train and simulate"),
         (tmp_path / "apart/stranger.h5", {}, ab.RecordError, r"stranger.h5.checkpoint is of another run \(.*, not"),
         (tmp_path / "state.h5", {}, ab.RecordError, r"is damaged: its state is float32 of shape \(1, 50\); remove"),

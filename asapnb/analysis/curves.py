@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..record import Run
+from ..record.changes import step_size_of, step_sizes
 from ..record.schema import ABANDONED
 
 _POINTS = 2000  # of a smoothed curve, at most
@@ -39,8 +40,10 @@ def versions(run: Run) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     applied = run.updates["dropped"] != ABANDONED
     version = run.updates["version"][applied]
     scales = run.updates["scale"][applied].astype(np.float64) * run.updates["factor"][applied]
-    step_size = float(run.attributes.get("step_size", run.config.get("step_size", np.nan)))
-    rows = np.bincount(version, minlength=1)
+    rows, sizes = np.bincount(version, minlength=1), step_sizes(run)
+    if len(sizes) > 1:
+        scales *= step_size_of(run, version)
+    step_size = 1.0 if len(sizes) > 1 else sizes[0]
     return step_size * np.cumsum(np.bincount(version, scales, minlength=1) / np.maximum(rows, 1)), rows
 
 

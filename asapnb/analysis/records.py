@@ -15,7 +15,8 @@ import numpy as np
 from ..errors import RecordError, SkippedWarning, UsageError, unknown
 from ..numbers import integer
 from ..record import Run, load_run
-from ..record.attributes import OPTIONAL
+from ..record.attributes import OPTIONAL, Facts
+from ..record.changes import in_words
 from ..rules import as_rule
 from ..schedules import as_schedule
 from ..schemes import parse_scheme
@@ -53,8 +54,9 @@ class Record:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The configuration of the run."""
-        return self.run.config
+        """The configuration of the run; if its step size or rule changed when it went on, "changed" says how."""
+        changed = in_words(self.run)
+        return Facts({**self.run.config, "changed": changed}, self.name) if changed else self.run.config
 
     @property
     def status(self) -> str:

@@ -182,8 +182,12 @@ def default_budget(crossings: Sequence[Crossing], by: str) -> float:
 
 def magnitude(records: Iterable[Record], *, steps: bool = False) -> float:
     """The mean over runs of their realised mean scales or, with `steps`, mean steps; NaN where no run has one."""
-    scales = [(record.value("step_size") if steps else 1.0, record.summary()["mean_scale"]) for record in records]
-    known = [size * scale for size, scale in scales if scale is not None]
+    facts = [record.summary() for record in records]
+    known = [
+        one["sum_of_steps"] / max(1, one["updates"]) if steps else one["mean_scale"]
+        for one in facts
+        if one["mean_scale"] is not None
+    ]
     return float(np.mean(known)) if known else float("nan")
 
 

@@ -51,6 +51,7 @@ class Controller:
         self.totals = Totals(options.workers)
         self.totals.add(start.updates)
         self.totals.beyond_table = start.beyond_table
+        self._steps_before, self._scales_before = start.steps, self.totals.sum_scale
         limit = float(shared.numbers[LOSS_LIMIT])
         known, stopping = start.evaluations, Stopping(options)
         stopping.take_up(known)
@@ -134,6 +135,9 @@ class Controller:
     def outcome(self) -> dict[str, Any]:
         """The attributes that the run gets at its end."""
         facts = self.reporter.outcome(self.totals.mean_scale, float(self.shared.numbers[STEP_SIZE]), self.status)
+        if self._steps_before is not None and facts["mean_scale"] is not None:
+            more = (self.totals.sum_scale - self._scales_before) / self.options.rows_per_version
+            facts["sum_of_steps"] = self._steps_before + float(self.shared.numbers[STEP_SIZE]) * more
         return {**facts, "waited_for_room": self.access.get(self.shared.control, words.WAITED)}
 
     def _take_rows(self, *, ended: bool = False) -> bool:

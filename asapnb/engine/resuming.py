@@ -8,13 +8,16 @@ import numpy as np
 from ..errors import RecordError
 from ..problems.base import Problem
 from ..record import Owner, Run, RunWriter, file_of, find_checkpoint, save_checkpoint
+from ..record.changes import step_size_of, value_at
 from ..record.checkpoint import Checkpoint, sessions_from, take_over
 from ..record.schema import ABANDONED, RUNNING, UPDATES
 from ..rules import as_rule
+from ..training.arguments import of_resume
 from ..training.code import changes, pieces
 from ..training.options import Options, resolve
 from ..training.reporting import Hooks
 from ..training.resuming import check_going_on, check_lost, check_problem, evaluations_of
+from ..training.words import NEVER
 from .initial import COUNTS, InitialState
 from .run import run_from
 
@@ -58,6 +61,7 @@ def resume_training(
     entry: dict[str, Any] = {"version": start.version, "velocity": had_velocity}
     if changed := changes(run, pieces(problem, rule, options.schedule, options.scheme)):
         entry["code"] = changed
+    entry |= _changed(run, start.version, {**vars(options), "rule": str(rule)})
     sessions = sessions_from(run, start.version, owner.token)
     facts = {**dict.fromkeys(_END_ATTRIBUTES), "resumed": [*resumed, entry], "sessions": sessions}
 
@@ -69,6 +73,16 @@ def resume_training(
         return RunWriter.reopen(owner, kept=kept, attributes={**facts, **kept_up}, groups=options.groups(problem))
 
     return run_from(start, problem, options, rule, reopen, hooks)
+
+
+def _changed(run: Run, version: int, now: Mapping[str, Any]) -> dict[str, Any]:
+    """What becomes another when a run goes on from a version, for its entry of `resumed`; empty if nothing does."""
+    values = {name: (value_at(run, name, version), now[name]) for name in ("rule", *of_resume())}
+    changed = {name: [before, after] for name, (before, after) in values.items() if before != after}
+    if changed.get("eval_every") == [0, NEVER]:
+        del changed["eval_every"]
+    was = [piece.plain for piece in run.code or () if piece.kind == "rule"] if "rule" in changed else []
+    return ({"changed": changed} if changed else {}) | ({"was": was} if was else {})
 
 
 def _extent(run: Run) -> tuple[int, float]:
@@ -101,12 +115,23 @@ def _start(run: Run, checkpoint: Checkpoint | None, options: Options) -> tuple[I
         updates=updates,
         evaluations=evaluations_of(run, evals),
         tables=tables.scales[:kept_tables],
+        steps=_steps(run, updates, options),
         **{name: int(facts.get(name, 0)) for name in COUNTS},
     )
     kept = {"updates": rows, "evals": evals, "rule": kept_tables}
     if "kept" in run.rows:
         kept["kept"] = int((run.kept_rows <= version).sum())
     return start, kept
+
+
+def _steps(run: Run, updates: Mapping[str, np.ndarray], options: Options) -> float | None:
+    """The sum of the steps so far if they were of another size; else None."""
+    applied = updates["dropped"] != ABANDONED
+    sizes = step_size_of(run, updates["version"][applied])
+    if (sizes == options.step_size).all():
+        return None
+    scales = updates["scale"][applied].astype(np.float64) * updates["factor"][applied]
+    return float((sizes * scales).sum()) / options.rows_per_version
 
 
 def _state(run: Run, checkpoint: Checkpoint | None) -> tuple[int, np.ndarray, np.ndarray | None, Mapping[str, Any]]:

@@ -12,6 +12,7 @@ from ..numbers import integer
 from ..problems import Problem
 from ..problems.minibatch import draw_batch
 from ..problems.text import is_known, parse_problem
+from ..record.changes import step_size_of
 from ..record.schema import ABANDONED
 from ..schemes import parse_scheme
 from .executions import one
@@ -54,7 +55,7 @@ def trace(record: Record, problem: Problem | None = None) -> Path:
     rows = np.flatnonzero(run.updates["dropped"] != ABANDONED)
     views, batches = run.updates["read_version"][rows], run.updates["batch"][rows]
     scales = run.updates["scale"][rows].astype(float) * run.updates["factor"][rows]
-    steps = float(config["step_size"]) * scales
+    steps = step_size_of(run, run.updates["version"][rows]) * scales
     if not np.array_equal(run.updates["version"][rows], np.arange(1, len(rows) + 1)):
         raise UsageError(f"{record.name} has rounds of several gradients: a path needs one update a row, such as "
                          "of LockBased or Leashed")  # fmt: skip

@@ -101,8 +101,9 @@ _TABLE = (
     Attribute("machine", _MACHINE, "CPU, cores, the quota of the container in CPUs, sockets, NUMA nodes, memory, "
               "thread settings, kernel path",
               required=True),
-    Attribute("resumed", [{"version": int}], "for each time that the run went on, the `version` it went on from, and "
-              "whether with the `velocity` of that moment or with zero"),
+    Attribute("resumed", [{"version": int}], "for each time that the run went on, the `version` it went on from, "
+              "whether with the `velocity` of that moment or with zero, and what was `changed`: of each argument its "
+              "value before and after"),
     Attribute("sessions", [{"token": str | None, "version": int}], "of a run that went on: the `token` of each "
               "process that wrote it, and the `version` that it began at"),
     Attribute("data", {"shape": [int], "path": str | None}, "of the data: full `path` if it is from a file, `shape` "

@@ -16,6 +16,7 @@ from ..staleness import StalenessDistribution, WorkerHistogram
 from . import structure, tail, values
 from .attributes import NEEDED, Facts, checked_config
 from .burn_in import burn_in
+from .changes import step_size_of, step_sizes
 from .dataset import Columns, rows_of
 from .files import Source, claim, copy, put_in_place, reading, state_of
 from .heaps import check_heaps
@@ -258,10 +259,12 @@ class Run:
         seconds = float(self.attributes.get("seconds", self.updates["t_apply"].max(initial=0.0)))
         step_size = self.attributes.get("step_size", self.config.get("step_size"))
         applied = scale.astype(np.float64) * factor
+        several = len(step_sizes(self)) > 1
+        sizes = applied * step_size_of(self, version) if several else applied  # else in units of the only one
         steps, shares = None, None
         if step_size is not None and len(applied):
-            steps = float(step_size) * float(applied.mean()) * updates
-            by_worker = np.bincount(self._applied("worker"), applied, minlength=int(self.attributes["workers"]))
+            steps = (1.0 if several else float(step_size)) * float(sizes.mean()) * updates
+            by_worker = np.bincount(self._applied("worker"), sizes, minlength=int(self.attributes["workers"]))
             shares = (by_worker * (steps / by_worker.sum() if steps else 0.0)).tolist()
         known, begun = not self.staleness.is_empty, burn_in(self)
         return {

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,9 @@ def _pauses(execution: Execution, replayer: Replayer) -> list[Pause]:
     making = np.flatnonzero(~abandoned)
     making = making[options.rows_per_version - 1 :: options.rows_per_version]  # the row that makes each version
     pauses = _of_tables(execution, replay)
+    for version, size in execution.step_sizes.items():
+        place = int(replay.tasks["ends"][making[version - 1]]) if version else 0
+        pauses.append(Pause(place, partial(replayer.change_step_size, size)))
     if options.eval_every != NEVER:
         ends = np.maximum.accumulate(replay.tasks["ends"])
         seconds = np.maximum.accumulate(np.where(abandoned, 0.0, rows["t_apply"]))

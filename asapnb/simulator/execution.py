@@ -40,6 +40,7 @@ class Execution:
     start: NDArray[Any] | None = None  # the initial parameters; None: those of the problem and the seed
     code: Sequence[Piece] = ()  # that is not of asapnb
     reached: Evaluation | None = None  # its target, in an earlier part of the run, which does not stop there again
+    step_sizes: Mapping[int, float] = field(default_factory=dict)  # if several: from which version on which
     passed: int = -1  # no evaluation up to this version stops it: an earlier part of the run went on there
     microscope: int = 0
     threads: int | None = None

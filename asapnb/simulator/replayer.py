@@ -56,6 +56,7 @@ class Replayer:
         self.reporter = Reporter(
             execution.options, per_epoch, limit, writer, execution.hooks, self.rows.totals, stopping
         )
+        self._step_sizes = execution.step_sizes
         self._heard, self._passed = execution.hooks.heard, execution.passed
         self._last = int(execution.rows["version"].max(initial=0))
         self.final: NDArray[Any] | None = None  # the parameters at the end
@@ -114,6 +115,10 @@ class Replayer:
 
         return look
 
+    def change_step_size(self, size: float) -> None:
+        """From here on updates are of this step size, as they were when the run went on."""
+        self.replay.numbers[STEP_SIZE] = size
+
     def end(self) -> None:
         """Evaluate the final parameters, unless that has been done or in a hurry; what stopped the run stands."""
         if self.final is None:
@@ -161,7 +166,10 @@ class Replayer:
 
     def outcome(self) -> dict[str, Any]:
         """The attributes that the run gets at its end."""
-        return self.reporter.outcome(self.rows.mean_scale, float(self.replay.numbers[STEP_SIZE]), self.status)
+        facts = self.reporter.outcome(self.rows.mean_scale, float(self.replay.numbers[STEP_SIZE]), self.status)
+        if self._step_sizes:
+            facts["sum_of_steps"] = self.rows.sum_of_steps(self._step_sizes)
+        return facts
 
     def checkpoint(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """The arrays and numbers to go on from. No thread may be at work, and no evaluation pending."""

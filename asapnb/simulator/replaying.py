@@ -1,7 +1,7 @@
 """`replay`: a schedule or a recorded run, update by update, under any rule."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from contextlib import nullcontext
 from typing import Any
 
@@ -15,6 +15,7 @@ from ..identity import Piece, check_piece, plain_text
 from ..problems.base import Problem
 from ..problems.text import code_of, is_custom, parse_problem
 from ..record import Run, checked_target, claim, versions
+from ..record.changes import changes_of, in_words, step_sizes
 from ..rules import Rule, as_rule, constant
 from ..schedules import StepSchedule, as_schedule
 from ..schemes import parse_scheme
@@ -202,6 +203,14 @@ def _of_run(
     options = options_of(source, problem, given)
     rows = rows[: len(rows) - len(rows) % options.rows_per_version]  # whole rounds
     as_it_was = rule is None and not given.keys() & {"worker_tables", "prior"}
+    changed = {name for _, name, _, _ in changes_of(source)}
+    if rule is None and "rule" in changed and given.keys() & {"worker_tables", "prior", "schedule"}:
+        raise UsageError(
+            f"{source.path or 'the run'} changed its rule when it went on ({in_words(source)}), so its own scales "
+            "cannot be made again: give a rule, or replay it as it was"
+        )
+    resumed = _kept_changes(source, {*given, *(["rule"] if rule is not None else [])})
+    sizes = {} if "step_size" in given or "step_size" not in changed else step_sizes(source)
     if rule is None:
         chosen = known_rule(source) if as_it_was else same_rule(source, None, force)
     else:
@@ -232,11 +241,22 @@ def _of_run(
         kind="replay",
         config={**timing, "microscope": observed["microscope"]},
         code=_code(source, problem, chosen, options.schedule),
-        attributes={"replayed": replayed, "exact": exact, "start": source.attributes.get("start"), **kept},
+        attributes={"replayed": replayed, "exact": exact, "start": source.attributes.get("start"), **kept, **resumed},
+        step_sizes=sizes,
         start=source.params["initial"],
         clock=source.attributes["clock"],
         **observed,
     )
+
+
+def _kept_changes(source: Run, given: Set[str]) -> dict[str, Any]:
+    """The attribute `resumed` of a replay: what its run changed on the way, and what is not given."""
+    kept = [
+        {"version": version, "changed": {name: [before, after]}}
+        for version, name, before, after in changes_of(source)
+        if name in ("step_size", "rule") and name not in given
+    ]
+    return {"resumed": kept} if kept else {}
 
 
 def _code(source: Run, problem: Problem, rule: Rule, schedule: StepSchedule) -> list[Piece]:

@@ -13,6 +13,7 @@ from ..record.schema import EARLY, RUNNING
 from ..rules import as_rule
 from ..timing import as_timing
 from ..training.apart import abandonable
+from ..training.arguments import of_resume
 from ..training.code import changes
 from ..training.evaluation import Evaluation
 from ..training.options import resolve
@@ -49,15 +50,17 @@ def resume_simulation(
         check_going_on(run, version, float(run.updates["t_apply"].max(initial=0.0)), options)
     observed = {**observation(arguments), "hooks": hooks}
     timing, rule = as_timing(arguments["timing"], options.workers), as_rule(arguments["rule"])
+    others = [name for name in of_resume() if arguments.get(name) != run.config.get(name)]  # all is computed again
     execution = replace(
         abandonable(lambda: scheduled(problem, options, rule, timing, observed)),
         start=run.params["initial"],
-        reached=_reached(run),
+        reached=None if {"target_loss", "target_accuracy"} & {*others} else _reached(run),
         passed=version - (run.status not in EARLY),
     )
     changed, saved = changes(run, execution.code), None
     if (
         not changed
+        and not others
         and options.updates == run.config["updates"]
         and options.max_seconds == run.config.get("max_seconds")
     ):
@@ -75,6 +78,7 @@ def resume_simulation(
             attributes={
                 **dict.fromkeys(_END_ATTRIBUTES),
                 **({"resumed": resumed} if resumed else {}),
+                **({} if execution.reached else dict.fromkeys(("target_step", "target_seconds"))),
                 **{name: attributes[name] for name in ("config", "code")},
                 "sessions": sessions_from(run, 0 if saved is None else saved.checkpoint.version, owner.token),
             },

@@ -1,5 +1,6 @@
 """The rows of a replay on their way to its file, and their totals."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,14 @@ class ReplayedRows:
         steps = columns["scale"].astype(np.float64) * columns["factor"]
         return float(steps.mean()) if len(steps) else None
 
+    def sum_of_steps(self, sizes: Mapping[int, float]) -> float:
+        """The sum of the steps of the applied rows given to the writer, by the version from which a size is used."""
+        columns, version = self._scales.columns[: self.committed], self._sources[0]["version"][: self.committed]
+        each = np.array(list(sizes.values()))[np.searchsorted(list(sizes), version, side="left") - 1]
+        applied = columns["dropped"] != ABANDONED
+        steps = each * columns["scale"].astype(np.float64) * columns["factor"]
+        return float(steps[applied].sum()) / self._round
+
     @property
     def counts(self) -> NDArray[np.int64]:
         """Each worker's counts of staleness; without columns if the table would be too large."""
@@ -70,7 +79,8 @@ class ReplayedRows:
         """Go on from a file that holds the first rows."""
         self._add(self._part(0, rows))
         self.committed, self._tables = rows, int(self._scales.columns["row"][:rows].max(initial=-1)) + 1
-        self.seen = seen
+        self.seen.clear()  # the same dict: the microscope has it already
+        self.seen.update(seen)
 
     def _add(self, part: NDArray[Any]) -> None:
         """Add rows to the totals."""

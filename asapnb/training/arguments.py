@@ -61,6 +61,7 @@ class Argument:
         choices: all allowed values, if they are texts of a list.
         in_replay: whether a replay may change it ("changed"), keeps it unless it is of a schedule ("kept"), or
             watches with it ("watched"); None where it has no meaning there.
+        in_resume: whether it may be another one from where a run goes on.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Argument:
     commands: tuple[Command, ...] = _ALL
     choices: tuple[str, ...] = ()
     in_replay: Literal["changed", "kept", "watched"] | None = None
+    in_resume: bool = False
 
     def says(self, command: Command) -> str:
         """The meaning for a command, on one line."""
@@ -139,7 +141,7 @@ _TABLE = (
         "simulate": """simulated workers, 1 to 16 million; default 16 (Sequential: one). Memory grows with the
             gradients in flight, one vector of parameters for each.""",
     }, _workers, _RUNS, in_replay="kept"),
-    Argument("step_size", 0.01, _FLOAT, "η₀ > 0.", _real(0, above=True), in_replay="changed"),
+    Argument("step_size", 0.01, _FLOAT, "η₀ > 0.", _real(0, above=True), in_replay="changed", in_resume=True),
     Argument("batch_size", 16, _INT, "samples per gradient, at most the training samples.",
              lambda name, value, context: integer(name, value, 1, context.n_samples, note=" (the training samples)"),
              (*_ALL, "calibrate"), in_replay="kept"),
@@ -175,26 +177,27 @@ _TABLE = (
     Argument("reshuffle", True, _BOOL, "a fresh order of the data in every epoch, rather than the same.", _switch,
              _RUNS, in_replay="kept"),
     Argument("target_loss", None, _MAYBE_FLOAT, """stop with status "converged" when an evaluated training loss is at
-        most this.""", _optional(_real(-np.inf, rounded=False)), in_replay="watched"),
+        most this.""", _optional(_real(-np.inf, rounded=False)), in_replay="watched", in_resume=True),
     Argument("target_accuracy", None, _MAYBE_FLOAT, """stop with status "converged" when the test accuracy, 0 to 1, is
-        at least this.""", _optional(_real(0, 1, rounded=False, above=True)), in_replay="watched"),
+        at least this.""", _optional(_real(0, 1, rounded=False, above=True)), in_replay="watched", in_resume=True),
     Argument("patience", None, _MAYBE_INT, """stop with status "stopped" when `monitor` has not improved in this many
-        evaluations (see `eval_every`); None for never.""", _optional(_integer(1)), in_replay="watched"),
+        evaluations (see `eval_every`); None for never.""", _optional(_integer(1)), in_replay="watched",
+             in_resume=True),
     Argument("monitor", None, (str, NoneType), """what `patience` watches: "train_loss", "test_loss",
         "test_accuracy", "test_r2" or "test_rmse". By default the test loss or, without test samples, the training
         loss.""",
              _optional(lambda name, value, context: choice(name, value, _MONITORS)), choices=_MONITORS,
-             in_replay="watched"),
+             in_replay="watched", in_resume=True),
     Argument("max_seconds", None, _MAYBE_FLOAT, {
         "train": 'stop with status "timed-out" after so much training time.',
         "simulate": 'stop with status "timed-out" after so much virtual time.',
     }, _optional(_real(0, rounded=False, above=True)), _RUNS),
     Argument("divergence_factor", 10.0, _FLOAT, """stop with status "diverged" when a loss is not finite or above this
         multiple of the initial training loss (where that is positive).""", _real(1, rounded=False, above=True),
-             in_replay="watched"),
+             in_replay="watched", in_resume=True),
     Argument("eval_every", None, _MAYBE_INT, """updates between evaluations; default one epoch, 0 for the start and
         the end only.""", _optional(_integer(0, MOST_UPDATES, " (0: only at the start and at the end)")),
-             in_replay="watched"),
+             in_replay="watched", in_resume=True),
     Argument("eval_samples", 10_000, _MAYBE_INT, """training samples used for the evaluated training loss, evenly
         spaced; None for all.""", _optional(_integer(1)), in_replay="watched"),
     Argument("keep_params", None, (str, NoneType), """"evals" keeps the parameters of every evaluation in the run
@@ -266,6 +269,11 @@ def checked_argument(command: Command, name: str, value: Any) -> Any:
 def of_replay(*roles: str) -> tuple[str, ...]:
     """The names of the arguments with one of these roles in a replay."""
     return tuple(name for name, argument in ARGUMENTS.items() if argument.in_replay in roles)
+
+
+def of_resume() -> tuple[str, ...]:
+    """The names of the arguments, besides the totals, that may be others from where a run goes on."""
+    return tuple(name for name, argument in ARGUMENTS.items() if argument.in_resume)
 
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -108,6 +108,40 @@ def same_rule(run: Run, rule: RuleLike | None, force: bool) -> Rule:
     return _same(run, "rule", run.config["rule"], rule, as_rule, force)
 
 
+def next_rule(run: Run, rule: RuleLike | None, force: bool) -> Rule:
+    """The rule that a run goes on with: that of its file or, on threads, another one that is given.
+
+    Args:
+        run: the run.
+        rule: the one given; None for that of the file.
+        force: take that of the file although its code is not what it was.
+
+    Raises:
+        UsageError: for another rule where there can be none.
+    """
+    if rule is None or repr(found := as_rule(rule)) == run.config["rule"]:
+        return same_rule(run, rule, force)
+    if run.kind == "simulate":
+        raise no_change(run, "rule", found)
+    if found.schedule is not None or "rule_factor" in run.attributes:
+        raise UsageError(
+            f"rule is {found}, and {run.path} has {run.config['rule']}: one of them has a factor of its own, which "
+            f"cannot begin or end within a run; begin another one with start={run.path} (--start)"
+        )
+    if found.shuffled:
+        raise UsageError(f"rule is {found}: it needs all scales in advance; use it in simulate or replay")
+    return found
+
+
+def no_change(run: Run, name: str, value: Any) -> UsageError:
+    """The error for another step size or rule of a simulated run."""
+    return UsageError(
+        f"{name} is {value}, and {run.path} has {run.config[name]}: the scales of a simulated run are made for the "
+        f"whole of it, so it goes on with what it began with. Begin another run where this one ended, with "
+        f"start={run.path} (--start)"
+    )
+
+
 def same_schedule(run: Run, schedule: ScheduleLike | None, force: bool) -> StepSchedule:
     """The schedule that a run goes on with: that of its file, or the one given if that is the same.
 

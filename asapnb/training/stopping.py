@@ -54,7 +54,7 @@ class Stopping:
         if not reached or self.reached is not None:
             return False
         self.reached = evaluation
-        return True
+        return evaluation.step > self._passed
 
     def is_enough(self, evaluation: Evaluation) -> bool:
         """Whether patience is at its end. The count begins anew then, should the run go on."""
