@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from .check import Finding, Report, check
 from .context import MEANINGS, Context, Pace
-from .framework import Rule, RuleLike, as_rule, examples, parse_rule, raw_scales, recorded_rule, scale_table
+from .framework import Rule, raw_scales
+from .reading import RuleLike, as_rule, examples, parse_rule, recorded_rule, scale_table
 from .refresh import every, once, released_code
 from .registry import CONDITIONS, RULES, available, builders, register
 from .schedules import AdaDelay, Budget

@@ -25,7 +25,8 @@ from ..markup import block, line, table
 from ..numbers import integer, real
 from ..staleness import StalenessDistribution, parse_staleness
 from .context import OUTSIDE
-from .framework import LARGEST_SCALE, Rule, RuleLike, as_rule, raw_scales
+from .framework import LARGEST_SCALE, Rule, raw_scales
+from .reading import RuleLike, as_rule
 from .registry import CONDITIONS
 from .search import Named, candidates, described, simplest
 from .tables import table_length

@@ -9,30 +9,23 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import RuleError, UsageError, shown
-from ..identity import ByValue, Piece, Recorded, check_piece, expecting, identified, plain_text
+from ..errors import RuleError, UsageError
+from ..identity import ByValue, Piece, identified
 from ..identity.library import library_name
-from ..loading import FileFunction, Use, is_of_file, load_function, name_of
+from ..loading import FileFunction, name_of
 from ..numbers import integer
 from ..schedules import StepSchedule
 from ..staleness import StalenessDistribution
-from ..text import parse_call
 from .context import MEANINGS, OUTSIDE, Context, known, named
-from .refresh import DEFAULT_REFRESH, REFRESHES, Refresh, checked_refresh
-from .registry import RULES, builders
+from .refresh import DEFAULT_REFRESH, Refresh
+from .registry import RULES
 from .schedules import OwnFactor, checked_factor
 
-
-def _helpers() -> dict[str, Callable[..., Any]]:
-    return {**REFRESHES, **builders()}
-
-
-IN_A_FILE = Use(("staleness", "workers"), tuple(MEANINGS), ("refresh",), _helpers)  # functions that are rules
 LARGEST_SCALE = float(np.finfo(np.float32).max)  # workers hold the table in float32
 
 
@@ -72,6 +65,7 @@ class Rule(ByValue):
     def __post_init__(self) -> None:
         object.__setattr__(self, "schedule", checked_factor(self.name, self.schedule))
         object.__setattr__(self, "sees", _seen_by(self))
+        _check_arguments(self)
         if self.refresh is None and {*self.sees} - {"worker"}:
             raise RuleError(
                 f"rule {self.name} names {' and '.join(self.sees)}, but its table never changes: say when it is made "
@@ -88,7 +82,7 @@ class Rule(ByValue):
 
         `context` is what the rule sees besides, by name, such as progress=0.5; see `Context` for the defaults.
         """
-        return scale_table(self, staleness, workers, Context(**{name: context[name] for name in known(context)}))
+        return checked_scales(self, staleness, workers, Context(**{name: context[name] for name in known(context)}))
 
     def __repr__(self) -> str:
         if self.name not in RULES:
@@ -103,7 +97,8 @@ class Rule(ByValue):
 
         This method and the next two are about the table. They leave out the factors of a `schedule`.
 
-        >>> as_rule("inverse").mean_scale(StalenessDistribution.from_pmf([0.5, 0.5]), workers=2)
+        >>> from asapnb.rules import inverse
+        >>> inverse().mean_scale(StalenessDistribution.from_pmf([0.5, 0.5]), workers=2)
         0.75
         """
         return mean_of(self(staleness, workers), staleness)
@@ -111,7 +106,8 @@ class Rule(ByValue):
     def effective_delay(self, staleness: StalenessDistribution, workers: int) -> float:
         """The mean staleness of what is applied, E[scale tau] / E[scale], in updates. NaN when every scale is 0.
 
-        >>> as_rule("tail").effective_delay(StalenessDistribution.from_pmf([0.5, 0.5]), workers=2)
+        >>> from asapnb.rules import tail
+        >>> tail().effective_delay(StalenessDistribution.from_pmf([0.5, 0.5]), workers=2)
         0.25
         """
         scales = self(staleness, workers)
@@ -121,7 +117,8 @@ class Rule(ByValue):
     def scale_variance(self, staleness: StalenessDistribution, workers: int) -> float:
         """Var[scale(tau)], the variance that the rule gives the steps. NaN when nothing has been seen.
 
-        >>> as_rule("tail").scale_variance(StalenessDistribution.from_pmf([0.5, 0.5]), workers=2)
+        >>> from asapnb.rules import tail
+        >>> tail().scale_variance(StalenessDistribution.from_pmf([0.5, 0.5]), workers=2)
         0.25
         """
         scales = self(staleness, workers)
@@ -145,6 +142,22 @@ def _seen_by(rule: Rule) -> tuple[str, ...]:
     return tuple(name for name in MEANINGS if name in own or name in inner)
 
 
+def _check_arguments(rule: Rule) -> None:
+    """RuleError if the function of a rule has arguments that nobody gives it."""
+    function = rule.function.function if isinstance(rule.function, FileFunction) else rule.function
+    try:
+        given = {**dict.fromkeys(named(function)), **rule.parameters}
+        inspect.signature(function).bind(None, None, **given)
+    except TypeError as error:
+        raise RuleError(
+            f"rule {rule.name} is called with (staleness, workers), which it does not take: {error}. It may name "
+            f"{', '.join(MEANINGS)} besides; give it any other parameter, as in {rule.name}(p=0.5) of a file, "
+            f"Rule(name, {name_of(function)}, {{'p': 0.5}}), or functools.partial({name_of(function)}, p=0.5)"
+        ) from None
+    except ValueError:  # some built-in functions have no signature to look at
+        pass
+
+
 def _code(rule: Rule) -> Piece | None:
     """What a rule is besides its text; None if all of it is of asapnb."""
     parts = [rule.function, *rule.parameters.values()]
@@ -165,9 +178,6 @@ def _is_own(part: Any) -> bool:
     return not (part is None or isinstance(part, bool | int | float | str) or library_name(part) is not None)
 
 
-RuleLike: TypeAlias = Rule | str | Callable[..., Rule | ArrayLike]  # what `as_rule` takes
-
-
 def mean_of(values: NDArray[np.float64], staleness: StalenessDistribution) -> float:
     """E[values[tau]], right to a few roundings: numpy adds in pairs. NaN when nothing has been seen."""
     return math.nan if staleness.is_empty else float((values * staleness.pmf).sum())
@@ -181,129 +191,10 @@ def with_mean_one(scales: NDArray[np.float64], staleness: StalenessDistribution)
     return scales / mean
 
 
-def examples() -> dict[str, Rule]:
-    """A rule of every name, with parameters where it has no defaults.
-
-    >>> examples()["exponential"]
-    exponential(beta=0.1)
-    """
-    return {name: parse_rule(RULES[name].example) for name in sorted(RULES)}
-
-
-def as_rule(rule: object) -> Rule:
-    """A Rule from a Rule, its text, or a function f(staleness, workers) -> scales.
-
-    A function becomes the rule of its name, refreshed as tail is by default, or as its attribute `refresh` says
-    (None: its table never changes).
-
-    >>> def half_life(staleness, workers):
-    ...     return 0.5 ** (np.arange(len(staleness)) / workers)
-    >>> as_rule(half_life), as_rule("tail(0.5)")
-    (half_life, tail(amplitude=0.5))
-    """
-    if isinstance(rule, Rule):
-        return rule
-    if isinstance(rule, str):
-        return parse_rule(rule)
-    if not callable(rule):
-        raise UsageError(
-            f"a rule cannot be made from {rule!r}: give a rule such as tail(amplitude=1.0), its text, "
-            "or a function f(staleness, workers) that returns scales"
-        )
-    return parse_rule(str(getattr(rule, "__name__", ""))) if rule in builders().values() else _own_rule(rule)
-
-
-def parse_rule(text: str) -> Rule:
-    """The rule that a text names: `name(parameters)`, `path/file.py:name` or `path/file.py:name(parameters)`.
-
-    This is the inverse of `repr`. Only literals and the known names are evaluated. A file is run as the Python that
-    it is. A name in it stands for a rule, a function f(staleness, workers, parameters), whose parameters are then
-    bound, or a class or function that returns one of these. A text of a run file must name the code that the run had,
-    else RecordError; see `asapnb.identity.Recorded`.
-
-    >>> parse_rule("tail"), parse_rule("tail(0.5, refresh=every(1000))")
-    (tail(amplitude=1.0), tail(amplitude=0.5, refresh=every(1000)))
-    """
-    if isinstance(text, Recorded):
-        with expecting(text):
-            rule = parse_rule(plain_text(text))
-        check_piece(text, "rule", rule.code)
-        return rule
-    if is_of_file(text):
-        return _own_rule(load_function(text, IN_A_FILE))
-    if ".py:" in text.partition("'")[0].partition('"')[0]:
-        raise UsageError(
-            f"cannot read the rule {shown(text)}: write path/file.py:name, or with parameters "
-            "path/file.py:name(p=0.5); within another rule in quotes, as in shuffled('rules.py:mine(p=0.5)')"
-        )
-    return parse_call(text, builders(), "rule", _helpers())
-
-
-def _own_rule(function: Callable[..., Any]) -> Rule:
-    """The rule of a user's function, or of a function or rule in a user's file."""
-    inner, name = function, name_of(function)
-    if isinstance(function, FileFunction):
-        inner, name = function.function, function.text
-    if isinstance(inner, Rule):
-        return Rule(name, function, {}, inner.refresh, inner.schedule, inner.shuffled)
-    try:
-        inspect.signature(inner).bind(None, None, **dict.fromkeys(named(inner)))
-    except TypeError as error:
-        raise RuleError(
-            f"rule {name} is called with (staleness, workers), which it does not take: {error}. It may name "
-            f"{', '.join(MEANINGS)} besides; give it any other parameter, as in {name}(p=0.5) of a file, or "
-            f"functools.partial({name_of(inner)}, p=0.5)"
-        ) from None
-    except ValueError:  # some built-in functions have no signature to look at
-        pass
-    refresh = _refresh_of(inner)
-    try:
-        return Rule(name, function, {}, None if refresh is None else checked_refresh(refresh))
-    except UsageError as error:
-        raise RuleError(f"rule {name}: {error}, or None") from None
-
-
-def _refresh_of(function: Any) -> Any:
-    """The attribute `refresh` of a function, also of one within a partial."""
-    while isinstance(function, functools.partial) and not hasattr(function, "refresh"):
-        function = function.func
-    return getattr(function, "refresh", DEFAULT_REFRESH)
-
-
-def recorded_rule(text: str, code: Piece | None) -> Rule:
-    """A rule that stands for one of which only the text and the recorded scales are known; it has no scales itself.
-
-    >>> recorded_rule("mine.py:half", None)
-    mine.py:half
-    """
-    rule = Rule(text, _no_scales)
-    object.__setattr__(rule, "code", code)
-    return rule
-
-
-def _no_scales(staleness: StalenessDistribution, workers: int) -> NDArray[np.float64]:
-    raise RuleError("only its recorded scales are known")
-
-
-def scale_table(
-    rule: RuleLike, staleness: StalenessDistribution, workers: int, context: Context = OUTSIDE
+def checked_scales(
+    rule: Rule, staleness: StalenessDistribution, workers: int, context: Context = OUTSIDE
 ) -> NDArray[np.float64]:
-    """The scales of a rule, checked: float64, finite, >= 0, shape (len(staleness),).
-
-    A rule that depends on the staleness seen gives 1 everywhere while nothing has been seen.
-
-    Args:
-        rule: a rule, its text, or a function (staleness, workers) -> scales.
-        staleness: the distribution of the staleness seen.
-        workers: how many the rule is told there are; >= 1.
-        context: what the rule sees besides, if it names it; by default as when a run begins.
-
-    RuleError says what is wrong with the scales. It also stands for an exception inside the rule, which is its cause.
-
-    >>> scale_table("inverse", StalenessDistribution.from_counts([1, 1]), workers=2)
-    array([1. , 0.5])
-    """
-    rule = as_rule(rule)
+    """The scales of a rule, as `scale_table` gives them: the one place where they are checked."""
     scales = raw_scales(rule, staleness, workers, context)
     bad = ~((scales >= 0) & (scales <= LARGEST_SCALE))
     if bad.any():
@@ -348,7 +239,9 @@ def _arguments(rule: Rule, context: Context) -> Mapping[str, Any]:
     function = rule.function.function if isinstance(rule.function, FileFunction) else rule.function
     names = function.sees if isinstance(function, Rule) else named(function, rule.parameters)
     parameters = {
-        name: functools.partial(scale_table, part, context=context) if isinstance(part, Rule) and part.sees else part
+        name: functools.partial(checked_scales, part, context=context)
+        if isinstance(part, Rule) and part.sees
+        else part
         for name, part in rule.parameters.items()
     }
     return {name: getattr(context, name) for name in names} | parameters

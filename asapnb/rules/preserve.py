@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..staleness import StalenessDistribution
-from .framework import Rule, RuleLike, as_rule, with_mean_one
+from .framework import Rule, with_mean_one
+from .reading import RuleLike, as_rule
 from .refresh import DEFAULT_REFRESH, Every, Once, checked_refresh
 from .registry import register
 

@@ -5,7 +5,8 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..staleness import StalenessDistribution
-from .framework import Rule, RuleLike, as_rule
+from .framework import Rule
+from .reading import RuleLike, as_rule
 from .registry import register
 
 

@@ -10,7 +10,7 @@ from ..errors import RuleError
 from ..numbers import integer
 from ..staleness import StalenessDistribution, StalenessEstimator, staleness_array
 from .context import OUTSIDE, Context
-from .framework import RuleLike, as_rule, scale_table
+from .reading import RuleLike, as_rule, scale_table
 
 MAX_TABLE = 131_072
 FRESH = StalenessDistribution.from_counts([1])  # what a scheme shows under which nothing is ever stale

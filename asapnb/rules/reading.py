@@ -1,0 +1,142 @@
+"""Rules from what users give: a rule, its text, a function, a name in a file; and `scale_table`, which takes any."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import RuleError, UsageError, shown
+from ..identity import Piece, Recorded, check_piece, expecting, plain_text
+from ..loading import FileFunction, Use, is_of_file, load_function, name_of
+from ..staleness import StalenessDistribution
+from ..text import parse_call
+from .context import MEANINGS, OUTSIDE, Context
+from .framework import Rule, checked_scales
+from .refresh import DEFAULT_REFRESH, REFRESHES, checked_refresh
+from .registry import RULES, builders
+
+RuleLike: TypeAlias = Rule | str | Callable[..., Rule | ArrayLike]  # what `as_rule` takes
+
+
+def _helpers() -> dict[str, Callable[..., Any]]:
+    return {**REFRESHES, **builders()}
+
+
+IN_A_FILE = Use(("staleness", "workers"), tuple(MEANINGS), ("refresh",), _helpers)  # functions that are rules
+
+
+def examples() -> dict[str, Rule]:
+    """A rule of every name, with parameters where it has no defaults.
+
+    >>> examples()["exponential"]
+    exponential(beta=0.1)
+    """
+    return {name: parse_rule(RULES[name].example) for name in sorted(RULES)}
+
+
+def as_rule(rule: object) -> Rule:
+    """A Rule from a Rule, its text, or a function f(staleness, workers) -> scales.
+
+    A function becomes the rule of its name, refreshed as tail is by default, or as its attribute `refresh` says
+    (None: its table never changes).
+
+    >>> def half_life(staleness, workers):
+    ...     return 0.5 ** (np.arange(len(staleness)) / workers)
+    >>> as_rule(half_life), as_rule("tail(0.5)")
+    (half_life, tail(amplitude=0.5))
+    """
+    if isinstance(rule, Rule):
+        return rule
+    if isinstance(rule, str):
+        return parse_rule(rule)
+    if not callable(rule):
+        raise UsageError(
+            f"a rule cannot be made from {rule!r}: give a rule such as tail(amplitude=1.0), its text, "
+            "or a function f(staleness, workers) that returns scales"
+        )
+    return parse_rule(str(getattr(rule, "__name__", ""))) if rule in builders().values() else _own_rule(rule)
+
+
+def parse_rule(text: str) -> Rule:
+    """The rule that a text names: `name(parameters)`, `path/file.py:name` or `path/file.py:name(parameters)`.
+
+    This is the inverse of `repr`. Only literals and the known names are evaluated. A file is run as the Python that
+    it is. A name in it stands for a rule, a function f(staleness, workers, parameters), whose parameters are then
+    bound, or a class or function that returns one of these. A text of a run file must name the code that the run had,
+    else RecordError; see `asapnb.identity.Recorded`.
+
+    >>> parse_rule("tail"), parse_rule("tail(0.5, refresh=every(1000))")
+    (tail(amplitude=1.0), tail(amplitude=0.5, refresh=every(1000)))
+    """
+    if isinstance(text, Recorded):
+        with expecting(text):
+            rule = parse_rule(plain_text(text))
+        check_piece(text, "rule", rule.code)
+        return rule
+    if is_of_file(text):
+        return _own_rule(load_function(text, IN_A_FILE))
+    if ".py:" in text.partition("'")[0].partition('"')[0]:
+        raise UsageError(
+            f"cannot read the rule {shown(text)}: write path/file.py:name, or with parameters "
+            "path/file.py:name(p=0.5); within another rule in quotes, as in shuffled('rules.py:mine(p=0.5)')"
+        )
+    return parse_call(text, builders(), "rule", _helpers())
+
+
+def _own_rule(function: Callable[..., Any]) -> Rule:
+    """The rule of a user's function, or of a function or rule in a user's file."""
+    inner, name = function, name_of(function)
+    if isinstance(function, FileFunction):
+        inner, name = function.function, function.text
+    if isinstance(inner, Rule):
+        return Rule(name, function, {}, inner.refresh, inner.schedule, inner.shuffled)
+    refresh = _refresh_of(inner)
+    try:
+        return Rule(name, function, {}, None if refresh is None else checked_refresh(refresh))
+    except UsageError as error:
+        raise RuleError(f"rule {name}: {error}, or None") from None
+
+
+def _refresh_of(function: Any) -> Any:
+    """The attribute `refresh` of a function, also of one within a partial."""
+    while isinstance(function, functools.partial) and not hasattr(function, "refresh"):
+        function = function.func
+    return getattr(function, "refresh", DEFAULT_REFRESH)
+
+
+def recorded_rule(text: str, code: Piece | None) -> Rule:
+    """A rule that stands for one of which only the text and the recorded scales are known; it has no scales itself.
+
+    >>> recorded_rule("mine.py:half", None)
+    mine.py:half
+    """
+    rule = Rule(text, _no_scales)
+    object.__setattr__(rule, "code", code)
+    return rule
+
+
+def _no_scales(staleness: StalenessDistribution, workers: int) -> NDArray[np.float64]:
+    raise RuleError("only its recorded scales are known")
+
+
+def scale_table(
+    rule: RuleLike, staleness: StalenessDistribution, workers: int, context: Context = OUTSIDE
+) -> NDArray[np.float64]:
+    """The scales of a rule, checked: float64, finite, >= 0, shape (len(staleness),).
+
+    A rule that depends on the staleness seen gives 1 everywhere while nothing has been seen.
+
+    Args:
+        rule: a rule, its text, or a function (staleness, workers) -> scales.
+        staleness: the distribution of the staleness seen.
+        workers: how many the rule is told there are; >= 1.
+        context: what the rule sees besides, if it names it; by default as when a run begins.
+
+    RuleError says what is wrong with the scales. It also stands for an exception inside the rule, which is its cause.
+
+    >>> scale_table("inverse", StalenessDistribution.from_counts([1, 1]), workers=2)
+    array([1. , 0.5])
+    """
+    return checked_scales(as_rule(rule), staleness, workers, context)
