@@ -19,7 +19,7 @@ from .streams import echo
 
 @click.command("predict")
 @click.argument("run", type=click.Path(), metavar="RUN.h5")
-@click.argument("inputs", metavar="INPUTS")
+@click.argument("inputs", type=click.Path(), metavar="INPUTS")
 @click.option("--version", type=int, metavar="N",
               help="The version whose parameters predict, if the run kept them.  [default: the last]")  # fmt: skip
 @click.option("--scores", is_flag=True, help="The outputs of the network instead: of classes the logits.")

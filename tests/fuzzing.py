@@ -6,6 +6,7 @@ A reader may accept an input or refuse it with an `AsapnbError`. Anything else i
 import contextlib
 import gzip
 import random
+import shutil
 import tempfile
 import traceback
 import warnings
@@ -115,6 +116,47 @@ def _idx(folder: Path) -> None:
     (folder / "c").write_bytes(gzip.compress(images, mtime=0))
 
 
+def _data(folder: Path) -> None:
+    """One table in all formats, arrays, and an image."""
+    import pandas as pd
+    from PIL import Image
+
+    table = pd.DataFrame({"pH": np.arange(8) / 7, "n": np.arange(8), "colour": list("rw") * 4, "y": list("aabb") * 2})
+    table.loc[3, "pH"] = np.nan
+    table.to_csv(folder / "a.csv", index=False)
+    table.to_csv(folder / "b.csv", index=False, header=False, sep=";")
+    table.to_parquet(folder / "c.parquet")
+    table.to_feather(folder / "d.feather")
+    np.savez(folder / "e.npz", x=np.arange(16.0).reshape(8, 2), y=np.arange(8) % 2)
+    np.savez_compressed(folder / "f.npz", X_train=np.zeros((4, 2, 2), np.uint8), y_train=np.array(list("abab")))
+    Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3)).save(folder / "g.png")
+
+
+def _of_kind(ending: str) -> Callable[[], list[bytes]]:
+    def made(folder: Path) -> None:
+        _data(folder)
+        for path in folder.iterdir():
+            if not path.name.endswith(ending):
+                path.unlink()
+
+    return lambda: _files(made)
+
+
+def _read_data(path: Path) -> None:
+    """With a target by name and by place, or as one of the images of a folder."""
+    text = str(path)
+    texts = [f"{text}(target=y, one_hot=True, missing=mean, standardize=True)", f"{text}(target=-1, missing=drop)"]
+    if path.suffix == ".png":
+        shutil.rmtree(path.parent / "images", ignore_errors=True)
+        for name in ("one", "two"):
+            (path.parent / "images" / name).mkdir(parents=True)
+            shutil.copy(path, path.parent / "images" / name)
+        texts = [str(path.parent / "images")]
+    for one in texts:
+        with contextlib.suppress(AsapnbError):
+            ab.load_dataset(one)
+
+
 def _read_run(path: Path) -> None:
     """All that a run has."""
     run = ab.load_run(path)
@@ -169,6 +211,11 @@ compute = "exponential(1)"
 compute = ["lognormal(mean=1, cv=0.3)", 2.0]
 update = 0.05
 """
+DATA = [
+    "wine.csv(target='quality', test=0.2, seed=3, standardize=True)",
+    "~/a b.npz(inputs=[x, 'y z'], target=-1, regression=True)",
+    "photos(size=[8, 8], test='other photos')",
+]
 RUN_FILE = """problem = "mlp(hidden=[8])"
 scheme = "leashed(persistence=1)"
 rule = "tail(amplitude=0.5, refresh=every(200, half_life=2000))"
@@ -196,6 +243,12 @@ def targets() -> dict[str, Target]:
         "timing-toml": Target(lambda: [TIMING_FILE], changed_text, lambda path: load_timing(path, 4), "t.toml"),
         "idx": Target(lambda: _files(_idx), changed_bytes, _read_idx, "images"),
         "cifar": Target(lambda: [bytes(range(256)) * 12 + b"\0"], changed_bytes, read_cifar, "batch.bin"),
+        "csv": Target(_of_kind(".csv"), changed_bytes, _read_data, "t.csv"),
+        "parquet": Target(_of_kind(".parquet"), changed_bytes, _read_data, "t.parquet"),
+        "feather": Target(_of_kind(".feather"), changed_bytes, _read_data, "t.feather"),
+        "npz": Target(_of_kind(".npz"), changed_bytes, _read_data, "t.npz"),
+        "image": Target(_of_kind(".png"), changed_bytes, _read_data, "t.png"),
+        "data": Target(lambda: DATA, changed_text, ab.load_dataset),
         "rule": Target(lambda: [repr(rule) for rule in examples().values()], changed_text, _read_rule),
         "scheme": Target(_schemes, changed_text, as_scheme),
         "problem": Target(lambda: [entry.example for entry in PROBLEMS.values()], changed_text, parse_problem),

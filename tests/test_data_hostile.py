@@ -134,7 +134,15 @@ def test_what_is_no_file(here):
     os.mkfifo("f.npz")
     os.mkdir("g.csv")
     os.symlink("h.csv", "h.csv")
-    for text in ("f.csv(target=a)", "f.parquet(target=a)", "f.npz", "g.csv(target=a)", "h.csv(target=a)", "\0.csv"):
+    for text in (
+        "f.csv(target=a)",
+        "f.parquet(target=a)",
+        "f.npz",
+        "g.csv(target=a)",
+        "h.csv(target=a)",
+        "\0.csv",
+        "~\0.csv",
+    ):
         with pytest.raises((DataError, UsageError)):
             load_dataset(text)
 

@@ -204,6 +204,8 @@ def files_of(text: str) -> list[str]:
 
 def found(path: str, beside: str | None = None) -> Path:
     """The path of a file, ~ being the home folder; if it is not there, that in the folder of the file `beside`."""
+    if "\0" in path:
+        raise UsageError(f"{shown(path)} cannot be the name of a file: it holds a NUL")
     place = Path(os.path.expanduser(path))
     if beside is not None and not exists(path) and exists(other := os.path.join(os.path.dirname(beside), path)):
         return Path(os.path.expanduser(other))
