@@ -40,7 +40,9 @@ _WATCHING = of_replay("watched")
 _DEFAULTS = {  # of flags whose default is not "as recorded"
     "rule": "the scales that were recorded",
     "schedule": "the factors that were recorded",
-    **dict.fromkeys(("target_loss", "target_accuracy", "patience", "keep_params"), "none, whatever was recorded"),
+    **dict.fromkeys(
+        ("target_loss", "target_accuracy", "target_r2", "patience", "keep_params"), "none, whatever was recorded"
+    ),
     "monitor": None,
     "microscope": None,
     "threads": None,

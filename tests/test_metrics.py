@@ -95,6 +95,21 @@ def test_patience_watches_them(monitor):
         ab.simulate(ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=()), **OPTIONS, patience=1, monitor=monitor)
 
 
+def test_a_target_of_r2_converges(files):
+    run = ab.simulate(line(), **OPTIONS | {"eval_every": 5}, target_r2=0.5)
+    reached = np.flatnonzero(run.evals["test_r2"] >= 0.5)
+    assert (run.status, len(run.evals["step"]), len(reached)) == ("converged", reached[0] + 1, 1)
+    assert run.config["target_r2"] == 0.5
+    with pytest.raises(
+        ab.UsageError, match=r"target_r2 is 0\.5, but this problem has no test_r2; it has train_loss, "
+    ):
+        ab.simulate(ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=()), **OPTIONS, target_r2=0.5)
+    with pytest.raises(ab.UsageError, match=r"target_accuracy is 0\.5, but this problem has no test_accuracy"):
+        ab.simulate(line(), **OPTIONS, target_accuracy=0.5)
+    with pytest.raises(ab.UsageError, match="target_r2 is 2"):
+        ab.simulate(line(), **OPTIONS, target_r2=2)
+
+
 def test_a_file_of_before_has_none_of_them_and_goes_on(tmp_path):
     path = tmp_path / "old.h5"
     ab.train(line(), "lock-based", **OPTIONS, out=path)

@@ -130,8 +130,8 @@ ATTRIBUTES = {attribute.name: attribute for attribute in _TABLE}
 
 # What a configuration lacks where it does not apply
 OPTIONAL = {
-    "data", "schedule", "epochs", "threads", "max_seconds", "target_loss", "target_accuracy", "patience", "monitor",
-    "start", "prior", "clip", "keep_params", "pin_workers", "timing", "microscope",
+    "data", "schedule", "epochs", "threads", "max_seconds", "target_loss", "target_accuracy", "target_r2", "patience",
+    "monitor", "start", "prior", "clip", "keep_params", "pin_workers", "timing", "microscope",
 }  # fmt: skip
 
 # The keys of a configuration that are read from a run file. `training.arguments` declares their ranges, which are
@@ -159,6 +159,7 @@ CONFIG = {name: Attribute(name, shape) for shape, names in _KEYS.items() for nam
     "batch_size": Attribute("batch_size", int, least=1),
     "target_loss": Attribute("target_loss", float, least=-math.inf),
     "target_accuracy": Attribute("target_accuracy", float, most=1),
+    "target_r2": Attribute("target_r2", float, least=-math.inf, most=1),
     "patience": Attribute("patience", int, least=1),
     "eval_every": Attribute("eval_every", int),
     "eval_samples": Attribute("eval_samples", int | str, least=1),

@@ -37,7 +37,7 @@ from .world import ROW
 
 RECORDED = "recorded"  # in place of a rule, or a schedule: the scales, or factors, that a run recorded
 # The arguments that a replay takes over from a run. A target or a time limit is not among them.
-_WATCHED_FOR = ("target_loss", "target_accuracy", "patience", "monitor", "keep_params")
+_WATCHED_FOR = ("target_loss", "target_accuracy", "target_r2", "patience", "monitor", "keep_params")
 _TAKEN_OVER = (*of_replay("changed", "kept"), "divergence_factor", "eval_every", "eval_samples")
 
 
@@ -60,6 +60,7 @@ def replay(
     seed: int | None = None,
     target_loss: float | None = None,
     target_accuracy: float | None = None,
+    target_r2: float | None = None,
     patience: int | None = None,
     monitor: Monitor | None = None,
     divergence_factor: float | None = None,

@@ -54,7 +54,7 @@ def resume_simulation(
     execution = replace(
         abandonable(lambda: scheduled(problem, options, rule, timing, observed)),
         start=run.params["initial"],
-        reached=None if {"target_loss", "target_accuracy"} & {*others} else _reached(run),
+        reached=None if {"target_loss", "target_accuracy", "target_r2"} & {*others} else _reached(run),
         passed=version - (run.status not in EARLY),
     )
     changed, saved = changes(run, execution.code), None

@@ -66,6 +66,7 @@ def simulate(
     reshuffle: bool = True,
     target_loss: float | None = None,
     target_accuracy: float | None = None,
+    target_r2: float | None = None,
     patience: int | None = None,
     monitor: Monitor | None = None,
     max_seconds: float | None = None,

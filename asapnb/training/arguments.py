@@ -180,6 +180,8 @@ _TABLE = (
         most this.""", _optional(_real(-np.inf, rounded=False)), in_replay="watched", in_resume=True),
     Argument("target_accuracy", None, _MAYBE_FLOAT, """stop with status "converged" when the test accuracy, 0 to 1, is
         at least this.""", _optional(_real(0, 1, rounded=False, above=True)), in_replay="watched", in_resume=True),
+    Argument("target_r2", None, _MAYBE_FLOAT, """stop with status "converged" when R² of the test samples is at least
+        this; at most 1.""", _optional(_real(-np.inf, 1, rounded=False)), in_replay="watched", in_resume=True),
     Argument("patience", None, _MAYBE_INT, """stop with status "stopped" when `monitor` has not improved in this many
         evaluations (see `eval_every`); None for never.""", _optional(_integer(1)), in_replay="watched",
              in_resume=True),

@@ -49,6 +49,7 @@ class Options:
     reshuffle: bool
     target_loss: float | None
     target_accuracy: float | None
+    target_r2: float | None
     patience: int | None
     monitor: Monitor | None
     max_seconds: float | None

@@ -47,9 +47,9 @@ class Stopping:
 
     def at_target(self, evaluation: Evaluation) -> bool:
         """Whether a target is reached for the first time."""
-        loss, accuracy = self._options.target_loss, self._options.target_accuracy
-        reached = (loss is not None and evaluation.train_loss <= loss) or (
-            accuracy is not None and evaluation.test_accuracy >= accuracy
+        loss = self._options.target_loss
+        reached = (loss is not None and evaluation.train_loss <= loss) or any(
+            getattr(evaluation, name) >= target for name, target in _targets(self._options).items()
         )
         if not reached or self.reached is not None:
             return False
@@ -73,6 +73,12 @@ class Stopping:
         return evaluation.step > self._passed
 
 
+def _targets(options: Options) -> dict[str, float]:
+    """What is to be reached of the metrics of which more is better, by their names."""
+    targets = {"test_accuracy": options.target_accuracy, "test_r2": options.target_r2}
+    return {name: target for name, target in targets.items() if target is not None}
+
+
 def check_measured(options: Options, initial: Evaluation) -> None:
     """UsageError if a run waits for a figure that its problem does not have.
 
@@ -81,9 +87,11 @@ def check_measured(options: Options, initial: Evaluation) -> None:
         initial: the evaluation of the initial parameters.
     """
     figures = {name: value for name, value in vars(initial).items() if name not in ("step", "t")}
-    accuracy = None if options.target_accuracy is None else "test_accuracy"
-    for argument, name in (("monitor", options.monitor), ("target_accuracy", accuracy)):
-        if name is not None and math.isnan(figures[name]):
+    waited = {name: name.replace("test", "target") for name in _targets(options)}
+    if options.monitor is not None:
+        waited[options.monitor] = "monitor"
+    for name, argument in waited.items():
+        if math.isnan(figures[name]):
             measured = ", ".join(name for name, value in figures.items() if not math.isnan(value))
             raise UsageError(
                 f"{argument} is {getattr(options, argument)}, but this problem has no {name}; "
