@@ -266,8 +266,8 @@ def resume(
             staleness of all updates.
         schedule: the run's schedule, likewise. One that depends on the total of updates, such as "cosine()", follows
             the new total from where the run goes on; "cosine(length=1000)" stays what it is.
-        target_loss, target_accuracy, target_r2, patience, monitor, divergence_factor, eval_every: as of `train`; those
-            given hold from here on. A simulated run is then computed again from its beginning.
+        target_loss, target_accuracy, target_r2, patience, monitor, divergence_factor, eval_every: as of `train`; what
+            is given holds from here on. A simulated run is then computed again from its beginning.
         force: go on although updates are lost as there is no checkpoint, and although code of one's own (the rule, a
             module that it imports, the problem) is not what the run recorded. The file then keeps what has changed.
         on_eval: called with each new `Evaluation` as it is made.
