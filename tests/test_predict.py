@@ -201,3 +201,15 @@ def test_a_file_is_read_as_that_of_the_training_was(here):
     config = {**CONFIG, "data": "t.data(target=2, one_hot=True, header=False)", "batch_size": 4}
     run = run_config(config, "simulate", out="t.h5")
     assert run.predict("t.data").tolist() == list("xy") * 10
+
+
+def test_flat_samples_are_in_the_form_of_the_training(here):
+    images = RNG.integers(0, 256, (20, 3, 4)).astype(np.uint8)
+    np.savez("i.npz", x=images, y=np.arange(20) % 2)
+    data = ab.load_dataset("i.npz(standardize=True)")
+    run = ab.simulate(ab.mlp(data, hidden=(8,)), workers=1, updates=5, batch_size=4)
+    scores = run.predict(images, scores=True)
+    assert np.array_equal(run.predict(images.reshape(20, 12), scores=True), scores)
+    np.save("flat.npy", images.reshape(20, 12))
+    assert np.array_equal(run.predict("flat.npy", scores=True), scores)
+    assert np.array_equal(run.predict("i.npz", scores=True), scores)

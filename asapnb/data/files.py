@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -97,12 +98,15 @@ def read_inputs(path: str, options: Options, preparation: Preparation, shape: tu
         train, test = read_parts(place, options)
         part = train if test is None else test
     if isinstance(part, Arrays):
-        part = Arrays(part.where, _as_coloured(part.inputs, shape[0]), None)
+        part = Arrays(part.where, formed(part.inputs, shape), None)
     return preparation.inputs(part)
 
 
-def _as_coloured(images: NDArray[Any], channels: int) -> NDArray[Any]:
-    """Grey images as coloured ones where the training had colours."""
-    images = images[:, None] if images.ndim == 3 else images
-    grey = images.ndim == 4 and images.shape[1] == 1 and channels == 3
-    return np.repeat(images, 3, axis=1) if grey else images
+def formed(inputs: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Samples in the shape of those of the training, if they have as many numbers; grey ones as coloured ones."""
+    if inputs.ndim == 3:
+        inputs = inputs[:, None]
+    if inputs.ndim == 4 and inputs.shape[1] == 1 and shape[0] == 3:
+        inputs = np.repeat(inputs, 3, axis=1)
+    same = inputs.ndim > 1 and len(inputs) and prod(inputs.shape[1:]) == prod(shape)
+    return inputs.reshape(len(inputs), *shape) if same else inputs

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..data import Dataset, Split
 from ..data.catalogue import load_dataset
-from ..data.files import read_inputs
+from ..data.files import formed, read_inputs
 from ..data.frames import is_frame, table_in
 from ..data.options import is_file, parsed
 from ..data.preparation import Preparation
@@ -72,6 +72,7 @@ def _problem_of(run: Run, facts: Mapping[str, Any], force: bool) -> Problem:
 def _prepared(run: Run, inputs: Any, facts: Mapping[str, Any], problem: Problem) -> NDArray[Any]:
     """Inputs as those of the training were prepared."""
     found = preparation_in(facts, run.name) or Preparation()
+    shape = problem.data.shape if problem.data is not None else (1, 1, 1)
     if isinstance(inputs, Dataset):
         return inputs.test.raw
     if isinstance(inputs, Split):
@@ -83,7 +84,6 @@ def _prepared(run: Run, inputs: Any, facts: Mapping[str, Any], problem: Problem)
         path, options = parsed(text)
         if options.header is None and facts.get("path"):
             options = replace(options, header=parsed(run.config["data"])[1].header)
-        shape = problem.data.shape if problem.data is not None else (1, 1, 1)
         return read_inputs(path, options, found, shape)
     if is_frame(inputs):
         return found.inputs(table_in(inputs, "the inputs"))
@@ -93,4 +93,4 @@ def _prepared(run: Run, inputs: Any, facts: Mapping[str, Any], problem: Problem)
         raise UsageError(
             "the inputs are rows of several lengths: give an array with one row for each sample"
         ) from None
-    return found.inputs(Arrays("the inputs", array, None))
+    return found.inputs(Arrays("the inputs", formed(array, shape), None))
