@@ -8,7 +8,6 @@ from functools import lru_cache
 
 import numpy as np
 
-from asapnb.problems import MaxPool
 from asapnb.problems.activations import Activation
 from asapnb.problems.losses import CROSS_ENTROPY
 from asapnb.record.schema import blank_rows
@@ -227,8 +226,6 @@ def network_gradient(layers, tensors, inputs, labels, loss=CROSS_ENTROPY):
     for layer, x, y, own in reversed(tape):  # 3.
         if isinstance(layer, Activation):
             g = each(layer.backward, values_of(layer), y, g)
-        elif isinstance(layer, MaxPool):
-            g = _unpool(x, g)
         else:
             *found, g = LAYERS[type(layer).__name__][1](layer, x, g, *own)
             gradients = found + gradients
@@ -258,9 +255,6 @@ def network_scores(layers, tensors, inputs):
         before, own = x, []
         if isinstance(layer, Activation):
             x = each(layer.forward, values_of(layer), x)
-        elif isinstance(layer, MaxPool):
-            n, c, h, w = x.shape
-            x = x[:, :, : h // 2 * 2, : w // 2 * 2].reshape(n, c, h // 2, 2, w // 2, 2).max((3, 5))
         else:
             forward, _ = LAYERS[type(layer).__name__]
             own = [left.pop(0) for _ in range(forward.__code__.co_argcount - 2)]
@@ -291,37 +285,65 @@ def dense_backward(layer, x, g, weight, bias):
 
 def convolution(layer, x, weight, bias):
     """The outputs of all samples, as a sum over the positions in the kernel."""
-    rows, columns = (side - layer.kernel + 1 for side in x.shape[2:])
-    out = np.zeros((len(x), layer.channels, rows, columns)) + bias[:, None, None]
-    for i in range(layer.kernel):
-        for j in range(layer.kernel):
-            out += np.einsum("ncyx,fc->nfyx", x[:, :, i : i + rows, j : j + columns], weight[:, :, i, j])
-    return out
+    x = np.pad(x, ((0, 0), (0, 0), *2 * [(layer.padding, layer.padding)]))
+    return bias[:, None, None] + sum(
+        np.einsum("ncyx,fc->nfyx", x[corner], weight[:, :, i, j])
+        for i, j, corner in corners(x, layer.kernel, layer.stride)
+    )
+
+
+def corners(x, size, stride):
+    """(i, j, the index of pixel (i, j) of every window of an image), for each pixel of a window."""
+    rows, columns = ((side - size) // stride * stride + 1 for side in x.shape[2:])
+    for i in range(size):
+        for j in range(size):
+            yield i, j, (..., slice(i, i + rows, stride), slice(j, j + columns, stride))
 
 
 def convolution_backward(layer, x, g, weight, bias):
     """The gradients of weight, bias and input."""
+    p, (height, width) = layer.padding, x.shape[2:]
+    x = np.pad(x, ((0, 0), (0, 0), (p, p), (p, p)))
     weight_gradient, down = np.zeros_like(weight), np.zeros_like(x)
-    rows, columns = g.shape[2:]
-    for i in range(layer.kernel):
-        for j in range(layer.kernel):
-            window = x[:, :, i : i + rows, j : j + columns]
-            weight_gradient[:, :, i, j] = np.einsum("nfyx,ncyx->fc", g, window)
-            down[:, :, i : i + rows, j : j + columns] += np.einsum("nfyx,fc->ncyx", g, weight[:, :, i, j])
-    return weight_gradient, g.sum((0, 2, 3)), down
+    for i, j, corner in corners(x, layer.kernel, layer.stride):
+        weight_gradient[:, :, i, j] = np.einsum("nfyx,ncyx->fc", g, x[corner])
+        down[corner] += np.einsum("nfyx,fc->ncyx", g, weight[:, :, i, j])
+    return weight_gradient, g.sum((0, 2, 3)), down[:, :, p : p + height, p : p + width]
 
 
-LAYERS = {"Dense": (dense, dense_backward), "Conv": (convolution, convolution_backward)}  # twins, by name
+def max_pool(layer, x):
+    """The largest pixel of each window."""
+    return np.max([x[corner] for _, _, corner in corners(x, layer.size, layer.stride or layer.size)], 0)
 
 
-def _unpool(before, g):
+def max_pool_backward(layer, x, g):
     """Each window's gradient to its first maximum."""
-    down, (rows, columns) = np.zeros_like(before), g.shape[2:]
-    corners = [(..., slice(i, 2 * rows, 2), slice(j, 2 * columns, 2)) for i in (0, 1) for j in (0, 1)]
-    winner = np.stack([before[corner] for corner in corners]).argmax(0)
-    for number, corner in enumerate(corners):
-        down[corner] = np.where(winner == number, g, 0)
-    return down
+    down, places = np.zeros_like(x), list(corners(x, layer.size, layer.stride or layer.size))
+    winner = np.argmax([x[corner] for _, _, corner in places], 0)
+    for number, (_, _, corner) in enumerate(places):
+        down[corner] += np.where(winner == number, g, 0)
+    return [down]
+
+
+def average_pool(layer, x):
+    """The mean of each window."""
+    return np.mean([x[corner] for _, _, corner in corners(x, layer.size, layer.stride or layer.size)], 0)
+
+
+def average_pool_backward(layer, x, g):
+    """Each window's gradient, spread evenly."""
+    down = np.zeros_like(x)
+    for _, _, corner in corners(x, layer.size, layer.stride or layer.size):
+        down[corner] += g / layer.size**2
+    return [down]
+
+
+LAYERS = {  # twins, by name
+    "Dense": (dense, dense_backward),
+    "Conv": (convolution, convolution_backward),
+    "MaxPool": (max_pool, max_pool_backward),
+    "AveragePool": (average_pool, average_pool_backward),
+}
 
 
 # --- problems: objectives with known constants, and their noise --------------------------------------------------

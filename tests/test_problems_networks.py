@@ -13,7 +13,20 @@ from scipy.optimize import check_grad
 from asapnb.compiled import KERNEL_PATH
 from asapnb.data import Dataset, load_dataset
 from asapnb.errors import UsageError
-from asapnb.problems import Conv, Dense, LeakyReLU, MaxPool, ReLU, Sigmoid, Tanh, cnn, lenet, mlp, network
+from asapnb.problems import (
+    AveragePool,
+    Conv,
+    Dense,
+    LeakyReLU,
+    MaxPool,
+    ReLU,
+    Sigmoid,
+    Tanh,
+    cnn,
+    lenet,
+    mlp,
+    network,
+)
 from asapnb.problems.activations import ACTIVATIONS
 from asapnb.problems.layers import BLOCK_LAYERS, ROW_LAYERS
 from asapnb.problems.losses import LOSSES
@@ -45,6 +58,29 @@ NETS = {  # name: (input shape, layers)
     "tanh": ((1, 8, 9), [Conv(3, 3), Tanh(), MaxPool(2), Conv(3, 2), Tanh(), Dense(8), Tanh(), Dense(10)]),
     "sigmoid": ((1, 8, 9), [Conv(3, 3), Sigmoid(), MaxPool(2), Dense(8), Sigmoid(), Dense(10)]),
     "leaky": ((1, 8, 9), [Conv(3, 3), LeakyReLU(0.3), MaxPool(2), Conv(3, 2), LeakyReLU(), Dense(10)]),
+    "stride and padding": (
+        (2, 12, 11),
+        [
+            Conv(3, 3, 2, 1),
+            Tanh(),
+            Conv(5, 5, 3, 4),
+            ReLU(),
+            MaxPool(2),
+            Conv(2, 1, 2),
+            Conv(4, 2, padding=2),
+            Dense(10),
+        ],
+    ),
+    "stride 2": ((1, 13, 12), [Conv(4, 3), ReLU(), Conv(3, 4, stride=2), ReLU(), MaxPool(2), Dense(10)]),
+    "padding": ((1, 7, 6), [Conv(4, 3, padding=1), ReLU(), MaxPool(2), Conv(3, 3, padding=1), Tanh(), Dense(10)]),
+    "pooling": (
+        (2, 21, 18),
+        [AveragePool(2), Conv(5, 2), MaxPool(3, 1), Tanh(), AveragePool(3, 2), MaxPool(), LeakyReLU(), Dense(10)],
+    ),
+    "LeNet-5": (
+        (1, 16, 16),
+        [Conv(6, 5, padding=2), Sigmoid(), AveragePool(2), Conv(7, 5), Sigmoid(), AveragePool(2), Dense(10)],
+    ),
 }
 BATCHES = (1, 7, 24, 65, 130)
 EACH = [*(loss.name for loss in LOSSES[1:]), "huber(delta=0.3)"]  # losses that take each output by itself
@@ -165,6 +201,7 @@ def test_gradient_of_a_loss_is_that_of_the_twin(loss, dtype):
 @pytest.mark.parametrize("path", sorted({"avx512", "avx2", "portable"} - {KERNEL_PATH}))
 def test_other_kernel_paths(path):
     names = ["lenet", "odd sizes", "deep", "linear layers", "tanh", "leaky"]
+    names += ["stride and padding", "pooling"] if path != "portable" else []  # which float64 takes
     code = f"""
 import test_problems_networks as t
 [t.check(name) for name in {names}]
@@ -173,7 +210,9 @@ import test_problems_networks as t
     python("-c", code, environment={"ASAPNB_KERNELS": path})
 
 
-@pytest.mark.parametrize("name", ["odd sizes", "linear layers", "tanh", "sigmoid", "leaky"])
+@pytest.mark.parametrize(
+    "name", ["odd sizes", "linear layers", "tanh", "sigmoid", "leaky", "stride and padding", "pooling"]
+)
 def test_gradient_is_that_of_finite_differences(name):
     problem, params, _ = make(name, np.float64)
     some = np.random.default_rng(0).permutation(problem.n_params)[:60]
@@ -288,8 +327,11 @@ def test_layers_as_text(layers):
         ([Dense(10), ReLU()], "the last layer is ReLU"),
         ([ReLU(), Dense(10)], "layer 0 is ReLU"),
         ([Dense(3), Conv(2, 2), Dense(10)], "layer 1 is Conv"),
-        ([Conv(2, 2), MaxPool(2), Dense(10)], "layer 1 is MaxPool"),
-        ([Conv(2, 2), ReLU(), MaxPool(3), Dense(10)], "layer 2 is MaxPool\\(size=3\\)"),
+        ([Dense(3), MaxPool(2), Dense(10)], "layer 1 is MaxPool"),
+        (
+            [Conv(2, 2), ReLU(), MaxPool(8), Dense(10)],
+            "MaxPool\\(size=8\\) needs at least 8×8 pixels, but there are 7×7",
+        ),
         (["Dense", Dense(10)], "missing a required argument: 'units'; Dense takes \\(units\\)"),
         ("Dense(3), relu, Dense(10)", "unknown layer 'relu'; .*Did you mean 'ReLU'"),
         ("Dense(3) Dense(10)", "cannot read the layer 'Dense\\(3\\) Dense\\(10\\)'"),
@@ -298,7 +340,12 @@ def test_layers_as_text(layers):
         ([Dense(0), Dense(10)], "units is 0"),
         ([Conv(2.5, 2), Dense(10)], "channels is 2.5"),
         ([Conv(2, 0), Dense(10)], "kernel is 0"),
-        ([Conv(2, 9), ReLU(), Dense(10)], "9×9 pixels and get 8×8 of inputs 1×8×8"),
+        ([Conv(2, 3, 0), Dense(10)], "stride is 0: must be an integer from 1"),
+        ([Conv(2, 3, 1, -1), Dense(10)], "padding is -1: must be an integer from 0"),
+        ([AveragePool(0), Dense(10)], "size is 0"),
+        ([MaxPool(2, 1.5), Dense(10)], "stride is 1.5"),
+        ([Conv(2, 11, padding=1), Dense(10)], "Conv\\(channels=2, kernel=11, padding=1\\) needs at least 9×9 pixels"),
+        ([Conv(2, 9), ReLU(), Dense(10)], "needs at least 9×9 pixels, but there are 8×8 left of inputs 1×8×8"),
         ([Conv(2, 8), ReLU(), MaxPool(2), Dense(10)], "MaxPool\\(2\\) need at least 9×9 pixels"),
     ],
 )

@@ -8,11 +8,12 @@ from .convolution import Conv
 from .dense import Dense
 from .networks import cnn, lenet, mlp, network
 from .own import custom
-from .plan import MaxPool
+from .pooling import AveragePool, MaxPool
 from .regression import least_squares, logistic
 from .text import register
 
 __all__ = [
+    "AveragePool",
     "Constants",
     "Conv",
     "Dense",

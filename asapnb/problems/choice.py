@@ -40,7 +40,8 @@ def by_number(functions: Sequence[Callable[..., Any]], read: Any = None, optiona
     calls = [f"_{n}({', '.join(parameters[: len(found)])})" for n, found in enumerate(taken)]
     head = f"def choose({arguments}):" if read else f"def choose(number, {arguments}):"
     number = f"read({', '.join(parameters[:2])})" if read else "number"
-    lines = [f"    if {number} == {n}: return {calls[n]}" for n in range(last)]
+    same = [functions[n] is functions[n + 1] for n in range(last)]  # which need not be compiled twice
+    lines = [f"    if {number} <= {n}: return {calls[n]}" for n in range(last) if not same[n]]
     names: dict[str, Any] = {"read": read} | {f"_{n}": function for n, function in enumerate(compiled)}
     exec("\n".join([head, *lines, f"    return {calls[last]}"]), names)
     return part(inline="always")(names["choose"])

@@ -86,4 +86,4 @@ def input_gradient(plan, i, params, workspace, count):
     )  # fmt: skip
 
 
-LAYER = RowLayer(Dense, {"units": 2**20}, _shape, _place, forward, backward, input_gradient)
+LAYER = RowLayer(Dense, {"units": (1, 2**20)}, _shape, _place, forward, backward, input_gradient, lambda _: True)

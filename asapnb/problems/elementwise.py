@@ -87,12 +87,13 @@ def through_activation(d, d0, y, y0, g, g0, n, activation, value):
 
 
 @part()
-def swap_axes(out, out0, values, values0, m, n):
-    """out[j, i] = values[i, j] for i < m, j < n, both without gaps."""
+def swap_axes(out, out0, values, values0, m, n, plan, order):
+    """out[order[j], i] = values[i, j] for i < m, j < n, both without gaps."""
     out, values = out[out0 : out0 + m * n], values[values0 : values0 + m * n]
     for j in range(n):
+        row = plan[order + j] * m
         for i in range(m):
-            out[j * m + i] = values[i * n + j]
+            out[row + i] = values[i * n + j]
 
 
 @part(fastmath=FAST)

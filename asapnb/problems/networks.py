@@ -20,7 +20,8 @@ from .convolution import Conv
 from .dense import Dense
 from .interpreter import forward_kernel, gradient_kernel
 from .outcomes import OUTCOMES, as_loss
-from .plan import LAYERS, Layer, MaxPool, checked, compile_plan
+from .plan import LAYERS, Layer, checked, compile_plan, is_plain
+from .pooling import MaxPool
 from .text import normal_deviation, register
 
 Layers = Sequence[Layer | str] | str
@@ -176,13 +177,14 @@ def _network(
     outputs = OUTCOMES[chosen.of].outputs(labels, data.classes)
     layers = [*layers, Dense(outputs)] if ends else layers
     plan, places = compile_plan(data.shape, outputs, layers, chosen, data.is_real)
+    plain = is_plain(layers)
     check_parameters(builder, places.n_params)
     arguments |= {} if chosen == as_loss(None, data) else {"loss": str(chosen)}
     arguments |= ({} if init == "he" else {"init": init}) | ({} if dtype == "f4" else {"dtype": str(dtype)})
     text = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
     return Problem(
         name=builder,
-        gradient=gradient_kernel(dtype, raw.dtype),
+        gradient=gradient_kernel(dtype, raw.dtype, plain),
         n_params=places.n_params,
         inputs=raw.reshape(-1),
         labels=labels,
@@ -191,7 +193,7 @@ def _network(
         plan=plan,
         workspace=places.workspace,
         initial=partial(drawn, np.concatenate([_deviations(init, tensor) for tensor in places.layout])),
-        forward=forward_kernel,
+        forward=partial(forward_kernel, plain),
         loss=chosen,
         outputs=outputs,
         data=data,

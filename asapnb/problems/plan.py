@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import fields, replace
 from itertools import chain, count
 from math import prod
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import UsageError
-from ..numbers import integer
+from ..numbers import integer, real
 from .activations import ACTIVATIONS, Activation, Identity
 from .convolution import Conv
 from .dense import Dense
@@ -18,6 +18,7 @@ from .kinds import BlockLayer, RowLayer, Shape
 from .layers import BLOCK_LAYERS, ROW_LAYERS
 from .losses import CROSS_ENTROPY, LOSSES, Loss
 from .places import Places, rounded
+from .pooling import AveragePool, MaxPool
 from .records import FIRST_RECORD, RECORD, Blocks, Header, Rows, bits_of
 from .signature import Integers
 from .tiles import LANES
@@ -27,27 +28,23 @@ _BLOCK_CHUNK = 32
 _EACH = {"classes": "class", "binary": "label", "real": "target"}
 
 
-@dataclass(frozen=True)
-class MaxPool:
-    """The maximum of each 2 × 2 window, after Conv and an activation; an odd last row or column is dropped."""
-
-    size: int = 2
-
-
-Layer = Dense | Conv | Activation | MaxPool
+Layer = Dense | Conv | Activation | MaxPool | AveragePool
 _KINDS: dict[type, BlockLayer | RowLayer] = {kind.layer: kind for kind in (*BLOCK_LAYERS, *ROW_LAYERS)}
-_LIMITS: dict[type, Mapping[str, int]] = {layer: kind.limits for layer, kind in _KINDS.items()}
-_LIMITS[MaxPool] = {"size": 2**10}
-LAYERS: Mapping[str, Any] = {layer.__name__: layer for layer in _LIMITS} | {one.name: one for one in ACTIVATIONS[1:]}
+LAYERS: Mapping[str, Any] = {layer.__name__: layer for layer in _KINDS} | {one.name: one for one in ACTIVATIONS[1:]}
 """What a list of layers may consist of, by name."""
 
 
 def checked(layer: Any) -> Any:
-    """The same layer, its integers checked and as those of Python, so that its text can be read again."""
-    limits = _LIMITS.get(type(layer))
-    if limits is None:  # an activation, or what `compile_plan` refuses
+    """The same layer, its numbers checked and as those of Python, so that its text can be read again."""
+    if type(layer) not in _KINDS:  # an activation, or what `compile_plan` refuses
         return layer
-    return replace(layer, **{name: integer(name, getattr(layer, name), 1, most) for name, most in limits.items()})
+    limits, values = _KINDS[type(layer)].limits, {}
+    for one in fields(layer):
+        value, (least, most) = getattr(layer, one.name), limits[one.name]
+        check: Any = real if isinstance(most, float) else integer
+        if value is not None or one.default is not None:
+            values[one.name] = check(one.name, value, least, most)
+    return replace(layer, **values)
 
 
 class _Stage(NamedTuple):
@@ -64,25 +61,26 @@ def _stages(layers: Sequence[Layer]) -> list[_Stage]:
     stages: list[_Stage] = []
     for position, layer in enumerate(layers):
         before, kind = stages[-1] if stages else None, _KINDS.get(type(layer))
-        if kind and not (before and isinstance(kind, BlockLayer) and isinstance(before.kind, RowLayer)):
-            stages.append(_Stage(kind, layer))
-        elif isinstance(layer, Activation) and before and before.activation == Identity and not before.pooled:
-            stages[-1] = before._replace(activation=layer)
-        elif layer == MaxPool(2) and before and _can_be_pooled(before):
+        if before and _pools_itself(before, layer):
             stages[-1] = before._replace(pooled=True)
+        elif kind and not (before and isinstance(kind, BlockLayer) and isinstance(before.kind, RowLayer)):
+            stages.append(_Stage(kind, layer))
+        elif isinstance(layer, Activation) and before and before.activation == Identity:
+            stages[-1] = before._replace(activation=layer)
         else:
-            first, then = (" or ".join(kind.layer.__name__ for kind in kinds) for kinds in (BLOCK_LAYERS, ROW_LAYERS))
+            first, then = (", ".join(kind.layer.__name__ for kind in kinds) for kinds in (BLOCK_LAYERS, ROW_LAYERS))
             raise UsageError(
-                f"layer {position} is {layer!r}, which does not fit there; allowed are {first}, each alone, with an "
-                f"activation, or with an activation and MaxPool(2); then {then}, each alone or with an activation; "
-                f"activations are {', '.join(activation.name for activation in ACTIVATIONS[1:])}"
+                f"layer {position} is {layer!r}, which does not fit there; allowed are first layers on images "
+                f"({first}), then layers on rows of numbers ({then}), each alone or with an activation "
+                f"({', '.join(activation.name for activation in ACTIVATIONS[1:])})"
             )
     return stages
 
 
-def _can_be_pooled(stage: _Stage) -> bool:
-    pools = isinstance(stage.kind, BlockLayer) and stage.kind.pools
-    return pools and stage.activation != Identity and not stage.pooled
+def _pools_itself(stage: _Stage, layer: Any) -> bool:
+    """Whether the stage can pool like this on the way; the activation, which does not decrease, may come after it."""
+    wanted = isinstance(layer, MaxPool) and layer.size == 2 and layer.stride in (None, 2)
+    return wanted and isinstance(stage.kind, BlockLayer) and stage.kind.pools and not stage.pooled
 
 
 def compile_plan(
@@ -136,6 +134,11 @@ def compile_plan(
     return np.array([*header, *chain(*padded), *places.tables], np.int64), places
 
 
+def is_plain(layers: Sequence[Layer]) -> bool:
+    """Whether the plain layers do, which have an interpreter of their own."""
+    return all(stage.kind.is_plain(stage.layer) for stage in _stages(layers))
+
+
 def _shapes(shape: Shape, stages: Sequence[_Stage]) -> list[Shape]:
     """(channels, height, width) before the first stage, between the stages and after the last."""
     shapes = [shape]
@@ -144,9 +147,9 @@ def _shapes(shape: Shape, stages: Sequence[_Stage]) -> list[Shape]:
         if min(shapes[-1]) < 1:
             channels, height, width = shapes[-2]
             least = next(side for side in count(1) if min(_after(stage, (channels, side, side))) >= 1)
-            pooling = " and MaxPool(2)" if stage.pooled else ""
+            who = f"{stage.layer!r} and MaxPool(2) need" if stage.pooled else f"{stage.layer!r} needs"
             raise UsageError(
-                f"{stage.layer!r}{pooling} need at least {least}×{least} pixels and get {height}×{width} of inputs "
+                f"{who} at least {least}×{least} pixels, but there are {height}×{width} left of inputs "
                 f"{'×'.join(map(str, shape))}; use larger inputs, or fewer or smaller layers"
             )
     return shapes

@@ -17,8 +17,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ..compiled import part
-from .emit import at
+from .emit import at, i64
 
 
 class Header(NamedTuple):
@@ -94,46 +93,48 @@ def real_of(typing, bits):
     return types.float64(types.int64), lambda context, b, signature, values: b.bitcast(values[0], ir.DoubleType())
 
 
-def _loader(record: Any) -> Any:
-    """An intrinsic that loads the record at a position of the plan into its NamedTuple."""
+def _loaders(record: Any, first: int) -> tuple[Any, Any]:
+    """Intrinsics ``load(plan, i)`` and ``load(plan)``: what begins at first + i · RECORD, or first, as a NamedTuple.
+
+    They are no parts to be inlined: Numba would copy their callers for each of their many calls.
+    """
     kind = types.NamedUniTuple(types.int64, len(record._fields), record)
 
-    @intrinsic
-    def load(typing, plan, start):
-        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            data = context.make_array(signature.args[0])(context, builder, values[0]).data
-            fields = [builder.load(at(builder, data, values[1], i)) for i in range(len(record._fields))]
-            return context.make_tuple(builder, kind, fields)
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, values[0]).data
+        start = builder.mul(values[1], i64(RECORD)) if len(values) > 1 else i64(0)
+        fields = [builder.load(at(builder, data, start, first + k)) for k in range(len(record._fields))]
+        return context.make_tuple(builder, kind, fields)
 
+    @intrinsic
+    def load(typing, plan, i):
         return kind(plan, types.int64), generate
 
-    return load
+    @intrinsic
+    def load_one(typing, plan):
+        return kind(plan), generate
+
+    return load, load_one
 
 
 def reader(record: Any, after: Any = None) -> Any:
     """Compiled code ``read(plan, i)``: record i, from its first field, or from behind those of `after`."""
-    load, first = _loader(record), FIRST_RECORD + (len(after._fields) if after else 0)
-    if first + len(record._fields) > FIRST_RECORD + RECORD:
+    first = len(after._fields) if after else 0
+    if first + len(record._fields) > RECORD:
         raise TypeError(f"{record.__name__} has {len(record._fields)} fields: RECORD, {RECORD}, has no room for them")
-
-    @part(inline="always")
-    def read(plan, i):
-        return load(plan, first + i * RECORD)
-
-    return read
+    return _loaders(record, FIRST_RECORD + first)[0]
 
 
-_load_header = _loader(Header)
 rows, blocks = reader(Rows), reader(Blocks)
+_, header = _loaders(Header, 0)  # header(plan): the header of a plan, in compiled code
 
 
-@part(inline="always")
-def header(plan):
-    """The header of a plan, in compiled code."""
-    return _load_header(plan, 0)
-
-
-@part(inline="always")
-def kind_of(plan, i):
+@intrinsic
+def kind_of(typing, plan, i):
     """The place of layer i in BLOCK_LAYERS or ROW_LAYERS, in compiled code."""
-    return plan[FIRST_RECORD + i * RECORD]
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, values[0]).data
+        return builder.load(at(builder, data, builder.mul(values[1], i64(RECORD)), FIRST_RECORD))
+
+    return types.int64(plan, types.int64), generate
