@@ -132,7 +132,7 @@ def test_a_table_takes_no_more_than_it_must():
     assert len(tabulate(as_schedule(lambda t: np.where(t < 9, 0.5, 1)), 300_000)) == 10
     with pytest.raises(
         UsageError,
-        match=r"cosine\(\), with .* 1,000,000,000,000 .* needs 4,000 GB .*fewer updates",
+        match=r"cosine\(\), with .* 1,000,000,000,000 .* needs 12,000 GB .*fewer updates",
     ):
         tabulate(cosine(), endless)
     with pytest.raises(UsageError, match=r"adadelay.* needs .* of memory"):

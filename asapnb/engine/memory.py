@@ -27,8 +27,7 @@ def allocate(problem: Problem, options: Options, steps: StepTables, start: Initi
     shared = Shared(
         control=aligned(words.READING + m * LINE, np.int64),
         numbers=aligned(NUMBERS, dtype),
-        schedule=aligned(whole_lines(len(steps.schedule), np.dtype(np.float32)), np.float32),
-        factors=steps.numbers,
+        factors=aligned(len(steps.schedule) + len(steps.numbers), np.float64),
         plan=problem.plan,
         inputs=problem.inputs,
         labels=problem.flat_labels,
@@ -39,8 +38,8 @@ def allocate(problem: Problem, options: Options, steps: StepTables, start: Initi
         rows=aligned(2 * RING, UPDATES),
         written=aligned(2 * RING, np.int64),
     )
-    shared.schedule[:] = steps.schedule[-1]
-    shared.schedule[: len(steps.schedule)] = steps.schedule
+    first = len(steps.schedule)
+    shared.factors[:first], shared.factors[first:] = steps.schedule, steps.numbers
     shared.state[words.PARAMS, :n] = start.params
     shared.slots[words.STATE] = start.version << 2 | words.CURRENT  # slot 0 is the first that is read
     control, numbers = shared.control, shared.numbers
@@ -53,7 +52,7 @@ def allocate(problem: Problem, options: Options, steps: StepTables, start: Initi
     control[[words.SEED, words.RESHUFFLE]] = options.seed, options.reshuffle
     control[words.EVAL_EVERY] = options.eval_every
     control[words.SHARED_MOMENTUM] = options.shares_momentum
-    control[words.FACTOR] = steps.kind
+    control[[words.FACTOR, words.FIRST]] = steps.kind, first
     chosen = settings(options.scheme)
     control[words.SETTINGS : words.SETTINGS + len(chosen)] = chosen
     numbers[[STEP_SIZE, MOMENTUM]] = options.step_size, options.momentum

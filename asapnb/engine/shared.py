@@ -18,8 +18,7 @@ class Shared(NamedTuple):
 
     control: NDArray[np.int64]  # counters and constants: see `words`
     numbers: NDArray[Any]  # dtype of the problem: see `training.words`
-    schedule: NDArray[np.float32]  # factor by version; the last entry holds for all later ones
-    factors: NDArray[np.float64]  # the numbers of the rule's own factor
+    factors: NDArray[np.float64]  # by version, the last holding for all later ones; then the rule's own numbers
     plan: NDArray[np.int64]  # the program of the problem
     inputs: NDArray[Any]  # uint8 or float: the training split, flat
     labels: NDArray[Any]  # int64 or float: those of the training split, flat
@@ -47,7 +46,6 @@ def worker_types(dtype: np.dtype[Any], inputs: np.dtype[Any], labels: np.dtype[A
     words, reals, rows = array_type(np.int64), array_type(dtype), array_type(UPDATES)
     shared = {
         "numbers": reals,
-        "schedule": array_type(np.float32),
         "factors": array_type(np.float64),
         "inputs": array_type(inputs),
         "labels": array_type(labels),

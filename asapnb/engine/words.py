@@ -28,7 +28,8 @@ APPLIED = 17 * LINE  # the sum of scale · factor of all updates, in units of 1 
 # Words that do not change while workers run
 CONSTANTS = 18 * LINE
 WORKERS, QUOTA, N_PARAMS, N_SAMPLES, BATCH_SIZE, SEED, RESHUFFLE, EVAL_EVERY = range(CONSTANTS, CONSTANTS + 8)
-SHARED_MOMENTUM, FACTOR = range(CONSTANTS + 8, CONSTANTS + 10)  # FACTOR: the kind of the rule's own factor
+SHARED_MOMENTUM = CONSTANTS + 8
+FACTOR, FIRST = CONSTANTS + 9, CONSTANTS + 10  # the kind of the rule's own factor; where its numbers begin
 SETTINGS = CONSTANTS + 2 * LINE  # the scheme's options, in the order of its fields; LINE of them at most
 
 # Mailboxes, LINE words each: what is to be evaluated

@@ -38,7 +38,7 @@ class AdaDelay:
         """The factors of the sums t + tau that a run of `total` updates may have; UsageError if that is too many."""
         count = 2 * total - 1 if self.c else 1
         check_memory(
-            f"the rule adadelay, with a factor for each of {count:,} sums t + tau,", 8 * count, "make fewer updates"
+            f"the rule adadelay, with a factor for each of {count:,} sums t + tau,", 16 * count, "make fewer updates"
         )
         return inverse_sqrt(self.c)(np.arange(count), total)
 

@@ -11,7 +11,7 @@ from ..numbers import integer
 from .schedule import StepSchedule
 
 _AT_ONCE = 2**18  # versions that a schedule is asked for at a time
-_ENTRY = 4  # bytes
+_ENTRY = 12  # bytes of a factor, as float32 and as float64 for the workers
 _SPOT = 1e-6  # by how much a factor may differ if a version is asked for alone; relative
 
 

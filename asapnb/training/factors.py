@@ -14,22 +14,22 @@ _ABANDONED, _ZEROED = 1, 2  # as in `record.schema`, whose text no kernel should
 
 
 @part()
-def own_factor(kind: int, numbers: Any, t: int, tau: int, window: int) -> float:
+def own_factor(kind: int, numbers: Any, first: int, t: int, tau: int, window: int) -> float:
     """The rule's own factor of an update of staleness `tau` that lands on version `t`.
 
-    `kind` and `numbers` are those of the rule. `window` is the sum of scale · factor over the updates that
-    the view has not seen, in units of 1 / UNIT.
+    `kind` and `numbers`, from `first` on, are those of the rule. `window` is the sum of scale · factor over the
+    updates that the view has not seen, in units of 1 / UNIT.
     """
     if kind == NO_FACTOR:
         return 1.0
     if kind == AT_ARRIVAL:
-        return numbers[min(t + tau, numbers.size - 1)]
+        return numbers[min(first + t + tau, numbers.size - 1)]
     spent = window / UNIT
     if kind == BUDGET_SHARE:
-        return numbers[1] * max(0.0, numbers[0] - spent)
+        return numbers[first + 1] * max(0.0, numbers[first] - spent)
     if kind == BUDGET_FIT:
-        share = numbers[0] / (tau + 1)
-        return share if spent + share <= numbers[1] else 0.0
+        share = numbers[first] / (tau + 1)
+        return share if spent + share <= numbers[first + 1] else 0.0
     return math.nan  # a kind without a branch here: the run diverges at once
 
 
@@ -48,7 +48,7 @@ def fill_factors(rows: Any, kind: int, numbers: Any, sums: Any) -> None:
     for i in range(rows.size):
         row = rows[i]
         t = row.read_version + row.tau
-        row.factor *= own_factor(kind, numbers, t, row.tau, sums[t] - sums[row.read_version])
+        row.factor *= own_factor(kind, numbers, 0, t, row.tau, sums[t] - sums[row.read_version])
         if row.dropped != _ABANDONED:
             if row.scale * row.factor == 0:
                 row.dropped = _ZEROED

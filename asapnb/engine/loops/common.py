@@ -117,8 +117,9 @@ def choose_step(shared: Shared, own: Own, version: int, read_version: int, windo
     row[0].row = recorded
     row[0].scale = scale
     # 3. Factor
-    scheduled = shared.schedule[min(version, shared.schedule.size - 1)]
-    row[0].factor = scheduled * own_factor(shared.control[at.FACTOR], shared.factors, version, tau, window)
+    first = shared.control[at.FIRST]
+    scheduled = shared.factors[min(version, first - 1)]
+    row[0].factor = scheduled * own_factor(shared.control[at.FACTOR], shared.factors, first, version, tau, window)
     row[0].dropped = 2 if scale * row[0].factor == 0 else 0
     # 4. Step
     return shared.numbers[STEP_SIZE] * scale * row[0].factor
