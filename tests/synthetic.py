@@ -21,8 +21,10 @@ def record(reached, status="finished", end=100.0, scale=1.0, kind="simulate", vi
     )  # fmt: skip
     last = {"train_loss": loss[-1], "test_loss": np.nan, "test_accuracy": np.nan}
     summary = {
-        "updates": end, "seconds": end / 2, "sum_of_steps": 0.1 * scale * end, "mean_scale": scale,
+        "updates": end, "seconds": end / 2, "sum_of_steps": config["step_size"] * scale * end,
+        "mean_scale": scale,
         "mean_factor": 1.0, "initial": {"train_loss": 1.0}, "last": last, "staleness": {"mean": 3.0},
+        "burn_in": {"made_from": "rule", "updates": 0, "mean_scale_after": scale},
     }  # fmt: skip
     made = Record(run)
     made.__dict__["_facts"] = (summary, Curve(at, at / 2, 0.1 * scale * at, np.array(loss)), 10.0)
