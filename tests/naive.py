@@ -3,6 +3,7 @@
 docs/how-it-works.md walks through those of a run: `versions_of`, `synchronous`, `hogwild`.
 """
 
+from collections import namedtuple
 from fractions import Fraction
 from functools import lru_cache
 
@@ -338,7 +339,37 @@ def average_pool_backward(layer, x, g):
     return [down]
 
 
+def splitmix64(state):
+    """The output function of SplitMix64, of Python's integers."""
+    z = (state + 0x9E3779B97F4A7C15) % 2**64
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+    return z ^ z >> 31
+
+
+Masked = namedtuple("Dropout", "p mask")  # a Dropout of one minibatch
+
+
+def masked(p, ticket, seed, indices, number, units):
+    """The Dropout `number` of a network (the layers before it counted) in the minibatch of a ticket."""
+    run = splitmix64(splitmix64(seed ^ int.from_bytes(b"dropout", "big")) + ticket)
+    keys = [splitmix64(splitmix64(run + int(sample)) + number) for sample in indices]
+    bits = np.array([[splitmix64(key + unit) >> 32 for unit in range(units)] for key in keys])
+    return Masked(p, np.where(bits < round(p * 2**32), 0, 1 / (1 - p)))
+
+
+def dropout(layer, x):
+    """What is kept, of all samples."""
+    return x * layer.mask.reshape(x.shape)
+
+
+def dropout_backward(layer, x, g):
+    """The gradient of what was kept."""
+    return [(g.reshape(x.shape)) * layer.mask.reshape(x.shape)]
+
+
 LAYERS = {  # twins, by name
+    "Dropout": (dropout, dropout_backward),
     "Dense": (dense, dense_backward),
     "Conv": (convolution, convolution_backward),
     "MaxPool": (max_pool, max_pool_backward),

@@ -53,6 +53,7 @@ def allocate(problem: Problem, options: Options, steps: StepTables, start: Initi
     control[words.EVAL_EVERY] = options.eval_every
     control[words.SHARED_MOMENTUM] = options.shares_momentum
     control[[words.FACTOR, words.FIRST]] = steps.kind, first
+    control[words.HAS_TICKETS] = problem.has_tickets
     chosen = settings(options.scheme)
     control[words.SETTINGS : words.SETTINGS + len(chosen)] = chosen
     numbers[[STEP_SIZE, MOMENTUM]] = options.step_size, options.momentum

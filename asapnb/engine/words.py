@@ -30,6 +30,7 @@ CONSTANTS = 18 * LINE
 WORKERS, QUOTA, N_PARAMS, N_SAMPLES, BATCH_SIZE, SEED, RESHUFFLE, EVAL_EVERY = range(CONSTANTS, CONSTANTS + 8)
 SHARED_MOMENTUM = CONSTANTS + 8
 FACTOR, FIRST = CONSTANTS + 9, CONSTANTS + 10  # the kind of the rule's own factor; where its numbers begin
+HAS_TICKETS = CONSTANTS + 11  # 1 if gradients ask for their ticket and the seed
 SETTINGS = CONSTANTS + 2 * LINE  # the scheme's options, in the order of its fields; LINE of them at most
 
 # Mailboxes, LINE words each: what is to be evaluated

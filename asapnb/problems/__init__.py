@@ -6,6 +6,7 @@ from .base import Parameter, Problem, gradient_signature
 from .constants import Constants
 from .convolution import Conv
 from .dense import Dense
+from .dropout import Dropout
 from .networks import cnn, lenet, mlp, network
 from .own import custom
 from .pooling import AveragePool, MaxPool
@@ -17,6 +18,7 @@ __all__ = [
     "Constants",
     "Conv",
     "Dense",
+    "Dropout",
     "LeakyReLU",
     "MaxPool",
     "Parameter",

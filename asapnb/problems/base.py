@@ -78,6 +78,8 @@ class Problem(ByValue):
         evaluation: the metrics of a split; None to compute them with `forward` or `gradient`.
         loss: what the outputs of `forward` are compared by; None without.
         outputs: how many a sample has.
+        has_tickets: whether the workspace of `gradient` must begin with the ticket of the minibatch and the seed of
+            the run, as int64.
         data: the data set; None if there is none.
         constants: what theory knows of the objective; None if nothing.
         config: what a run file stores to build the problem again.
@@ -97,6 +99,7 @@ class Problem(ByValue):
     evaluation: Evaluation | None = None
     loss: Loss | None = None
     outputs: int = 0
+    has_tickets: bool = False
     data: Dataset | None = None
     constants: Constants | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -151,12 +154,24 @@ class Problem(ByValue):
         check_parameters(self.name, self.n_params)
         return self._params(self.initial(self.n_params, np.random.default_rng(seed)))
 
-    def loss_and_gradient(self, params: ArrayLike, indices: ArrayLike) -> tuple[float, Reals]:
-        """Mean loss over the training samples `indices`, and its gradient, shape (n_params,)."""
+    def loss_and_gradient(
+        self, params: ArrayLike, indices: ArrayLike, ticket: int = 0, seed: int = 0
+    ) -> tuple[float, Reals]:
+        """Mean loss over the training samples `indices`, and its gradient, shape (n_params,).
+
+        Args:
+            params: shape (n_params,).
+            indices: of training samples.
+            ticket: of the minibatch in a run; with `seed`, it decides what `Dropout` drops.
+            seed: of the run.
+        """
         self.compile()
         params, indices = self._params(params), self._indices(indices)
         gradient = np.empty_like(params)
         workspace = np.empty(self.workspace_size(len(indices)), self.dtype)
+        if self.has_tickets:
+            words = workspace[: 16 // workspace.itemsize].view(np.int64)
+            words[:] = integer("ticket", ticket, 0, 2**63 - 1), integer("seed", seed, 0, 2**63 - 1)
         loss = self.gradient(params, gradient, indices, self.plan, workspace, self.inputs, self.flat_labels)
         return float(loss), gradient
 

@@ -13,6 +13,7 @@ from numba import float64
 
 from ..compiled import kernel, part
 from .choice import by_number
+from .dropout import drop_nothing, sample_keys
 from .elementwise import through_activation
 from .ends import end, gather, keep
 from .layers import BLOCK_LAYERS, PLAIN_BLOCK_LAYERS, PLAIN_ROW_LAYERS, ROW_LAYERS
@@ -37,7 +38,17 @@ def _row_output_gradient(plan, i, workspace, count):
         through_activation(workspace, y, workspace, y, workspace, g, io.units, io.activation, io.value)
 
 
-def _interpreter(block_layers, row_layers):
+@part(inline="always")
+def _no_keys(plan, workspace, indices, first, count):
+    """Without dropout, samples need no keys."""
+
+
+@part(inline="always")
+def _nothing(plan, workspace):
+    """Without dropout, nothing is dropped."""
+
+
+def _interpreter(block_layers, row_layers, sample_keys, drop_nothing):
     """Compiled code for plans of these kinds of layers: (gradient, evaluate), see `_gradient` and `_evaluate`."""
     block_prepare = by_number([layer.prepare for layer in block_layers], kind_of)
     block_forward = by_number([layer.forward for layer in block_layers], kind_of)
@@ -52,6 +63,7 @@ def _interpreter(block_layers, row_layers):
         """Scores of `count` samples, from the `first` of the indices on. Twin: `network_scores` in tests/naive.py."""
         h = header(plan)
         gather(plan, workspace, inputs, indices, first, count)
+        sample_keys(plan, workspace, indices, first, count)
         for i in range(h.on_blocks):
             for block in range(_blocks(count)):
                 block_forward(plan, i, params, workspace, codes, block)
@@ -103,6 +115,7 @@ def _interpreter(block_layers, row_layers):
         """The summed loss, on top of `total`, and the outputs. Twin: `network_scores` in tests/naive.py."""
         h, count = header(plan), len(indices)
         codes = workspace.view(np.int8)
+        drop_nothing(plan, workspace)
         for first in range(0, count, h.chunk):
             here = min(count - first, h.chunk)
             forward(plan, params, workspace, codes, inputs, indices, first, here)
@@ -113,8 +126,8 @@ def _interpreter(block_layers, row_layers):
     return gradient_of, evaluate
 
 
-_plain_gradient_of, _plain_evaluate_of = _interpreter(PLAIN_BLOCK_LAYERS, PLAIN_ROW_LAYERS)
-_gradient_of, _evaluate_of = _interpreter(BLOCK_LAYERS, ROW_LAYERS)
+_plain_gradient_of, _plain_evaluate_of = _interpreter(PLAIN_BLOCK_LAYERS, PLAIN_ROW_LAYERS, _no_keys, _nothing)
+_gradient_of, _evaluate_of = _interpreter(BLOCK_LAYERS, ROW_LAYERS, sample_keys, drop_nothing)
 
 
 def _plain_gradient(params, gradient, indices, plan, workspace, inputs, labels):

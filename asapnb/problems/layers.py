@@ -3,9 +3,9 @@
 The plain ones, which most networks do with, have an interpreter of their own, and the same places in both tables.
 """
 
-from . import convolution, dense, planes, pooling
+from . import convolution, dense, dropout, planes, pooling
 
-BLOCK_LAYERS = (planes.LAYER, pooling.MAXIMUM, pooling.MEAN)
-ROW_LAYERS = (dense.LAYER,)
+BLOCK_LAYERS = (planes.LAYER, pooling.MAXIMUM, pooling.MEAN, dropout.ON_BLOCKS)
+ROW_LAYERS = (dense.LAYER, dropout.ON_ROWS)
 PLAIN_BLOCK_LAYERS = (convolution.PLAIN,)
 PLAIN_ROW_LAYERS = (dense.LAYER,)

@@ -18,6 +18,7 @@ from .activations import ReLU
 from .base import Parameter, Problem, check_parameters, drawn, floating
 from .convolution import Conv
 from .dense import Dense
+from .dropout import Dropout
 from .interpreter import forward_kernel, gradient_kernel
 from .outcomes import OUTCOMES, as_loss
 from .plan import LAYERS, Layer, checked, compile_plan, is_plain
@@ -194,6 +195,7 @@ def _network(
         workspace=places.workspace,
         initial=partial(drawn, np.concatenate([_deviations(init, tensor) for tensor in places.layout])),
         forward=partial(forward_kernel, plain),
+        has_tickets=any(isinstance(layer, Dropout) for layer in layers),
         loss=chosen,
         outputs=outputs,
         data=data,

@@ -14,6 +14,7 @@ from ..numbers import integer, real
 from .activations import ACTIVATIONS, Activation, Identity
 from .convolution import Conv
 from .dense import Dense
+from .dropout import KEYS, Dropout
 from .kinds import BlockLayer, RowLayer, Shape
 from .layers import BLOCK_LAYERS, ROW_LAYERS
 from .losses import CROSS_ENTROPY, LOSSES, Loss
@@ -28,8 +29,9 @@ _BLOCK_CHUNK = 32
 _EACH = {"classes": "class", "binary": "label", "real": "target"}
 
 
-Layer = Dense | Conv | Activation | MaxPool | AveragePool
+Layer = Dense | Conv | Activation | MaxPool | AveragePool | Dropout
 _KINDS: dict[type, BlockLayer | RowLayer] = {kind.layer: kind for kind in (*BLOCK_LAYERS, *ROW_LAYERS)}
+_ON_IMAGES = {kind.layer for kind in BLOCK_LAYERS} - {kind.layer for kind in ROW_LAYERS}  # and nowhere else
 LAYERS: Mapping[str, Any] = {layer.__name__: layer for layer in _KINDS} | {one.name: one for one in ACTIVATIONS[1:]}
 """What a list of layers may consist of, by name."""
 
@@ -59,8 +61,11 @@ class _Stage(NamedTuple):
 def _stages(layers: Sequence[Layer]) -> list[_Stage]:
     """Group the layers, first those on blocks, then those on rows, or say which one is out of place."""
     stages: list[_Stage] = []
+    kinds = {kind.layer: kind for kind in (*ROW_LAYERS, *BLOCK_LAYERS)}
     for position, layer in enumerate(layers):
-        before, kind = stages[-1] if stages else None, _KINDS.get(type(layer))
+        if not any(type(later) in _ON_IMAGES for later in layers[position:]):
+            kinds = _KINDS
+        before, kind = stages[-1] if stages else None, kinds.get(type(layer))
         if before and _pools_itself(before, layer):
             stages[-1] = before._replace(pooled=True)
         elif kind and not (before and isinstance(kind, BlockLayer) and isinstance(before.kind, RowLayer)):
@@ -113,7 +118,11 @@ def compile_plan(
     on_blocks = sum(isinstance(stage.kind, BlockLayer) for stage in stages)
     chunk = _BLOCK_CHUNK if on_blocks else _ROW_CHUNK
     places = Places(FIRST_RECORD + RECORD * len(stages), chunk)
+    has_dropout = any(isinstance(stage.layer, Dropout) for stage in stages)
+    if has_dropout:
+        places.room(2 * (KEYS + chunk))  # int64, each as long as two numbers of float32
     header = _header(places, shapes, on_blocks)._replace(
+        has_dropout=int(has_dropout),
         loss=[one.name for one in LOSSES].index(loss.name),
         reals=reals,
         constant=bits_of(loss.constant),
@@ -177,6 +186,7 @@ def _header(places: Places, shapes: Sequence[Shape], on_blocks: int) -> Header:
         d_columns=places.room(rounded(units, LANES) * places.chunk),
         g_columns=places.room(max(units, prod(shapes[on_blocks]) if on_blocks else 0) * places.chunk),
         g_rows=places.room(places.stride(units) * places.chunk),
+        has_dropout=0,
         loss=0,
         reals=0,
         constant=0,

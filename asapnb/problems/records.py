@@ -34,6 +34,7 @@ class Header(NamedTuple):
     d_columns: int  # scratch of the layers on rows: d of the output, [unit][chunk]
     g_columns: int  # and g of the input, [feature][chunk]
     g_rows: int  # the same as [sample][feature]
+    has_dropout: int  # then the workspace begins with ticket, seed and a key for each sample, as int64
     loss: int  # place in LOSSES
     reals: int  # whether targets are real: labels hold the bits of float64
     constant: int  # of the loss, see `bits_of`

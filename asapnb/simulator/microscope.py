@@ -50,8 +50,9 @@ class Microscope:
             indices, int(replay.tasks["batch"][row]), self._problem.n_samples, options.batch_size, options.seed,
             options.reshuffle,
         )  # fmt: skip
-        old, new = (self._gradient(params, indices[:count]) for params in (view, x))
-        whole = self._whole_gradient(x)
+        ticket = int(replay.tasks["batch"][row])
+        old, new = (self._gradient(params, indices[:count], ticket) for params in (view, x))
+        whole = self._whole_gradient(x, ticket)
         along, size = float(old @ whole), float(whole @ whole)
         norms = _norm(old), _norm(new)
         return (
@@ -64,10 +65,10 @@ class Microscope:
             along / size if size > 0 else math.nan,
         )
 
-    def _gradient(self, params: NDArray[Any], indices: NDArray[np.int64]) -> NDArray[np.float64]:
-        return self._problem.loss_and_gradient(params, indices)[1].astype(np.float64)
+    def _gradient(self, params: NDArray[Any], indices: NDArray[np.int64], ticket: int) -> NDArray[np.float64]:
+        return self._problem.loss_and_gradient(params, indices, ticket, self._options.seed)[1].astype(np.float64)
 
-    def _whole_gradient(self, params: NDArray[Any]) -> NDArray[np.float64]:
+    def _whole_gradient(self, params: NDArray[Any], ticket: int) -> NDArray[np.float64]:
         """The gradient of all samples (of `eval_samples`), or the exact one of a problem with known constants."""
         exact = getattr(self._problem.evaluation, "exact_gradient", None)
         if exact is not None:
@@ -76,7 +77,7 @@ class Microscope:
         chunks = np.array_split(self._samples, -(-len(self._samples) // _CHUNK))
         total = np.zeros(len(params))
         for chunk in chunks:
-            total += self._gradient(params, chunk) * len(chunk)
+            total += self._gradient(params, chunk, ticket) * len(chunk)
         return total / len(self._samples)
 
 

@@ -114,6 +114,7 @@ def make_replay_state(execution: Execution, order: Operations, loss_limit: float
     control, numbers = replay.control, replay.numbers
     control[[at.N_PARAMS, at.N_SAMPLES, at.BATCH_SIZE]] = n, problem.n_samples, options.batch_size
     control[[at.SEED, at.RESHUFFLE]] = options.seed, options.reshuffle
+    control[at.HAS_TICKETS] = problem.has_tickets
     control[[at.ONE_VELOCITY, at.BLOCKS, at.AVERAGED, at.WINDOW]] = one_velocity, order.blocks, gradients, window
     numbers[[STEP_SIZE, MOMENTUM]] = options.step_size, options.momentum
     numbers[[WEIGHT_DECAY, LOSS_LIMIT]] = options.weight_decay, loss_limit

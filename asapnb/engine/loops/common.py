@@ -22,7 +22,7 @@ from ...kernels.arithmetic import add_decay, clip_norm, compensate, copy, descen
 from ...kernels.arrays import LINE
 from ...kernels.atomics import clock, compare_and_swap, fence, fetch_add, load, nap, store
 from ...kernels.types import Real, Rows, Vector, Words
-from ...problems.minibatch import draw_batch
+from ...problems.minibatch import draw_batch, hand_over_ticket
 from ...training.factors import applied, own_factor
 from ...training.words import CLIP, COMPENSATION, DIVERGED, LOSS_LIMIT, MOMENTUM, NEVER, STEP_SIZE, WEIGHT_DECAY
 from .. import words as at
@@ -64,6 +64,8 @@ def draw(shared: Shared, own: Own, ticket: int) -> int:
     own.row[0].batch = ticket
     control = shared.control
     n_samples, size, seed = control[at.N_SAMPLES], control[at.BATCH_SIZE], control[at.SEED]
+    if control[at.HAS_TICKETS] != 0:
+        hand_over_ticket(own.workspace, ticket, seed)
     return draw_batch(own.indices, ticket, n_samples, size, seed, control[at.RESHUFFLE] != 0)
 
 

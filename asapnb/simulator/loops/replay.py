@@ -16,7 +16,7 @@ from ...kernels.arrays import LINE
 from ...kernels.atomics import compare_and_swap, load, store
 from ...kernels.types import Gradient, Real, Vector
 from ...kernels.waiting import relax
-from ...problems.minibatch import draw_batch
+from ...problems.minibatch import draw_batch, hand_over_ticket
 from ...training.words import CLIP, COMPENSATION, DIVERGED, LOSS_LIMIT, MOMENTUM, STEP_SIZE, WEIGHT_DECAY
 from .. import words as at
 
@@ -57,6 +57,8 @@ def _compute(gradient: Gradient, replay: ReplayState, own: Own, row: int) -> Non
     control, task = replay.control, replay.tasks[row]
     n_samples, size, seed = control[at.N_SAMPLES], control[at.BATCH_SIZE], control[at.SEED]
     count = draw_batch(own.indices, task.batch, n_samples, size, seed, control[at.RESHUFFLE] != 0)
+    if control[at.HAS_TICKETS] != 0:
+        hand_over_ticket(own.workspace, task.batch, seed)
     result = replay.gradients[row % control[at.WINDOW]]
     view = replay.state[task.slot]
     n = control[at.N_PARAMS]
