@@ -326,7 +326,7 @@ class Plain:
         return 2.0
 
 
-@pytest.mark.parametrize("schedule", [Sub(0.1), Plain(), 3, "cosin()", lambda: 1], ids=repr)
+@pytest.mark.parametrize("schedule", [Sub(0.1), Plain(), 3, "cosin()", lambda: 1], ids=["subclass", "class", "number", "text", "function"])
 def test_a_rule_s_schedule_that_is_not_known_is_refused_and_not_ignored(schedule):
     with pytest.raises(RuleError, match="rule mine"):
         Rule("mine", lambda s, w: np.ones(len(s)), schedule=schedule)
