@@ -65,6 +65,8 @@ def _table(run: Run, found: NDArray[Any], scores: bool) -> tuple[list[str], NDAr
     classes, targets = facts.get("classes"), facts.get("preparation", {}).get("targets", [])
     if found.ndim == 1 and found.dtype.kind in "iu" and isinstance(classes, list):
         found = np.array(list(map(str, classes)), object)[found] if "preparation" not in facts else found
+    if found.dtype == bool and isinstance(classes, list):
+        found = np.array(list(map(str, classes)), object)[found.astype(int)]
     rows = found.reshape(len(found), -1)
     names = classes if isinstance(classes, list) and (scores or found.ndim > 1) else targets
     if len(names) == rows.shape[1]:

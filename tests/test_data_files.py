@@ -255,6 +255,10 @@ def test_targets_with_decimals_are_numbers_and_several_of_0_and_1_are_labels(her
     frame.astype({"c": bool, "d": bool}).to_csv("f.csv", index=False)
     assert load_dataset("f.csv(target=[c, d])").sha256() == several.sha256()
     assert load_dataset("f.csv(target=c, drop=d)").classes == ("False", "True")
+    assert load_dataset("f.csv(target=c, drop=d, regression=True)").train.labels.dtype == np.float32
+    for twice in ("target=[c, c]", "target=c, inputs=[a, 0]"):
+        with pytest.raises(UsageError, match=r"names a column of .* twice"):
+            load_dataset(f"f.csv({twice})")
     with pytest.raises(DataError, match="no class everywhere"):
         load_dataset("f.csv(target=a, regression=False)")
 
@@ -273,6 +277,21 @@ def test_frames_and_series_are_arrays(library):
         Dataset.from_arrays(inputs, frame["kind"], inputs, frame["kind"], classes=["x", "z"])
     with pytest.raises(DataError, match="the train inputs has the text 'x' in column 'kind', row 1"):
         Dataset.from_arrays(frame, frame["a"], frame, frame["a"])
+
+
+def test_masked_values_are_missing():
+    x, y = np.zeros((4, 2)), np.array([0, 1, 0, 1])
+    for inputs, labels in ((np.ma.masked_array(x, x == 0), y), (x, np.ma.masked_array(y, y == 1))):
+        with pytest.raises(UsageError, match="not finite"):
+            Dataset.from_arrays(inputs, labels, x, y)
+    unmasked = Dataset.from_arrays(np.ma.masked_array(x, False), np.ma.masked_array(y, False), x, y)
+    assert unmasked.sha256() == Dataset.from_arrays(x, y, x, y).sha256()
+
+
+def test_tables_of_pyarrow_are_frames():
+    frame = pd.DataFrame({"a": [1, 2, 3, 4], "b": [0.5, None, 2.5, 3.5], "kind": ["x", "y", "x", "y"]})
+    found = [Dataset.from_frame(one, "kind", missing="mean") for one in (frame, pl.DataFrame(frame).to_arrow())]
+    assert found[0].sha256() == found[1].sha256()
 
 
 def test_columns_that_cannot_be_used_may_be_left_out(here):

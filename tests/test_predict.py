@@ -122,6 +122,15 @@ def test_inputs_that_do_not_fit_are_named(here):
             run.predict(name)
     with pytest.raises(UsageError, match="rows of several lengths"):
         run.predict([[1, 2], [3]])
+    np.savez("none.npz")
+    np.save("empty.npy", np.empty((0, 3)))
+    np.save("number.npy", np.float64(3))
+    assert "none.npz holds no arrays" in invoke("own.h5", "none.npz", code=2)
+    for name in ("empty.npy", "number.npy"):
+        assert "give at least one sample of numbers" in invoke("own.h5", name, code=2)
+    for odd in (None, 3, {"a": [1]}, [], [1.0, 2.0, 3.0], np.empty((0, 3)), np.empty((2, 0)), iter([[1, 2, 3]])):
+        with pytest.raises(DataError, match="give at least one sample of numbers"):
+            run.predict(odd)
 
 
 def test_integers_stay_integers_and_known_data_has_labels_by_number(here):
@@ -135,6 +144,36 @@ def test_integers_stay_integers_and_known_data_has_labels_by_number(here):
     said = invoke("k.h5", "fashion-mnist-mini").splitlines()
     names = ab.load_dataset("fashion-mnist-mini").classes
     assert said[1:] == [names[label] for label in found]
+
+
+def test_classes_are_called_as_they_were(here):
+    frame = pd.DataFrame({"a": X[:, 0], "truth": X[:, 0] > 0})
+    frame["code"] = np.where(frame.truth, "01", "7")
+    run = ab.simulate(ab.mlp(ab.Dataset.from_frame(frame, "truth", inputs="a"), hidden=()), workers=1, step_size=0.5)
+    assert (run.predict(frame) == frame.truth).mean() > 0.9
+    codes = ab.Dataset.from_frame(frame, "code", inputs="a")
+    assert set(ab.simulate(ab.mlp(codes, hidden=()), workers=1).predict(frame)) <= {"01", "7"}
+    for truths in (["True", "False"], ["true", "false"]):
+        frame.assign(truth=np.where(frame.truth, *truths)).to_csv("t.csv", index=False)
+        run_config({**CONFIG, "data": "t.csv(target=truth, inputs=a)"}, "simulate", out=f"{truths[0]}.h5")
+        assert set(invoke(f"{truths[0]}.h5", "t.csv").splitlines()[1:]) == {*truths}
+
+
+def test_pixels_are_pixels_in_any_array_and_masked_is_missing(here):
+    pixels = RNG.integers(0, 256, (20, 3, 4)).astype(np.uint8)
+    labels = np.arange(20) % 2
+    problem = ab.mlp(ab.Dataset.from_arrays(pixels, labels, pixels, labels), hidden=())
+    run = ab.simulate(problem, workers=1, updates=5, batch_size=4)
+    scores = run.predict(pixels, scores=True)
+    fixed = pixels.copy()
+    fixed.flags.writeable = False
+    assert np.array_equal(run.predict(fixed, scores=True), scores)
+    assert np.array_equal(run.predict(np.asfortranarray(fixed), scores=True), scores)
+    assert np.allclose(run.predict(pixels / 255, scores=True), scores, atol=1e-5)
+    with pytest.raises(DataError, match="look like pixels"):
+        run.predict(pixels.astype(int))
+    with pytest.raises(DataError, match="no value in row 2"):
+        run.predict(np.ma.masked_array(pixels, np.arange(20)[:, None, None] * np.ones(pixels.shape) == 1))
 
 
 def test_a_run_that_cannot_predict_says_why(here):

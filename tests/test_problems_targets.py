@@ -72,6 +72,13 @@ def test_labels_that_do_not_fit(labels, says):
         custom(declared, np.zeros(2, np.float32), labels, 2)
 
 
+def test_targets_beyond_the_dtype_are_refused_and_infinite_ones_are_not():
+    with pytest.raises(ab.UsageError, match="are float64, and the gradient takes float32, which cannot hold some"):
+        pulled(np.full((3, 2), 1e39))
+    assert np.isinf(pulled(np.full((3, 2), np.inf)).labels).all()
+    assert np.isnan(pulled(np.ma.masked_array(np.zeros((3, 2)), True)).labels).all()
+
+
 def test_runs_on_real_targets():
     problem, options = pulled(), {"workers": 2, "step_size": 0.1, "batch_size": 4, "seed": 2}
     run = ab.train(problem, "lock-based", updates=300, **options)

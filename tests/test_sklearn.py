@@ -42,6 +42,7 @@ def test_a_classifier_predicts_as_its_problem_does(hidden):
     loss = -np.log(shares[np.arange(150), Y]).mean()
     assert model.loss_ == model.loss_curve_[-1] == pytest.approx(loss, rel=1e-5)
     np.testing.assert_allclose(shares.sum(axis=1), 1)
+    np.testing.assert_allclose(np.exp(model.predict_log_proba(X)), shares)
     assert [one.shape for one in model.coefs_] == list(zip((4, *hidden), (*hidden, 3), strict=True))
 
 

@@ -52,6 +52,8 @@ def inputs_of(path: Path, options: Options) -> Arrays:
         return Arrays(str(path), shaped(_array(path)), None)
     with _archive(path) as archive:
         names = [name.removesuffix(".npy") for name in archive.namelist()]
+        if not names:
+            raise DataError(f"{path} holds no arrays")
         inputs = listed(options.inputs)
         name = str(inputs[0]) if inputs else names[0]
         if not inputs and len(names) > 1:

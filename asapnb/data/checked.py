@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError, shown, unknown
 from .frames import is_frame, matrix_in
-from .table import column
+from .table import column, unmasked
 
 _MOST_CLASSES = 2**20
 PLAIN: Any = ("C", "A", "W", "E")  # compiled loops take contiguous, aligned, writable, plain arrays
@@ -84,7 +84,7 @@ def _column(labels: ArrayLike) -> NDArray[Any]:
     """Labels as an array; those that are objects as texts or numbers."""
     if is_frame(labels) and labels.shape[1] == 1:  # type: ignore[union-attr]
         labels = labels[next(iter(labels.columns))]  # type: ignore[index, union-attr]
-    array = np.asarray(labels)
+    array = unmasked(labels)
     return column("the labels", array) if array.dtype.kind in "OUST" and array.ndim == 1 else array
 
 
@@ -92,7 +92,7 @@ def checked_split(which: str, inputs: ArrayLike, labels: ArrayLike) -> tuple[NDA
     """Samples and labels in their final form; UsageError for what cannot have it."""
     if is_frame(inputs):
         inputs = matrix_in(inputs, f"the {which} inputs")
-    raw, numbers = _inputs(which, np.asarray(inputs)), _labels(which, np.asarray(labels))
+    raw, numbers = _inputs(which, unmasked(inputs)), _labels(which, unmasked(labels))
     if len(raw) != len(numbers):
         raise UsageError(f"{which} has {len(raw)} inputs and {len(numbers)} labels; give one label per input")
     return raw, numbers

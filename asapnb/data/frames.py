@@ -1,4 +1,4 @@
-"""Tables in memory: DataFrames of pandas and polars, and whatever else has `columns` and gives each by its name."""
+"""Tables in memory: of pandas, polars and pyarrow, and whatever else has `columns` and gives each by its name."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def table_in(frame: Any, where: str = "the frame") -> Table:
     """
     if not is_frame(frame):
         raise UsageError(f"{where} is {shown(frame)}: give a DataFrame of pandas or polars")
-    names = list(frame.columns)
+    names = list(frame.column_names if hasattr(type(frame), "column_names") else frame.columns)  # of pyarrow
     if len({str(name) for name in names}) < len(names):
         raise UsageError(f"{where} has two columns of one name: rename one of them")
     return table_of(where, ((str(name), frame[name]) for name in names))

@@ -21,7 +21,7 @@ def labels_of(train: Part, test: Part, targets: tuple[str, ...], options: Option
     targets of 0 and 1 stay as they are, in bytes.
     """
     known = train.classes if isinstance(train, Arrays) else None
-    found = [_targets(part, targets) for part in (train, test)]
+    found = [_targets(part, targets, options.regression is True) for part in (train, test)]
     kinds = {array.dtype.kind for array in found}
     if (
         found[0].ndim != found[1].ndim
@@ -65,7 +65,7 @@ def labels_of(train: Part, test: Part, targets: tuple[str, ...], options: Option
     return places[: len(found[0])], places[len(found[0]) :], tuple(map(str, classes.tolist()))
 
 
-def _targets(part: Part, names: tuple[str, ...]) -> NDArray[Any]:
+def _targets(part: Part, names: tuple[str, ...], numbers: bool) -> NDArray[Any]:
     """The targets, (n,) or (n, several): int64, float64 or texts."""
     if isinstance(part, Arrays):
         if part.targets is None:
@@ -79,7 +79,7 @@ def _targets(part: Part, names: tuple[str, ...]) -> NDArray[Any]:
             return array.astype(kinds[array.dtype.kind])
         return array.astype(str).astype(object)
     columns = [part.columns[name] for name in names]
-    if len(columns) > 1:
+    if numbers or len(columns) > 1:
         truths = [column.dtype == object and not is_text(column) for column in columns]
         columns = [
             numeric(part.where, "", column).astype(np.int64) if truth else column

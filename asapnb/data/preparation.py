@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError, shown
+from ..errors import DataError, UsageError, shown
 from .options import Options, listed
 from .table import Arrays, Table, are_pixels, is_text, numeric, place_of, texts
 
@@ -51,6 +51,8 @@ class Preparation:
         self.check(part)
         matrix, features = self._matrix(part)
         form = (len(matrix), *(self.shape or matrix.shape[1:]))
+        if prod(form) != matrix.size:
+            raise _unlike(part, matrix, self.shape)
         if self.pixels:
             if not are_pixels(matrix):
                 raise DataError(f"{part.where} holds numbers that are no pixels: give integers from 0 to 255")
@@ -85,9 +87,7 @@ class Preparation:
         if not self.columns:
             return _as_arrays(part)
         if isinstance(part, Arrays):
-            flat = part.inputs.reshape(len(part), -1)
-            if part.inputs.dtype.kind not in "biuf":
-                raise DataError(f"{part.where} is {part.inputs.dtype}: give numbers")
+            flat = _as_arrays(part).inputs.reshape(len(part), -1)
             part = Table(part.where, {str(at): flat[:, at].astype(np.float64) for at in range(flat.shape[1])})
         if not set(self.columns) <= part.columns.keys():
             named = not all(name.isdecimal() for name in part.columns)
@@ -153,13 +153,17 @@ def fitted(train: Part, test: Part | None, options: Options) -> tuple[Preparatio
 def _drawn(found: Preparation, parts: Sequence[Part], options: Options) -> Preparation:
     """The preparation of rows that are images, if they have as many numbers."""
     matrices = [found._matrix(found._matched(part))[0] for part in parts]
-    features = prod(matrices[0].shape[1:])
-    if features != prod(found.shape):
-        raise DataError(
-            f"{parts[0].where} has {features:,} numbers a row, and the shape {'×'.join(map(str, found.shape))} takes "
-            f"{prod(found.shape):,}"
-        )
+    for part, matrix in zip(parts, matrices, strict=True):
+        if prod(matrix.shape[1:]) != prod(found.shape):
+            raise _unlike(part, matrix, found.shape)
     return replace(found, pixels=not options.standardize and all(map(are_pixels, matrices)))
+
+
+def _unlike(part: Part, matrix: NDArray[Any], shape: tuple[int, ...]) -> DataError:
+    return DataError(
+        f"{part.where} has {prod(matrix.shape[1:]):,} numbers a row, and the shape {'×'.join(map(str, shape))} takes "
+        f"{prod(shape):,}"
+    )
 
 
 def _chosen(train: Table, test: Part | None, options: Options) -> Preparation:
@@ -173,6 +177,9 @@ def _chosen(train: Table, test: Part | None, options: Options) -> Preparation:
     targets = [train.name(column, "target") for column in listed(options.target)]
     dropped = [train.name(column, "drop") for column in listed(options.drop)]
     inputs = [train.name(column, "inputs") for column in listed(options.inputs)] or list(train.columns)
+    for what, names in (("target", targets), ("inputs", inputs)):
+        if len(set(names)) < len(names):
+            raise UsageError(f"{what} names a column of {train.where} twice: name each once")
     columns = [name for name in inputs if name not in (*targets, *dropped)]
     if not columns:
         raise DataError(f"{train.where} has no column of inputs besides the target and what is dropped")

@@ -102,7 +102,7 @@ def column(what: str, values: ArrayLike) -> NDArray[Any]:
     (array([ 1., nan]), ['a', None])
     """
     try:
-        array = np.ma.filled(values, np.nan) if isinstance(values, np.ma.MaskedArray) else np.asarray(values)
+        array = unmasked(values)
     except ValueError:
         raise DataError(f"{what} holds lists of several lengths: a column has one value a row") from None
     if array.ndim != 1:
@@ -117,6 +117,18 @@ def column(what: str, values: ArrayLike) -> NDArray[Any]:
     if array.dtype.kind in "OUST":
         return _of_objects(what, array)
     raise DataError(f"{what} is {array.dtype}: give numbers or texts, or leave it out with drop=")
+
+
+def unmasked(values: ArrayLike) -> NDArray[Any]:
+    """Values as an array, in which NaN, or None among texts, stands for those that are masked.
+
+    >>> unmasked(np.ma.masked_array([1, 2], [True, False]))
+    array([nan,  2.])
+    """
+    if not (isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values)):
+        return np.asarray(values)
+    kind, missing = (np.float64, np.nan) if values.dtype.kind in "biuf" else (object, None)
+    return np.ma.filled(values.astype(kind), missing)
 
 
 def _of_objects(what: str, array: NDArray[Any]) -> NDArray[Any]:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ..compiled import check_fit
 from ..data import Dataset
+from ..data.dataset import PLAIN
 from ..errors import UsageError
 from ..identity import ByValue
 from ..markup import block, table
@@ -286,7 +287,7 @@ class Problem(ByValue):
             inputs = inputs.astype(self.dtype)
         if inputs.ndim < 2 or prod(inputs.shape[1:]) != prod(self.data.shape):
             raise UsageError(f"inputs have the shape {inputs.shape}; {self.name} takes (n, *{self.data.shape})")
-        flat, count = np.ascontiguousarray(inputs).reshape(-1), len(inputs)
+        flat, count = np.require(inputs, requirements=PLAIN).reshape(-1), len(inputs)
         unknown = np.zeros((count, *self.labels.shape[1:]), self.labels.dtype)
         return self._forward(self._params(params), np.arange(count), flat, unknown, keep)[1]
 

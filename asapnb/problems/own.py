@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ..compiled import check_fit
 from ..data.dataset import PLAIN
+from ..data.table import unmasked
 from ..errors import UsageError
 from ..numbers import integer
 from .base import FLOATS, Evaluation, Initial, Problem, floating, zeros
@@ -90,13 +91,14 @@ def custom(
 
 def _labels(values: ArrayLike, gradient: Any, real: np.dtype[Any]) -> Labels:
     """Labels or targets, of the dtype that the gradient declares; else int64, or the dtype of the problem."""
-    array = np.asarray(values)
+    array = unmasked(values)
     if array.dtype.kind not in "biuf" or array.ndim not in (1, 2) or not array.size:
         raise UsageError(f"labels are {array.dtype} of shape {array.shape}: must be numbers, one for each sample, or "
                          "of shape (n, k)")  # fmt: skip
     dtype = _declared(gradient) or (real if array.dtype.kind == "f" else np.dtype(np.int64))
-    cast = np.require(array, dtype, PLAIN)
-    if dtype.kind != "f" and not np.array_equal(cast, array):
+    with np.errstate(over="ignore"):  # what the dtype cannot hold is reported
+        cast = np.require(array, dtype, PLAIN)
+    if not np.array_equal(np.isinf(cast), np.isinf(array)) if dtype.kind == "f" else not np.array_equal(cast, array):
         raise UsageError(f"labels are {array.dtype}, and the gradient takes {dtype}, which cannot hold some of them")
     return cast
 

@@ -17,8 +17,8 @@ from ..data.frames import is_frame, table_in
 from ..data.options import is_file, parsed
 from ..data.preparation import Preparation
 from ..data.recorded import preparation_in, stand_in
-from ..data.table import Arrays
-from ..errors import RecordError, UsageError
+from ..data.table import Arrays, are_pixels, unmasked
+from ..errors import DataError, RecordError, UsageError
 from ..identity import check_piece
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ def predict(
     prepared = _prepared(run, inputs, facts, problem)
     if prepared.dtype == np.uint8 and problem.inputs.dtype != np.uint8:  # numbers, not pixels
         prepared = prepared.astype(np.float32)
+    if prepared.dtype != problem.inputs.dtype == np.uint8 and prepared.max() > 1 and are_pixels(prepared):
+        raise DataError("the inputs look like pixels, from 0 to 255: give bytes (uint8), or numbers from 0 to 1")
     if scores:
         return problem.scores(params, prepared)
     found = problem.predict(params, prepared)
@@ -47,8 +49,15 @@ def predict(
     if kept is None or found.ndim != 1 or found.dtype.kind == "f" or problem.data is None:
         return found
     classes = problem.data.classes
-    integers = all(name.removeprefix("-").isdecimal() and len(name) < 19 for name in classes)
+    if [name.lower() for name in classes] == ["false", "true"]:
+        return found.astype(bool)
+    integers = all(_is_integer(name) for name in classes)
     return np.array(classes, np.int64 if integers else object)[found]
+
+
+def _is_integer(name: str) -> bool:
+    """Whether this is how Python writes an integer of 64 bits: 7, not 07."""
+    return name.removeprefix("-").isdecimal() and len(name) < 19 and str(int(name)) == name
 
 
 def _problem_of(run: Run, facts: Mapping[str, Any], force: bool) -> Problem:
@@ -88,7 +97,7 @@ def _prepared(run: Run, inputs: Any, facts: Mapping[str, Any], problem: Problem)
     if is_frame(inputs):
         return found.inputs(table_in(inputs, "the inputs"))
     try:
-        array = np.asarray(inputs)
+        array = unmasked(inputs)
     except ValueError:
         raise UsageError(
             "the inputs are rows of several lengths: give an array with one row for each sample"

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -98,6 +98,10 @@ class AsyncSGDClassifier(ClassifierMixin, AsyncSGD):
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """The probability of each class, (n, n_classes)."""
         return softmax(self._outputs(X), axis=1)
+
+    def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """The logarithm of the probability of each class, (n, n_classes)."""
+        return log_softmax(self._outputs(X), axis=1)
 
 
 @described
