@@ -326,7 +326,10 @@ class Plain:
         return 2.0
 
 
-@pytest.mark.parametrize("schedule", [Sub(0.1), Plain(), 3, "cosin()", lambda: 1], ids=["subclass", "class", "number", "text", "function"])
+UNKNOWN = {"subclass": Sub(0.1), "class": Plain(), "number": 3, "text": "cosin()", "function": lambda: 1}
+
+
+@pytest.mark.parametrize("schedule", UNKNOWN.values(), ids=UNKNOWN.keys())
 def test_a_rule_s_schedule_that_is_not_known_is_refused_and_not_ignored(schedule):
     with pytest.raises(RuleError, match="rule mine"):
         Rule("mine", lambda s, w: np.ones(len(s)), schedule=schedule)
