@@ -43,7 +43,7 @@ def command(
         text = to_json({"columns": names, "predictions": rows[:, 0] if rows.shape[1] == 1 else rows})
     else:
         text = _csv(names, rows)
-    if out is None:
+    if out in (None, "-"):
         echo(text)
         return
     content = f"{text}\n".encode(errors="replace")

@@ -16,7 +16,7 @@ import asapnb as ab
 from asapnb.data import load_dataset
 from asapnb.data.formats import CIFAR_RECORD
 from asapnb.data.sources import SOURCES
-from asapnb.errors import DataError
+from asapnb.errors import DataError, UsageError
 
 RNG = np.random.default_rng(2)
 NAMES = list(SOURCES["mnist"].all_files)
@@ -51,6 +51,22 @@ def test_images_in_folders_of_their_classes(here):
     assert np.array_equal(data.train.raw, pixels[np.sort(rows[2:])])
     assert load_dataset("pets(size=4)").shape == (3, 4, 4)
     assert load_dataset("pets(size=[3, 5])").shape == (3, 3, 5)
+
+
+def test_options_that_mean_nothing_to_the_data_are_refused(here):
+    draw(here / "photos", 5)
+    np.savez("x.npz", x=np.zeros((4, 2)), y=np.arange(4))
+    pd.DataFrame({"a": [1, 2, 3], "y": [0, 1, 1]}).to_csv("t.csv", index=False)
+    for text in (
+        "photos(target=cat)",
+        "photos(regression=True)",
+        "photos(one_hot=True)",
+        "x.npz(drop=[0])",
+        "x.npz(header=True)",
+        "t.csv(target=y, size=3)",
+    ):
+        with pytest.raises(UsageError, match="means nothing to"):
+            load_dataset(text)
 
 
 @pytest.mark.parametrize("parts", [("train", "test"), ("training", "validation")])

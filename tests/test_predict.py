@@ -101,6 +101,8 @@ def test_a_file_is_written_once(here):
     invoke("own.h5", "x.csv", "-o", "own.h5", "--force", code=2)
     invoke("own.h5", "x.csv", "-o", "x.csv", "--force", code=2)
     assert ((here / "own.h5").read_bytes(), (here / "x.csv").read_bytes()) == (run, inputs)
+    assert invoke("own.h5", "x.csv", "-o", "-") == invoke("own.h5", "x.csv")
+    assert not (here / "-").exists()
 
 
 def test_inputs_that_do_not_fit_are_named(here):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ..errors import DataError, UsageError, shown
 from . import arrays, folders
 from .columnar import read_columnar
 from .delimited import read_delimited
@@ -18,7 +18,7 @@ from .images import images_in, is_image, read_images
 from .labels import labels_of
 from .options import SUFFIXES, Options, found, kind_of
 from .preparation import Part, Preparation, fitted
-from .table import Arrays
+from .table import Arrays, Table
 
 Reader = Callable[[Path, Options], tuple[Part, Part | None]]
 READERS: dict[str, Reader] = {  # of the kinds of files in `options.KINDS`: the training part, and a test part
@@ -55,10 +55,22 @@ def read_splits(path: str, options: Options) -> Splits:
 
 def splits(train: Part, test: Part | None, options: Options) -> Splits:
     """The splits of a training part, and of a test part unless that is to be drawn."""
+    _check_used(train, options)
     preparation, train, test = fitted(train, test, options)
     train_labels, test_labels, classes = labels_of(train, test, preparation.targets, options)
     inputs = preparation.inputs(train), preparation.inputs(test)
     return Splits(inputs[0], train_labels, inputs[1], test_labels, classes, preparation)
+
+
+def _check_used(train: Part, options: Options) -> None:
+    """UsageError for an option that means nothing to such data."""
+    unused: tuple[str, ...] = ("size",)
+    if isinstance(train, Arrays):
+        unused = ("one_hot", "drop", "header", *(("target", "inputs", "regression") if train.classes else ()))
+    for name in unused:
+        if value := getattr(options, name):
+            what = "a table" if isinstance(train, Table) else "classes of its own" if train.classes else "arrays"
+            raise UsageError(f"{name} is {shown(value)}, which means nothing to {train.where}, {what}: leave it out")
 
 
 def read_parts(path: Path, options: Options) -> tuple[Part, Part | None]:

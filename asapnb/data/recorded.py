@@ -181,7 +181,7 @@ def _same(text: RecordedData, data: Dataset, place: str) -> Dataset:
     if text.sha256 is not None and data.sha256() != text.sha256:
         raise DataError(
             f"{place} is not the data that {text.where} was made with: its SHA-256 is {data.sha256()[:16]}…, and "
-            f"that of the run {text.sha256[:16]}…. Put the data back, or name it with --data, or take it as it is "
-            "with force=True (--force)"
+            f"that of the run {text.sha256[:16]}…. Put the data back, or name its place to "
+            "train or simulate with --data, or take it as it is with force=True (--force)"
         )
     return data
