@@ -107,6 +107,7 @@ def test_a_prior_of_a_run_and_on_threads(tmp_path):
     ("prior", "message"),
     [
         ("geo", "cannot read the prior 'geo': give a model of staleness"),
+        (" ", "the prior is empty: give a model of staleness"),
         ("geometric()", "geometric takes either p"),
         ("counts([0])", "holds no staleness"),
         ([], r"prior is .*: must be"),

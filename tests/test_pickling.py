@@ -98,6 +98,13 @@ def test_each_goes_through_a_pool_of_processes(things, pool):
     assert [name for name, one in things.items() if not same(one, back[name])] == []
 
 
+def test_a_run_is_replayed_from_its_copy(things):
+    run = things["run"]
+    assert run.params["initial"].any()  # read, so that the copy holds it
+    for again in (run, pickle.loads(pickle.dumps(run))):
+        assert np.array_equal(ab.replay(again).params["final"], run.params["final"])
+
+
 def decaying(rate):
     def inner(staleness, workers):
         return rate ** (np.arange(len(staleness)) / workers)

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
+from asapnb.data import load_dataset
 from asapnb.errors import UsageError
-from asapnb.problems import custom, gradient_signature
+from asapnb.problems import custom, gradient_signature, mlp
 from asapnb.problems.minibatch import draw_batch
 
 
@@ -88,6 +89,22 @@ def test_custom_problem(dtype):
     problem = make_problem(4, evaluate=lambda params, split: (params[0], 0.5), init=lambda n, g: g.normal(size=n))
     assert problem.evaluate([2.0], "test") == (2.0, 0.5)
     assert problem.init(1) == problem.init(1) != problem.init(2)
+
+
+def test_what_is_read_only_is_as_good():
+    def locked(values):
+        array = np.array(values)
+        array.setflags(write=False)
+        return array
+
+    problem, image = mlp(load_dataset("fashion-mnist-mini"), hidden=(2,)), np.ones((1, 28, 28), np.uint8)
+    params = problem.init()
+    for call in (
+        lambda kind: problem.metrics(kind(params), limit=5),
+        lambda kind: problem.loss_and_gradient(kind(params), kind([0, 1]))[0],
+        lambda kind: problem.scores(kind(params), kind(image)).tolist(),
+    ):
+        assert str(call(locked)) == str(call(np.array))
 
 
 @pytest.mark.parametrize(

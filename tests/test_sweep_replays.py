@@ -13,7 +13,7 @@ from asapnb.analysis import records
 from asapnb.analysis.records import grouped
 from asapnb.config import run_config
 from asapnb.sweep import load_manifest, parse_sweep, run, run_sweep
-from asapnb.sweep.points import needed, sources
+from asapnb.sweep.points import check_points, needed, sources
 
 BASE = {"problem": "quadratic([1, 10])", "scheme": "leashed", "step_size": 0.02, "updates": 40, "eval_every": 10}
 
@@ -56,6 +56,10 @@ def test_rules_are_compared_on_the_same_executions(here):
     assert [len(found) for found in by_rule.values()] == [3, 3]
     found = ab.compare("replays", where={"kind": "replay", "workers": 4}, target_fraction=0.9)
     assert "seed by seed" in str(found)
+
+
+def test_recorded_factors_are_not_those_made_anew(here):
+    check_points(sweep(schedule=["recorded", "constant"]).points)  # of a run that went on they differ
 
 
 def test_a_sweep_of_replays_goes_on_where_it_was_cut_short(here):

@@ -265,7 +265,7 @@ class Problem(ByValue):
         return -(-self.n_samples // integer("batch_size", batch_size, 1, self.n_samples))
 
     def _params(self, params: ArrayLike) -> Reals:
-        array = np.ascontiguousarray(params, self.dtype)
+        array = np.require(np.atleast_1d(params), self.dtype, PLAIN)
         if array.shape != (self.n_params,):
             raise UsageError(f"params have the shape {array.shape}; {self.name} takes ({self.n_params},)")
         return array
@@ -323,7 +323,7 @@ def _bits(labels: Labels) -> Integers:
 
 
 def _integers(name: str, values: ArrayLike) -> Integers:
-    array = np.ascontiguousarray(values)
+    array = np.require(values, requirements=PLAIN)
     if array.ndim != 1 or not len(array) or not np.issubdtype(array.dtype, np.integer):
         raise UsageError(f"{name} are {array.dtype} of shape {array.shape}: must be a non-empty list of integers")
     return array.astype(np.int64, copy=False)

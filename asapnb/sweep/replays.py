@@ -92,7 +92,8 @@ def check_point(config: Mapping[str, Any], once: Callable[[Hashable, Callable[[]
         if not options.always_fresh:
             once(("tables", repr(rule), options.workers), lambda: ScaleTables(rule, options.workers))
         text = repr(rule)
-    return str((str(source.path), options, text, observation({**given, "progress": False})))
+    recorded = "schedule" not in given  # factors made anew may be others, as those of a run that went on
+    return str((str(source.path), options, text, recorded, observation({**given, "progress": False})))
 
 
 def carry_out(config: Mapping[str, Any], out: Path) -> Run:

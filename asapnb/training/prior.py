@@ -83,6 +83,8 @@ def as_prior(value: Any) -> Prior | None:
 
 
 def _from_text(text: str) -> Prior:
+    if not text.strip():
+        raise UsageError("the prior is empty: give a model of staleness, such as geometric(m=16), or leave it out")
     if _COUNTS.match(text):
         _of_counts(text)
     elif _MODEL.match(text):
