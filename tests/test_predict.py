@@ -184,6 +184,9 @@ def test_a_run_that_cannot_predict_says_why(here):
     run = ab.simulate(quadratic([1, 10]), workers=1, updates=5)
     with pytest.raises(UsageError, match="predict"):
         run.predict(X)
+    for action in (lambda: run.predict(X, problem="mlp"), lambda: ab.replay(run, problem="mlp")):
+        with pytest.raises(UsageError, match="problem is 'mlp': must be a Problem"):
+            action()
     with h5py.File("own.h5", "r+") as file:
         file["params/final"][0] = np.nan
     with pytest.raises(RecordError, match="not finite"):
@@ -221,6 +224,8 @@ def test_an_earlier_version_may_predict(here):
     problem = ab.mlp(data, hidden=(8,))
     first = [data.classes[label] for label in problem.predict(run.params["initial"], data.test.raw)]
     assert run.predict(data, version=0).tolist() == first
+    with pytest.raises(UsageError, match="was not prepared as the data of own"):
+        run.predict(ab.Dataset.from_frame(FRAME, "kind", one_hot=True))
     FRAME.to_csv("x.csv", index=False)
     assert invoke("own.h5", "x.csv", "--version", 0).splitlines()[1:] == run.predict(FRAME, version=0).tolist()
     assert "version 7" in invoke("own.h5", "x.csv", "--version", 7, code=2)

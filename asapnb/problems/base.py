@@ -316,6 +316,12 @@ class Problem(ByValue):
 Builder = Callable[..., Problem]
 
 
+def check_is_problem(problem: Any) -> None:
+    """UsageError if this is no problem."""
+    if not isinstance(problem, Problem):
+        raise UsageError(f"problem is {problem!r:.80}: must be a Problem, for example asapnb.lenet(data)")
+
+
 def _bits(labels: Labels) -> Integers:
     """Flat labels; of real targets the bits, as float64."""
     flat = labels.reshape(-1)

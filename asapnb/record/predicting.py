@@ -26,15 +26,21 @@ if TYPE_CHECKING:
     from .run import Run
 
 
+_FITTED = ("categories", "mean", "deviation")  # of a preparation: what the data of the training decided
+
+
 def predict(
     run: Run, inputs: Any, problem: Problem | None, version: int | None, scores: bool, force: bool
 ) -> NDArray[Any]:
     """As `Run.predict`, which says what it does."""
+    from ..problems.base import check_is_problem
+
     params = run.params["final"] if version is None else run.params_at(version)
     if not np.isfinite(params).all():
         raise RecordError(f"these parameters of {run.name} are not finite ({run.status}): there is no prediction")
     facts: Mapping[str, Any] = run.attributes.get("data") or {}
     problem = _problem_of(run, facts, force) if problem is None else problem
+    check_is_problem(problem)
     if len(params) != problem.n_params:
         raise UsageError(f"{run.name} has {len(params):,} parameters, and the problem {problem.n_params:,}")
     prepared = _prepared(run, inputs, facts, problem)
@@ -83,6 +89,15 @@ def _prepared(run: Run, inputs: Any, facts: Mapping[str, Any], problem: Problem)
     found = preparation_in(facts, run.name) or Preparation()
     shape = problem.data.shape if problem.data is not None else (1, 1, 1)
     if isinstance(inputs, Dataset):
+        own = inputs.preparation
+        if (
+            own is not None
+            and "preparation" in facts
+            and any(getattr(own, one) != getattr(found, one) for one in _FITTED)
+        ):
+            raise UsageError(
+                f"{inputs.name} was not prepared as the data of {run.name} was: give its file or frame, which will be"
+            )
         return inputs.test.raw
     if isinstance(inputs, Split):
         return inputs.raw

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import RuleError, UsageError
 from ..numbers import integer
-from ..problems.base import Problem
+from ..problems.base import Problem, check_is_problem
 from ..quota import cpu_quota
 from ..record.schema import kept_type
 from ..rules import Pace, Rule
@@ -115,8 +115,7 @@ def resolve(command: Command, problem: Problem, given: Mapping[str, Any]) -> Opt
     Raises:
         UsageError: for an argument that cannot be used.
     """
-    if not isinstance(problem, Problem):
-        raise UsageError(f"problem is {problem!r:.80}: must be a Problem, for example asapnb.lenet(data)")
+    check_is_problem(problem)
     values = check(command, given, problem.dtype, problem.n_samples)
     scheme: Scheme = values["scheme"]
     threaded = command == "train"

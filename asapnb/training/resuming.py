@@ -1,7 +1,7 @@
 """What must hold for a run to go on, on real threads or in virtual time."""
 
 from ..errors import RecordError, UsageError
-from ..problems.base import Problem
+from ..problems.base import Problem, check_is_problem
 from ..record import Run, checkpoint_path, file_of
 from ..record.schema import COLUMNS, EVALS
 from .evaluation import Evaluation
@@ -31,6 +31,7 @@ def _path(group: str, name: str) -> str:
 
 def check_problem(run: Run, problem: Problem, force: bool = False) -> None:
     """UsageError if a run was not of this problem, as far as its file tells; with `force` its data may be other."""
+    check_is_problem(problem)
     facts, initial = run.attributes, run.params["initial"]
     data = None if problem.data is None else problem.data.sha256()
     for what, theirs, ours in (
