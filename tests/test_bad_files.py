@@ -159,3 +159,15 @@ def test_a_chunk_of_a_size_that_none_has_is_refused_before_hdf5_reads_it(size):
     dataset = SimpleNamespace(id=held, chunks=(2048,), dtype=np.dtype(np.int32), shape=(40,))
     with pytest.raises(RecordError, match="tau lacks some of its 40 rows: the file is damaged"):
         check_chunks(dataset, 40, "tau")
+
+
+@pytest.mark.parametrize("when", [1e300, 1e-300])
+def test_a_view_that_was_read_at_no_possible_time_is_refused(when, tmp_path):
+    """A replay would wait for ever for what its own gradient must bring."""
+    path = tmp_path / "run.h5"
+    bowl = ab.problems.quadratic([1.0])
+    ab.simulate(bowl, "hogwild", workers=2, updates=8, batch_size=1, out=path)
+    with h5py.File(path, "r+") as file:
+        file["views/t_view"][2] = when
+    with pytest.raises(RecordError, match="t_view"):
+        ab.replay(ab.load_run(path), bowl)

@@ -108,6 +108,11 @@ def _before(later: str) -> Callable[[NDArray[Any], Any, Part], Bad]:
     return lambda values, run, part: (values > part.columns[later], f"at most {later}")
 
 
+def _view(values: NDArray[Any], run: Any, part: Part) -> Bad:
+    """A view is read before the gradient is computed there; a replay would wait for ever for what comes later."""
+    return (values > part.columns["t_ready"]) | (values < part.columns["t_read"]), "from t_read to t_ready"
+
+
 def _rising(values: NDArray[Any], run: Any, part: Part) -> Bad:
     return np.diff(values, prepend=values[:1]) < 0, "no less than the one before"
 
@@ -132,6 +137,7 @@ _CHECKS: dict[tuple[str, str], Callable[[NDArray[Any], Any, Part], Bad]] = {
     ("updates", "read_version"): _read_version,
     ("updates", "t_ready"): _before("t_apply"),
     ("updates", "t_read"): _before("t_ready"),
+    ("views", "t_view"): _view,
     ("evals", "step"): _evaluated,
     ("rule", "step"): _rising,
     ("microscope", "version"): _seen,
