@@ -73,7 +73,7 @@ def _accuracy(predicted: NDArray[Any], labels: Labels) -> dict[str, float]:
 
 
 def _deviations(predicted: NDArray[Any], targets: Labels) -> dict[str, float]:
-    """R² and RMSE."""
+    """R², the mean over the targets, NaN if one is the same everywhere; and RMSE."""
     y, t = (one.reshape(len(targets), -1).astype(np.float64) for one in (predicted, targets))
     with np.errstate(all="ignore"):  # of a run that diverges
         squares, spread = np.sum((y - t) ** 2, axis=0), np.sum((t - t.mean(0)) ** 2, axis=0)
