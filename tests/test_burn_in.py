@@ -56,6 +56,16 @@ def test_scales_that_stay_1_are_no_longer_burn_in_once_staleness_was_seen():
     assert begun(run) == {"made_from": "nothing", "updates": 50, "mean_scale_after": 1.0}
 
 
+def test_on_threads_it_lasts_until_a_table_is_made(monkeypatch, tmp_path):
+    monkeypatch.setattr(ScaleTables, "observe", lambda self, tau, at=None: None)  # the main thread comes too late
+    run = train(quadratic(), "lock-based", rule=TAIL, workers=2, updates=100, out=tmp_path / "run.h5")
+    assert begun(run) == {"made_from": "nothing", "updates": 100, "mean_scale_after": None}
+    monkeypatch.undo()
+    assert begun(ab.replay(run, quadratic())) == begun(run)
+    run = ab.resume(run, updates=150, problem=quadratic())  # its first table is made at once
+    assert begun(run)["updates"] >= 100
+
+
 @pytest.mark.parametrize("rule", ["inverse", TAIL, "tail(amplitude=0, refresh=every(7))"])
 def test_a_file_that_does_not_say_is_known_by_its_rows_and_its_rule(rule, tmp_path):
     run = simulate(rule=rule, updates=120, out=tmp_path / "run.h5")

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..kernels.arrays import LINE
 from ..rules import Context, Pace, ScaleTables
+from ..training.attributes import first_table
 from ..training.evaluation import Evaluation, Evaluator
 from ..training.options import Options, refreshes
 from ..training.reporting import FLUSH_SECONDS, REPORT_SECONDS, STATUS, Hooks, Reporter, Totals
@@ -47,6 +48,7 @@ class Controller:
         self.options, self.shared, self.access = options, shared, access
         self.tables, self.writer, self.evaluator, self.pace = tables, writer, evaluator, pace
         self._refreshes = refreshes(tables[0].rule, options)
+        self._goes_on = any(one.first_made is not None for one in tables)
         self.rows = RowCollector(shared, access, drops=options.scheme.drops, version=start.version)
         self.totals = Totals(options.workers)
         self.totals.add(start.updates)
@@ -138,6 +140,11 @@ class Controller:
         if self._steps_before is not None and facts["mean_scale"] is not None:
             more = (self.totals.sum_scale - self._scales_before) / self.options.rows_per_version
             facts["sum_of_steps"] = self._steps_before + float(self.shared.numbers[STEP_SIZE]) * more
+        if self._refreshes and not self._goes_on:
+            made = [one.first_made for one in self.tables if one.first_made is not None]
+            facts["first_table"] = first_table(self.options, self.tables[0].rule) | {
+                "due": max(made) if len(made) == len(self.tables) else None  # a little later than planned, or never
+            }
         return {**facts, "waited_for_room": self.access.get(self.shared.control, words.WAITED)}
 
     def _take_rows(self, *, ended: bool = False) -> bool:

@@ -95,7 +95,7 @@ _TABLE = (
               "of time that are not of asapnb: name, digest and source text of each; see below"),
     Attribute("first_table", {"made_from": str, "due": int | None}, "what the first tables of the rule were "
               '`made_from`: "rule", as it needs no staleness seen, "prior", or "nothing" (all scales 1); and the '
-              "update at which the next is `due`"),
+              "update at which the next is `due`, or on threads was made in the end; null for none"),
     Attribute("rule_factor", str, "the factor that the rule has of its own, of one that has; see rules.md"),
     Attribute("versions", {"asapnb": str, "numba": str}, "versions of asapnb, Python and libraries", required=True),
     Attribute("machine", _MACHINE, "CPU, cores, the quota of the container in CPUs, sockets, NUMA nodes, memory, "

@@ -63,6 +63,7 @@ class ScaleTables:
         refresh = self.rule.refresh
         self._estimator = StalenessEstimator(refresh.half_life if refresh else None)
         self.seen = 0
+        self.first_made: int | None = None  # the updates seen when the first table of staleness seen was made
         self.next_refresh = self._due_after(0)
         self.current: NDArray[np.float64]
         first = self._staleness() if prior is None else prior.padded(table_length(workers, prior.support))
@@ -90,6 +91,7 @@ class ScaleTables:
         if "loss" in self.rule.sees and not math.isfinite(context.loss):
             return None  # the run ends here, as it diverges
         table = scale_table(self.rule, self._staleness(), self.workers, context)
+        self.first_made = self.seen if self.first_made is None else self.first_made
         return None if np.array_equal(table, self.current) else self._put_in_force(table)
 
     def catch_up(self, staleness: ArrayLike, at: Sight | None = None) -> None:

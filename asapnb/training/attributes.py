@@ -45,7 +45,7 @@ def run_attributes(problem: Problem, options: Options, rule: Rule, code: Sequenc
         "start": options.start and options.start.source,
         "config": {key: _plain(value) for key, value in config.items() if value is not None},
         "code": [piece.plain for piece in code],
-        "first_table": _first_table(options, rule),
+        "first_table": first_table(options, rule),
         "rule_factor": None if rule.schedule is None else str(rule.schedule),
         "machine": machine(KERNEL_PATH),
         "n_params": problem.n_params,
@@ -56,7 +56,7 @@ def run_attributes(problem: Problem, options: Options, rule: Rule, code: Sequenc
     }
 
 
-def _first_table(options: Options, rule: Rule) -> dict[str, Any]:
+def first_table(options: Options, rule: Rule) -> dict[str, Any]:
     """What the first tables of a rule are made from, and when the next are due."""
     refresh = rule.refresh if refreshes(rule, options) else None
     made_from = RULE if rule.refresh is None or options.always_fresh else NOTHING if options.prior is None else PRIOR
