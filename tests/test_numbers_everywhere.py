@@ -40,8 +40,11 @@ def saved(dpi, tmp=[]):  # noqa: B006 (one folder for all)
     return plots.save(plots.scale("geometric(m=4)", ["tail"]), f"{tmp[0]}/figure.png", force=True, dpi=dpi)
 
 
-def layers(units, channels, kernel, size):
-    made = [problems.Conv(channels, kernel), problems.ReLU(), problems.MaxPool(size), problems.Dense(units)]
+def layers(units, channels, kernel, size, stride, padding, p, slope):
+    made = [
+        problems.Conv(channels, kernel, stride, padding), problems.LeakyReLU(slope), problems.MaxPool(size, stride),
+        problems.AveragePool(size, stride), problems.Dropout(p), problems.Dense(units),
+    ]  # fmt: skip
     return problems.network(DATA, [*made, problems.Dense(10)])
 
 
@@ -111,6 +114,7 @@ CALLS = {
     "problems": {
         "Problem.init": {"self": problems.log_cosh(2, start="normal(1)"), "seed": 3},
         "Problem.evaluate": {"self": problems.mlp(DATA, (4,)), "params": problems.mlp(DATA, (4,)).init(), "limit": 9},
+        "Problem.metrics": {"self": problems.mlp(DATA, (4,)), "params": problems.mlp(DATA, (4,)).init(), "limit": 9},
         "Problem.batches": {"self": problems.log_cosh(2), "seed": 3, "epoch": 2, "batch_size": 8},
         "Problem.batches_per_epoch": {"self": problems.log_cosh(2), "batch_size": 8},
         "Problem.workspace_size": {"self": problems.mlp(DATA, (4,)), "batch_size": 8},
@@ -194,7 +198,7 @@ MORE = [
     (estimated, {"half_life": 2.5}),
     (estimated, {"window": 3}),
     (counted, {"workers": 2, "worker": 1}),
-    (layers, {"units": 3, "channels": 2, "kernel": 5, "size": 2}),
+    (layers, {"units": 3, "channels": 2, "kernel": 5, "size": 2, "stride": 1, "padding": 1, "p": 0.5, "slope": 0.25}),
     (saved, {"dpi": 20.0}),
 ]
 # Public parameters that CALLS and MORE leave out, and why
@@ -212,7 +216,7 @@ ELSEWHERE = {
     ),
     "are in MORE": (
         "rules mindthestep", "staleness StalenessEstimator WorkerHistogram WorkerHistogram.distribution",
-        "problems Conv Dense MaxPool", "plots save",
+        "problems AveragePool Conv Dense Dropout LeakyReLU MaxPool", "plots save",
     ),
     "hand on to what is here": (
         "analysis best_step_size comparison speed_up", "plots loss speed_up survival time_to_target",
@@ -339,12 +343,17 @@ OTHER_USES = {  # where a type decides how something is written, stored or laid 
     "asapnb/analysis/records.py",
     "asapnb/analysis/tables.py",
     "asapnb/config.py",
+    "asapnb/data/options.py",
+    "asapnb/data/recorded.py",
+    "asapnb/data/table.py",
     "asapnb/errors.py",
     "asapnb/formatting.py",
     "asapnb/identity/piece.py",
     "asapnb/problems/emit.py",
+    "asapnb/problems/plan.py",
     "asapnb/problems/text.py",
     "asapnb/record/attributes.py",
+    "asapnb/record/changes.py",
     "asapnb/record/lease.py",
     "asapnb/record/structure.py",
     "asapnb/record/text.py",
@@ -352,7 +361,9 @@ OTHER_USES = {  # where a type decides how something is written, stored or laid 
     "asapnb/rules/framework.py",
     "asapnb/text.py",
     "asapnb/timing/timing.py",
+    "asapnb/training/apart.py",
     "asapnb/training/attributes.py",
+    "asapnb/training/watching.py",
 }
 
 

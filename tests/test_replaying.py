@@ -293,7 +293,7 @@ def test_what_cannot_be_replayed_is_said(tmp_path):
         (run, {"problem": quadratic(n=49, gradient=pull_slowly)}, ab.UsageError, "other parameters"),
         (run, {"problem": quadratic(dtype=np.float64, gradient=pull_slowly)}, ab.UsageError, "other dtype"),
         (run, {"problem": quadratic(samples=61, gradient=pull_slowly)}, ab.UsageError, "other training samples"),
-        (data, {"problem": None}, ab.UsageError, r"other data \(its SHA-256\)"),
+        (data, {"problem": None}, ab.DataError, "is not the data that .* its SHA-256 is"),
         (bare, {}, ab.RecordError, "read_version"),
         (lost, {}, ab.UsageError, "went on at version 30 with its velocities lost"),
         (none, {}, ab.UsageError, "nothing to replay"),
