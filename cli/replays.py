@@ -55,9 +55,10 @@ def replay_many(
         as_json: print a JSON document instead.
         options: further ones of `run_sweep`.
     """
+    sources = _usable(runs, skip_bad)
     if out is not None and out.endswith(".h5") and not os.path.isdir(out):
         raise UsageError(f"-o {out}: the replays of several runs go to a folder, so give the name of one")
-    sweep = parse_sweep({"kind": "replay", "base": dict(chosen), "grid": {"source": _usable(runs, skip_bad)}})
+    sweep = parse_sweep({"kind": "replay", "base": dict(chosen), "grid": {"source": sources}})
     screen = console(quiet=quiet or as_json)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()) if out is None else out)

@@ -185,6 +185,7 @@ def test_runs_that_cannot_be_replayed(folder, tmp_path):
         result = call("replay", path)
         assert (result.exit_code, result.stdout) == (2, "")
         assert says in result.stderr
+        assert says in call("replay", path, "-o", tmp_path / "made.h5").stderr
 
 
 @pytest.mark.parametrize(

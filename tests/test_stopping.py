@@ -85,6 +85,14 @@ def test_a_target_accuracy_converges():
     assert run.attributes["target_step"] == run.evals["step"][-1]
 
 
+def test_any_text_is_a_reason(tmp_path):
+    def on_eval(evaluation):
+        raise ab.StopTraining("NUL \0, half a pair \ud800")
+
+    run = simulate(updates=20, on_eval=on_eval, out=tmp_path / "run.h5")
+    assert run.attributes["stopped_by"] == r"on_eval: NUL \x00, half a pair \ud800"
+
+
 @pytest.mark.parametrize("answer", [False, np.False_, ab.StopTraining, ab.StopTraining("seen enough")])
 @pytest.mark.parametrize("step", [0, 16, 60])
 def test_on_eval_ends_a_simulated_run_at_that_very_version(answer, step, tmp_path):

@@ -25,8 +25,12 @@ def to_attribute(name: str, value: Any) -> Any:
 
 
 def _in_utf8(text: str) -> str:
-    """The text, with the bytes of file names that are not in UTF-8 as in "\\xff"."""
-    return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    """The text as HDF5 takes it: the bytes of file names that are not in UTF-8, and NUL, as in "\\xff"."""
+    text = text.replace("\0", r"\x00")
+    try:
+        return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    except UnicodeEncodeError:  # half of a pair, which stands for no byte
+        return text.encode(errors="backslashreplace").decode()
 
 
 def set_attributes(item: Any, attributes: Mapping[str, Any]) -> None:
