@@ -323,7 +323,7 @@ def test_rows_whose_views_were_not_all_written_are_cut(tmp_path, monkeypatch):
         path, kind="simulate", attributes={}, initial=np.zeros(1), layout=[], workers=3, groups={"views": VIEWS}
     )
     writer.append_updates(rows(10))
-    writer.append("views", np.array([(0.5 * version,) for version in range(1, 11)], VIEWS))
+    writer.append("views", np.array([(version - 0.375,) for version in range(1, 11)], VIEWS))
     writer.flush()
     for name, count in (("views/t_view", 8), ("updates/tau", 6)):
         with h5py.File(path, "r+") as file:
@@ -331,7 +331,7 @@ def test_rows_whose_views_were_not_all_written_are_cut(tmp_path, monkeypatch):
         run = load_run(path)
         assert {len(run.updates[column]) for column in (*UPDATES.names, "t_view")} == {count}
         np.testing.assert_array_equal(run.updates["version"], np.arange(1, count + 1))
-        np.testing.assert_array_equal(run.updates["t_view"], 0.5 * np.arange(1, count + 1))
+        np.testing.assert_array_equal(run.updates["t_view"], np.arange(1, count + 1) - 0.375)
 
 
 def test_a_run_file_is_not_overwritten_unasked(tmp_path):
