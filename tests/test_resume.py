@@ -273,7 +273,7 @@ def test_the_data_must_be_the_same(tmp_path):
     run = train(ab.mlp(data, hidden=(4,)), "lock-based", updates=5, out=tmp_path / "run.h5")
     with h5py.File(run.path, "r+") as file:
         file.attrs["data_sha256"] = "0" * 64
-    with pytest.raises(ab.DataError, match="is not the data that .* and that of the run 000"):
+    with pytest.raises(ab.DataError, match=r"is not the data that .* and that of the run 000"):
         ab.resume(run.path, updates=9)
 
 
