@@ -1,12 +1,10 @@
 """The rules that are known by name, and `register`, which is all that makes a rule one of them."""
 
-import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ..errors import UsageError
+from ..loading import check_named, first_line
 from ..numbers import choice
 
 Builder = TypeVar("Builder", bound=Callable[..., object])
@@ -51,17 +49,8 @@ def register(example: str, conditions: str) -> Callable[[Builder], Builder]:
     """
 
     def enter(builder: Builder) -> Builder:
-        name, about = builder.__name__, (builder.__doc__ or "").partition("\n")[0]
-        before = RULES[name].build if name in RULES else builder
-        if before.__module__ != builder.__module__ and before.__module__.startswith(__package__):
-            raise UsageError(f"there is a rule {name!r} already, in {before.__module__}: choose another name")
-        if not about.endswith((".", '"')) and sys.flags.optimize < 2:  # python -OO leaves no docstrings
-            raise UsageError(
-                f"rule {name!r} has no description: give its function a docstring whose first line is the formula "
-                "of the scale and ends with a full stop"
-            )
-        if not re.fullmatch(rf"{re.escape(name)}\(.*\)", example):
-            raise UsageError(f"rule {name!r} has the example {example!r}: must be a call of it, such as '{name}()'")
+        name = builder.__name__
+        check_named("rule", "the scale", builder, example, builders().get(name))
         held = frozenset(choice(f"condition of rule {name!r}", one, CONDITIONS) for one in conditions.split())
         RULES[name] = Entry(builder, example, held)
         return builder
@@ -80,4 +69,4 @@ def available() -> dict[str, str]:
     >>> available()["constant"]
     '1: every update counts the same, however stale.'
     """
-    return {name: (RULES[name].build.__doc__ or "").partition("\n")[0] for name in sorted(RULES)}
+    return {name: first_line(RULES[name].build) for name in sorted(RULES)}

@@ -1,12 +1,10 @@
 """The schedules that are known by name, and `register`, which is all that makes a schedule one of them."""
 
-import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ..errors import UsageError
+from ..loading import check_named, first_line
 
 Builder = TypeVar("Builder", bound=Callable[..., object])
 
@@ -46,17 +44,8 @@ def register(example: str) -> Callable[[Builder], Builder]:
     """
 
     def enter(builder: Builder) -> Builder:
-        name, about = builder.__name__, (builder.__doc__ or "").partition("\n")[0]
-        before = SCHEDULES[name].build if name in SCHEDULES else builder
-        if before.__module__ != builder.__module__ and before.__module__.startswith(__package__):
-            raise UsageError(f"there is a schedule {name!r} already, in {before.__module__}: choose another name")
-        if not about.endswith((".", '"')) and sys.flags.optimize < 2:  # python -OO leaves no docstrings
-            raise UsageError(
-                f"schedule {name!r} has no description: give its function a docstring whose first line is the "
-                "formula of the factor and ends with a full stop"
-            )
-        if not re.fullmatch(rf"{re.escape(name)}\(.*\)", example):
-            raise UsageError(f"schedule {name!r} has the example {example!r}: must be a call of it, as '{name}()'")
+        name = builder.__name__
+        check_named("schedule", "the factor", builder, example, builders().get(name))
         SCHEDULES[name] = Entry(builder, example)
         return builder
 
@@ -74,4 +63,4 @@ def available() -> dict[str, str]:
     >>> available()["constant"]
     'value: every update has the same factor, 1 by default; value >= 0.'
     """
-    return {name: (SCHEDULES[name].build.__doc__ or "").partition("\n")[0] for name in sorted(SCHEDULES)}
+    return {name: first_line(SCHEDULES[name].build) for name in sorted(SCHEDULES)}
