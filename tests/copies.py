@@ -43,6 +43,13 @@ class Copy:
         assert text.count(old) == 1
         (self.folder / name).write_text(text.replace(old, new))
 
+    def import_error(self, name, old, new):
+        """What the import of the problems says once a text that stands once in a file is replaced."""
+        self.edit(name, old, new)
+        out, error = self.run("import asapnb.problems")
+        assert out == ""
+        return error
+
     def run(self, code, kernels="portable"):
         """What Python code prints, and what it prints as errors."""
         environment = {"ASAPNB_KERNELS": kernels, "ASAPNB_CACHE": str(self.folder / "cache")}

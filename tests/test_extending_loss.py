@@ -28,9 +28,6 @@ def test_the_loss_of_the_page_agrees_with_its_twin_and_trains(tmp_path):
     ],
 )
 def test_what_is_missing_is_an_error_at_import(old, new, says, tmp_path):
-    copy = Copy(PAGE, tmp_path)
-    copy.edit(DECLARATIONS, old, new)
-    out, error = copy.run("import asapnb.problems")
+    error = Copy(PAGE, tmp_path).import_error(DECLARATIONS, old, new)
     assert says in error
     assert "Error: " in error
-    assert out == ""
