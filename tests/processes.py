@@ -15,11 +15,16 @@ SHELL = ("-c", "from asapnb.cli import main; main()")
 HERE = os.path.dirname(__file__)
 
 
-def python(*arguments, check=True, environment=(), **options):
+def python(*arguments, **options):
     """Run Python with these arguments; it can import from the folder of tests."""
+    return command(sys.executable, *arguments, **options)
+
+
+def command(*words, check=True, environment=(), **options):
+    """Run a program with these arguments, within the limit."""
     with ctrl_c_interrupts():
         return subprocess.run(
-            [sys.executable, *map(str, arguments)],
+            [*map(str, words)],
             check=check,
             timeout=LIMIT,
             text=True,

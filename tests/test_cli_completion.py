@@ -1,13 +1,12 @@
 """The Tab key in bash, zsh and fish, and `python -m asapnb`."""
 
 import shutil
-import subprocess
 import sys
 
 import pytest
 from asapnb.cli import main
 from click.testing import CliRunner
-from processes import LIMIT, python
+from processes import command, python
 
 import asapnb as ab
 
@@ -81,7 +80,7 @@ def test_the_script_for_bash_completes_words_as_bash_splits_them(words, found, t
     script = cli(_ASAPNB_COMPLETE="bash_source").output
     line = f"COMP_WORDS=({' '.join(['asapnb', *words])}); COMP_CWORD={len(words)}"
     asked = f"{script}\n{line}; _asapnb_completion {program}; printf '%s\\n' \"${{COMPREPLY[@]}}\""
-    done = subprocess.run(["bash", "--norc", "-c", asked], capture_output=True, text=True, timeout=LIMIT)
+    done = command("bash", "--norc", "-c", asked, check=False)
     assert (done.stdout.split(), done.stderr) == (found, "")
 
 

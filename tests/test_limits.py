@@ -10,14 +10,7 @@ import pytest
 from processes import LIMIT, ctrl_c_interrupts, in_threads, python, started, until
 
 HERE = Path(__file__).parent
-OF_THEIR_OWN = (
-    "processes.py",
-    "mutants.py",
-    "models.py",
-    "fuzz.py",
-    "failing_writes.py",
-    "test_cli_completion.py",
-)  # start processes
+OF_THEIR_OWN = ("processes.py", "mutants.py", "models.py", "fuzz.py", "failing_writes.py")  # start processes
 WAITING = {"communicate", "wait", "join", "result", "acquire", "get"}  # without arguments, for ever
 
 
