@@ -22,7 +22,7 @@ from .reading import as_timing, parse_timing
 from .sampling import Times, times_type
 from .times import TIMES, Time, register_law
 from .timing import Timing
-from .workers import groups, parse_times, slowed
+from .workers import groups, machine, parse_times, slowed
 
 if TYPE_CHECKING:  # type checkers and editors see all that `laws` defines
     from .laws import *
@@ -37,6 +37,7 @@ __all__ = [
     "as_timing",
     "groups",
     "load_timing",
+    "machine",
     "parse_times",
     "parse_timing",
     "quantile_parts",

@@ -24,7 +24,7 @@ class Timing:
     """The times of the steps of all workers, in virtual seconds.
 
     Each but `pauses` is a time for all workers or one for each: a `Time`, a number, a text, a list of these,
-    `groups(…)` or `slowed(…)`. They are kept as `Time`, a tuple of `Time`, `Groups` or `Slowed`.
+    `groups(…)`, `slowed(…)` or `machine(…)`. They are kept as `Time`, a tuple of `Time`, or what these return.
 
     Args:
         compute: seconds of a gradient; the mean must be above 0.

@@ -1,4 +1,8 @@
-"""Times that differ between workers: a list with one for each, groups of equal workers, or some that are slower."""
+"""Times that differ between workers: a list with one for each, groups, some that are slower, or those of a machine.
+
+Besides a `Time` and a tuple of them, a field of `Timing` holds one of the frozen classes here. Each says which times
+occur in it (`entries`), and which one each of so many workers has (`spread`).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ import numpy as np
 from ..errors import UsageError
 from ..numbers import integer, real
 from ..text import parse_call
-from .laws import as_time, plain
+from .laws import as_time, lognormal, plain
 from .times import TIMES, Time
 
 
@@ -22,6 +26,15 @@ class Groups:
 
     times: tuple[Time, ...]
     sizes: tuple[int, ...]
+
+    def entries(self) -> tuple[Time, ...]:
+        """Every time that occurs."""
+        return self.times
+
+    def spread(self, workers: int, name: str) -> tuple[Time, ...]:
+        """The time of each worker; UsageError, with the `name` of the field, for a number that does not suit."""
+        each = tuple(time for time, size in zip(self.times, self.sizes, strict=True) for _ in range(size))
+        return for_workers(each, workers, name)
 
     def __repr__(self) -> str:
         return f"groups({', '.join(map(plain, self.times))}, sizes={list(self.sizes)})"
@@ -35,11 +48,49 @@ class Slowed:
     factor: float
     workers: tuple[int, ...]
 
+    def entries(self) -> tuple[Time, ...]:
+        """Every time that occurs."""
+        return entries(self.time)
+
+    def spread(self, workers: int, name: str) -> tuple[Time, ...]:
+        """The time of each worker; UsageError, with the `name` of the field, for a number that does not suit."""
+        if max(self.workers) >= workers:
+            raise UsageError(f"{name} slows worker {max(self.workers)} of {workers}: workers count from 0 to "
+                             f"{workers - 1}")  # fmt: skip
+        usual = for_workers(self.time, workers, name)
+        return tuple(time.scaled(self.factor) if w in self.workers else time for w, time in enumerate(usual))
+
     def __repr__(self) -> str:
         return f"slowed({text(self.time)}, factor={self.factor}, workers={list(self.workers)})"
 
 
-PerWorker = Time | tuple[Time, ...] | Groups | Slowed
+@dataclass(frozen=True, repr=False)
+class Machine:
+    """What `machine` returns."""
+
+    cores: int
+    smt: float
+    cv: float
+    mean: float
+
+    def entries(self) -> tuple[Time, ...]:
+        """Every time that occurs."""
+        return (lognormal(self.mean, self.cv),)
+
+    def spread(self, workers: int, name: str) -> tuple[Time, ...]:
+        """The time of each worker; UsageError, with the `name` of the field, for a number that does not suit."""
+        if workers > 2 * self.cores:
+            raise UsageError(f"{name} is of a machine with {self.cores} cores for {workers} workers: two a core "
+                             f"make at most {2 * self.cores}; give more cores")  # fmt: skip
+        alone = lognormal(self.mean, self.cv)
+        sharing = 2 * max(workers - self.cores, 0)
+        return (alone,) * (workers - sharing) + (alone.scaled(self.smt),) * sharing
+
+    def __repr__(self) -> str:
+        return f"machine(cores={self.cores}, smt={self.smt}, cv={self.cv}, mean={self.mean})"
+
+
+PerWorker = Time | tuple[Time, ...] | Groups | Slowed | Machine
 
 
 def groups(*times: Time | float, sizes: Sequence[int]) -> Groups:
@@ -75,8 +126,31 @@ def slowed(time: Any, factor: float, workers: int | Sequence[int] = (0,)) -> Slo
     return Slowed(as_times(time), real("factor", factor, 1e-9, 1e9), _integers("workers", workers, 0))
 
 
+def machine(cores: int = 36, smt: float = 1.66, cv: float = 0.03, mean: float = 1.0) -> Machine:
+    """The workers of one machine: about equal as long as each has a core of its own.
+
+    With m workers on fewer cores, 2 (m - cores) of them, the last ones, share a core in pairs and are slower. The
+    defaults have the shape of the staleness that a machine of 36 cores showed: docs/timing.md has it beside theirs.
+
+    Args:
+        cores: physical cores, at least 1. There are at most twice as many workers, as a core has two threads.
+        smt: how many times as long a worker takes that shares its core, 1 to 1,000.
+        cv: coefficient of variation of every time, which is lognormal: 0, or from 1e-6 to 1000.
+        mean: seconds of a worker that has a core of its own.
+
+    >>> [time.mean for time in for_workers(machine(cores=3), 4, "compute")]
+    [1.0, 1.0, 1.66, 1.66]
+    >>> machine()
+    machine(cores=36, smt=1.66, cv=0.03, mean=1.0)
+    """
+    alone = dict(lognormal(mean, cv).parameters)
+    return Machine(integer("cores", cores, 1), real("smt", smt, 1, 1000), alone["cv"], alone["mean"])
+
+
 # What a text of times may call; a law that is registered later is found, too
-HELPERS: MutableMapping[str, Callable[..., Any]] = ChainMap({"groups": groups, "slowed": slowed}, TIMES)
+HELPERS: MutableMapping[str, Callable[..., Any]] = ChainMap(
+    {"groups": groups, "slowed": slowed, "machine": machine}, TIMES
+)
 
 
 def as_times(value: Any, name: str = "time") -> PerWorker:
@@ -85,7 +159,7 @@ def as_times(value: Any, name: str = "time") -> PerWorker:
     >>> as_times(["exponential(1)", 2])
     (exponential(mean=1.0), constant(2.0))
     """
-    if isinstance(value, Groups | Slowed):
+    if isinstance(value, Groups | Slowed | Machine):
         return value
     if isinstance(value, str):
         return parse_times(value)
@@ -112,11 +186,9 @@ def _read(value: Any) -> PerWorker:
 
 def entries(value: PerWorker) -> tuple[Time, ...]:
     """Every time that occurs, before it is slowed."""
-    if isinstance(value, Time):
-        return (value,)
-    if isinstance(value, Slowed):
-        return entries(value.time)
-    return value.times if isinstance(value, Groups) else value
+    if isinstance(value, tuple):
+        return value
+    return (value,) if isinstance(value, Time) else value.entries()
 
 
 def text(value: PerWorker) -> str:
@@ -131,22 +203,15 @@ def for_workers(value: PerWorker, workers: int, name: str) -> tuple[Time, ...]:
 
     Args:
         value: times, as `as_times` returns them.
-        workers: how many there are; lists, groups and slow workers must suit them, else UsageError.
+        workers: how many there are; lists, groups, slow workers and machines must suit them, else UsageError.
         name: of the field, for the error.
     """
     if isinstance(value, Time):
         return (value,) * workers
-    if isinstance(value, Slowed):
-        if max(value.workers) >= workers:
-            raise UsageError(f"{name} slows worker {max(value.workers)} of {workers}: workers count from 0 to "
-                             f"{workers - 1}")  # fmt: skip
-        usual = for_workers(value.time, workers, name)
-        return tuple(time.scaled(value.factor) if w in value.workers else time for w, time in enumerate(usual))
-    if isinstance(value, Groups) and sum(value.sizes) == workers:
-        value = tuple(time for time, size in zip(value.times, value.sizes, strict=True) for _ in range(size))
-    if isinstance(value, Groups) or len(value) != workers:
-        count = sum(value.sizes) if isinstance(value, Groups) else len(value)
-        raise UsageError(f"{name} has {count:,} times for {workers} workers: give one for each worker, or one "
+    if not isinstance(value, tuple):
+        return value.spread(workers, name)
+    if len(value) != workers:
+        raise UsageError(f"{name} has {len(value):,} times for {workers} workers: give one for each worker, or one "
                          "for all")  # fmt: skip
     return value
 
