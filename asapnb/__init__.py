@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .data import Dataset, load_dataset
     from .engine import Evaluation, Progress, train
     from .engine.calibrate import calibrate
+    from .engine.preset import machine_from
     from .errors import AsapnbError, DataError, MissingExtraError, RecordError, RuleError, StopTraining, UsageError
     from .problems import Problem, cnn, custom, lenet, mlp, network
     from .record import Run, load_run
@@ -36,6 +37,7 @@ _MODULES = {
     "data": ("Dataset", "load_dataset"),
     "engine": ("Evaluation", "Progress", "train"),
     "engine.calibrate": ("calibrate",),
+    "engine.preset": ("machine_from",),
     "errors": (
         "AsapnbError",
         "DataError",

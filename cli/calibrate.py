@@ -1,23 +1,26 @@
 """`asapnb calibrate`."""
 
 import datetime
+from dataclasses import asdict
 from typing import Any
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.text import Text
 
 from asapnb.compiled import KERNEL_PATH
 from asapnb.config import keys, prepare
-from asapnb.engine.calibrate import Measured, measure
+from asapnb.engine.calibrate import Measured, fitted, measure, measured_for
 from asapnb.errors import UsageError
-from asapnb.formatting import fixed
+from asapnb.formatting import count, fixed
 from asapnb.problems import Problem
 from asapnb.record import checked_target, machine, to_json, versions
 from asapnb.record.files import put_in_place
-from asapnb.timing import save_timing
+from asapnb.timing import Timing, save_timing
 from asapnb.training.following import row
+from asapnb.training.options import places
 
 from .compiling import announced
 from .flags import flag, said, with_defaults
@@ -62,11 +65,15 @@ def command(
     for one in rounds:
         found.append(one)
         _show(one, screen)
-    about = _about(config, problem, seconds, found)
+    smt, preset = fitted(found)
+    screen.print("", _fit(found, smt, preset), sep="\n")
+    about = {**_about(config, problem, seconds, found), "smt": smt, "preset": _text(preset)}
     if out is not None:
+        timings = {one.workers: one.timing for one in found}
+        spreads = {one.workers: {"spread": _spread(one)} for one in found}
         put_in_place(
             checked_target(out, force),
-            lambda part: save_timing(part, {one.workers: one.timing for one in found}, about),
+            lambda part: save_timing(part, timings, about, spreads),
         )
     if as_json:
         echo(to_json({"path": out, "about": about, "workers": {one.workers: _figures(one) for one in found}}))
@@ -90,6 +97,30 @@ def _show(one: Measured, screen: Console) -> None:
         screen.print(row(cells, _WIDTHS).rstrip())
 
 
+def _fit(found: list[Measured], smt: float | None, preset: Timing) -> Text:
+    """How much the times of computing differ, and the timing of this machine's shape."""
+    one, cores = measured_for(found, preset.compute.cores), count(preset.compute.cores, "core")
+    spread, at_work = one.spread, f"{count(one.workers, 'worker')} at work"
+    if smt is not None:
+        threads = f"workers that share one take {smt:g} times as long"
+    elif len(places()) > preset.compute.cores:
+        threads = "no two workers shared one, so how slow they would be is not known: smt is 1"
+    else:
+        threads = "of one hardware thread, so smt is 1"
+    return pairs([
+        ("spread", f"cv of computing {spread.within:.3f} within a worker, {spread.between:.3f} between; {at_work}"),
+        ("that is", "half the distance from the 16th to the 84th percentile over the median: no rare long times"),
+        ("plainly", f"cv {spread.plain:.3f}, mean {_duration(spread.mean)}; median {_duration(spread.typical)}"),
+        ("machine", f"{cores}, {threads}"),
+        ("preset", f"--timing '{_text(preset)}'"),
+    ])  # fmt: skip
+
+
+def _text(timing: Timing) -> str:
+    """A timing as --timing takes it."""
+    return ", ".join(f"{name}={value}" for name, value in timing.changed().items())
+
+
 def _duration(seconds: float) -> str:
     """A short time.
 
@@ -108,8 +139,14 @@ def _figures(one: Measured) -> dict[str, Any]:
         **{name: _moments(times) for name in _STEPS if len(times := getattr(one, name))},
         "gradients_per_second": one.gradients_per_second,
         "share_of_cores": one.share,
+        "spread": _spread(one),
         "timing": str(one.timing),
     }
+
+
+def _spread(one: Measured) -> dict[str, float]:
+    """How much the times of computing differ; times in seconds."""
+    return {name: float(f"{value:.6g}") for name, value in asdict(one.spread).items()}
 
 
 def _moments(seconds: NDArray[np.float64]) -> dict[str, float]:

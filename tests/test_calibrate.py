@@ -114,7 +114,7 @@ def test_the_command_shows_and_writes_further_attempts(monkeypatch, tmp_path):
     with_further_attempts(monkeypatch, 1000)
     flags = ["--problem", "quadratic([1, 10], noise=0.1)", "--batch", 1, "--seconds", 0.02, "--scheme", "leashed"]
     result = call(*flags, "-o", tmp_path / "timing.toml")
-    assert result.stdout.count("retry") == CORES
+    assert result.stdout.count("retry ") == CORES
     timing = load_timing(tmp_path / "timing.toml", CORES)
     assert timing.retry.mean == pytest.approx(550.5e-9, rel=1e-4)
     assert json.loads(call(*flags, "--json").stdout)["workers"]["1"]["retry"]["count"] == 900

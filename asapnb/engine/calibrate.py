@@ -17,21 +17,22 @@ from ..problems.base import Dtypes, Problem
 from ..record import UPDATES
 from ..schemes import SCHEMES, LockBased, Scheme, as_scheme
 from ..signals import TERMINATING, caught, terminated
-from ..timing import Time, Timing, empirical
+from ..timing import Timing
+from ..timing.spread import Spread, spread_of
 from ..training.arguments import MOST_UPDATES, documented
 from ..training.compiling import compiling_beside, of_names
-from ..training.options import Options, at_once, cores, resolve
+from ..training.options import Options, at_once, cores, places, resolve
 from ..training.steps import ONES
 from ..training.words import INTERRUPTED, TIMED_OUT
 from . import words
 from .collect import Access, compile_access
 from .initial import InitialState
 from .memory import allocate, check_fits
+from .preset import preset_of, quantiles, smt_of
 from .shared import Shared
 from .team import Team, compile_loop
 from .words import RING
 
-QUANTILES = 100  # kept of each measured time
 _FEW = 20  # fewer further attempts of Leashed than these say nothing about their times
 _ROOM = 2**18  # the last rounds of a worker, which are kept
 _LEAST = 20  # rounds that each worker makes, however long they take
@@ -45,7 +46,9 @@ class Measured:
 
     Attributes:
         workers: how many worked.
-        compute: seconds of each gradient, with all that a worker does for itself; float64, one entry a round.
+        rounds: how many of them each worker made.
+        compute: seconds of each gradient, with all that a worker does for itself; float64, one entry a round, those
+            of worker 0 first.
         read: seconds of each read, likewise.
         update: seconds of each update; of Leashed, of each first attempt.
         retry: seconds of each further attempt of Leashed; empty if there were fewer than 20.
@@ -54,6 +57,7 @@ class Measured:
     """
 
     workers: int
+    rounds: tuple[int, ...]
     compute: NDArray[np.float64]
     read: NDArray[np.float64]
     update: NDArray[np.float64]
@@ -68,6 +72,46 @@ class Measured:
         compute, read, update = map(quantiles, (self.compute, self.read, self.update))
         return Timing(compute, read, update, retry=retry)
 
+    @cached_property
+    def each(self) -> list[NDArray[np.float64]]:
+        """Seconds of computing of each worker."""
+        return np.split(self.compute, np.cumsum(self.rounds)[:-1])
+
+    @cached_property
+    def spread(self) -> Spread:
+        """How much the times of computing differ, within a worker and between workers."""
+        return spread_of(self.each)
+
+
+class Calibration(dict[int, Timing]):
+    """What `calibrate` returns: a `Timing` for each number of workers, and how much the times of computing differ.
+
+    Attributes:
+        spread: a `Spread` for each number of workers.
+        smt: how many times as long a worker takes that shares its core; None if none did.
+        preset: a timing of the shape of this machine, "machine(…)", from as many workers as there are cores.
+    """
+
+    def __init__(self, found: Sequence[Measured]) -> None:
+        super().__init__({one.workers: one.timing for one in found})
+        self.spread = {one.workers: one.spread for one in found}
+        self.smt, self.preset = fitted(found)
+
+
+def measured_for(found: Sequence[Measured], cores: int) -> Measured:
+    """The section of most workers of which none shares a core, or else that of the fewest."""
+    return max((one for one in found if one.workers <= cores), key=lambda one: one.workers, default=found[0])
+
+
+def fitted(found: Sequence[Measured]) -> tuple[float | None, Timing]:
+    """How much slower workers are that share a core, if that was measured, and the timing of this machine's shape."""
+    where = places()
+    physical = len(set(where))
+    smt = smt_of({one.workers: one.each for one in found}, where)
+    one = measured_for(found, physical)
+    times = {name: times for name in ("read", "update", "retry") if len(times := getattr(one, name))}
+    return smt, preset_of(one.spread, physical, smt, **{name: float(np.median(some)) for name, some in times.items()})
+
 
 @documented("calibrate")
 def calibrate(
@@ -78,7 +122,7 @@ def calibrate(
     workers: int | Sequence[int] | None = None,
     seconds: float = 2.0,
     seed: int = 0,
-) -> dict[int, Timing]:
+) -> Calibration:
     """How long a gradient, a read and an update take on this machine, with 1, 2 … all cores at work.
 
     Each thread has a core of its own, and does what a worker of `train` does: draws a minibatch, reads the shared
@@ -92,8 +136,9 @@ def calibrate(
         {arguments}
 
     Returns:
-        A `Timing` for each number of workers, as `save_timing` takes them: at most 100 quantiles of each time,
-        with the mean that was measured. Without a `retry` if there were fewer than 20 further attempts.
+        A dict with a `Timing` for each number of workers, as `save_timing` takes them: at most 100 quantiles of each
+        time, with the mean that was measured. Without a `retry` if there were fewer than 20 further attempts. Its
+        `spread` says how much times differ, and its `preset` is a timing of this machine's shape.
 
     Raises:
         UsageError: for arguments that cannot be used, and a loss that is not finite.
@@ -106,7 +151,7 @@ def calibrate(
     >>> made = ab.schedule(timings[1], workers=64, updates=1000)  # 64 such cores
     """
     measured = measure(problem, batch_size=batch_size, scheme=scheme, workers=workers, seconds=seconds, seed=seed)
-    return {one.workers: one.timing for one in measured}
+    return Calibration(list(measured))
 
 
 def measure(
@@ -153,19 +198,6 @@ def _counts(workers: int | Sequence[int] | None) -> list[int]:
     if isinstance(workers, Sequence | np.ndarray) and not isinstance(workers, str) and len(workers):
         return sorted({integer(f"workers[{i}]", count, 1, most, note=why) for i, count in enumerate(workers)})
     return list(range(1, (at_once() if workers is None else integer("workers", workers, 1, most, note=why)) + 1))
-
-
-def quantiles(seconds: NDArray[np.float64]) -> Time:
-    """An empirical time of at most 100 values: the means of as many equal parts of the sorted measurements.
-
-    >>> quantiles(np.arange(1000.0)).parameters[0][1][:3]
-    (4.5, 14.5, 24.5)
-    """
-    parts = np.array_split(np.sort(seconds), min(QUANTILES, len(seconds)))
-    means = np.array([part.mean() for part in parts])
-    if means.any():  # the parts differ by one in length
-        means *= seconds.mean() / means.mean()
-    return empirical([float(f"{value:.5g}") for value in means])
 
 
 def _options(problem: Problem, scheme: Scheme, workers: int, batch_size: int, seed: int) -> Options:
@@ -223,10 +255,12 @@ def _measured(
     if not timer.finite:
         raise UsageError(f"the loss of {problem!r} is not finite near its initial parameters: give another seed than "
                          f"{options.seed}, or another problem")  # fmt: skip
-    compute, read, update = np.concatenate([found[me] for me in range(options.workers)]).T * 1e-9
+    each = [found[me] for me in range(options.workers)]
+    compute, read, update = np.concatenate(each).T * 1e-9
     retry = np.concatenate([further[me] for me in range(options.workers)]) * 1e-9
     retry = retry if len(retry) >= _FEW else retry[:0]
-    return Measured(options.workers, compute, read, update, retry, timer.rate, timer.share)
+    rounds = tuple(map(len, each))
+    return Measured(options.workers, rounds, compute, read, update, retry, timer.rate, timer.share)
 
 
 def _warm(count: int) -> int:

@@ -11,7 +11,7 @@ from numba import types
 from ..compiled import specialise
 from ..problems.base import Dtypes, Problem, gradient_signature
 from ..training.compiling import load
-from ..training.options import Options, cores
+from ..training.options import Options, pinning
 from ..training.starting import start_all
 from ..training.words import FAILED
 from . import words
@@ -90,7 +90,7 @@ class Team:
     def _worker(self, me: int, server: Server) -> None:
         try:
             if self._options.pin_workers and hasattr(os, "sched_setaffinity"):
-                available = cores()
+                available = pinning()
                 core = available[me % len(available)]
                 os.sched_setaffinity(0, {core})  # of this thread
                 self.pinned[me] = core

@@ -4,7 +4,7 @@ from ..text import to_json, to_toml
 from .checkpoint import Checkpoint, checkpoint_path, find_checkpoint, load_checkpoint, save_checkpoint
 from .files import checked_target, claim
 from .owner import Owner, own, owner_of
-from .provenance import machine, topology, versions
+from .provenance import core_of_each, machine, topology, versions
 from .run import RuleTables, Run, file_of, load_run
 from .schema import EVALS, SCHEMA, UPDATES
 from .writer import RunWriter
@@ -21,6 +21,7 @@ __all__ = [
     "checked_target",
     "checkpoint_path",
     "claim",
+    "core_of_each",
     "file_of",
     "find_checkpoint",
     "load_checkpoint",

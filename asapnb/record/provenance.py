@@ -76,11 +76,7 @@ def topology(system: Path = _SYSTEM) -> dict[str, Any]:
     >>> sorted(topology())
     ['allowed', 'cores', 'cpus', 'numa_nodes', 'quota', 'sockets']
     """
-    places = [
-        (_read(cpu / "physical_package_id"), _read(cpu / "core_id"))
-        for cpu in system.glob("cpu/cpu[0-9]*/topology")
-    ]  # fmt: skip
-    known = [place for place in places if None not in place]
+    known = list(core_of_each(system).values())
     nodes = sorted(system.glob("node/node[0-9]*"), key=lambda node: int(node.name[4:]))
     return {
         "cpus": os.cpu_count(),
@@ -90,6 +86,21 @@ def topology(system: Path = _SYSTEM) -> dict[str, Any]:
         "sockets": len({socket for socket, _ in known}) or None,
         "numa_nodes": [_read(node / "cpulist") for node in nodes] or None,
     }
+
+
+def core_of_each(system: Path = _SYSTEM) -> dict[int, tuple[str, str]]:
+    """The socket and the core of each CPU; without those of which the platform does not tell.
+
+    CPUs of the same core are its hardware threads.
+
+    >>> core_of_each(Path("no system"))
+    {}
+    """
+    places = {
+        int(cpu.parent.name[3:]): (_read(cpu / "physical_package_id"), _read(cpu / "core_id"))
+        for cpu in system.glob("cpu/cpu[0-9]*/topology")
+    }
+    return {cpu: (socket, core) for cpu, (socket, core) in places.items() if socket is not None and core is not None}
 
 
 def _read(file: Path) -> str | None:

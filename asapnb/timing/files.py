@@ -18,7 +18,7 @@ def load_timing(path: str | Path, workers: int | None = None) -> Timing:
 
     A file has sections [workers.1], [workers.2] …, or a table [timing], or the fields of a timing at the top. Of the
     sections it is the one of the largest number that is not above `workers`; if all are above, the smallest. A table
-    [about] may hold anything.
+    [about] may hold anything, and so may one within a section, [workers.1.about].
     """
     workers = None if workers is None else integer("workers", workers, 1)
     content = read_toml(path, "the timing file")
@@ -42,16 +42,25 @@ def load_timing(path: str | Path, workers: int | None = None) -> Timing:
         raise UsageError(f"the timing file {path} has sections for {numbers} workers: say for how many, as in "
                          f"load_timing(path, {numbers[-1]})")  # fmt: skip
     chosen = max((n for n in numbers if n <= (workers or 0)), default=numbers[0])
-    return _timing(sections[str(chosen)], f"[workers.{chosen}] of {path}")
+    section = sections[str(chosen)]
+    if isinstance(section, dict):
+        section = {key: value for key, value in section.items() if key != "about"}
+    return _timing(section, f"[workers.{chosen}] of {path}")
 
 
-def save_timing(path: str | Path, sections: Mapping[int, Timing], about: Mapping[str, Any] | None = None) -> None:
+def save_timing(
+    path: str | Path,
+    sections: Mapping[int, Timing],
+    about: Mapping[str, Any] | None = None,
+    of_sections: Mapping[int, Mapping[str, Any]] | None = None,
+) -> None:
     """Write a file that `load_timing` reads.
 
     Args:
         path: of the file, which is replaced if it exists.
         sections: a timing for each number of workers.
         about: anything about the origin of the times. What TOML cannot hold is written as text; None is left out.
+        of_sections: anything about single sections, by their number of workers, likewise.
 
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "machine.toml")
@@ -76,7 +85,8 @@ def save_timing(path: str | Path, sections: Mapping[int, Timing], about: Mapping
     for workers, timing in sorted(sections.items()):
         _section(str(workers), path)
         always = {"compute": "1.0", "read": "0.0", "update": "0.0"}
-        tables.setdefault("workers", {})[str(workers)] = always | timing.changed()
+        more = {"about": of_sections[workers]} if of_sections and workers in of_sections else {}
+        tables.setdefault("workers", {})[str(workers)] = always | timing.changed() | more
     Path(path).write_text(to_toml(tables), encoding="utf-8")
 
 

@@ -212,7 +212,8 @@ _TABLE = (
         "geometric(m=16)", "counts([4, 2, 1])", or a timing, which is simulated for the scheme and workers of the run.
         Without it all scales are 1 until the rule's first table is made.""",
              lambda name, value, context: as_prior(value), in_replay="changed"),
-    Argument("pin_workers", False, _BOOL, "pin worker i to the i-th core, round and round.", _switch, ("train",)),
+    Argument("pin_workers", False, _BOOL, """pin worker i to the i-th core, round and round; the second hardware
+        threads of cores come last.""", _switch, ("train",)),
     Argument("microscope", 0, _INT, """look at every n-th update: how far its view is from the parameters, and what
         that does to its gradient (see `Run.microscope`). 0 looks at none.""", _integer(0), _VIRTUAL,
     in_replay="watched"), Argument("threads", None, _MAYBE_INT, """real threads that compute gradients; default one

@@ -1,8 +1,9 @@
 """The arguments of a run, checked and resolved for its problem."""
 
+import itertools
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from ..errors import RuleError, UsageError
 from ..numbers import integer
 from ..problems.base import Problem, check_is_problem
 from ..quota import cpu_quota
+from ..record import core_of_each
 from ..record.schema import kept_type
 from ..rules import Pace, Rule
 from ..rules.tables import FRESH
@@ -88,6 +90,33 @@ class Options:
 def cores() -> list[int]:
     """The cores this process may run on. A quota of its container may allow fewer at a time: see `at_once`."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
+def pin_order(cpus: Sequence[int], core_of: Mapping[int, Any]) -> list[int]:
+    """The order in which workers are pinned to CPUs: one of each physical core first, then the threads beside them.
+
+    Args:
+        cpus: those that may be used.
+        core_of: the physical core of each CPU, as far as that is known.
+
+    >>> pin_order([0, 1, 2, 3], {0: "a", 1: "a", 2: "b", 3: "b"})
+    [0, 2, 1, 3]
+    """
+    threads: dict[Any, list[int]] = {}
+    for cpu in cpus:
+        threads.setdefault(core_of.get(cpu, cpu), []).append(cpu)
+    return [cpu for rank in itertools.zip_longest(*threads.values()) for cpu in rank if cpu is not None]
+
+
+def pinning() -> list[int]:
+    """The CPU of each worker that is pinned, round and round."""
+    return pin_order(cores(), core_of_each())
+
+
+def places() -> list[Hashable]:
+    """The physical core of each CPU in `pinning`; where that is not known, each has one of its own."""
+    known = core_of_each()
+    return [known.get(cpu, cpu) for cpu in pinning()]
 
 
 def at_once() -> int:

@@ -1,0 +1,116 @@
+"""From measured times to a timing: by quantiles, or of the shape of this machine, `machine(…)`."""
+
+from collections.abc import Hashable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import RecordError, UsageError
+from ..record import Run
+from ..timing import Time, Timing, empirical, machine
+from ..timing.spread import Spread, spread_of
+
+EachWorker = Sequence[NDArray[np.float64]]  # the times of each, in seconds
+QUANTILES = 100  # kept of each measured time
+_DIGITS = 4  # significant ones, of a measured time
+_FEW = 20  # times of each worker, below which a spread says little
+
+
+def quantiles(seconds: NDArray[np.float64]) -> Time:
+    """An empirical time of at most 100 values: the means of as many equal parts of the sorted measurements.
+
+    >>> quantiles(np.arange(1000.0)).parameters[0][1][:3]
+    (4.5, 14.5, 24.5)
+    """
+    parts = np.array_split(np.sort(seconds), min(QUANTILES, len(seconds)))
+    means = np.array([part.mean() for part in parts])
+    if means.any():  # the parts differ by one in length
+        means *= seconds.mean() / means.mean()
+    return empirical([float(f"{value:.5g}") for value in means])
+
+
+def smt_of(compute: Mapping[int, EachWorker], places: Sequence[Hashable]) -> float | None:
+    """How many times as long a worker takes that shares its core; None if no workers did.
+
+    Those that share one in the largest section are compared with those that have one of their own, all cores being
+    at work.
+
+    Args:
+        compute: seconds of computing: by how many worked, of each of them.
+        places: the physical core of each worker of the largest section.
+
+    >>> alone, slow = np.full(9, 1.0), np.full(9, 1.5)
+    >>> smt_of({2: [alone, alone], 3: [slow, alone, slow]}, "aba"), smt_of({2: [alone, alone]}, "ab")
+    (1.5, None)
+    """
+    most = max(compute)
+    shares = [places[:most].count(place) > 1 for place in places[:most]]
+    unshared = max((m for m in compute if len(set(places[:m])) == m), default=most)
+    single = [some for some, shared in zip(compute[most], shares, strict=True) if not shared] or compute[unshared]
+    if not any(shares) or (all(shares) and unshared == most):
+        return None
+    slow = [some for some, shared in zip(compute[most], shares, strict=True) if shared]
+    shared, alone = (float(np.median(np.concatenate(some))) for some in (slow, single))
+    return max(1.0, float(f"{shared / alone:.3g}")) if alone else None
+
+
+def preset_of(spread: Spread, cores: int, smt: float | None, **others: float) -> Timing:
+    """The timing of a machine whose workers have the typical time, and the spread within a worker.
+
+    Args:
+        spread: of the times of computing, with all cores at work.
+        cores: physical ones.
+        smt: how many times as long a worker takes that shares its core; None if that is not known: 1.
+        others: seconds of further fields of a `Timing`.
+
+    >>> str(preset_of(Spread(1e-3, 2e-3, 9.0, 0.07, 0.01), cores=2, smt=None, update=1e-5))
+    'Timing(compute=machine(cores=2, smt=1.0, cv=0.07, mean=0.001), update=1e-05)'
+    """
+    cv = float(f"{spread.within:.3g}")
+    compute = machine(cores=cores, smt=smt or 1.0, cv=cv if cv >= 1e-6 else 0.0, mean=_rounded(spread.typical))
+    return Timing(compute, **{name: _rounded(value) for name, value in others.items()})
+
+
+def _rounded(seconds: float) -> float:
+    return float(f"{seconds:.{_DIGITS}g}")
+
+
+def machine_from(run: Run) -> Timing:
+    """A timing of the shape of the machine on which a run of threads was made, from its rows.
+
+    A worker's time is that from one read to the next, waiting included. Its median and its spread within a worker
+    are taken (see `asapnb.timing.Spread`), so that rare long suspensions do not count. A calibration separates
+    computing, reading and updating, and is to be preferred.
+
+    Args:
+        run: of kind "train", with at least 20 rows of each worker, and at most one worker for each core.
+
+    Raises:
+        UsageError: for a run whose threads had no core of their own, or another kind of run.
+        RecordError: for too few rows.
+
+    >>> import asapnb as ab
+    >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(8,))
+    >>> run = ab.train(problem, workers=1, updates=300)
+    >>> timing = machine_from(run)
+    >>> timing.compute.cores >= 1, 0 < timing.compute.mean < 1
+    (True, True)
+    """
+    if not isinstance(run, Run) or run.kind != "train":
+        what = f"a run of kind {run.kind}" if isinstance(run, Run) else f"{run!r:.80}"
+        raise UsageError(f"a machine's times are in a run of threads: {what} has none; give one of `train`, or of "
+                         "asapnb train")  # fmt: skip
+    place, workers = run.attributes["machine"], int(run.attributes["workers"])
+    cores = min(int(one) for one in (place.get("cores"), place["allowed"]) if one is not None)
+    if workers > cores:
+        raise UsageError(
+            f"{run.name} has {workers} workers on {cores} cores: they were suspended in turn, so its times are not "
+            "those of as many cores; give a run of at most one worker per core, or calibrate"
+        )
+    owner, read = run.updates["worker"], run.updates["t_read"]
+    each = [np.diff(np.sort(read[owner == me])) for me in range(workers)]
+    if (fewest := min(len(times) for times in each)) < _FEW:
+        raise RecordError(
+            f"{run.name} has {fewest + 1} rows of one worker: it takes {_FEW + 1} of each; give a longer run"
+        )
+    return preset_of(spread_of(each), cores, None)
