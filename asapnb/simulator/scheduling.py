@@ -1,6 +1,7 @@
 """`schedule`: run the events of a scheme under a timing, for any number of workers."""
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,13 @@ from ..training.options import check_possible
 from .loops.common import open_world
 from .loops.counting import count as count_rows
 from .schedules import Schedule, Tally
-from .words import QUOTA, VERSION
+from .words import CHOICE, QUOTA, VERSION
 from .world import ROW, WORKER, World, make_world
 
 _CHUNK = 2**14  # rows at a time where they are not kept: 1 MB, so that they stay in the cache
 _WORKER = WORKER.itemsize + 44  # bytes: with five states of random numbers and a place in the queue
 _PIECE = 2**20  # rows between two looks whether the schedule is still wanted: a fraction of a second
+_CHANGING = ("words", "clock", "workers", "streams", "queue", "others", "paces")  # of a world, besides the tree
 _INSTANT = "asapnb.simulator.loops.instant:run"
 
 
@@ -157,8 +159,13 @@ class Simulation:
                 "parameter-server"
             )
         open_world(self._world, self.seed)
-        instant = self.scheme.instant and not _takes_time(self._world, READ, UPDATE)
+        instant = self.scheme.instant and self.only_computes
         self._run = load(_INSTANT if instant else self.scheme.event_loop or "")
+
+    @property
+    def only_computes(self) -> bool:
+        """Whether reads and updates take no time."""
+        return not _takes_time(self._world, READ, UPDATE)
 
     @property
     def has_views(self) -> bool:
@@ -184,6 +191,18 @@ class Simulation:
     def left(self) -> int:
         """Updates still to be made."""
         return int(self._world.words[QUOTA] - self._world.words[VERSION])
+
+    def forked(self, random: np.random.Generator) -> "Simulation":
+        """A simulation that stands where this one does, and goes on with times of its own."""
+        fork, now = copy(self), self._world
+        fork._world = world = now._replace(
+            tree=now.tree._replace(keys=now.tree.keys.copy(), ids=now.tree.ids.copy()),
+            **{name: getattr(now, name).copy() for name in _CHANGING},
+        )
+        for states in (world.workers["stream"], world.streams):
+            states[...] = random.integers(2**64, size=states.shape, dtype=np.uint64)
+        world.words[CHOICE] = random.integers(2**63)
+        return fork
 
     def fill(self, rows: NDArray[Any], views: NDArray[np.float64]) -> int:
         """Go on until the rows are full or nothing is left; returns how many rows there are."""

@@ -28,11 +28,13 @@ from .scales import (
     tail_mean,
     tail_variance,
 )
+from .stability import StableStep, stable_step
 from .workers import exponential_workers, round_time, staleness_by_worker, staleness_given_time, update_shares
 
 __all__ = [
     "HeavyBall",
     "Repairman",
+    "StableStep",
     "concurrency_bound",
     "constant_best",
     "constant_limit",
@@ -58,6 +60,7 @@ __all__ = [
     "pl_bound",
     "pl_mean_bound",
     "round_time",
+    "stable_step",
     "staleness_by_worker",
     "staleness_given_time",
     "strongly_convex_updates",
