@@ -87,11 +87,11 @@ def test_numbers_of_any_kind_are_taken_alike_and_a_bool_is_none(name, as_other):
         return
     value = {"momentum": 0, "compensation": 0, "target_accuracy": 1, "target_r2": 1}.get(name, 2)
     given = {"updates": 5, "workers": 2, name: value}
-    usual = resolve("train", quadratic(), given)
+    usual = resolve(argument.commands[0], quadratic(), given)
     if float in numeric or as_other is np.int64:
-        assert resolve("train", quadratic(), {**given, name: as_other(value)}) == usual
+        assert resolve(argument.commands[0], quadratic(), {**given, name: as_other(value)}) == usual
     with pytest.raises(ab.UsageError, match=name):
-        resolve("train", quadratic(), {**given, name: True})
+        resolve(argument.commands[0], quadratic(), {**given, name: True})
 
 
 def test_resume_takes_what_is_declared_for_it():

@@ -38,7 +38,7 @@ def test_every_flag_reaches_the_run(tmp_path, folder):
         "prior": "geometric(m=4)", "worker_tables": True, "schedule": "warmup(n=500)", "clip": 2.0,
         "target_accuracy": 0.99, "patience": 9, "monitor": "test_loss", "keep_params": "evals",
         "start": f"{folder}/train.h5@20",
-        "microscope": 3, "threads": 2, "data": "fashion-mnist-mini", **SMALL,
+        "microscope": 3, "threads": 2, "timing_seed": 5, "data": "fashion-mnist-mini", **SMALL,
     }  # fmt: skip
     assert set(values) == set(keys("simulate")) - {"epochs", "target_r2"}  # no problem has both an accuracy and R²
     arguments = []

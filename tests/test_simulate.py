@@ -22,6 +22,7 @@ from simulations import (
 )
 
 import asapnb as ab
+from asapnb.analysis import records, varying
 from asapnb.schemes import Hogwild, Synchronous, parse_scheme
 from asapnb.simulator.operations import of_blocks, of_versions
 from asapnb.simulator.replay_state import make_replay_state
@@ -461,6 +462,26 @@ def test_what_cannot_be_simulated_is_said_before_anything_is_written(arguments, 
     with pytest.raises(TypeError if message is None else ab.UsageError, match=message):
         simulate(out=tmp_path / "run.h5", **arguments)
     assert not list(tmp_path.iterdir())
+
+
+def test_runs_may_differ_in_their_times_alone(tmp_path):
+    """Same initial parameters and order of the data; the schedule of the other seed; kept by replays and resumes."""
+    first, other = (
+        simulate(quadratic(), "lock_based", seed=3, timing_seed=of, updates=40, out=tmp_path / f"{of}.h5")
+        for of in (3, 4)
+    )
+    assert_same_runs(first, simulate(quadratic(), "lock_based", seed=3, updates=40))
+    assert (first.params["initial"] == other.params["initial"]).all()
+    schedule = ab.schedule(other.config["timing"], workers=other.config["workers"], updates=40, seed=4)
+    assert (other.updates["tau"] == schedule.rows["tau"]).all()
+    assert (first.updates["tau"] != other.updates["tau"]).any()
+    again = ab.replay(other, quadratic())
+    assert again.config["timing_seed"] == 4
+    found = records([first, other, again])
+    assert [record.value("seed") for record in found] == [3, 4, 4]
+    assert varying(found[:2]) == ["seed"]
+    longer = ab.resume(tmp_path / "4.h5", updates=60, problem=quadratic())
+    assert_same_runs(longer, simulate(quadratic(), "lock_based", seed=3, timing_seed=4, updates=60))
 
 
 def test_very_many_workers():

@@ -54,9 +54,16 @@ class Record:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The configuration of the run; if its step size or rule changed when it went on, "changed" says how."""
-        changed = in_words(self.run)
-        return Facts({**self.run.config, "changed": changed}, self.name) if changed else self.run.config
+        """The configuration of the run, as far as comparisons are concerned.
+
+        If its step size or rule changed when it went on, "changed" says how. If it has a seed of its times, that is
+        its "seed", as repetitions differ in it, and the other one is its "data_seed".
+        """
+        config, changed = self.run.config, in_words(self.run)
+        extra = {"changed": changed} if changed else {}
+        if "timing_seed" in config:
+            extra |= {"seed": config["timing_seed"], "data_seed": config["seed"]}
+        return Facts({key: v for key, v in (config | extra).items() if key != "timing_seed"}, self.name)
 
     @property
     def status(self) -> str:
@@ -92,7 +99,7 @@ class Record:
     @property
     def name(self) -> str:
         """The file's name, or a description of a run in memory, for messages."""
-        return str(self.path) if self.path else f"the run in memory with seed {self.value('seed')}"
+        return str(self.path) if self.path else f"the run in memory with seed {self.run.config['seed']}"
 
     def value(self, key: str) -> Any:
         """The value of a key of the configuration, or of "kind"; None if it has none.

@@ -64,9 +64,11 @@ def trace(record: Record, problem: Problem | None = None) -> Path:
     points[0] = run.params["initial"]
     indices = np.empty(int(config["batch_size"]), np.int64)
     for v in range(len(rows)):
-        size = draw_batch(indices, batches[v], problem.n_samples, len(indices), config["seed"], config["reshuffle"])
+        size = draw_batch(
+            indices, batches[v], problem.n_samples, len(indices), run.config["seed"], config["reshuffle"]
+        )
         at = points[views[v]].astype(problem.dtype)
-        gradients[v] = problem.loss_and_gradient(at, indices[:size], int(batches[v]), config["seed"])[1]
+        gradients[v] = problem.loss_and_gradient(at, indices[:size], int(batches[v]), run.config["seed"])[1]
         points[v + 1] = points[v] - steps[v] * gradients[v]
     if "final" in run.params and not _close(points[-1], run.params["final"], problem):
         raise UsageError(

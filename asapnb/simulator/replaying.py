@@ -225,7 +225,7 @@ def _of_run(
     exact = source.attributes["machine"].get("kernels") == KERNEL_PATH and source.attributes["versions"] == versions()
     if not scheme.consistent and source.status not in ("finished", "timed-out"):
         exact = False  # its parameters may hold parts of updates that have no row yet
-    timing = {name: config[name] for name in ("timing",) if name in config}
+    timing = {name: config[name] for name in ("timing", "timing_seed") if name in config}
     replayed = {"path": source.path, "kind": source.kind, "created_utc": source.attributes["created_utc"]}
     kept = {name: source.attributes.get(name) for name in ("rule_factor",) if rule is None}
     if as_it_was:

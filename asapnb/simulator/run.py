@@ -57,6 +57,7 @@ def simulate(
     epochs: int | None = None,
     updates: int | None = None,
     seed: int = 0,
+    timing_seed: int | None = None,
     start: StartLike | None = None,
     momentum: float = 0.0,
     momentum_kind: MomentumKind = "per_worker",
@@ -144,7 +145,8 @@ def scheduled(
     """
     check_rows(options.updates * options.rows_per_version, _ROW)
     code = pieces(problem, rule, options.schedule, options.scheme, timing)  # before any of it has been called
-    made = make_schedule(timing, options.scheme, options.workers, options.updates, options.seed)
+    seed = options.seed if options.timing_seed is None else options.timing_seed
+    made = make_schedule(timing, options.scheme, options.workers, options.updates, seed)
     rows, views = made.rows, made.t_view
     late = rows["t_apply"] > (math.inf if options.max_seconds is None else options.max_seconds)
     if late.any():

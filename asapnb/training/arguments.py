@@ -156,6 +156,9 @@ _TABLE = (
         "train": "initial parameters and the order of the data follow from it.",
         "simulate": "initial parameters, the order of the data and all times follow from it.",
     }, _integer(0, 2**63 - 1), (*_ALL, "calibrate"), in_replay="kept"),
+    Argument("timing_seed", None, _MAYBE_INT, """all times follow from it, if they are not to follow from `seed`: so
+        runs may share initial parameters and the order of the data, and differ in their schedules.""",
+             _optional(_integer(0, 2**63 - 1)), ("simulate",)),
     Argument("start", None, (str, NoneType), """initial parameters, in the place of those of the seed: an array of
         shape (n_params,), a `Run` or a run file, whose final ones are taken, or RUN.h5@VERSION for those of a version
         that it holds.""",

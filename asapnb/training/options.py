@@ -42,6 +42,7 @@ class Options:
     batch_size: int
     updates: int
     seed: int
+    timing_seed: int | None
     start: Start | None
     momentum: float
     momentum_kind: MomentumKind
