@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import analysis, plots, problems, rules, schedules, staleness, sweep, theory, timing
+    from . import analysis, arena, plots, problems, rules, schedules, staleness, sweep, theory, timing
     from .analysis import compare
     from .config import resume
     from .data import Dataset, load_dataset
@@ -60,6 +60,7 @@ _HOME = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = [
     *sorted(_HOME),
     "analysis",
+    "arena",
     "plots",
     "problems",
     "rules",

@@ -20,7 +20,7 @@ LAYERS = [
     {"engine"},
     {"simulator"},
     {"analysis", "theory", "sklearn"},
-    {"config"},
+    {"config", "arena"},
     {"sweep"},
     {"plots"},
     {"report"},

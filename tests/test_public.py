@@ -12,9 +12,9 @@ from processes import python
 import asapnb
 
 MODULES = (
-    "analysis", "config", "data", "engine", "engine.calibrate", "errors", "extras", "formatting", "numbers", "plots",
-    "problems", "record", "report", "rules", "schedules", "schemes", "simulator", "sklearn", "staleness", "sweep",
-    "testing", "theory", "timing",
+    "analysis", "arena", "config", "data", "engine", "engine.calibrate", "errors", "extras", "formatting", "numbers",
+    "plots", "problems", "record", "report", "rules", "schedules", "schemes", "simulator", "sklearn", "staleness",
+    "sweep", "testing", "theory", "timing",
 )  # fmt: skip
 DESCRIBED = re.compile(r"^(?:Args|Attributes):\n((?: {4}.*(?:\n|$)|\n)+)", re.MULTILINE)
 
@@ -23,7 +23,7 @@ def test_every_name_is_there_and_listed_for_type_checkers_too():
     source = ast.parse(Path(asapnb.__file__).read_text())
     block = next(node for node in source.body if isinstance(node, ast.If))
     seen = {alias.name: node.module for node in block.body for alias in node.names}
-    modules = ("analysis", "plots", "problems", "rules", "schedules", "staleness", "sweep", "theory", "timing")
+    modules = set(asapnb.__all__) - set(asapnb._HOME)
     assert seen == {**asapnb._HOME, **dict.fromkeys(modules)}
     for name in asapnb.__all__:
         assert getattr(asapnb, name) is not None
