@@ -93,10 +93,9 @@ def histogram(run: Run, width: int) -> RenderableType:
     """The staleness of the applied updates, and beside each bin the mean scale unless that was 1 throughout."""
     if run.staleness.is_empty:
         return Text("no updates")
-    applied = run.updates["dropped"] != 1
-    tau, scale = run.updates["tau"][applied], (run.updates["scale"].astype(float) * run.updates["factor"])[applied]
-    sums = np.bincount(tau, weights=scale).astype(np.float64)
-    return drawing(np.bincount(tau), width, sums if (scale != 1).any() else None)
+    seen, sums = run.by_staleness, run.sums.numbers
+    all_the_same = sums["least_scale"] == sums["most_scale"] == 1
+    return drawing(seen["updates"], width, None if all_the_same else seen["scale"])
 
 
 def drawing(counts: NDArray[np.int64], width: int, sums: NDArray[np.float64] | None = None) -> Columns:
@@ -195,7 +194,7 @@ def document(run: Run) -> dict[str, Any]:
         "evaluations": [
             dict(zip(run.evals, values, strict=True)) for values in zip(*run.evals.values(), strict=True)
         ],
-        "staleness_counts": np.bincount(run.updates["tau"][run.updates["dropped"] != 1]),
+        "staleness_counts": run.by_staleness["updates"],
         **({"microscope": seen} if seen else {}),
         **({"notes": as_timing(timing).notes()} if timing is not None else {}),
         "attributes": {name: value for name, value in run.attributes.items() if name != "config"},

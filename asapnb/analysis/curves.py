@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ..record import Run
 from ..record.changes import step_size_of, step_sizes
 from ..record.schema import ABANDONED
+from ..record.sums import steps_by_version
 
 _POINTS = 2000  # of a smoothed curve, at most
 
@@ -40,18 +41,22 @@ def versions(run: Run) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     applied = run.updates["dropped"] != ABANDONED
     version = run.updates["version"][applied]
     scales = run.updates["scale"][applied].astype(np.float64) * run.updates["factor"][applied]
-    rows, sizes = np.bincount(version, minlength=1), step_sizes(run)
+    sizes = step_sizes(run)
     if len(sizes) > 1:
         scales *= step_size_of(run, version)
-    step_size = 1.0 if len(sizes) > 1 else sizes[0]
-    return step_size * np.cumsum(np.bincount(version, scales, minlength=1) / np.maximum(rows, 1)), rows
+    sums, rows = steps_by_version(version, scales)
+    return (1.0 if len(sizes) > 1 else sizes[0]) * sums, rows
 
 
-def evaluated(run: Run, steps: NDArray[np.float64]) -> Curve:
-    """One point for each evaluation of the training loss; `steps` are the sums of `versions`."""
+def evaluated(run: Run) -> tuple[Curve, float]:
+    """One point for each evaluation of the training loss; and how many applied rows make a version."""
     step = run.evals["step"]
-    known = np.minimum(step, len(steps) - 1)  # a kill may leave evaluations without their rows
-    return Curve(step, run.evals["t"], steps[known], run.evals["train_loss"])
+    if run.is_summary:
+        each, steps = run.sums.numbers["applied"] / max(1, run.made), run.eval_steps
+    else:
+        sums, rows = versions(run)  # a kill may leave evaluations without their rows
+        each, steps = rows[1:].sum() / max(1, len(rows) - 1), sums[np.minimum(step, len(sums) - 1)]
+    return Curve(step, run.evals["t"], steps, run.evals["train_loss"]), float(each) or 1.0
 
 
 def smoothed(run: Run, window: int | None) -> Curve:
@@ -62,7 +67,7 @@ def smoothed(run: Run, window: int | None) -> Curve:
     half a window, and each loss is that of the view, which is older than the version.
     """
     steps, rows = versions(run)
-    first = evaluated(run, steps)
+    first, _ = evaluated(run)
     total = len(rows) - 1
     if window is None:
         window = round(int(run.attributes["batches_per_epoch"]) / 5 / max(1.0, rows[1:].mean() if total else 1.0))

@@ -21,7 +21,7 @@ from ..rules import as_rule
 from ..schedules import as_schedule
 from ..schemes import parse_scheme
 from ..timing import parse_timing
-from .curves import Curve, evaluated, smoothed, versions
+from .curves import Curve, evaluated, smoothed
 from .names import aliases, marked
 
 Runs = Iterable[Run | str | os.PathLike[str]] | Run | str | os.PathLike[str]
@@ -164,9 +164,8 @@ class Record:
         return self._facts_of(self._fresh())
 
     def _facts_of(self, run: Run) -> tuple[dict[str, Any], Curve, float]:
-        steps, rows = versions(run)
-        each = rows[1:].sum() / max(1, len(rows) - 1) or 1.0
-        return run.summary(), evaluated(run, steps), float(run.attributes["batches_per_epoch"] / each)
+        curve, each = evaluated(run)
+        return run.summary(), curve, float(run.attributes["batches_per_epoch"] / each)
 
     @cached_property
     def _values(self) -> dict[str, Any]:
@@ -234,10 +233,11 @@ def _listed(bad: Mapping[str, RecordError], good: int, skipped: bool) -> str:
 def varying(records: Sequence[Record]) -> list[str]:
     """The keys that differ among the runs, in the order of their configurations, the seed last.
 
-    A key that only runs of one kind have does not count for the others; "kind" then does.
+    A key that only runs of one kind have does not count for the others; "kind" then does. Nor does `record`, as a
+    summary is of the same run.
     """
     kinds = sorted({record.kind for record in records})
-    keys = list(dict.fromkeys(key for record in records for key in record.config))
+    keys = list(dict.fromkeys(key for record in records for key in record.config if key != "record"))
 
     def differs(key: str) -> bool:
         of_kinds = [{record.value(key) for record in records if record.kind == kind} for kind in kinds]

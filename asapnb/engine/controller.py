@@ -22,6 +22,7 @@ from .collect import Access
 from .initial import InitialState
 from .rows import RowCollector
 from .shared import Shared
+from .summed import Summed
 from .words import BOXES, MAILBOXES, RING, TABLES
 
 if TYPE_CHECKING:
@@ -64,9 +65,11 @@ class Controller:
         self._evaluated: dict[int, Evaluation] = {}  # by version, until their turn
         self._due = options.eval_every * (start.version // options.eval_every + 1)
         self._lengths = [start.tables.shape[1]] * len(start.tables)  # of all tables recorded
+        self._made_at = list(start.made_at)  # and after how many updates
         self._published = [0] * len(tables)  # how many of each owner
         self._seconds_before = start.seconds
         self._checkpoints = Checkpoints(writer)
+        self.summed = None if options.keeps_rows else Summed(options, tables)
         self._hurried = hooks.hurried
         self._flushed = self._reported = time.monotonic()
         for owner, table in enumerate(first):
@@ -121,7 +124,7 @@ class Controller:
 
     def salvage(self, *, ended: bool = False) -> None:
         """Keep all finished rows, after a failure."""
-        self.totals.add(self._recorded_rows(ended))
+        self._count(self._recorded_rows(ended), ended=True)
 
     def note(self, evaluation: Evaluation) -> None:
         """Record an evaluation and stop if it ends the run."""
@@ -150,16 +153,26 @@ class Controller:
     def _take_rows(self, *, ended: bool = False) -> bool:
         """Take rows once; True if there were so many that more should be taken at once."""
         rows = self._recorded_rows(ended)
-        if not len(rows):
-            return False
-        applied = rows[self.totals.add(rows, self._lengths)]
+        self._count(rows, ended)
+        return len(rows) > RING // 2
+
+    def _count(self, rows: np.ndarray, ended: bool) -> None:
+        """Add rows to the totals, and let the rule see them."""
+        for part in [rows] if self.summed is None else self.summed.parts(rows):
+            if len(part):
+                self._count_part(part, ended)
+
+    def _count_part(self, rows: np.ndarray, ended: bool) -> None:
+        chosen = self.totals.add(rows, self._lengths)
+        if self.summed is not None:
+            self.summed.add(rows, chosen, self._made_at, self._published)
         if self._refreshes and not ended:
+            applied = rows[chosen]
             for owner, tables in enumerate(self.tables):
                 own = applied if len(self.tables) == 1 else applied[applied["worker"] == owner]
                 table = tables.observe(own["tau"], functools.partial(self._context, owner))
                 if table is not None:
                     self._publish(owner, table)
-        return len(rows) > RING // 2
 
     def _context(self, owner: int, seen: int) -> Context:
         """What the rule sees now, for the table of a worker, or of all."""
@@ -185,6 +198,7 @@ class Controller:
         if recorded is None:
             recorded = len(self._lengths)
             self._lengths.append(0)
+            self._made_at.append(self.totals.version)
             self.writer.append_table(self.totals.version, table)
         self._lengths[recorded] = len(table)
         tables[words.LENGTHS + slot], tables[words.RECORDED + slot] = len(table), recorded

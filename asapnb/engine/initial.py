@@ -31,6 +31,7 @@ class InitialState:
     updates: Mapping[str, np.ndarray] = field(default_factory=_none)  # the columns of the rows so far
     evaluations: tuple[Evaluation, ...] = ()  # so far
     tables: np.ndarray = field(default_factory=lambda: np.empty((0, 1)))  # recorded so far, as /rule/scale
+    made_at: tuple[int, ...] = ()  # of each of them: after how many updates
     steps: float | None = None  # the sum of the steps so far, if they were of another size; else None
     beyond_table: int = 0
     waited_for_room: int = 0

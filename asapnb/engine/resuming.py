@@ -47,6 +47,7 @@ def resume_training(
         force: although updates are lost.
     """
     path = file_of(run)
+    run.check_rows("it cannot go on")
     rule = as_rule(arguments["rule"])
     options = resolve("train", problem, arguments)
     check_problem(run, problem)
@@ -115,6 +116,7 @@ def _start(run: Run, checkpoint: Checkpoint | None, options: Options) -> tuple[I
         updates=updates,
         evaluations=evaluations_of(run, evals),
         tables=tables.scales[:kept_tables],
+        made_at=tuple(tables.steps[:kept_tables].tolist()),
         steps=_steps(run, updates, options),
         **{name: int(facts.get(name, 0)) for name in COUNTS},
     )

@@ -28,6 +28,7 @@ from ..training.options import (
     MomentumKind,
     Monitor,
     Options,
+    Record,
     check_seen,
     expected_staleness,
     pace,
@@ -77,6 +78,7 @@ def train(
     eval_every: int | None = None,
     eval_samples: int | None = 10_000,
     keep_params: KeptParams | None = None,
+    record: Record = "updates",
     worker_tables: bool = False,
     prior: PriorLike | None = None,
     pin_workers: bool = False,
@@ -130,6 +132,7 @@ def train(
                 workers=options.workers,
                 force=force,
                 groups=options.groups(problem),
+                record=options.record,
             )
 
         state = InitialState(options.initial(problem))
@@ -208,6 +211,7 @@ def run_from(
                 controller.totals.histogram.counts,
                 {**controller.outcome(), "pinned": team.pinned or None},
                 final_velocity(options, shared, team.owns),
+                **({} if controller.summed is None else controller.summed.stored()),
                 hurried=session.hooks.hurried,
             )
         controller.report(status)

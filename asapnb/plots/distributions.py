@@ -74,8 +74,8 @@ def causes(found: Sequence[Record]) -> list[str]:
 
 def counts(found: Sequence[Record]) -> NDArray[np.int64]:
     """How many applied updates of these runs had staleness 0, 1, …; UsageError if there are none."""
-    of_runs = [np.bincount(record.run.updates["tau"][record.run.updates["dropped"] != 1]) for record in found]
-    total = np.zeros(max(map(len, of_runs)), np.int64)
+    of_runs = [record.run.by_staleness["updates"] for record in found]
+    total = np.zeros(max(1, *map(len, of_runs)), np.int64)
     for some in of_runs:
         total[: len(some)] += some
     if not total.any():

@@ -95,6 +95,7 @@ def has_path(record: Record) -> bool:
         and is_known(str(record.config.get("problem")))
         and record.value("data") is None
         and _follows_versions(record)
+        and not record.run.is_summary
         and not any(record.config.get(name) for name in _EXTRAS)
     )
 

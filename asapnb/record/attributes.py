@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import RecordError
-from .schema import MOST_WORKERS, SCHEMA, STATUSES
+from .schema import MOST_WORKERS, RECORDS, SCHEMA, STATUSES
+from .sums import COUNTED
 
 _LARGEST = 2**63 - 1
 Shape = Any  # a type, a union of types, or a list or dict of shapes
@@ -75,6 +76,7 @@ _TABLE = (
     Attribute("kind", str, '"train", "simulate" or "replay"', required=True, choices=("train", "simulate", "replay")),
     Attribute("status", str, "running, finished, converged, stopped, diverged, timed-out, interrupted or failed",
               required=True, choices=STATUSES),
+    Attribute("record", str, '"summary" of a run without a row for each update', choices=RECORDS),
     Attribute("created_utc", str, "when the run began", required=True),
     Attribute("command", str, "by which command line"),
     Attribute("run_id", str, "which run this is: 32 hexadecimal digits, made when the file is made and kept for "
@@ -117,6 +119,8 @@ _TABLE = (
     Attribute("seconds", float, "time of the last update"),
     Attribute("mean_scale", float, "the realised mean of scale · factor", least=None),
     Attribute("sum_of_steps", float, "the sum of all step sizes", least=None),
+    Attribute("summary", COUNTED, "of a summary: how many updates there were, were applied, dropped, zeroed and "
+              "clipped, failed compare-and-swaps, and the sum, least and most of their scales; see below"),
     Attribute("beyond_table", int, "updates staler than their table is long"),
     Attribute("waited_for_room", int, "how often a worker had to wait for its row to be taken"),
     Attribute("target_step", int, "the update at which a target was reached"),
@@ -131,7 +135,7 @@ ATTRIBUTES = {attribute.name: attribute for attribute in _TABLE}
 # What a configuration lacks where it does not apply
 OPTIONAL = {
     "data", "schedule", "epochs", "threads", "max_seconds", "target_loss", "target_accuracy", "target_r2", "patience",
-    "monitor", "start", "prior", "clip", "keep_params", "pin_workers", "timing", "timing_seed",
+    "monitor", "start", "prior", "clip", "keep_params", "record", "pin_workers", "timing", "timing_seed",
     "microscope",
 }  # fmt: skip
 
@@ -149,6 +153,7 @@ _KEYS: Mapping[type, tuple[str, ...]] = {
         "monitor",
         "start",
         "keep_params",
+        "record",
     ),
     int: ("epochs", "updates", "seed", "timing_seed", "threads"),
     float: ("momentum", "weight_decay", "compensation", "clip", "max_seconds", "divergence_factor"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import AsapnbError
 from ..rules import parse_rule
@@ -35,17 +37,44 @@ class BurnIn(NamedTuple):
 
 def burn_in(run: Run) -> BurnIn:
     """The burn-in of a run; of files that do not say what their first tables were, as far as rows and rule tell."""
-    rows, steps = run.applied("row", "worker", "scale", "factor"), run.rule_tables.steps
-    step = rows["scale"].astype(np.float64) * rows["factor"]
-    number = np.minimum(rows["row"], len(steps) - 1)
-    first = steps[number] == 0 if len(steps) else np.zeros(len(number), bool)
-    made_from, due = _first_table(run, first)
+    sums = run.sums
+    made_from = run.attributes["first_table"]["made_from"] if run.is_summary else _first_rows(run)[0]
+    return BurnIn(made_from, sums.numbers["burn_in"], sums.after_burn_in)
+
+
+def first_rows(run: Run) -> NDArray[np.bool_]:
+    """Of each applied row of a run, whether it is of the burn-in."""
+    return _first_rows(run)[1]
+
+
+def _first_rows(run: Run) -> tuple[str, NDArray[np.bool_]]:
+    rows, steps = run.applied("row", "worker"), run.rule_tables.steps
+    made_from, due = _first_table(run, _under_first(rows["row"], steps))
+    first = burn_in_rows(rows, steps, made_from, due, bool(run.config.get("worker_tables")))
+    return made_from, first
+
+
+def burn_in_rows(
+    rows: Mapping[str, NDArray[Any]], steps: NDArray[np.int64], made_from: str, due: int | None, per_worker: bool
+) -> NDArray[np.bool_]:
+    """Of each applied row, whether it is of the burn-in.
+
+    Args:
+        rows: the columns row and worker of the applied rows.
+        steps: for each table, how many updates had been seen when it was made.
+        made_from: what the first tables were made from.
+        due: the update at which the next are due.
+        per_worker: whether each worker has tables of its own.
+    """
     if made_from == RULE:
-        first = np.zeros(len(first), bool)
-    else:
-        first = _before(first, due, rows["worker"] if run.config.get("worker_tables") else np.zeros_like(number))
-    after = step[~first]
-    return BurnIn(made_from, int(first.sum()), float(after.mean()) if len(after) else None)
+        return np.zeros(len(rows["row"]), bool)
+    owner = rows["worker"] if per_worker else np.zeros_like(rows["row"])
+    return _before(_under_first(rows["row"], steps), due, owner)
+
+
+def _under_first(row: NDArray[Any], steps: NDArray[np.int64]) -> NDArray[np.bool_]:
+    number = np.minimum(row, len(steps) - 1)
+    return steps[number] == 0 if len(steps) else np.zeros(len(number), bool)
 
 
 def _before(first: np.ndarray, due: int | None, owner: np.ndarray) -> np.ndarray:

@@ -199,7 +199,7 @@ def _misfit(run: Run, facts: Mapping[str, Any]) -> str | None:
     if of is not None and of != run.attributes.get("run_id"):
         return f"is of another run ({of}, not {run.attributes.get('run_id')})"
     sessions = _sessions(run)
-    ends = [session["version"] for session in sessions[1:]] + [int(run.updates["version"].max(initial=0))]
+    ends = [session["version"] for session in sessions[1:]] + [run.made]
     for session, end in zip(sessions, ends, strict=True):
         if session["token"] == facts.get("token") and facts["version"] <= end:
             return None

@@ -12,6 +12,7 @@ from .schema import COLUMNS
 
 CHUNK = 2048  # rows of a column that are compressed together
 _LONGEST = 2**20  # elements of a chunk of a vector
+COUNTS = "staleness/counts"  # of each worker, int64
 _FILTERS: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
 
 Tables = Sequence[tuple[int, NDArray[np.float64]]]  # of the rule: how many updates had been seen, and the scales
@@ -50,10 +51,20 @@ def complete(file: Any, groups: Mapping[str, np.dtype[Any]]) -> None:
             _extend(file[group][name], 0, np.full(there, COLUMNS[group][name].absent))
 
 
-def write_counts(file: Any, counts: ArrayLike) -> None:
-    """Write the table of staleness by worker."""
-    filters = _FILTERS if np.size(counts) else {}
-    file.create_dataset("staleness/counts", data=np.asarray(counts, dtype=np.int64), **filters)
+def write_array(file: Any, path: str, array: ArrayLike) -> None:
+    """Write an array that does not grow; counts of staleness, most of which are 0, are compressed."""
+    filters = _FILTERS if path == COUNTS and np.size(array) else {}
+    file.create_dataset(path, data=array, **filters)
+
+
+def as_arrays(tables: Tables) -> dict[str, NDArray[Any]]:
+    """The columns of /rule. Shorter tables are filled up with their last scale, which holds beyond their end."""
+    width = max((len(table) for _, table in tables), default=1)
+    scales = [np.pad(table, (0, width - len(table)), mode="edge") for _, table in tables]
+    return {
+        "step": np.array([step for step, _ in tables], np.int64),
+        "scale": np.array(scales, np.float64).reshape(len(tables), width),
+    }
 
 
 def chunk_of(rows: np.dtype[Any]) -> int:

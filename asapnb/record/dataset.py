@@ -90,11 +90,13 @@ def rows_of(dataset: Any, start: int, stop: int, place: str) -> NDArray[Any]:
     """Rows of a dataset; RecordError that names those that are damaged.
 
     Args:
-        dataset: the h5py.Dataset.
+        dataset: the h5py.Dataset, or the array of a run in memory.
         start: the first row; chunks that are missing are looked for if it is 0.
         stop: the row after the last.
         place: what is read, for the error.
     """
+    if isinstance(dataset, np.ndarray):
+        return np.ascontiguousarray(dataset[start:stop])
     per = dataset.chunks
     if per is not None and start == 0:
         check_chunks(dataset, min(stop, len(dataset)), place)

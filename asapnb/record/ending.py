@@ -10,7 +10,7 @@ from io import BytesIO
 from pathlib import Path
 
 from ..errors import RecordError
-from .files import Source, put_in_place
+from .files import put_in_place
 from .owner import Owner
 from .run import Run
 from .store import End, Store
@@ -33,7 +33,7 @@ def end_run(
         The run, and why it is not in its file, None if it is.
     """
 
-    def write(target: Source) -> None:
+    def write(target: Path | BytesIO) -> None:
         store.copy(target, waiting, end)
 
     deadline, pause = time.monotonic() + patience, 0.01
@@ -51,7 +51,7 @@ def end_run(
 
 
 def _in_place(
-    store: Store, waiting: Waiting, end: End, write: Callable[[Source], None], hurried: Callable[[], bool]
+    store: Store, waiting: Waiting, end: End, write: Callable[[Path | BytesIO], None], hurried: Callable[[], bool]
 ) -> Run:
     """End a run in its file: first as an append, then by a copy without holes that replaces it.
 
@@ -78,7 +78,7 @@ def _in_place(
     return Run(place)
 
 
-def _elsewhere(owner: Owner, write: Callable[[Source], None], first: int) -> Run:
+def _elsewhere(owner: Owner, write: Callable[[Path | BytesIO], None], first: int) -> Run:
     """Write a run beside its file, else to the working directory, else to the temporary one, else into memory.
 
     Args:

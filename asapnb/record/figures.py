@@ -81,7 +81,8 @@ def figures(run: Run, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     lost = {"dropped": "dropped", "zeroed": "scaled to zero", "failed_cas": "failed compare-and-swaps"}
     found.append(("gradients", ", ".join(f"{facts[name]:,} {what}" for name, what in lost.items() if facts[name])))
     if (most := run.config.get("clip")) is not None:
-        share = float((run.updates["norm"] > most).mean()) if run.rows["updates"] else 0.0
+        sums = run.sums.numbers
+        share = sums["clipped"] / max(1, sums["applied"] + sums["dropped"])
         found.append(("clipped", f"{share:.1%} of the gradients, to the norm {most:g}"))
     if (work := run.attributes.get("replay")) is not None:
         found.append(("real time", f"{work['wall_seconds']:.2f} s on {count(work['threads'], 'thread')}"))

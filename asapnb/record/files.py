@@ -15,21 +15,25 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import AsapnbError, RecordError
+from .held import Held
 from .locking import WITHOUT
 from .owner import Owner, beside, own
 from .shielded import Created, in_hdf5
 
-Source = Path | BytesIO  # a run in memory is a file in a buffer
+Source = Path | BytesIO | Held  # of a run that could be written nowhere, the file is in a buffer
 
 
 @contextlib.contextmanager
 def opened(source: Source, patience: float = 5.0) -> Iterator[Any]:
-    """The h5py.File, open to be read.
+    """The h5py.File, open to be read; a run in memory as it is.
 
     Args:
         source: the file.
         patience: for how many seconds to try again while another process has the file locked.
     """
+    if isinstance(source, Held):
+        yield source
+        return
     import h5py
 
     deadline, locking = time.monotonic() + patience, None
@@ -50,7 +54,7 @@ def opened(source: Source, patience: float = 5.0) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def created(source: Source) -> Iterator[Any]:
+def created(source: Path | BytesIO) -> Iterator[Any]:
     """A new, empty, open h5py.File; an existing file is overwritten. OSError if not all of it could be written."""
     if isinstance(source, BytesIO):
         import h5py
@@ -91,19 +95,12 @@ class State(NamedTuple):
 
 def state_of(source: Source) -> State:
     """The state of a file; two of an unchanged file are equal."""
-    if not isinstance(source, Path):
+    if isinstance(source, Held):
+        return State(0)
+    if isinstance(source, BytesIO):
         return State(source.getbuffer().nbytes)
     found = os.stat(source)
     return State(found.st_size, (found.st_dev, found.st_ino, found.st_mtime_ns))
-
-
-@contextlib.contextmanager
-def added_to(buffer: BytesIO) -> Iterator[Any]:
-    """The h5py.File in a buffer, open to be changed."""
-    import h5py
-
-    with h5py.File(buffer, "r+") as file:
-        yield file
 
 
 def checked_target(path: str | os.PathLike[str], force: bool) -> Path:
@@ -168,10 +165,13 @@ def part_of(target: Path) -> Path:
     return beside(target, ".part")
 
 
-def copy(source: Source, target: Source) -> None:
-    """Copy a file without its holes."""
+def copy(source: Source, target: Path | BytesIO) -> None:
+    """Copy a file without its holes, or write a run in memory to one."""
     with opened(source) as old, created(target) as new:
-        copied(old, new)
+        if isinstance(source, Held):
+            source.write(new)
+        else:
+            copied(old, new)
 
 
 def copied(old: Any, new: Any, without: str | None = None) -> None:

@@ -3,6 +3,7 @@
 import os
 import platform
 import uuid
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,12 @@ def versions() -> dict[str, str]:
     """
     from .. import __version__
 
-    found = {"asapnb": __version__, "python": platform.python_version()}
+    return {"asapnb": __version__, "python": platform.python_version(), **_packages()}
+
+
+@cache
+def _packages() -> dict[str, str]:
+    found = {}
     for name in _PACKAGES:
         try:
             found[name] = metadata.version(name)
@@ -76,12 +82,20 @@ def topology(system: Path = _SYSTEM) -> dict[str, Any]:
     >>> sorted(topology())
     ['allowed', 'cores', 'cpus', 'numa_nodes', 'quota', 'sockets']
     """
-    known = list(core_of_each(system).values())
-    nodes = sorted(system.glob("node/node[0-9]*"), key=lambda node: int(node.name[4:]))
     return {
         "cpus": os.cpu_count(),
         "allowed": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "quota": cpu_quota(),
+        **_places(system),
+    }
+
+
+@cache
+def _places(system: Path) -> dict[str, Any]:
+    """What does not change while a process lives."""
+    known = list(core_of_each(system).values())
+    nodes = sorted(system.glob("node/node[0-9]*"), key=lambda node: int(node.name[4:]))
+    return {
         "cores": len(set(known)) or None,
         "sockets": len({socket for socket, _ in known}) or None,
         "numa_nodes": [_read(node / "cpulist") for node in nodes] or None,
@@ -110,6 +124,7 @@ def _read(file: Path) -> str | None:
         return None
 
 
+@cache
 def _cpu_model() -> str:
     for line in (_read(Path("/proc/cpuinfo")) or "").splitlines():
         if line.startswith("model name"):

@@ -15,13 +15,16 @@ from ..identity import Piece, Recorded, pieces_from
 from ..staleness import StalenessDistribution, WorkerHistogram
 from . import structure, tail, values
 from .attributes import NEEDED, Facts, checked_config
-from .burn_in import burn_in
+from .burn_in import burn_in, first_rows
 from .changes import step_size_of, step_sizes
+from .columns import COUNTS
 from .dataset import Columns, rows_of
 from .files import Source, claim, copy, put_in_place, reading, state_of
 from .heaps import check_heaps
+from .held import Held
 from .predicting import predict
-from .schema import ABANDONED, COLUMNS, EVALS, MICROSCOPE, RUNNING, UPDATES, VIEWS, VIRTUAL, ZEROED
+from .schema import ABANDONED, COLUMNS, EVALS, MICROSCOPE, RUNNING, SUMMARY, UPDATES, VIEWS, VIRTUAL
+from .sums import Sums, sums_of
 from .tables import PIECE, TABLES, table_of
 
 _OF_THE_RUN = ("run_id", "created_utc", "kind")
@@ -57,7 +60,8 @@ class Run:
             self._seen = state_of(source)
             if isinstance(source, Path):
                 check_heaps(source, self._name)
-            found = structure.checked(file, self._seen.size, self._name)
+            of_file = not isinstance(source, Held)
+            found = structure.checked(file, self._seen.size, self._name) if of_file else file.structure(self._name)
         self.attributes: Facts = found.attributes
         self.columns: dict[str, set[str]] = found.columns  # that the file has, by group
         self.rows: dict[str, int] = found.rows  # by group
@@ -69,7 +73,7 @@ class Run:
         self.evals = Columns(EVALS.names or (), partial(self._read, "evals"))
         more = ("velocity",) if "velocity" in found.params else ()
         self.params = Columns(("initial", "final", "layout", *more), self._read_params)
-        if self.status == RUNNING and self.rows["rule"] and "row" in self.columns["updates"]:
+        if self.status == RUNNING and self.rows["rule"] and "row" in self.columns.get("updates", ()):
             self._cut_rows_without_table()
 
     @property
@@ -114,14 +118,65 @@ class Run:
         """The code of the run that is not of asapnb: `identity.Piece` of each; None if its file is from before."""
         return pieces_from(self.attributes.get("code"), self._name)
 
+    @property
+    def is_summary(self) -> bool:
+        """Whether it was recorded with `record="summary"`, without a row for each update."""
+        return self.attributes.get("record") == SUMMARY
+
+    def check_rows(self, so: str) -> None:
+        """RecordError if there is no row for each update; `so` says what follows, such as "it cannot be replayed"."""
+        if self.is_summary:
+            raise RecordError(
+                f'{self._name} was recorded as a summary (record="summary"), without a row for each update, so {so}: '
+                'make the run again with record="updates" (--record updates)'
+            )
+
+    @cached_property
+    def sums(self) -> Sums:
+        """What its updates come to; of a summary that was killed nothing."""
+        if self.is_summary:
+            return self._stored_sums()
+        several = len(step_sizes(self)) > 1
+        return sums_of(self, first_rows(self), step_size_of(self, self._applied("version")) if several else 1.0)
+
+    def _stored_sums(self) -> Sums:
+        workers = int(self.attributes["workers"])
+        if "summary" not in self.rows:
+            return Sums(workers)
+        with reading(self._source, f"/summary of {self._name}", self._held) as file:
+            self._check_same(file, kept=False)
+            found = {
+                name: self._between(file, "summary", name, 0, self.rows["summary"]) for name in COLUMNS["summary"]
+            }
+            return Sums.restored(self.attributes["summary"], found, file["summary"]["worker_steps"][:], self._name)
+
+    @property
+    def by_staleness(self) -> dict[str, NDArray[Any]]:
+        """Sums over the updates of each staleness, from 0 to the largest: updates, dropped, and scale · factor."""
+        longest = len(np.trim_zeros(self.sums.by_tau["updates"], "b"))
+        return {name: sums[:longest] for name, sums in self.sums.by_tau.items()}
+
+    @cached_property
+    def eval_steps(self) -> NDArray[np.float64]:
+        """Of a summary, the sum of the steps up to each evaluation; NaN if it was killed."""
+        if "summary" not in self.rows:
+            return np.full(self.rows["evals"], np.nan)
+        with reading(self._source, f"/summary/eval_steps of {self._name}", self._held) as file:
+            self._check_same(file, kept=False)
+            return np.array(file["summary"]["eval_steps"][:])
+
     @cached_property
     def staleness(self) -> StalenessDistribution:
         """The exact staleness of all applied updates, from the rows themselves."""
+        if self.is_summary:
+            return StalenessDistribution.from_counts(self.by_staleness["updates"])
         return StalenessDistribution.from_counts(np.bincount(self._applied("tau"), minlength=1))
 
     @cached_property
     def staleness_counts(self) -> NDArray[np.int64]:
         """Each worker's counts of the staleness of its applied updates, (workers, largest staleness + 1)."""
+        if self.is_summary:
+            return self._stored_counts()
         workers, largest = int(self.attributes["workers"]), int(self._applied("tau").max(initial=0))
         if workers * (largest + 1) > _MOST_COUNTS:
             raise RecordError(
@@ -131,6 +186,22 @@ class Run:
         histogram = WorkerHistogram(workers)
         histogram.observe(self._applied("worker"), self._applied("tau"))
         return histogram.counts
+
+    def _stored_counts(self) -> NDArray[np.int64]:
+        workers, longest = int(self.attributes["workers"]), len(self.by_staleness["updates"])
+        if not longest:
+            return np.zeros((workers, 0), np.int64)
+        with reading(self._source, f"/{COUNTS} of {self._name}", self._held) as file:
+            self._check_same(file, kept=False)
+            counts: NDArray[np.int64] = np.array(file["staleness"]["counts"][:])
+        if counts.shape == (workers, 0):
+            raise RecordError(
+                f"{self._name} is a summary, which counts the staleness of each worker only for few of them (see "
+                "docs/run-file.md): use run.staleness, of all"
+            )
+        if counts.shape != (workers, longest) or (counts.sum(axis=0) != self.sums.by_tau["updates"][:longest]).any():
+            raise RecordError(f"/{COUNTS} of {self._name} is not what /summary adds up to: the file is damaged")
+        return counts
 
     @cached_property
     def rule_tables(self) -> RuleTables:
@@ -150,6 +221,8 @@ class Run:
     @cached_property
     def made(self) -> int:
         """How many versions there are."""
+        if self.is_summary:
+            return self.sums.numbers["updates"] or int(self.evals["step"].max(initial=0))
         parts = self.parts("updates", ("version",), PIECE)
         return max((int(part["version"].max()) for _, part in parts), default=0)
 
@@ -169,7 +242,7 @@ class Run:
     @property
     def kept_versions(self) -> NDArray[np.int64]:
         """The versions whose parameters the run holds, the first and the last among them."""
-        last = [int(self.updates["version"].max(initial=0))] if self.status != RUNNING else []
+        last = [self.made] if self.status != RUNNING else []
         return np.unique(np.array([0, *self.kept_rows, *last], np.int64))
 
     @cached_property
@@ -191,7 +264,7 @@ class Run:
             return found
         with reading(self._source, f"/kept/params of {self._name}", self._held) as file:
             self._check_same(file, kept=self.status != RUNNING or self.kind == "simulate")
-            kept: NDArray[Any] = file["kept/params"][int(place[-1])]
+            kept: NDArray[Any] = file["kept"]["params"][int(place[-1])]
             return kept
 
     def check(self) -> None:
@@ -200,9 +273,9 @@ class Run:
             self.config[name]
         with reading(self._source, self._name) as self._held:
             try:
-                for columns in (self.updates, self.evals, self.microscope):
+                for columns in (*(() if self.is_summary else (self.updates,)), self.evals, self.microscope):
                     dict(columns)
-                self.rule_tables  # noqa: B018
+                self.rule_tables, self.is_summary and (self.sums, self.eval_steps)  # noqa: B018
                 for version in self.kept_rows.tolist():
                     self.params_at(version)
                 for name in ("initial", "velocity") if self.status == RUNNING else self.params:
@@ -254,26 +327,19 @@ class Run:
 
         Losses may be NaN or infinite; `record.to_json` writes those as text.
         """
-        version, scale, factor = (self._applied(name) for name in ("version", "scale", "factor"))
-        updates = int(version.max(initial=0))  # not the rows: a synchronous update has one for each worker
-        seconds = float(self.attributes.get("seconds", self.updates["t_apply"].max(initial=0.0)))
+        seconds = self.attributes.get("seconds")
+        known, begun, updates = not self.staleness.is_empty, burn_in(self), self.sums.numbers["updates"] or self.made
+        if seconds is None:
+            seconds = (self.evals["t"] if self.is_summary else self.updates["t_apply"]).max(initial=0.0)
         step_size = self.attributes.get("step_size", self.config.get("step_size"))
-        applied = scale.astype(np.float64) * factor
-        several = len(step_sizes(self)) > 1
-        sizes = applied * step_size_of(self, version) if several else applied  # else in units of the only one
-        steps, shares = None, None
-        if step_size is not None and len(applied):
-            steps = (1.0 if several else float(step_size)) * float(sizes.mean()) * updates
-            by_worker = np.bincount(self._applied("worker"), sizes, minlength=int(self.attributes["workers"]))
-            shares = (by_worker * (steps / by_worker.sum() if steps else 0.0)).tolist()
-        known, begun = not self.staleness.is_empty, burn_in(self)
+        facts = self.sums.facts(step_size if step_size is None or len(step_sizes(self)) == 1 else 1.0)
         return {
             "kind": self.kind,
             "status": self.status,
             "workers": int(self.attributes["workers"]),
             "updates": updates,
-            "seconds": seconds,
-            "updates_per_second": updates / seconds if seconds > 0 else None,
+            "seconds": float(seconds),
+            "updates_per_second": updates / float(seconds) if seconds > 0 else None,
             "initial": self._evaluation(0),
             "last": self._evaluation(-1),
             "staleness": {
@@ -281,14 +347,10 @@ class Run:
                 "p99": int(self.staleness.quantile(0.99)) if known else None,
                 "max": self.staleness.support if known else None,
             },
-            "mean_scale": float(applied.mean()) if len(applied) else None,
-            "mean_factor": float(factor.mean(dtype=np.float64)) if len(applied) else None,
+            "mean_scale": facts["mean_scale"],
+            "mean_factor": facts["mean_factor"],
             "burn_in": {"made_from": begun.made_from, "updates": begun.updates, "mean_scale_after": begun.mean_scale},
-            "sum_of_steps": steps,
-            "sum_of_steps_by_worker": shares,
-            "dropped": int((self.updates["dropped"] == ABANDONED).sum()),
-            "zeroed": int((self.updates["dropped"] == ZEROED).sum()),
-            "failed_cas": int(self.updates["tries"].sum(dtype=np.int64)),
+            **facts,
         }
 
     def __repr__(self) -> str:
@@ -319,6 +381,7 @@ class Run:
         return {name: column[index].item() for name, column in self.evals.items()} if self.rows["evals"] else None
 
     def _read_update(self, name: str) -> NDArray[Any]:
+        self.check_rows(f"it has no {name} of each")
         return self._read(_home("updates", name), name)
 
     def _read(self, group: str, name: str, check: bool = True) -> NDArray[Any]:
@@ -360,7 +423,7 @@ class Run:
             self._check_same(file, kept=name == "initial")
             if name not in file["params"]:
                 raise RecordError(f"the run has no {name} parameters: it is {self.status} (or was killed)")
-            found = file["params"][name][:]
+            found = np.array(file["params"][name][:])
         if name == "initial" and not np.isfinite(found).all():
             raise RecordError(f"/params/initial of {self._name} holds what is no finite number: the file is damaged")
         return found

@@ -19,6 +19,8 @@ UNENDED = (RUNNING, INTERRUPTED, FAILED)  # statuses of runs that did not come t
 EARLY = ("converged", "stopped")  # statuses of runs that ended before their total, having done enough
 STATUSES = (*UNENDED, "finished", *EARLY, "diverged", "timed-out")
 MOST_WORKERS = 2**24
+ROWS, SUMMARY = "updates", "summary"  # what a run records: a row for each update, or their sums
+RECORDS = (ROWS, SUMMARY)
 
 APPLIED, ABANDONED, ZEROED = 0, 1, 2
 Source = Literal["schedule", "rule", "gradient"]
@@ -145,6 +147,13 @@ KEPT_COLUMNS = (  # with `keep_params`
     Column("params", np.float32, "", "its parameters", least=None),  # or float64, of shape (rows, n_params)
 )
 
+SUMMARY_COLUMNS = (  # a row for each staleness that occurred
+    Column("tau", np.int64, "updates", "a staleness"),
+    Column("updates", np.int64, "", "applied updates of this staleness"),
+    Column("dropped", np.int64, "", "gradients of this staleness that were given up"),
+    Column("scale", np.float64, "", "the sum of scale · factor of these updates", least=None),
+)
+
 RULE_COLUMNS = (
     Column("step", np.int64, "", "updates that had been seen when the table was made"),
     Column("scale", np.float64, "", "the tables; τ ≥ K uses the last entry"),  # of shape (rows, K)
@@ -182,6 +191,7 @@ COLUMNS: dict[str, dict[str, Column]] = {
         ("views", VIEW_COLUMNS),
         ("microscope", MICROSCOPE_COLUMNS),
         ("kept", KEPT_COLUMNS),
+        ("summary", SUMMARY_COLUMNS),
     )
 }
 GROUPS = {"updates": UPDATES, "evals": EVALS, "views": VIEWS, "microscope": MICROSCOPE}

@@ -7,6 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ..errors import RecordError
 from . import columns, tail
 from .append import Append
 from .columns import Tables
-from .files import Source, copied, created
+from .files import copied, created
 from .owner import Owner
 from .shielded import in_hdf5
 from .waiting import Waiting
@@ -131,7 +132,7 @@ class Store:
             if time.monotonic() >= until:
                 return
 
-    def copy(self, target: Source, waiting: Waiting, end: End) -> None:
+    def copy(self, target: Path | BytesIO, waiting: Waiting, end: End) -> None:
         """Make a file of the whole run, without holes and tail.
 
         Args:

@@ -14,10 +14,10 @@ import numpy as np
 from ..errors import RecordError
 from . import tail
 from .attributes import Facts, checked_attributes
-from .schema import COLUMNS, GROUPS, RUNNING, SCHEMA
+from .schema import COLUMNS, GROUPS, RUNNING, SCHEMA, SUMMARY, SUMMARY_COLUMNS
 from .text import from_attribute
 
-_NEEDED = ("updates", "evals", "rule", "params")
+_NEEDED = ("evals", "rule", "params")
 _MOST_OBJECTS = 10_000
 _MOST_ATTRIBUTES = 1000
 _LARGEST_CHUNK = 2**26  # bytes
@@ -61,7 +61,8 @@ def checked(file: Any, size: int, name: str) -> Structure:
     if schema > SCHEMA:
         raise RecordError(f"{name} has schema {schema}; this asapnb reads up to {SCHEMA}: install a newer one")
     found = dict(_objects(file, name))
-    for group in _NEEDED:
+    rows_too = () if root.get("record") == SUMMARY else ("updates",)
+    for group in (*rows_too, *_NEEDED):
         if group not in found:
             raise RecordError(f"{name} has no group /{group}: it is no complete run file")
     attributes = checked_attributes(attributes_of(file.id, name), name)
@@ -84,6 +85,8 @@ def checked(file: Any, size: int, name: str) -> Structure:
         rows["updates"] = rows["views"] = _complete(both, "", attributes["status"], name)
     params, layout = _params(found, attributes, size, name)
     _counts(found, size, name)
+    if "summary" in rows:
+        _sums(found, attributes, rows["evals"], size, name)
     return Structure(attributes, columns, rows, params, layout)
 
 
@@ -156,7 +159,7 @@ def _column(item: Any, group: str, one: str, size: int, name: str) -> int:
     shape = array_shape(item, f"/{group}/{one} of {name}", 2 if table or vectors else 1, size, dtypes)
     if table and shape[0] and not shape[1]:
         raise RecordError(f"/rule/scale of {name} has tables without any scale: the file is damaged")
-    if item.get_create_plist().get_layout() != h5d.CHUNKED:  # it could not be added to
+    if group != "summary" and item.get_create_plist().get_layout() != h5d.CHUNKED:  # it could not be added to
         raise RecordError(f"/{group}/{one} of {name} is not stored in chunks: the file is damaged")
     return shape[0]
 
@@ -273,6 +276,19 @@ def _is_layout(layout: Any, n_params: int) -> bool:
         if tensor[2] + prod(tensor[1]) > n_params:
             return False
     return True
+
+
+def _sums(found: dict[str, Any], attributes: Facts, evaluations: int, size: int, name: str) -> None:
+    """RecordError if the sums of a summary are not as declared, or not all there."""
+    if attributes.get("summary") is None:
+        raise RecordError(f"{name} has no attribute summary, but a group of this name: the file is damaged")
+    for column in SUMMARY_COLUMNS:
+        if f"summary/{column.name}" not in found:
+            raise RecordError(f"{name} has no /summary/{column.name}: the file is damaged")
+    for one, length in (("worker_steps", attributes["workers"]), ("eval_steps", evaluations)):
+        place = f"/summary/{one} of {name}"
+        if array_shape(found.get(f"summary/{one}"), place, 1, size, (np.float64,)) != (length,):
+            raise RecordError(f"{place} must have {length:,} entries: the file is damaged")
 
 
 def _counts(found: dict[str, Any], size: int, name: str) -> None:

@@ -19,6 +19,7 @@ Piece = Mapping[str, NDArray[Any]]
 
 
 def _updates(run: Any, size: int) -> Iterator[Piece]:
+    run.check_rows("it has no table of updates")
     before = 0
     for start, piece in run.parts("updates", tuple(run.updates), size):
         for name, column in piece.items():
@@ -48,6 +49,11 @@ def _rule(run: Any, size: int) -> Iterator[Piece]:
 
 
 def _staleness(run: Any, size: int) -> Iterator[Piece]:
+    if run.is_summary:
+        counts = run.staleness_counts
+        worker, tau = np.nonzero(counts)
+        yield from _cut({"worker": worker, "tau": tau, "updates": counts[worker, tau]}, size)
+        return
     seen = WorkerHistogram(int(run.attributes["workers"]))
     for piece in _updates(run, size):
         applied = piece["dropped"] != ABANDONED

@@ -70,6 +70,14 @@ class Waiting:
             yield rows
             start += pieces
 
+    def all(self) -> dict[str, NDArray[Any]]:
+        """All rows, by group."""
+        found: dict[str, list[NDArray[Any]]] = {}
+        for rows in self.portions():
+            for group, more in rows.items():
+                found.setdefault(group, []).append(more)
+        return {group: np.concatenate(parts) if len(parts) > 1 else parts[0] for group, parts in found.items()}
+
     def forget(self, pieces: int) -> None:
         """Forget the first pieces and all tables: they have been taken over."""
         del self._pieces[:pieces]

@@ -9,7 +9,6 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,22 +17,24 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import RecordError
-from ..text import to_json
+from ..text import plain, to_json
 from . import columns, tail
 from .checkpoint import make_room, remove_checkpoint, run_id_in, save_checkpoint
 from .ending import end_run
-from .files import Source, added_to, checked_target, claim, copied, created, opened, put_in_place
+from .files import checked_target, claim, copied, created, opened, put_in_place
+from .held import Held
 from .owner import Owner, own
 from .provenance import machine, new_id, process, versions
 from .run import Run
-from .schema import CLOCK, EVALS, GROUPS, RUNNING, SCHEMA, UPDATES
+from .schema import CLOCK, EVALS, GROUPS, ROWS, RUNNING, SCHEMA, UPDATES
 from .store import Store
+from .sums import Sums
 from .text import set_attributes
 from .waiting import Waiting
 
 _PATIENCE = 10.0  # seconds that `finish` tries to write the file
 _AT_ONCE = 1.0  # seconds, about, that `flush` takes at most if much has waited
-_AT_THE_END = ("staleness", "params/final", "params/velocity")  # groups and datasets that `finish` writes
+_AT_THE_END = ("staleness", "summary", "params/final", "params/velocity")  # groups and datasets that `finish` writes
 
 
 class RunWriter:
@@ -55,6 +56,7 @@ class RunWriter:
         workers: how many there are.
         force: replace an existing file.
         groups: further tables of the run, by name, with the dtype of their rows.
+        record: "updates" for a row of each update, "summary" for their sums at the end.
 
     Raises:
         RecordError: if the file cannot be made, or another writes it.
@@ -79,14 +81,18 @@ class RunWriter:
         workers: int,
         force: bool = False,
         groups: Mapping[str, np.dtype[Any]] = MappingProxyType({}),
+        record: str = ROWS,
     ) -> None:
         self._store: Store | None
-        self._groups = {"updates": UPDATES, "evals": EVALS, **groups}
+        self._file: Path | None = None
+        rows = {"updates": UPDATES} if record == ROWS else {}
+        self._groups = {**rows, "evals": EVALS, **groups}
         self._empty()
-        self._initial, self._layout = initial, to_json(list(layout))
+        self._initial, self._layout = initial, plain(list(layout))
         self._attributes = {
             "schema": SCHEMA,
             "kind": kind,
+            "record": None if record == ROWS else record,
             "status": RUNNING,
             "created_utc": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "workers": workers,
@@ -97,13 +103,11 @@ class RunWriter:
             **process(),
             **attributes,
         }
-        self._attributes.setdefault("machine", machine())
+        if "machine" not in attributes:
+            self._attributes["machine"] = machine()
         self._run_id = str(self._attributes["run_id"])
-        self._file: Source = BytesIO()
         if target is None:
             self._own(None, lends=False)
-            with created(self._file) as file:
-                self._fill(file)
             return
         owner = target if isinstance(target, Owner) else claim(target, force)
         self._own(owner, lends=owner is target)
@@ -173,12 +177,13 @@ class RunWriter:
     @property
     def path(self) -> Path | None:
         """The run file; None in memory."""
-        return self._file if isinstance(self._file, Path) else None
+        return self._file
 
     def _empty(self) -> None:
         """Nothing waits to be written, and no file is open."""
         self._waiting = Waiting()
         self._store = None
+        self._evaluated: list[int] = []  # the versions in /evals
         self._warned: set[str] = set()
 
     @property
@@ -187,7 +192,7 @@ class RunWriter:
         return dict.fromkeys([*self._groups, "rule"], 0)
 
     def _cut(self, part: Path, kept: Mapping[str, int], attributes: Mapping[str, Any]) -> None:
-        with opened(self._file) as old, created(part) as file:
+        with opened(self._owner.path) as old, created(part) as file:  # type: ignore[union-attr]
             copied(old, file, without=tail.NAME)
             tail.merge(old, file, self._groups)
             columns.complete(file, self._groups)
@@ -204,6 +209,7 @@ class RunWriter:
             if "run_id" not in file.attrs:  # of an earlier version of asapnb
                 file.attrs["run_id"] = new_id()
             self._run_id = file.attrs["run_id"]
+            self._evaluated = file["evals"]["step"][:].tolist()
 
     def _create(self, part: Path) -> None:
         with created(part) as file:
@@ -215,11 +221,15 @@ class RunWriter:
         set_attributes(file, {**self._attributes, "token": self._token})
         columns.create(file, self._groups)
         file.create_dataset("params/initial", data=self._initial)
-        file["params"].attrs["layout"] = self._layout
+        file["params"].attrs["layout"] = to_json(self._layout)
 
     def append_updates(self, rows: NDArray[Any]) -> None:
-        """Add updates, as rows of `schema.UPDATES` in the order of application; the rows are copied."""
-        self.append("updates", rows)
+        """Add updates, as rows of `schema.UPDATES` in the order of application; the rows are copied.
+
+        A summary has none: it gets their sums at its end.
+        """
+        if "updates" in self._groups:
+            self.append("updates", rows)
 
     def append(self, group: str, rows: NDArray[Any]) -> None:
         """Add rows to a group; the rows are copied."""
@@ -248,6 +258,7 @@ class RunWriter:
         """
         row = (step, t, train_loss, test_loss, test_accuracy, test_r2, test_rmse)
         self.append("evals", np.array([row], EVALS))
+        self._evaluated.append(step)
 
     def append_params(self, version: int, params: NDArray[np.floating]) -> None:
         """Keep the parameters of a version, if the run keeps any (group "kept"); they are copied."""
@@ -304,6 +315,8 @@ class RunWriter:
         velocity: NDArray[np.floating] | None = None,
         checkpoint: tuple[Mapping[str, NDArray[Any]], Mapping[str, Any]] | None = None,
         *,
+        sums: Sums | None = None,
+        steps_at: Callable[[NDArray[np.int64]], ArrayLike] = np.zeros_like,
         hurried: Callable[[], bool] = lambda: False,
     ) -> Run:
         """Write the last rows and end the run. The checkpoint beside the file is removed, or replaced.
@@ -318,29 +331,28 @@ class RunWriter:
             attributes: further attributes.
             velocity: with momentum, the velocities, one in a row.
             checkpoint: the arrays and attributes from which the run can go on; None if its file is enough.
+            sums: of a summary: what its updates come to.
+            steps_at: of a summary: the sums of the steps up to these versions, those of its evaluations.
             hurried: if it is true at the end, a file that has all is left with its holes, so somewhat larger.
 
         Returns:
             The run; its `path` says where it is.
         """
 
+        made = {columns.COUNTS: np.asarray(counts, np.int64), "params/final": final, "params/velocity": velocity}
+        arrays = {path: array for path, array in made.items() if array is not None}
+        if sums is not None:
+            at = np.asarray(steps_at(np.array(self._evaluated, np.int64)), np.float64)
+            arrays |= {**sums.arrays(), "summary/eval_steps": at}
+            attributes = {**attributes, "summary": sums.numbers}
+
         def write_arrays(file: Any) -> None:
-            columns.write_counts(file, counts)
-            if final is not None:
-                file.create_dataset("params/final", data=final)
-            if velocity is not None:
-                file.create_dataset("params/velocity", data=velocity)
+            for path, array in arrays.items():
+                columns.write_array(file, path, array)
 
         end = (write_arrays, lambda file: set_attributes(file, {**attributes, "status": status}))
         if self._store is None:
-            assert isinstance(self._file, BytesIO)
-            with added_to(self._file) as file:
-                written = columns.extend(file, self._none, {}, self._waiting.tables)
-                for rows in self._waiting.portions():
-                    written = columns.extend(file, written, rows)
-                for part in end:
-                    part(file)
-            return Run(self._file)
+            return Run(self._held(arrays, {**attributes, "status": status}))
         try:
             run, why = end_run(self._store, self._waiting, end, _PATIENCE, hurried)
             if run.path is not None and checkpoint is not None:
@@ -354,6 +366,17 @@ class RunWriter:
             place = run.path or "memory only: save it with run.save('run.h5')"
             self._warn("end", f"cannot write to {self._file}: {why}; the run is in {place}")
         return run
+
+    def _held(self, arrays: Mapping[str, NDArray[Any]], attributes: Mapping[str, Any]) -> Held:
+        """The run in memory at its end."""
+        rows = self._waiting.all()
+        return Held(
+            {**self._attributes, "token": self._token, **attributes},
+            {group: rows.get(group, np.empty(0, dtype)) for group, dtype in self._groups.items()},
+            self._waiting.tables,
+            {"params/initial": np.array(self._initial), **arrays},
+            self._layout,
+        )
 
     def _save_checkpoint(self, path: Path, arrays: Mapping[str, NDArray[Any]], attributes: Mapping[str, Any]) -> bool:
         try:

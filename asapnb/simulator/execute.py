@@ -79,12 +79,14 @@ def execute(
             checkpoint = replayer.checkpoint() if replayer.can_go_on and status != "failed" else None
             final = replayer.params.copy() if replayer.final is None else replayer.final
             outcome = {**replayer.outcome(), "replay": took}
+            summed = {} if execution.options.keeps_rows else replayer.rows.summed(execution)
             run = writer.finish(
                 status,
                 final,
                 replayer.rows.counts,
                 outcome,
                 checkpoint=checkpoint,
+                **summed,
                 hurried=session.hooks.hurried,
             )
         replayer.report(status)

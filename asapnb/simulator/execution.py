@@ -49,7 +49,7 @@ class Execution:
     @property
     def groups(self) -> dict[str, np.dtype[Any]]:
         """The groups of its file that not every run has, with the dtypes of their rows."""
-        views = {} if self.t_view is None else {"views": VIEWS}
+        views = {} if self.t_view is None or not self.options.keeps_rows else {"views": VIEWS}
         return views | self.options.groups(self.problem) | ({"microscope": MICROSCOPE} if self.microscope else {})
 
     @cached_property

@@ -23,7 +23,7 @@ from ..training.apart import abandonable
 from ..training.arguments import documented, of_replay
 from ..training.code import pieces, same_rule
 from ..training.evaluation import Evaluation
-from ..training.options import KeptParams, Monitor, Options, resolve
+from ..training.options import KeptParams, Monitor, Options, Record, resolve
 from ..training.prior import PriorLike
 from ..training.resuming import check_problem
 from ..training.watching import ProgressHook
@@ -37,7 +37,7 @@ from .world import ROW
 
 RECORDED = "recorded"  # in place of a rule, or a schedule: the scales, or factors, that a run recorded
 # The arguments that a replay takes over from a run. A target or a time limit is not among them.
-_WATCHED_FOR = ("target_loss", "target_accuracy", "target_r2", "patience", "monitor", "keep_params")
+_WATCHED_FOR = ("target_loss", "target_accuracy", "target_r2", "patience", "monitor", "keep_params", "record")
 _TAKEN_OVER = (*of_replay("changed", "kept"), "divergence_factor", "eval_every", "eval_samples")
 
 
@@ -67,6 +67,7 @@ def replay(
     eval_every: int | None = None,
     eval_samples: int | None = None,
     keep_params: KeptParams | None = None,
+    record: Record = "updates",
     microscope: int = 0,
     threads: int | None = None,
     out: str | os.PathLike[str] | None = None,
@@ -159,6 +160,7 @@ def check_replayable(source: Run, problem: Problem | None = None) -> None:
         source: the run.
         problem: what is minimised, if it is given.
     """
+    source.check_rows("it cannot be replayed")
     scheme, text = parse_scheme(source.config["scheme"]), source.config["problem"]
     if not scheme.consistent and "t_view" not in source.updates:
         raise UsageError(

@@ -43,6 +43,7 @@ def resume_simulation(
         owner: of its file.
         force: although the work of the run is lost, or its code is another one by now. Then all is computed again.
     """
+    run.check_rows("it cannot go on")
     options = resolve("simulate", problem, arguments)
     check_problem(run, problem)
     version = int(run.updates["version"].max(initial=0))

@@ -7,7 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..record import RunWriter
+from ..record.burn_in import burn_in_rows
 from ..record.schema import ABANDONED, MICROSCOPE, UPDATES, VIEWS
+from ..record.sums import Sums, steps_by_version
+from ..training.attributes import first_table
 from ..training.reporting import Totals
 from .execution import Execution
 from .replay_state import ReplayState
@@ -20,6 +23,7 @@ class ReplayedRows:
 
     def __init__(self, execution: Execution, replay: ReplayState, writer: RunWriter) -> None:
         self._t_view, self._scales, self._writer = execution.t_view, execution.scales, writer
+        self._has_views = "views" in execution.groups
         self._sources = (execution.rows, replay.results, execution.scales.columns)  # the later ones take precedence
         self._workers, self._round = execution.options.workers, execution.options.rows_per_version
         self._lengths = np.zeros(0, np.int64)  # of the tables made so far
@@ -39,11 +43,32 @@ class ReplayedRows:
 
     def sum_of_steps(self, sizes: Mapping[int, float]) -> float:
         """The sum of the steps of the applied rows given to the writer, by the version from which a size is used."""
-        columns, version = self._scales.columns[: self.committed], self._sources[0]["version"][: self.committed]
-        each = np.array(list(sizes.values()))[np.searchsorted(list(sizes), version, side="left") - 1]
+        columns = self._scales.columns[: self.committed]
         applied = columns["dropped"] != ABANDONED
-        steps = each * columns["scale"].astype(np.float64) * columns["factor"]
+        steps = self._sizes(sizes) * columns["scale"].astype(np.float64) * columns["factor"]
         return float(steps[applied].sum()) / self._round
+
+    def _sizes(self, sizes: Mapping[int, float]) -> NDArray[np.float64]:
+        """The step size of each row given to the writer."""
+        version = self._sources[0]["version"][: self.committed]
+        return np.array(list(sizes.values()))[np.searchsorted(list(sizes), version, side="left") - 1]
+
+    def summed(self, execution: Execution) -> dict[str, Any]:
+        """What `RunWriter.finish` takes in the place of rows: what those given to the writer come to."""
+        options, sizes = execution.options, execution.step_sizes
+        columns = {name: column[: self.committed] for name, column in self._columns().items()}
+        made = columns["dropped"] != ABANDONED
+        known = execution.attributes.get("first_table") or first_table(options, execution.rule)
+        first = burn_in_rows(
+            {name: columns[name][made] for name in ("row", "worker")}, np.array(self._scales.made_at, np.int64),
+            known["made_from"], known["due"], options.worker_tables,
+        )  # fmt: skip
+        each = self._sizes(sizes)[made] if sizes else 1.0
+        sums = Sums(self._workers, options.clip)
+        sums.add(columns, first, each)
+        steps = columns["scale"][made].astype(np.float64) * columns["factor"][made] * each
+        steps_at = (1.0 if sizes else options.step_size) * steps_by_version(columns["version"][made], steps)[0]
+        return {"sums": sums, "steps_at": steps_at.__getitem__}
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -69,7 +94,7 @@ class ReplayedRows:
             self._writer.append_table(self._scales.made_at[number], self._scales.tables[number])
             self._tables += 1
         self._writer.append_updates(part)
-        if self._t_view is not None:
+        if self._t_view is not None and self._has_views:
             self._writer.append("views", np.array(self._t_view[self.committed : rows], VIEWS))
         for row in sorted(row for row in self.seen if row < rows):
             self._writer.append("microscope", self.seen.pop(row))
@@ -92,8 +117,12 @@ class ReplayedRows:
 
     def _part(self, low: int, high: int) -> NDArray[Any]:
         """Rows as a run file has them: every column from the last source that has it."""
-        source = {name: array for array in self._sources for name in array.dtype.names or ()}
         part = np.empty(high - low, UPDATES)
-        for name in UPDATES.names or ():
-            part[name] = source[name][name][low:high]
+        for name, column in self._columns().items():
+            part[name] = column[low:high]
         return part
+
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        """The columns of /updates, of all rows."""
+        source = {name: array for array in self._sources for name in array.dtype.names or ()}
+        return {name: source[name][name] for name in UPDATES.names or ()}

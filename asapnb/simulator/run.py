@@ -25,6 +25,7 @@ from ..training.options import (
     MomentumKind,
     Monitor,
     Options,
+    Record,
     check_seen,
     expected_staleness,
     pace,
@@ -75,6 +76,7 @@ def simulate(
     eval_every: int | None = None,
     eval_samples: int | None = 10_000,
     keep_params: KeptParams | None = None,
+    record: Record = "updates",
     worker_tables: bool = False,
     prior: PriorLike | None = None,
     microscope: int = 0,
@@ -207,6 +209,7 @@ def new_file(execution: Execution, owner: Owner | None, force: bool) -> Callable
             workers=execution.options.workers,
             force=force,
             groups=execution.groups,
+            record=execution.options.record,
         )
 
     return create

@@ -3,6 +3,8 @@
 import threading
 import time
 from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 from numba import types
 
@@ -17,12 +19,17 @@ from .words import DONE, STOP, UNTIL
 LOOP = "asapnb.simulator.loops.replay:work"
 _POLL_SECONDS = 0.005
 _INLINE_SECONDS = 0.01  # a segment that is expected to take less is not worth a thread
+_PROBE = 4  # operations, at first, to see how long they take
 
 
 def compile_loop(loop: str, dtypes: Dtypes) -> Callable[..., None]:
     """The loop of the threads, "module:function", for problems of these dtypes."""
-    gradient = types.FunctionType(gradient_signature(*dtypes))
-    return specialise(load(loop), gradient, *replay_types(*dtypes))
+    return _compiled(load(loop), dtypes)
+
+
+@cache
+def _compiled(loop: Any, dtypes: Dtypes) -> Callable[..., None]:
+    return specialise(loop, types.FunctionType(gradient_signature(*dtypes)), *replay_types(*dtypes))
 
 
 def compile_rest(loop: str, *dtypes: str) -> None:
@@ -60,29 +67,51 @@ class ReplayThreads:
 
         `meanwhile` is called every few milliseconds.
         """
-        control = self._replay.control
-        control[UNTIL] = until
-        begun, before = time.perf_counter(), int(control[DONE])
-        if (until - before) * self._pace < _INLINE_SECONDS:
-            self._work(self._owns[0])
+        probe = _PROBE
+        while self._is_worth(probe, until):
+            self._inline(min(until, self._done + probe))
+            probe *= 16
+        if (until - self._done) * self._pace < _INLINE_SECONDS:
+            self._inline(until)
         else:
-            threads = [
-                threading.Thread(target=self._work, args=(own,), name=f"asapnb-replay-{me}", daemon=True)
-                for me, own in enumerate(self._owns)
-            ]
-            try:
-                start_all(threads, "threads")
-                for thread in threads:
-                    while thread.is_alive():
-                        thread.join(_POLL_SECONDS)
-                        meanwhile()
-            except BaseException:
-                self.stop(FAILED)
-                for thread in threads:
-                    if thread.ident is not None:  # it was started
-                        thread.join()
-                raise
-        self._pace = (time.perf_counter() - begun) / max(1, int(control[DONE]) - before)
+            self._together(until, meanwhile)
+
+    def _is_worth(self, probe: int, until: int) -> bool:
+        """Whether to carry out so many operations first, to learn whether the rest is worth threads."""
+        rest, begun = until - self._done, self._pace < float("inf")
+        unclear = rest * self._pace >= _INLINE_SECONDS and probe * self._pace < _INLINE_SECONDS
+        return bool(rest > probe and self._replay.control[STOP] == 0 and (unclear or not begun))
+
+    @property
+    def _done(self) -> int:
+        return int(self._replay.control[DONE])
+
+    def _inline(self, until: int) -> None:
+        self._replay.control[UNTIL] = until
+        begun, before = time.thread_time(), self._done
+        self._work(self._owns[0])
+        self._pace = (time.thread_time() - begun) / max(1, self._done - before)
+
+    def _together(self, until: int, meanwhile: Callable[[], None]) -> None:
+        self._replay.control[UNTIL] = until
+        begun, before = time.perf_counter(), self._done
+        threads = [
+            threading.Thread(target=self._work, args=(own,), name=f"asapnb-replay-{me}", daemon=True)
+            for me, own in enumerate(self._owns)
+        ]
+        try:
+            start_all(threads, "threads")
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(_POLL_SECONDS)
+                    meanwhile()
+        except BaseException:
+            self.stop(FAILED)
+            for thread in threads:
+                if thread.ident is not None:  # it was started
+                    thread.join()
+            raise
+        self._pace = (time.perf_counter() - begun) / max(1, self._done - before)
 
     def _work(self, own: Own) -> None:
         try:

@@ -112,7 +112,7 @@ class AsyncSGD(BaseEstimator):
         self.loss_curve_ = run.evals["train_loss"].tolist()
         self.loss_ = self.loss_curve_[-1]
         per_epoch = run.attributes["batches_per_epoch"]
-        self.n_iter_ = -(-len(run.updates["tau"]) // per_epoch)
+        self.n_iter_ = -(-run.sums.numbers["applied"] // per_epoch)
         if run.status == "diverged":
             warnings.warn(
                 f"the run diverged after {run.made:,} updates: scale the inputs, as StandardScaler does, or take a "

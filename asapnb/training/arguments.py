@@ -17,6 +17,7 @@ import numpy as np
 
 from ..identity import plain_text
 from ..numbers import choice, integer, real, switch
+from ..record.schema import RECORDS, ROWS
 from ..rules import constant
 from ..schedules import as_schedule
 from ..schedules import constant as unscheduled
@@ -208,6 +209,10 @@ _TABLE = (
     Argument("keep_params", None, (str, NoneType), """"evals" keeps the parameters of every evaluation in the run
         file, for `Run.params_at`: n_params numbers for each.""",
              _optional(lambda name, value, context: choice(name, value, _KEPT)), choices=_KEPT, in_replay="watched"),
+    Argument("record", ROWS, _TEXT, """what is recorded: "updates", a row for each, or "summary": no rows, but
+        the exact counts of staleness, sums of scales, evaluations, tables of the rule and parameters. Its file is
+        small; what needs rows, as a replay of it does, is refused.""",
+             lambda name, value, context: choice(name, value, RECORDS), choices=RECORDS, in_replay="watched"),
     Argument("worker_tables", False, _BOOL, """give each worker a table of its own, made from the staleness of its own
         updates, which `refresh` then counts. This suits workers of unequal speed.""", _switch, in_replay="changed"),
     Argument("prior", None, (str, NoneType), """the staleness to expect, so that a rule that depends on it acts from

@@ -15,7 +15,7 @@ from ..numbers import integer
 from ..problems.base import Problem, check_is_problem
 from ..quota import cpu_quota
 from ..record import core_of_each
-from ..record.schema import kept_type
+from ..record.schema import ROWS, kept_type
 from ..rules import Pace, Rule
 from ..rules.tables import FRESH
 from ..schedules import StepSchedule
@@ -28,6 +28,7 @@ from .words import NEVER
 
 Monitor = Literal["train_loss", "test_loss", "test_accuracy", "test_r2", "test_rmse"]
 KeptParams = Literal["evals"]
+Record = Literal["updates", "summary"]
 MomentumKind = Literal["per_worker", "shared"]
 
 
@@ -60,6 +61,7 @@ class Options:
     eval_every: int
     eval_samples: int | None
     keep_params: KeptParams | None
+    record: Record
     worker_tables: bool
     prior: Prior | None
     pin_workers: bool
@@ -71,6 +73,11 @@ class Options:
     def groups(self, problem: Problem) -> dict[str, np.dtype[Any]]:
         """The group of the run file for parameters that are kept, with the dtype of its rows; empty if none are."""
         return {"kept": kept_type(problem.n_params, problem.dtype)} if self.keep_params else {}
+
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether a row is recorded for each update."""
+        return self.record == ROWS
 
     @property
     def always_fresh(self) -> bool:

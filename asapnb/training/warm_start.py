@@ -119,7 +119,7 @@ def _of_run(run: Run, version: int | None) -> Start:
                 f"{name} was killed, or goes on, so it has no final parameters: asapnb resume it first, or start at "
                 f"one of its versions {_listed(run)}, as in {name}@0"
             )
-        version = int(run.updates["version"].max(initial=0))
+        version = run.made
     params, path = run.params_at(version), None if run.path is None else str(run.path)
     text = f"run({run.attributes.get('run_id')})@{version}" if path is None else f"{path}@{version}"
     return Start(text, params, run.params["layout"], path, run.attributes.get("run_id"), version)

@@ -1,0 +1,80 @@
+"""A run in memory: all that its file would hold, as arrays. HDF5 comes in when it is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from numpy.typing import NDArray
+
+from . import columns
+from .attributes import checked_attributes
+from .columns import Tables
+from .schema import COLUMNS
+from .structure import Structure
+from .text import from_attribute, set_attributes, to_attribute
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """A run in memory, which is read as an open h5py.File is.
+
+    Attributes:
+        given: the attributes of its root, as they were given; None is left out.
+        rows: of its groups, structured arrays.
+        tables: of the rule: how many updates had been seen, and the scales.
+        arrays: the other datasets, by their paths, such as "params/final".
+        layout: the name, shape and offset of each tensor, as JSON has them.
+    """
+
+    given: Mapping[str, Any]
+    rows: Mapping[str, NDArray[Any]]
+    tables: Tables
+    arrays: Mapping[str, NDArray[Any]]
+    layout: Sequence[Any] = field(default_factory=list)
+
+    @cached_property
+    def attrs(self) -> dict[str, Any]:
+        """The attributes, as a file gives them back."""
+        return {
+            name: from_attribute(to_attribute(name, value)) for name, value in self.given.items() if value is not None
+        }
+
+    @cached_property
+    def groups(self) -> dict[str, dict[str, NDArray[Any]]]:
+        """Every dataset, by group and name."""
+        found = {group: {name: rows[name] for name in rows.dtype.names or ()} for group, rows in self.rows.items()}
+        found["rule"] = columns.as_arrays(self.tables)
+        for path, array in self.arrays.items():
+            group, _, name = path.partition("/")
+            found.setdefault(group, {})[name] = array
+        return found
+
+    def __getitem__(self, group: str) -> dict[str, NDArray[Any]]:
+        return self.groups[group]
+
+    def __contains__(self, group: object) -> bool:
+        return group in self.groups
+
+    def structure(self, name: str) -> Structure:
+        """What it is made of, as `structure.checked` tells of a file."""
+        rows = {
+            group: len(self.groups[group][next(iter(known))])
+            for group, known in COLUMNS.items()
+            if group in self.groups
+        }
+        names = {group: {*self.groups[group]} for group in rows}
+        return Structure(
+            checked_attributes(self.attrs, name), names, rows, frozenset(self.groups["params"]), list(self.layout)
+        )
+
+    def write(self, file: Any) -> None:
+        """Write it into a new, open h5py.File."""
+        set_attributes(file, self.given)
+        columns.create(file, {group: rows.dtype for group, rows in self.rows.items()})
+        columns.extend(file, dict.fromkeys([*self.rows, "rule"], 0), self.rows, self.tables)
+        for path, array in self.arrays.items():
+            columns.write_array(file, path, array)
+        file["params"].attrs["layout"] = to_attribute("layout", list(self.layout))
