@@ -77,18 +77,18 @@ class Executions:
         velocity = np.zeros((count, 1 if shared else self.workers))
         rows, filled = aligned((count, self._length), ROW), np.zeros(count, np.int64)
         views, window = _views(self._whole, rows[0]), min(2 * self.workers, self._kept)
-        before, now, total = np.ones(count), np.empty(count), 0.0
+        now, total = np.empty(count), 0.0
         for turn in range(SETTLES + rounds):
             for n, one in enumerate(going):
                 filled[n] = one.fill(rows[n], views)
             advance(rows, filled, past, made, velocity, scales, step, momentum)
             sizes(past, made, window, now)
-            if not now.all():  # at 0 for ever
+            if not now.any():  # all are at 0 for ever
                 return -math.inf
-            grown = now / before
-            total += math.log(grown.mean()) if turn >= SETTLES else 0.0
-            chosen = _drawn(grown, random)
-            past, made, velocity, before = past[chosen], made[chosen], velocity[chosen], now[chosen]
+            total += math.log(now.mean()) if turn >= SETTLES else 0.0
+            chosen = _drawn(now, random)
+            size = np.sqrt(now[chosen])[:, None]  # of each, which is 1 from now on
+            past, made, velocity = past[chosen] / size, made[chosen], velocity[chosen] / size
             again = np.diff(chosen, prepend=-1) == 0
             going = [going[n].forked(random) if more else going[n] for n, more in zip(chosen, again, strict=True)]
         return total / rounds

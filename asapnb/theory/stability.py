@@ -27,6 +27,8 @@ from .moments import REST, exponential_limit, independent_limit
 _ROUNDS = 60  # whose growth is counted
 _NEAR = 0.02  # relative distance of the two steps whose growth is compared from the limit
 _FACTOR = 1.25  # ratio of successive steps of the search
+_TRIES = 8  # pairs of steps, if the first is not by the limit
+_LEAST = -100.0  # growth that stands for anything less
 _EXACT = 100  # exponential workers up to which the exact limit takes less time than a simulated one
 _AGES = 1024  # of a view, where a limit need not be precise
 
@@ -122,7 +124,7 @@ def stable_step(
         return StableStep(math.inf, 0.0, True, mean, law)
 
     def growth(a: float, batch: int) -> float:
-        return executions.growth(a, scales, _ROUNDS, seed + batch, momentum, shared)
+        return max(_LEAST, executions.growth(a, scales, _ROUNDS, seed + batch, momentum, shared))
 
     step, error = _root(growth, (1 - momentum) * _guess(law, scales), batches)
     return StableStep(step, error, False, mean, law)
@@ -181,18 +183,13 @@ def _root(growth: Callable[[float, int], float], guess: float, batches: int) -> 
     while below > 0:
         high, above, low = low, below, low / _FACTOR
         below = growth(low, 0)
-    middle = _between(low, high, below, above)
-    while True:
-        ends = np.array([(1 - _NEAR) * middle, (1 + _NEAR) * middle])
-        grown = np.array([[growth(a, batch) for a in ends] for batch in range(batches)])
-        slope = float(np.diff(grown).mean()) / (ends[1] - ends[0])
-        roots = middle - grown.mean(axis=1) / slope
-        found = float(roots.mean())
-        if abs(found - middle) <= 2 * _NEAR * middle:
-            return found, float(roots.std(ddof=1)) / math.sqrt(batches)
+    found = low - below * (high - low) / (above - below)
+    for _ in range(_TRIES):
         middle = found
-
-
-def _between(low: float, high: float, below: float, above: float) -> float:
-    """Where the straight line from (low, below <= 0) to (high, above > 0) is 0."""
-    return high if math.isinf(below) else low - below * (high - low) / (above - below)
+        ends = middle * np.array([1 - _NEAR, 1 + _NEAR])
+        grown = np.array([[growth(a, batch) for a in ends] for batch in range(batches)])
+        roots = middle - grown.mean(axis=1) * (ends[1] - ends[0]) / np.diff(grown).mean()
+        found = float(np.clip(roots.mean(), middle / _FACTOR, middle * _FACTOR))
+        if abs(found - middle) <= 2 * _NEAR * middle:
+            break
+    return found, float(roots.std(ddof=1)) / math.sqrt(batches)
