@@ -1,28 +1,52 @@
-"""The scales that bear the largest mean step on the delayed quadratic, for a law of the staleness.
+"""The scales that bear the largest mean step on the delayed quadratic, by law of the staleness; and what rules bear.
 
     OPENBLAS_NUM_THREADS=1 python experiments/faster/best_profile.py
 
-Scales that do not rise are s[k] = sum of d[j] over j >= k, for any d >= 0, and a(s) E[s] does not depend on their size, where a(s)
-is the limit of stability. So what is sought is a maximum under bounds alone (L-BFGS-B), with exact gradients of the limit:
+Scales that do not rise are s[k] = sum of d[j] over j >= k, for any d >= 0, and a(s) E[s] does not depend on their
+size, where a(s) is the limit of stability. So what is sought is a maximum under bounds alone (L-BFGS-B). The gradient
+of the limit comes from an adjoint solution: for exponential workers that of the exact recursion of second moments,
+for any other law that of independent staleness. The latter maximum is judged by simulation, as all rules are.
 
-- exponential workers: from the recursion of second moments, by an adjoint solution;
-- any law, if staleness were independent: from the integral of `spectral`. Its maximum is then judged by simulation.
-
-It writes best_profile.csv (scales and ranks) and limits.csv (limits of all rules, simulated) beside itself, and profiles.png.
+It writes scales.csv (rank and scale of the best) and limits.csv (limits relative to constant steps) beside itself.
 """
 
 import csv
 import math
-import sys
 from pathlib import Path
 
 import numpy as np
 from scipy import linalg, optimize
 
-import asapnb as ab
 from asapnb import staleness, theory
+from asapnb.rules import as_rule, power
+from asapnb.simulator import staleness_only
+from asapnb.staleness import StalenessDistribution
 
 HERE = Path(__file__).parent
+LAWS = {  # workers and timing
+    "exponential, 4": (4, "exponential(1)"),
+    "exponential, 8": (8, "exponential(1)"),
+    "exponential, 16": (16, "exponential(1)"),
+    "exponential, 32": (32, "exponential(1)"),
+    "lognormal, 8": (8, "lognormal(mean=1, cv=0.3)"),
+    "lognormal, 32": (32, "lognormal(mean=1, cv=0.3)"),
+    "machine, 32": (32, "machine"),
+    "machine, 48": (48, "machine"),
+    "machine, 60": (60, "machine"),
+    "pareto, 16": (16, "pareto(minimum=1, alpha=1.5)"),
+    "straggler, 16": (16, "slowed(lognormal(mean=1, cv=0.3), 8)"),
+}
+POWERS = (0.5, 1.5, 2, 3, 6)
+SIMULATED = {"replicas": 60, "batches": 2}
+
+
+def raised(q, floor):
+    """The profile floor + (1 - floor)(1 + q)(1 - u)^q: that of power(q), and never below the floor."""
+    return lambda law, workers: floor + (1 - floor) * power(q)(law, workers)
+
+
+RULES = {"tail": as_rule("tail"), **{f"power({q})": power(q) for q in POWERS}}
+RULES |= {f"raised({q}, {c})": as_rule(raised(q, c)) for q, c in ((3, 0.3), (3, 0.5), (5, 0.5), (8, 0.65))}
 
 
 def balance(s, factors, mass, first, keep, fade, meets, a):
@@ -86,9 +110,54 @@ def best(limit, gradient, p, begin):
         return -math.log(a * mean), -np.cumsum(slope)
 
     d = np.maximum(-np.diff(begin, append=0), 0) + 1e-6
-    found = optimize.minimize(cost, d, jac=True, bounds=[(0, None)] * n, options={"maxiter": 3000, "maxfun": 5000, "ftol": 1e-13, "gtol": 1e-9, "maxcor": 30})
+    options = {"maxiter": 3000, "maxfun": 5000, "ftol": 1e-13, "gtol": 1e-9, "maxcor": 30}
+    found = optimize.minimize(cost, d, jac=True, bounds=[(0, None)] * n, options=options)
     s = np.cumsum(found.x[::-1])[::-1]
     s /= p @ s
     total = np.cumsum(p)
     slope = -cost(np.maximum(-np.diff(s, append=0), 0))[1] / total  # towards each quantile cut, of mean 1
     return s, float(slope.max())
+
+
+def main():
+    """Compute everything anew, write both tables and draw."""
+    limits, scales = [], []
+    for name, (m, timing) in LAWS.items():
+        exact = name.startswith("exponential")
+        law = (
+            staleness.geometric(m=m)
+            if exact
+            else staleness_only(timing, workers=m, updates=400_000, seed=1).staleness
+        )
+        ages = (
+            min(14 * m, 160) if exact else 1 + int(law.quantile(1 - 1e-3 if name.startswith("pareto") else 1 - 1e-4))
+        )
+        seen = StalenessDistribution.from_pmf(law.pmf[:ages] / law.pmf[:ages].sum())
+        limit, gradient, p = exponential(m, ages) if exact else independent(seen)
+        s, gap = best(limit, gradient, p, as_rule("tail")(seen, m))
+        ranks = np.cumsum(p) - p / 2
+        scales += [(name, k, f"{u:.5g}", f"{x:.5g}") for k, (u, x) in enumerate(zip(ranks, s, strict=True))]
+        base = theory.stable_step(workers=m, timing=timing, **SIMULATED)
+        apart = theory.independent_limit(seen)
+        for rule, chosen in {**RULES, "best": np.append(s, s[-1])}.items():
+            found = theory.stable_step(chosen, workers=m, timing=timing, **SIMULATED)
+            error = math.hypot(found.error / found.step, base.error / base.step)
+            ratio = found.step * found.mean_scale / base.step
+            guess = theory.independent_limit(seen, chosen, m) * found.mean_scale / apart
+            limits.append((name, rule, f"{ratio:.4f}", f"{ratio * error:.4f}", f"{guess:.4f}"))
+        print(
+            name,
+            f"constant {base}, gap {gap:.2g};",
+            *(f"{row[1]} {row[2]} ({row[4]})" for row in limits if row[0] == name),
+            flush=True,
+        )
+        for file, head, rows in (
+            ("limits.csv", ("law", "rule", "limit", "error", "independent"), limits),
+            ("scales.csv", ("law", "tau", "rank", "scale"), scales),
+        ):
+            with (HERE / file).open("w", newline="") as out:
+                csv.writer(out, lineterminator="\n").writerows([head, *rows])
+
+
+if __name__ == "__main__":
+    main()
