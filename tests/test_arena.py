@@ -1,10 +1,26 @@
 """The arena: a tiny suite, whose runs are compared with runs made by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import asapnb as ab
-from asapnb.arena import SUITE, Cell, Scenario, Suite, Task, builtin, compete, contestant
+from asapnb.analysis import bootstrap
+from asapnb.arena import (
+    SUITE,
+    Cell,
+    Result,
+    Runs,
+    Scenario,
+    Score,
+    Suite,
+    Task,
+    builtin,
+    compete,
+    contestant,
+    standings,
+)
 from asapnb.arena.contest import run, tuned
 from asapnb.arena.recorded import window
 from asapnb.arena.suite import step_size
@@ -16,7 +32,7 @@ def two_slopes():
 
 TASK = Task("slopes", "two of them", two_slopes, 1, target=0.02, budget=300, eval_every=10)
 QUICK = Scenario("quick", "four workers", 4, "exponential(1)")
-RECORDED = Scenario("recorded", "threads", 16, None)
+RECORDED = Scenario("recorded", "threads", 16, None, has_limit=False)
 TINY = Suite("test", (Cell(QUICK, TASK, -8), Cell(RECORDED, TASK, -16)), seeds=(0, 1), tuning=(2,))
 
 
@@ -79,7 +95,7 @@ def test_a_part_of_the_recorded_schedule_is_a_schedule():
 
 def test_settings_and_placeholders_of_contestants():
     assert contestant("tail(refresh=once({10m}, {15m}))").rule_for(8) == ab.tail(refresh=ab.once(80, 120))
-    assert contestant("constant", compensation=0.04, momentum=0.0).name == "constant(), compensation=0.04"
+    assert contestant("constant", compensation=0.04, momentum=0.0).name == "constant, compensation=0.04"
     with pytest.raises(ab.UsageError, match="unknown setting of a contestant 'step_size'"):
         contestant("constant", step_size=0.1)
     with pytest.raises(ab.UsageError, match="momentum"):
@@ -93,3 +109,62 @@ def test_the_suite_is_whole():
     assert step_size(8) == 2
     with pytest.raises(ab.UsageError, match="unknown scenario 'quik'"):
         TINY.only(["quik"])
+
+
+PAIR = replace(TINY, seeds=(0, 1, 2, 3))
+
+
+def result(name, *cells, step=-8):
+    """A contestant with these times in the cells of `PAIR`, at the best and at the equal step size."""
+    scores = {
+        cell.name: Score(step, False, Runs(times, 1.0), Runs(times, 0.5), 0.1)
+        for cell, times in zip(PAIR.cells, cells, strict=True)
+    }
+    return Result(name, name, {}, True, PAIR.version, scores, {"quick": 0.5 * len(name), "recorded": None})
+
+
+CONSTANT = result("constant", (100.0, 120.0, 80.0, 100.0), (200.0, 210.0, 190.0, 200.0))
+
+
+def test_standings_are_ratios_of_restricted_means_with_joint_bootstrap_intervals():
+    other = (50.0, 70.0, 30.0, None), (100.0, 90.0, 100.0, 110.0)
+    found = standings([CONSTANT, result("other", *other, step=0)], PAIR)["other"]
+    first, second = np.array([50.0, 70, 30, 300]), np.array(other[1])
+    base = [np.array(CONSTANT.cells[cell.name].best.times) for cell in PAIR.cells]
+    assert found.by_cell["quick/slopes"].ratio == pytest.approx(400 / 450)
+    assert found.best.ratio == pytest.approx(np.sqrt(400 / 450 * 2))
+
+    def statistic(weights):
+        gains = [np.log(weights @ a) - np.log(weights @ b) for a, b in zip(base, (first, second), strict=True)]
+        return np.exp(np.mean(gains, axis=0))
+
+    assert found.best.interval == pytest.approx(bootstrap(statistic, [4]))
+    assert found.arrived == (7 / 8, 7 / 8)
+    assert found.step == 2
+    assert found.stable == pytest.approx(5 / 8)
+
+
+def test_ranks_have_intervals_and_ties_are_told():
+    same = result("same", *(CONSTANT.cells[cell.name].best.times for cell in PAIR.cells))
+    fast = result("fast", (10.0, 12.0, 8.0, 10.0), (20.0, 21.0, 19.0, 20.0))
+    noisy = result("noisy", (10.0, 300.0, 10.0, 200.0), (200.0, 20.0, 300.0, 200.0))
+    found = standings([CONSTANT, same, fast, noisy], PAIR)
+    assert [place.rank for place in found.places] == [1, 2, 2, 4]
+    assert found["fast"].ranks == (1, 1)
+    assert found["fast"].alike == ()
+    assert set(found["constant"].alike) == {"same", "noisy"}
+    assert found["constant"].ranks == (2, 3)
+    assert found["same"].best.interval == (1, 1)
+    alone = standings([CONSTANT, fast], replace(PAIR, seeds=(0,)))["fast"]
+    assert (alone.best.interval, alone.ranks, alone.rank) == (None, None, 1)
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [({"version": "0"}, "ran in version 0 of the suite, and this is version test"),
+     ({"cells": {}}, "did not run in quick/slopes, recorded/slopes"),
+     ({"name": "constant"}, "the same name")],
+)  # fmt: skip
+def test_results_that_cannot_be_compared_are_refused(changed, says):
+    with pytest.raises(ab.UsageError, match=says):
+        standings([CONSTANT, replace(CONSTANT, name="other", **changed) if "name" not in changed else CONSTANT], PAIR)

@@ -188,16 +188,37 @@ def bootstrap(
     >>> bool(1.6 <= low < heights.mean() < high <= 1.9)
     True
     """
-    from scipy.special import ndtr, stdtrit
-
-    confidence, resamples = checked_confidence(confidence), integer("resamples", resamples, 1)
-    n = min(sizes)
+    confidence, n = checked_confidence(confidence), min(sizes)
     if n < 2:
         return None
-    rng = np.random.default_rng(integer("seed", seed))
-    draws = statistic(*(rng.multinomial(size, np.full(size, 1.0 / size), size=resamples) for size in sizes))
+    return percentiles(statistic(*resampled(sizes, resamples, seed)), n, confidence)
+
+
+def resampled(sizes: Sequence[int], resamples: int = RESAMPLES, seed: int = 0) -> list[NDArray[np.int64]]:
+    """Weights of bootstrap samples: for each size a matrix (resamples, size), how often each element was drawn.
+
+    Args:
+        sizes: of the samples.
+        resamples: how many are drawn.
+        seed: of the draws.
+    """
+    rng, resamples = np.random.default_rng(integer("seed", seed)), integer("resamples", resamples, 1)
+    return [rng.multinomial(size, np.full(size, 1.0 / size), size=resamples) for size in sizes]
+
+
+def percentiles(draws: NDArray[np.float64], n: int, confidence: float = 0.95) -> Interval:
+    """The interval of `bootstrap` from values of its statistic; values that were all drawn, if these are integers.
+
+    Args:
+        draws: the value for each bootstrap sample.
+        n: the size of the smallest sample, at least 2.
+        confidence: of the interval, in (0, 1).
+    """
+    from scipy.special import ndtr, stdtrit
+
     tail = float(ndtr(np.sqrt(n / (n - 1)) * stdtrit(n - 1, 0.5 * (1.0 - confidence))))
-    low, high = np.quantile(draws, [tail, 1.0 - tail])
+    method = "nearest" if draws.dtype.kind in "iu" else "linear"
+    low, high = np.quantile(draws, [tail, 1.0 - tail], method=method)  # type: ignore[call-overload]
     return Interval(float(low), float(high))
 
 

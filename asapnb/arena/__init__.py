@@ -4,19 +4,24 @@ from .cells import SUITE
 from .contest import compete
 from .contestants import Contestant, builtin, contestant
 from .results import Result, Runs, Score
+from .standings import Place, Speed, Standings, standings
 from .suite import Cell, Scenario, Suite, Task
 
 __all__ = [
     "SUITE",
     "Cell",
     "Contestant",
+    "Place",
     "Result",
     "Runs",
     "Scenario",
     "Score",
+    "Speed",
+    "Standings",
     "Suite",
     "Task",
     "builtin",
     "compete",
     "contestant",
+    "standings",
 ]

@@ -52,8 +52,8 @@ SCENARIOS = (
     Scenario("straggler", "one of 16 workers is ten times as slow", 16,
              "slowed(gamma(mean=1, cv=0.2), factor=10, workers=[0])"),
     Scenario("server", "a parameter server, and times of infinite variance", 24,
-             "pareto(minimum=1, alpha=1.5), network=0.1, update=0.01", "parameter-server"),
-    Scenario("oversubscribed", "16 threads on 2 cores, as recorded", 16, None),
+             "pareto(minimum=1, alpha=1.5), network=0.1, update=0.01", "parameter-server", has_limit=False),
+    Scenario("oversubscribed", "16 threads on 2 cores, as recorded", 16, None, has_limit=False),
 )  # fmt: skip
 TASKS = (
     Task("quadratic", "20 dimensions, condition number 50, with noise", flat, 1, 0.1, 3000, 25),

@@ -7,7 +7,7 @@ import multiprocessing
 import pickle
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -22,7 +22,10 @@ from ..simulator import replay
 from .cells import SUITE
 from .contestants import Contestant, contestant
 from .results import Result, Runs, Score
+from .stability import stable
 from .suite import GRID, Cell, Suite, step_size
+
+_Task = tuple[Callable[..., Any], tuple[Any, ...]]  # a function and its arguments
 
 _FARTHEST = 10 * GRID  # from the equal step, on the grid: a factor of 1,024
 _DIVERGED = 100.0  # times the initial loss of a minibatch, which has noise
@@ -51,7 +54,7 @@ def compete(
         rule: a `Contestant`, or what `contestant` takes: a rule, its text, or a function (staleness, workers).
         suite: by default all of it; SUITE.quickly() and SUITE.only(scenarios, problems) are parts of it.
         jobs: processes at a time. With more than 1, in a script, call this under if __name__ == "__main__".
-        progress: called after each cell with its name, how many are done, and how many there are.
+        progress: called after each part with its name, how many are done, and how many there are.
         settings: as of `contestant`.
 
     Returns:
@@ -67,22 +70,27 @@ def compete(
     5
     """
     one = rule if isinstance(rule, Contestant) and not settings else contestant(rule, **settings)
-    jobs, cells, found = integer("jobs", jobs, 1), suite.cells, {}
+    cells, found = suite.cells, dict[str, Any]()
+    jobs = integer("jobs", jobs, 1)
     if not cells:
         raise UsageError(
             "the suite has no such cell: not every problem meets every scenario; see asapnb.arena.SUITE.cells"
         )
-    for name, made in _scores(one, suite, min(jobs, len(cells))):
+    tasks: dict[str, _Task] = {cell.name: (score, (cell, one, suite.seeds, suite.tuning)) for cell in cells}
+    tasks |= {f"stable step, {where.name}": (stable, (one, where)) for where in suite.scenarios}
+    for name, made in _carried_out(one, tasks, min(jobs, len(cells))):
         found[name] = made
         if progress is not None:
-            progress(name, len(found), len(cells))
-    ordered = {cell.name: found[cell.name] for cell in cells}
-    return Result(one.name, str(one.rule), dict(one.settings), one.knows_staleness, suite.version, ordered)
+            progress(name, len(found), len(tasks))
+    scores = {cell.name: found[cell.name] for cell in cells}
+    limits = {where.name: found[f"stable step, {where.name}"] for where in suite.scenarios}
+    return Result(one.name, str(one.rule), dict(one.settings), one.knows_staleness, suite.version, scores, limits)
 
 
-def _scores(one: Contestant, suite: Suite, jobs: int) -> Iterator[tuple[str, Score]]:
+def _carried_out(one: Contestant, tasks: Mapping[str, _Task], jobs: int) -> Iterator[tuple[str, Any]]:
+    """The results of all tasks, as they come."""
     if jobs == 1:
-        yield from ((cell.name, score(cell, one, suite.seeds, suite.tuning)) for cell in suite.cells)
+        yield from ((name, function(*arguments)) for name, (function, arguments) in tasks.items())
         return
     try:
         pickle.dumps(one)
@@ -94,10 +102,8 @@ def _scores(one: Contestant, suite: Suite, jobs: int) -> Iterator[tuple[str, Sco
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, context, initializer=_deaf) as pool:
         try:
-            # the longest first, so that no process is left alone with one at the end
-            waiting = {
-                pool.submit(score, cell, one, suite.seeds, suite.tuning): cell.name for cell in suite.cells[::-1]
-            }
+            # those of the networks, which take longest, come last: begin with them
+            waiting = {pool.submit(tasks[name][0], *tasks[name][1]): name for name in [*tasks][::-1]}
             for done in as_completed(waiting):
                 yield waiting[done], done.result()
         except BrokenProcessPool:
@@ -190,6 +196,7 @@ def run(cell: Cell, one: Contestant, k: int, seed: int) -> _Outcome:
             divergence_factor=_DIVERGED,
             prior=scenario.prior if one.knows_staleness else None,
             threads=1,
+            record="summary",
             progress=False,
             **one.settings,
         )

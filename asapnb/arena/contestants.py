@@ -56,7 +56,7 @@ def contestant(rule: Any, *, name: str | None = None, knows_staleness: bool = Tr
         UsageError, RuleError: for a rule or a setting that cannot be used.
 
     >>> contestant("tail(0.5)", compensation=0.04).name
-    'tail(amplitude=0.5), compensation=0.04'
+    'tail(0.5), compensation=0.04'
     >>> contestant("tail(refresh=once({10m}, {15m}))").rule_for(workers=8)
     tail(amplitude=1.0, refresh=once(80, 120))
     """
@@ -69,7 +69,10 @@ def contestant(rule: Any, *, name: str | None = None, knows_staleness: bool = Tr
     made = Contestant("", chosen, {key: value for key, value in settings.items() if value != ARGUMENTS[key].default},
                       knows_staleness)  # fmt: skip
     made.rule_for(1)
-    shown = [str(chosen), *(f"{key}={value}" for key, value in made.settings.items())]
+    shown = [
+        rule.strip() if isinstance(rule, str) else str(chosen).removesuffix("()"),
+        *(f"{key}={value}" for key, value in made.settings.items()),
+    ]
     shown += [] if knows_staleness else ["learning the staleness"]
     return Contestant(_checked_name(name or ", ".join(shown)), chosen, made.settings, knows_staleness)
 

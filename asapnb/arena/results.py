@@ -55,6 +55,7 @@ class Result:
         knows_staleness: whether the rule knew the staleness from the first update.
         version: of the suite.
         cells: by name, what it did there.
+        stable: by scenario, the largest stable step of the quadratic model; None where it is not known.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Result:
     knows_staleness: bool
     version: str
     cells: Mapping[str, Score]
+    stable: Mapping[str, float | None]
 
     @property
     def seconds(self) -> float:

@@ -27,6 +27,7 @@ class Scenario:
         workers: how many.
         timing: of the simulator; None for the recorded schedule.
         scheme: how the workers share the parameters.
+        has_limit: whether the largest stable step is worked out; with heavy tails that takes too long.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Scenario:
     workers: int
     timing: str | None
     scheme: str = "lock-based"
+    has_limit: bool = True
 
     def schedule(self, updates: int, seed: int) -> Schedule:
         """So many updates of this scenario; all contestants get the same ones for a seed."""
@@ -149,7 +151,7 @@ class Suite:
         return list(dict.fromkeys(cell.task for cell in self.cells))
 
 
-def step_size(k: int) -> float:
+def step_size(k: float) -> float:
     """A step size of the grid.
 
     >>> step_size(0), step_size(-16)

@@ -1,0 +1,39 @@
+"""The largest stable step of a contestant in each scenario."""
+
+from __future__ import annotations
+
+import math
+
+from ..errors import UsageError
+from ..theory import stable_step
+from .contestants import Contestant
+from .suite import Scenario
+
+_MODELLED = ("momentum", "momentum_kind")  # settings that the model has; with others there is no limit
+_REPLICAS = 50
+
+
+def stable(one: Contestant, scenario: Scenario) -> float | None:
+    """The largest step size times curvature that is stable in a scenario; see `asapnb.theory.stable_step`.
+
+    It is None where that is not known: for scenarios without `has_limit`, and for contestants whose updates depend on
+    more than staleness and momentum.
+
+    Args:
+        one: the contestant.
+        scenario: the scenario.
+    """
+    if not scenario.has_limit or set(one.settings) - set(_MODELLED):
+        return None
+    try:
+        found = stable_step(
+            one.rule_for(scenario.workers),
+            workers=scenario.workers,
+            timing=f"compute={scenario.timing}",
+            scheme=scenario.scheme,
+            replicas=_REPLICAS,
+            **one.settings,
+        ).step
+    except UsageError:
+        return None
+    return found if math.isfinite(found) else None
