@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .engine.calibrate import calibrate
     from .engine.preset import machine_from
     from .errors import AsapnbError, DataError, MissingExtraError, RecordError, RuleError, StopTraining, UsageError
+    from .forecasting import Forecast, forecast
     from .problems import Problem, cnn, custom, lenet, mlp, network
     from .record import Run, load_run
     from .rules import Report, Rule, check, constant, every, inverse, once, preserve, tail
@@ -47,6 +48,7 @@ _MODULES = {
         "StopTraining",
         "UsageError",
     ),
+    "forecasting": ("Forecast", "forecast"),
     "problems": ("Problem", "cnn", "custom", "lenet", "mlp", "network"),
     "record": ("Run", "load_run"),
     "rules": ("Report", "Rule", "check", "constant", "every", "inverse", "once", "preserve", "tail"),

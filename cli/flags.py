@@ -58,7 +58,7 @@ def _help(name: str, kind: Command) -> str:
         "'warmup(500) * cosine()'; or FILE.py:FUNCTION, of the versions t.",
         "rule": f"The step-size rule: {', '.join(available())}; as in 'tail(amplitude=0.5)'; or FILE.py:FUNCTION.",
     }
-    text = (kind in RUNS and texts.get(name)) or keys(kind)[name].says(kind).replace("`", "")
+    text = (kind in (*RUNS, "forecast") and texts.get(name)) or keys(kind)[name].says(kind).replace("`", "")
     return text[0].upper() + text[1:] if text[0].isascii() else text
 
 

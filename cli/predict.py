@@ -33,6 +33,8 @@ def command(
     INPUTS is a file of the columns that the run was trained on (a target among them is ignored), an .npy or .npz of
     samples, an image or a folder of them, or the name of a data set, of which the test part is taken. They are
     prepared as those of the training were. Classes are called as the data calls them.
+
+    (What staleness, stable steps and pace a run would have is asapnb forecast.)
     """
     if out is not None and (out.endswith(".h5") or _same(out, inputs)):
         raise UsageError(f"-o {out}: give a file of its own, such as labels.csv")

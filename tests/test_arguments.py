@@ -17,12 +17,14 @@ from asapnb.engine import calibrate as calibration
 from asapnb.training.arguments import ARGUMENTS, arguments_of, documented, of_replay, of_resume
 from asapnb.training.options import Options, resolve
 
-FUNCTIONS = {"train": ab.train, "simulate": ab.simulate, "replay": ab.replay, "calibrate": calibration.calibrate}
+FUNCTIONS = {"train": ab.train, "simulate": ab.simulate, "replay": ab.replay, "calibrate": calibration.calibrate,
+             "forecast": ab.forecast}  # fmt: skip
 OWN = {  # what a function has besides, with its own words
     "train": {"problem"},
     "simulate": {"problem"},
     "replay": {"source", "problem"},
     "calibrate": {"problem", "workers", "seconds"},
+    "forecast": {"problem", "L", "noise", "n_params", "n_samples", "estimate", "samples", "beside"},
 }
 
 

@@ -20,7 +20,7 @@ LAYERS = [
     {"engine"},
     {"simulator"},
     {"analysis", "theory", "sklearn"},
-    {"config", "arena"},
+    {"config", "arena", "forecasting"},
     {"sweep"},
     {"plots"},
     {"report"},

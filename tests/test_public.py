@@ -12,9 +12,9 @@ from processes import python
 import asapnb
 
 MODULES = (
-    "analysis", "arena", "config", "data", "engine", "engine.calibrate", "errors", "extras", "formatting", "numbers",
-    "plots", "problems", "record", "report", "rules", "schedules", "schemes", "simulator", "sklearn", "staleness",
-    "sweep", "testing", "theory", "timing",
+    "analysis", "arena", "config", "data", "engine", "engine.calibrate", "errors", "extras", "forecasting",
+    "formatting", "numbers", "plots", "problems", "record", "report", "rules", "schedules", "schemes", "simulator",
+    "sklearn", "staleness", "sweep", "testing", "theory", "timing",
 )  # fmt: skip
 DESCRIBED = re.compile(r"^(?:Args|Attributes):\n((?: {4}.*(?:\n|$)|\n)+)", re.MULTILINE)
 

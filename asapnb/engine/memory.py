@@ -66,12 +66,24 @@ def allocate(problem: Problem, options: Options, steps: StepTables, start: Initi
 
 def check_fits(problem: Problem, options: Options) -> None:
     """UsageError if a run would need more memory than there is; counted is what it touches for sure."""
-    m, length = options.workers, problem.n_params * (2 if options.shares_momentum else 1)
-    shared = (_vectors(options) - (0 if options.scheme.averages else BOXES)) * length
-    own = 0 if options.scheme.averages else sum(_own_sizes(problem, options).values())
-    needed = (shared + m * own + 2 * problem.n_params) * problem.dtype.itemsize  # with the copies for the record
+    elements = elements_of_run(problem.n_params, problem.workspace_size(options.batch_size), options)
+    what = f"a run of {options.workers:,} workers with {problem.n_params:,} parameters"
     remedy = "take fewer workers, a smaller batch or a smaller problem"
-    check_memory(f"a run of {m:,} workers with {problem.n_params:,} parameters", needed, remedy)
+    check_memory(what, elements * problem.dtype.itemsize, remedy)
+
+
+def elements_of_run(n_params: int, workspace: int, options: Options) -> int:
+    """Numbers in memory during a run on threads: vectors of parameters, scratch, and the copies for the record.
+
+    Args:
+        n_params: number of parameters. With 1, and no workspace, the result is how many vectors of them there are.
+        workspace: numbers that each worker needs as scratch.
+        options: of the run.
+    """
+    m, length = options.workers, n_params * (2 if options.shares_momentum else 1)
+    shared = (_vectors(options) - (0 if options.scheme.averages else BOXES)) * length
+    own = 0 if options.scheme.averages else sum(_own_sizes(n_params, workspace, options).values())
+    return shared + m * own + 2 * n_params
 
 
 def _vectors(options: Options) -> int:
@@ -84,7 +96,8 @@ def _vectors(options: Options) -> int:
 
 def own_buffers(problem: Problem, options: Options, shared: Shared, start: InitialState, me: int) -> Own:
     """Allocate what one worker has for itself. Its own thread must do so, and so be the first to touch the memory."""
-    n, scheme, sizes = problem.n_params, options.scheme, _own_sizes(problem, options)
+    n, scheme = problem.n_params, options.scheme
+    sizes = _own_sizes(n, problem.workspace_size(options.batch_size), options)
     starts = np.cumsum([0, *(whole_lines(size, problem.dtype) for size in sizes.values())])
     room = aligned(int(starts[-1]), problem.dtype)  # one block for all four: as few pages as possible
     room.fill(0)
@@ -97,11 +110,11 @@ def own_buffers(problem: Problem, options: Options, shared: Shared, start: Initi
     return Own(indices=aligned(options.batch_size, np.int64), row=blank_rows(1), **parts)
 
 
-def _own_sizes(problem: Problem, options: Options) -> dict[str, int]:
-    """The elements of each buffer of a worker."""
-    n, scheme = problem.n_params, options.scheme
+def _own_sizes(n: int, workspace: int, options: Options) -> dict[str, int]:
+    """The elements of each buffer of a worker, for n parameters."""
+    scheme = options.scheme
     return {
-        "workspace": problem.workspace_size(options.batch_size),
+        "workspace": workspace,
         "gradient": 0 if scheme.averages else n,
         "snapshot": n if scheme.copies_view or options.compensation != 0 else 0,
         "velocity": n if options.momentum != 0 else 0,

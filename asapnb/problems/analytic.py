@@ -1,7 +1,7 @@
 """Objectives with known constants: sums over the coordinates, exact or with normal noise of a known variance."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import nan, sqrt
 from typing import Any
@@ -207,7 +207,7 @@ def analytic(
         plan=plan,
         initial=initial,
         evaluation=_Exact(gradient, (seen, quiet, np.empty(0), inputs, labels)),
-        constants=constants,
+        constants=constants if by_rows else replace(constants, noise=noise),
         config={"problem": call_text(builder, arguments | {"noise": noise, "start": start}, written)},
     )
 

@@ -16,6 +16,7 @@ class Constants:
         f_star: the least value of f.
         x_star: the minimiser; if there are several, the one of least norm.
         convex: whether f is convex.
+        noise: the variance of a sample's gradient, summed over the coordinates, where it is the same everywhere.
 
     >>> from asapnb.problems import quadratic
     >>> constants = quadratic([1.0, 10.0]).constants
@@ -29,3 +30,4 @@ class Constants:
     f_star: float | None = None
     x_star: np.ndarray | None = None
     convex: bool = False
+    noise: float | None = None

@@ -48,7 +48,7 @@ def execute(
     replay = abandonable(lambda: make_replay_state(execution, _operations(execution), limit, count))
     if saved is not None:
         saved.check(identity(execution, replay), *saved_parts(replay, problem.n_params))
-    per_epoch = updates_per_epoch(problem, options.scheme, options.workers, options.batch_size)
+    per_epoch = updates_per_epoch(problem.n_samples, options.scheme, options.workers, options.batch_size)
     threads = ReplayThreads(problem, options.batch_size, replay, loop, count)
 
     def work(session: Session[Run]) -> Run:

@@ -39,6 +39,7 @@ from .execute import execute
 from .execution import Execution
 from .scales import Scales, factored, scales_of
 from .scheduling import check_rows, make_schedule
+from .schedules import Schedule
 from .threads import LOOP, compile_rest
 
 _ROW = 350  # bytes that a row takes at least, from schedule to run, as measured
@@ -147,8 +148,7 @@ def scheduled(
     """
     check_rows(options.updates * options.rows_per_version, _ROW)
     code = pieces(problem, rule, options.schedule, options.scheme, timing)  # before any of it has been called
-    seed = options.seed if options.timing_seed is None else options.timing_seed
-    made = make_schedule(timing, options.scheme, options.workers, options.updates, seed)
+    made = schedule_of(timing, options)
     rows, views = made.rows, made.t_view
     late = rows["t_apply"] > (math.inf if options.max_seconds is None else options.max_seconds)
     if late.any():
@@ -167,6 +167,12 @@ def scheduled(
         code=code,
         **observed,
     )
+
+
+def schedule_of(timing: Timing, options: Options) -> Schedule:
+    """The schedule of a run with these options, made in this thread."""
+    seed = options.seed if options.timing_seed is None else options.timing_seed
+    return make_schedule(timing, options.scheme, options.workers, options.updates, seed)
 
 
 def scales_for(rows: Any, rule: Rule, problem: Problem, options: Options) -> Scales:

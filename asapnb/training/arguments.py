@@ -30,10 +30,13 @@ from .warm_start import as_start
 MAX_WORKERS = 1024
 MAX_SIMULATED, SIMULATED_WORKERS = 2**24, 16  # workers in virtual time: at most, and by default
 MOST_UPDATES = 2**46
-Command: TypeAlias = str  # "train", "simulate", "replay" or "calibrate"
+Command: TypeAlias = str  # "train", "simulate", "replay", "calibrate" or "forecast"
 _RUNS: tuple[Command, ...] = ("train", "simulate")
 _VIRTUAL: tuple[Command, ...] = ("simulate", "replay")
 _ALL: tuple[Command, ...] = ("train", "simulate", "replay")
+_SCALED: tuple[Command, ...] = (*_ALL, "forecast")
+_FORETOLD: tuple[Command, ...] = (*_RUNS, "forecast")
+_AS = {"forecast": "simulate"}  # whose words a command takes where there are none for it
 _WIDTH = 118
 
 
@@ -77,7 +80,8 @@ class Argument:
 
     def says(self, command: Command) -> str:
         """The meaning for a command, on one line."""
-        text = self.meaning if isinstance(self.meaning, str) else self.meaning.get(command, self.meaning["train"])
+        words = self.meaning if isinstance(self.meaning, Mapping) else {"train": self.meaning}
+        text = words.get(command) or words.get(_AS.get(command, "train")) or words["train"]
         return " ".join(text.split())
 
 
@@ -124,50 +128,53 @@ _TABLE = (
         "simulate": "how the workers share the parameters; also `ParameterServer`, and simulator-only options.",
         "calibrate": """LockBased: a read copies the parameters, an update changes them in place. Or Leashed: a read
             pins a vector, an update makes a new one, and a further attempt to publish it is a `retry`.""",
-    }, lambda name, value, context: as_scheme(value), (*_RUNS, "calibrate")),
+    }, lambda name, value, context: as_scheme(value), (*_FORETOLD, "calibrate")),
     Argument("rule", constant(), _TEXT, {
         "train": "the staleness-adaptive step size: a rule, its text, or f(staleness, workers) → scales.",
         "replay": """the step-size rule; by default, or for "recorded", the scales that were recorded (of a
             schedule: constant).""",
-    }, _as_it_is),  # read by who makes its tables: a function in a file should be loaded once
+    }, _as_it_is, _SCALED),  # read by who makes its tables: a function in a file should be loaded once
     Argument("schedule", unscheduled(), _TEXT, {
         "train": """the factor of the step over time: a text such as "warmup(500) * cosine()", or a function f(t) of
             an array of versions, those that updates land on; or f(t, total), with the updates of the run.""",
         "replay": """the factor of the step over time; by default, or for "recorded", the factors that were recorded
             (of a schedule: constant).""",
-    }, lambda name, value, context: as_schedule(value)),
+    }, lambda name, value, context: as_schedule(value), _SCALED),
     Argument("workers", None, _MAYBE_INT, {
         "train": """threads, 1 to 1024; more than cores is fine. By default one per core, or what a CPU quota allows
             (Sequential: one).""",
         "simulate": """simulated workers, 1 to 16 million; default 16 (Sequential: one). Memory grows with the
             gradients in flight, one vector of parameters for each.""",
-    }, _workers, _RUNS, in_replay="kept"),
-    Argument("step_size", 0.01, _FLOAT, "η₀ > 0.", _real(0, above=True), in_replay="changed", in_resume=True),
+    }, _workers, _FORETOLD, in_replay="kept"),
+    Argument("step_size", 0.01, _FLOAT, "η₀ > 0.", _real(0, above=True), _SCALED, in_replay="changed",
+             in_resume=True),
     Argument("batch_size", 16, _INT, "samples per gradient, at most the training samples.",
              lambda name, value, context: integer(name, value, 1, context.n_samples, note=" (the training samples)"),
-             (*_ALL, "calibrate"), in_replay="kept"),
+             (*_SCALED, "calibrate"), in_replay="kept"),
     Argument("timing", Timing(exponential(1)), (str, dict), """how long gradients, reads, updates and messages take: a
         `Timing`, its text, such as "compute=lognormal(mean=1, cv=0.3), update=0.01", or a file made by `asapnb
-        calibrate`.""", _as_it_is, ("simulate",)),
+        calibrate`.""", _as_it_is, ("simulate", "forecast")),
     Argument("epochs", None, _MAYBE_INT, """stop after this many passes over the data (default 1): epochs × batches
-        per epoch updates (a synchronous update takes the batches of its round).""", _optional(_integer(1)), _RUNS),
+        per epoch updates (a synchronous update takes the batches of its round).""", _optional(_integer(1)),
+             _FORETOLD),
     Argument("updates", None, _MAYBE_INT, """stop after exactly this many applied updates; instead of `epochs`.
-        Synchronous: rounds.""", _optional(_integer(1, MOST_UPDATES)), _RUNS),
+        Synchronous: rounds.""", _optional(_integer(1, MOST_UPDATES)), _FORETOLD),
     Argument("seed", 0, _INT, {
         "train": "initial parameters and the order of the data follow from it.",
         "simulate": "initial parameters, the order of the data and all times follow from it.",
-    }, _integer(0, 2**63 - 1), (*_ALL, "calibrate"), in_replay="kept"),
+    }, _integer(0, 2**63 - 1), (*_SCALED, "calibrate"), in_replay="kept"),
     Argument("timing_seed", None, _MAYBE_INT, """all times follow from it, if they are not to follow from `seed`: so
         runs may share initial parameters and the order of the data, and differ in their schedules.""",
-             _optional(_integer(0, 2**63 - 1)), ("simulate",)),
+             _optional(_integer(0, 2**63 - 1)), ("simulate", "forecast")),
     Argument("start", None, (str, NoneType), """initial parameters, in the place of those of the seed: an array of
         shape (n_params,), a `Run` or a run file, whose final ones are taken, or RUN.h5@VERSION for those of a version
         that it holds.""",
-             lambda name, value, context: as_start(value), _RUNS),
+             lambda name, value, context: as_start(value), _FORETOLD),
     Argument("momentum", 0.0, _FLOAT, "μ in v ← μ·v − step·g, x ← x + v.", _real(0, 1, below=True),
-             in_replay="changed"),
+             _SCALED, in_replay="changed"),
     Argument("momentum_kind", _KINDS[0], _TEXT, 'one velocity "per_worker", or one "shared" with the parameters.',
-             lambda name, value, context: choice(name, value, _KINDS), choices=_KINDS, in_replay="changed"),
+             lambda name, value, context: choice(name, value, _KINDS), _SCALED, choices=_KINDS,
+             in_replay="changed"),
     Argument("weight_decay", 0.0, _FLOAT, "λ; λ·view is added to every gradient.", _real(0), in_replay="changed"),
     Argument("compensation", 0.0, _FLOAT, {
         "train": """κ of DC-ASGD (Zheng et al., ICML 2017); κ·g·g·(x − view) is added to every gradient g when it is
@@ -214,12 +221,13 @@ _TABLE = (
         small; what needs rows, as a replay of it does, is refused.""",
              lambda name, value, context: choice(name, value, RECORDS), choices=RECORDS, in_replay="watched"),
     Argument("worker_tables", False, _BOOL, """give each worker a table of its own, made from the staleness of its own
-        updates, which `refresh` then counts. This suits workers of unequal speed.""", _switch, in_replay="changed"),
+        updates, which `refresh` then counts. This suits workers of unequal speed.""", _switch, _SCALED,
+             in_replay="changed"),
     Argument("prior", None, (str, NoneType), """the staleness to expect, so that a rule that depends on it acts from
         the first update: a `StalenessDistribution`, counts by staleness, a run or its file, or a text:
         "geometric(m=16)", "counts([4, 2, 1])", or a timing, which is simulated for the scheme and workers of the run.
         Without it all scales are 1 until the rule's first table is made.""",
-             lambda name, value, context: as_prior(value), in_replay="changed"),
+             lambda name, value, context: as_prior(value), _SCALED, in_replay="changed"),
     Argument("pin_workers", False, _BOOL, """pin worker i to the i-th core, round and round; the second hardware
         threads of cores come last.""", _switch, ("train",)),
     Argument("microscope", 0, _INT, """look at every n-th update: how far its view is from the parameters, and what

@@ -4,7 +4,7 @@ import itertools
 import math
 import os
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -153,7 +153,13 @@ def resolve(command: Command, problem: Problem, given: Mapping[str, Any]) -> Opt
         UsageError: for an argument that cannot be used.
     """
     check_is_problem(problem)
-    values = check(command, given, problem.dtype, problem.n_samples)
+    options = resolve_for(command, problem.dtype, problem.n_samples, given)
+    return replace(options, start=fitting(options.start, problem))
+
+
+def resolve_for(command: Command, dtype: np.dtype[Any], n_samples: int, given: Mapping[str, Any]) -> Options:
+    """As `resolve`, for any problem of this dtype with so many training samples; a `start` is not looked at."""
+    values = check(command, given, dtype, n_samples)
     scheme: Scheme = values["scheme"]
     threaded = command == "train"
     check_possible(scheme, threaded)
@@ -164,10 +170,9 @@ def resolve(command: Command, problem: Problem, given: Mapping[str, Any]) -> Opt
             f"compensation is {values['compensation']}: it needs the view that the gradient was taken at, and "
             f"{scheme} keeps none; choose hogwild(view=snapshot), lock-based or leashed"
         )
-    per_epoch = updates_per_epoch(problem, scheme, workers, values["batch_size"])
+    per_epoch = updates_per_epoch(n_samples, scheme, workers, values["batch_size"])
     every = per_epoch if values["eval_every"] is None else values["eval_every"] or NEVER
     found = {**values, "workers": workers, "updates": _total(values, per_epoch), "eval_every": every}
-    found["start"] = fitting(values["start"], problem)
     _check_patience(values)
     return Options(**{field.name: found[field.name] for field in fields(Options)})
 
@@ -186,16 +191,17 @@ def default_workers(scheme: Scheme, threaded: bool) -> int:
     return several if scheme.most_workers is None else min(several, scheme.most_workers)
 
 
-def updates_per_epoch(problem: Problem, scheme: Scheme, workers: int, batch_size: int) -> int:
+def updates_per_epoch(n_samples: int, scheme: Scheme, workers: int, batch_size: int) -> int:
     """Updates in a pass over the data. Each takes one minibatch, or, in rounds, one for each gradient.
 
     Args:
-        problem: what is minimised.
+        n_samples: training samples.
         scheme: how the workers share the parameters.
         workers: how many there are.
         batch_size: samples per gradient.
     """
-    return -(-problem.batches_per_epoch(batch_size) // scheme.gradients(workers))
+    batches = -(-n_samples // batch_size)
+    return -(-batches // scheme.gradients(workers))
 
 
 def _check_patience(values: Mapping[str, Any]) -> None:
@@ -211,7 +217,7 @@ def _check_patience(values: Mapping[str, Any]) -> None:
 
 def pace(problem: Problem, options: Options) -> Pace:
     """How far a run goes, for what its rule sees."""
-    per_epoch = updates_per_epoch(problem, options.scheme, options.workers, options.batch_size)
+    per_epoch = updates_per_epoch(problem.n_samples, options.scheme, options.workers, options.batch_size)
     return Pace(options.updates, per_epoch)
 
 
