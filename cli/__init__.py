@@ -21,7 +21,7 @@ COMMANDS = {
     "simulate": "Run any number of workers in virtual time, with true gradients.",
     "replay": "Carry out a recorded run again, under another rule.",
     "calibrate": "Measure how long gradients, reads and updates take on this machine.",
-    "forecast": "Say what a run would show, before it is made: staleness, stable steps, pace, memory.",
+    "forecast": "Say what a run would show: staleness, stable steps, pace, memory.",
     "sweep": "Carry out a grid of runs from one file, in parallel.",
     "resume": "Go on with a run, from its end or its last checkpoint.",
     "show": "Show what a run file holds.",

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from asapnb.config import check_keys, keys, load_config, merge, parse_setting, prepare
 from asapnb.forecasting import Forecast, forecast
-from asapnb.forecasting.estimates import SAMPLES
+from asapnb.forecasting.estimates import ITERATIONS, SAMPLES
 from asapnb.forecasting.shown import COLUMNS, document_of
 from asapnb.formatting import count, shortened
 from asapnb.record import to_json
@@ -60,6 +60,10 @@ def command(
         problem, arguments = None, chosen
         if {"problem", "data"} & chosen.keys() or all(value is None for value in constants.values()):
             problem, arguments = prepare(chosen, _KIND, force)
+        if estimate and problem is not None and not as_json:
+            most = 2 * min(samples, problem.n_samples) * ITERATIONS
+            told = f"estimating L from at most {most:,} gradients of a sample …"
+            console(stderr=True).print(told, style="dim")
         found = forecast(problem, **arguments, **constants, estimate=estimate, samples=samples, beside=beside)
     if as_json:
         echo(to_json(document_of(found)))

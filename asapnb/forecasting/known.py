@@ -48,10 +48,12 @@ def known(timing: Timing, scheme: Scheme, workers: int) -> Known:
         return Known(0.0, constant(0), _pace_of_fresh(timing, scheme, compute), "nothing is stale")
     at_once = scheme.instant or isinstance(scheme, Hogwild)
     if at_once and not timing.pauses and _takes_none(timing, workers, "read", "update"):
-        law, why = _law(compute)
         means = [time.mean for time in compute]
-        rate = math.fsum(1.0 / mean for mean in means) if all(map(math.isfinite, means)) else None
-        return Known(None if rate is None else workers - 1.0, law, rate, f"mean m − 1 and rate Σ 1/E[C]{why}")
+        if not all(map(math.isfinite, means)):
+            return Known()
+        law, why = _law(compute)
+        rate = math.fsum(1.0 / mean for mean in means)
+        return Known(workers - 1.0, law, rate, f"mean m − 1 and rate Σ 1/E[C]{why}")
     if isinstance(scheme, LockBased) and scheme.fused and not timing.pauses:
         rate = _pace_of_queue(timing, compute)
         return Known(workers - 1.0, None, rate, f"mean m − 1{'' if rate is None else '; machine repairman'}")

@@ -96,6 +96,7 @@ def checked(problem: Problem | None, given: Mapping[str, Any]) -> Options:
     if problem is None and (without := [one for one in without if one != "epochs" or given["n_samples"] is None]):
         needs = "n_samples, or a problem" if without == ["epochs"] else "a problem"
         raise UsageError(f"{without[-1]} is {given[without[-1]]!r:.80}: it takes {needs}; give that, or leave it out")
+    integer("samples", given["samples"], 1)
     own_length = given["epochs"] is None and given["updates"] is None
     options = resolve_for("forecast", dtype, count, {**given, "updates": 1} if own_length else given)
     if own_length:

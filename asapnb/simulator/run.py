@@ -38,8 +38,8 @@ from ..training.watching import ProgressHook, watched
 from .execute import execute
 from .execution import Execution
 from .scales import Scales, factored, scales_of
-from .scheduling import check_rows, make_schedule
 from .schedules import Schedule
+from .scheduling import check_rows, make_schedule
 from .threads import LOOP, compile_rest
 
 _ROW = 350  # bytes that a row takes at least, from schedule to run, as measured

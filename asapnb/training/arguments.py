@@ -145,6 +145,7 @@ _TABLE = (
             (Sequential: one).""",
         "simulate": """simulated workers, 1 to 16 million; default 16 (Sequential: one). Memory grows with the
             gradients in flight, one vector of parameters for each.""",
+        "forecast": "workers, 1 to 16 million; default 16 (Sequential: one).",
     }, _workers, _FORETOLD, in_replay="kept"),
     Argument("step_size", 0.01, _FLOAT, "η₀ > 0.", _real(0, above=True), _SCALED, in_replay="changed",
              in_resume=True),
@@ -154,11 +155,16 @@ _TABLE = (
     Argument("timing", Timing(exponential(1)), (str, dict), """how long gradients, reads, updates and messages take: a
         `Timing`, its text, such as "compute=lognormal(mean=1, cv=0.3), update=0.01", or a file made by `asapnb
         calibrate`.""", _as_it_is, ("simulate", "forecast")),
-    Argument("epochs", None, _MAYBE_INT, """stop after this many passes over the data (default 1): epochs × batches
-        per epoch updates (a synchronous update takes the batches of its round).""", _optional(_integer(1)),
-             _FORETOLD),
-    Argument("updates", None, _MAYBE_INT, """stop after exactly this many applied updates; instead of `epochs`.
-        Synchronous: rounds.""", _optional(_integer(1, MOST_UPDATES)), _FORETOLD),
+    Argument("epochs", None, _MAYBE_INT, {
+        "train": """stop after this many passes over the data (default 1): epochs × batches per epoch updates (a
+            synchronous update takes the batches of its round).""",
+        "forecast": "passes over the data that the run would make.",
+    }, _optional(_integer(1)), _FORETOLD),
+    Argument("updates", None, _MAYBE_INT, {
+        "train": "stop after exactly this many applied updates; instead of `epochs`. Synchronous: rounds.",
+        "forecast": """updates that the run would make, instead of `epochs`; by default those of 100,000 gradients,
+            or of 4 by each worker if these are more.""",
+    }, _optional(_integer(1, MOST_UPDATES)), _FORETOLD),
     Argument("seed", 0, _INT, {
         "train": "initial parameters and the order of the data follow from it.",
         "simulate": "initial parameters, the order of the data and all times follow from it.",
