@@ -177,6 +177,11 @@ def test_a_run_of_threads_gives_a_preset():
         (lambda: 5, UsageError, "a run of threads: 5 has none"),
         (lambda: ab.simulate(quadratic(), workers=2, updates=50), UsageError, "a run of kind simulate has none"),
         (lambda: ab.train(quadratic(), workers=CORES + 1, updates=60), UsageError, "were suspended in turn"),
+        (
+            lambda: ab.train(quadratic(), workers=1, updates=60, record="summary"),
+            RecordError,
+            "recorded as a summary",
+        ),
         (lambda: ab.train(quadratic(), workers=1, updates=20), RecordError, "has 20 rows of one worker: it takes 21"),
     ],
 )

@@ -71,6 +71,14 @@ def test_a_forecast_has_what_a_simulated_run_records(case):
     assert found.measured == measured(run)
 
 
+def test_a_summary_is_set_beside_as_well_as_rows():
+    given = {"workers": 4, "rule": "tail", "updates": 300, "batch_size": 7}
+    runs = [ab.simulate(quadratic(), **given, record=kept) for kept in ("updates", "summary")]
+    rows, summary = (ab.forecast(quadratic(), **given, beside=run).measured for run in runs)
+    assert replace(rows, scale_variance=None) == replace(summary, scale_variance=None)
+    assert summary.scale_variance is None
+
+
 def test_what_an_update_takes_in_the_file(tmp_path):
     arguments = {"workers": 4, "rule": "tail", "updates": 6000, "timing": "lognormal(mean=1, cv=0.3)"}
     run = ab.simulate(quadratic(), **arguments, step_size=1e-3, eval_every=0, out=tmp_path / "run.h5")

@@ -100,6 +100,7 @@ def machine_from(run: Run) -> Timing:
         what = f"a run of kind {run.kind}" if isinstance(run, Run) else f"{run!r:.80}"
         raise UsageError(f"a machine's times are in a run of threads: {what} has none; give one of `train`, or of "
                          "asapnb train")  # fmt: skip
+    run.check_rows("it says nothing of the times of its workers")
     place, workers = run.attributes["machine"], int(run.attributes["workers"])
     cores = min(int(one) for one in (place.get("cores"), place["allowed"]) if one is not None)
     if workers > cores:

@@ -3,15 +3,14 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..record import Run
-from ..record.schema import ABANDONED
 from ..record.size import stored_per_row
+from ..record.sums import Sums
 from ..staleness import StalenessDistribution
 
 SHARES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)  # of the percentiles
@@ -28,7 +27,7 @@ class Figures:
         percentiles: of τ, by their names, such as "99%", in updates.
         largest_staleness: in updates.
         mean_scale: E[scale · factor], the mean step over the step size.
-        scale_variance: Var[scale · factor].
+        scale_variance: Var[scale · factor]; None of a summary.
         effective_delay: E[scale · factor · τ] / E[scale · factor], in updates.
         dropped: the share of gradients that were given up.
         updates_per_second: updates, or rounds, in the time of the run, virtual or not.
@@ -53,55 +52,48 @@ class Figures:
 
 
 def figures_of(
-    columns: Mapping[str, NDArray[Any]],
-    steps: NDArray[np.float64] | None,
-    seconds: float,
-    batches: int | None,
-    bytes_per_row: float | None,
+    sums: Sums, steps: NDArray[np.float64] | None, seconds: float, batches: int | None, bytes_per_row: float | None
 ) -> Figures:
     """The figures of rows.
 
     Args:
-        columns: "tau", "version" and "dropped" of each row.
-        steps: scale · factor of each row; None if that is not known.
+        sums: over them.
+        steps: scale · factor of each applied row; None where there are no rows.
         seconds: that the run took.
         batches: in a pass over the data; None if that is not known.
         bytes_per_row: of a run file; None if that is not known.
     """
-    applied = columns["dropped"] != ABANDONED
-    tau, updates = columns["tau"][applied], int(columns["version"].max(initial=0))
-    law = StalenessDistribution.from_counts(np.bincount(tau, minlength=1))
-    mean = variance = delay = None
-    if steps is not None:
-        used = steps[applied]
-        mean, variance = float(used.mean()), float(used.var())
-        delay = float(used @ tau) / float(used.sum()) if used.any() else math.nan
+    by_tau, applied, updates = sums.by_tau, sums.numbers["applied"], sums.numbers["updates"]
+    law = StalenessDistribution.from_counts(np.trim_zeros(by_tau["updates"], "b"))
+    total = float(by_tau["scale"].sum())
+    per_epoch = None if batches is None else -(-batches // (applied // updates))
     rate = updates / seconds if seconds > 0 else None
-    per_epoch = None if batches is None else -(-batches // (len(tau) // updates))
     return Figures(
         updates,
         law.mean(),
         math.sqrt(law.variance()),
         {f"{share:.0%}": int(law.quantile(share)) for share in SHARES},
         law.support,
-        mean,
-        variance,
-        delay,
-        1.0 - len(tau) / len(applied),
+        sums.numbers["scale"] / applied,
+        None if steps is None else float(steps.var()),
+        float(by_tau["scale"] @ np.arange(len(by_tau["scale"]))) / total if total else math.nan,
+        sums.numbers["dropped"] / (applied + sums.numbers["dropped"]),
         rate,
         None if rate is None or per_epoch is None else per_epoch / rate,
-        None if bytes_per_row is None else bytes_per_row * len(applied) / updates,
+        None if bytes_per_row is None else bytes_per_row * (applied + sums.numbers["dropped"]) / updates,
         law,
     )
 
 
 def measured(run: Run) -> Figures:
-    """The figures that a run shows, in the seconds of its own clock."""
-    if not len(run.updates["version"]) or run.staleness.is_empty:
+    """The figures that a run shows, in the seconds of its own clock; a summary has fewer."""
+    if run.staleness.is_empty:
         raise UsageError(
             f"{run.name} holds no updates, so there is nothing to set beside a forecast: give another run"
         )
-    columns = {name: run.updates[name] for name in ("tau", "version", "dropped")}
-    steps = run.updates["scale"].astype(np.float64) * run.updates["factor"]
+    steps = None
+    if not run.is_summary:
+        columns = run.applied("scale", "factor")
+        steps = columns["scale"].astype(np.float64) * columns["factor"]
     batches = -(-int(run.attributes["n_samples"]) // int(run.config["batch_size"]))
-    return figures_of(columns, steps, run.summary()["seconds"], batches, stored_per_row(run))
+    return figures_of(run.sums, steps, run.summary()["seconds"], batches, stored_per_row(run))

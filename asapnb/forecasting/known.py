@@ -55,8 +55,8 @@ def known(timing: Timing, scheme: Scheme, workers: int) -> Known:
         rate = math.fsum(1.0 / mean for mean in means)
         return Known(workers - 1.0, law, rate, f"mean m − 1 and rate Σ 1/E[C]{why}")
     if isinstance(scheme, LockBased) and scheme.fused and not timing.pauses:
-        rate = _pace_of_queue(timing, compute)
-        return Known(workers - 1.0, None, rate, f"mean m − 1{'' if rate is None else '; machine repairman'}")
+        pace = _pace_of_queue(timing, compute)
+        return Known(workers - 1.0, None, pace, f"mean m − 1{'' if pace is None else '; machine repairman'}")
     return Known()
 
 

@@ -12,7 +12,9 @@ from ..errors import AsapnbError, UsageError
 from ..numbers import integer, real
 from ..problems.base import FLOATS, Problem, check_is_problem
 from ..record import Run
+from ..record.schema import ABANDONED
 from ..record.size import bytes_per_row
+from ..record.sums import Sums
 from ..rules import Pace, Rule
 from ..schemes import simulated_only
 from ..simulator.scales import factored, scales_of
@@ -139,15 +141,19 @@ def steps_of(made: Schedule, rule: Rule, options: Options, n_samples: int | None
 
 
 def figures(made: Schedule, ruled: Any, options: Options, n_samples: int | None) -> Figures:
-    """The figures of a schedule and the columns that the rule made of it."""
+    """The figures of a schedule and the columns that the rule made of it; without these, none of scales."""
     columns: dict[str, NDArray[Any]] = {name: made.rows[name] for name in made.rows.dtype.names or ()}
+    ones = np.ones(len(made.rows), np.float32)
+    columns |= {name: ones if ruled is None else ruled[name] for name in ("row", "scale", "factor", "dropped")}
+    columns["dropped"] = made.rows["dropped"] if ruled is None else ruled["dropped"]
+    kept = columns["dropped"] != ABANDONED
+    sums = Sums(options.workers)
+    sums.add(columns, np.zeros(int(kept.sum()), bool))
     batches = None if n_samples is None else -(-n_samples // options.batch_size)
-    steps = None
-    if ruled is not None:
-        columns |= {name: ruled[name] for name in ("row", "scale", "factor")}
-        steps = columns["scale"].astype(np.float64) * columns["factor"]
-    loss = np.random.default_rng(0).random(len(made.rows)) if made.rows.size else np.zeros(0)
-    return figures_of(columns, steps, made.seconds, batches, bytes_per_row({**columns, "loss": loss}))
+    losses = np.random.default_rng(0).random(len(made.rows))  # as hard to compress as any
+    steps = columns["scale"][kept].astype(np.float64) * columns["factor"][kept]
+    found = figures_of(sums, steps, made.seconds, batches, bytes_per_row({**columns, "loss": losses}))
+    return found if ruled is not None else replace(found, mean_scale=None, scale_variance=None, effective_delay=None)
 
 
 def limit(rule: Rule, timing: Timing, options: Options, formulas: Known) -> tuple[StableStep | None, str]:

@@ -43,7 +43,7 @@ def bytes_per_row(columns: Mapping[str, NDArray[Any]]) -> float:
 
 def stored_per_row(run: Run) -> float | None:
     """The bytes that a row of /updates takes in the file of a run; None in memory, or without rows."""
-    if run.path is None or not run.rows["updates"]:
+    if run.path is None or not run.rows.get("updates"):
         return None
     with reading(run.path, run.name) as file:
         stored = sum(column.id.get_storage_size() for column in file["updates"].values())
