@@ -1,17 +1,19 @@
 """The scales that bear the largest mean step on the delayed quadratic, by law of the staleness; and what rules bear.
 
-    OPENBLAS_NUM_THREADS=1 python experiments/faster/best_profile.py
+    OPENBLAS_NUM_THREADS=1 python experiments/faster/best_profile.py [--draw]
 
 Scales that do not rise are s[k] = sum of d[j] over j >= k, for any d >= 0, and a(s) E[s] does not depend on their
 size, where a(s) is the limit of stability. So what is sought is a maximum under bounds alone (L-BFGS-B). The gradient
 of the limit comes from an adjoint solution: for exponential workers that of the exact recursion of second moments,
 for any other law that of independent staleness. The latter maximum is judged by simulation, as all rules are.
 
-It writes scales.csv (rank and scale of the best) and limits.csv (limits relative to constant steps) beside itself.
+It writes scales.csv (rank and scale of the best), limits.csv (limits relative to constant steps) and profiles.png
+beside itself; with --draw only the last, from the tables.
 """
 
 import csv
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +121,43 @@ def best(limit, gradient, p, begin):
     return s, float(slope.max())
 
 
+def draw():
+    """profiles.png: the best scales by rank, and what rules bear."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    def read(name):
+        with (HERE / name).open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    scales, limits = read("scales.csv"), read("limits.csv")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.4), layout="constrained", width_ratios=[1, 1.3])
+    for law in ("exponential, 8", "exponential, 32", "lognormal, 32", "machine, 32"):
+        some = [row for row in scales if row["law"] == law]
+        left.plot([float(r["rank"]) for r in some], [float(r["scale"]) for r in some], ".-", ms=3, lw=1, label=law)
+    u = np.linspace(0, 1, 201)
+    left.plot(u, 2 - 2 * u, "k:", lw=1, label="tail")
+    left.plot(u, 0.5 + 2 * (1 - u) ** 3, "k--", lw=1, label="power(3, floor=0.5)")
+    left.set(xlabel="rank of the staleness", ylabel="scale", ylim=(0, 4), title="Scales that bear the largest step")
+    left.legend(fontsize=8)
+    shown = {"tail": "tail", "power(3)": "power(3)", "raised(3, 0.5)": "power(3, floor=0.5)", "best": "best"}
+    names = list(dict.fromkeys(row["law"] for row in limits))
+    for j, (rule, label) in enumerate(shown.items()):
+        of = {row["law"]: row for row in limits if row["rule"] == rule}
+        x = np.arange(len(names)) + 0.2 * (j - 1.5)
+        height = [float(of[name]["limit"]) for name in names]
+        right.bar(x, height, 0.18, yerr=[2 * float(of[name]["error"]) for name in names], label=label)
+    right.axhline(1, color="k", lw=0.8)
+    right.set(
+        ylabel="largest mean step / that of constant", title="Stability of the delayed quadratic", ylim=(0.5, None)
+    )
+    right.set_xticks(np.arange(len(names)), names, rotation=30, ha="right", fontsize=8)
+    right.legend(fontsize=8, ncols=2)
+    figure.savefig(HERE / "profiles.png", dpi=110)
+
+
 def main():
     """Compute everything anew, write both tables and draw."""
     limits, scales = [], []
@@ -160,4 +199,6 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    if "--draw" not in sys.argv:
+        main()
+    draw()

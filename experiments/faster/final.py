@@ -19,13 +19,14 @@ import asapnb as ab
 HERE = Path(__file__).parent
 TABLE = HERE / "final.csv"
 COLUMNS = ["workers", "contestant", "k", "seed", "epochs", "status", "loss", "mean_scale", "seconds"]
-STEPS, TUNING, SEEDS = range(7), (1,), (11, 12, 13)
+STEPS, TUNING, SEEDS = range(11), (1,), (11, 12, 13)
 TARGET, LIMIT, EVERY, BATCHES = 0.8, 8, 625, 3125  # of the initial loss; epochs; updates; batches of an epoch
 CONTESTANTS = {
     "constant": {},
     "tail": {"rule": "tail"},
     "preserve(inverse)": {"rule": "preserve(inverse)"},
     "power(3, floor=0.3)": {"rule": "power(3, floor=0.3)"},
+    "direct share": {"momentum": 0.9375, "direct_share": 2 / 17},
     "dc-asgd": {"compensation": 0.04},
 }
 
@@ -84,6 +85,7 @@ def cost(rows, m, contestant, k):
 def best(rows, m, contestant, add=lambda contestant, k, seed: None):
     """The place on the grid of the step size: from constant's (or 2) on, as long as a neighbour is better."""
     k = 2 if contestant == "constant" else best(rows, m, "constant", add)
+    k += 4 * (contestant == "direct share")  # which bears far larger steps
     while True:
         near = [place for place in (k, k - 1, k + 1) if place in STEPS]
         for place in near:
