@@ -97,6 +97,23 @@ def test_scaling_the_rule_scales_the_step(workers, factor, timing):
     assert once.error == 0
 
 
+@pytest.mark.parametrize("workers", [3, 8])
+def test_a_floor_lets_exponential_workers_bear_more_than_any_power_without(workers):
+    """experiments/faster: the profile that bears most falls from the freshest to a floor, and not to 0."""
+    limit = {rule: theory.exponential_limit(workers, rule) for rule in ("constant", "tail", "power(3, floor=0.5)")}
+    assert limit["constant"] < limit["tail"] < limit["power(3, floor=0.5)"]
+    assert limit["power(3, floor=0.5)"] > max(
+        theory.exponential_limit(workers, f"power({q})") for q in (0.5, 1.5, 2, 3)
+    )
+
+
+def test_unequal_workers_whose_limit_is_far_from_that_of_independent_staleness():
+    timing = "groups(lognormal(mean=1, cv=0.1), lognormal(mean=2, cv=0.1), sizes=[4, 4])"
+    found = theory.stable_step("power(16)", workers=8, timing=timing, replicas=30, batches=2)
+    assert 0 < found.step < 0.7 * theory.independent_limit(found.staleness, "power(16)", 8)
+    assert math.isfinite(found.error)
+
+
 def test_where_there_is_a_formula_it_is_taken():
     assert float(theory.stable_step(workers=6, timing="0.5")) == theory.constant_limit(5)
     assert theory.stable_step("tail(cdf='exclusive')", workers=6, timing="0.5").step == theory.constant_limit(5) / 2
