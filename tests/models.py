@@ -114,7 +114,7 @@ MODELLED = {  # the functions that each model stands for, with the digests of th
         "publish": "b7be58817dd2",
     },
     ("leashed", "engine/loops/leashed.py"): {
-        "prepare": "b9a431294b3c",
+        "prepare": "4c881867b6b8",
         "land": "db5600acd0e1",
         "hand_over_slot": "083e4d442031",
         "work": "de4e2117f7bb",

@@ -104,7 +104,7 @@ def versions_of(problem, run):
     A row is an update: the gradient of its minibatch at the version that was read, applied to the newest version.
     """
     config, rows, real = run.config, run.updates, problem.dtype.type
-    momentum, decay, strength = (real(config[name]) for name in ("momentum", "weight_decay", "compensation"))
+    decay, strength = (real(config[name]) for name in ("weight_decay", "compensation"))
     most = config.get("clip")
     versions, velocities = [run.params["initial"]], {}
     for i in np.flatnonzero(rows["dropped"] != 1):
@@ -115,7 +115,7 @@ def versions_of(problem, run):
         step = real(size_of(run, rows["version"][i])) * rows["scale"][i] * rows["factor"][i]
         owner = 0 if config["momentum_kind"] == "shared" else int(rows["worker"][i])
         velocity = velocities.get(owner, np.zeros_like(view))
-        params, velocities[owner] = updated(params, velocity, gradient, step, momentum)
+        params, velocities[owner] = updated(params, velocity, gradient, step, config)
         versions.append(params)
     return versions
 
@@ -145,11 +145,14 @@ def corrected(gradient, view, params, decay, strength):
     return gradient
 
 
-def updated(params, velocity, gradient, step, momentum):
-    """Parameters and velocity after an update: x − step·g, or with momentum v ← μ·v − step·g and x + v."""
+def updated(params, velocity, gradient, step, config):
+    """x − step·g; with momentum v ← μ·v − step·g, x + v; with a direct share s x + ((1 − s)(1 − μ)·v − s·step·g)."""
+    momentum, direct = (params.dtype.type(config.get(name, 0)) for name in ("momentum", "direct_share"))
     if not momentum:
         return params - step * gradient, velocity
     velocity = momentum * velocity - step * gradient
+    if direct:
+        return params + ((1 - direct) * (1 - momentum) * velocity - direct * step * gradient), velocity
     return params + velocity, velocity
 
 
@@ -167,7 +170,7 @@ def _epoch(problem, seed, epoch, batch_size, reshuffle):
 def synchronous(problem, run):
     """The final parameters of a synchronous run: a round adds the workers' gradients in worker order."""
     config, real, workers = run.config, problem.dtype.type, run.config["workers"]
-    step, momentum, decay = (real(config[name]) for name in ("step_size", "momentum", "weight_decay"))
+    step, decay = (real(config[name]) for name in ("step_size", "weight_decay"))
     params, velocity = run.params["initial"], np.zeros_like(run.params["initial"])
     norms = dict(zip(run.updates["batch"].tolist(), run.updates["norm"], strict=True))
     for version in range(config["updates"]):
@@ -177,7 +180,7 @@ def synchronous(problem, run):
             gradient = clipped(gradient, config.get("clip"), norms[ticket])
             total = total + corrected(gradient, params, params, decay, 0)
         average = total * (real(1) / real(workers))
-        params, velocity = updated(params, velocity, average, step, momentum)
+        params, velocity = updated(params, velocity, average, step, config)
     return params
 
 
@@ -435,7 +438,7 @@ def noise(sample, samples, variance, n, seed):
 def rounds(problem, run):
     """The final parameters of a simulated run of rounds: a round adds the gradients of its rows in their order."""
     config, rows, real = run.config, run.updates, problem.dtype.type
-    momentum, decay = real(config["momentum"]), real(config["weight_decay"])
+    decay = real(config["weight_decay"])
     params, velocity = run.params["initial"], np.zeros_like(run.params["initial"])
     for version in range(1, int(rows["version"].max()) + 1):
         total, members = 0, np.flatnonzero(rows["version"] == version)
@@ -446,7 +449,7 @@ def rounds(problem, run):
             total = total + corrected(gradient, params, params, decay, 0)
         step = real(config["step_size"]) * rows["scale"][i] * rows["factor"][i]
         average = total * (real(1) / real(len(members)))
-        params, velocity = updated(params, velocity, average, step, momentum)
+        params, velocity = updated(params, velocity, average, step, config)
     return params
 
 
@@ -478,7 +481,7 @@ def hogwild(problem, run, blocks):
     its view and the parameters just before it wrote its first block.
     """
     config, rows, n, real = run.config, run.updates, problem.n_params, problem.dtype.type
-    momentum, decay, strength = (real(config[name]) for name in ("momentum", "weight_decay", "compensation"))
+    decay, strength = (real(config[name]) for name in ("weight_decay", "compensation"))
     params = run.params["initial"].copy()
     views, gradients, velocities, befores = {}, {}, {}, {}
     events = hogwild_events(rows, blocks)
@@ -500,7 +503,7 @@ def hogwild(problem, run, blocks):
         step = real(config["step_size"]) * rows["scale"][row] * rows["factor"][row]
         owner = 0 if config["momentum_kind"] == "shared" else int(rows["worker"][row])
         velocity = velocities.setdefault(owner, np.zeros_like(params))
-        params[part], velocity[part] = updated(params[part], velocity[part], gradient, step, momentum)
+        params[part], velocity[part] = updated(params[part], velocity[part], gradient, step, config)
         if last[row] == k:
             written.add(row)
         while len(versions) - 1 in written:

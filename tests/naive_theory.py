@@ -158,13 +158,17 @@ def growth(matrix, vector):
     return np.abs(matrix @ vector).sum()
 
 
-def along_rows(rows, a, scales, workers, momentum=0.0, shared=False):
-    """x after each applied row of a schedule: v ← momentum·v − a·s(τ)·x[t−τ], x ← x + v, from x = 1 and v = 0."""
+def along_rows(rows, a, scales, workers, momentum=0.0, shared=False, direct=0.0):
+    """x after each applied row of a schedule: v ← momentum·v − a·s(τ)·x[t−τ], x ← x + v, from x = 1 and v = 0.
+
+    With a direct share d, x ← x + (1 − d)(1 − momentum)·v − d·a·s(τ)·x[t−τ].
+    """
     x, velocity = [1.0], np.zeros(1 if shared else workers)
     for row in rows[rows["dropped"] == 0]:
         i, tau = 0 if shared else row["worker"], row["tau"]
-        velocity[i] = momentum * velocity[i] - a * scales[min(tau, len(scales) - 1)] * x[len(x) - 1 - tau]
-        x.append(x[-1] + velocity[i])
+        pull = a * scales[min(tau, len(scales) - 1)] * x[len(x) - 1 - tau]
+        velocity[i] = momentum * velocity[i] - pull
+        x.append(x[-1] + ((1 - direct) * (1 - momentum) * velocity[i] - direct * pull if direct else velocity[i]))
     return np.array(x)
 
 

@@ -156,10 +156,20 @@ def test_a_step_below_the_largest_stable_one_converges_and_one_above_diverges(ru
     assert "105 % of that: such a quadratic diverges" in dict(beyond.facts)["step size"]
 
 
-@pytest.mark.parametrize(("rule", "momentum"), [("tail", 0.0), ("inverse", 0.0), ("constant", 0.5)])
-def test_the_loss_that_noise_leaves(rule, momentum):
+@pytest.mark.parametrize(
+    ("rule", "momentum", "share"),
+    [("tail", 0.0, 0.0), ("inverse", 0.0, 0.0), ("constant", 0.5, 0.0), ("tail", 0.5, 0.3)],
+)
+def test_the_loss_that_noise_leaves(rule, momentum, share):
     problem = ab.problems.quadratic([1.0, 2.0], noise=4.0, start=0.0)
-    given = {"workers": 4, "rule": rule, "momentum": momentum, "batch_size": 4, "step_size": 0.01}
+    given = {
+        "workers": 4,
+        "rule": rule,
+        "momentum": momentum,
+        "batch_size": 4,
+        "step_size": 0.01,
+        "direct_share": share,
+    }
     found = ab.forecast(problem, **given, updates=2000)
     assert (found.noise.value, found.noise.source) == (1.0, "known")
     run = ab.simulate(problem, **given, updates=20_000, eval_every=20, threads=1, divergence_factor=1e9)

@@ -39,9 +39,9 @@ def test_the_file_of_a_network_s_run_gives_its_parameters(network, scheme, momen
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("kind", ["per_worker", "shared"])
-@pytest.mark.parametrize(("momentum", "decay"), [(0.0, 0.0), (0.9, 0.01)])
+@pytest.mark.parametrize(("momentum", "decay", "share"), [(0.0, 0.0, 0.0), (0.9, 0.01, 0.0), (0.9, 0.01, 0.2)])
 @pytest.mark.parametrize("scheme", CONSISTENT, ids=repr)
-def test_the_rows_give_the_parameters_to_the_bit(scheme, momentum, decay, kind, dtype):
+def test_the_rows_give_the_parameters_to_the_bit(scheme, momentum, decay, share, kind, dtype):
     problem = quadratic(n=3000, dtype=dtype, gradient=pull_slowly)
     run = train(
         problem,
@@ -50,6 +50,7 @@ def test_the_rows_give_the_parameters_to_the_bit(scheme, momentum, decay, kind, 
         updates=400,
         momentum=momentum,
         momentum_kind=kind,
+        direct_share=share,
         weight_decay=decay,
         rule="inverse",
         meetings=40,

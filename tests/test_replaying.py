@@ -24,6 +24,7 @@ OWN = "tail(refresh=every(10))"
 OPTIONS = {
     "plain": {},
     "all": {"momentum": 0.9, "weight_decay": 0.01, "compensation": 0.1, "rule": "tail(refresh=every(20))"},
+    "direct share": {"momentum": 0.9, "direct_share": 0.2, "clip": 1.0},
     "shared": {"momentum": 0.5, "momentum_kind": "shared", "rule": "inverse"},
     "worker tables": {"worker_tables": True, "rule": "tail(refresh=every(10))"},
     "adadelay": {"rule": "adadelay(c=0.1)", "momentum": 0.3},

@@ -30,7 +30,7 @@ from asapnb.simulator.words import ADD, APPLY, CLOSE, DONE, READ, SKIP, UNTIL, W
 from asapnb.training import evaluation
 
 NETWORK = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(6,))
-ALL = {"momentum": 0.9, "weight_decay": 0.02, "compensation": 0.1}
+ALL = {"momentum": 0.9, "direct_share": 0.2, "weight_decay": 0.02, "compensation": 0.1}
 
 
 # --- twins ---------------------------------------------------------------------------------------------------------

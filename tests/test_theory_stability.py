@@ -24,15 +24,20 @@ FEW = {"replicas": 60, "batches": 3}
 
 
 @pytest.mark.parametrize(
-    ("momentum", "shared", "scheme"),
-    [(0.0, False, "lock-based"), (0.9, False, "lock-based"), (0.9, True, "parameter-server(discard_after=5)")],
+    ("momentum", "shared", "direct", "scheme"),
+    [
+        (0.0, False, 0.0, "lock-based"),
+        (0.9, False, 0.2, "lock-based"),
+        (0.9, True, 0.0, "parameter-server(discard_after=5)"),
+    ],
 )
-def test_the_recursion_is_that_of_its_twin(momentum, shared, scheme):
+def test_the_recursion_is_that_of_its_twin(momentum, shared, direct, scheme):
     rows = schedule("exponential(1)", scheme, workers=4, updates=300, seed=1).rows
     assert ("server" in scheme) == rows["dropped"].any()
     scales, past, made = np.array([1.5, 1.0, 0.5]), np.ones((1, 64)), np.zeros(1, np.int64)
-    advance(rows[None], np.array([len(rows)]), past, made, np.zeros((1, 1 if shared else 4)), scales, 0.1, momentum)
-    x = naive.along_rows(rows, 0.1, scales, 4, momentum, shared)
+    velocity = np.zeros((1, 1 if shared else 4))
+    advance(rows[None], np.array([len(rows)]), past, made, velocity, scales, 0.1, momentum, direct)
+    x = naive.along_rows(rows, 0.1, scales, 4, momentum, shared, direct)
     assert made[0] == len(x) - 1 == 300
     np.testing.assert_array_equal(past[0, np.arange(270, 301) % 64], x[270:])
     found = np.zeros(1)
@@ -120,6 +125,7 @@ def test_where_there_is_a_formula_it_is_taken():
     assert theory.stable_step("tail(cdf='inclusive')", workers=6, timing="0.5").step == math.inf
     assert theory.stable_step("tail", workers=6, scheme="synchronous").step == 2
     assert theory.stable_step(workers=1, momentum=0.5).step == 3
+    assert theory.stable_step(workers=1, momentum=0.5, direct_share=1.0).step == 2
     assert theory.stable_step(workers=500).step == theory.exponential_limit(500)
     assert "exact" in str(theory.stable_step(workers=4))
     assert theory.stable_step(workers=3, timing="2.0").staleness.pmf.tolist() == constant(2).pmf.tolist()
@@ -128,6 +134,15 @@ def test_where_there_is_a_formula_it_is_taken():
 def test_the_momentum_of_each_worker_lowers_the_limit():
     steps = [theory.stable_step(workers=4, timing=NEARLY, momentum=mu, **FEW).step for mu in (0.0, 0.8)]
     assert steps[1] < 0.5 * steps[0]
+
+
+def test_a_direct_share_raises_the_limit_under_nearly_constant_delays():
+    """A memory of eight gradients of each worker, with 2/(8 + 1) of a gradient applied at once."""
+    steps = [
+        theory.stable_step(workers=4, timing="lognormal(mean=1, cv=0.05)", **FEW, **given).step
+        for given in ({}, {"momentum": 7 / 8, "direct_share": 2 / 9})
+    ]
+    assert steps[1] > 1.5 * steps[0]
 
 
 @pytest.mark.parametrize(

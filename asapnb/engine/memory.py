@@ -10,7 +10,7 @@ from ..rules import MAX_TABLE
 from ..schemes import settings
 from ..training.options import Options
 from ..training.steps import StepTables
-from ..training.words import CLIP, COMPENSATION, LOSS_LIMIT, MOMENTUM, NEVER, NUMBERS, STEP_SIZE, WEIGHT_DECAY
+from ..training.words import CLIP, COMPENSATION, DIRECT, LOSS_LIMIT, MOMENTUM, NEVER, NUMBERS, STEP_SIZE, WEIGHT_DECAY
 from . import words
 from .initial import InitialState
 from .shared import Own, Shared
@@ -59,6 +59,7 @@ def allocate(problem: Problem, options: Options, steps: StepTables, start: Initi
     numbers[[STEP_SIZE, MOMENTUM]] = options.step_size, options.momentum
     numbers[[WEIGHT_DECAY, LOSS_LIMIT]] = options.weight_decay, loss_limit
     numbers[[COMPENSATION, CLIP]] = options.compensation, options.clip or 0.0
+    numbers[DIRECT] = options.direct_share
     if options.shares_momentum and start.velocity is not None:
         _shared_velocity(options, shared)[:] = start.velocity[0]
     return shared

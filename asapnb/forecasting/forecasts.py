@@ -91,12 +91,14 @@ class Forecast:
         """The loss that noise leaves near a minimum, to first order in the step: η₀ σ² E[s²] / (4 E[s] (1 − μ)).
 
         That is how far the loss stays above the least one, in the mean, when a run has settled. Here s is the scale,
-        σ² the noise and μ the momentum. The step size must be far below the largest stable one.
+        σ² the noise and μ the momentum; without 1 − μ where momentum has a direct share. The step size must be far
+        below the largest stable one.
         """
         mean, variance = self.simulated.mean_scale, self.simulated.scale_variance
         if self.noise is None or not mean or variance is None:
             return None
-        return self.options.step_size * self.noise.value * (mean + variance / mean) / 4 / (1 - self.options.momentum)
+        least = self.options.step_size * self.noise.value * (mean + variance / mean) / 4
+        return least if self.options.direct_share else least / (1 - self.options.momentum)
 
     @cached_property
     def lines(self) -> list[tuple[str, str, str, str]]:
@@ -142,6 +144,7 @@ def forecast(
     start: StartLike | None = None,
     momentum: float = 0.0,
     momentum_kind: MomentumKind = "per_worker",
+    direct_share: float = 0.0,
     worker_tables: bool = False,
     prior: PriorLike | None = None,
     L: float | None = None,

@@ -171,6 +171,7 @@ def limit(rule: Rule, timing: Timing, options: Options, formulas: Known) -> tupl
             scheme=options.scheme,
             momentum=options.momentum,
             momentum_kind=options.momentum_kind,
+            direct_share=options.direct_share,
             seed=options.seed,
         )
     except AsapnbError as error:
@@ -221,7 +222,8 @@ def differences(run: Run | None, rule: Rule, options: Options) -> str:
     if run is None:
         return ""
     ours = {"scheme": options.scheme, "rule": rule, "workers": options.workers, "step_size": options.step_size,
-            "batch_size": options.batch_size, "momentum": options.momentum, "schedule": options.schedule}  # fmt: skip
+            "batch_size": options.batch_size, "momentum": options.momentum, "direct_share": options.direct_share,
+            "schedule": options.schedule}  # fmt: skip
     theirs = {**run.config, "workers": int(run.attributes["workers"])}
     found = [f"{name} {theirs[name]}" for name, value in ours.items() if str(theirs.get(name, value)) != str(value)]
     found += [f"{name} {theirs[name]}" for name in _UNHEARD if theirs.get(name)]

@@ -61,12 +61,16 @@ def compensate(target: Vector, gradient: Vector, params: Vector, view: Vector, s
 
 
 @part()
-def descend(params: Vector, velocity: Vector, gradient: Vector, step: Real, momentum: Real) -> None:
-    """θ ← θ − step·g, or with momentum v ← μ·v − step·g, θ ← θ + v."""
+def descend(params: Vector, velocity: Vector, gradient: Vector, step: Real, momentum: Real, direct: Real) -> None:
+    """θ ← θ − step·g, or with momentum v ← μ·v − step·g, θ ← θ + v; with a direct share as in `move`."""
     if momentum != 0:
-        for i in range(gradient.size):
-            velocity[i] = momentum * velocity[i] - step * gradient[i]
-            params[i] += velocity[i]
+        if direct != 0:
+            accelerate(velocity, velocity, gradient, step, momentum)
+            move(params, params, velocity, gradient, step, momentum, direct)
+        else:
+            for i in range(gradient.size):
+                velocity[i] = momentum * velocity[i] - step * gradient[i]
+                params[i] += velocity[i]
     elif step != 0:  # a zero scale leaves θ as it is, even where the gradient is not finite
         for i in range(gradient.size):
             params[i] -= step * gradient[i]
@@ -74,12 +78,16 @@ def descend(params: Vector, velocity: Vector, gradient: Vector, step: Real, mome
 
 @part()
 def descend_into(
-    target: Vector, source: Vector, velocity: Vector, gradient: Vector, step: Real, momentum: Real
+    target: Vector, source: Vector, velocity: Vector, gradient: Vector, step: Real, momentum: Real, direct: Real
 ) -> None:
-    """target = source − step·g, or with momentum source + (μ·v − step·g): the bits of `descend`; v stays."""
+    """target = what `descend` makes of the source, to the bit; v stays."""
     if momentum != 0:
-        for i in range(gradient.size):
-            target[i] = source[i] + (momentum * velocity[i] - step * gradient[i])
+        if direct != 0:
+            accelerate(target, velocity, gradient, step, momentum)
+            move(target, source, target, gradient, step, momentum, direct)
+        else:
+            for i in range(gradient.size):
+                target[i] = source[i] + (momentum * velocity[i] - step * gradient[i])
     elif step != 0:
         for i in range(gradient.size):
             target[i] = source[i] - step * gradient[i]
@@ -93,3 +101,18 @@ def accelerate(target: Vector, velocity: Vector, gradient: Vector, step: Real, m
     """target = μ·v − step·g."""
     for i in range(gradient.size):
         target[i] = momentum * velocity[i] - step * gradient[i]
+
+
+@part()
+def move(
+    target: Vector, source: Vector, velocity: Vector, gradient: Vector, step: Real, momentum: Real, direct: Real
+) -> None:
+    """target = source + v; with a direct share d, source + ((1 − d)(1 − μ)·v − d·step·g). v has had this gradient."""
+    if direct != 0:
+        one = velocity.dtype.type(1)
+        weight, now = (one - direct) * (one - momentum), direct * step
+        for i in range(gradient.size):
+            target[i] = source[i] + (weight * velocity[i] - now * gradient[i])
+    else:
+        for i in range(gradient.size):
+            target[i] = source[i] + velocity[i]

@@ -135,8 +135,8 @@ ATTRIBUTES = {attribute.name: attribute for attribute in _TABLE}
 # What a configuration lacks where it does not apply
 OPTIONAL = {
     "data", "schedule", "epochs", "threads", "max_seconds", "target_loss", "target_accuracy", "target_r2", "patience",
-    "monitor", "start", "prior", "clip", "keep_params", "record", "pin_workers", "timing", "timing_seed",
-    "microscope",
+    "monitor", "start", "prior", "direct_share", "clip", "keep_params", "record", "pin_workers", "timing",
+    "timing_seed", "microscope",
 }  # fmt: skip
 
 # The keys of a configuration that are read from a run file. `training.arguments` declares their ranges, which are
@@ -156,7 +156,7 @@ _KEYS: Mapping[type, tuple[str, ...]] = {
         "record",
     ),
     int: ("epochs", "updates", "seed", "timing_seed", "threads"),
-    float: ("momentum", "weight_decay", "compensation", "clip", "max_seconds", "divergence_factor"),
+    float: ("momentum", "direct_share", "weight_decay", "compensation", "clip", "max_seconds", "divergence_factor"),
     bool: ("reshuffle", "worker_tables", "pin_workers"),
 }
 CONFIG = {name: Attribute(name, shape) for shape, names in _KEYS.items() for name in names} | {

@@ -10,7 +10,7 @@ from ..kernels.arrays import LINE, aligned, array_type, tuple_type, whole_lines
 from ..memory import check_memory
 from ..problems.base import Problem
 from ..record.schema import blank_rows, made_by
-from ..training.words import CLIP, COMPENSATION, LOSS_LIMIT, MOMENTUM, NUMBERS, STEP_SIZE, WEIGHT_DECAY
+from ..training.words import CLIP, COMPENSATION, DIRECT, LOSS_LIMIT, MOMENTUM, NUMBERS, STEP_SIZE, WEIGHT_DECAY
 from . import words as at
 from .execution import Execution
 from .operations import OPERATION, Operations
@@ -119,6 +119,7 @@ def make_replay_state(execution: Execution, order: Operations, loss_limit: float
     numbers[[STEP_SIZE, MOMENTUM]] = options.step_size, options.momentum
     numbers[[WEIGHT_DECAY, LOSS_LIMIT]] = options.weight_decay, loss_limit
     numbers[[COMPENSATION, CLIP]] = options.compensation, options.clip or 0.0
+    numbers[DIRECT] = options.direct_share
     return replay
 
 

@@ -51,6 +51,7 @@ def replay(
     step_size: float | None = None,
     momentum: float | None = None,
     momentum_kind: str | None = None,
+    direct_share: float | None = None,
     weight_decay: float | None = None,
     compensation: float | None = None,
     clip: float | None = None,
@@ -89,11 +90,10 @@ def replay(
         problem: what is minimised; for a run, by default its own, built as its configuration says.
         {arguments}
 
-    For a run, `step_size`, `momentum`, `momentum_kind`, `weight_decay`, `compensation`, `clip`, `worker_tables`,
-    `divergence_factor`, `eval_every` and `eval_samples` have by default the values of that run, and `batch_size` and
-    `seed` cannot be changed. For a schedule they have the defaults of `simulate`, except for the seed, which is that
-    of the schedule. Targets and patience are None unless given, so that all of a run is
-    replayed.
+    For a run, `step_size`, `momentum`, `momentum_kind`, `direct_share`, `weight_decay`, `compensation`, `clip`,
+    `worker_tables`, `divergence_factor`, `eval_every` and `eval_samples` have by default the values of that run, and
+    `batch_size` and `seed` cannot be changed. For a schedule they have the defaults of `simulate`, except for the
+    seed, which is that of the schedule. Targets and patience are None unless given, so that all of a run is replayed.
 
     Returns:
         The `Run`, of kind "replay", on the clock of its source.

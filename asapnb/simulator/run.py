@@ -63,6 +63,7 @@ def simulate(
     start: StartLike | None = None,
     momentum: float = 0.0,
     momentum_kind: MomentumKind = "per_worker",
+    direct_share: float = 0.0,
     weight_decay: float = 0.0,
     compensation: float = 0.0,
     clip: float | None = None,

@@ -43,6 +43,7 @@ class AsyncSGD(BaseEstimator):
         batch_size: int = 32,
         epochs: int = 50,
         momentum: float = 0.0,
+        direct_share: float = 0.0,
         weight_decay: float = 0.0,
         clip: float | None = None,
         target_loss: float | None = None,
@@ -62,6 +63,7 @@ class AsyncSGD(BaseEstimator):
         self.batch_size = batch_size
         self.epochs = epochs
         self.momentum = momentum
+        self.direct_share = direct_share
         self.weight_decay = weight_decay
         self.clip = clip
         self.target_loss = target_loss
@@ -156,6 +158,7 @@ _ARGUMENTS = """hidden: the units of each hidden layer; () for a linear model.
         batch_size: samples of a minibatch; no more than there are.
         epochs: passes over the data.
         momentum: μ; see `asapnb.train`.
+        direct_share: the share of a gradient that is applied at once, beside momentum; see `asapnb.train`.
         weight_decay: λ; λ · parameters is added to every gradient.
         clip: gradients that are longer are scaled to this norm; None for never.
         target_loss: stop when the training loss of an epoch is at most this.

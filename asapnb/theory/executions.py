@@ -59,7 +59,14 @@ class Executions:
             self._begun.append(whole.forked(random))
 
     def growth(
-        self, step: float, scales: Array, rounds: int, seed: int, momentum: float = 0.0, shared: bool = False
+        self,
+        step: float,
+        scales: Array,
+        rounds: int,
+        seed: int,
+        momentum: float = 0.0,
+        shared: bool = False,
+        direct: float = 0.0,
     ) -> float:
         """The logarithm by which E[x^2] grows per round of `workers` updates, or of 8.
 
@@ -70,6 +77,7 @@ class Executions:
             seed: of what happens after the executions have parted.
             momentum: 0 for none.
             shared: whether there is one velocity, instead of one for each worker.
+            direct: the direct share of momentum.
         """
         random, count = np.random.default_rng(seed), len(self._begun)
         going = [one.forked(random) for one in self._begun]
@@ -81,7 +89,7 @@ class Executions:
         for turn in range(SETTLES + rounds):
             for n, one in enumerate(going):
                 filled[n] = one.fill(rows[n], views)
-            advance(rows, filled, past, made, velocity, scales, step, momentum)
+            advance(rows, filled, past, made, velocity, scales, step, momentum, direct)
             sizes(past, made, window, now)
             if not now.any():  # all are at 0 for ever
                 return -math.inf

@@ -9,9 +9,19 @@ from ..kernels.types import Reals, Rows, Words
 
 @kernel(_nrt=False)
 def advance(
-    rows: Rows, counts: Words, past: Reals, made: Words, velocity: Reals, scales: Reals, step: float, momentum: float
+    rows: Rows,
+    counts: Words,
+    past: Reals,
+    made: Words,
+    velocity: Reals,
+    scales: Reals,
+    step: float,
+    momentum: float,
+    direct: float,
 ) -> None:
     """Apply rows[n, :counts[n]] to execution n: v <- momentum v - step s(tau) x[t - tau], x[t+1] = x[t] + v.
+
+    With a direct share d the move is (1 - d)(1 - momentum) v - d step s(tau) x[t - tau].
 
     Args:
         rows: of the schedules, two axes.
@@ -23,7 +33,9 @@ def advance(
         scales: by staleness; the last serves every staler update.
         step: a = eta_0 lambda.
         momentum: 0 for none.
+        direct: the direct share; 0 for none.
     """
+    weight = (1.0 - direct) * (1.0 - momentum)
     last, oldest, one = scales.size - 1, past.shape[1] - 1, velocity.shape[1] == 1
     for n in range(counts.size):
         version = made[n]
@@ -34,9 +46,11 @@ def advance(
             worker = 0 if one else int(row.worker)
             tau = int(row.tau)
             view = past[n, (version - min(tau, oldest)) & oldest]
-            v = momentum * velocity[n, worker] - step * scales[min(tau, last)] * view
+            pull = step * scales[min(tau, last)] * view
+            v = momentum * velocity[n, worker] - pull
             velocity[n, worker] = v
-            past[n, (version + 1) & oldest] = past[n, version & oldest] + v
+            move = v if direct == 0 else weight * v - direct * pull
+            past[n, (version + 1) & oldest] = past[n, version & oldest] + move
             version += 1
         made[n] = version
 

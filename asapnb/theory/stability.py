@@ -70,6 +70,7 @@ def stable_step(
     scheme: Scheme | str = LockBased(),  # noqa: B008 (frozen)
     momentum: float = 0.0,
     momentum_kind: MomentumKind = "per_worker",
+    direct_share: float = 0.0,
     replicas: int = 200,
     batches: int = 4,
     seed: int = 0,
@@ -92,6 +93,7 @@ def stable_step(
         scheme: how the workers share the parameters. Not Hogwild, unless reads and updates take no time.
         momentum: in [0, 1).
         momentum_kind: "per_worker" or "shared", as of a run.
+        direct_share: in [0, 1], as of a run.
         replicas: executions at once; >= 2. Too few make the limit of broad laws, such as Pareto's, too large.
         batches: independent repetitions, from which the standard error comes; >= 2.
         seed: of the schedules; >= 0.
@@ -108,10 +110,11 @@ def stable_step(
     workers, replicas = integer("workers", workers, 1), integer("replicas", replicas, 2)
     batches = integer("batches", batches, 2)
     momentum, seed = real("momentum", momentum, 0, 1, below=True), integer("seed", seed, 0, 2**63 - 1)
+    direct = real("direct_share", direct_share, 0, 1) if momentum else 0.0
     shared = choice("momentum_kind", momentum_kind, get_args(MomentumKind)) == "shared"
     _check_rule(rule)
     whole = Simulation(timing, scheme, workers, MOST_UPDATES, seed)
-    if (known := _known(rule, whole, momentum)) is not None:
+    if (known := _known(rule, whole, momentum, direct)) is not None:
         return known
     if whole.has_views and not whole.only_computes:
         raise UsageError(f"scheme is {scheme}: its views mix versions, so that staleness does not say what they are; "
@@ -124,9 +127,9 @@ def stable_step(
         return StableStep(math.inf, 0.0, True, mean, law)
 
     def growth(a: float, batch: int) -> float:
-        return max(_LEAST, executions.growth(a, scales, _ROUNDS, seed + batch, momentum, shared))
+        return max(_LEAST, executions.growth(a, scales, _ROUNDS, seed + batch, momentum, shared, direct))
 
-    step, error = _root(growth, (1 - momentum) * _guess(law, scales), batches)
+    step, error = _root(growth, (1 if direct else 1 - momentum) * _guess(law, scales), batches)
     return StableStep(step, error, False, mean, law)
 
 
@@ -140,11 +143,12 @@ def _check_rule(rule: Any) -> None:
                          "a rule that is a function of the staleness")  # fmt: skip
 
 
-def _known(rule: RuleLike | ArrayLike, whole: Simulation, momentum: float) -> StableStep | None:
+def _known(rule: RuleLike | ArrayLike, whole: Simulation, momentum: float, direct: float) -> StableStep | None:
     """The limit where there is a formula."""
     workers = whole.workers
     if whole.scheme.fresh or workers == 1:
-        return _exact(rule, workers, constant(0), lambda s: 2.0 * (1.0 + momentum) / s[0])
+        gain = 1.0 if direct == 0 else direct * (1 + momentum) + (1 - direct) * (1 - momentum)
+        return _exact(rule, workers, constant(0), lambda s: 2.0 * (1.0 + momentum) / (gain * s[0]))
     compute = {*whole.timing.times("compute", workers)}
     if momentum or whole.timing.pauses or len(compute) > 1 or not whole.only_computes or whole.scheme.messages:
         return None

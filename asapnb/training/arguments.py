@@ -181,6 +181,9 @@ _TABLE = (
     Argument("momentum_kind", _KINDS[0], _TEXT, 'one velocity "per_worker", or one "shared" with the parameters.',
              lambda name, value, context: choice(name, value, _KINDS), _SCALED, choices=_KINDS,
              in_replay="changed"),
+    Argument("direct_share", 0.0, _FLOAT, """the share s of a gradient that is applied at once, beside the running
+        mean of gradients that the velocity holds: x ← x − s·step·g + (1 − s)(1 − μ)·v (quasi-hyperbolic momentum, Ma
+        and Yarats 2019). 0 for ordinary momentum.""", _real(0, 1), _SCALED, in_replay="changed"),
     Argument("weight_decay", 0.0, _FLOAT, "λ; λ·view is added to every gradient.", _real(0), in_replay="changed"),
     Argument("compensation", 0.0, _FLOAT, {
         "train": """κ of DC-ASGD (Zheng et al., ICML 2017); κ·g·g·(x − view) is added to every gradient g when it is

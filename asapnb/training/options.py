@@ -47,6 +47,7 @@ class Options:
     start: Start | None
     momentum: float
     momentum_kind: MomentumKind
+    direct_share: float
     weight_decay: float
     compensation: float
     clip: float | None

@@ -3,8 +3,8 @@
 NEVER = 1 << 62  # a version that no run reaches
 
 # Real numbers of a run, in the dtype of the problem
-STEP_SIZE, MOMENTUM, WEIGHT_DECAY, LOSS_LIMIT, COMPENSATION, CLIP = range(6)
-NUMBERS = 6
+STEP_SIZE, MOMENTUM, WEIGHT_DECAY, LOSS_LIMIT, COMPENSATION, CLIP, DIRECT = range(7)
+NUMBERS = 7
 
 # Why workers stop; 0 while they go on
 DIVERGED, CONVERGED, TIMED_OUT, INTERRUPTED, FAILED, STOPPED = 1, 2, 3, 4, 5, 6

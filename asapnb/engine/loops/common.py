@@ -24,7 +24,17 @@ from ...kernels.atomics import clock, compare_and_swap, fence, fetch_add, load, 
 from ...kernels.types import Real, Rows, Vector, Words
 from ...problems.minibatch import draw_batch, hand_over_ticket
 from ...training.factors import applied, own_factor
-from ...training.words import CLIP, COMPENSATION, DIVERGED, LOSS_LIMIT, MOMENTUM, NEVER, STEP_SIZE, WEIGHT_DECAY
+from ...training.words import (
+    CLIP,
+    COMPENSATION,
+    DIRECT,
+    DIVERGED,
+    LOSS_LIMIT,
+    MOMENTUM,
+    NEVER,
+    STEP_SIZE,
+    WEIGHT_DECAY,
+)
 from .. import words as at
 from .types import Own, Shared
 
@@ -138,7 +148,7 @@ def update(shared: Shared, own: Own, params: Vector, view: Vector, velocity: Vec
     """Apply the worker's gradient, taken at `view`, to the shared parameters; note when. Twin: `updated`."""
     if shared.numbers[COMPENSATION] != 0:
         compensate(own.gradient, own.gradient, params, view, shared.numbers[COMPENSATION])
-    descend(params, velocity, own.gradient, step, shared.numbers[MOMENTUM])
+    descend(params, velocity, own.gradient, step, shared.numbers[MOMENTUM], shared.numbers[DIRECT])
     own.row[0].t_apply = seconds(shared.control)
 
 

@@ -4,7 +4,7 @@ from ...compiled import kernel, part
 from ...kernels.arithmetic import accelerate, compensate, descend_into
 from ...kernels.atomics import load, store
 from ...kernels.types import Gradient, Real, Vector
-from ...training.words import COMPENSATION, MOMENTUM
+from ...training.words import COMPENSATION, DIRECT, MOMENTUM
 from ..words import HEADER, N_PARAMS, POINTER, QUOTA, SETTINGS, SHARED_MOMENTUM, SUM, VERSION
 from . import common as worker
 from .pool import acquire, claim, pin, publish, release, slot_of, sum_of, version_of
@@ -22,7 +22,7 @@ def prepare(shared: Shared, own: Own, gradient: Vector, pointer: int, mine: int,
     Only early checks look for that.
     """
     n = shared.control[N_PARAMS]
-    momentum = shared.numbers[MOMENTUM]
+    momentum, direct = shared.numbers[MOMENTUM], shared.numbers[DIRECT]
     target = shared.state[mine]
     source = shared.state[slot_of(pointer)]
     velocity = own.velocity
@@ -30,13 +30,14 @@ def prepare(shared: Shared, own: Own, gradient: Vector, pointer: int, mine: int,
         velocity = source[n:]
         accelerate(target[n:], velocity, gradient, step, momentum)
     if shared.control[CHECK_EARLY] == 0:
-        descend_into(target[:n], source[:n], velocity, gradient, step, momentum)
+        descend_into(target[:n], source[:n], velocity, gradient, step, momentum, direct)
         return True
     for low in range(0, n, _BLOCK):
         if load(shared.control, POINTER) != pointer:
             return False
         high = min(low + _BLOCK, n)
-        descend_into(target[low:high], source[low:high], velocity[low:high], gradient[low:high], step, momentum)
+        part = slice(low, high)
+        descend_into(target[part], source[part], velocity[part], gradient[part], step, momentum, direct)
     return True
 
 

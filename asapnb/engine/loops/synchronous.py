@@ -9,7 +9,7 @@ from ...kernels.arithmetic import descend
 from ...kernels.atomics import fetch_add, load, store
 from ...kernels.types import Gradient, Vector, Vectors
 from ...kernels.waiting import relax
-from ...training.words import MOMENTUM
+from ...training.words import DIRECT, MOMENTUM
 from ..words import ARRIVED, BROKEN, EXTRA, GOING, N_PARAMS, PARAMS, PHASE, VERSION, WORKERS
 from . import common as worker
 from .types import Own, Shared
@@ -84,7 +84,8 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
         # 4. Update the own slice
         step = worker.choose_step(shared, own, version, version, 0)
         average(own.snapshot, shared.state, workers, low, high)
-        descend(params[low:high], own.velocity[low:high], own.snapshot[low:high], step, shared.numbers[MOMENTUM])
+        mine, momentum, direct = slice(low, high), shared.numbers[MOMENTUM], shared.numbers[DIRECT]
+        descend(params[mine], own.velocity[mine], own.snapshot[mine], step, momentum, direct)
         own.row[0].t_apply = worker.seconds(shared.control)
         worker.hand_in(shared, own, version * workers + me)
         version += 1

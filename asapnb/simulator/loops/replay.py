@@ -11,13 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...compiled import kernel, part
-from ...kernels.arithmetic import accelerate, add_decay, clip_norm, compensate, copy, descend, descend_into
+from ...kernels.arithmetic import accelerate, add_decay, clip_norm, compensate, copy, descend, descend_into, move
 from ...kernels.arrays import LINE
 from ...kernels.atomics import compare_and_swap, load, store
 from ...kernels.types import Gradient, Real, Vector
 from ...kernels.waiting import relax
 from ...problems.minibatch import draw_batch, hand_over_ticket
-from ...training.words import CLIP, COMPENSATION, DIVERGED, LOSS_LIMIT, MOMENTUM, STEP_SIZE, WEIGHT_DECAY
+from ...training.words import CLIP, COMPENSATION, DIRECT, DIVERGED, LOSS_LIMIT, MOMENTUM, STEP_SIZE, WEIGHT_DECAY
 from .. import words as at
 
 if TYPE_CHECKING:
@@ -85,15 +85,14 @@ def _velocity(replay: ReplayState, row: int) -> Vector:
 
 @part()
 def _descend(replay: ReplayState, row: int, gradient: Vector, source: Vector, target: Vector) -> None:
-    """target = source − step·g, or with momentum v ← μ·v − step·g, target = source + v."""
-    momentum, step = replay.numbers[MOMENTUM], _step(replay, row)
+    """target = what `descend` makes of the source; with momentum the velocity changes, too."""
+    momentum, direct, step = replay.numbers[MOMENTUM], replay.numbers[DIRECT], _step(replay, row)
     if momentum != 0:
         velocity = _velocity(replay, row)[: target.size]
         accelerate(velocity, velocity, gradient, step, momentum)
-        for i in range(target.size):
-            target[i] = source[i] + velocity[i]
+        move(target, source, velocity, gradient, step, momentum, direct)
     else:
-        descend_into(target, source, gradient, gradient, step, momentum)
+        descend_into(target, source, gradient, gradient, step, momentum, direct)
 
 
 @part()
@@ -107,7 +106,7 @@ def _apply(replay: ReplayState, operation: Any) -> None:
             view = replay.state[replay.tasks[row].slot][:n]
             compensate(gradient, gradient, source, view, replay.numbers[COMPENSATION])
         if operation.source == operation.target and replay.numbers[MOMENTUM] == 0:
-            descend(target, gradient, gradient, _step(replay, row), replay.numbers[MOMENTUM])
+            descend(target, gradient, gradient, _step(replay, row), replay.numbers[MOMENTUM], replay.numbers[DIRECT])
         else:
             _descend(replay, row, gradient, source, target)
         return
@@ -138,7 +137,7 @@ def _move_block(replay: ReplayState, operation: Any) -> None:
         compensate(gradient, gradient, params, view, replay.numbers[COMPENSATION])
     momentum = replay.numbers[MOMENTUM]
     velocity = _velocity(replay, row)[low:high] if momentum != 0 else gradient
-    descend(params, velocity, gradient, _step(replay, row), momentum)
+    descend(params, velocity, gradient, _step(replay, row), momentum, replay.numbers[DIRECT])
 
 
 @part()
