@@ -9,7 +9,7 @@ from ..theory import stable_step
 from .contestants import Contestant
 from .suite import Scenario
 
-_MODELLED = ("momentum", "momentum_kind")  # settings that the model has; with others there is no limit
+_MODELLED = ("momentum", "momentum_kind", "direct_share")  # that the model has; with others there is no limit
 _REPLICAS = 50
 
 
