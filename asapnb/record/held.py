@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from . import columns
 from .attributes import Facts
 from .columns import Tables
+from .schema import SUMMARY
 from .structure import Structure
 from .text import from_attribute, set_attributes, to_attribute
 
@@ -70,10 +71,14 @@ class Held:
         )
 
     def write(self, file: Any) -> None:
-        """Write it into a new, open h5py.File."""
+        """Write it into a new, open h5py.File: a summary in as few bytes as may be."""
         set_attributes(file, self.given)
-        columns.create(file, {group: rows.dtype for group, rows in self.rows.items()})
-        columns.extend(file, dict.fromkeys([*self.rows, "rule"], 0), self.rows, self.tables)
+        if self.given.get("record") == SUMMARY:
+            for group in (*self.rows, "rule"):
+                columns.write(file, group, self.groups[group])
+        else:
+            columns.create(file, {group: rows.dtype for group, rows in self.rows.items()})
+            columns.extend(file, dict.fromkeys([*self.rows, "rule"], 0), self.rows, self.tables)
         for path, array in self.arrays.items():
             columns.write_array(file, path, array)
         file["params"].attrs["layout"] = to_attribute("layout", list(self.layout))
