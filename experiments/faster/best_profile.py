@@ -102,12 +102,24 @@ def independent(law):
 
 def best(limit, gradient, p, begin):
     """The scales of mean 1 that maximise limit(s) E[s], and how far from the optimum they can be, relatively."""
-    n = len(p)
+    n, last = len(p), [None]
+
+    def at_limit(s):
+        """The limit and the gradient there, by Newton's method from the last limit on, if that leads somewhere."""
+        a = last[0] or limit(s)
+        for _ in range(8):
+            value, by_a, by_s = gradient(s, a)
+            if abs(value / by_a) < 1e-10 * a:
+                break
+            a -= value / by_a
+            if not abs(a / (last[0] or a) - 1) < 0.2:
+                a = limit(s)
+        last[0] = a
+        return a, by_a, by_s
 
     def cost(d):
         s = np.cumsum(d[::-1])[::-1]
-        a, mean = limit(s), p @ s
-        _, by_a, by_s = gradient(s, a)
+        (a, by_a, by_s), mean = at_limit(s), p @ s
         slope = -by_s / by_a / a + p / mean  # of log(a E[s])
         return -math.log(a * mean), -np.cumsum(slope)
 

@@ -19,7 +19,7 @@ import asapnb as ab
 HERE = Path(__file__).parent
 TABLE = HERE / "final.csv"
 COLUMNS = ["workers", "contestant", "k", "seed", "epochs", "status", "loss", "mean_scale", "seconds"]
-STEPS, TUNING, SEEDS = range(11), (1,), (11, 12, 13)
+STEPS, TUNING, SEEDS = range(11), (1, 2), (11, 12, 13, 14, 15, 16)
 TARGET, LIMIT, EVERY, BATCHES = 0.8, 8, 625, 3125  # of the initial loss; epochs; updates; batches of an epoch
 CONTESTANTS = {
     "constant": {},
@@ -85,13 +85,13 @@ def cost(rows, m, contestant, k):
 def best(rows, m, contestant, add=lambda contestant, k, seed: None):
     """The place on the grid of the step size: from constant's (or 2) on, as long as a neighbour is better."""
     k = 2 if contestant == "constant" else best(rows, m, "constant", add)
-    k += 4 * (contestant == "direct share")  # which bears far larger steps
+    k += 2 * (contestant == "direct share")  # which bears larger steps
     while True:
         near = [place for place in (k, k - 1, k + 1) if place in STEPS]
         for place in near:
             for seed in TUNING:
                 add(contestant, place, seed)
-        found = min(near, key=lambda place: cost(rows, m, contestant, place))
+        found = min(near, key=lambda place: (cost(rows, m, contestant, place), place))  # nobody arrives: lower
         if found == k:
             return k
         k = found
@@ -113,11 +113,13 @@ def compute(m, contestants):
             out.writerow(made)
         print(*made.values(), flush=True)
 
-    for contestant in contestants:
-        own, base = best(rows, m, contestant, add), best(rows, m, "constant", add)
-        for k in dict.fromkeys((own, base)):
-            for seed in SEEDS:
-                add(contestant, k, seed)
+    places = {one: best(rows, m, one, add) for one in ("constant", *contestants)}
+    for seed in SEEDS:
+        for one, k in places.items():
+            add(one, k, seed)
+    for seed in SEEDS:
+        for one in contestants:
+            add(one, places["constant"], seed)
 
 
 def times(rows, m, contestant, k):
