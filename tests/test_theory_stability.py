@@ -12,6 +12,7 @@ import asapnb as ab
 from asapnb import theory
 from asapnb.errors import UsageError
 from asapnb.kernels.arrays import aligned
+from asapnb.rules import profile
 from asapnb.simulator import schedule
 from asapnb.simulator.scheduling import Simulation
 from asapnb.simulator.world import ROW
@@ -105,11 +106,10 @@ def test_scaling_the_rule_scales_the_step(workers, factor, timing):
 @pytest.mark.parametrize("workers", [3, 8])
 def test_a_floor_lets_exponential_workers_bear_more_than_any_power_without(workers):
     """experiments/faster: the profile that bears most falls from the freshest to a floor, and not to 0."""
-    limit = {rule: theory.exponential_limit(workers, rule) for rule in ("constant", "tail", "power(3, floor=0.5)")}
-    assert limit["constant"] < limit["tail"] < limit["power(3, floor=0.5)"]
-    assert limit["power(3, floor=0.5)"] > max(
-        theory.exponential_limit(workers, f"power({q})") for q in (0.5, 1.5, 2, 3)
-    )
+    raised = profile(lambda u: 0.5 + 2 * (1 - u) ** 3)
+    limits = [theory.exponential_limit(workers, rule) for rule in ("constant", "tail", raised)]
+    assert limits == sorted(limits)
+    assert limits[-1] > max(theory.exponential_limit(workers, f"power({q})") for q in (0.5, 1.5, 2, 3))
 
 
 def test_unequal_workers_whose_limit_is_far_from_that_of_independent_staleness():

@@ -40,13 +40,13 @@ def _tail_released(staleness: StalenessDistribution, workers: int, amplitude: fl
     return _tail(staleness, workers, amplitude, cdf, ReleasedCode.share)
 
 
-def _power(staleness: StalenessDistribution, workers: int, q: float, floor: float = 0.0) -> Array:
+def _power(staleness: StalenessDistribution, workers: int, q: float) -> Array:
     # With a = 1 - S[k-1], the mean of (1+q) (1-u)^q over the next p is a^q (1 - (1 - p/a)^(1+q)) / (p/a).
     a = staleness.survival("exclusive")
     with np.errstate(divide="ignore", invalid="ignore"):
         r = np.where(staleness.pmf > 0, np.minimum(staleness.pmf / a, 1.0), 0.0)
         mean = np.where(r > 0, -np.expm1((1.0 + q) * np.log1p(-r)) / r, 1.0 + q)
-    return floor + (1.0 - floor) * _normalised(a**q * mean, staleness)
+    return _normalised(a**q * mean, staleness)
 
 
 def _exponential_profile(staleness: StalenessDistribution, workers: int, kappa: float) -> Array:
@@ -126,23 +126,13 @@ def tail(amplitude: float = 1.0, cdf: Kind = "midpoint", refresh: Refresh | None
 
 
 @register("power(q=2.0)", "C1 C2 C3 C4")
-def power(q: float, refresh: Once | Every | None = None, floor: float = 0.0) -> Rule:
-    """The profile floor + (1 - floor)(1 + q)(1 - u)^q: 0 is constant, 1 is tail(1), larger q favours the freshest.
-
-    Args:
-        q: at least 0.
-        refresh: `once(start, end)` or `every(n, half_life)`; None for every(200, half_life=2000).
-        floor: the least scale, in [0, 1]. With floor=0.5 and q=3, delayed gradients of a quadratic bear a larger mean
-            step than with any floor of 0: see `asapnb.theory.stable_step` and experiments/faster.
+def power(q: float, refresh: Once | Every | None = None) -> Rule:
+    """The profile (1 + q)(1 - u)^q, q >= 0: 0 is constant, 1 is tail(1), a larger q favours the freshest more.
 
     >>> power(2)(StalenessDistribution.from_counts([1, 2, 1, 0]), workers=2)
     array([2.3125, 0.8125, 0.0625, 0.    ])
-    >>> power(2, floor=0.5)(StalenessDistribution.from_counts([1, 2, 1, 0]), workers=2)
-    array([1.65625, 0.90625, 0.53125, 0.5    ])
     """
-    least = real("floor", floor, 0, 1)
-    parameters = {"q": real("q", q, 0)} | ({"floor": least} if least else {})
-    return Rule("power", _power, parameters, checked_refresh(refresh))
+    return Rule("power", _power, {"q": real("q", q, 0)}, checked_refresh(refresh))
 
 
 @register("quantile_cut(rho=0.9)", "C1 C2 C3 C4")

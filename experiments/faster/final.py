@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from best_profile import raised
 
 import asapnb as ab
 
@@ -25,7 +26,7 @@ CONTESTANTS = {
     "constant": {},
     "tail": {"rule": "tail"},
     "preserve(inverse)": {"rule": "preserve(inverse)"},
-    "power(3, floor=0.3)": {"rule": "power(3, floor=0.3)"},
+    "raised(3, 0.3)": {"rule": raised(3, 0.3)},
     "direct share": {"momentum": 0.9375, "direct_share": 2 / 17},
     "dc-asgd": {"compensation": 0.04},
 }
