@@ -26,6 +26,7 @@ COMMANDS = {
     "resume": "Go on with a run, from its end or its last checkpoint.",
     "show": "Show what a run file holds.",
     "predict": "Predict with the parameters of a run.",
+    "arena": "Let a step-size rule compete with the built-in ones.",
     "compare": "Compare runs: times to a loss, and speed-ups with their intervals.",
     "export": "Write tables of runs as CSV or Parquet, for other software.",
     "plot": "Draw runs: loss, staleness, scales, times to a loss, and more.",

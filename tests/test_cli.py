@@ -59,8 +59,7 @@ def test_every_flag_reaches_the_run(tmp_path, run):
         "target_loss": 0.001, "target_accuracy": 0.99, "patience": 9, "monitor": "test_loss", "max_seconds": 60.0,
         "keep_params": "evals", "clip": 2.0, "start": f"{run.path}@200", "divergence_factor": 20.0, "eval_every": 10,
         "eval_samples": 200, "schedule": "warmup(n=500)",
-        "compensation": 0.04, "direct_share": 0.2, "prior": "geometric(m=4)", "worker_tables": True,
-        "record": "updates", "pin_workers": False,
+        "compensation": 0.04, "prior": "geometric(m=4)", "worker_tables": True, "pin_workers": False,
         "data": "fashion-mnist-mini", **SMALL,
     }  # fmt: skip
     assert set(values) == set(keys()) - {"epochs", "target_r2"}  # no problem has both an accuracy and R²

@@ -82,6 +82,7 @@ SUITE = Suite(
     quick_cells=(
         *(f"{name}/quadratic" for name in ("near-constant", "geometric", "smt", "oversubscribed")),
         *(f"{name}/logistic" for name in ("geometric", "lognormal", "straggler", "server")),
+        "smt/mlp",
     ),
     quick_seeds=5,
 )

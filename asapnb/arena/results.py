@@ -1,10 +1,12 @@
-"""What a contestant did in each cell, and its document."""
+"""What a contestant did in each cell, and how that is written down."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
+
+_DIGITS = 5  # of times
 
 
 @dataclass(frozen=True)
@@ -70,3 +72,30 @@ class Result:
     def seconds(self) -> float:
         """Seconds of CPU that all took."""
         return sum(score.seconds for score in self.cells.values())
+
+    def document(self) -> dict[str, Any]:
+        """All of it as plain data, for JSON; `from_document` reads it."""
+        found: dict[str, Any] = rounded(asdict(self))
+        return found
+
+
+def from_document(document: Mapping[str, Any]) -> Result:
+    """The result that `Result.document` wrote down."""
+
+    def runs(found: Mapping[str, Any]) -> Runs:
+        return Runs(tuple(found["times"]), found["mean_scale"])
+
+    cells = {
+        name: Score(one["step"], one["edge"], runs(one["best"]), runs(one["equal"]), one["seconds"])
+        for name, one in document["cells"].items()
+    }
+    return Result(**{**document, "cells": cells})
+
+
+def rounded(value: Any) -> Any:
+    """A value with all its numbers rounded to a few digits."""
+    if isinstance(value, float):
+        return float(f"{value:.{_DIGITS}g}")
+    if isinstance(value, Mapping):
+        return {key: rounded(item) for key, item in value.items()}
+    return [rounded(item) for item in value] if isinstance(value, list | tuple) else value

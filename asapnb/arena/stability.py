@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 
 from ..errors import UsageError
 from ..theory import stable_step
-from .contestants import Contestant
+from .contestants import SETTINGS, Contestant
 from .suite import Scenario
 
-_MODELLED = ("momentum", "momentum_kind", "direct_share")  # that the model has; with others there is no limit
+_MODELLED = {*inspect.signature(stable_step).parameters} & {*SETTINGS}  # settings that the model has
 _REPLICAS = 50
 
 
@@ -17,13 +18,13 @@ def stable(one: Contestant, scenario: Scenario) -> float | None:
     """The largest step size times curvature that is stable in a scenario; see `asapnb.theory.stable_step`.
 
     It is None where that is not known: for scenarios without `has_limit`, and for contestants whose updates depend on
-    more than staleness and momentum.
+    more than the model has.
 
     Args:
         one: the contestant.
         scenario: the scenario.
     """
-    if not scenario.has_limit or set(one.settings) - set(_MODELLED):
+    if not scenario.has_limit or {*one.settings} - _MODELLED:
         return None
     try:
         found = stable_step(

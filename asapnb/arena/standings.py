@@ -190,7 +190,8 @@ def _place(i: int, results: Sequence[Result], suite: Suite, best: _Gains, equal:
     runs = {which: [_runs(one, cell, which, suite) for cell in cells] for which in ("best", "equal")}
     arrived, equally = (float(np.mean([some.arrived for some in runs[which]])) / len(suite.seeds) for which in runs)
     steps = [one.cells[cell.name].step - base.cells[cell.name].step for cell in cells]
-    limits = [(one.stable.get(name), limit) for name, limit in base.stable.items() if limit]
+    names = [scenario.name for scenario in suite.scenarios]
+    limits = [(one.stable.get(name), limit) for name in names if (limit := base.stable.get(name))]
     ratios = [math.log(own / limit) for own, limit in limits if own]
     return Place(
         one,

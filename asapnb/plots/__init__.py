@@ -3,6 +3,7 @@
 `runs` may be a run file, a folder of run files, a `Run`, an `asapnb.analysis.Record`, or a list of these.
 """
 
+from .contests import arena
 from .curves import accuracy, loss
 from .distributions import staleness
 from .executions import timeline
@@ -16,6 +17,7 @@ from .times import speed_up, time_to_target
 
 __all__ = [
     "accuracy",
+    "arena",
     "loss",
     "magnitude",
     "microscope",

@@ -59,9 +59,13 @@ def pictures(
 
 def _picture(title: str, draw: Callable[[], Figure]) -> Picture:
     try:
-        figure = draw()
+        return picture(title, draw())
     except AsapnbError as error:
         return Picture(title, why_not=str(error))
+
+
+def picture(title: str, figure: Figure) -> Picture:
+    """A figure as a picture: SVG, or PNG if that were large."""
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
     kind, content = "svg+xml", _saved(figure, format="svg", metadata=FORMATS["svg"])
     if len(content) > _LARGE:

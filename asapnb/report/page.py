@@ -80,9 +80,7 @@ def report(
     ...     report(run, f"{folder}/report.html").name
     'report.html'
     """
-    lacking = [name for module, name in _NEEDED.items() if find_spec(module) is None]
-    if lacking:
-        raise MissingExtraError(f'a report needs {", ".join(lacking)}: pip install "asapnb[plot]"')
+    check_needed("a report", _NEEDED)
     target = checked_page(out, force)
     given = _once([runs] if isinstance(runs, Run | str | os.PathLike) else runs)
     found = _found(given, where or {}, skip_bad)
@@ -91,6 +89,13 @@ def report(
     text = _html(given, found, title or title_of(given), parts)
     put_in_place(target, lambda part: part.write_text(text, encoding="utf-8", errors="replace"))
     return Page(target)
+
+
+def check_needed(what: str, modules: Mapping[str, str]) -> None:
+    """MissingExtraError if one of these modules, whose names are given too, is not installed."""
+    lacking = [name for module, name in modules.items() if find_spec(module) is None]
+    if lacking:
+        raise MissingExtraError(f'{what} needs {", ".join(lacking)}: pip install "asapnb[plot]"')
 
 
 def _once(given: Iterable[Any]) -> list[Any]:
@@ -117,8 +122,23 @@ def checked_page(out: str | os.PathLike[str], force: bool) -> Path:
 
 
 def _html(given: Sequence[Any], found: Sequence[Record], title: str, parts: Sequence[Section]) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from plotly.offline import get_plotlyjs
+
+    return rendered(
+        "page.html",
+        title=title,
+        runs=len(found),
+        statuses=Counter(name for part in parts for name in Counter(part.statuses).elements()),
+        sections=parts,
+        sweeps=sweeps(given),
+        js=(_HERE / "page.js").read_text(encoding="utf-8"),
+        plotly=get_plotlyjs(),
+    )
+
+
+def rendered(template: str, **values: Any) -> str:
+    """A template of this package as text, with styles, the time and the version of asapnb."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     from .. import __version__
 
@@ -131,18 +151,9 @@ def _html(given: Sequence[Any], found: Sequence[Record], title: str, parts: Sequ
         lstrip_blocks=True,
     )
     world.filters |= {"shown": shown, "json": _json, "count": "{:,}".format}
-    return world.get_template("page.html").render(
-        title=title,
-        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        version=__version__,
-        runs=len(found),
-        statuses=Counter(name for part in parts for name in Counter(part.statuses).elements()),
-        sections=parts,
-        sweeps=sweeps(given),
-        css=(_HERE / "page.css").read_text(encoding="utf-8"),
-        js=(_HERE / "page.js").read_text(encoding="utf-8"),
-        plotly=get_plotlyjs(),
-    )
+    made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    css = (_HERE / "page.css").read_text(encoding="utf-8")
+    return world.get_template(template).render(made=made, version=__version__, css=css, **values)
 
 
 def _json(chart: Chart) -> str:

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from ..errors import RecordError
 from ..problems.base import Problem
 from ..record import Owner, Run, RunWriter, find_checkpoint
@@ -26,7 +24,7 @@ from .execution import SavedReplay
 from .replay_state import RESULT
 from .run import observation, scheduled
 
-_END_ATTRIBUTES = ("seconds", "mean_scale", "sum_of_steps", "beyond_table", "stopped_by", "replay", "summary")
+_END_ATTRIBUTES = ("seconds", "mean_scale", "sum_of_steps", "beyond_table", "stopped_by", "replay")
 
 
 def resume_simulation(
@@ -45,11 +43,12 @@ def resume_simulation(
         owner: of its file.
         force: although the work of the run is lost, or its code is another one by now. Then all is computed again.
     """
+    run.check_rows("it cannot go on")
     options = resolve("simulate", problem, arguments)
     check_problem(run, problem)
-    version = run.made
+    version = int(run.updates["version"].max(initial=0))
     if run.status != RUNNING:
-        check_going_on(run, version, run.seconds, options)
+        check_going_on(run, version, float(run.updates["t_apply"].max(initial=0.0)), options)
     observed = {**observation(arguments), "hooks": hooks}
     timing, rule = as_timing(arguments["timing"], options.workers), as_rule(arguments["rule"])
     others = [name for name in of_resume() if arguments.get(name) != run.config.get(name)]  # all is computed again
@@ -101,28 +100,22 @@ def _saved(run: Run) -> SavedReplay | None:
     if checkpoint is None or checkpoint.path is None:
         return None
     rows, evaluations = (int(checkpoint.attributes.get(name, 0)) for name in ("rows", "evaluations"))
-    tables = int(checkpoint.attributes.get("tables", 0)) if run.is_summary else 0
-    lacks = run.rows["rule"] < tables or (not run.is_summary and len(run.updates["loss"]) < rows)
-    if not evaluations or lacks or len(run.evals["step"]) < evaluations:
+    if not evaluations or len(run.updates["loss"]) < rows or len(run.evals["step"]) < evaluations:
         raise RecordError(
             f"{run.path} is not the run that the checkpoint {checkpoint.path} is of, which came after {rows:,} rows "
             f"and {evaluations:,} evaluations: remove it to start the run again from its beginning"
         )
-    names = RESULT.names or ()
-    results = {name: np.empty(0, RESULT[name]) if run.is_summary else run.updates[name][:rows] for name in names}
+    results = {name: run.updates[name][:rows] for name in RESULT.names or ()}
     return SavedReplay(checkpoint.path, checkpoint, results, evaluations_of(run, evaluations))
 
 
 def _kept(run: Run, groups: Mapping[str, Any], saved: SavedReplay | None) -> dict[str, int]:
     """The number of rows of each group that the file keeps."""
     if saved is None:
-        return dict.fromkeys((*([] if run.is_summary else ["updates"]), "evals", "rule", *groups), 0)
-    rows, kept = int(saved.checkpoint.attributes["rows"]), {"evals": len(saved.evaluations)}
-    if run.is_summary:
-        kept["rule"] = int(saved.checkpoint.attributes["tables"])
-    else:
-        kept |= {"updates": rows, "rule": int(run.updates["row"][:rows].max(initial=-1)) + 1}
-    kept |= dict.fromkeys(groups, rows)
+        return dict.fromkeys(("updates", "evals", "rule", *groups), 0)
+    rows = int(saved.checkpoint.attributes["rows"])
+    tables = int(run.updates["row"][:rows].max(initial=-1)) + 1
+    kept = {"updates": rows, "evals": len(saved.evaluations), "rule": tables} | dict.fromkeys(groups, rows)
     if "kept" in groups:
         kept["kept"] = int((run.kept_rows <= saved.checkpoint.attributes["version"]).sum())
     if "microscope" in groups:

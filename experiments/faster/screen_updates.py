@@ -42,7 +42,6 @@ VARIANTS = [
     *(candidates.direct(c, d) for c, d in [(2, 0.5), (4, 0.3), (4, 0.5), (8, 0.2), (8, 0.4), (16, 0.1), (16, 0.2)]),
     *(candidates.matched(c) for c in (2, 4, 8, 16, 32)),
     *(candidates.own(c) for c in (4, 8, 16, 32)),
-    candidates.own_secant(16, 0.5),
 ]
 
 
@@ -159,8 +158,6 @@ def summarise():
                 if full:
                     best = min(full, key=lambda s: np.nan_to_num([times[s][k] for k in TUNING], nan=2 * MOST).mean())
                     chosen[update] = best, np.array([times[best][k] for k in REPORTED])
-            if "plain" not in chosen:
-                continue
             base = np.nan_to_num(chosen["plain"][1], nan=2 * MOST)
             for update, (step, found) in chosen.items():
                 counted = np.nan_to_num(found, nan=2 * MOST)
