@@ -36,12 +36,12 @@ def test_the_smoothness_of_a_quadratic_is_its_largest_eigenvalue(eigenvalues, se
 @given(st.integers(0, 2**32), st.integers(2, 6))
 def test_the_smoothness_of_regressions(seed, dimension):
     for build in (least_squares, logistic):
-        problem = build(samples=40, dimension=dimension, seed=seed)  # logistic: L is the curvature at 0
+        problem = build(samples=20, dimension=dimension, seed=seed)  # logistic: L is the curvature at 0
         found = smoothness(problem)
         assert found.value <= problem.constants.L * (1 + 1e-6)
         assert abs(found.value - problem.constants.L) <= 0.25 * problem.constants.L
-        hessian = [problem.loss_and_gradient(1e-5 * row, range(40))[1] for row in np.eye(dimension)]
-        away = [problem.loss_and_gradient(-1e-5 * row, range(40))[1] for row in np.eye(dimension)]
+        hessian = [problem.loss_and_gradient(1e-5 * row, range(20))[1] for row in np.eye(dimension)]
+        away = [problem.loss_and_gradient(-1e-5 * row, range(20))[1] for row in np.eye(dimension)]
         nearest = np.abs(np.linalg.eigvalsh((np.array(hessian) - away) / 2e-5) - found.value).min()
         assert nearest <= found.error + 1e-6 * found.value
 
@@ -75,10 +75,10 @@ def test_in_single_precision():
 @given(st.floats(1e-3, 1e3), st.integers(1, 40), st.integers(1, 8), st.integers(0, 2**32))
 def test_the_variance_of_a_minibatch(noise, dimension, size, seed):
     problem = quadratic(np.ones(dimension), noise=noise)
-    found = gradient_variance(problem, batch_size=size, pairs=40, seed=seed)
-    assert abs(found.value - noise / size) <= 6 * max(found.error, np.sqrt(2 / dimension / 40) * noise / size)
-    assert found.error == pytest.approx(np.sqrt(2 / dimension / 40) * noise / size, rel=0.8)
-    assert found.gradients == 80 * size
+    found = gradient_variance(problem, batch_size=size, pairs=20, seed=seed)
+    assert abs(found.value - noise / size) <= 6 * max(found.error, np.sqrt(2 / dimension / 20) * noise / size)
+    assert found.error == pytest.approx(np.sqrt(2 / dimension / 20) * noise / size, rel=0.95)
+    assert found.gradients == 40 * size
 
 
 def test_the_variance_over_rows():
@@ -87,7 +87,7 @@ def test_the_variance_over_rows():
     rows = np.array([problem.loss_and_gradient(problem.init(), [i])[1] for i in range(60)])
     each = rows.var(axis=0, ddof=1).sum()
     for size in (1, 10):
-        found = gradient_variance(problem, batch_size=size, pairs=2000)
+        found = gradient_variance(problem, batch_size=size, pairs=500)
         assert abs(found.value - each / size * (1 - size / 60)) < 4 * found.error
     assert gradient_variance(problem, batch_size=60).value < 1e-20
 

@@ -172,8 +172,8 @@ def test_the_loss_that_noise_leaves(rule, momentum, share):
     }
     found = ab.forecast(problem, **given, updates=2000)
     assert (found.noise.value, found.noise.source) == (1.0, "known")
-    run = ab.simulate(problem, **given, updates=20_000, eval_every=20, threads=1, divergence_factor=1e9)
-    settled = run.evals["train_loss"][250:].mean()
+    run = ab.simulate(problem, **given, updates=16_000, eval_every=40, threads=1, divergence_factor=1e9)
+    settled = run.evals["train_loss"][100:].mean()
     assert found.noise_loss == pytest.approx(settled, rel=0.15)
 
 
