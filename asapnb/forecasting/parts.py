@@ -31,6 +31,7 @@ from .known import Known
 
 UPDATES = 100_000  # of the schedule, unless said otherwise
 _ROUNDS = 4  # updates for each worker, at least
+_REPLICAS = 100  # executions from which a largest stable step is found
 _MOST = 512  # workers for which a largest stable step is simulated
 _UNKNOWN = 2**62  # samples, where their number is not known
 _UNHEARD = ("compensation", "clip", "weight_decay")  # what changes a run, and no forecast
@@ -172,6 +173,7 @@ def limit(rule: Rule, timing: Timing, options: Options, formulas: Known) -> tupl
             momentum=options.momentum,
             momentum_kind=options.momentum_kind,
             direct_share=options.direct_share,
+            replicas=_REPLICAS,
             seed=options.seed,
         )
     except AsapnbError as error:
