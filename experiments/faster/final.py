@@ -140,13 +140,21 @@ def report():
     rows = saved()
     for m in sorted({key[0] for key in rows}):
         base = best(rows, m, "constant")
+        made = dict.fromkeys(key[1] for key in rows if key[0] == m)
         print(f"\n{m} workers; equal step {step_size(base):.4f}\n")
         print("| contestant | step size | epochs | arrive | speed-up | epochs, equal step | arrive | speed-up |")
         print("|---|---|---|---|---|---|---|---|")
-        for one in dict.fromkeys(key[1] for key in rows if key[0] == m):
+        for one in made:
             own = best(rows, m, one)
             cells = [one, f"{step_size(own):.4f}" + (", edge" if own in (STEPS[0], STEPS[-1]) else "")]
             for k in (own, base):
+                if any(
+                    (m, name, place, seed) not in rows
+                    for name, place in ((one, k), ("constant", base))
+                    for seed in SEEDS
+                ):
+                    cells += ["not run", "", ""]
+                    continue
                 found = times(rows, m, one, k)
                 value, low, high = speed_up(times(rows, m, "constant", base), found)
                 cells += [
