@@ -117,7 +117,7 @@ def command(
     screen.print(_shown(standing_table(found, mine), mine))
     for name in mine if len(mine) <= 2 else ():
         screen.print("", _shown(cell_table(found[name], suite)), sep="\n")
-    _close(ran, again, screen)
+    _close(ran, screen)
     for out in outs:
         screen.print(f"{click.format_filename(out)} written", style="dim")
 
@@ -206,14 +206,15 @@ def _write(out: str, found: Any, mine: Mapping[str, Result], force: bool) -> Non
         save(arena(found, mine), out, force=force)
 
 
-def _close(ran: Iterable[Result], again: bool, screen: Console) -> None:
+def _close(ran: Iterable[Result], screen: Console) -> None:
     """What there is to say of the computing."""
     if not (ran := list(ran)):
         return
     seconds = sum(one.seconds for one in ran)
     screen.print(f"\n{seconds:.0f} s of CPU for {len(ran)} contestant{'s' * (len(ran) > 1)}", style="dim")
-    if again:
-        same, total = same_times(ran)
-        screen.print(f"{same:,} of {total:,} runs took the same time as in the table that comes with asapnb.")
+    same, total = same_times(ran)
+    if total:
+        share = f"All {total:,}" if same == total else f"{same:,} of {total:,}"
+        screen.print(f"{share} runs took the same time as in the table that comes with asapnb.")
     if note := kernel_note(computed_on()):
         screen.print(note, style="yellow")

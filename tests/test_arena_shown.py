@@ -10,7 +10,7 @@ from click.testing import CliRunner
 import asapnb as ab
 from asapnb import plots
 from asapnb.arena import SUITE, compete, standings
-from asapnb.arena.table import computed_on, load_builtin, read_results, results_as_json, same_times
+from asapnb.arena.table import computed_on, here, load_builtin, read_results, results_as_json, same_times
 from asapnb.arena.tables import cell_table, kernel_note, standing_table
 from asapnb.report.arena import arena_page
 
@@ -126,7 +126,8 @@ def test_the_table_of_the_package_is_reproduced():
     assert found.cells["geometric/quadratic"].step == table.step == PART.cells[0].reference
     assert found.cells["geometric/quadratic"].best.times == pytest.approx(table.best.times[:5], rel=1e-3)
     same, total = same_times([found])
-    assert (same, total) == (10, 10) or computed_on()["versions"] != ab.arena.table.here()["versions"]
+    assert total == 10
+    assert same == 10 or here() != computed_on()  # another CPU may round otherwise
 
 
 def test_the_equal_step_of_the_suite_is_the_best_one_of_constant():
