@@ -168,3 +168,10 @@ def test_ranks_have_intervals_and_ties_are_told():
 def test_results_that_cannot_be_compared_are_refused(changed, says):
     with pytest.raises(ab.UsageError, match=says):
         standings([CONSTANT, replace(CONSTANT, name="other", **changed) if "name" not in changed else CONSTANT], PAIR)
+
+
+def test_contestants_that_differ_by_less_than_the_grid_may_give_are_not_told_apart():
+    times = [CONSTANT.cells[cell.name].best.times for cell in PAIR.cells]
+    for factor, apart in ((1.015, False), (1.03, True)):
+        other = result("other", *(tuple(factor * time for time in some) for some in times))
+        assert (standings([CONSTANT, other], PAIR)["other"].alike == ()) is apart

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 
-from ..errors import UsageError
+from ..errors import RuleError, UsageError
 from ..theory import stable_step
 from .contestants import SETTINGS, Contestant
 from .suite import Scenario
@@ -37,4 +37,6 @@ def stable(one: Contestant, scenario: Scenario) -> float | None:
         ).step
     except UsageError:
         return None
+    except RuleError as error:
+        raise RuleError(f"{one.name} failed in {scenario.name}: {error}") from error
     return found if math.isfinite(found) else None

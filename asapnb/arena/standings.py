@@ -23,6 +23,8 @@ from .contestants import BASELINE
 from .results import Result, Runs
 from .suite import Cell, Suite, step_size
 
+_GRID_ERROR = math.log(1.02)
+
 
 @dataclass(frozen=True)
 class Speed:
@@ -45,7 +47,7 @@ class Place:
         rank: from 1, by the speed-up at the best step size.
         ranks: the interval of its rank; None from one seed.
         alike: the names of those whose speed-up at the best step size it is not told apart from: the interval of the
-            ratio of the two contains 1.
+            ratio of the two comes closer to 1 than 2 %, which the grid of step sizes alone may give.
         best: the speed-up over all cells, each contestant at its own best step size.
         equal: the same, all at the step size that was best for `constant`.
         arrived: the share of its runs that arrived, at the best and at the equal step size.
@@ -140,7 +142,9 @@ class _Gains:
             return []
         scores = self.drawn.mean(axis=2)
         apart = (self.interval(scores[:, i] - scores[:, j]) for j in range(scores.shape[1]))
-        return [j for j, found in enumerate(apart) if j != i and found.low <= 0 <= found.high]
+        return [
+            j for j, found in enumerate(apart) if j != i and found.low <= _GRID_ERROR and found.high >= -_GRID_ERROR
+        ]
 
     def rank(self, i: int) -> tuple[int, Interval | None]:
         """The rank of contestant i, and its interval."""
