@@ -158,6 +158,8 @@ def summarise():
                 if full:
                     best = min(full, key=lambda s: np.nan_to_num([times[s][k] for k in TUNING], nan=2 * MOST).mean())
                     chosen[update] = best, np.array([times[best][k] for k in REPORTED])
+            if "plain" not in chosen:
+                continue
             base = np.nan_to_num(chosen["plain"][1], nan=2 * MOST)
             for update, (step, found) in chosen.items():
                 counted = np.nan_to_num(found, nan=2 * MOST)
