@@ -5,6 +5,7 @@ Of calls, only literals, bare words and known names are evaluated. Whatever is r
 
 import ast
 import contextlib
+import functools
 import inspect
 import itertools
 import json
@@ -111,9 +112,12 @@ def bound(signature: inspect.Signature, call: Call) -> inspect.BoundArguments:
         raise UsageError(f"{call!s:.80}: {error}; {call.name} takes ({takes})") from None
 
 
+_signature = functools.cache(inspect.signature)  # of what has a name, so there are few
+
+
 def called(builder: Callable[..., Any], call: Call) -> Any:
     """What a call returns; UsageError if the arguments do not fit, or for what it raises."""
-    bound(inspect.signature(builder), call)
+    bound(_signature(builder), call)
     try:
         return builder(*call.positional, **call.named)
     except AsapnbError:
@@ -244,8 +248,13 @@ def _inner(value: Any) -> Iterable[Any]:
     return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
+_PLAIN = (str, int, float, bool)
+
+
 def plain(value: Any) -> Any:
     """`value` made of dict, list, str, int, float, bool and None only; NumPy and other types are converted."""
+    if value is None or type(value) in _PLAIN:  # most are, and the checks below are slow
+        return value
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if hasattr(value, "_asdict"):

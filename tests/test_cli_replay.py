@@ -62,7 +62,7 @@ def test_the_same_to_the_bit(folder, tmp_path, name, head):
 def test_every_flag_reaches_the_replay(folder, tmp_path):
     values = {
         "rule": "inverse(variant='shifted')", "step_size": 0.05, "momentum": 0.5, "momentum_kind": "shared",
-        "weight_decay": 0.001, "compensation": 0.04, "prior": "geometric(m=4)",
+        "direct_share": 0.2, "weight_decay": 0.001, "compensation": 0.04, "prior": "geometric(m=4)",
         "worker_tables": True, "divergence_factor": 20.0,
         "eval_every": 10, "eval_samples": 200, "target_loss": 0.001, "microscope": 20,
     }  # fmt: skip

@@ -34,10 +34,10 @@ def test_every_flag_reaches_the_run(tmp_path, folder):
         "scheme": "LockBased(order='random', fused=True)", "rule": "tail(amplitude=0.5)", "updates": 30, "seed": 7,
         "timing": "Timing(compute=gamma(mean=1.0, cv=0.5), update=0.05)", "momentum": 0.5, "momentum_kind": "shared",
         "weight_decay": 0.001, "reshuffle": False, "target_loss": 0.001, "max_seconds": 60.0,
-        "divergence_factor": 20.0, "eval_every": 10, "eval_samples": 200, "compensation": 0.04,
+        "divergence_factor": 20.0, "eval_every": 10, "eval_samples": 200, "compensation": 0.04, "direct_share": 0.2,
         "prior": "geometric(m=4)", "worker_tables": True, "schedule": "warmup(n=500)", "clip": 2.0,
         "target_accuracy": 0.99, "patience": 9, "monitor": "test_loss", "keep_params": "evals",
-        "start": f"{folder}/train.h5@20",
+        "start": f"{folder}/train.h5@20", "record": "updates",
         "microscope": 3, "threads": 2, "timing_seed": 5, "data": "fashion-mnist-mini", **SMALL,
     }  # fmt: skip
     assert set(values) == set(keys("simulate")) - {"epochs", "target_r2"}  # no problem has both an accuracy and R²

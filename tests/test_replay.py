@@ -4,7 +4,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from naive import assert_rows_are_sound, recompute, synchronous
+from hypothesis import given
+from hypothesis import strategies as st
+from naive import assert_rows_are_sound, recompute, synchronous, updated
 from problems import CONSISTENT, pull_slowly, quadratic, train, work_often_overtaken
 
 import asapnb as ab
@@ -102,15 +104,23 @@ def test_sequential_is_plain_sgd_to_the_bit(reshuffle):
     np.testing.assert_array_equal(runs[0].params["final"], runs[1].params["final"])
 
 
-@pytest.mark.parametrize("workers", [1, 3, 8])
-def test_synchronous_averages_in_worker_order_to_the_bit(workers):
-    problem = quadratic()
-    runs = [
-        train(problem, "synchronous", workers=workers, updates=40, momentum=0.5, weight_decay=0.1) for _ in range(2)
-    ]
+@pytest.mark.parametrize(("workers", "share"), [(1, 0.0), (3, 0.2), (8, 0.0)])
+def test_synchronous_averages_in_worker_order_to_the_bit(workers, share):
+    problem, arguments = quadratic(), {"momentum": 0.5, "direct_share": share, "weight_decay": 0.1}
+    runs = [train(problem, "synchronous", workers=workers, updates=40, **arguments) for _ in range(2)]
     np.testing.assert_array_equal(runs[0].params["final"], runs[1].params["final"])
     np.testing.assert_array_equal(runs[0].params["final"], synchronous(problem, runs[0]))
     rows = runs[0].updates
     assert (rows["tau"] == 0).all()
     np.testing.assert_array_equal(rows["version"], np.repeat(np.arange(1, 41), workers))
     np.testing.assert_array_equal(rows["batch"], np.arange(40 * workers))
+
+
+@given(st.floats(0, 0.9), st.floats(0.01, 1))
+def test_with_a_direct_share_a_gradient_moves_by_one_step_in_the_end_and_that_share_of_it_at_once(momentum, share):
+    x, velocity, config = np.zeros(1), np.zeros(1), {"momentum": momentum, "direct_share": share}
+    x, velocity = updated(x, velocity, np.ones(1), 0.5, config)
+    assert x[0] == pytest.approx(-0.5 * (share + (1 - share) * (1 - momentum)))
+    for _ in range(300):
+        x, velocity = updated(x, velocity, np.zeros(1), 0.5, config)
+    assert x[0] == pytest.approx(-0.5)

@@ -1,12 +1,17 @@
 """`record="summary"`: no rows, but all that follows from them, as the same run with rows says it."""
 
+import shutil
+
 import numpy as np
 import pytest
 from problems import quadratic, train
+from simulations import SLOW, simulate
 
 import asapnb as ab
 from asapnb.analysis import records
 from asapnb.errors import RecordError
+from asapnb.record import checkpoint_path, load_run
+from asapnb.simulator import replayer
 
 
 def only_fresh(staleness, workers):
@@ -14,6 +19,12 @@ def only_fresh(staleness, workers):
     return (np.arange(len(staleness)) < 4).astype(float)
 
 
+def sees_loss(staleness, workers, loss):
+    """Scales that follow the loss."""
+    return np.full(len(staleness), min(1.0, 10 / (10 + loss)))
+
+
+sees_loss.refresh = ab.every(50)
 TAIL = "tail(refresh=every(50))"
 RUNS = {
     "tail": {"rule": TAIL},
@@ -68,3 +79,51 @@ def test_on_threads_every_update_is_counted():
     assert np.isfinite(run.eval_steps).all()
     assert run.eval_steps[-1] == pytest.approx(facts["sum_of_steps"])
     assert facts["mean_scale"] == pytest.approx(run.attributes["mean_scale"])
+
+
+GOES_ON = {
+    "tail": {"rule": TAIL, "momentum": 0.9, "keep_params": "evals"},
+    "a rule that sees the loss": {"rule": sees_loss},
+    "rounds": {"scheme": "synchronous", "compensation": 0.0},
+    "blocks": {"scheme": "hogwild", "timing": SLOW},
+}
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["stopped, and computed again", "killed, and its checkpoint"])
+@pytest.mark.parametrize("given", GOES_ON.values(), ids=GOES_ON)
+def test_a_simulated_summary_goes_on_to_the_same_bits(given, killed, tmp_path, monkeypatch):
+    arguments = {
+        "updates": 200,
+        "eval_every": 30,
+        "microscope": 25,
+        "record": "summary",
+        "compensation": 0.1,
+        **given,
+    }
+    out, place = tmp_path / "run.h5", tmp_path / "copy" / "run.h5"
+    whole = simulate(**arguments)
+    if killed:  # a copy of what a kill would leave
+        monkeypatch.setattr(replayer, "CHECKPOINT_SECONDS", -1.0)
+        place.parent.mkdir()
+
+        def copy(evaluation):
+            if evaluation.step == 120:
+                for file in tmp_path.glob("run.h5*"):
+                    shutil.copy(file, place.parent)
+
+        simulate(out=out, on_eval=copy, **arguments)
+        left = ab.load_run(place)
+        assert (left.status, left.staleness.is_empty) == ("running", True)
+        assert 0 < left.made <= 120
+        assert "running: " in repr(left)
+    else:
+        place = out
+        simulate(out=out, on_eval=lambda evaluation: evaluation.step < 90, **arguments)
+        assert ab.load_run(out).made >= 90
+    assert checkpoint_path(place).exists() == killed
+    rule = {"rule": given["rule"]} if callable(given.get("rule")) else {}
+    run = ab.resume(place, problem=quadratic(), **rule)
+    assert run.status == "finished"
+    assert says(run) == says(whole)
+    assert (run.params["final"] == whole.params["final"]).all()
+    assert {*load_run(place).kept_versions} == {*whole.kept_versions}

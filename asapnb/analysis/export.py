@@ -16,7 +16,7 @@ from ..extras import optional
 from ..record import checked_target
 from ..record.files import put_in_place
 from .records import Runs
-from .stacking import NAMES, TEXT, Cells, Stack, checked, stacks
+from .stacking import TEXT, Cells, Stack, checked, stacks
 
 Write = Callable[[int, Mapping[str, Cells]], None]
 
@@ -99,7 +99,7 @@ def export(
         out: a file that ends with .csv, .csv.gz or .parquet, for one table; a folder for several, which is made if
             need be; or a binary stream.
         tables: "runs" (settings and figures), "updates", "evals", "rule", "staleness", "microscope". By default all
-            for a folder, else "updates".
+            that there are for a folder, else "updates", which a summary does not have.
         form: "csv", "csv.gz" or "parquet"; by default as the file is called, else CSV.
         by: the settings that become columns; by default all that vary, with the seed.
         where: only runs with these values.
@@ -131,7 +131,7 @@ def export(
     names = names or ([] if folder else ["updates"])
     if len(names) > 1 and not folder:
         raise UsageError(f"{out} is one file, but {', '.join(names)} are several tables: give a folder")
-    made = stacks(checked(runs, names or NAMES, skip_bad), names, by=by, where=where)
+    made = stacks(checked(runs, names, skip_bad), names, by=by, where=where)
     if place is None:
         return {"-": _written(made[0], kind, out)}
     return _in_folder(made, kind, Path(place), force) if folder else _in_place(made[0], kind, place, force)

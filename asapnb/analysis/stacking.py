@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import RecordError, unknown
 from ..record.dataset import Columns
-from ..record.tables import PIECE, TABLES, columns_of
+from ..record.tables import PIECE, TABLES, columns_of, there_are
 from .names import plainly
 from .records import Record, Runs, check_keys, matching, records, varying
 
@@ -74,10 +74,13 @@ def stacked(
 
 
 def checked(runs: Runs, tables: Sequence[str], skip_bad: bool = False) -> list[Record]:
-    """The runs, of which these tables have been read once, piece by piece; RecordError for files that are damaged."""
+    """The runs, of which these tables (() for all) have been read once, piece by piece.
+
+    RecordError for files that are damaged, and for a table that one of the runs does not have.
+    """
 
     def check(record: Record) -> None:
-        for name in set(tables) - {RUNS}:
+        for name in set(tables or there_are(record.run)) - {RUNS}:
             for _ in TABLES[name].pieces(record.run, PIECE):
                 pass
 
@@ -130,7 +133,7 @@ def _stack(found: Sequence[Record], name: str, by: Sequence[str]) -> Stack:
     def pieces() -> Iterator[tuple[int, Mapping[str, Cells]]]:
         for i, record in enumerate(found):
             settings = {label: _cell(values[i], types[label]) for label, values in beside.items()}
-            for piece in TABLES[name].pieces(record.run, PIECE):
+            for piece in TABLES[name].pieces(record.run, PIECE) if own[i] else ():
                 rows = len(next(iter(piece.values())))
                 yield rows, {**settings, **{key: piece.get(key) for key in columns}}
 

@@ -16,18 +16,19 @@ if TYPE_CHECKING:
 class Checkpoints:
     """One checkpoint at a time: parameters are copied when evaluated, and saved once all rows before are on disk.
 
-    A run in memory has no checkpoints, nor has one without evaluations.
+    A run in memory has no checkpoints, nor has one without evaluations, or a summary: nothing says afterwards what
+    staleness its rule had seen by then.
     """
 
-    def __init__(self, writer: RunWriter) -> None:
-        self._writer = writer
+    def __init__(self, writer: RunWriter, keeps_rows: bool) -> None:
+        self._writer, self._none = writer, not keeps_rows or writer.path is None
         self._copied: tuple[int, float, np.ndarray] | None = None
         self._saved = time.monotonic()
 
     def offer(self, version: int, t: float, params: np.ndarray) -> None:
         """Copy the parameters of this version, made at `t` seconds of training time, if a checkpoint is due."""
         due = self._copied is None and time.monotonic() - self._saved >= CHECKPOINT_SECONDS
-        if due and self._writer.path is not None:
+        if due and not self._none:
             self._copied = version, t, params.copy()
 
     def save(self, complete: int, **attributes: Any) -> None:

@@ -68,7 +68,7 @@ class Controller:
         self._made_at = list(start.made_at)  # and after how many updates
         self._published = [0] * len(tables)  # how many of each owner
         self._seconds_before = start.seconds
-        self._checkpoints = Checkpoints(writer)
+        self._checkpoints = Checkpoints(writer, options.keeps_rows)
         self.summed = None if options.keeps_rows else Summed(options, tables)
         self._hurried = hooks.hurried
         self._flushed = self._reported = time.monotonic()

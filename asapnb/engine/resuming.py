@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import RecordError
+from ..errors import RecordError, UsageError
 from ..problems.base import Problem
 from ..record import Owner, Run, RunWriter, file_of, find_checkpoint, save_checkpoint
 from ..record.changes import step_size_of, value_at
@@ -47,7 +47,12 @@ def resume_training(
         force: although updates are lost.
     """
     path = file_of(run)
-    run.check_rows("it cannot go on")
+    if run.is_summary:
+        raise UsageError(
+            f'{path} is a summary (record="summary"): it does not hold the staleness of each update, which a rule on '
+            f"threads must see again to go on. Begin another run where it ended, with start={path} (--start); and "
+            'to go on with a run on threads, make it with record="updates"'
+        )
     rule = as_rule(arguments["rule"])
     options = resolve("train", problem, arguments)
     check_problem(run, problem)

@@ -1,5 +1,6 @@
 """The one signature that every gradient has, for Numba and for mypy."""
 
+from functools import cache
 from typing import Any, TypeAlias
 
 import numba
@@ -32,8 +33,13 @@ def gradient_signature(dtype: DTypeLike, inputs_dtype: DTypeLike, labels_dtype: 
     >>> print(gradient_signature("float32", "uint8").return_type)
     float32
     """
-    real = numba.from_dtype(np.dtype(dtype))
+    return _signature(np.dtype(dtype), np.dtype(inputs_dtype), np.dtype(labels_dtype))
+
+
+@cache
+def _signature(dtype: np.dtype[Any], inputs_dtype: np.dtype[Any], labels_dtype: np.dtype[Any]) -> Any:
+    real = numba.from_dtype(dtype)
     integers = types.Array(types.int64, 1, "C")
     reals = types.Array(real, 1, "C")
-    inputs, labels = (types.Array(numba.from_dtype(np.dtype(one)), 1, "C") for one in (inputs_dtype, labels_dtype))
+    inputs, labels = (types.Array(numba.from_dtype(one), 1, "C") for one in (inputs_dtype, labels_dtype))
     return real(reals, reals, integers, integers, reals, inputs, labels)

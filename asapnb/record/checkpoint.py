@@ -10,6 +10,7 @@ it are those of the file, whatever the two are called: a copy that went on by it
 
 import contextlib
 import itertools
+import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from ..errors import RecordError
 from .files import created, opened, part_of, put_in_place
 from .owner import Owner, beside
 from .run import Run, file_of
+from .schema import RUNNING
 from .text import from_attribute, set_attributes
 
 _SUFFIX = ".checkpoint"
@@ -199,7 +201,8 @@ def _misfit(run: Run, facts: Mapping[str, Any]) -> str | None:
     if of is not None and of != run.attributes.get("run_id"):
         return f"is of another run ({of}, not {run.attributes.get('run_id')})"
     sessions = _sessions(run)
-    ends = [session["version"] for session in sessions[1:]] + [run.made]
+    last = math.inf if run.is_summary and run.status == RUNNING else run.made  # which was killed, and has no rows
+    ends = [session["version"] for session in sessions[1:]] + [last]
     for session, end in zip(sessions, ends, strict=True):
         if session["token"] == facts.get("token") and facts["version"] <= end:
             return None

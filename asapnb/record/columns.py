@@ -13,9 +13,32 @@ from .schema import COLUMNS
 CHUNK = 2048  # rows of a column that are compressed together
 _LONGEST = 2**20  # elements of a chunk of a vector
 COUNTS = "staleness/counts"  # of each worker, int64
+_SCALES = "rule/scale"
+_FEW_BYTES = 4096
 _FILTERS: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
 
 Tables = Sequence[tuple[int, NDArray[np.float64]]]  # of the rule: how many updates had been seen, and the scales
+
+
+def write(file: Any, group: str, columns: Mapping[str, NDArray[Any]]) -> None:
+    """Write whole columns of a run that has ended: small ones as they are, as the index of chunks takes 2 KB."""
+    for name, column in columns.items():
+        if column.nbytes <= _FEW_BYTES:
+            file.create_dataset(f"{group}/{name}", data=column)
+        else:
+            _growing(file, f"{group}/{name}", np.dtype((column.dtype, column.shape[1:])))
+            _extend(file[group][name], 0, column)
+
+
+def regrow(file: Any, groups: Mapping[str, np.dtype[Any]]) -> None:
+    """Make columns that `write` has written as they are such that can grow."""
+    for group in (*groups, "rule"):
+        for name, dataset in file[group].items():
+            if dataset.chunks is None:
+                column = dataset[:]
+                del file[group][name]
+                _growing(file, f"{group}/{name}", np.dtype((column.dtype, column.shape[1:])))
+                _extend(file[group][name], 0, column)
 
 
 def create(file: Any, groups: Mapping[str, np.dtype[Any]]) -> None:
@@ -24,8 +47,7 @@ def create(file: Any, groups: Mapping[str, np.dtype[Any]]) -> None:
         for name in rows.names or ():
             _growing(file, f"{group}/{name}", rows[name])
     _growing(file, "rule/step", np.dtype(np.int64))
-    scale = {"shape": (0, 1), "maxshape": (None, None), "chunks": (1, 1024)}
-    file.create_dataset("rule/scale", dtype=np.float64, **scale, **_FILTERS)
+    _growing(file, _SCALES, np.dtype((np.float64, (1,))))
 
 
 def extend(
@@ -73,7 +95,10 @@ def chunk_of(rows: np.dtype[Any]) -> int:
 
 
 def _growing(file: Any, name: str, dtype: np.dtype[Any]) -> None:
-    if dtype.shape:  # vectors, which would hardly become smaller
+    if name == _SCALES:  # which becomes wider, too
+        shape = {"shape": (0, *dtype.shape), "maxshape": (None, None), "chunks": (1, 1024)}
+        file.create_dataset(name, dtype=np.float64, **shape, **_FILTERS)
+    elif dtype.shape:  # vectors, which would hardly become smaller
         (n,) = dtype.shape
         made = {"maxshape": (None, n), "chunks": (1, max(1, min(n, _LONGEST))), "fletcher32": True}
         file.create_dataset(name, (0, n), dtype.base, **made)

@@ -10,7 +10,8 @@ from io import BytesIO
 from pathlib import Path
 
 from ..errors import RecordError
-from .files import put_in_place
+from .files import created, put_in_place
+from .held import Held
 from .owner import Owner
 from .run import Run
 from .store import End, Store
@@ -36,18 +37,57 @@ def end_run(
     def write(target: Path | BytesIO) -> None:
         store.copy(target, waiting, end)
 
+    run, why = _patiently(
+        lambda: _in_place(store, waiting, end, write, hurried), lambda: store.place, patience, hurried
+    )
+    return run or _elsewhere(store.owner, write, first=1 if store.place else 0), why
+
+
+def end_at_once(
+    held: Held, owner: Owner, patience: float, hurried: Callable[[], bool]
+) -> tuple[Run, Exception | None]:
+    """`end_run` of a run that has no file yet.
+
+    Args:
+        held: the run.
+        owner: of its file.
+        patience: for how many seconds to try again if the file cannot be written.
+        hurried: as soon as this is true, nothing is tried again.
+    """
+
+    def write(target: Path | BytesIO) -> None:
+        with created(target) as file:
+            held.write(file)
+
+    run, why = _patiently(lambda: write_at_once(held, owner.path, owner), lambda: owner.path, patience, hurried)
+    return run or _elsewhere(owner, write, first=1 if os.path.exists(owner.path) else 0), why
+
+
+def write_at_once(held: Held, place: Path, owner: Owner) -> Run:
+    """Write a whole run in the place of what is there."""
+
+    def write(part: Path) -> None:
+        with created(part) as file:
+            held.write(file)
+
+    put_in_place(place, write, owner if place == owner.path else None)
+    return Run(place, found=held.structure(str(place)))
+
+
+def _patiently(
+    attempt: Callable[[], Run], place: Callable[[], Path | None], patience: float, hurried: Callable[[], bool]
+) -> tuple[Run | None, Exception | None]:
+    """What an attempt returns, which is made again for a while; or None, and why it failed."""
     deadline, pause = time.monotonic() + patience, 0.01
     while True:
         try:
-            return _in_place(store, waiting, end, write, hurried), None
+            return attempt(), None
         except Exception as error:  # also what HDF5 says of a file that somebody has damaged
             why = error
-        place = store.place
-        if place is None or hurried() or time.monotonic() >= deadline:
-            break
+        if place() is None or hurried() or time.monotonic() >= deadline:
+            return None, why
         time.sleep(pause)
         pause = min(2 * pause, 1.0)
-    return _elsewhere(store.owner, write, first=1 if place else 0), why
 
 
 def _in_place(

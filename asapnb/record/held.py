@@ -10,9 +10,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from . import columns
-from .attributes import checked_attributes
+from .attributes import Facts
 from .columns import Tables
-from .schema import COLUMNS
+from .schema import SUMMARY
 from .structure import Structure
 from .text import from_attribute, set_attributes, to_attribute
 
@@ -60,21 +60,25 @@ class Held:
 
     def structure(self, name: str) -> Structure:
         """What it is made of, as `structure.checked` tells of a file."""
-        rows = {
-            group: len(self.groups[group][next(iter(known))])
-            for group, known in COLUMNS.items()
-            if group in self.groups
-        }
-        names = {group: {*self.groups[group]} for group in rows}
+        names = {group: {*(rows.dtype.names or ())} for group, rows in self.rows.items()}
+        counts = {group: len(rows) for group, rows in self.rows.items()} | {"rule": len(self.tables)}
+        inner = [path.partition("/") for path in self.arrays]
+        if sums := {one for group, _, one in inner if group == "summary"}:
+            names["summary"], counts["summary"] = sums, len(self.arrays["summary/tau"])
+        params = frozenset(one for group, _, one in inner if group == "params")
         return Structure(
-            checked_attributes(self.attrs, name), names, rows, frozenset(self.groups["params"]), list(self.layout)
+            Facts(self.attrs, name), names | {"rule": {"step", "scale"}}, counts, params, list(self.layout)
         )
 
     def write(self, file: Any) -> None:
-        """Write it into a new, open h5py.File."""
+        """Write it into a new, open h5py.File: a summary in as few bytes as may be."""
         set_attributes(file, self.given)
-        columns.create(file, {group: rows.dtype for group, rows in self.rows.items()})
-        columns.extend(file, dict.fromkeys([*self.rows, "rule"], 0), self.rows, self.tables)
+        if self.given.get("record") == SUMMARY:
+            for group in (*self.rows, "rule"):
+                columns.write(file, group, self.groups[group])
+        else:
+            columns.create(file, {group: rows.dtype for group, rows in self.rows.items()})
+            columns.extend(file, dict.fromkeys([*self.rows, "rule"], 0), self.rows, self.tables)
         for path, array in self.arrays.items():
             columns.write_array(file, path, array)
         file["params"].attrs["layout"] = to_attribute("layout", list(self.layout))

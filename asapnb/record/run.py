@@ -53,15 +53,18 @@ class Run:
       with momentum `velocity`
     """
 
-    def __init__(self, source: Source, name: str | None = None) -> None:
+    def __init__(self, source: Source, name: str | None = None, found: structure.Structure | None = None) -> None:
         self._source, self._name = source, name or (str(source) if isinstance(source, Path) else "the run")
         self._held: Any = None  # the open file, while all of it is read
-        with reading(source, self._name) as file:
+        found = source.structure(self._name) if isinstance(source, Held) else found
+        if found is None:
+            with reading(source, self._name) as file:
+                self._seen = state_of(source)
+                if isinstance(source, Path):
+                    check_heaps(source, self._name)
+                found = structure.checked(file, self._seen.size, self._name)
+        else:
             self._seen = state_of(source)
-            if isinstance(source, Path):
-                check_heaps(source, self._name)
-            of_file = not isinstance(source, Held)
-            found = structure.checked(file, self._seen.size, self._name) if of_file else file.structure(self._name)
         self.attributes: Facts = found.attributes
         self.columns: dict[str, set[str]] = found.columns  # that the file has, by group
         self.rows: dict[str, int] = found.rows  # by group
@@ -122,6 +125,14 @@ class Run:
     def is_summary(self) -> bool:
         """Whether it was recorded with `record="summary"`, without a row for each update."""
         return self.attributes.get("record") == SUMMARY
+
+    @property
+    def seconds(self) -> float:
+        """When the last update was applied, on the clock of the run; of a killed summary its last evaluation."""
+        known = self.attributes.get("seconds")
+        if known is None:
+            known = (self.evals["t"] if self.is_summary else self.updates["t_apply"]).max(initial=0.0)
+        return float(known)
 
     def check_rows(self, so: str) -> None:
         """RecordError if there is no row for each update; `so` says what follows, such as "it cannot be replayed"."""
@@ -327,10 +338,8 @@ class Run:
 
         Losses may be NaN or infinite; `record.to_json` writes those as text.
         """
-        seconds = self.attributes.get("seconds")
+        seconds = self.seconds
         known, begun, updates = not self.staleness.is_empty, burn_in(self), self.sums.numbers["updates"] or self.made
-        if seconds is None:
-            seconds = (self.evals["t"] if self.is_summary else self.updates["t_apply"]).max(initial=0.0)
         step_size = self.attributes.get("step_size", self.config.get("step_size"))
         facts = self.sums.facts(step_size if step_size is None or len(step_sizes(self)) == 1 else 1.0)
         return {
@@ -338,8 +347,8 @@ class Run:
             "status": self.status,
             "workers": int(self.attributes["workers"]),
             "updates": updates,
-            "seconds": float(seconds),
-            "updates_per_second": updates / float(seconds) if seconds > 0 else None,
+            "seconds": seconds,
+            "updates_per_second": updates / seconds if seconds > 0 else None,
             "initial": self._evaluation(0),
             "last": self._evaluation(-1),
             "staleness": {

@@ -73,7 +73,8 @@ def checked(file: Any, size: int, name: str) -> Structure:
             columns[group] = {path.partition("/")[2] for path in found if path.startswith(f"{group}/")}
     lengths = {
         group: {
-            one: _column(found[f"{group}/{one}"], group, one, size, name) for one in names & COLUMNS[group].keys()
+            one: _column(found[f"{group}/{one}"], group, one, size, name, in_chunks=bool(rows_too))
+            for one in names & COLUMNS[group].keys()
         }
         for group, names in columns.items()
     }
@@ -150,7 +151,7 @@ def _check_group(item: Any, path: str, name: str) -> None:
         raise RecordError(f"/{path} of {name} is no group: the file is damaged")
 
 
-def _column(item: Any, group: str, one: str, size: int, name: str) -> int:
+def _column(item: Any, group: str, one: str, size: int, name: str, *, in_chunks: bool) -> int:
     """The rows of a column; RecordError if it is not as declared."""
     from h5py import h5d
 
@@ -159,7 +160,7 @@ def _column(item: Any, group: str, one: str, size: int, name: str) -> int:
     shape = array_shape(item, f"/{group}/{one} of {name}", 2 if table or vectors else 1, size, dtypes)
     if table and shape[0] and not shape[1]:
         raise RecordError(f"/rule/scale of {name} has tables without any scale: the file is damaged")
-    if group != "summary" and item.get_create_plist().get_layout() != h5d.CHUNKED:  # it could not be added to
+    if in_chunks and item.get_create_plist().get_layout() != h5d.CHUNKED:  # it could not be added to
         raise RecordError(f"/{group}/{one} of {name} is not stored in chunks: the file is damaged")
     return shape[0]
 

@@ -19,7 +19,7 @@ Piece = Mapping[str, NDArray[Any]]
 
 
 def _updates(run: Any, size: int) -> Iterator[Piece]:
-    run.check_rows("it has no table of updates")
+    run.check_rows("it has no table updates (there are runs, evals, rule and staleness)")
     before = 0
     for start, piece in run.parts("updates", tuple(run.updates), size):
         for name, column in piece.items():
@@ -95,9 +95,14 @@ TABLES = {
 }
 
 
+def there_are(run: Any) -> list[str]:
+    """The tables that a run has."""
+    return [name for name in TABLES if not (run.is_summary and name == "updates")]
+
+
 def columns_of(run: Any, name: str) -> dict[str, np.dtype[Any]]:
-    """The dtype of each column of a table."""
-    declared = TABLES[name].columns
+    """The dtype of each column of a table; none of one that the run does not have."""
+    declared = TABLES[name].columns if name in there_are(run) else {}
     if declared is None:
         known = COLUMNS[name] | (COLUMNS["views"] if name == "updates" else {})
         declared = {key: known[key].dtype for key in getattr(run, name)}

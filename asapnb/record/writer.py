@@ -20,14 +20,14 @@ from ..errors import RecordError
 from ..text import plain, to_json
 from . import columns, tail
 from .checkpoint import make_room, remove_checkpoint, run_id_in, save_checkpoint
-from .ending import end_run
+from .ending import end_at_once, end_run, write_at_once
 from .files import checked_target, claim, copied, created, opened, put_in_place
 from .held import Held
 from .owner import Owner, own
 from .provenance import machine, new_id, process, versions
 from .run import Run
 from .schema import CLOCK, EVALS, GROUPS, ROWS, RUNNING, SCHEMA, UPDATES
-from .store import Store
+from .store import End, Store
 from .sums import Sums
 from .text import set_attributes
 from .waiting import Waiting
@@ -108,15 +108,26 @@ class RunWriter:
         self._run_id = str(self._attributes["run_id"])
         if target is None:
             self._own(None, lends=False)
+            self._at_once = True
             return
         owner = target if isinstance(target, Owner) else claim(target, force)
         self._own(owner, lends=owner is target)
         with self._given_back_after_errors():
             self._file = checked_target(owner.path, force)
-            before = run_id_in(self._file)
-            put_in_place(self._file, self._create, owner)
-            make_room(self._file, before)
-            self._store = Store(owner, self._groups, self._none)
+            if record == ROWS:
+                self._begun()
+        self._at_once = True
+
+    def _begun(self) -> Store:
+        """The file while the run goes on; it is made, if it has not been."""
+        if self._store is None:
+            assert self._owner is not None
+            path = self._owner.path
+            before = run_id_in(path)
+            put_in_place(path, self._create, self._owner)
+            make_room(path, before)
+            self._store = Store(self._owner, self._groups, self._none)
+        return self._store
 
     @classmethod
     def reopen(
@@ -183,6 +194,7 @@ class RunWriter:
         """Nothing waits to be written, and no file is open."""
         self._waiting = Waiting()
         self._store = None
+        self._at_once = False  # whether nothing is in the file yet but the beginning of the run, or there is none
         self._evaluated: list[int] = []  # the versions in /evals
         self._warned: set[str] = set()
 
@@ -194,6 +206,7 @@ class RunWriter:
     def _cut(self, part: Path, kept: Mapping[str, int], attributes: Mapping[str, Any]) -> None:
         with opened(self._owner.path) as old, created(part) as file:  # type: ignore[union-attr]
             copied(old, file, without=tail.NAME)
+            columns.regrow(file, self._groups)
             tail.merge(old, file, self._groups)
             columns.complete(file, self._groups)
             tail.create(file, self._groups)
@@ -278,15 +291,19 @@ class RunWriter:
         written, for want of space for example, a RuntimeWarning says so. That another process reads the file is no
         reason for one, unless rows fill the memory meanwhile.
         """
-        if self._store is None:
+        if self._owner is None:
             return False
-        if not (self._waiting or self._store.waits):
+        if self._store is not None and not (self._waiting or self._store.waits):
             return True
         try:
-            with self._store.alone():
-                self._store.take(self._waiting, time.monotonic() + _AT_ONCE)
+            store = self._begun()
+            self._at_once = False
+            with store.alone():
+                store.take(self._waiting, time.monotonic() + _AT_ONCE)
         except Exception as error:  # also what HDF5 says of a file that somebody has damaged
-            many = self._waiting.spill(self._store.place or self._store.owner.path)
+            many = self._waiting.spill(
+                self._owner.path if self._store is None else self._store.place or self._owner.path
+            )
             if many or not isinstance(error, BlockingIOError):
                 self._warn("rows", f"cannot write to {self._file} now: {error}; the run goes on, and its rows wait")
             return False
@@ -351,21 +368,38 @@ class RunWriter:
                 columns.write_array(file, path, array)
 
         end = (write_arrays, lambda file: set_attributes(file, {**attributes, "status": status}))
-        if self._store is None:
-            return Run(self._held(arrays, {**attributes, "status": status}))
+        held = self._held(arrays, {**attributes, "status": status}) if self._at_once else None
+        if held is not None and self._owner is None:
+            return Run(held)
         try:
-            run, why = end_run(self._store, self._waiting, end, _PATIENCE, hurried)
+            run, why = self._ended(held, end, hurried)
             if run.path is not None and checkpoint is not None:
                 self._save_checkpoint(run.path, *checkpoint)
             elif run.path is not None and why is None:
                 remove_checkpoint(run.path, self._run_id, None)
         finally:
-            self._store.append.close()
+            if self._store is not None:
+                self._store.append.close()
             self._give_back()
         if why is not None:
             place = run.path or "memory only: save it with run.save('run.h5')"
             self._warn("end", f"cannot write to {self._file}: {why}; the run is in {place}")
         return run
+
+    def _ended(self, held: Held | None, end: End, hurried: Callable[[], bool]) -> tuple[Run, Exception | None]:
+        """Write the end of a run: the whole of it at once if nothing was written on the way."""
+        assert self._owner is not None
+        if self._store is not None:
+            if held is not None and (place := self._store.place):
+                with contextlib.suppress(Exception):
+                    return write_at_once(held, place, self._owner), None
+            return end_run(self._store, self._waiting, end, _PATIENCE, hurried)
+        assert held is not None
+        before = run_id_in(self._owner.path)
+        run, why = end_at_once(held, self._owner, _PATIENCE, hurried)
+        if why is None:
+            make_room(self._owner.path, before)
+        return run, why
 
     def _held(self, arrays: Mapping[str, NDArray[Any]], attributes: Mapping[str, Any]) -> Held:
         """The run in memory at its end."""

@@ -174,13 +174,14 @@ class Replayer:
     def checkpoint(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """The arrays and numbers to go on from. No thread may be at work, and no evaluation pending."""
         replay, n, committed = self.replay, self.problem.n_params, self.rows.committed
+        begin = committed if self.options.keeps_rows else 0  # results before are in the file
         seen_rows, seen = self.rows.sightings
         first, window = int(replay.control[FIRST]), int(replay.control[WINDOW])
         arrays = {
             "state": replay.state[:, :n],
             "velocity": replay.velocity[:, :n],
             "total": replay.total,
-            **{name: replay.results[name][committed : first + window] for name in replay.results.dtype.names or ()},
+            **{name: replay.results[name][begin : first + window] for name in replay.results.dtype.names or ()},
             "seen_rows": seen_rows,
             "seen": seen,
         }
@@ -189,6 +190,7 @@ class Replayer:
             "version": self.rows.totals.version,
             "looks": self.looks,
             "evaluations": self._evaluations,
+            "tables": self.rows.tables,
         }
         return arrays, {"operations": int(replay.control[DONE]), "plan": self._identity, **counts}
 
@@ -208,9 +210,10 @@ class Replayer:
         for row in range(first, first + window):
             over = row < len(ends) and ends[row] <= done  # it was done before rows that began earlier
             replay.ring[row % window * LINE] = (row + window * over) << 2 | FREE
+        begin = rows if self.options.keeps_rows else 0
         for name in replay.results.dtype.names or ():
-            replay.results[name][:rows] = saved.results[name]
-            replay.results[name][rows : rows + len(arrays[name])] = arrays[name]
+            replay.results[name][:begin] = saved.results[name]
+            replay.results[name][begin : begin + len(arrays[name])] = arrays[name]
         for pause in pauses[: self.looks]:
             if pause.again:
                 pause.look()

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from ..errors import RecordError
 from ..problems.base import Problem
 from ..record import Owner, Run, RunWriter, find_checkpoint
@@ -24,7 +26,7 @@ from .execution import SavedReplay
 from .replay_state import RESULT
 from .run import observation, scheduled
 
-_END_ATTRIBUTES = ("seconds", "mean_scale", "sum_of_steps", "beyond_table", "stopped_by", "replay")
+_END_ATTRIBUTES = ("seconds", "mean_scale", "sum_of_steps", "beyond_table", "stopped_by", "replay", "summary")
 
 
 def resume_simulation(
@@ -43,12 +45,11 @@ def resume_simulation(
         owner: of its file.
         force: although the work of the run is lost, or its code is another one by now. Then all is computed again.
     """
-    run.check_rows("it cannot go on")
     options = resolve("simulate", problem, arguments)
     check_problem(run, problem)
-    version = int(run.updates["version"].max(initial=0))
+    version = run.made
     if run.status != RUNNING:
-        check_going_on(run, version, float(run.updates["t_apply"].max(initial=0.0)), options)
+        check_going_on(run, version, run.seconds, options)
     observed = {**observation(arguments), "hooks": hooks}
     timing, rule = as_timing(arguments["timing"], options.workers), as_rule(arguments["rule"])
     others = [name for name in of_resume() if arguments.get(name) != run.config.get(name)]  # all is computed again
@@ -100,22 +101,28 @@ def _saved(run: Run) -> SavedReplay | None:
     if checkpoint is None or checkpoint.path is None:
         return None
     rows, evaluations = (int(checkpoint.attributes.get(name, 0)) for name in ("rows", "evaluations"))
-    if not evaluations or len(run.updates["loss"]) < rows or len(run.evals["step"]) < evaluations:
+    tables = int(checkpoint.attributes.get("tables", 0)) if run.is_summary else 0
+    lacks = run.rows["rule"] < tables or (not run.is_summary and len(run.updates["loss"]) < rows)
+    if not evaluations or lacks or len(run.evals["step"]) < evaluations:
         raise RecordError(
             f"{run.path} is not the run that the checkpoint {checkpoint.path} is of, which came after {rows:,} rows "
             f"and {evaluations:,} evaluations: remove it to start the run again from its beginning"
         )
-    results = {name: run.updates[name][:rows] for name in RESULT.names or ()}
+    names = RESULT.names or ()
+    results = {name: np.empty(0, RESULT[name]) if run.is_summary else run.updates[name][:rows] for name in names}
     return SavedReplay(checkpoint.path, checkpoint, results, evaluations_of(run, evaluations))
 
 
 def _kept(run: Run, groups: Mapping[str, Any], saved: SavedReplay | None) -> dict[str, int]:
     """The number of rows of each group that the file keeps."""
     if saved is None:
-        return dict.fromkeys(("updates", "evals", "rule", *groups), 0)
-    rows = int(saved.checkpoint.attributes["rows"])
-    tables = int(run.updates["row"][:rows].max(initial=-1)) + 1
-    kept = {"updates": rows, "evals": len(saved.evaluations), "rule": tables} | dict.fromkeys(groups, rows)
+        return dict.fromkeys((*([] if run.is_summary else ["updates"]), "evals", "rule", *groups), 0)
+    rows, kept = int(saved.checkpoint.attributes["rows"]), {"evals": len(saved.evaluations)}
+    if run.is_summary:
+        kept["rule"] = int(saved.checkpoint.attributes["tables"])
+    else:
+        kept |= {"updates": rows, "rule": int(run.updates["row"][:rows].max(initial=-1)) + 1}
+    kept |= dict.fromkeys(groups, rows)
     if "kept" in groups:
         kept["kept"] = int((run.kept_rows <= saved.checkpoint.attributes["version"]).sum())
     if "microscope" in groups:

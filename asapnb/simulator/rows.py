@@ -27,7 +27,7 @@ class ReplayedRows:
         self._sources = (execution.rows, replay.results, execution.scales.columns)  # the later ones take precedence
         self._workers, self._round = execution.options.workers, execution.options.rows_per_version
         self._lengths = np.zeros(0, np.int64)  # of the tables made so far
-        self._tables = 0  # given to the writer
+        self.tables = 0  # given to the writer
         self.committed = 0  # rows given to the writer
         self.totals = Totals(self._workers)
         self.totals.table = self._scales.tables[0]
@@ -90,9 +90,9 @@ class ReplayedRows:
             return
         part = self._part(self.committed, rows)
         self._add(part)
-        for number in range(self._tables, int(part["row"].max()) + 1):
+        for number in range(self.tables, int(part["row"].max()) + 1):
             self._writer.append_table(self._scales.made_at[number], self._scales.tables[number])
-            self._tables += 1
+            self.tables += 1
         self._writer.append_updates(part)
         if self._t_view is not None and self._has_views:
             self._writer.append("views", np.array(self._t_view[self.committed : rows], VIEWS))
@@ -103,7 +103,7 @@ class ReplayedRows:
     def take_up(self, rows: int, seen: dict[int, NDArray[Any]]) -> None:
         """Go on from a file that holds the first rows."""
         self._add(self._part(0, rows))
-        self.committed, self._tables = rows, int(self._scales.columns["row"][:rows].max(initial=-1)) + 1
+        self.committed, self.tables = rows, int(self._scales.columns["row"][:rows].max(initial=-1)) + 1
         self.seen.clear()  # the same dict: the microscope has it already
         self.seen.update(seen)
 

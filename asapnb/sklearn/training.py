@@ -49,6 +49,7 @@ class AsyncSGD(BaseEstimator):
         target_loss: float | None = None,
         patience: int | None = None,
         max_seconds: float | None = None,
+        record: str = "updates",
         engine: str = "threads",
         timing: Any = "exponential(1)",
         warm_start: bool = False,
@@ -69,6 +70,7 @@ class AsyncSGD(BaseEstimator):
         self.target_loss = target_loss
         self.patience = patience
         self.max_seconds = max_seconds
+        self.record = record
         self.engine = engine
         self.timing = timing
         self.warm_start = warm_start
@@ -164,6 +166,7 @@ _ARGUMENTS = """hidden: the units of each hidden layer; () for a linear model.
         target_loss: stop when the training loss of an epoch is at most this.
         patience: stop when the training loss has not improved in so many epochs; None for never.
         max_seconds: stop after so much time of training: virtual seconds where it is simulated.
+        record: "updates" keeps a row of each in `run_`, "summary" only what they come to; see `asapnb.train`.
         engine: "threads", real ones, whose results are not reproducible if there are several workers; or "simulate",
             in virtual time, which gives the same bits for the same `random_state`.
         timing: how long workers take, where it is simulated: see `asapnb.timing`.

@@ -3,7 +3,7 @@
 from ..errors import RecordError, UsageError
 from ..problems.base import Problem, check_is_problem
 from ..record import Run, checkpoint_path, file_of
-from ..record.schema import COLUMNS, EVALS
+from ..record.schema import COLUMNS, EVALS, SUMMARY
 from .evaluation import Evaluation
 from .options import Options
 
@@ -13,8 +13,9 @@ FEW_UPDATES = 100  # so few that to make them again is no loss
 
 def check_columns(run: Run) -> None:
     """RecordError for a run whose rows have other columns than this version of asapnb writes."""
-    theirs = {_path(group, name) for group, names in run.columns.items() for name in names}
-    ours = {_path(group, name): one.absent for group in run.columns for name, one in COLUMNS[group].items()}
+    there = {group: names for group, names in run.columns.items() if group != SUMMARY}  # which is made anew
+    theirs = {_path(group, name) for group, names in there.items() for name in names}
+    ours = {_path(group, name): one.absent for group in there for name, one in COLUMNS[group].items()}
     needed = {path for path, absent in ours.items() if absent is None}
     for word, names in (("lacks", needed - theirs), ("also has", theirs - ours.keys())):
         if names:

@@ -42,6 +42,7 @@ VARIANTS = [
     *(candidates.direct(c, d) for c, d in [(2, 0.5), (4, 0.3), (4, 0.5), (8, 0.2), (8, 0.4), (16, 0.1), (16, 0.2)]),
     *(candidates.matched(c) for c in (2, 4, 8, 16, 32)),
     *(candidates.own(c) for c in (4, 8, 16, 32)),
+    candidates.own_secant(16, 0.5),
 ]
 
 

@@ -90,6 +90,13 @@ def own(times):
     return lambda delay: Update(f"own({times:g})", memory=times, direct=2 / (times + 1), own=True)
 
 
+def own_secant(times, strength):
+    """`own` of gradients that are compensated by a running secant diagonal."""
+    return lambda delay: replace(
+        own(times)(delay), name=f"own({times:g}) + secant({strength:g})", kind=SECANT, strength=strength
+    )
+
+
 @numba.njit(nogil=True)
 def advance(gradient, data, samples, rows, span, x, views, velocities, state, work, batch_size, seed, update, step):
     """Carry out the updates of a span, low ≤ t < high. Returns the last of them, or −1 where x is not finite.
