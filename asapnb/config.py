@@ -174,7 +174,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
 
 
 def prepare(
-    config: Mapping[str, Any], kind: Command = "train", force: bool = False
+    config: Mapping[str, Any], kind: Command = "train", force: bool = False, problem: Problem | None = None
 ) -> tuple[Problem, dict[str, Any]]:
     """The problem of a configuration and the arguments for a run. Data is loaded, but nothing is run.
 
@@ -183,10 +183,11 @@ def prepare(
         kind: "train", "simulate" or "calibrate".
         force: take code of one's own that is not what the run file had which the configuration is from. Without it
             that is a RecordError, with the difference.
+        problem: the one that the configuration says, if it has been made already.
     """
     arguments = {"data": keys()["data"].default, "problem": keys()["problem"].default, **check_keys(config, kind)}
-    text = arguments.pop("problem")
-    problem = parse_problem(text, trusted(arguments.pop("data"), force))
+    text, data = arguments.pop("problem"), arguments.pop("data")
+    problem = parse_problem(text, trusted(data, force)) if problem is None else problem
     if isinstance(text, Recorded) and not force:
         check_piece(text, "problem", code_of(problem))
     return problem, checked(arguments, force)

@@ -1,7 +1,9 @@
 """`record="summary"`: no rows, but all that follows from them, as the same run with rows says it."""
 
 import shutil
+from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from problems import quadratic, train
@@ -9,9 +11,13 @@ from simulations import SLOW, simulate
 
 import asapnb as ab
 from asapnb.analysis import records
+from asapnb.analysis.export import export
+from asapnb.analysis.stacking import stacked
 from asapnb.errors import RecordError
-from asapnb.record import checkpoint_path, load_run
+from asapnb.record import checkpoint_path, load_run, writer
 from asapnb.simulator import replayer
+from asapnb.sweep import parse_sweep
+from asapnb.sweep.points import Problems, carry_out
 
 
 def only_fresh(staleness, workers):
@@ -127,3 +133,81 @@ def test_a_simulated_summary_goes_on_to_the_same_bits(given, killed, tmp_path, m
     assert says(run) == says(whole)
     assert (run.params["final"] == whole.params["final"]).all()
     assert {*load_run(place).kept_versions} == {*whole.kept_versions}
+
+
+def test_a_summary_of_threads_does_not_go_on_and_names_the_next_step(tmp_path):
+    run = train(quadratic(), "lock-based", updates=60, record="summary", out=tmp_path / "run.h5")
+    before = run.path.read_bytes()
+    with pytest.raises(ab.UsageError, match=r"is a summary.*with start=.*run\.h5"):
+        ab.resume(run.path, problem=quadratic(), updates=90)
+    with pytest.raises(RecordError, match="cannot be replayed: make the run again with record"):
+        ab.replay(run, quadratic())
+    assert run.path.read_bytes() == before
+    assert train(quadratic(), "lock-based", updates=20, start=run.path, record="summary").status == "finished"
+
+
+def test_it_has_no_file_before_its_end_and_if_that_fails_it_is_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(writer, "_PATIENCE", 0.0)
+    out, found = tmp_path / "folder" / "run.h5", []
+    out.parent.mkdir()
+
+    def remove(evaluation):
+        found.append([file.name for file in out.parent.glob("*.h5")])
+        shutil.rmtree(out.parent, ignore_errors=True)
+
+    with pytest.warns(RuntimeWarning, match="cannot write to.*the run is in"):
+        run = simulate(updates=30, record="summary", out=out, on_eval=remove)
+    assert found[0] == []
+    assert run.path == tmp_path / "run.h5"
+    assert load_run(run.path).summary()["updates"] == 30
+
+
+def test_all_tables_but_that_of_updates_are_exported(tmp_path):
+    runs = [ab.simulate(quadratic(), workers=2, updates=20, seed=seed, record="summary") for seed in (0, 1)]
+    names = {Path(file).stem for file in export(runs, tmp_path)}
+    assert names == {"runs", "evals", "rule", "staleness"}
+    with pytest.raises(RecordError, match=r"no table updates \(there are runs, evals, rule and staleness\)"):
+        stacked([ab.load_run(_saved(runs[0], tmp_path))], "updates")
+
+
+def _saved(run, folder):
+    run.save(folder / "run.h5")
+    return folder / "run.h5"
+
+
+def test_points_of_a_sweep_share_a_problem_and_are_as_without(tmp_path):
+    sweep = parse_sweep(
+        {
+            "kind": "simulate",
+            "base": {"problem": "quadratic([1, 10])", "updates": 50, "record": "summary"},
+            "grid": {"workers": [2, 4]},
+        }
+    )
+    shared, made = Problems(), []
+    for number, point in enumerate(sweep.points):
+        for problems in (shared, None):
+            out = tmp_path / f"{number}-{problems is None}.h5"
+            assert carry_out(point, out, 1, problems).status == "finished"
+            made.append(load_run(out))
+        assert shared.prepared(point.config, "simulate")[0] is shared.prepared(point.config, "simulate")[0]
+    assert says(made[0]) == says(made[1]) != says(made[2]) == says(made[3])
+
+
+def test_a_damaged_summary_is_told(tmp_path):
+    run = ab.simulate(quadratic(), workers=4, updates=50, record="summary")
+    for number, (name, change, what) in enumerate(
+        (
+            ("tau", lambda old: old[::-1], "/summary/tau.*must rise"),
+            ("updates", lambda old: old + 1, "/summary/updates.*does not add up to applied"),
+            ("worker_steps", lambda old: old[:-1], "/summary/worker_steps.*must have 4 entries"),
+        )
+    ):
+        path = tmp_path / f"{number}.h5"
+        run.save(path)
+        with h5py.File(path, "r+") as file:
+            changed = change(file["summary"][name][:])
+            del file["summary"][name]
+            file["summary"][name] = changed
+        with pytest.raises(RecordError, match=f"{what}.*damaged"):
+            load_run(path).check()

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..config import keys, prepare, run_config
+from ..config import RUNS, keys, prepare
 from ..data.options import files_of
 from ..errors import AsapnbError, UsageError
 from ..problems import Problem
+from ..problems.text import code_of
 from ..record import Run
 from ..record.schema import FAILED, UNENDED
 from ..rules import Rule, ScaleTables, as_rule
@@ -180,13 +181,29 @@ def digest_of(file: str) -> str:
         raise UsageError(f"cannot read {file}: {error.strerror}") from None
 
 
-def carry_out(point: Point, out: Path, threads: int | None = None) -> Outcome:
+class Problems:
+    """The last problem that a process has made: points that have the same need not make it, and its data, again."""
+
+    def __init__(self) -> None:
+        self._key: tuple[Any, ...] = ()
+        self._problem: Problem | None = None
+
+    def prepared(self, config: Mapping[str, Any], kind: str) -> tuple[Problem, dict[str, Any]]:
+        """As `config.prepare`. Code of one's own is made anew each time, as it may keep something."""
+        key = config.get("problem"), config.get("data")
+        problem, arguments = prepare(config, kind, force=True, problem=self._problem if key == self._key else None)
+        self._key, self._problem = key, None if code_of(problem) else problem
+        return problem, arguments
+
+
+def carry_out(point: Point, out: Path, threads: int | None = None, problems: Problems | None = None) -> Outcome:
     """Make the run of a point and its file; an error becomes part of the outcome.
 
     Args:
         point: the point.
         out: its run file, which is replaced if it exists.
         threads: how many a simulation uses, unless its configuration says.
+        problems: that of an earlier point, if its files are known to be the same.
     """
     started = time.monotonic()
     config = dict(point.config)
@@ -197,13 +214,14 @@ def carry_out(point: Point, out: Path, threads: int | None = None) -> Outcome:
         if point.kind == "replay":
             run = replays.carry_out(config, out)
         else:
-            run = run_config(config, point.kind, out=out, force=True)
+            problem, arguments = (problems or Problems()).prepared(config, point.kind)
+            run = RUNS[point.kind](problem, **arguments, out=out, force=True)
         if run.path == out.resolve():
             status = run.status
         else:
             error = f"{out} could not be written; the run, which is {run.status}, is in {run.path or 'no file'}"
-    except AsapnbError as problem:
-        error = str(problem)
+    except AsapnbError as why:
+        error = str(why)
     except Terminated:
         raise
     except (Exception, SystemExit):  # a point that fails must not end the others

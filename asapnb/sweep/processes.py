@@ -19,7 +19,7 @@ from typing import Any
 from ..errors import RecordError, UsageError
 from ..signals import caught
 from ..training.options import at_once
-from .points import Outcome, carry_out, differing, failed, needed
+from .points import Outcome, Problems, carry_out, differing, failed, needed
 from .spec import Point
 
 _PATIENCE = 10.0  # seconds that processes have to end in good order
@@ -168,12 +168,13 @@ def _work(line: Any, folder: Path, threads: int, files: dict[str, str]) -> None:
     """In a process: send None when it is up, then run each point received until the pipe is closed."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     sys.stdout = sys.stderr  # what a user's rule prints must not mix with the output of the sweep
+    problems = Problems()
     with contextlib.suppress(EOFError, OSError):
         line.send(None)
         while True:
             point = line.recv()
             if (file := differing(needed(files, point))) is None:
-                line.send(carry_out(point, folder / point.file, threads))
+                line.send(carry_out(point, folder / point.file, threads, problems))
             else:
                 why = f"{file} has changed since the sweep began: put it back and go on, or start anew with --force"
                 line.send(failed(point, why))

@@ -19,7 +19,7 @@ from typing import Any
 from common import Table
 
 HERE = Path(__file__).parent
-SCRIPTS = ("steps", "engine", "refresh", "simulator", "staleness", "busy", "hogwild", "prange", "start")
+SCRIPTS = ("steps", "engine", "refresh", "simulator", "staleness", "busy", "hogwild", "prange", "start", "small")
 
 
 def run(name: str, *options: str) -> dict[str, Any]:
