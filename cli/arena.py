@@ -158,9 +158,13 @@ def _run(entered: Iterable[Contestant], suite: Suite, jobs: int, screen: Console
 
 def _list(suite: Suite, screen: Console, as_json: bool) -> None:
     tables = [scenario_table(suite), problem_table(suite)]
-    contestants = [(one.name, str(one.rule), ", ".join(f"{key}={value}" for key, value in one.settings.items()))
-                   for one in builtin()]  # fmt: skip
-    tables.append(Table("Built-in contestants", ("contestant", "rule", "settings"), tuple(contestants)))
+    computed = {one.name for one in load_builtin()}
+    contestants = tuple(
+        (one.name, str(one.rule), ", ".join(f"{key}={value}" for key, value in one.settings.items()) or None,
+         "in the table" if one.name in computed else "not computed")
+        for one in builtin()
+    )  # fmt: skip
+    tables.append(Table("Built-in contestants", ("contestant", "rule", "settings", "results"), contestants))
     if as_json:
         parts = {name: [dict(zip(one.columns, row, strict=True)) for row in one.rows]
                  for name, one in zip(("scenarios", "problems", "contestants"), tables, strict=True)}  # fmt: skip
@@ -182,7 +186,18 @@ def _shown(table: Table, mine: Iterable[str] = ()) -> Any:
     return Group(Text(table.title, "bold"), lines, *(Text(note, "dim") for note in table.notes))
 
 
-_LEFT = ("contestant", "rule", "settings", "scenario", "problem", "problems", "stands for", "timing", "what it is")
+_LEFT = (
+    "contestant",
+    "rule",
+    "settings",
+    "results",
+    "scenario",
+    "problem",
+    "problems",
+    "stands for",
+    "timing",
+    "what it is",
+)
 
 
 def _keys(table: Table) -> list[str]:

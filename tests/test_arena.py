@@ -55,6 +55,14 @@ def test_a_score_holds_the_runs_that_replay_makes():
     assert len(found.best.times) == len(found.equal.times) == 2
 
 
+def test_processes_compute_the_same():
+    alone, together = (compete("tail", suite=TINY, jobs=jobs).document() for jobs in (1, 2))
+    for found in (alone, together):
+        for score in found["cells"].values():
+            score["seconds"] = None
+    assert alone == together
+
+
 def test_the_best_step_size_is_none_worse_than_its_neighbours_and_is_tuned_on_other_seeds():
     cell, one = TINY.cells[0], contestant("constant")
     k, edge = tuned(cell, one, TINY.tuning)

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 import asapnb as ab
 from asapnb import plots
-from asapnb.arena import SUITE, compete, standings
+from asapnb.arena import SUITE, builtin, compete, standings
 from asapnb.arena.table import computed_on, here, load_builtin, read_results, results_as_json, same_times
 from asapnb.arena.tables import cell_table, kernel_note, standing_table
 from asapnb.report.arena import arena_page
@@ -128,6 +128,15 @@ def test_the_table_of_the_package_is_reproduced():
     same, total = same_times([found])
     assert total == 10
     assert same == 10 or here() != computed_on()  # another CPU may round otherwise
+
+
+def test_the_table_is_of_the_built_in_contestants():
+    known = {one.name: one for one in builtin()}
+    for one in load_builtin():
+        made = known[one.name]
+        assert (one.rule, one.settings, one.version) == (str(made.rule), made.settings, SUITE.version)
+        assert set(one.cells) == {cell.name for cell in SUITE.cells}
+        assert {len(score.best.times) for score in one.cells.values()} == {len(SUITE.seeds)}
 
 
 def test_the_equal_step_of_the_suite_is_the_best_one_of_constant():

@@ -99,7 +99,7 @@ def _carried_out(one: Contestant, tasks: Mapping[str, _Task], jobs: int) -> Iter
             f"the rule {one.rule} cannot be sent to another process ({error}): put it in a file, as rules.py:name, "
             "or take jobs=1"
         ) from None
-    context = multiprocessing.get_context("spawn")
+    context, others = multiprocessing.get_context("spawn"), multiprocessing.active_children()
     with ProcessPoolExecutor(jobs, context, initializer=_deaf) as pool:
         try:
             # those of the networks, which take longest, come last: begin with them
@@ -111,6 +111,11 @@ def _carried_out(one: Contestant, tasks: Mapping[str, _Task], jobs: int) -> Iter
                 'a process of the arena ended early: in a script, call this under if __name__ == "__main__"; if '
                 "memory ran out, take fewer jobs"
             ) from None
+        except BaseException:  # also Ctrl-C: nobody waits for what is still computed
+            for process in multiprocessing.active_children():
+                if process not in others:
+                    process.terminate()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
 
