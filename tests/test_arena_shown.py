@@ -48,6 +48,7 @@ def test_a_users_rule_gets_its_rank_among_the_built_in_ones(folder):
     (mine,), where = read_results(folder / "mine.json")
     assert where["suite"] == "1"
     place = standings([*load_builtin(), mine], PART.quickly())[mine.name]
+    assert mine.name == "my_rules.py:half_life"
     assert f"half_life: rank {place.rank}" in said
     assert f" of {len(load_builtin()) + 1}, {place.best} times as fast as constant" in said
     assert "in each cell" in said

@@ -14,6 +14,7 @@ from ..training.arguments import ARGUMENTS, checked_argument, of_replay
 # What a contestant may set: whatever a replay may change, and the schedule. Step sizes are the arena's.
 SETTINGS = tuple(name for name in ("schedule", *of_replay("changed")) if name not in ("step_size", "prior"))
 _BY_WORKERS = re.compile(r"\{(\d*)m\}")
+_FOLDERS = re.compile(r"^[^'\"(]*/")  # of a rule in a file
 BASELINE = "constant"
 
 
@@ -69,10 +70,8 @@ def contestant(rule: Any, *, name: str | None = None, knows_staleness: bool = Tr
     made = Contestant("", chosen, {key: value for key, value in settings.items() if value != ARGUMENTS[key].default},
                       knows_staleness)  # fmt: skip
     made.rule_for(1)
-    shown = [
-        rule.strip() if isinstance(rule, str) else str(chosen).removesuffix("()"),
-        *(f"{key}={value}" for key, value in made.settings.items()),
-    ]
+    text = rule.strip() if isinstance(rule, str) else str(chosen).removesuffix("()")
+    shown = [_FOLDERS.sub("", text), *(f"{key}={value}" for key, value in made.settings.items())]
     shown += [] if knows_staleness else ["learning the staleness"]
     return Contestant(_checked_name(name or ", ".join(shown)), chosen, made.settings, knows_staleness)
 
