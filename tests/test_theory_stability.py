@@ -131,9 +131,22 @@ def test_where_there_is_a_formula_it_is_taken():
     assert theory.stable_step(workers=3, timing="2.0").staleness.pmf.tolist() == constant(2).pmf.tolist()
 
 
-def test_the_momentum_of_each_worker_lowers_the_limit():
-    steps = [theory.stable_step(workers=4, timing=NEARLY, momentum=mu, **FEW).step for mu in (0.0, 0.8)]
-    assert steps[1] < 0.5 * steps[0]
+@pytest.mark.parametrize("shared", [False, True])
+def test_momentum_lowers_the_limit_as_the_roots_say(shared):
+    """Constant times: x[t+1] - x[t] = mu (x[t+1-k] - x[t-k]) - a x[t-3], k = 1 for one velocity and 4 for four."""
+    mu, lag = 0.8, 1 if shared else 4
+
+    def radius(a):
+        equation = np.zeros(6)  # times z^(4-t), from z^5 to 1
+        for power, factor in ((5, 1), (4, -1), (5 - lag, -mu), (4 - lag, mu), (1, a)):
+            equation[5 - power] += factor
+        return np.abs(np.roots(equation)).max()
+
+    kind = "shared" if shared else "per_worker"
+    found = theory.stable_step(workers=4, timing="1.0", momentum=mu, momentum_kind=kind, replicas=2, batches=2)
+    assert radius(0.985 * found.step) < 1 < radius(1.015 * found.step)
+    assert found.step < 0.5 * theory.constant_limit(3)
+    assert found.error == 0
 
 
 def test_a_direct_share_raises_the_limit_under_nearly_constant_delays():
