@@ -139,6 +139,8 @@ def speed_up(base, other):
 def judged(rows, m, one, k):
     """Median epochs, how many arrive, and the speed-up over constant at its best, as cells of a table."""
     base = best(rows, m, "constant")
+    if any((m, one, k, seed) not in rows for seed in SEEDS):
+        return ["not run", "", ""]
     found = times(rows, m, one, k)
     value, low, high = speed_up(times(rows, m, "constant", base), found)
     arrived = f"{np.sum(found < 2 * LIMIT)}/{len(SEEDS)}"
