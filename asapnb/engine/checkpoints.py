@@ -20,7 +20,7 @@ class Checkpoints:
     staleness its rule had seen by then.
     """
 
-    def __init__(self, writer: RunWriter, keeps_rows: bool) -> None:
+    def __init__(self, writer: RunWriter, keeps_rows: bool = True) -> None:
         self._writer, self._none = writer, not keeps_rows or writer.path is None
         self._copied: tuple[int, float, np.ndarray] | None = None
         self._saved = time.monotonic()
