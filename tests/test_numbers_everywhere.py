@@ -12,7 +12,7 @@ import pytest
 from simulations import simulate
 
 import asapnb as ab
-from asapnb import analysis, plots, problems, rules, schedules, staleness, timing
+from asapnb import analysis, forecasting, plots, problems, rules, schedules, staleness, timing
 from asapnb.errors import RuleError, UsageError
 
 ROOT = Path(__file__).parents[1]
@@ -98,6 +98,7 @@ CALLS = {
         "parse_timing": {"text": "timing.toml", "workers": 2},
         "quantile_parts": {"quantile": np.sqrt, "parts": 4},
         **{name: exact(law.examples[0]) for name, law in timing.times.LAWS.items()},
+        "machine": {"cores": 4, "smt": 1.5, "cv": 0.5, "mean": 1.5},
         "slowed": {"time": 1.0, "factor": 2.0},
     },
     "staleness": {
@@ -185,6 +186,17 @@ CALLS = {
         "ParameterServer": {"bound": 2, "discard_after": 3, "restart": True},
         "Synchronous": {"wait_for": 2},
     },
+    "forecasting": {
+        "forecast": {
+            "workers": 2, "step_size": 0.5, "batch_size": 4, "epochs": 2, "seed": 3, "timing_seed": 5,
+            "momentum": 0.5, "direct_share": 0.5, "L": 1.5, "noise": 0.5, "n_params": 7, "n_samples": 40,
+            "samples": 9,
+        },
+        "gradient_variance": {"problem": problems.log_cosh(2, noise=0.5), "batch_size": 2, "pairs": 3, "seed": 3},
+        "smoothness": {
+            "problem": problems.log_cosh(2), "samples": 4, "iterations": 10, "tolerance": 0.5, "seed": 3,
+        },
+    },
     "sweep": {},
 }  # fmt: skip
 # More ways to call: where arguments exclude each other, where a class must be used to be checked
@@ -194,6 +206,7 @@ MORE = [
     (rules.mindthestep, {"model": "cmp", "rate": 4.0, "dispersion": 1.5}),
     (rules.check, {"rule": "constant", "seed": 3, "tries": 4}),
     (staleness.geometric, {"p": 0.25}),
+    (forecasting.forecast, {"L": 1.5, "updates": 9}),
     (analysis.Target, {"loss": 0.5}),
     (estimated, {"half_life": 2.5}),
     (estimated, {"window": 3}),
@@ -208,6 +221,7 @@ ELSEWHERE = {
         "rules AdaDelay Budget AdaDelay.factor Budget.factor AdaDelay.numbers Budget.numbers Finding Report",
         "timing Component", "staleness Fit",
         "staleness StalenessDistribution", "problems Constants Parameter Problem Problem.initial",
+        "forecasting Constant Estimate Figures Forecast Known Objective",
         "theory HeavyBall Repairman", "analysis BestStep Crossing Interval SpeedUp",
         "sweep Outcome Progress Grid Sweep Sweep.seed_of",
     ),

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -36,15 +36,7 @@ class Estimate:
     value: float
     error: float
     gradients: int
-    seconds: float
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Estimate):
-            return NotImplemented
-        return (self.value, self.error, self.gradients) == (other.value, other.error, other.gradients)
-
-    def __hash__(self) -> int:
-        return hash((self.value, self.error, self.gradients))
+    seconds: float = field(compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.value:.4g} ± {self.error:.1g} ({self.gradients:,} gradients of a sample, {self.seconds:.2f} s)"

@@ -111,9 +111,11 @@ def checked(problem: Problem | None, given: Mapping[str, Any]) -> Options:
 def objective(problem: Problem | None, given: Mapping[str, Any], options: Options) -> Objective:
     """What is known of the objective."""
     if problem is None:
-        count, n_samples = given["n_params"], given["n_samples"]
-        count = None if count is None else integer("n_params", count, 1, 2**46)
-        return Objective("", count, n_samples, FLOATS[0].itemsize, 0)
+        n_params, n_samples = (
+            None if given[name] is None else integer(name, given[name], 1, most)
+            for name, most in (("n_params", 2**46), ("n_samples", _UNKNOWN))
+        )
+        return Objective("", n_params, n_samples, FLOATS[0].itemsize, 0)
     data = f" on {problem.data.name}" if problem.data is not None else ""
     workspace = problem.workspace_size(options.batch_size)
     return Objective(f"{problem.name}{data}", problem.n_params, problem.n_samples, problem.dtype.itemsize, workspace)
