@@ -14,6 +14,7 @@ from problems import quadratic
 import asapnb as ab
 from asapnb.engine import calibrate as module
 from asapnb.engine.calibrate import Measured, calibrate, fitted
+from asapnb.engine.preset import preset_of
 from asapnb.errors import RecordError, UsageError
 from asapnb.timing import load_timing, parse_timing
 from asapnb.timing.spread import spread_of
@@ -158,6 +159,13 @@ def test_the_command_as_json():
     assert found["workers"]["1"]["spread"]["within"] >= 0
     assert parse_timing(found["about"]["preset"]).compute.cores >= 1
     assert "smt" in found["about"]
+
+
+def test_a_preset_of_a_machine_that_was_busy_all_the_time():
+    spread = spread_of([np.array([1e-6] * 8 + [1.0] * 4)])
+    assert spread.within > 1000
+    assert preset_of(spread, 2, None).compute.cv == 1000
+    assert preset_of(spread_of([np.ones(9)]), 2, None).compute.cv == 0
 
 
 # --- of a run

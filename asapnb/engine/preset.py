@@ -13,6 +13,7 @@ from ..timing.spread import Spread, spread_of
 EachWorker = Sequence[NDArray[np.float64]]  # the times of each, in seconds
 QUANTILES = 100  # kept of each measured time
 _DIGITS = 4  # significant ones, of a measured time
+_WIDEST = 1000.0  # coefficient of variation that a law takes
 _FEW = 20  # times of each worker, below which a spread says little
 
 
@@ -66,7 +67,7 @@ def preset_of(spread: Spread, cores: int, smt: float | None, **others: float) ->
     >>> str(preset_of(Spread(1e-3, 2e-3, 9.0, 0.07, 0.01), cores=2, smt=None, update=1e-5))
     'Timing(compute=machine(cores=2, smt=1.0, cv=0.07, mean=0.001), update=1e-05)'
     """
-    cv = float(f"{spread.within:.3g}")
+    cv = min(float(f"{spread.within:.3g}"), _WIDEST)  # on a machine that has no time for it
     compute = machine(cores=cores, smt=smt or 1.0, cv=cv if cv >= 1e-6 else 0.0, mean=_rounded(spread.typical))
     return Timing(compute, **{name: _rounded(value) for name, value in others.items()})
 
