@@ -18,6 +18,7 @@ from asapnb.analysis.statistics import restricted_means
 
 TARGETS = (0.95, 0.9, 0.75, 0.5)
 BUDGET = 100.0  # epochs
+CORES = 36
 CONSTANT, RELEASED, MATCHED, SHUFFLED = "constant", "as released", "constant, matched", "shuffled as released"
 MIDPOINT, INCLUSIVE, EXCLUSIVE = "midpoint", "inclusive", "exclusive"
 
@@ -110,6 +111,7 @@ def main(folders):
     made = Evaluation(found)
     names = list(dict.fromkeys(name for name, _, _ in made.times))
     workers = sorted({m for _, m, _ in made.times})
+    alone = [m for m in workers if m <= CORES]
     pairs = [(name, CONSTANT) for name in names if name != CONSTANT]
     pairs += [(RELEASED, name) for name in (MATCHED, SHUFFLED, EXCLUSIVE) if name in names]
     for mean, how in ((restricted, "mean times"), (geometric, "geometric means of times")):
@@ -118,9 +120,10 @@ def main(folders):
             for pair in pairs:
                 each = [cell(made.speed_up(*pair, target, [m], mean)) for m in workers]
                 if any(each):
-                    rows.append((" over ".join(pair), *each, cell(made.speed_up(*pair, target, workers, mean))))
+                    means = [cell(made.speed_up(*pair, target, some, mean)) for some in (alone, workers)]
+                    rows.append((" over ".join(pair), *each, *means))
             print(f"\nSpeed-up to {target:.0%}, by {how}")
-            table(("", *map(str, workers), "mean"), rows)
+            table(("", *map(str, workers), f"mean, up to {CORES}", "mean"), rows)
     arrivals(made, names, workers)
     scales(found)
 
