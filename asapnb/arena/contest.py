@@ -184,7 +184,7 @@ def run(cell: Cell, one: Contestant, k: int, seed: int) -> _Outcome:
     Args:
         cell: the cell.
         one: the contestant.
-        k: its step size is 2^(k/4).
+        k: its step size is 2^(k/8).
         seed: of the schedule, the initial parameters and the order of the data.
     """
     scenario, task = cell.scenario, cell.task

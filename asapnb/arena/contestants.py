@@ -114,4 +114,5 @@ def builtin() -> list[Contestant]:
         contestant("adadelay(0.001)"),
         contestant("constant", name="dc-asgd", compensation=0.04),
         contestant("constant", name="momentum 0.9", momentum=0.9),
+        contestant("constant", name="direct share 0.4", momentum=0.75, direct_share=0.4),
     ]

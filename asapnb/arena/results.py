@@ -32,7 +32,7 @@ class Score:
     """A contestant in one cell.
 
     Attributes:
-        step: its best step size is 2^(step/4).
+        step: its best step size is 2^(step/8).
         edge: whether the search ended at the edge of the grid.
         best: its runs at that step size.
         equal: its runs at the step size that was best for `constant`.

@@ -89,7 +89,7 @@ class Cell:
     Attributes:
         scenario: of the workers.
         task: to be solved.
-        reference: the step size 2^(reference/4) was the best one of `constant`. It is the equal step of all
+        reference: the step size 2^(reference/8) was the best one of `constant`. It is the equal step of all
             contestants, and where the search for the best step begins.
     """
 

@@ -51,6 +51,11 @@ class Run:
     * `tables`: all of these, the scales and the staleness as columns, for `pandas.DataFrame` and its like
     * `staleness`, `staleness_counts`, `rule_tables`, and `params` with `initial`, `final`, `layout`, and
       with momentum `velocity`
+
+    Args:
+        source: its file, or a run in memory.
+        name: in errors; by default the path.
+        found: what the file is made of, if that has been read.
     """
 
     def __init__(self, source: Source, name: str | None = None, found: structure.Structure | None = None) -> None:

@@ -97,9 +97,11 @@ def cell(found):
     return f"{ratio:.2f} ({interval.low:.2f} – {interval.high:.2f})"
 
 
-def table(head, rows):
-    """Print a table in Markdown."""
-    print(f"\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
+def table(title, head, rows):
+    """Print a table in Markdown, if it has rows."""
+    if not rows:
+        return
+    print(f"\n{title}\n\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
     for row in rows:
         print(f"| {' | '.join(map(str, row))} |")
 
@@ -122,8 +124,9 @@ def main(folders):
                 if any(each):
                     means = [cell(made.speed_up(*pair, target, some, mean)) for some in (alone, workers)]
                     rows.append((" over ".join(pair), *each, *means))
-            print(f"\nSpeed-up to {target:.0%}, by {how}")
-            table(("", *map(str, workers), f"mean, up to {CORES}", "mean"), rows)
+            table(
+                f"Speed-up to {target:.0%}, by {how}", ("", *map(str, workers), f"mean, up to {CORES}", "mean"), rows
+            )
     arrivals(made, names, workers)
     scales(found)
 
@@ -142,8 +145,8 @@ def arrivals(made, names, workers):
                 )
             if any(row):
                 rows.append((name, *row))
-        print(f"\nTo {target:.0%}: mean epochs, mean thousands of virtual seconds, runs that arrive")
-        table(("", *map(str, workers)), rows)
+        said = f"To {target:.0%}: mean epochs, mean thousands of virtual seconds, runs that arrive"
+        table(said, ("", *map(str, workers)), rows)
 
 
 def scales(found):
@@ -154,9 +157,9 @@ def scales(found):
             float(record.run.updates["scale"].mean(dtype=float)) * record.value("step_size")
         )
     workers = sorted({m for _, m in means})
-    print("\nMean step, in units of 0.005")
     names = list(dict.fromkeys(name for name, _ in means))
     table(
+        "Mean step, in units of 0.005",
         ("", *map(str, workers)),
         [
             (name, *(f"{np.mean(means[name, m]) / 0.005:.3f}" if means.get((name, m)) else "" for m in workers))
