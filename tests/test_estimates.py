@@ -136,7 +136,7 @@ def endless(params, gradient, indices, plan, workspace, inputs, labels):
         (gradient_variance, {"params": ["a"]}, "params have shape"),
         (gradient_variance, {"problem": None}, "problem is None"),
     ],
-    ids=str,
+    ids=lambda given: getattr(given, "__name__", str(given)),
 )
 def test_errors(estimate, arguments, message):
     with pytest.raises(UsageError, match=message):
