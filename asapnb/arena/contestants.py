@@ -50,8 +50,8 @@ def contestant(rule: Any, *, name: str | None = None, knows_staleness: bool = Tr
         name: in tables; by default the rule and its settings.
         knows_staleness: whether the rule's first table is made from the staleness of the scenario, so that it acts
             from the first update. Else all scales are 1 until it has seen some.
-        settings: of the update, as of `asapnb.simulate`: momentum, momentum_kind, weight_decay, compensation, clip,
-            worker_tables, schedule.
+        settings: of the update, as of `asapnb.simulate`: momentum, momentum_kind, direct_share, weight_decay,
+            compensation, clip, worker_tables, schedule.
 
     Raises:
         UsageError, RuleError: for a rule or a setting that cannot be used.
