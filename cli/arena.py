@@ -92,9 +92,9 @@ def command(
 ) -> None:  # fmt: skip
     """Let a step-size rule compete with the built-in ones, in a fixed suite of scenarios and problems.
 
-    RULE is the text of a rule, or FILE.py:FUNCTION. Only what is given runs; the results of the built-in contestants
-    come with asapnb. Each runs at its own best step size and at that of constant. Without RULE, the built-in
-    contestants are shown. A file of results takes part without running again.
+    RULE is the text of a rule, FILE.py:FUNCTION, or the name of a built-in contestant. Only what is given runs; the
+    results of the built-in contestants come with asapnb. Each runs at its own best step size and at that of constant.
+    Without RULE, the built-in contestants are shown. A file of results takes part without running again.
     """
     suite = (SUITE.quickly() if quick else SUITE).only(scenarios, problems)
     screen = console(quiet=quiet or as_json)
@@ -138,8 +138,13 @@ def _entered(
             "constant"
         )
     known = [one for file in files for one in read_results(file)[0]]
-    entered = builtin() if again else []
-    return [*entered, *(contestant(rule, knows_staleness=not learning, **settings) for rule in rules)], known
+    ours = {one.name: one for one in builtin() if not (settings or learning)}
+    entered = [ours.get(rule) or contestant(rule, knows_staleness=not learning, **settings) for rule in rules]
+    entered[:0] = builtin() if again else []
+    named = [one.name for one in known] + [one.name for one in entered]
+    if twice := [name for name in dict.fromkeys(named) if named.count(name) > 1]:
+        raise UsageError(f"{', '.join(twice)}: given twice. Leave one out, or change the name in its file of results")
+    return entered, known
 
 
 def _run(entered: Iterable[Contestant], suite: Suite, jobs: int, screen: Console) -> Iterable[Result]:

@@ -106,6 +106,54 @@ def test_what_cannot_run_is_an_error(folder, arguments, says):
     assert says in done.output.replace("\n", " ")
 
 
+@pytest.mark.parametrize("name", ["tail, as released", "dc-asgd"])
+def test_a_built_in_contestant_runs_by_its_name(name):
+    done = arena(name, *CELL, "--quick", "--jobs", "1", "--json")
+    assert done.exit_code == 0, done.output
+    (found,) = json.loads(done.stdout)["results"]
+    known = next(one for one in load_builtin() if one.name == name).document()
+    assert [found[key] for key in ("rule", "settings", "knows_staleness")] == [
+        known[key] for key in ("rule", "settings", "knows_staleness")
+    ]
+
+
+def test_of_two_results_of_one_name_none_is_lost_silently(folder):
+    for given in ([folder / "mine.json"] * 2, [folder / "mine.json", f"{folder}/my_rules.py:half_life"]):
+        done = arena(*given, *CELL, "--quick", "--jobs", "1")
+        assert done.exit_code == 2
+        assert "my_rules.py:half_life: given twice" in done.output.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("path", "value"), [("best/times", ["soon"] * 5), ("best/mean_scale", "1"), ("step", "x"), ("equal/times", 3)]
+)
+def test_results_that_were_edited_badly_are_an_error(folder, tmp_path, path, value):
+    document = json.loads((folder / "mine.json").read_text())
+    place = document["contestants"][0]["cells"]["geometric/quadratic"]
+    *parts, last = path.split("/")
+    for part in parts:
+        place = place[part]
+    place[last] = value
+    (tmp_path / "odd.json").write_text(json.dumps(document))
+    done = arena(tmp_path / "odd.json", *CELL, "--quick")
+    assert done.exit_code == 2, done.output
+    assert "holds no results of the arena" in done.output.replace("\n", " ")
+
+
+def test_a_contestant_that_never_moves_has_no_mean_scale(folder):
+    (mine,) = read_results(folder / "mine.json")[0]
+    score = mine.cells["geometric/quadratic"]
+    still = replace(
+        mine, cells={"geometric/quadratic": replace(score, best=replace(score.best, mean_scale=float("nan")))}
+    )
+    text = results_as_json([still])
+    assert "NaN" not in text
+    (folder / "still.json").write_text(text)
+    (again,) = read_results(folder / "still.json")[0]
+    found = standings([*load_builtin(), again], PART.quickly())
+    assert cell_table(found[mine.name], PART.quickly()).rows[0][-1] == "–"
+
+
 def test_a_file_that_exists_is_left_alone(folder):
     before = (folder / "page.html").read_bytes()
     done = arena(folder / "mine.json", *CELL, "--quick", "-o", folder / "page.html")

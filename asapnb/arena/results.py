@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -82,20 +84,26 @@ class Result:
 def from_document(document: Mapping[str, Any]) -> Result:
     """The result that `Result.document` wrote down."""
 
+    def real(found: Any) -> Any:
+        return None if found is None else 0.0 + found  # TypeError for a text
+
     def runs(found: Mapping[str, Any]) -> Runs:
-        return Runs(tuple(found["times"]), found["mean_scale"])
+        mean = real(found["mean_scale"])
+        return Runs(tuple(map(real, found["times"])), math.nan if mean is None else mean)
 
     cells = {
-        name: Score(one["step"], one["edge"], runs(one["best"]), runs(one["equal"]), one["seconds"])
+        name: Score(operator.index(one["step"]), one["edge"], runs(one["best"]), runs(one["equal"]), one["seconds"])
         for name, one in document["cells"].items()
     }
-    return Result(**{**document, "cells": cells})
+    stable = {name: real(step) for name, step in document["stable"].items()}
+    named = {name: f"{document[name]}" for name in ("name", "rule", "version")}
+    return Result(**{**document, **named, "settings": {**document["settings"]}, "cells": cells, "stable": stable})
 
 
 def rounded(value: Any) -> Any:
-    """A value with all its numbers rounded to a few digits."""
+    """A value with all its numbers rounded to a few digits, and None for NaN, which JSON has not."""
     if isinstance(value, float):
-        return float(f"{value:.{_DIGITS}g}")
+        return None if math.isnan(value) else float(f"{value:.{_DIGITS}g}")
     if isinstance(value, Mapping):
         return {key: rounded(item) for key, item in value.items()}
     return [rounded(item) for item in value] if isinstance(value, list | tuple) else value

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..analysis import Table
 from ..compiled import KERNEL_PATH
-from ..formatting import count, number
+from ..formatting import count, fixed, number
 from .contestants import BASELINE
 from .standings import Place, Standings
 from .suite import Suite, step_size
@@ -26,7 +26,7 @@ def standing_table(found: Standings, mine: Collection[str] = ()) -> Table:
                "stable step")  # fmt: skip
     rows = tuple(
         (_rank(place), place.result.name, str(place.best), str(place.equal),
-         *(f"{share:.0%}" for share in place.arrived), f"× {number(place.step, 3)}", f"{place.mean_scale:.3f}",
+         *(f"{share:.0%}" for share in place.arrived), f"× {number(place.step, 3)}", _scale(place.mean_scale),
          None if place.stable is None else f"× {number(place.stable, 3)}")
         for place in found.places
     )  # fmt: skip
@@ -45,7 +45,7 @@ def cell_table(place: Place, suite: Suite) -> Table:
         )
         speeds = str(place.by_cell[cell.name]), str(place.equal_by_cell[cell.name])
         size = f"{step_size(score.step):.4g}{' (edge)' if score.edge else ''}"
-        rows.append((cell.scenario.name, cell.task.name, *speeds, *arrived, size, f"{score.best.mean_scale:.3f}"))
+        rows.append((cell.scenario.name, cell.task.name, *speeds, *arrived, size, _scale(score.best.mean_scale)))
     return Table(f"{place.result.name} in each cell", columns, tuple(rows))
 
 
@@ -82,6 +82,10 @@ def _title(suite: Suite) -> str:
         f"Suite {suite.version}: {count(len(suite.cells), 'cell')}, {count(len(suite.seeds), 'seed')}; speed-up over "
         f"{BASELINE}, with 95 % intervals"
     )
+
+
+def _scale(mean: float) -> str:
+    return fixed(mean, ".3f" if mean < 1000 else ".4g")
 
 
 def _rank(place: Place) -> str:
