@@ -108,7 +108,7 @@ def table(title, head, rows):
 
 def main(folders):
     """All tables."""
-    found = [record for record in records(folders) if record.status != "running"]
+    found = [record for record in records(folders) if record.status not in ("running", "interrupted")]
     print(f"{len(found)} runs, {sum(epochs(record) for record in found):,.0f} epochs")
     made = Evaluation(found)
     names = list(dict.fromkeys(name for name, _, _ in made.times))
