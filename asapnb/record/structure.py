@@ -74,7 +74,8 @@ def checked(file: Any, size: int, name: str) -> Structure:
     lengths = {
         group: {
             one: _column(found[f"{group}/{one}"], group, one, size, name, in_chunks=bool(rows_too))
-            for one in names & COLUMNS[group].keys()
+            for one in COLUMNS[group]
+            if one in names
         }
         for group, names in columns.items()
     }
