@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from llvmlite.binding.ffi import lib
 from naive import assert_rows_are_sound
 from problems import quadratic, train
 from processes import LIMIT, WITHOUT_THREADS, ctrl_c_interrupts, in_threads, python, started, until
@@ -316,11 +317,36 @@ def test_a_run_in_a_forked_child(tmp_path):
         assert signal.getsignal(signal.SIGTERM) is before
         np.testing.assert_equal(signal.getsignal(signal.SIGINT), signal.default_int_handler)
 
+    def fork(now):
+        if now.step == 0:
+            with held_elsewhere(lib._lock):  # as by a thread of the run that is still compiling
+                codes.append(forked(refused))
+
     codes.append(forked(run))
     before = signal.getsignal(signal.SIGTERM)
     with ctrl_c_interrupts():
-        train(quadratic(), "leashed", updates=60, on_eval=lambda now: now.step or codes.append(forked(refused)))
+        train(quadratic(), "leashed", updates=60, on_eval=fork)
     assert codes == [0, 0]
+
+
+@contextmanager
+def held_elsewhere(lock):
+    """While another thread holds the lock."""
+    taken, over = threading.Event(), threading.Event()
+
+    def hold():
+        with lock:
+            taken.set()
+            over.wait(LIMIT)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    try:
+        assert taken.wait(LIMIT)
+        yield
+    finally:
+        over.set()
+        thread.join(LIMIT)
 
 
 def test_a_forked_child_that_returns_from_a_callback_is_told(tmp_path):

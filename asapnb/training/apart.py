@@ -214,8 +214,7 @@ def apart(work: Callable[[Session[T]], T], hooks: Hooks) -> T:
         UsageError: in a process that was forked while a run was going on in its parent.
         Terminated: after SIGTERM or SIGHUP.
     """
-    if _forked_in_a_run:
-        raise UsageError(_FORKED)
+    check_not_forked()
     _end_runs_at_exit()
     session = Session(work, hooks)
     thread = threading.Thread(target=session._run, name="asapnb-run", daemon=True)
@@ -238,6 +237,15 @@ def apart(work: Callable[[Session[T]], T], hooks: Hooks) -> T:
 
 _live: set[Session[Any]] = set()
 _forked_in_a_run = False
+
+
+def check_not_forked() -> None:
+    """UsageError in a process that was forked while a run was going on in its parent.
+
+    To be called before anything is compiled: a thread of the run may have held the lock of the compiler.
+    """
+    if _forked_in_a_run:
+        raise UsageError(_FORKED)
 
 
 def _after_fork() -> None:
@@ -283,6 +291,7 @@ def abandonable(function: Callable[[], T]) -> T:
     >>> abandonable(lambda: 6 * 7)
     42
     """
+    check_not_forked()
     if threading.current_thread() is not threading.main_thread():  # which alone receives signals
         return function()
     context, done = contextvars.copy_context(), SimpleQueue[tuple[Any, BaseException | None]]()

@@ -20,6 +20,7 @@ import numpy as np
 
 from ..compiled import cache_of
 from ..problems.base import Dtypes, Problem
+from .apart import check_not_forked
 from .options import at_once
 
 _PROGRAM = """
@@ -53,7 +54,10 @@ def compiling_beside(rest: Callable[..., None], loop: str, problem: Problem) -> 
         rest: compiles the rest; called with `loop` and the names of the dtypes of the problem.
         loop: a loop, "module:function".
         problem: the problem.
+
+    UsageError in a process that was forked while a run was going on.
     """
+    check_not_forked()
     arguments = [rest.__module__, rest.__name__, loop, *(one.name for one in problem.dtypes)]
     done = _marker(arguments)
     python = Path(sys.executable or "").name.startswith("python")  # and not a program that embeds Python
