@@ -285,7 +285,7 @@ class Run:
 
     def check(self) -> None:
         """Read all that the file holds; RecordError for the first thing that is damaged or missing."""
-        for name in NEEDED:
+        for name in (*NEEDED, *(("timing",) if self.kind == "simulate" else ())):
             self.config[name]
         with reading(self._source, self._name) as self._held:
             try:
