@@ -44,7 +44,7 @@ def _work(updates, snapshot, words, shared, gradient, view, update, batches, pla
         if begun > ended:  # a write that began before the view was complete had not ended when it was begun
             fetch_add(words, TORN, 1)
         fetch_add(words, BEGUN, 1)
-        descend(shared, update, update, np.float32(1e-4), np.float32(0))
+        descend(shared, update, update, np.float32(1e-4), np.float32(0), np.float32(0))
         fetch_add(words, ENDED, 1)
 
 
