@@ -6,11 +6,12 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
 from ..errors import RecordError
-from .files import created, put_in_place
+from .files import copy, put_in_place
 from .held import Held
 from .owner import Owner
 from .run import Run
@@ -54,23 +55,13 @@ def end_at_once(
         patience: for how many seconds to try again if the file cannot be written.
         hurried: as soon as this is true, nothing is tried again.
     """
-
-    def write(target: Path | BytesIO) -> None:
-        with created(target) as file:
-            held.write(file)
-
     run, why = _patiently(lambda: write_at_once(held, owner.path, owner), lambda: owner.path, patience, hurried)
-    return run or _elsewhere(owner, write, first=1 if os.path.exists(owner.path) else 0), why
+    return run or _elsewhere(owner, partial(copy, held), first=1 if os.path.exists(owner.path) else 0), why
 
 
 def write_at_once(held: Held, place: Path, owner: Owner) -> Run:
     """Write a whole run in the place of what is there."""
-
-    def write(part: Path) -> None:
-        with created(part) as file:
-            held.write(file)
-
-    put_in_place(place, write, owner if place == owner.path else None)
+    put_in_place(place, partial(copy, held), owner if place == owner.path else None)
     return Run(place, found=held.structure(str(place)))
 
 
