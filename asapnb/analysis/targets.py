@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError, unknown
 from ..numbers import real
-from .curves import Curve
 from .records import CLOCKS, Loss, Record
 
 PLATEAU = 0.95  # of the initial loss: below, a run has left its first plateau
@@ -126,10 +125,10 @@ def crossing(record: Record, target: Target, loss: Loss = "evaluated", window: i
     """
     curve, end = record.curve(loss, window), record.end
     lost = not math.isfinite(record.initial_loss)  # it diverged at once
-    at = None if lost else _first_at_or_below(curve, target.level(record))
+    at = None if lost else first_at_or_below(curve.loss, target.level(record))
     if at is None:
         return Crossing(_OUTCOMES.get(record.status, "not reached"), None, None, None, None, end)
-    updates, seconds, steps = (_between(column, *at) for column in (curve.updates, curve.seconds, curve.steps))
+    updates, seconds, steps = (between(column, *at) for column in (curve.updates, curve.seconds, curve.steps))
     return Crossing("reached", updates, seconds, steps, updates / record.updates_per_epoch, end)
 
 
@@ -153,17 +152,18 @@ def escape(record: Record, share: float = PLATEAU, loss: Loss = "evaluated", win
     return crossing(record, Target(fraction=share), loss, window)
 
 
-def _first_at_or_below(curve: Curve, level: float) -> tuple[int, float] | None:
+def first_at_or_below(losses: NDArray[Any], level: float) -> tuple[int, float] | None:
     """The first point at or below a level, and where the level lies between the point before (0) and this one (1)."""
-    below = curve.loss <= level
+    below = losses <= level
     if not below.any():
         return None
     i = int(below.argmax())
     if i == 0:
         return 0, 1.0
-    before, after = curve.loss[i - 1 : i + 1]
+    before, after = losses[i - 1 : i + 1]
     return i, float((before - level) / (before - after)) if np.isfinite(before - after) else 1.0
 
 
-def _between(column: NDArray[Any], i: int, part: float) -> float:
+def between(column: NDArray[Any], i: int, part: float) -> float:
+    """The value of a column there, interpolated linearly: at what `first_at_or_below` returns."""
     return float(column[i]) if part == 1.0 or i == 0 else float(column[i - 1] + part * (column[i] - column[i - 1]))

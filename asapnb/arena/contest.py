@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..analysis.targets import between, first_at_or_below
 from ..errors import AsapnbError, UsageError
 from ..numbers import integer
 from ..record import Run
@@ -221,10 +222,5 @@ def _loss(made: Run) -> float:
 
 def _time(made: Run, target: float) -> float | None:
     """The updates until the target, interpolated linearly between two evaluations; None if it was not reached."""
-    steps, losses = made.evals["step"], made.evals["train_loss"]
-    below = losses <= target
-    if not below.any() or below[0]:
-        return 0.0 if below.any() else None
-    i = int(below.argmax())
-    (s, t), (a, b) = steps[i - 1 : i + 1].tolist(), losses[i - 1 : i + 1].tolist()
-    return float(t - (t - s) * (target - b) / (a - b)) if math.isfinite(a - b) else float(t)
+    at = first_at_or_below(made.evals["train_loss"], target)
+    return None if at is None else between(made.evals["step"], *at)
