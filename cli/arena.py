@@ -14,7 +14,7 @@ from asapnb.analysis import Table
 from asapnb.analysis.tables import shown
 from asapnb.arena import SUITE, Contestant, Result, Suite, builtin, compete, contestant, standings
 from asapnb.arena.contestants import SETTINGS
-from asapnb.arena.table import computed_on, here, load_builtin, read_results, results_as_json, same_times
+from asapnb.arena.stored import computed_on, here, load_builtin, read_results, results_as_json, same_times
 from asapnb.arena.tables import cell_table, kernel_note, problem_table, scenario_table, standing_table
 from asapnb.errors import UsageError
 from asapnb.plots import save
@@ -31,6 +31,17 @@ from .streams import echo
 from .text import Columns, console
 
 _PAGES, _RESULTS = (".html", ".htm"), ".json"
+_KEYS = (  # the columns of the standings, in JSON
+    "rank",
+    "contestant",
+    "speed_up",
+    "equal_step",
+    "arrived",
+    "arrived_at_equal_step",
+    "best_step",
+    "mean_scale",
+    "stable_step",
+)
 
 
 def _files(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
@@ -111,7 +122,7 @@ def command(
     for out in outs:
         _write(out, found, mine, force)
     if as_json:
-        standing = [dict(zip(_keys(standing_table(found)), row, strict=True)) for row in standing_table(found).rows]
+        standing = [dict(zip(_KEYS, row, strict=True)) for row in standing_table(found).rows]
         echo(to_json({**here(), "standings": standing, "results": [one.document() for one in mine.values()]}))
         return
     screen.print(_shown(standing_table(found, mine), mine))
@@ -203,12 +214,6 @@ _LEFT = (
     "timing",
     "what it is",
 )
-
-
-def _keys(table: Table) -> list[str]:
-    """The columns as keys of JSON."""
-    return ["rank", "contestant", "speed_up", "equal_step", "arrived", "arrived_at_equal_step", "best_step",
-            "mean_scale", "stable_step"]  # fmt: skip
 
 
 def _write(out: str, found: Any, mine: Mapping[str, Result], force: bool) -> None:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 import asapnb as ab
 from asapnb import plots
 from asapnb.arena import SUITE, builtin, compete, standings
-from asapnb.arena.table import computed_on, here, load_builtin, read_results, results_as_json, same_times
+from asapnb.arena.stored import computed_on, here, load_builtin, read_results, results_as_json, same_times
 from asapnb.arena.tables import cell_table, kernel_note, standing_table
 from asapnb.report.arena import arena_page
 

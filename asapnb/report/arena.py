@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 from .. import plots
 from ..arena import Standings
-from ..arena.table import computed_on, here
+from ..arena.stored import computed_on, here
 from ..arena.tables import cell_table, kernel_note, problem_table, scenario_table, standing_table, verdict
 from ..formatting import count
 from ..record.files import put_in_place
