@@ -22,11 +22,11 @@ HERE = Path(__file__).parent
 SCRIPTS = ("steps", "engine", "refresh", "simulator", "staleness", "busy", "hogwild", "prange", "start", "small")
 
 
-def run(name: str, *options: str) -> dict[str, Any]:
+def run(name: str, *options: str, python: str = sys.executable) -> dict[str, Any]:
     """One benchmark in a process of its own; it prints its tables, and its document is returned."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "figures.json")
-        subprocess.run([sys.executable, HERE / f"{name}.py", "--json", file, *options], check=True)
+        subprocess.run([python, HERE / f"{name}.py", "--json", file, *options], check=True)
         document: dict[str, Any] = json.loads(file.read_text())
         return document
 
