@@ -19,7 +19,19 @@ from typing import Any
 from common import Table
 
 HERE = Path(__file__).parent
-SCRIPTS = ("steps", "engine", "refresh", "simulator", "staleness", "busy", "hogwild", "prange", "start", "small")
+SCRIPTS = (
+    "steps",
+    "engine",
+    "refresh",
+    "simulator",
+    "staleness",
+    "busy",
+    "hogwild",
+    "prange",
+    "start",
+    "small",
+    "many",
+)
 
 
 def run(name: str, *options: str, python: str = sys.executable) -> dict[str, Any]:

@@ -22,10 +22,14 @@ Key = TypeVar("Key", bound=Hashable)
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to measure: `rounds` of every case, or (quick) just long enough to show that the script works."""
+    """How long to measure: `rounds` of every case, or (quick) just long enough to show that the script works.
+
+    `runs` is for a benchmark of many runs.
+    """
 
     rounds: int
     quick: bool = False
+    runs: int = 0
 
     def seconds(self, usual: float) -> float:
         """The least time of one measurement."""
@@ -133,16 +137,24 @@ def document(name: str, load: float, tables: list[Table]) -> dict[str, Any]:
     }
 
 
-def main(measure: Callable[[Effort], list[Table]], rounds: int) -> None:
-    """The command line of every benchmark: measure, print the tables, write the JSON."""
+def main(measure: Callable[[Effort], list[Table]], rounds: int, runs: int | None = None) -> None:
+    """The command line of every benchmark: measure, print the tables, write the JSON.
+
+    Args:
+        measure: makes the tables.
+        rounds: how many, unless the command line says.
+        runs: how many runs, likewise, of a benchmark of many runs.
+    """
     script = sys.modules["__main__"]
     parser = argparse.ArgumentParser(description=(script.__doc__ or "").split("\n")[0])
     parser.add_argument("--json", metavar="FILE", help="also write the figures to this file")
     parser.add_argument("--rounds", type=int, default=rounds, help=f"measure each case so often (default {rounds})")
     parser.add_argument("--quick", action="store_true", help="seconds only: shows that it works, measures nothing")
+    if runs is not None:
+        parser.add_argument("--runs", type=int, default=runs, help=f"how many runs (default {runs:,})")
     given = parser.parse_args()
     load = os.getloadavg()[0]
-    tables = measure(Effort(1, quick=True) if given.quick else Effort(given.rounds))
+    tables = measure(Effort(1, quick=True) if given.quick else Effort(given.rounds, runs=getattr(given, "runs", 0)))
     print("\n".join(map(str, tables)))
     if given.json:
         text = json.dumps(document(Path(sys.argv[0]).stem, load, tables), indent=1, ensure_ascii=False)
