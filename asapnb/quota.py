@@ -19,12 +19,12 @@ def cpu_quota(root: Path = _ROOT) -> float | None:
     >>> quota is None or quota > 0
     True
     """
-    found = [quota for folder in _groups(root) for quota in (_version_2(folder), _version_1(folder)) if quota]
+    found = [quota for folder in groups(root) for quota in (_version_2(folder), _version_1(folder)) if quota]
     return min(found, default=None)
 
 
-def _groups(root: Path) -> Iterator[Path]:
-    """The folders of the groups, from the innermost out, for each hierarchy that can hold a quota."""
+def groups(root: Path = _ROOT) -> Iterator[Path]:
+    """The folders of the control groups of this process, from the innermost out, of each kind that can hold a quota."""
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, controllers, path = (*line.split(":", 2), "", "")[:3]
         if controllers and "cpu" not in controllers.split(","):

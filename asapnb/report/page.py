@@ -136,14 +136,14 @@ def _html(given: Sequence[Any], found: Sequence[Record], title: str, parts: Sequ
     )
 
 
-def rendered(template: str, **values: Any) -> str:
-    """A template of this package as text, with styles, the time and the version of asapnb."""
+def rendered(template: str, folder: Path = _HERE, **values: Any) -> str:
+    """A template of this package, or of another folder, as text, with styles, the time and the version of asapnb."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     from .. import __version__
 
     world = Environment(
-        loader=FileSystemLoader(_HERE),
+        loader=FileSystemLoader([folder, _HERE]),
         autoescape=True,
         finalize=lambda value: visible(value) if type(value) is str else value,
         undefined=StrictUndefined,
