@@ -24,7 +24,7 @@ def cpu_quota(root: Path = _ROOT) -> float | None:
 
 
 def groups(root: Path = _ROOT) -> Iterator[Path]:
-    """The folders of the control groups of this process, from the innermost out, of each kind that can hold a quota."""
+    """The folders of this process's control groups, from the innermost out, of each kind that can hold a quota."""
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, controllers, path = (*line.split(":", 2), "", "")[:3]
         if controllers and "cpu" not in controllers.split(","):

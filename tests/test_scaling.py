@@ -63,6 +63,8 @@ def slower(part, **changed):
         (case(throttled=2.0), {}, "quota"),
         (case(**{"had cores": 0.5, "others": 0.4}), {}, "other programs"),
         (case(**{"had cores": 0.5, "waited for room": 0.3}), {}, "recording"),
+        (case(**{"had cores": 0.5}), {}, "cannot tell"),
+        (slower("update", rate=100.0, **{"had cores": 0.8, "others": 0.2}), {}, "parameters between caches"),
         (case(workers=8), {}, "more workers than cores"),
         (slower("between", scheme="lock-based"), {}, "lock"),
         (slower("update", scheme="lock-based"), {}, "lock"),

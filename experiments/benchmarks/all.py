@@ -32,6 +32,7 @@ SCRIPTS = (
     "small",
     "many",
 )
+APART = ("scaling",)  # takes eight minutes, and its results are a file of their own: here only to show that it works
 
 
 def run(name: str, *options: str, python: str = sys.executable) -> dict[str, Any]:
@@ -82,7 +83,7 @@ def main() -> None:
     documents = (
         {document["benchmark"]: document for document in json.loads(file.read_text())} if file.exists() else {}
     )
-    for name in given.names or SCRIPTS:
+    for name in given.names or (*SCRIPTS, *(APART if given.quick else ())):
         documents[name] = run(name, *options)
         if not given.quick:
             ordered = [documents[script] for script in SCRIPTS if script in documents]

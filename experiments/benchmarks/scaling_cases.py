@@ -268,7 +268,7 @@ def probes(workers: int, pinned: bool, quick: bool) -> dict[str, float | int | N
     for name, distance in DISTANCES.items():
         words, next_one = aligned((workers + 1) * 2 * LINE, np.int64), iter(range(workers))
         add = specialise(_count, types.int64, array_type(np.int64), types.int64)
-        n = max(1, min(300_000, 3_000_000 // workers) // shorter)
+        n = max(1, min(2_000_000, 4_000_000 // workers) // shorter)
         found[name] = 1e-6 / workers * together(workers, pinned, lambda: _counting(add, n, words, next_one, distance))  # noqa: B023
     return found
 

@@ -16,9 +16,9 @@ HALF = 0.5  # of the lost time: a reason that explains more is the limit
 REASONS = {
     "nothing": f"At least {GOOD:.0%} of the workers' number times the throughput of one.",
     "quota": "The control group counted periods in which all its threads were suspended (nr_throttled of cpu.stat).",
-    "other programs": f"The threads had less than {LOW:.0%} of their cores (CPU time / time × threads), and "
-    "/proc/stat shows other programs, or a hypervisor (steal), on its CPUs. The figures of threads that "
-    "share nothing cannot be trusted then, either.",
+    "other programs": f"The threads had less than {LOW:.0%} of their cores (CPU time / time × threads), "
+    f"which is {HALF:.0%} or more of what is lost, and /proc/stat shows other programs, or a hypervisor (steal), on "
+    "these CPUs. The figures of threads that share nothing cannot be trusted then, either.",
     "recording": f"More than {FEW:.0%} of the updates waited for room in the ring of rows: the thread that records "
     "them is the slowest. It has a core to itself only where one is left.",
     "more workers than cores": "There are more workers than threads that can run at once. The share that is kept is "
@@ -106,13 +106,15 @@ def _not_running(case: Mapping[str, Any]) -> Found | None:
     """Threads that do not run because of something outside the scheme."""
     if case.get("throttled", 0) > 0:
         return "quota", f"all threads suspended {case['throttled']:.0f} times in a run"
-    if case["had cores"] < LOW:
-        if case["waited for room"] > FEW:
-            return "recording", f"{case['waited for room']:.0%} of the updates waited for room for their row"
-        others = case.get("others", 0) + case.get("hypervisor", 0)
-        if others > FEW:
-            return "other programs", f"the threads had {case['had cores']:.0%} of their cores, others {others:.0%}"
-    return None
+    if case["had cores"] >= LOW or 1 - case["had cores"] < HALF * (1 - case["efficiency"]):
+        return None
+    if case["waited for room"] > FEW:
+        return "recording", f"{case['waited for room']:.0%} of the updates waited for room for their row"
+    had = f"the threads had {case['had cores']:.0%} of their cores"
+    others = case.get("others", 0) + case.get("hypervisor", 0)
+    if others > FEW:
+        return "other programs", f"{had}, others {others:.0%} of all"
+    return "cannot tell", f"{had}, and nothing tells why"
 
 
 def _oversubscribed(case: Mapping[str, Any], index: Index, cores: Mapping[str, Any]) -> Found | None:
