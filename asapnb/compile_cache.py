@@ -21,12 +21,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import llvmlite.binding as llvm
 import numba
 from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
+from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
-_FORMAT = 1  # of the files
+_FORMAT = 2  # of the files
 _DIGEST = hashlib.sha256().digest_size
 _DAYS_KEPT = 30  # a folder that no process has used for so long belongs to an older version
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -49,12 +51,16 @@ class KernelCache(NullCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compiled signature; None where it has to be compiled."""
-        target_context.refresh()
+        rtsys.initialize(target_context)
         key = self._key(sig, target_context.codegen())
         file = self._file(key)
         try:
-            stored, payload = pickle.loads(_content(file))
-            return CompileResult._rebuild(target_context, *payload) if stored == key else None
+            stored, called, payload = pickle.loads(_content(file))
+            if stored != key:
+                return None
+            if not all(map(llvm.address_of_symbol, called)):
+                target_context.refresh()  # loads all that Numba can compile, and SciPy: a third of a start
+            return CompileResult._rebuild(target_context, *payload)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except Exception as error:  # of pickle, of what it calls, or of Numba: nothing is worth more than a warning
@@ -68,7 +74,7 @@ class KernelCache(NullCache):
         if data.fndesc.modname not in sys.modules:  # no other process could import its globals
             return
         key = self._key(sig, data.codegen)
-        content = dumps((key, data._reduce()))
+        content = dumps((key, _called(data.library), data._reduce()))
         try:
             _put(self._file(key), content)
         except OSError as error:
@@ -88,6 +94,13 @@ class KernelCache(NullCache):
 
     def _file(self, key: tuple[Any, ...]) -> Path:
         return self._folder / f"{self._name}-{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.nbc"
+
+
+def _called(library: Any) -> list[str]:
+    """The names that machine code has from elsewhere: functions of C, of Python, of Numba's runtime."""
+    module = library._final_module
+    declared = [one.name for one in (*module.functions, *module.global_variables) if one.is_declaration]
+    return [name for name in declared if not name.startswith("llvm.")]  # instructions
 
 
 def _content(file: Path) -> memoryview:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from numba.core.cpu import CPUContext
 from processes import LIMIT, started
 
 from asapnb import compile_cache, compiled
@@ -111,6 +112,16 @@ def test_what_is_damaged_is_compiled_again_and_replaced_with_one_warning(damage,
     assert "is damaged, so it is compiled and written again" in said[0]
     assert "\n" not in said[0]
     assert kernels.use() == (4, [])
+
+
+def test_numba_loads_all_that_it_can_compile_only_if_machine_code_calls_what_is_not_known(kernels, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(CPUContext, "refresh", lambda context: loaded.append(context))
+    assert kernels.use() == (4, [])
+    assert not loaded
+    monkeypatch.setattr(compile_cache.llvm, "address_of_symbol", lambda name: None)
+    assert kernels.use() == (4, [])
+    assert len(loaded) == 4
 
 
 def test_one_damaged_file_costs_one_compilation(kernels):

@@ -19,6 +19,7 @@ run = ab.train(quadratic(), scheme="lock-based", workers=2, updates=50)
 from asapnb.engine.loops import lock_based
 stats = lock_based.work.stats
 print(run.status, sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
+import sys; print("numba.np.arraymath" in sys.modules, "scipy.linalg" in sys.modules)
 """
 
 
@@ -29,7 +30,7 @@ def run(program, **environment):
 def test_a_second_process_compiles_no_loop(tmp_path):
     first, second = (run(TRAIN, ASAPNB_CACHE=str(tmp_path)) for _ in range(2))
     assert first.stdout.split()[0] == "finished", first.stderr
-    assert second.stdout.split() == ["finished", "1", "0"], second.stderr
+    assert second.stdout.split() == ["finished", "1", "0", "False", "False"], second.stderr  # and loads no compiler
     assert "cannot write" not in first.stderr
 
 
@@ -43,7 +44,7 @@ compiling._PROGRAM = "{0}" or compiling._PROGRAM
 @pytest.mark.parametrize(("program", "compiled"), [("", ["1", "0"]), ("import nothing_of_this_name", ["0", "1"])])
 def test_a_process_beside_compiles_the_loop_and_may_fail(program, compiled, tmp_path):
     done = run(BESIDE.replace("{0}", program) + TRAIN, ASAPNB_CACHE=str(tmp_path))
-    assert done.stdout.split() == ["finished", *compiled], done.stderr
+    assert done.stdout.split()[:3] == ["finished", *compiled], done.stderr
 
 
 def test_a_cache_that_cannot_be_written_is_survived_with_a_hint(tmp_path):
