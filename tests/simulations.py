@@ -52,7 +52,7 @@ def contents(path):
     found = {}
 
     def visit(name, item):
-        if isinstance(item, h5py.Dataset):
+        if isinstance(item, h5py.Dataset) and name != "synopsis":  # which has these attributes, too
             found[name] = item[...]
 
     with h5py.File(path, "r") as file:

@@ -153,7 +153,7 @@ def test_a_run_without_updates(tmp_path):
 def test_the_file_reads_without_asapnb(tmp_path):
     _, table, counts = record(tmp_path / "run.h5")
     with h5py.File(tmp_path / "run.h5") as file:
-        assert set(file) == {"updates", "evals", "rule", "params", "staleness"}
+        assert set(file) == {"updates", "evals", "rule", "params", "staleness", "synopsis"}
         assert tomllib.loads(file.attrs["config"])["more"]["hidden"] == [4, 2]
         assert json.loads(file.attrs["machine"])["cpus"] == 2
         np.testing.assert_array_equal(file["updates/t_apply"][:], table["t_apply"])

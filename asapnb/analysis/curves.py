@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..record import Run
-from ..record.changes import step_size_of, step_sizes
 from ..record.schema import ABANDONED
-from ..record.sums import steps_by_version
+from ..record.sums import versions
 
 _POINTS = 2000  # of a smoothed curve, at most
 
@@ -33,30 +32,10 @@ class Curve:
         return len(self.updates)
 
 
-def versions(run: Run) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The sum of the step sizes up to each version, from version 0 on, and how many applied rows made each.
-
-    One row makes a version; in synchronous rounds several do, and its step is the mean of theirs.
-    """
-    applied = run.updates["dropped"] != ABANDONED
-    version = run.updates["version"][applied]
-    scales = run.updates["scale"][applied].astype(np.float64) * run.updates["factor"][applied]
-    sizes = step_sizes(run)
-    if len(sizes) > 1:
-        scales *= step_size_of(run, version)
-    sums, rows = steps_by_version(version, scales)
-    return (1.0 if len(sizes) > 1 else sizes[0]) * sums, rows
-
-
 def evaluated(run: Run) -> tuple[Curve, float]:
     """One point for each evaluation of the training loss; and how many applied rows make a version."""
-    step = run.evals["step"]
-    if run.is_summary:
-        each, steps = run.sums.numbers["applied"] / max(1, run.made), run.eval_steps
-    else:
-        sums, rows = versions(run)  # a kill may leave evaluations without their rows
-        each, steps = rows[1:].sum() / max(1, len(rows) - 1), sums[np.minimum(step, len(sums) - 1)]
-    return Curve(step, run.evals["t"], steps, run.evals["train_loss"]), float(each) or 1.0
+    each = run.sums.numbers["applied"] / max(1, run.made)
+    return Curve(run.evals["step"], run.evals["t"], run.eval_steps, run.evals["train_loss"]), float(each) or 1.0
 
 
 def smoothed(run: Run, window: int | None) -> Curve:

@@ -14,9 +14,10 @@ import numpy as np
 
 from ..errors import RecordError, SkippedWarning, UsageError, unknown
 from ..numbers import integer
-from ..record import Run, load_run
+from ..record import Run
 from ..record.attributes import OPTIONAL, Facts
 from ..record.changes import in_words
+from ..record.noted import loading
 from ..rules import as_rule
 from ..schedules import as_schedule
 from ..schemes import parse_scheme
@@ -28,7 +29,6 @@ Runs = Iterable[Run | str | os.PathLike[str]] | Run | str | os.PathLike[str]
 Loss = Literal["evaluated", "smoothed"]
 LOSSES = get_args(Loss)
 _NAMED = 10  # bad files, of a longer list
-_SMALL = 2**18  # bytes; the columns of smaller files are kept
 CLOCKS = ("updates", "seconds", "steps", "epochs")
 _FILE = re.compile(r"\.py:|\.toml\s*$")  # in a text that names a file, which is not to be opened
 # Keys whose values may be written in several ways
@@ -173,31 +173,33 @@ class Record:
         return {**_ALWAYS, **plain, **marked(self.run), "kind": self.kind}
 
     def _fresh(self) -> Run:
-        """The run opened anew, so that its columns are not kept; the run itself if its file is small."""
-        return self.run if self.path is None or self.path.stat().st_size <= _SMALL else Run(self.path)
+        """The run, less the columns that it has read: those that are read now are not kept."""
+        return self.run.anew()
 
 
 def records(paths: Runs, *, skip_bad: bool = False, check: Callable[[Record], object] = Record.check) -> list[Record]:
     """The runs in files, in folders of them (`FOLDER/*.h5`), or given as `Run`.
 
-    Each file is read once as a whole.
+    A file that is as the manifest of its sweep notes is not opened. Of another that has a synopsis only this is read,
+    and any other is read once as a whole.
 
     Args:
         paths: the runs.
         skip_bad: leave out files that are damaged, or no run files, with a `SkippedWarning` that names them.
-        check: reads what will be used of a file; RecordError if it is damaged.
+        check: reads what will be used of a file without a synopsis; RecordError if it is damaged.
 
     Raises:
         RecordError: for files that cannot be used: it names each with its reason. And for a folder without any.
         UsageError: for no runs.
     """
     given = [paths] if isinstance(paths, Run | str | os.PathLike) else list(paths)
+    load = loading()
     found: list[Record] = []
     bad: dict[str, RecordError] = {}
     for one in (run for some in given for run in _each(some)):
         try:
-            record = Record(one if isinstance(one, Run) else load_run(one))
-            if record.path is not None:
+            record = Record(one if isinstance(one, Run) else load(one))
+            if record.path is not None and record.run.synopsis is None:
                 check(record)
             found.append(record)
         except RecordError as error:

@@ -4,10 +4,12 @@ A value is text, a number, or JSON. The shape of JSON is written as its types: `
 least this key, and `[{"version": int}]` a list of such tables.
 """
 
+import contextlib
 import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from ..errors import RecordError
@@ -223,7 +225,7 @@ def checked_config(text: str, attributes: Mapping[str, Any], name: str) -> Facts
     {'workers': 4}
     """
     try:
-        config = tomllib.loads(text)
+        config = _from_toml(text)
     except (ValueError, RecursionError) as error:
         raise RecordError(f"the configuration of {name} is no TOML: {error}") from None
     for key, value in config.items():
@@ -232,6 +234,25 @@ def checked_config(text: str, attributes: Mapping[str, Any], name: str) -> Facts
         if key in ("workers", "seed") and value != attributes.get(key, value):
             raise _mismatch(f"{key} in the configuration of {name}", value, f"{attributes[key]}, as its attribute")
     return Facts(config, f"the configuration of {name}")
+
+
+def _from_toml(text: str) -> dict[str, Any]:
+    """The content of a TOML text. Most have a plain value a line. Runs share many of these, so each is read once."""
+    lines = text.rstrip("\n").split("\n")
+    with contextlib.suppress(ValueError):
+        config = dict(map(_line, lines))
+        if len(config) == len(lines):  # else a key is there twice, or has dots
+            return config
+    return tomllib.loads(text)
+
+
+@lru_cache(4096)
+def _line(text: str) -> tuple[str, Any]:
+    """The key and the plain value of a line; ValueError for anything else."""
+    ((key, value),) = tomllib.loads(text).items()
+    if isinstance(value, list | dict):
+        raise ValueError("not plain")
+    return key, value
 
 
 def _mismatch(what: str, value: Any, wanted: str) -> RecordError:

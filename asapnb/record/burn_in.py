@@ -38,7 +38,10 @@ class BurnIn(NamedTuple):
 def burn_in(run: Run) -> BurnIn:
     """The burn-in of a run; of files that do not say what their first tables were, as far as rows and rule tell."""
     sums = run.sums
-    made_from = run.attributes["first_table"]["made_from"] if run.is_summary else _first_rows(run)[0]
+    if run.synopsis is not None:
+        made_from = run.synopsis.made_from
+    else:
+        made_from = run.attributes["first_table"]["made_from"] if run.is_summary else _first_rows(run)[0]
     return BurnIn(made_from, sums.numbers["burn_in"], sums.after_burn_in)
 
 

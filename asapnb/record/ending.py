@@ -14,8 +14,9 @@ from ..errors import RecordError
 from .files import copy, put_in_place
 from .held import Held
 from .owner import Owner
-from .run import Run
+from .run import Run, load_run
 from .store import End, Store
+from .synopsis import synopsis_of, write_dataset
 from .waiting import Waiting
 
 
@@ -35,8 +36,8 @@ def end_run(
         The run, and why it is not in its file, None if it is.
     """
 
-    def write(target: Path | BytesIO) -> None:
-        store.copy(target, waiting, end)
+    def write(target: Path | BytesIO, more: End = ()) -> None:
+        store.copy(target, waiting, (*end, *more))
 
     run, why = _patiently(
         lambda: _in_place(store, waiting, end, write, hurried), lambda: store.place, patience, hurried
@@ -62,7 +63,7 @@ def end_at_once(
 def write_at_once(held: Held, place: Path, owner: Owner) -> Run:
     """Write a whole run in the place of what is there."""
     put_in_place(place, partial(copy, held), owner if place == owner.path else None)
-    return Run(place, found=held.structure(str(place)))
+    return Run(place, found=held.structure(str(place)), synopsis=held.synopsis)
 
 
 def _patiently(
@@ -82,11 +83,12 @@ def _patiently(
 
 
 def _in_place(
-    store: Store, waiting: Waiting, end: End, write: Callable[[Path | BytesIO], None], hurried: Callable[[], bool]
+    store: Store, waiting: Waiting, end: End, write: Callable[..., None], hurried: Callable[[], bool]
 ) -> Run:
     """End a run in its file: first as an append, then by a copy without holes that replaces it.
 
-    Each is enough. If somebody reads the file, there is no append; on a full disk there may be no copy.
+    Each is enough. If somebody reads the file, there is no append; on a full disk there may be no copy. The copy has
+    the synopsis, too, which is made from the file.
     """
     appended, why = False, Exception("it has been removed")
     try:
@@ -101,12 +103,21 @@ def _in_place(
         raise why
     if appended and hurried():
         return Run(place)
+    more = _synopsis(place) if appended else ()
     try:
-        put_in_place(place, write, store.owner if place == store.owner.path else None)
+        put_in_place(place, partial(write, more=more), store.owner if place == store.owner.path else None)
     except Exception:
         if not appended:
             raise why from None
-    return Run(place)
+    return load_run(place)
+
+
+def _synopsis(place: Path) -> End:
+    """What writes the synopsis of the run in a file; nothing, if that cannot be made."""
+    with contextlib.suppress(Exception):
+        if (found := synopsis_of(Run(place))) is not None:
+            return (partial(write_dataset, synopsis=found),)
+    return ()
 
 
 def _elsewhere(owner: Owner, write: Callable[[Path | BytesIO], None], first: int) -> Run:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import AsapnbError, RecordError
+from . import synopsis
 from .held import Held
 from .locking import WITHOUT
 from .owner import Owner, beside, own
@@ -166,12 +167,15 @@ def part_of(target: Path) -> Path:
 
 
 def copy(source: Source, target: Path | BytesIO) -> None:
-    """Copy a file without its holes, or write a run in memory to one."""
+    """Copy a file without its holes, or write a run in memory to one. A synopsis that does not hold is left out."""
+    holds = isinstance(source, Path) and synopsis.holds(source)
     with opened(source) as old, created(target) as new:
         if isinstance(source, Held):
             source.write(new)
         else:
-            copied(old, new)
+            copied(old, new, without=None if holds else synopsis.NAME)
+    if isinstance(target, Path):
+        synopsis.seal(target)
 
 
 def copied(old: Any, new: Any, without: str | None = None) -> None:

@@ -14,6 +14,7 @@ from .attributes import Facts
 from .columns import Tables
 from .schema import SUMMARY
 from .structure import Structure
+from .synopsis import Synopsis, write_dataset
 from .text import from_attribute, set_attributes, to_attribute
 
 
@@ -27,6 +28,7 @@ class Held:
         tables: of the rule: how many updates had been seen, and the scales.
         arrays: the other datasets, by their paths, such as "params/final".
         layout: the name, shape and offset of each tensor, as JSON has them.
+        synopsis: what the run comes to, if it is to be written.
     """
 
     given: Mapping[str, Any]
@@ -34,6 +36,7 @@ class Held:
     tables: Tables
     arrays: Mapping[str, NDArray[Any]]
     layout: Sequence[Any] = field(default_factory=list)
+    synopsis: Synopsis | None = None
 
     @cached_property
     def attrs(self) -> dict[str, Any]:
@@ -82,3 +85,5 @@ class Held:
         for path, array in self.arrays.items():
             columns.write_array(file, path, array)
         file["params"].attrs["layout"] = to_attribute("layout", list(self.layout))
+        if self.synopsis is not None:
+            write_dataset(file, self.synopsis)

@@ -1,7 +1,11 @@
 """A recorded run, read from its file column by column on demand."""
 
+from __future__ import annotations
+
+import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +28,8 @@ from .heaps import check_heaps
 from .held import Held
 from .predicting import predict
 from .schema import ABANDONED, COLUMNS, EVALS, MICROSCOPE, RUNNING, SUMMARY, UPDATES, VIEWS, VIRTUAL
-from .sums import Sums, sums_of
+from .sums import Sums, sums_of, versions
+from .synopsis import Synopsis, sealed, synopsis_of, unpacked
 from .tables import PIECE, TABLES, table_of
 
 _OF_THE_RUN = ("run_id", "created_utc", "kind")
@@ -56,33 +61,87 @@ class Run:
         source: its file, or a run in memory.
         name: in errors; by default the path.
         found: what the file is made of, if that has been read.
+        synopsis: what the run comes to, if that is known: then the file is opened only for what it lacks.
     """
 
-    def __init__(self, source: Source, name: str | None = None, found: structure.Structure | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        name: str | None = None,
+        found: structure.Structure | None = None,
+        synopsis: Synopsis | None = None,
+    ) -> None:
         self._source, self._name = source, name or (str(source) if isinstance(source, Path) else "the run")
         self._held: Any = None  # the open file, while all of it is read
-        found = source.structure(self._name) if isinstance(source, Held) else found
-        if found is None:
-            with reading(source, self._name) as file:
-                self._seen = state_of(source)
-                if isinstance(source, Path):
-                    check_heaps(source, self._name)
-                found = structure.checked(file, self._seen.size, self._name)
-        else:
-            self._seen = state_of(source)
-        self.attributes: Facts = found.attributes
-        self.columns: dict[str, set[str]] = found.columns  # that the file has, by group
-        self.rows: dict[str, int] = found.rows  # by group
-        self._layout = found.layout
-        views = VIEWS.names or () if "views" in found.rows else ()
-        looks = MICROSCOPE.names or () if "microscope" in found.rows else ()
-        self.updates = Columns((*(UPDATES.names or ()), *views), self._read_update)
-        self.microscope = Columns(looks, partial(self._read, "microscope"))
-        self.evals = Columns(EVALS.names or (), partial(self._read, "evals"))
-        more = ("velocity",) if "velocity" in found.params else ()
-        self.params = Columns(("initial", "final", "layout", *more), self._read_params)
-        if self.status == RUNNING and self.rows["rule"] and "row" in self.columns.get("updates", ()):
-            self._cut_rows_without_table()
+        self._seen = state_of(source)
+        self.synopsis = synopsis
+        if found is not None:
+            self._structure = found
+        elif synopsis is None:
+            self._structure  # noqa: B018 (an error for what is no run file)
+
+    @cached_property
+    def _structure(self) -> structure.Structure:
+        """What the file is made of; it is opened for this only if there is no synopsis, or if that is not enough."""
+        if isinstance(self._source, Held):
+            return self._source.structure(self._name)
+        with reading(self._source, self._name) as file:
+            if self.synopsis is None:
+                self._seen = state_of(self._source)
+            if isinstance(self._source, Path):
+                check_heaps(self._source, self._name)
+            found = structure.checked(file, state_of(self._source).size, self._name)
+            if self.synopsis is not None:
+                self._check_same(file, kept=False)
+        if found.attributes["status"] == RUNNING and found.rows["rule"] and "row" in found.columns.get("updates", ()):
+            self._cut_rows_without_table(found)
+        return found
+
+    def anew(self) -> Run:
+        """The same run with no column read yet, so that what it reads is not kept here. In memory, itself."""
+        if self.path is None:
+            return self
+        found = self.__dict__.get("_structure")
+        fresh = Run(self._source, self._name, found, self.synopsis)
+        fresh._seen = self._seen
+        return fresh
+
+    @cached_property
+    def attributes(self) -> Facts:
+        """Those of its file: seed, workers, machine, …"""
+        return self._structure.attributes if self.synopsis is None else self.synopsis.attributes
+
+    @property
+    def rows(self) -> Mapping[str, int]:
+        """How many rows each group has."""
+        return self._structure.rows if self.synopsis is None else self.synopsis.rows
+
+    @property
+    def columns(self) -> dict[str, set[str]]:
+        """The columns that the file has, by group."""
+        return self._structure.columns
+
+    @cached_property
+    def updates(self) -> Columns:
+        """Columns of one row for each update, in the order of application."""
+        views = VIEWS.names or () if "views" in self.rows else ()
+        return Columns((*(UPDATES.names or ()), *views), self._read_update)
+
+    @cached_property
+    def microscope(self) -> Columns:
+        """Columns of what the microscope saw; empty without one."""
+        return Columns(MICROSCOPE.names or () if "microscope" in self.rows else (), partial(self._read, "microscope"))
+
+    @cached_property
+    def evals(self) -> Columns:
+        """Columns of one row for each evaluation."""
+        return Columns(EVALS.names or (), self._read_eval)
+
+    @cached_property
+    def params(self) -> Columns:
+        """The parameters: `initial`, `final`, their `layout`, and with momentum the `velocity`."""
+        more = ("velocity",) if "velocity" in self._structure.params else ()
+        return Columns(("initial", "final", "layout", *more), self._read_params)
 
     @property
     def path(self) -> Path | None:
@@ -150,6 +209,8 @@ class Run:
     @cached_property
     def sums(self) -> Sums:
         """What its updates come to; of a summary that was killed nothing."""
+        if self.synopsis is not None:
+            return self.synopsis.sums
         if self.is_summary:
             return self._stored_sums()
         several = len(step_sizes(self)) > 1
@@ -174,7 +235,13 @@ class Run:
 
     @cached_property
     def eval_steps(self) -> NDArray[np.float64]:
-        """Of a summary, the sum of the steps up to each evaluation; NaN if it was killed."""
+        """The sum of the steps up to each evaluation; NaN of a summary that was killed."""
+        if self.synopsis is not None:
+            return self.synopsis.eval_steps
+        if not self.is_summary:
+            sums, _ = versions(self)
+            found: NDArray[np.float64] = sums[np.minimum(self.evals["step"], len(sums) - 1)]  # a kill may cut rows
+            return found
         if "summary" not in self.rows:
             return np.full(self.rows["evals"], np.nan)
         with reading(self._source, f"/summary/eval_steps of {self._name}", self._held) as file:
@@ -184,7 +251,7 @@ class Run:
     @cached_property
     def staleness(self) -> StalenessDistribution:
         """The exact staleness of all applied updates, from the rows themselves."""
-        if self.is_summary:
+        if self.is_summary or self.synopsis is not None:
             return StalenessDistribution.from_counts(self.by_staleness["updates"])
         return StalenessDistribution.from_counts(np.bincount(self._applied("tau"), minlength=1))
 
@@ -237,7 +304,7 @@ class Run:
     @cached_property
     def made(self) -> int:
         """How many versions there are."""
-        if self.is_summary:
+        if self.is_summary or self.synopsis is not None:
             return self.sums.numbers["updates"] or int(self.evals["step"].max(initial=0))
         parts = self.parts("updates", ("version",), PIECE)
         return max((int(part["version"].max()) for _, part in parts), default=0)
@@ -336,7 +403,8 @@ class Run:
     def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
         """Write the run to a file, completely or not at all; an existing file is replaced only with `force`."""
         with claim(path, force) as owner:
-            put_in_place(owner.path, lambda part: copy(self._source, part), owner)
+            whole = summed_up(self._source) if isinstance(self._source, Held) else self._source
+            put_in_place(owner.path, lambda part: copy(whole, part), owner)
 
     def summary(self) -> dict[str, Any]:
         """The main figures of the run, by name: texts, numbers, None if there is no such figure, lists and dicts.
@@ -398,6 +466,9 @@ class Run:
         self.check_rows(f"it has no {name} of each")
         return self._read(_home("updates", name), name)
 
+    def _read_eval(self, name: str) -> NDArray[Any]:
+        return self._read("evals", name) if self.synopsis is None else self.synopsis.evals[name]
+
     def _read(self, group: str, name: str, check: bool = True) -> NDArray[Any]:
         """The complete rows of a column."""
         with reading(self._source, self._place(group, name), self._held) as file:
@@ -432,7 +503,7 @@ class Run:
 
     def _read_params(self, name: str) -> Any:
         if name == "layout":
-            return self._layout
+            return self._structure.layout
         with reading(self._source, f"/params/{name} of {self._name}", self._held) as file:
             self._check_same(file, kept=name == "initial")
             if name not in file["params"]:
@@ -453,16 +524,24 @@ class Run:
             if any(file.attrs.get(name) != self.attributes.get(name) for name in names):
                 raise RecordError(f"{self._name} {what}: load it again, with asapnb.load_run")
 
-    def _cut_rows_without_table(self) -> None:
+    def _cut_rows_without_table(self, found: structure.Structure) -> None:
         """Of a killed run, leave out the rows from the first on whose table had not been written."""
-        late = np.flatnonzero(self._read("updates", "row", check=False) >= self.rows["rule"])
+        self.__dict__["_structure"] = found
+        late = np.flatnonzero(self._read("updates", "row", check=False) >= found.rows["rule"])
         if len(late):
-            self.rows |= {group: int(late[0]) for group in ("updates", "views") if group in self.rows}
+            found.rows.update({group: int(late[0]) for group in ("updates", "views") if group in found.rows})
 
 
 def _home(group: str, name: str) -> str:
     """The group of a column of a table."""
     return "views" if group == "updates" and name in (VIEWS.names or ()) else group
+
+
+def summed_up(held: Held) -> Held:
+    """A run in memory that has ended, with its synopsis. No error in that may cost the run."""
+    with contextlib.suppress(Exception):
+        return replace(held, synopsis=synopsis_of(Run(held)))
+    return held
 
 
 def file_of(run: Run) -> Path:
@@ -480,8 +559,9 @@ def load_run(path: str | os.PathLike[str]) -> Run:
     try:
         with open(file, "rb") as content:
             is_hdf5 = content.read(len(_SIGNATURE)) == _SIGNATURE
+            packed = sealed(content) if is_hdf5 else None
     except OSError as error:
         raise RecordError(f"cannot read {path}: {error.strerror}") from error
     if not is_hdf5:
         raise RecordError(f"{path} is no HDF5, so it is no run file")
-    return Run(file.resolve(), str(path))
+    return Run(file.resolve(), str(path), synopsis=None if packed is None else unpacked(packed, str(path)))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RecordError
-from . import columns, tail
+from . import columns, synopsis, tail
 from .append import Append
 from .columns import Tables
 from .files import copied, created
@@ -147,6 +147,8 @@ class Store:
                 written = columns.extend(new, written, rows)
             for part in end[self._ended :]:
                 part(new)
+        if isinstance(target, Path):
+            synopsis.seal(target)
 
     def _behind_rest(self, more: Rows) -> dict[str, NDArray[Any]]:
         return {

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RecordError
+from .changes import step_size_of, step_sizes
 from .schema import ABANDONED, SUMMARY_COLUMNS, ZEROED
 
 if TYPE_CHECKING:
@@ -160,3 +161,17 @@ def steps_by_version(
     """
     rows = np.bincount(version, minlength=1)
     return np.cumsum(np.bincount(version, steps, minlength=1) / np.maximum(rows, 1)), rows
+
+
+def versions(run: Run) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The sum of the step sizes up to each version of a run, from version 0 on, and how many applied rows made each.
+
+    One row makes a version; in synchronous rounds several do, and its step is the mean of theirs.
+    """
+    version, scale, factor = run.applied("version", "scale", "factor").values()
+    scales = scale.astype(np.float64) * factor
+    sizes = step_sizes(run)
+    if len(sizes) > 1:
+        scales *= step_size_of(run, version)
+    sums, rows = steps_by_version(version, scales)
+    return (1.0 if len(sizes) > 1 else sizes[0]) * sums, rows

@@ -18,14 +18,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import RecordError
 from ..text import plain, to_json
-from . import columns, tail
+from . import columns, synopsis, tail
 from .checkpoint import make_room, remove_checkpoint, run_id_in, save_checkpoint
 from .ending import end_at_once, end_run, write_at_once
 from .files import checked_target, claim, copied, created, opened, put_in_place
 from .held import Held
 from .owner import Owner, own
 from .provenance import machine, new_id, process, versions
-from .run import Run
+from .run import Run, summed_up
 from .schema import CLOCK, EVALS, GROUPS, ROWS, RUNNING, SCHEMA, UPDATES
 from .store import End, Store
 from .sums import Sums
@@ -34,7 +34,13 @@ from .waiting import Waiting
 
 _PATIENCE = 10.0  # seconds that `finish` tries to write the file
 _AT_ONCE = 1.0  # seconds, about, that `flush` takes at most if much has waited
-_AT_THE_END = ("staleness", "summary", "params/final", "params/velocity")  # groups and datasets that `finish` writes
+_AT_THE_END = (
+    "staleness",
+    "summary",
+    "params/final",
+    "params/velocity",
+    synopsis.NAME,
+)  # groups and datasets that `finish` writes
 
 
 class RunWriter:
@@ -372,7 +378,7 @@ class RunWriter:
         if held is not None and self._owner is None:
             return Run(held)
         try:
-            run, why = self._ended(held, end, hurried)
+            run, why = self._ended(held and summed_up(held), end, hurried)
             if run.path is not None and checkpoint is not None:
                 self._save_checkpoint(run.path, *checkpoint)
             elif run.path is not None and why is None:

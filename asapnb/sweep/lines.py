@@ -40,7 +40,7 @@ def read_head(line: bytes, path: Path) -> dict[str, Any]:
 def read_outcome(line: bytes) -> Outcome:
     """A further line, the outcome of a point; ValueError if it cannot be that."""
     needed = {"point": str, "status": str, "seconds": float, "finished_utc": str, "host": str}
-    found = _read(line, needed, {"error": str, "asapnb": str})
+    found = _read(line, needed, {"error": str, "asapnb": str, "synopsis": str, "file": list})
     return Outcome(**{name: value for name, value in found.items() if name in _COLUMNS})
 
 

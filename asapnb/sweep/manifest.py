@@ -24,6 +24,7 @@ from ..identity import difference
 from ..record import Run, load_run, machine, own, to_json, versions
 from ..record.checkpoint import remove_checkpoint, run_id_in
 from ..record.files import put_in_place
+from ..record.noted import LARGEST, MANIFEST, mark_of, noted
 from ..record.schema import UNENDED
 from ..text import read_bytes
 from .lines import SCHEMA, read_head, read_outcome
@@ -31,9 +32,8 @@ from .points import Outcome, now, outcome_of, sources, texts_of
 from .replays import SOURCE
 from .spec import Point, Sweep, parse_sweep, value_text
 
-NAME = "manifest.jsonl"
+NAME = MANIFEST
 _BEGUN = ("created_utc", "command", "versions", "machine")  # fields of the head that an extension keeps
-LARGEST = 2**30  # bytes of a manifest
 
 
 @dataclass(frozen=True, repr=False)
@@ -235,6 +235,10 @@ def _still_there(manifest: Manifest, folder: Path, since: str) -> dict[str, Outc
     found = {}
     for point in manifest.points:
         outcome, run = manifest.outcomes.get(point.name), None
+        with contextlib.suppress(OSError):
+            if outcome is not None and outcome.done and mark_of(os.stat(folder / point.file)) == outcome.file:
+                found[point.name] = outcome
+                continue
         with contextlib.suppress(RecordError):
             run = load_run(folder / point.file)
         whole = run if run is not None and run.status not in UNENDED else None
@@ -243,7 +247,7 @@ def _still_there(manifest: Manifest, folder: Path, since: str) -> dict[str, Outc
         elif whole is not None and _is_of(whole, point, since):
             outcome = outcome_of(point, whole)
         if outcome is not None:
-            found[point.name] = outcome
+            found[point.name] = replace(outcome, **noted(folder / point.file))
     return found
 
 
@@ -257,11 +261,16 @@ def _is_of(run: Run, point: Point, since: str) -> bool:
     return ours and run.attributes["created_utc"] >= since
 
 
-def note(folder: Path, outcome: Outcome) -> None:
-    """Append the outcome of a point. Its file reaches the disk first, then the line, so that no crash can lose it."""
-    path, line = folder / NAME, _line(asdict(outcome))
-    with contextlib.suppress(OSError), (folder / f"{outcome.point}.h5").open("rb") as run:
+def note(folder: Path, outcome: Outcome) -> Outcome:
+    """Append the outcome of a point. Its file reaches the disk first, then the line, so that no crash can lose it.
+
+    Returns the outcome as it was noted, with the state of the file.
+    """
+    path, made = folder / NAME, folder / f"{outcome.point}.h5"
+    with contextlib.suppress(OSError), made.open("rb") as run:
         os.fsync(run.fileno())
+    outcome = replace(outcome, **noted(made))
+    line = _line(asdict(outcome))
     try:
         with path.open("ab", buffering=0) as file:
             if file.write(line) < len(line):
@@ -269,6 +278,7 @@ def note(folder: Path, outcome: Outcome) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise RecordError(f"cannot write {path}: {error.strerror}; go on with --resume when that is mended") from None
+    return outcome
 
 
 def _write(part: Path, lines: Iterable[Mapping[str, Any]]) -> None:

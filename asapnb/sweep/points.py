@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ class Outcome:
         finished_utc, host: when and where it ended.
         error: why it failed.
         asapnb: the version that ran it; None if unknown.
+        file, synopsis: the state of its file, and what its run comes to, as `record.noted.noted` has them.
     """
 
     point: str
@@ -55,6 +56,8 @@ class Outcome:
     host: str
     error: str | None = None
     asapnb: str | None = None
+    file: list[int] | None = field(default=None, repr=False)
+    synopsis: str | None = field(default=None, repr=False)
 
     @property
     def done(self) -> bool:

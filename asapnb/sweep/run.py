@@ -137,7 +137,7 @@ def run_sweep(
         report()
         made = stack.enter_context(closing(carry_out(list(left.values()), folder)))  # or Ctrl-C would leave processes
         for outcome in made:
-            manifests.note(folder, outcome)
+            outcome = manifests.note(folder, outcome)
             outcomes[outcome.point] = outcome
             done, bad = done + 1, bad + (not outcome.done)
             report(left[outcome.point], outcome)

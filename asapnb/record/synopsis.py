@@ -1,0 +1,194 @@
+"""What a run comes to, in about a kilobyte: written last into its file, and into the manifest of its sweep.
+
+A run that has a synopsis is compared, listed and drawn from that, and its file stays closed. In the file it is the
+dataset /synopsis, bytes that lie there as they are: a header, then JSON with arrays behind it, compressed. The header
+has the CRC-32 of all the rest of the file, so the synopsis of a file that was changed or damaged is not believed.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import struct
+import sys
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import RecordError
+from .attributes import Facts, checked_attributes
+from .schema import COLUMNS, RUNNING
+from .sums import COUNTED, Sums
+from .text import from_attribute, to_attribute
+
+if TYPE_CHECKING:
+    from .run import Run
+
+NAME = "synopsis"
+VERSION = 1
+_MARK = b"asapnb synopsis\n"
+_HEADER = struct.Struct("<16sIIII")  # the mark, the version, the length of what follows, its CRC, that of the rest
+_MOST_ROWS = 2**22  # updates of a run that are summed up at its end: that takes memory for all of them
+_LARGEST = 2**20  # bytes of a synopsis, compressed
+_UNPACKED = 2**24
+_SHARED = lru_cache(1024)(from_attribute)  # nested attributes, as most runs of a sweep have the same
+
+
+@dataclass(frozen=True, eq=False)
+class Synopsis:
+    """What a run comes to. From this follow its configuration, figures, evaluations and staleness.
+
+    Attributes:
+        attributes: all of its file.
+        rows: how many each group has.
+        made_from: what the first tables of its rule were made from, as `BurnIn.made_from`.
+        sums: what its updates come to.
+        evals: the columns of its evaluations.
+        eval_steps: the sum of the steps up to each.
+        packed: all of this as bytes.
+    """
+
+    attributes: Facts
+    rows: Mapping[str, int]
+    made_from: str
+    sums: Sums
+    evals: Mapping[str, NDArray[Any]]
+    eval_steps: NDArray[np.float64]
+    packed: bytes
+
+
+def synopsis_of(run: Run) -> Synopsis | None:
+    """The synopsis of a run that has ended; None for one that would be too large."""
+    from .burn_in import burn_in
+
+    if run.status == RUNNING or run.rows.get("updates", 0) > _MOST_ROWS:
+        return None
+    sums, evals, made_from = run.sums, dict(run.evals), burn_in(run).made_from
+    arrays = {
+        **{f"evals/{name}": column for name, column in evals.items() if not _is_empty(column)},
+        "eval_steps": run.eval_steps,
+        **{f"by_tau/{name}": sums_of_it for name, sums_of_it in sums.by_tau.items()},
+        "worker_steps": sums.worker_steps,
+    }
+    text = {
+        "attributes": {name: to_attribute(name, value) for name, value in sorted(run.attributes.items())},
+        "rows": run.rows,
+        "made_from": made_from,
+        "sums": sums.numbers,
+        "arrays": [[name, array.dtype.str, len(array)] for name, array in arrays.items()],
+    }
+    content = [json.dumps(text, ensure_ascii=False, separators=(",", ":")).encode(), b"\n"]
+    packed = zlib.compress(b"".join([*content, *(array.tobytes() for array in arrays.values())]), 6)
+    if len(packed) > _LARGEST:
+        return None
+    return Synopsis(run.attributes, run.rows, made_from, sums, evals, run.eval_steps, packed)
+
+
+def unpacked(packed: bytes, name: str) -> Synopsis | None:
+    """The synopsis that bytes hold; None if they do not hold one that this version can read.
+
+    Args:
+        packed: the bytes.
+        name: of the run, for errors.
+    """
+    try:
+        content = zlib.decompressobj().decompress(packed, _UNPACKED)
+        text, _, raw = content.partition(b"\n")
+        found = json.loads(text)
+        arrays, at = {}, 0
+        for path, dtype, length in found["arrays"]:
+            arrays[path] = np.frombuffer(raw, dtype, length, at)
+            at += arrays[path].nbytes
+        attributes = {sys.intern(key): _attribute(value) for key, value in found["attributes"].items()}
+        sums = Sums(0)
+        sums.numbers = {key: kind(found["sums"][key]) for key, kind in COUNTED.items()}
+        sums.by_tau = {key: _typed(arrays[f"by_tau/{key}"], column.dtype) for key, column in sums.by_tau.items()}
+        sums.worker_steps = _typed(arrays["worker_steps"], np.float64)
+        steps = _typed(arrays["eval_steps"], np.float64)
+        evals = {
+            key: _typed(arrays[f"evals/{key}"], column.dtype) if f"evals/{key}" in arrays
+            else np.full(len(steps), np.nan)
+            for key, column in COLUMNS["evals"].items()
+        }  # fmt: skip
+        rows = {sys.intern(key): int(value) for key, value in found["rows"].items()}
+        if {len(column) for column in evals.values()} != {rows["evals"]} or rows["evals"] != len(steps):
+            return None
+        return Synopsis(
+            checked_attributes(attributes, name), rows, str(found["made_from"]), sums, evals, steps, packed
+        )
+    except (zlib.error, ValueError, KeyError, TypeError, AttributeError, RecursionError, RecordError):
+        return None
+
+
+def _attribute(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return _SHARED(value) if value[:1] in ("{", "[") else value
+
+
+def _typed(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    if array.dtype != dtype:
+        raise TypeError(f"{array.dtype} in the place of {dtype}")
+    return array
+
+
+def _is_empty(column: NDArray[Any]) -> bool:
+    return column.dtype.kind == "f" and bool(np.isnan(column).all())
+
+
+def write_dataset(file: Any, synopsis: Synopsis) -> None:
+    """Write a synopsis into an open h5py.File; `seal` fills in the CRC of the rest of the file."""
+    packed = synopsis.packed
+    head = _HEADER.pack(_MARK, VERSION, len(packed), zlib.crc32(packed), 0)
+    file.create_dataset(NAME, data=np.frombuffer(head + packed, np.uint8))
+
+
+def seal(path: Path) -> None:
+    """Fill the CRC in of the synopsis in a file, if it has one: the last of all writes to the file."""
+    with path.open("r+b") as file:
+        if (found := _found(file)) is not None:
+            file.seek(found.at + _HEADER.size - 4)
+            file.write(struct.pack("<I", found.crc))
+
+
+def holds(path: Path) -> bool:
+    """Whether a file has a synopsis and is as it was sealed."""
+    with path.open("rb") as file:
+        return sealed(file) is not None
+
+
+def sealed(file: Any) -> bytes | None:
+    """The bytes of the synopsis in an open file; None if there is none, or if the file has changed since."""
+    found = _found(file)
+    return found.packed if found is not None and found.said == found.crc else None
+
+
+class _Place(NamedTuple):
+    at: int
+    packed: bytes
+    said: int
+    crc: int
+
+
+def _found(file: Any) -> _Place | None:
+    """Where the synopsis is in an open file, its content, the CRC in its header, and that of the rest."""
+    if os.fstat(file.fileno()).st_size < _HEADER.size:
+        return None
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        at = content.rfind(_MARK)
+        if at < 0 or at + _HEADER.size > len(content):
+            return None
+        _, version, length, crc, said = _HEADER.unpack_from(content, at)
+        end = at + _HEADER.size + length
+        packed = content[at + _HEADER.size : end]
+        if version != VERSION or len(packed) != length or zlib.crc32(packed) != crc:
+            return None
+        with memoryview(content) as view, view[:at] as before, view[end:] as after:
+            return _Place(at, packed, said, zlib.crc32(after, zlib.crc32(before)))
