@@ -51,8 +51,9 @@ class Record:
 
     run: Run
     _curves: dict[Any, Curve] = field(default_factory=dict, repr=False, compare=False)
+    crossings: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)  # of `targets.crossing`
 
-    @property
+    @cached_property
     def config(self) -> dict[str, Any]:
         """The configuration of the run, as far as comparisons are concerned.
 
@@ -106,7 +107,7 @@ class Record:
 
         What names code of one's own ends with a mark of that code; see `asapnb.analysis.names`.
         """
-        return self._values.get(key)
+        return self.values.get(key)
 
     def summary(self) -> dict[str, Any]:
         """The figures of `Run.summary`, read once."""
@@ -117,7 +118,7 @@ class Record:
         """Updates that make one pass over the data; fewer in synchronous rounds, of several minibatches each."""
         return self._facts[2]
 
-    @property
+    @cached_property
     def end(self) -> dict[str, float]:
         """Where the run ended, in updates, seconds, steps (the sum of all step sizes) and epochs."""
         facts = self.summary()
@@ -168,7 +169,8 @@ class Record:
         return run.summary(), curve, float(run.attributes["batches_per_epoch"] / each)
 
     @cached_property
-    def _values(self) -> dict[str, Any]:
+    def values(self) -> Mapping[str, Any]:
+        """What `value` says of each key."""
         plain = {key: v if isinstance(v, str | int | float) else str(v) for key, v in self.config.items()}
         return {**_ALWAYS, **plain, **marked(self.run), "kind": self.kind}
 
@@ -238,15 +240,23 @@ def varying(records: Sequence[Record]) -> list[str]:
     A key that only runs of one kind have does not count for the others; "kind" then does. Nor does `record`, as a
     summary is of the same run.
     """
-    kinds = sorted({record.kind for record in records})
-    keys = list(dict.fromkeys(key for record in records for key in record.config if key != "record"))
+    kinds: dict[str, list[Mapping[str, Any]]] = {}
+    for record in records:
+        kinds.setdefault(record.kind, []).append(record.values)
+    of_kinds = [kinds[kind] for kind in sorted(kinds)]
 
     def differs(key: str) -> bool:
-        of_kinds = [{record.value(key) for record in records if record.kind == kind} for kind in kinds]
-        return any(len(values) > 1 for values in of_kinds) or len(set().union(*of_kinds) - {None}) > 1
+        found = [{values.get(key) for values in of_kind} for of_kind in of_kinds]
+        return any(len(values) > 1 for values in found) or len(set().union(*found) - {None}) > 1
 
-    found = [key for key in keys if differs(key)] + ["kind"] * (len(kinds) > 1)
+    found = [key for key in _keys(records) if key != "record" and differs(key)] + ["kind"] * (len(kinds) > 1)
     return sorted(found, key=lambda key: key == "seed")
+
+
+def _keys(records: Sequence[Record]) -> list[str]:
+    """The keys of all configurations, in their order."""
+    alike = dict.fromkeys(tuple(record.config) for record in records)
+    return list(dict.fromkeys(key for keys in alike for key in keys))
 
 
 def grouped(records: Sequence[Record], by: Sequence[str]) -> dict[tuple[Any, ...], list[Record]]:
@@ -263,7 +273,7 @@ def split(records: Sequence[Record], by: Sequence[str]) -> dict[tuple[Any, ...],
     """`grouped`, but a key that none of the runs has is None."""
     groups: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
-        groups.setdefault(tuple(record.value(key) for key in by), []).append(record)
+        groups.setdefault(tuple(map(record.values.get, by)), []).append(record)
     return dict(sorted(groups.items(), key=lambda item: [_rank(value) for value in item[0]]))
 
 
@@ -276,7 +286,7 @@ def _rank(value: object) -> tuple[bool, str, float | str]:
 
 def check_keys(records: Sequence[Record], keys: Iterable[str]) -> None:
     """UsageError for a key that no configuration has or may have: it says which ones differ."""
-    known = {"kind", *OPTIONAL, *(key for record in records for key in record.config)}
+    known = {"kind", *OPTIONAL, *_keys(records)}
     for key in keys:
         if records and key not in known:
             vary = ", ".join(varying(records)) or "nothing"

@@ -6,6 +6,7 @@ never reaches it; its time is infinite, or divergence is an outcome of its own t
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..errors import UsageError
 from ..numbers import integer, real
 
 RESAMPLES = 10_000
+_AT_ONCE = 2**14  # weights
 
 
 class Interval(NamedTuple):
@@ -152,14 +154,43 @@ def restricted_mean(times: ArrayLike, observed: ArrayLike, budget: float) -> flo
 def restricted_means(
     times: NDArray[np.float64], observed: NDArray[np.bool_], budget: float, weights: NDArray[Any]
 ) -> NDArray[np.float64]:
-    """`restricted_mean` for each row of weights, (resamples, n): how often each time is there. No checks."""
-    order = np.lexsort((~observed, times))  # at equal times, events come before censoring
-    counts = weights[:, order].astype(np.float64)
-    risk = np.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
-    hazard = np.divide(counts * observed[order], risk, out=np.zeros_like(counts), where=risk > 0)
-    clipped = np.minimum(times[order], budget)
+    """`restricted_mean` for each row of weights, (resamples, n): how often each time is there. No checks.
+
+    Many sets of runs share their weights and times, so the last results are kept, by their arrays of weights.
+    """
+    return _restricted_means(times.tobytes(), observed.tobytes(), budget, _Same(weights))
+
+
+class _Same:
+    """An array as a key: equal to itself only, and kept while it is one."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self.array = array
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.array is other.array
+
+    def __hash__(self) -> int:
+        return id(self.array)
+
+
+@lru_cache(128)
+def _restricted_means(times: bytes, observed: bytes, budget: float, weights: _Same) -> NDArray[np.float64]:
+    at, happened = np.frombuffer(times, np.float64), np.frombuffer(observed, np.bool_)
+    order = np.lexsort((~happened, at))  # at equal times, events come before censoring
+    happened, clipped = happened[order, None], np.minimum(at[order], budget)
     widths = np.diff(np.append(clipped, budget))
-    return np.asarray(clipped[0] + np.cumprod(1.0 - hazard, axis=1) @ widths, dtype=np.float64)
+    left = np.empty(weights.array.shape, order="F")  # the share that needs more than each time
+    few = max(1, _AT_ONCE // len(at))
+    for first in range(0, len(left), few):  # so few that they stay in the cache
+        counts = weights.array[first : first + few].T[order].astype(np.float64)
+        risk = np.cumsum(counts[::-1], axis=0)[::-1]
+        counts *= happened
+        hazard = np.divide(counts, risk, out=counts, where=risk > 0)
+        np.cumprod(1.0 - hazard, axis=0, out=left.T[:, first : first + few])
+    found = np.asarray(clipped[0] + left @ widths, dtype=np.float64)
+    found.setflags(write=False)
+    return found
 
 
 def bootstrap(
@@ -197,13 +228,23 @@ def bootstrap(
 def resampled(sizes: Sequence[int], resamples: int = RESAMPLES, seed: int = 0) -> list[NDArray[np.int64]]:
     """Weights of bootstrap samples: for each size a matrix (resamples, size), how often each element was drawn.
 
+    They are read-only, and the last ones are kept, as most comparisons draw the same.
+
     Args:
         sizes: of the samples.
         resamples: how many are drawn.
         seed: of the draws.
     """
-    rng, resamples = np.random.default_rng(integer("seed", seed)), integer("resamples", resamples, 1)
-    return [rng.multinomial(size, np.full(size, 1.0 / size), size=resamples) for size in sizes]
+    return list(_resampled(tuple(sizes), integer("resamples", resamples, 1), integer("seed", seed)))
+
+
+@lru_cache(2)
+def _resampled(sizes: tuple[int, ...], resamples: int, seed: int) -> tuple[NDArray[np.int64], ...]:
+    rng = np.random.default_rng(seed)
+    found = tuple(rng.multinomial(size, np.full(size, 1.0 / size), size=resamples) for size in sizes)
+    for weights in found:
+        weights.setflags(write=False)
+    return found
 
 
 def percentiles(draws: NDArray[np.float64], n: int, confidence: float = 0.95) -> Interval:

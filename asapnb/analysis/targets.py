@@ -123,6 +123,13 @@ def crossing(record: Record, target: Target, loss: Loss = "evaluated", window: i
     >>> found.outcome, 0 < found.updates < 200, crossing(record, Target(fraction=0.001)).outcome
     ('reached', True, 'not reached')
     """
+    known = record.crossings
+    if (target, loss, window) not in known:
+        known[target, loss, window] = _crossing(record, target, loss, window)
+    return known[target, loss, window]
+
+
+def _crossing(record: Record, target: Target, loss: Loss, window: int | None) -> Crossing:
     curve, end = record.curve(loss, window), record.end
     lost = not math.isfinite(record.initial_loss)  # it diverged at once
     at = None if lost else first_at_or_below(curve.loss, target.level(record))

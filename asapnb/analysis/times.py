@@ -83,7 +83,8 @@ def speed_ups(
     """
     end = math.inf if options["budget"] is None else real("budget", options["budget"], 0, above=True)
     ours = matching(records, baseline)
-    theirs = [record for record in records if not any(record is one for one in ours)]
+    mine = set(map(id, ours))
+    theirs = [record for record in records if id(record) not in mine]
 
     def arrives(record: Record) -> bool:
         at = crossing(record, target, options["loss"], options["window"]).at(clock)
