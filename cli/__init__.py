@@ -1,4 +1,4 @@
-"""The command line: `asapnb`. Each command has a module, which is imported when the command is called."""
+"""The command line: `asapnb`. Each command has a module, which is imported when the command is carried out."""
 
 import os
 import sys
@@ -13,6 +13,7 @@ from asapnb import __version__
 from asapnb.errors import AsapnbError, UsageError, unknown
 from asapnb.signals import leaving
 
+from . import outlines
 from .completion import VARIABLE, asked, check_request
 from .streams import echo, tolerant_streams
 
@@ -67,16 +68,23 @@ class _Commands(click.Group):
                 return None
             raise unknown("command", cmd_name, COMMANDS)
         try:
-            command: click.Command = import_module(f".{cmd_name}", __package__).command
+            return _imported(cmd_name)
         except AsapnbError:
             if ctx.resilient_parsing:
                 return None
             raise
-        except ValueError as error:  # of Numba, when it is imported
-            if not (named := ", ".join(name for name in os.environ if name.startswith("NUMBA_"))):
-                raise
-            raise UsageError(f"Numba does not start: {error} Set otherwise, or unset: {named}") from error
-        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is called; where its outline is known, that, which imports the command if need be."""
+        name, *rest = args
+        if name in COMMANDS and (known := outlines.kept(name, lambda: _imported(name))):
+            return name, known, rest
+        found = super().resolve_command(ctx, args)
+        if found[1] is not None:
+            outlines.keep(found[1])
+        return found
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """The commands that begin so, without importing them, or the options of `asapnb` itself."""
@@ -113,6 +121,16 @@ class _Commands(click.Group):
             echo(f"Error: there is not enough memory{f' ({error})' * bool(str(error))}: take less, or fewer "
                        "workers", err=True)  # fmt: skip
             ctx.exit(FAILED)
+
+
+def _imported(name: str) -> click.Command:
+    try:
+        command: click.Command = import_module(f".{name}", __package__).command
+    except ValueError as error:  # of Numba, when it is imported
+        if not (named := ", ".join(name for name in os.environ if name.startswith("NUMBA_"))):
+            raise
+        raise UsageError(f"Numba does not start: {error} Set otherwise, or unset: {named}") from error
+    return command
 
 
 def _check_place() -> None:
