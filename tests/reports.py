@@ -77,7 +77,24 @@ class Page(HTMLParser):
         return [found for found in self.tags if found["tag"] == tag and wanted.items() <= found.items()]
 
     def charts(self):
-        """What the script gets, by the id of the chart."""
+        """What the script makes of what it gets, by the id of the chart."""
         ids = [figure["id"] for figure in self.all("figure", **{"class": "chart"})]
-        data = [json.loads(script["text"]) for script in self.all("script", type="application/json")]
-        return dict(zip(ids, data, strict=True))
+        given = [tag for tag in self.all("script", type="application/json") if tag.get("class") != "rows"]
+        return dict(zip(ids, (unpacked(json.loads(script["text"])) for script in given), strict=True))
+
+
+def unpacked(chart):
+    """A chart whose traces are whole again."""
+
+    def whole(value):
+        if isinstance(value, list):
+            return list(map(whole, value))
+        if not isinstance(value, dict):
+            return value
+        found = {**chart["looks"][value["look"]], **value} if "look" in value else value
+        return {
+            name: chart["arrays"][part] if name == "bdata" else whole(part)
+            for name, part in found.items() if name != "look"
+        }  # fmt: skip
+
+    return {"figures": whole(chart["figures"]), "texts": chart["texts"]}

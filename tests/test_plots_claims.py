@@ -13,7 +13,7 @@ from asapnb.plots import distributions
 from asapnb.plots.groups import groups, rules_coloured
 from asapnb.plots.kinds import KINDS
 from asapnb.plots.style import new_figure
-from asapnb.report import points, sections
+from asapnb.report import sections, staleness
 from asapnb.staleness import StalenessDistribution
 
 
@@ -40,7 +40,7 @@ def test_the_bar_of_a_bin_is_its_share(end, monkeypatch):
 
 def test_a_line_of_a_chart_is_the_share_of_each_bin():
     narrow, wide = (StalenessDistribution.from_counts(np.bincount([0, end], [97, 3])) for end in (3, 370))
-    edges = points._bins([narrow, wide])
+    edges = staleness._bins([narrow, wide])
     assert_allclose(np.diff(edges), 4)
     for one in (narrow, wide):
         found = distributions.shares(one, edges)

@@ -145,7 +145,7 @@ def test_figures_and_reports_split_runs_alike():
         simulated(rule=rule, workers=workers, step_size=size)
         for rule in ("constant", "tail") for workers in (2, 12) for size in (0.01, 0.02, 0.04, 0.08)
     ])  # fmt: skip
-    of_figure, of_report = panels(runs), charts.panels(runs)
+    of_figure, (of_report, _) = panels(runs), charts.panels(runs)
     assert [part.label for part in of_figure] == [part.label for part in of_report]
     assert [[line.label for line in part.lines] for part in of_figure] == [
         [line.label for line in part.lines] for part in of_report

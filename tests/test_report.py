@@ -21,8 +21,10 @@ from asapnb.plots.distributions import causes
 from asapnb.report import report
 from asapnb.report.charts import array, panels
 from asapnb.report.curves import loss_chart
-from asapnb.report.points import runs_chart, staleness_chart, target_chart
+from asapnb.report.points import runs_chart
 from asapnb.report.sources import sweeps
+from asapnb.report.staleness import staleness_chart
+from asapnb.report.targets import target_chart
 from asapnb.sweep import load_manifest, parse_sweep
 from asapnb.sweep.manifest import begin, note
 from asapnb.sweep.points import failed
@@ -88,7 +90,8 @@ def test_a_line_of_an_accuracy_ends_at_the_accuracy(folder):
 
 def test_every_run_is_in_a_line_and_no_run_in_two(sweep):
     for keys in (None, ["rule"], ["workers", "rule"], ["seed"], []):
-        parts = panels(sweep, keys)
+        parts, said = panels(sweep, keys)
+        assert not said
         shown = [id(record) for part in parts for line in part.lines for record in line.records]
         assert sorted(shown) == sorted(map(id, sweep))
         looks = {(line.label, line.look) for part in parts for line in part.lines}

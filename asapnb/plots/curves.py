@@ -10,6 +10,7 @@ from ..analysis import Curve, Record, Target
 from ..analysis.records import Loss
 from ..errors import UsageError, unknown
 from ..record.schema import EARLY, METRICS
+from .crowds import BOX_FROM, runs_each
 from .groups import Group, Panel, Runs, as_records, clock_of, panels, time_label
 from .labels import End, label_ends
 from .style import TARGET, Axes, Figure, new_figure, note, styled
@@ -19,7 +20,7 @@ BETTER_HIGH = [metric.column for metric in METRICS if metric.rises]  # more is b
 CLOCKS = ("seconds", "updates", "epochs", "steps")
 _INFINITE = 1e300  # stands for infinite and NaN losses while quantiles are taken
 _POINTS = 400  # the most points of a line
-_QUARTILES_FROM = 5  # the fewest runs whose band shows quartiles; other bands go from least to greatest
+_AT_ONCE = 2**22  # values of which quantiles are taken at a time
 
 
 class Band(NamedTuple):
@@ -196,13 +197,20 @@ def band(points: Sequence[Points], found: Sequence[Record]) -> Band:
     end = max(at[-1] for at, _ in points) if end is None else end
     x = np.unique(np.concatenate([at for at, _ in points] + [[end]]))
     x = x[x <= end] if len(x) <= _POINTS else np.linspace(0.0, end, _POINTS)
-    values = np.empty((len(points), len(x)))
-    for row, (at, y), record in zip(values, points, found, strict=True):
-        known = np.where(y < _INFINITE, y, _INFINITE)  # NaN, too
-        row[:] = np.interp(x, at, known, right=_INFINITE if record.status == "diverged" else None)
-    shares = (0.25, 0.5, 0.75) if len(points) >= _QUARTILES_FROM else (0.0, 0.5, 1.0)
-    lines = np.quantile(values, shares, axis=0)
+    known = [(at, np.where(y < _INFINITE, y, _INFINITE)) for at, y in points]  # NaN is infinite, too
+    beyond = [_INFINITE if record.status == "diverged" else None for record in found]
+    shares = (0.25, 0.5, 0.75) if len(points) >= BOX_FROM else (0.0, 0.5, 1.0)
+    pieces = np.array_split(x, -(-len(points) * len(x) // _AT_ONCE))
+    lines = np.concatenate([_quantiles(piece, known, beyond, shares) for piece in pieces], axis=1)
     return Band(x, *np.where(lines < 1e-9 * _INFINITE, lines, np.inf))
+
+
+def _quantiles(
+    x: NDArray[np.float64], points: Sequence[Points], beyond: Sequence[float | None], shares: Sequence[float]
+) -> NDArray[np.float64]:
+    """The quantiles at each x over runs, each linear between its points; a row for each share."""
+    values = [np.interp(x, *of, right=right) for of, right in zip(points, beyond, strict=True)]
+    return np.quantile(values, shares, axis=0, overwrite_input=True)
 
 
 def _limit(axes: Axes, bands: Sequence[Band]) -> None:
@@ -233,7 +241,6 @@ def said_of_bands(sizes: Iterable[int]) -> str:
     least, most = min(counts := list(sizes)), max(counts)
     if most == 1:
         return "one run a line"
-    runs = f"{least}" if least == most else f"{least} to {most}"
-    few, many = least < _QUARTILES_FROM, most >= _QUARTILES_FROM
+    few, many = least < BOX_FROM, most >= BOX_FROM  # of few, bands go from the least to the greatest
     bands = "least to greatest" if not many else "quartiles" if not few else "quartiles (of less than 5, all)"
-    return f"medians of {runs} runs; bands: {bands}"
+    return f"medians of {runs_each(counts)}; bands: {bands}"

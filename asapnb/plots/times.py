@@ -10,13 +10,13 @@ from .. import analysis
 from ..analysis import Crossing, Record, SpeedUp, Target, crossing, grouped, matching
 from ..analysis.records import Loss
 from ..errors import UsageError
+from .crowds import BOX_FROM, SINGLE, runs_each, singled
 from .curves import axis_label
 from .groups import Group, Runs, as_records, clock_of, groups, keys_of, named, rules_coloured
 from .labels import legend_columns, short
 from .style import GREY, Axes, Figure, new_figure, note, styled
 
 FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-_BOX_FROM = 5  # fewer runs than this are shown as points with their median
 _BOXES, _ROOMY = 40, 16  # the most boxes in a figure, and the most for which counts have room for "/total"
 EVENTS = ("reached", "diverged")
 _BOUNDS = {"≥": "at least", "≤": "at most", "~": "open"}  # what each `SpeedUp.bound` says
@@ -39,7 +39,8 @@ def time_to_target(
     """When runs reached a target, as box plots by number of workers, with a box for each other group.
 
     A box shows the quartiles and the median; whiskers reach to the last run within 1.5 times its length. Points are
-    runs; fewer than five have no box. Rows above count the runs that are in no box: those that diverged, and others
+    runs; fewer than five have no box. Of more than 500 runs in all, whiskers reach to the first and the last run of a
+    box, and only these are points. Rows above count the runs that are in no box: those that diverged, and others
     that did not reach the target.
 
     Args:
@@ -67,13 +68,15 @@ def time_to_target(
         )
     figure = new_figure(max(4.4, min(7.2, 1.2 + 0.34 * boxes)), 3.3 + 0.22 * len(lost))
     above, axes = figure.subplots(2, 1, sharex=True, height_ratios=(max(0.01, 0.075 * len(lost)), 1))
-    width, of = 0.8 / len(parts), "/{}" if boxes <= _ROOMY else ""
+    width, of, crowded = 0.8 / len(parts), "/{}" if boxes <= _ROOMY else "", len(found) > SINGLE
+    sizes: list[int] = []
     for n, part in enumerate(parts):
         for position, value in enumerate(columns):
             here = [crossings[id(r)] for r in part.records if value is None or r.value("workers") == value]
             if here:
+                sizes.append(len(here))
                 place = position + (n - (len(parts) - 1) / 2) * width
-                _box(axes, place, 0.8 * width, [float(c.at(x) or 0) for c in here if c.reached], part)
+                _box(axes, place, 0.8 * width, [float(c.at(x) or 0) for c in here if c.reached], part, crowded)
                 _count(above, place, list(map(_outcome, here)), lost, of.format(len(here)))
         axes.plot([], [], color=part.look.color, marker=part.look.marker, linestyle="none", label=part.label)
     _columns(axes, columns)
@@ -83,7 +86,10 @@ def time_to_target(
     if len(parts) > 1:
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", handletextpad=0.2,
                       columnspacing=1.2, ncols=legend_columns([p.label for p in parts]))  # fmt: skip
-    note(figure, "boxes: quartiles; points: runs" if len(found) > boxes else "one run a point", clock_of(found, x))
+    said = "boxes: quartiles; points: runs" if len(found) > boxes else "one run a point"
+    if crowded:
+        said = f"boxes over {runs_each(sizes)}: quartiles, and the first and the last"
+    note(figure, said, clock_of(found, x))
     return figure
 
 
@@ -99,18 +105,23 @@ def _by_workers(found: Sequence[Record], by: Sequence[str] | None) -> tuple[list
     return parts, [value for (value,) in grouped(found, ["workers"])] if "workers" in keys else [None]
 
 
-def _box(axes: Axes, place: float, width: float, times: Sequence[float], part: Group) -> None:
-    """Draw the times of runs that reached the target, as points, and as a box if there are enough."""
-    if len(times) >= _BOX_FROM:
+def _box(axes: Axes, place: float, width: float, times: Sequence[float], part: Group, crowded: bool) -> None:
+    """Draw the times of runs that reached the target, as points, and as a box if there are enough.
+
+    In a crowd, whiskers reach to the first and the last run, and only these are points.
+    """
+    if len(times) >= BOX_FROM:
         line = {"color": part.look.color, "linewidth": 0.9}
         axes.boxplot(
             [times], positions=[place], widths=[width], manage_ticks=False, showfliers=False, patch_artist=True,
+            whis=(0, 100) if crowded else 1.5,
             boxprops={"facecolor": part.look.color, "alpha": 0.3, "linewidth": 0}, whiskerprops=line,
             medianprops={**line, "linewidth": 1.8}, capprops={**line, "linewidth": 0},
         )  # fmt: skip
     elif times:
         axes.hlines(np.median(times), place - width / 2, place + width / 2, color=part.look.color, linewidth=1.8)
-    axes.plot([place] * len(times), times, part.look.marker, color=part.look.color, markersize=2.8, alpha=0.7,
+    shown = [times[i] for i in singled(times, crowded)]
+    axes.plot([place] * len(shown), shown, part.look.marker, color=part.look.color, markersize=2.8, alpha=0.7,
               linestyle="none")  # fmt: skip
 
 

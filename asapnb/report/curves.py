@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from ..record.schema import METRICS
 from .charts import Chart, Figure, array, chart, dash, faint, panels
 
 MEASURES = {"training loss": "train_loss", "test loss": "test_loss", **{one.title: one.column for one in METRICS}}
-_POINTS = 160  # the most points of a line
+_POINTS, _FEWEST = 160, 12  # the most points of a line, and the fewest where there are many lines
+_NUMBERS = 1_000_000  # in all lines and bands of a chart, about; a number takes 5 bytes
 _LOG_FROM = 100.0  # the axis is logarithmic if a loss falls by a larger factor
 
 
@@ -37,27 +39,30 @@ def loss_chart(records: Sequence[Record], name: str) -> Chart | None:
     there = {title: name for title, name in MEASURES.items() if any(np.isfinite(one[name]).any() for one in evals)}
     if not there:
         return None
-    parts, axes = panels(records), clocks(records)
+    (parts, left_out), axes = panels(records), clocks(records)
     times = "" if "seconds" in axes else " Their times are of several clocks, so there is no axis of time."
     bands = said_of_bands(len(line.records) for part in parts for line in part.lines)
     caption = f"{bands[0].upper()}{bands[1:]}. Clock: {clock_of(records)}.{times}"
     metrics = [one.title.removeprefix("test ") for one in METRICS if one.title in there]
     title = " and ".join(["Loss", *metrics]) if len(metrics) < 2 else f"Loss, {', '.join(metrics)}"
-    return chart(name, title, caption, parts, {"Show": there, "Against": {axes[x]: x for x in axes}}, _figure)
+    figures = len(there) * len(axes) * sum(len(part.lines) for part in parts)
+    draw = partial(_figure, points=max(_FEWEST, min(_POINTS, _NUMBERS // (6 * figures))))
+    choices = {"Show": there, "Against": {axes[x]: x for x in axes}}
+    return chart(name, title, caption, (parts, left_out), choices, draw)
 
 
-def _figure(part: Panel, measure: tuple[str, str], clock: tuple[str, str]) -> Figure:
+def _figure(part: Panel, measure: tuple[str, str], clock: tuple[str, str], points: int) -> Figure:
     (title, column), (label, x) = measure, clock
-    bands = [_band(line.records, column, x) for line in part.lines]
+    bands = [_band(line.records, column, x, points) for line in part.lines]
     data = [trace for line, found in zip(part.lines, bands, strict=True) for trace in _traces(line, found)]
     axis: dict[str, Any] = {"title": {"text": title}, **_limits(bands, column)}
     return {"data": data, "layout": {"xaxis": {"title": {"text": label}, "rangemode": "tozero"}, "yaxis": axis}}
 
 
-def _band(records: Sequence[Record], column: str, x: str) -> Band:
-    """Median and band of a column of the evaluations, at no more points than a line may have."""
+def _band(records: Sequence[Record], column: str, x: str, points: int) -> Band:
+    """Median and band of a column of the evaluations, at no more than so many points."""
     found = evaluated(records, column, x)
-    kept = np.unique(np.linspace(0, len(found.x) - 1, min(len(found.x), _POINTS)).round().astype(int))
+    kept = np.unique(np.linspace(0, len(found.x) - 1, min(len(found.x), points)).round().astype(int))
     return Band(*(values[kept] for values in found))
 
 

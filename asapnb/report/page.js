@@ -36,10 +36,17 @@ function layoutOf(figure, box, choice) {
   return layout;
 }
 
-function tracesOf(figure, texts) {
+function whole(value, arrays) {  // with its arrays, of which the page holds each once
+  if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
+  if ("bdata" in value) return { ...value, bdata: arrays[value.bdata] };
+  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, whole(part, arrays)]));
+}
+
+function tracesOf(figure, { texts, arrays, looks }) {
   const swap = (value) => (value === "#000000" ? ink().text : value);  // black would not show on black
   return figure.data.map((trace, i) => {
-    const copy = { ...trace };
+    const { look, ...own } = trace;
+    const copy = whole({ ...looks[look], ...own }, arrays);
     if (texts.length) copy.text = texts[i];
     for (const part of ["line", "marker"]) {
       if (copy[part]) copy[part] = { ...copy[part], color: swap(copy[part].color) };
@@ -50,10 +57,10 @@ function tracesOf(figure, texts) {
 
 function draw(box) {
   if (!charts.has(box)) charts.set(box, JSON.parse(box.querySelector("script").textContent));
-  const { figures, texts } = charts.get(box);
+  const chart = charts.get(box);
   const choice = [...box.querySelectorAll("select")].map((select) => select.value).join(",");
-  const figure = figures[choice];
-  Plotly.react(box.querySelector(".plot"), tracesOf(figure, texts), layoutOf(figure, box, choice), config);
+  const figure = chart.figures[choice];
+  Plotly.react(box.querySelector(".plot"), tracesOf(figure, chart), layoutOf(figure, box, choice), config);
 }
 
 const drawn = () => charts.forEach((_, box) => draw(box));
@@ -66,6 +73,38 @@ const near = new IntersectionObserver((entries) => {
     }
   }
 }, { rootMargin: "400px" });
+
+// Tables of many rows: a page of them at a time, or of those with a text.
+for (const box of document.querySelectorAll(".paged")) {
+  const [find, before, after] = ["input", ".before", ".after"].map((name) => box.querySelector(name));
+  const [body, said] = ["tbody", "output"].map((name) => box.querySelector(name));
+  const most = body.rows.length, right = [...box.querySelectorAll("th")].map((head) => head.className);
+  let rows, kept, start = 0;
+  const show = (to) => {
+    if (!rows) {
+      rows = JSON.parse(box.querySelector("script").textContent);
+      rows.forEach((row) => { row.text = row.join("\n").toLowerCase(); });
+    }
+    const text = find.value.trim().toLowerCase();
+    kept = text ? rows.filter((row) => row.text.includes(text)) : rows;
+    start = Math.max(0, Math.min(to, kept.length - 1));
+    const page = kept.slice(start, start + most);
+    body.replaceChildren(...page.map((row) => {
+      const line = document.createElement("tr");
+      row.forEach((cell, i) => { const one = line.insertCell(); one.textContent = cell; one.className = right[i]; });
+      return line;
+    }));
+    const places = page.length ? `${(start + 1).toLocaleString("en")} to ${(start + page.length).toLocaleString("en")}` : "none";
+    said.textContent = `rows ${places} of ${kept.length.toLocaleString("en")}`;
+    before.disabled = start === 0;
+    after.disabled = start + most >= kept.length;
+  };
+  box.querySelector("form").hidden = false;
+  box.querySelector("form").addEventListener("submit", (event) => event.preventDefault());
+  before.addEventListener("click", () => show(start - most));
+  after.addEventListener("click", () => show(start + most));
+  find.addEventListener("input", () => show(0));
+}
 
 for (const box of boxes) {
   near.observe(box);

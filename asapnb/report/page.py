@@ -1,8 +1,6 @@
 """The page itself: one template with styles and scripts, written as one file."""
 
-import json
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -20,11 +18,12 @@ from ..markup import block, escaped
 from ..plots.groups import rules_coloured
 from ..record import Run, checked_target
 from ..record.files import put_in_place
-from .charts import Chart
+from .packed import chart_json, table_json
 from .sections import Section, sections, title_of
 from .sources import is_sweep, sweeps
 
 _HERE = Path(__file__).parent
+_ROWS = 100  # of a table that are shown at a time
 _NEEDED = {"plotly": "Plotly", "matplotlib": "Matplotlib", "jinja2": "Jinja"}
 
 
@@ -130,6 +129,7 @@ def _html(given: Sequence[Any], found: Sequence[Record], title: str, parts: Sequ
         runs=len(found),
         statuses=Counter(name for part in parts for name in Counter(part.statuses).elements()),
         sections=parts,
+        rows=_ROWS,
         sweeps=sweeps(given),
         js=(_HERE / "page.js").read_text(encoding="utf-8"),
         plotly=get_plotlyjs(),
@@ -150,23 +150,7 @@ def rendered(template: str, folder: Path = _HERE, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    world.filters |= {"shown": shown, "json": _json, "count": "{:,}".format}
+    world.filters |= {"shown": shown, "json": chart_json, "cells": table_json, "count": "{:,}".format}
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     css = (_HERE / "page.css").read_text(encoding="utf-8")
     return world.get_template(template).render(made=made, version=__version__, css=css, **values)
-
-
-def _json(chart: Chart) -> str:
-    """A chart for the script, as JSON that is safe inside HTML."""
-    content = _literal({"figures": chart.figures, "texts": chart.texts})
-    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c")
-
-
-def _literal(value: Any) -> Any:
-    """The texts within a value as Plotly shows them as they are: without markup, but for line breaks of ours."""
-    if isinstance(value, str):
-        return re.sub(r"<(?!br>|extra>|/extra>)", "&lt;", value)
-    if isinstance(value, Mapping):
-        return {key: _literal(item) for key, item in value.items()}
-    return [_literal(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,4 +1,4 @@
-"""Charts of single runs: when each reached a target, its staleness, and its figures against what varies."""
+"""The chart of every run: its figures against what varies. Of many runs it shows quartiles."""
 
 import html
 import math
@@ -10,124 +10,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..analysis import Crossing, Record, Target, crossing, varying
-from ..formatting import NONE
-from ..plots.distributions import causes, counts, shares
-from ..plots.groups import Panel, clock_of, texts_of
+from ..analysis import Record, varying
+from ..formatting import NONE, count
+from ..plots.crowds import BOX_FROM, SINGLE, singled, spread
+from ..plots.groups import Group, Panel, clock_of, texts_of
 from ..record.schema import METRICS
-from ..staleness import StalenessDistribution
-from .charts import Chart, Figure, array, chart, dash, left_out, panels
-from .curves import clocks, log_axis
+from .charts import Chart, Figure, array, file_of, panels
+from .curves import log_axis
 
-_BOXES_FROM = 5  # the fewest runs that have a box
-_BINS = 120  # the most bins of a staleness distribution
-_SHOWN = 0.995  # share of the updates that the axis has room for
+_PLACES = 60  # the most values of a key, or bins of them, that have quartiles
 _TICKS = 12  # the most values of an axis that all have a tick
 _WIDEST = 28  # characters in a line of a tick's text
 _SYMBOLS = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross",
             "X": "x"}  # fmt: skip
 _LOG_FROM = 8.0  # an axis is logarithmic if its values span a larger factor
-
-
-def target_chart(records: Sequence[Record], targets: Sequence[Target], name: str) -> Chart | None:
-    """When the runs of each group reached each target.
-
-    Args:
-        records: the runs.
-        targets: the losses to reach.
-        name: the id of the chart in the page.
-
-    Returns:
-        The chart; None if there is no target.
-    """
-    if not targets:
-        return None
-    parts, axes = panels(records), clocks(records)
-    crossings = {str(target): {id(record): crossing(record, target) for record in records} for target in targets}
-    caption = (
-        f"When the training loss was at most the target, {' or '.join(crossings)}. Each point is a run, a box (from "
-        f"{_BOXES_FROM} runs) goes from quartile to quartile of those that reached it; the others are counted. "
-        f"Clock: {clock_of(records)}."
-    )
-    choices: dict[str, dict[str, Any]] = {"Target": crossings, "In": {axes[x]: x for x in axes}}
-    return chart(name, "Time to a target", caption, parts, choices, _boxes)
-
-
-def _boxes(part: Panel, target: tuple[str, Mapping[int, Crossing]], clock: tuple[str, str]) -> Figure:
-    """A row for each group."""
-    found, (title, x) = target[1], clock
-    data, labels = [], []
-    for row, line in enumerate(part.lines):
-        reached = [record for record in line.records if found[id(record)].reached]
-        lost, color = len(line.records) - len(reached), line.look.color
-        said = line.label.replace(", ", ",<br>")
-        labels.append(said + (f"<br>{lost} of {len(line.records)} not reached" if lost else ""))
-        boxed = len(reached) >= _BOXES_FROM
-        data.append({
-            "type": "box", "orientation": "h", "name": line.label, "showlegend": False,
-            "x": array([found[id(record)].time(x) for record in reached]), "y": [row] * len(reached),
-            "boxpoints": "all", "jitter": 0.5, "pointpos": 0, "width": 0.5, "hoveron": "points",
-            "marker": {"color": color, "size": 6, "opacity": 0.75},
-            "line": {"color": color if boxed else "rgba(0,0,0,0)", "width": 1.5}, "fillcolor": "rgba(0,0,0,0)",
-            "text": [_file(record) for record in reached], "hovertemplate": "%{x:,.5~g}<br>%{text}<extra></extra>",
-        })  # fmt: skip
-    axis = {"tickvals": list(range(len(labels))), "ticktext": labels, "range": [len(labels) - 0.5, -0.5]}
-    axis |= {"automargin": True, "zeroline": False, "showgrid": False}
-    return {"data": data, "layout": {"xaxis": {"title": {"text": title}, "rangemode": "tozero"}, "yaxis": axis}}
-
-
-def staleness_chart(records: Sequence[Record], name: str) -> Chart | None:
-    """The distribution of staleness for each group of runs; None if no update was applied."""
-    applied = [record for record in records if record.summary()["updates"]]
-    if not applied:
-        return None
-    parts = panels(applied, causes(applied))
-    seen = {
-        line.label + part.label: StalenessDistribution.from_counts(counts(line.records))
-        for part in parts for line in part.lines
-    }  # fmt: skip
-    caption = (
-        "Share of the applied updates of each staleness τ, as far as 99.5 % of them; of wide distributions, of each "
-        "bin, whose values hovering shows. "
-        f"The order of updates is that of {clock_of(records)}."
-    )
-    scales = {"Scale": {"linear": "linear", "logarithmic": "log"}}
-    return chart(name, "Staleness", caption, parts, scales, lambda part, scale: _shares(part, seen, scale[1]))
-
-
-def _shares(part: Panel, seen: Mapping[str, StalenessDistribution], scale: str) -> Figure:
-    data, there = [], [seen[line.label + part.label] for line in part.lines]
-    edges = _bins(there)
-    tau, wide = (edges[:-1] + edges[1:] - 1) / 2, edges[1] - edges[0]
-    values = [f"{low:,}" if wide == 1 else f"{low:,} … {low + wide - 1:,}" for low in edges[:-1]]
-    for line, of in zip(part.lines, there, strict=True):
-        share = shares(of, edges)
-        data.append({
-            "type": "scatter", "mode": "lines+markers" if len(tau) < 40 else "lines", "name": line.label,
-            "x": array(tau), "y": array(share if scale == "linear" else np.where(share > 0, share, np.nan)),
-            "line": {"color": line.look.color, "dash": dash(line.look)}, "marker": {"size": 5},
-            "text": values,
-            "hovertemplate": f"τ = %{{text}}: %{{y:.3~p}}<extra>{line.label}, mean τ {of.mean():.3g}</extra>",
-        })  # fmt: skip
-    each = "" if wide == 1 else f" in each {wide} values of τ"
-    axis = {"title": {"text": f"share of updates{each}"}, "type": scale, "tickformat": "~p", "rangemode": "tozero"}
-    return {"data": data, "layout": {"xaxis": {"title": {"text": "staleness τ, updates"}}, "yaxis": axis}}
-
-
-def _bins(found: Sequence[StalenessDistribution]) -> NDArray[np.int64]:
-    """The edges of bins of equal width, the same for all lines, so that their shares can be compared."""
-    end = int(max(3, *(of.quantile(_SHOWN) for of in found))) + 1
-    width = math.ceil(end / _BINS)
-    return np.arange(0, end + width, width)
+Values = NDArray[np.float64]
 
 
 def runs_chart(records: Sequence[Record], name: str) -> Chart | None:
-    """Every run as a point: a figure of it against a key that varies; None for one run, or if nothing is finite."""
+    """Every run as a point: a figure of it against a key that varies; None for one run, or if nothing is finite.
+
+    Of many runs there are the quartiles at each value of the key, with the least and the greatest run.
+    """
     if len(records) < 2:
         return None
-    keys = [key for key in varying(records) if key != "seed"] or ["seed"]
-    keys = sorted(keys, key=lambda key: not _numbers(records, key))
-    (part,) = panels(records, ["rule"] if "rule" in keys else [])
+    keys, names, unshown = _keys(records)
+    ((part,), left_out) = panels(records, ["rule"] if "rule" in keys else [])
     facts = {
         title: [np.array([get(record) for record in line.records], np.float64) for line in part.lines]
         for title, get in _FIGURES.items()
@@ -135,36 +43,56 @@ def runs_chart(records: Sequence[Record], name: str) -> Chart | None:
     facts = {title: lines for title, lines in facts.items() if np.isfinite(np.concatenate(lines)).any()}
     if not facts:
         return None
-    names = {key: texts_of(records, key) for key in keys}
+    crowded, hovers = len(records) > SINGLE, partial(_hover, keys=[*keys, *unshown, "seed"])
+    draw = partial(_quartiles, hover=hovers) if crowded else _points
     figures = {
-        f"{i},{j}": _points(part, title, values, key, names[key])
+        f"{i},{j}": _figure(part, title, values, key, names[key], draw)
         for i, (title, values) in enumerate(facts.items())
         for j, key in enumerate(keys)
     }
-    texts = [[_hover(record, keys) for record in line.records] for line in part.lines]
-    caption = (
-        f"Each point is a run; crosses at the top are runs whose value is not finite. Clock: {clock_of(records)}."
-        + left_out([part])
-    )
+    texts = [] if crowded else [[hovers(record) for record in line.records] for line in part.lines] * 2
+    said = "Each point is a run; crosses at the top are runs whose value is not finite."
+    if crowded:
+        said = (
+            f"Of {len(records):,} runs: the median at each place, with a bar from quartile to quartile; small points "
+            f"are the least and the greatest run, or all of fewer than {BOX_FROM}. Crosses at the top count runs "
+            "whose value is not finite. The list of all runs has each."
+        )
+    if unshown:
+        said += f" Not against {', '.join(unshown)}, of more than {_PLACES} values."
     choices = {"Show": list(facts), "Against": [key.replace("_", " ") for key in keys]}
-    return Chart(name, "Every run", caption, choices, figures, texts * 2, len(part.lines))
+    caption = f"{said} Clock: {clock_of(records)}.{left_out}"
+    return Chart(name, "Every run", caption, choices, figures, texts, len(part.lines))
 
 
-def _points(
-    part: Panel, title: str, values: Sequence[NDArray[np.float64]], key: str, names: Mapping[Any, str | None]
-) -> Figure:
-    """Two traces for each line: runs whose value is finite, and the others. `values` has an array for each line."""
-    shown, lost = [], []
+def _keys(records: Sequence[Record]) -> tuple[list[str], dict[str, dict[Any, str | None]], list[str]]:
+    """The keys that vary, numbers first, with the names of their values; and the keys that have too many values.
+
+    Of many runs that differ in their seeds only, all stand at one place.
+    """
+    keys = [key for key in varying(records) if key != "seed"] or ["seed"]
+    keys = sorted(keys, key=lambda key: not _numbers(records, key))
+    names = {key: texts_of(records, key) for key in keys}
+    unshown = [key for key in keys if len(names[key]) > _PLACES and (key == "seed" or not _numbers(records, key))]
+    if len(records) <= SINGLE or not unshown:
+        return keys, names, []
+    shown = [key for key in keys if key not in unshown] or keys[:1]
+    if shown[0] in unshown:
+        names[shown[0]] = dict.fromkeys(names[shown[0]], count(len(names[shown[0]]), "value"))
+    return shown, names, [key for key in unshown if key not in shown]
+
+
+Traces = tuple[list[dict[str, Any]], list[dict[str, Any]]]  # of what is finite, and of the rest
+
+
+def _figure(
+    part: Panel, title: str, values: Sequence[Values], key: str, names: Mapping[Any, str | None],
+    draw: Callable[[Group, list[Any], Values], Traces],
+) -> Figure:  # fmt: skip
+    """`values` has an array for each line; `draw` makes its traces."""
     axis_x = _axis(part, key)
     places = _places(part, key, axis_x["type"], names)
-    for line, x, y in zip(part.lines, places, values, strict=True):
-        trace: dict[str, Any] = {"type": "scatter", "mode": "markers", "name": line.label, "legendgroup": line.label}
-        trace |= {"x": x, "hovertemplate": "%{y:.5~g}<br>%{text}<extra></extra>"}
-        mark = {"color": line.look.color, "size": 8, "opacity": 0.7}
-        shown.append({**trace, "y": array(y), "marker": {**mark, "symbol": _SYMBOLS[line.look.marker]}})
-        top = np.where(np.isinf(y), 0.97, np.nan)
-        cross = {"y": array(top), "yaxis": "y2", "showlegend": False, "marker": {**mark, "symbol": "x-thin-open"}}
-        lost.append({**trace, **cross, "hovertemplate": "not finite<br>%{text}<extra></extra>"})
+    drawn = [draw(line, x, y) for line, x, y in zip(part.lines, places, values, strict=True)]
     finite = np.concatenate([y[np.isfinite(y)] for y in values])
     axis: dict[str, Any] = {"title": {"text": title}, "rangemode": "tozero"}
     if "accuracy" in title:
@@ -173,7 +101,52 @@ def _points(
         axis |= log_axis(finite.min() / 3, 3 * finite.max())
     layout = {"showlegend": len(part.lines) > 1, "xaxis": axis_x, "yaxis": axis,
               "yaxis2": {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}}  # fmt: skip
-    return {"data": [*shown, *lost], "layout": layout}
+    return {"data": [trace for i in (0, 1) for traces in drawn for trace in traces[i]], "layout": layout}
+
+
+def _points(line: Group, x: list[Any], y: Values) -> Traces:
+    """A trace of the runs whose value is finite, and one of the others; the texts are those of the chart."""
+    trace, cross = _looks(line)
+    shown = {**trace, "x": x, "y": array(y), "hovertemplate": "%{y:.5~g}<br>%{text}<extra></extra>"}
+    lost = {**cross, "x": x, "y": array(np.where(np.isinf(y), 0.97, np.nan))}
+    return [shown], [{**lost, "hovertemplate": "not finite<br>%{text}<extra></extra>"}]
+
+
+def _quartiles(line: Group, x: list[Any], y: Values, hover: Callable[[Record], str]) -> Traces:
+    """The quartiles at each place, the runs at their ends, and how many values are not finite."""
+    places, which = np.unique(np.array(x), return_inverse=True)
+    finite, (trace, cross) = np.isfinite(y), _looks(line)
+    ends, boxes, lost = [], [], np.bincount(which[np.isinf(y)], minlength=len(places))
+    for n, place in enumerate(places.tolist()):
+        here = np.flatnonzero((which == n) & finite)
+        ends += here[singled(y[here], crowded=True)].tolist()
+        if len(here) >= BOX_FROM:
+            boxes.append((place, len(here), *spread(y[here])[1:4]))
+    at, sizes, low, median, high = map(np.array, zip(*boxes, strict=True)) if boxes else [np.empty(0)] * 5
+    reach = {"array": array(high - median), "arrayminus": array(median - low), "symmetric": False, "width": 0}
+    middle = {
+        **trace, "x": at.tolist(), "y": array(median), "text": [f"{n:,} runs" for n in sizes],
+        "error_y": {"type": "data", "thickness": 2, **reach},
+        "hovertemplate": "median %{y:.5~g} of %{text}<extra></extra>",
+    }  # fmt: skip
+    single = {
+        **trace, "x": [x[i] for i in ends], "y": array(y[ends]), "showlegend": not boxes,
+        "marker": {**trace["marker"], "size": 4, "opacity": 0.6}, "text": [hover(line.records[i]) for i in ends],
+        "hovertemplate": "%{y:.5~g}<br>%{text}<extra></extra>",
+    }  # fmt: skip
+    counted = {
+        **cross, "x": places[lost > 0].tolist(), "y": array(np.full((lost > 0).sum(), 0.97)),
+        "text": [f"{n:,} runs" for n in lost[lost > 0]], "hovertemplate": "%{text} not finite<extra></extra>",
+    }  # fmt: skip
+    return [*([middle] if boxes else []), single], [counted]
+
+
+def _looks(line: Group) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A trace of a line, and one of its crosses at the top."""
+    trace: dict[str, Any] = {"type": "scatter", "mode": "markers", "name": line.label, "legendgroup": line.label}
+    mark = {"color": line.look.color, "size": 8, "opacity": 0.7}
+    cross = {"yaxis": "y2", "showlegend": False, "marker": {**mark, "symbol": "x-thin-open"}}
+    return {**trace, "marker": {**mark, "symbol": _SYMBOLS[line.look.marker]}}, {**trace, **cross}
 
 
 def _axis(part: Panel, key: str) -> dict[str, Any]:
@@ -187,6 +160,17 @@ def _axis(part: Panel, key: str) -> dict[str, Any]:
         axis |= {"tickvals": values, "ticktext": [f"{value:g}" for value in values]}
     wide = values[0] > 0 and values[-1] >= _LOG_FROM * values[0]
     return {**axis, "type": "log" if wide else "linear"}
+
+
+def _binned(lines: list[list[Any]]) -> list[list[Any]]:
+    """Numbers, of many different ones the medians of bins of about equally many."""
+    every = np.concatenate(lines).astype(np.float64)
+    if len(np.unique(every)) <= _PLACES:
+        return lines
+    edges = np.unique(np.quantile(every, np.linspace(0, 1, _PLACES + 1)[1:-1], method="inverted_cdf"))
+    bins = np.searchsorted(edges, every)
+    middle = {n: float(np.median(every[bins == n])) for n in np.unique(bins)}
+    return [[middle[n] for n in np.searchsorted(edges, np.array(line, np.float64))] for line in lines]
 
 
 def _numbers(records: Sequence[Record], key: str) -> bool:
@@ -205,6 +189,7 @@ def _places(part: Panel, key: str, axis: str, names: Mapping[Any, str | None]) -
             value: "<br>".join(wrap(text, _WIDEST, break_long_words=False)) for value, text in names.items() if text
         }
         return [[NONE if value is None else texts[value] for value in values] for values in lines]
+    lines = _binned(lines) if sum(map(len, lines)) > SINGLE else lines
     there = np.unique(np.concatenate(lines).astype(np.float64))
     most = 1.0 if axis == "log" else float(there[-1] - there[0]) or 1.0
     gap = np.diff(np.log(there) if axis == "log" else there).min(initial=most)
@@ -215,12 +200,8 @@ def _places(part: Panel, key: str, axis: str, names: Mapping[Any, str | None]) -
 
 
 def _hover(record: Record, keys: Sequence[str]) -> str:
-    said = [f"{key}: {record.value(key)}" for key in (*keys, "seed") if record.value(key) is not None]
-    return "<br>".join(map(html.escape, [_file(record), record.status, *dict.fromkeys(said)]))
-
-
-def _file(record: Record) -> str:
-    return record.path.name if record.path else record.name
+    said = [f"{key}: {record.value(key)}" for key in keys if record.value(key) is not None]
+    return "<br>".join(map(html.escape, [file_of(record), record.status, *dict.fromkeys(said)]))
 
 
 def _last(record: Record, name: str) -> float | None:

@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..analysis import Record, Table, Target, comparison, grouped, varying
@@ -17,11 +17,15 @@ from ..record.schema import EARLY, METRICS, RUNNING
 from .charts import Chart
 from .curves import loss_chart
 from .figures import Picture, pictures
-from .points import runs_chart, staleness_chart, target_chart
+from .points import runs_chart
+from .staleness import staleness_chart
+from .targets import target_chart
 
 _APART = ("kind", "data", "problem")
 _KINDS = {"train": "Training on threads", "simulate": "Simulation in virtual time", "replay": "Replays"}
 _GOOD = ("finished", *EARLY)
+_ROWS = 10_000  # the most rows of a table
+_VALUES = 200  # the most values of a fact
 Facts = list[tuple[str, list[str]]]  # a name, and its values
 
 
@@ -53,6 +57,16 @@ class Section:
     runs: Table
     code: Sequence[tuple[str, str]] = ()
     error: AsapnbError | None = None
+
+    @property
+    def size(self) -> int:
+        """How many runs there are."""
+        return sum(self.statuses.values())
+
+    @property
+    def odd(self) -> int:
+        """How many of them did not finish."""
+        return sum(n for status, n in self.statuses.items() if status not in _GOOD)
 
 
 def sections(
@@ -90,17 +104,18 @@ def _section(
     if known:
         try:
             targets = list(targets) or reached_fractions(known)
-            tables = comparison(known, targets, baseline=baseline, clock=clock)
+            made = comparison(known, targets, baseline=baseline, clock=clock)
+            tables = [cut(table, "asapnb compare --format csv") for table in made]
         except AsapnbError as problem_found:
             error, targets = problem_found, []
             notes.append(f"These runs are not compared: {error}")
-        made = (
+        drawn = (
             loss_chart(known, f"{name}-loss"),
             target_chart(known, targets, f"{name}-target"),
             runs_chart(known, f"{name}-runs"),
             staleness_chart(known, f"{name}-staleness"),
         )
-        charts = [chart for chart in made if chart is not None]
+        charts = [chart for chart in drawn if chart is not None]
     odd = [record for record in records if record.status not in _GOOD]
     (problem,) = plainly([problem])
     title = f"{_KINDS.get(kind, kind)}: {problem}" + (f" on {data}" if data else "")
@@ -135,7 +150,8 @@ def _listing(records: Sequence[Record], title: str) -> Table:
             *(metric.title.removeprefix("test ") for metric in METRICS))  # fmt: skip
     figures, metrics = len(head) - len(METRICS), range(len(head) - len(METRICS), len(head))
     kept = [*range(figures), *(i for i in metrics if any(row[i] is not None for row in rows))]
-    return Table(title, tuple(head[i] for i in kept), tuple(tuple(row[i] for i in kept) for row in rows))
+    made = Table(title, tuple(head[i] for i in kept), tuple(tuple(row[i] for i in kept) for row in rows))
+    return cut(made, "asapnb export --table runs")
 
 
 def _facts(records: Sequence[Record]) -> Facts:
@@ -147,7 +163,7 @@ def _facts(records: Sequence[Record]) -> Facts:
         if key != "seed"
     ]
     seeds = sorted({str(record.value("seed")) for record in records}, key=lambda seed: (len(seed), seed))
-    facts.append(("seeds", [f"{len(seeds)}: {', '.join(seeds)}" if len(seeds) > 1 else seeds[0]]))
+    facts.append(("seeds", [f"{len(seeds):,}: {', '.join(_first(seeds))}" if len(seeds) > 1 else seeds[0]]))
     same = {key: value for key, value in records[0].config.items() if key not in (*vary, "seed", *_APART)}
     facts.append(("in common", [f"{key} = {value}" for key, value in same.items()]))
     attributes = [record.run.attributes for record in records]
@@ -169,8 +185,21 @@ def _counted(values: Iterable[Any]) -> list[str]:
     """The different values; if there are several, each with its number of runs."""
     counts = Counter(values)
     counts.pop(None, None)
-    return [f"{value}" + (f" ({count(n, 'run')})" if len(counts) > 1 else "") for value, n in sorted(
-        counts.items(), key=lambda item: (isinstance(item[0], str), item[0]))]  # fmt: skip
+    return _first([f"{value}" + (f" ({count(n, 'run')})" if len(counts) > 1 else "") for value, n in sorted(
+        counts.items(), key=lambda item: (isinstance(item[0], str), item[0]))])  # fmt: skip
+
+
+def _first(values: list[str]) -> list[str]:
+    """The first of many values, with the number of the others."""
+    return values if len(values) <= _VALUES else [*values[:_VALUES], f"and {len(values) - _VALUES:,} more"]
+
+
+def cut(table: Table, whole: str) -> Table:
+    """A table without its last rows if there are too many for a page; a note says what shows all of them."""
+    if len(table.rows) <= _ROWS:
+        return table
+    note = f"The first {_ROWS:,} of {len(table.rows):,} rows; all: {whole}"
+    return replace(table, rows=table.rows[:_ROWS], notes=(note, *table.notes))
 
 
 def _machine(of: Mapping[str, Any]) -> str:

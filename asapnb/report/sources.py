@@ -11,6 +11,9 @@ from ..record import to_toml
 from ..sweep import describe
 from ..sweep.manifest import NAME, readable_manifest
 
+_NAMED = 50  # failures, of a longer list
+_REASONS = 20  # the most that are counted one by one
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -24,12 +27,23 @@ class Failure:
 
 @dataclass(frozen=True)
 class SweepSource:
-    """A sweep that runs of a report come from."""
+    """A sweep that runs of a report come from.
+
+    Attributes:
+        folder: where it is.
+        facts: what was run, when and by whom.
+        toml: the sweep as a file.
+        failures: points without a whole run, the first of many.
+        failed: how many such points there are.
+        reasons: if not all of them are listed, how many there are of each kind.
+    """
 
     folder: str
     facts: list[tuple[str, str]]
     toml: str
     failures: list[Failure]
+    failed: int
+    reasons: list[str]
 
 
 def sweeps(paths: Iterable[Any]) -> list[SweepSource]:
@@ -62,8 +76,16 @@ def _source(folder: Path) -> SweepSource:
         ("hosts", ", ".join(sorted({outcome.host for outcome in outcomes.values()}))),
     ]
     return SweepSource(
-        str(folder), [(name, value) for name, value in facts if value], to_toml(_spelled(sweep.plain())), failures
-    )
+        str(folder), [(name, value) for name, value in facts if value], to_toml(_spelled(sweep.plain())),
+        failures[:_NAMED], len(failures), _reasons(failures) if len(failures) > _NAMED else [],
+    )  # fmt: skip
+
+
+def _reasons(failures: Iterable[Failure]) -> list[str]:
+    """How many points there are of each status and error, those of most points first."""
+    counts = Counter(": ".join(filter(None, (one.status, one.gist))) for one in failures).most_common()
+    rest = sum(n for _, n in counts[_REASONS:])
+    return [f"{n:,} {reason}" for reason, n in counts[:_REASONS]] + [f"{rest:,} for other reasons"] * (rest > 0)
 
 
 def _spelled(value: Any) -> Any:
