@@ -245,6 +245,16 @@ def test_tables_are_those_of_compare(sweep, folder):
     ]
 
 
+def test_long_tables_are_shown_a_page_at_a_time(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("asapnb.report.page._ROWS", 5)
+    made = Page(report(folder / "sweep", tmp_path / "x.html"))
+    (listing,) = made.all("table", **{"aria-label": "Every run"})
+    assert len(listing["text"].split(".h5")) - 1 == 5
+    rows = [json.loads(script["text"]) for script in made.all("script", **{"class": "rows"})][-1]
+    assert [row[0] for row in rows] == sorted(path.name for path in (folder / "sweep").glob("*.h5"))
+    assert "rows 1 to 5 of 16" in [found["text"] for found in made.all("output")]
+
+
 def test_text_of_others_stays_text(folder, tmp_path):
     made = tmp_path / "x.h5"
     ab.load_run(folder / "odd/network.h5").save(made)
@@ -420,6 +430,16 @@ def test_a_sweep_all_of_whose_points_failed_has_a_page(tmp_path):
         report(folder, tmp_path / "where.html", where={"workers": 2})
     with pytest.raises(UsageError, match="there are no runs"):
         report([], tmp_path / "nothing.html")
+
+
+def test_of_many_failures_the_first_are_named_and_all_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr("asapnb.report.sources._NAMED", 4)
+    folder = failed_sweep(tmp_path, "RuleError: it broke", "RuleError: it broke", "KeyError: 5")
+    (found,) = Page(report(folder, tmp_path / "x.html")).all("div", **{"class": "warning"})
+    assert "16 points without a whole run" in found["text"]
+    assert "11 failed: RuleError: it broke" in found["text"]
+    assert "5 failed: KeyError: 5" in found["text"]
+    assert found["text"].count(": failed\n") == 4
 
 
 def test_a_sweep_as_toml_is_the_same_sweep(tmp_path):

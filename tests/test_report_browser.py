@@ -1,5 +1,6 @@
 """The page in a real browser: its charts are drawn and answer, nothing is fetched, and it fits small screens."""
 
+import itertools
 import json
 import os
 import shutil
@@ -144,3 +145,27 @@ def test_a_print_shows_all_charts_and_all_that_is_folded(browser, page):
     assert wait(browser, drawn)
     browser.execute_script("dispatchEvent(new Event('afterprint'))")
     assert not browser.execute_script("return [...document.querySelectorAll('details')].every((one) => one.open)")
+
+
+def test_a_long_table_is_turned_over_and_searched(browser, page, monkeypatch, tmp_path_factory):
+    monkeypatch.setattr("asapnb.report.page._ROWS", 6)
+    folder = next(path for path in tmp_path_factory.getbasetemp().glob("report*") if (path / "sweep").is_dir())
+    browser.get(report(folder / "sweep", folder / "paged.html").as_uri())
+    box = browser.find_elements("css selector", ".paged")[-1]
+    browser.execute_script("arguments[0].closest('details').open = true", box)
+    rows = "return [...arguments[0].querySelectorAll('tbody tr')].map((row) => row.cells[0].textContent)"
+    said = "return arguments[0].querySelector('output').textContent"
+    before, after = box.find_elements("css selector", "button")
+    pages = [browser.execute_script(rows, box)]
+    while after.is_enabled():
+        after.click()
+        pages.append(browser.execute_script(rows, box))
+    assert browser.execute_script(said, box) == "rows 13 to 16 of 16"
+    assert [len(names) for names in pages] == [6, 6, 4]
+    assert sorted(itertools.chain(*pages)) == sorted(path.name for path in (folder / "sweep").glob("*.h5"))
+    box.find_element("css selector", "input").send_keys("TAIL")
+    assert wait(browser, f"{said} === 'rows 1 to 4 of 4'", box)
+    assert all("tail" in name for name in browser.execute_script(rows, box))
+    assert not before.is_enabled()
+    box.find_element("css selector", "input").send_keys("?")
+    assert wait(browser, f"{said} === 'rows none of 0'", box)

@@ -229,7 +229,7 @@ def _limit(axes: Axes, bands: Sequence[Band]) -> None:
 def _label(group: Group) -> str:
     """The name of a group, with the number of its runs that diverged if any did."""
     diverged = sum(record.status == "diverged" for record in group.records)
-    return group.label + (f"\n{diverged} of {len(group.records)} diverged" if diverged else "")
+    return group.label + (f"\n{diverged:,} of {len(group.records):,} diverged" if diverged else "")
 
 
 def said_of_bands(sizes: Iterable[int]) -> str:

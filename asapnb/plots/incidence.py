@@ -81,7 +81,7 @@ def _shares(
     curves = cumulative_incidence(times, outcomes, EVENTS)
     bands = incidence_bands(times, outcomes, EVENTS)
     censored = times[~np.isin(outcomes, EVENTS)]
-    known = times.max() if len(censored) else end
+    known, ticks = times.max() if len(censored) else end, np.unique(censored)
     ends = {}
     for event, axes in panels.items():
         curve, happened = curves[event], outcomes.count(event)
@@ -91,9 +91,9 @@ def _shares(
             axes.fill_between(when, low, high, step="post", color=part.look.color, alpha=0.12, linewidth=0)
         else:
             axes.vlines(bar, low[-1], high[-1], color=part.look.color, linewidth=0.9)
-        axes.plot(censored, curve(censored), "|", color=part.look.color, markersize=7)
+        axes.plot(ticks, curve(ticks), "|", color=part.look.color, markersize=7)
         if happened or event == "reached":
-            text = f"{part.label}: {happened} of {len(found)}".removeprefix(": ")
+            text = f"{part.label}: {happened:,} of {len(found):,}".removeprefix(": ")
             ends[event] = End(known, float(curve.values[-1]), text, part.look)
     return ends
 

@@ -13,6 +13,7 @@ from .labels import End, label_ends
 from .style import GREY, Axes, Figure, Look, grey_line, new_figure, note, styled
 
 _BINS = 10
+_DOTS = 20_000  # the most dots of a line
 _NOISE = Look(GREY, (0, (5, 1.6)), "", "")
 
 
@@ -22,8 +23,9 @@ def microscope(runs: Runs, by: Sequence[str] | None = None) -> Figure:
 
     The upper panel shows the error ‖g(view) − g(x)‖ that asynchrony adds to the gradient g of a minibatch, relative
     to the gradient G of all samples: divided by ‖G(x)‖. A grey line shows the noise ‖g(x) − G(x)‖ of the minibatch
-    itself. The lower panel shows the cosine between g(view) and g(x). Dots are updates; a line is a group's medians
-    over bins of equally many updates. Groups are by the keys `by`, by default all that vary but the seed.
+    itself. The lower panel shows the cosine between g(view) and g(x). Dots are updates, 20,000 of more; a line is a
+    group's medians over bins of equally many updates, of all. Groups are by the keys `by`, by default all that vary
+    but the seed.
 
     UsageError for runs that were made without a microscope.
 
@@ -44,9 +46,10 @@ def microscope(runs: Runs, by: Sequence[str] | None = None) -> Figure:
     figure = new_figure(5.8, 4.4)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.4, 1))
     ends: list[End] = []
-    tops = []
+    tops, most = [], 0
     for part in parts:
         tau, errors = _column(part.records, "error")
+        most = max(most, len(tau))
         label = f"error by staleness\n{part.label}".strip()
         ends.append(_draw(above, tau, errors, part.look, label))
         tops.append(float(np.quantile(errors, 0.95)))
@@ -58,7 +61,8 @@ def microscope(runs: Runs, by: Sequence[str] | None = None) -> Figure:
     lower = [_draw(below, *_column(part.records, "cosine", relative=False), part.look, part.label) for part in parts]
     below.set(xlabel="staleness τ, updates", ylabel="cosine with fresh", ylim=(None, 1.05))
     below.set_xlim(-0.5, 1.12 * max(end.x for end in ends))
-    note(figure, "dots: updates", "lines: medians", clock_of(found))
+    dots = f"dots: {_DOTS:,} of up to {most:,} updates of a line" if most > _DOTS else "dots: updates"
+    note(figure, dots, "lines: medians", clock_of(found))
     label_ends(above, ends)
     label_ends(below, [end for end in lower if end.text])
     return figure
@@ -77,7 +81,8 @@ def _column(found: Sequence[Record], name: str, relative: bool = True) -> Points
 
 
 def _draw(axes: Axes, tau: NDArray[np.float64], values: NDArray[np.float64], of: Look, label: str) -> End:
-    axes.plot(tau, values, ".", color=of.color, markersize=3, alpha=0.3, markeredgewidth=0, rasterized=True)
+    few = np.linspace(0, len(tau) - 1, min(len(tau), _DOTS)).astype(np.intp)
+    axes.plot(tau[few], values[few], ".", color=of.color, markersize=3, alpha=0.3, markeredgewidth=0, rasterized=True)
     x, middle = _binned(tau, values)
     axes.plot(x, middle, color=of.color, linestyle=of.dash, marker=of.marker, markersize=3.5)
     return End(x[-1], float(middle[-1]), label, of)

@@ -1,13 +1,14 @@
 """How many runs arrive, or fall below their start, by step size and number of workers."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..analysis import Record, Target, crossing, grouped
+from ..analysis import Record, Target, crossing
 from ..errors import UsageError
 from ..formatting import number
 from .groups import Runs, as_records, clock_of, groups, in_panels, keys_of
@@ -15,6 +16,9 @@ from .scales import worker_axis
 from .style import Axes, Figure, note, styled
 
 Curves = Mapping[str, tuple[ArrayLike, ArrayLike]]
+_MOST, _BINS = 40, 24  # the most values of an axis, and the bins that there are of more
+_ROW = 0.125  # inches that a line of text takes
+_TICKS = 12  # the most numbers of workers with a tick
 _DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 
 
@@ -26,7 +30,7 @@ def stability(
 
     Without a target, runs count that did not diverge and ended below their initial loss. The title says which of the
     two is shown. A cell without runs stays white. A share that is neither 0 nor 1 is written into its cell, in
-    percent.
+    percent, where cells are not too low for it. More than 40 step sizes, or numbers of workers, are put into bins.
 
     Args:
         runs: the runs.
@@ -48,9 +52,12 @@ def stability(
     parts = groups(found, keys)
     columns = min(len(parts), 3)
     width = 1.2 + 2.3 * columns if columns > 1 else 4.6
-    figure, grid = in_panels(parts, columns, width, 2.2, "step size η₀", share=True)
-    x, y = (np.array(sorted({float(record.value(key)) for record in found})) for key in ("workers", "step_size"))
-    images = [_draw(axes, part.records, x, y, target) for axes, part in zip(grid.ravel(), parts, strict=False)]
+    places = {key: _places([float(record.value(key)) for record in found]) for key in ("workers", "step_size")}
+    height = max(2.2, min(4.5, 0.5 + _ROW * len({*places["step_size"].values()})))
+    figure, grid = in_panels(parts, columns, width, height, "step size η₀", share=True)
+    images = [
+        _draw(axes, part.records, places, height, target) for axes, part in zip(grid.ravel(), parts, strict=False)
+    ]
     for axes, part in zip(grid.ravel(), parts, strict=False):
         others = {part.label for part in parts} - {part.label}
         _overlay(axes, {name: curve for name, curve in (curves or {}).items() if name not in others}, part.label)
@@ -60,9 +67,11 @@ def stability(
     bar.set_label("share of runs")
     figure.suptitle(f"runs that {counted(target)}", x=0.01, ha="left", fontsize=9)
     bar.outline.set_visible(False)
-    sizes = sorted({len(cell) for cell in grouped(found, [*keys, "step_size", "workers"]).values()})
+    cells = Counter((part.label, *_cell(record, places)) for part in parts for record in part.records)
+    sizes = sorted({*cells.values()})
     each = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
-    note(figure, f"{each} runs a cell", clock_of(found))
+    binned = [key.replace("_", " ") for key, of in places.items() if len(of) > len({*of.values()})]
+    note(figure, f"{each} runs a cell", f"bins of {' and '.join(binned)}" * bool(binned), clock_of(found))
     return figure
 
 
@@ -79,30 +88,56 @@ def counts_as(record: Record, target: Target | None) -> bool:
     return record.status != "diverged" and last is not None and last["train_loss"] < record.initial_loss
 
 
-def _draw(
-    axes: Axes, found: Sequence[Record], x: NDArray[np.float64], y: NDArray[np.float64], target: Target | None
-) -> Any:
-    """Draw the shares of one panel, and write those between 0 and 1."""
+Places = Mapping[str, Mapping[float, float]]  # of workers and step size: where each value stands
+
+
+def _places(values: Sequence[float]) -> dict[float, float]:
+    """Where each value stands: at itself or, of more than 40 values, at the median of its bin on a log axis."""
+    there = np.unique(values)
+    if len(there) <= _MOST:
+        return {value: value for value in there.tolist()}
+    edges = np.geomspace(there[0], there[-1], _BINS + 1)[1:-1]
+    bins = np.searchsorted(edges, there, side="right")
+    return {value: float(np.median(there[bins == n])) for n, value in zip(bins, there.tolist(), strict=True)}
+
+
+def _cell(record: Record, places: Places) -> tuple[float, ...]:
+    return tuple(of[float(record.value(key))] for key, of in places.items())
+
+
+def _draw(axes: Axes, found: Sequence[Record], places: Places, height: float, target: Target | None) -> Any:
+    """Draw the shares of one panel of this height in inches, and write those between 0 and 1."""
     from matplotlib.patheffects import withStroke
 
-    shares = np.full((len(y), len(x)), math.nan)
-    for (workers, size), some in grouped(found, ["workers", "step_size"]).items():
-        at = int(np.searchsorted(y, float(size))), int(np.searchsorted(x, float(workers)))
-        shares[at] = np.mean([counts_as(record, target) for record in some])
+    x, y = (np.array(sorted({*of.values()})) for of in places.values())
+    counts = np.zeros((2, len(y), len(x)))
+    for record in found:
+        column, row = (int(np.searchsorted(*at)) for at in zip((x, y), _cell(record, places), strict=True))
+        counts[:, row, column] += 1, counts_as(record, target)
+    with np.errstate(invalid="ignore"):
+        shares = counts[1] / counts[0]
     image = axes.pcolormesh(_edges(x), _edges(y), shares, vmin=0, vmax=1, edgecolors="white", linewidth=0.6)
     axes.set_yscale("log")
-    worker_axis(axes, x.astype(int).tolist())
-    axes.set_yticks(y, [number(size, 3) for size in y])
+    worker_axis(axes, _some(x.astype(int), _TICKS))
+    axes.set_yticks(ticks := _some(y, round(height / _ROW)), [number(size, 3) for size in ticks])
     axes.minorticks_off()
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
     for (row, column), share in np.ndenumerate(shares):
-        if 0 < share < 1:
+        if 0 < share < 1 and len(y) * _ROW <= height:
             ink, under = ("white", "#333333") if share < 0.6 else ("black", "white")
             axes.text(float(x[column]), float(y[row]), f"{100 * share:.0f} %", ha="center", va="center", fontsize=7,
                       color=ink, zorder=5, path_effects=[withStroke(linewidth=1.2, foreground=under)])  # fmt: skip
     return image
+
+
+def _some(values: NDArray[Any], most: int) -> list[Any]:
+    """So many of the values, evenly, with the first and the last."""
+    found: list[Any] = values[
+        np.unique(np.linspace(0, len(values) - 1, min(len(values), most)).round().astype(int))
+    ].tolist()
+    return found
 
 
 def _edges(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -70,7 +70,7 @@ def _traces(line: Group, found: Band) -> list[dict[str, Any]]:
     """The traces of a line: its band if there are several runs, then the line."""
     color, several = line.look.color, len(line.records) > 1
     diverged = sum(record.status == "diverged" for record in line.records)
-    name = line.label + (f" ({diverged} of {len(line.records)} diverged)" if diverged else "")
+    name = line.label + (f" ({diverged:,} of {len(line.records):,} diverged)" if diverged else "")
     shared = {"type": "scatter", "mode": "lines", "legendgroup": line.label, "name": name}
     whole = np.isfinite(found.low) & np.isfinite(found.high)
     x, low, high = (values[whole] for values in (found.x, found.low, found.high))

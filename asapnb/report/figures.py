@@ -8,10 +8,11 @@ from functools import partial
 from typing import Any
 
 from .. import plots
-from ..analysis import Record, Target, varying
+from ..analysis import Record, Target, grouped, varying
 from ..errors import AsapnbError
+from ..plots.groups import keys_of
 from ..plots.regions import counted
-from ..plots.style import FORMATS, Figure
+from ..plots.style import FORMATS, LOOKS, Figure
 
 _LARGE = 150_000  # bytes of SVG; a larger figure becomes a PNG
 
@@ -48,13 +49,26 @@ def pictures(
     if "step_size" in vary:
         for bar in targets or (None,):
             drawn.append((f"Share of runs that {counted(bar)}", partial(plots.stability, records, target=bar)))
+    by, over = _few(records)
     for target in targets:
         if len(records) > 1:
-            reached = partial(plots.survival, records, target, x="updates")
-            drawn.append((f"Share of runs that reached {target}, by updates", reached))
+            reached = partial(plots.survival, records, target, by, x="updates")
+            drawn.append((f"Share of runs that reached {target}, by updates{over}", reached))
         if baseline or "rule" in vary:
-            drawn.append((f"Speed-up to {target}", partial(plots.speed_up, records, target, baseline)))
+            drawn.append((f"Speed-up to {target}{over}", partial(plots.speed_up, records, target, baseline, by)))
     return [_picture(title, draw) for title, draw in drawn]
+
+
+def _few(records: Sequence[Record]) -> tuple[list[str], str]:
+    """Keys that make no more groups than a figure can tell apart; and the others in words.
+
+    All that vary but the seed, as far as they fit: those of many values are left out first, the rule last.
+    """
+    by, left_out = keys_of(records, None), list[str]()
+    while len(by) > 1 and len(grouped(records, by)) > LOOKS:
+        left_out.append(max((key for key in by if key != "rule"), key=lambda key: len(grouped(records, [key]))))
+        by.remove(left_out[-1])
+    return by, f", over all {' and '.join(key.replace('_', ' ') for key in left_out)}s" if left_out else ""
 
 
 def _picture(title: str, draw: Callable[[], Figure]) -> Picture:

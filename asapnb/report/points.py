@@ -181,7 +181,7 @@ def _places(part: Panel, key: str, axis: str, names: Mapping[Any, str | None]) -
     """The place of each run of each line on an axis of this type: the name of its value, or the number itself.
 
     Numbers are shifted a little, from line to line by a hundredth of the least distance of two values; on a
-    logarithmic axis by at most 1 %.
+    logarithmic axis by at most 1 %. In a crowd the lines stand side by side, on half of that distance.
     """
     lines = [[record.value(key) for record in line.records] for line in part.lines]
     if axis == "category":
@@ -189,11 +189,13 @@ def _places(part: Panel, key: str, axis: str, names: Mapping[Any, str | None]) -
             value: "<br>".join(wrap(text, _WIDEST, break_long_words=False)) for value, text in names.items() if text
         }
         return [[NONE if value is None else texts[value] for value in values] for values in lines]
-    lines = _binned(lines) if sum(map(len, lines)) > SINGLE else lines
+    crowded = sum(map(len, lines)) > SINGLE
+    lines = _binned(lines) if crowded else lines
     there = np.unique(np.concatenate(lines).astype(np.float64))
     most = 1.0 if axis == "log" else float(there[-1] - there[0]) or 1.0
     gap = np.diff(np.log(there) if axis == "log" else there).min(initial=most)
-    shifts = (np.arange(len(lines)) - (len(lines) - 1) / 2) / 100 * gap
+    step = 0.5 / len(lines) if crowded else 0.01
+    shifts = (np.arange(len(lines)) - (len(lines) - 1) / 2) * step * gap
     if axis == "log":
         return [[value * math.exp(shift) for value in values] for values, shift in zip(lines, shifts, strict=True)]
     return [[value + float(shift) for value in values] for values, shift in zip(lines, shifts, strict=True)]
