@@ -14,7 +14,7 @@ from asapnb.sweep import parse_sweep, run_sweep
 from asapnb.sweep.manifest import note
 from asapnb.sweep.points import failed
 
-VOID = {"meta", "link", "img", "br"}
+VOID = {"meta", "link", "img", "input", "br"}
 SWEEP = {
     "kind": "simulate",
     "repetitions": 2,
