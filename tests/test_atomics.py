@@ -11,7 +11,7 @@ from asapnb.engine.loops import pool as vectors
 from asapnb.engine.words import CURRENT, HEADER, LOCK, OWNED, POINTER, READING, STALE
 from asapnb.kernels import atomics
 from asapnb.kernels.arrays import LINE
-from asapnb.kernels.waiting import lock, unlock
+from asapnb.kernels.waiting import doze, lock, unlock
 
 THREADS = 8
 
@@ -52,6 +52,28 @@ def pass_on(words, me, threads, times):
             atomics.yield_core()
         words[LINE] += words[0]
         atomics.store(words, 0, turn * threads + me + 1)
+
+
+@kernel()
+def meet_many(words, threads, times):
+    """Meet the other threads again and again; whoever comes last wakes them."""
+    for phase in range(times):
+        if atomics.fetch_add(words, LINE, 1) + 1 == threads:
+            atomics.store(words, LINE, 0)
+            words[2 * LINE] += 1
+            atomics.store(words, 0, phase + 1)
+            atomics.wake(words, 0, threads)
+        spins = 0
+        while atomics.load(words, 0) == phase:
+            spins = doze(words, 0, phase, spins)
+
+
+@kernel()
+def sleep_briefly(words, value):
+    """Nanoseconds that an hour's sleep takes, while the first word is `value`."""
+    start = atomics.clock()
+    atomics.sleep_while(words, 0, value, 3_600_000_000)
+    return atomics.clock() - start
 
 
 @kernel()
@@ -96,6 +118,17 @@ def test_a_store_shows_what_was_written_before_it():
     words = np.zeros(2 * LINE, np.int64)
     in_threads(lambda me: pass_on(words, me, THREADS, 500), THREADS)
     assert words[LINE] == sum(range(THREADS * 500))
+
+
+@pytest.mark.parametrize("threads", [2, 16])
+def test_those_that_sleep_are_woken(threads):
+    words = np.zeros(3 * LINE, np.int64)
+    in_threads(lambda me: meet_many(words, threads, 500), threads)
+    assert list(words[::LINE]) == [500, 0, 500]
+
+
+def test_nobody_sleeps_while_the_word_is_another():
+    assert 0 <= sleep_briefly(np.zeros(LINE, np.int64), 7) < 3.6e12
 
 
 def test_the_clock_is_that_of_python():

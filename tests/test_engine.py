@@ -1,6 +1,7 @@
 """Every scheme on real threads: what is recorded, how a run ends, and that its rows give its parameters."""
 
 import mmap
+import os
 import re
 import threading
 import time
@@ -262,6 +263,20 @@ def test_progress_tells_how_far_the_run_is(a_second_per_version, monkeypatch):
     assert updates == sorted(updates)
     assert updates[-2] > 50
     assert 0 < reports[-1].epoch < reports[-1].epochs
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
+def test_workers_begin_on_cores_of_their_own_and_may_leave_them(monkeypatch):
+    asked = []
+    monkeypatch.setattr("asapnb.engine.team.pinning", lambda: [5, 6, 7])
+    monkeypatch.setattr(os, "sched_setaffinity", lambda thread, cores: asked.append((thread, cores)))
+    train(quadratic(), "lock-based", workers=3, updates=50)
+    assert sorted(core for _, cores in asked if len(cores) == 1 for core in cores) == [5, 6, 7]
+    assert [cores for _, cores in asked if len(cores) > 1] == [[5, 6, 7]] * 3
+    asked.clear()
+    for workers in (1, 4):  # more of them spread by themselves
+        train(quadratic(), "lock-based", workers=workers, updates=50)
+    assert not asked
 
 
 def test_workers_are_pinned_round_and_round():

@@ -8,7 +8,7 @@ from ..problems.base import Problem
 from ..record.schema import UPDATES, blank_rows
 from ..rules import MAX_TABLE
 from ..schemes import settings
-from ..training.options import Options
+from ..training.options import Options, at_once
 from ..training.steps import StepTables
 from ..training.words import CLIP, COMPENSATION, DIRECT, LOSS_LIMIT, MOMENTUM, NEVER, NUMBERS, STEP_SIZE, WEIGHT_DECAY
 from . import words
@@ -51,6 +51,7 @@ def allocate(problem: Problem, options: Options, steps: StepTables, start: Initi
     control[[words.N_SAMPLES, words.BATCH_SIZE]] = problem.n_samples, options.batch_size
     control[[words.SEED, words.RESHUFFLE]] = options.seed, options.reshuffle
     control[words.EVAL_EVERY] = options.eval_every
+    control[words.CROWDED] = m > at_once()
     control[words.SHARED_MOMENTUM] = options.shares_momentum
     control[[words.FACTOR, words.FIRST]] = steps.kind, first
     control[words.HAS_TICKETS] = problem.has_tickets

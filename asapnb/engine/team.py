@@ -91,15 +91,28 @@ class Team:
         try:
             if self._options.pin_workers and hasattr(os, "sched_setaffinity"):
                 available = pinning()
-                core = available[me % len(available)]
-                os.sched_setaffinity(0, {core})  # of this thread
-                self.pinned[me] = core
+                self.pinned[me] = available[me % len(available)]
+                os.sched_setaffinity(0, {self.pinned[me]})  # of this thread
+            else:
+                _spread(me, self._options.workers)
             own = self.owns[me] = own_buffers(self._problem, self._options, self._shared, self._start, me)
             self._loop(self._problem.gradient, self._shared, own, me)
         except BaseException as error:
             self._errors.append(error)
             server.stop(FAILED)
             server.access.put(self._shared.control, words.BROKEN, 1)
+
+
+def _spread(me: int, workers: int) -> None:
+    """Let this worker begin on a core of its own, from which the system may move it.
+
+    Otherwise it leaves some together on one core for the first tenth of a second, while others stand idle. The first
+    core differs between processes, as several of them may train at the same time.
+    """
+    if not hasattr(os, "sched_setaffinity") or not 1 < workers <= len(allowed := pinning()):
+        return
+    os.sched_setaffinity(0, {allowed[(me + os.getpid()) % len(allowed)]})
+    os.sched_setaffinity(0, allowed)
 
 
 def _wait(threads: list[threading.Thread]) -> None:

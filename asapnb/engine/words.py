@@ -31,6 +31,7 @@ WORKERS, QUOTA, N_PARAMS, N_SAMPLES, BATCH_SIZE, SEED, RESHUFFLE, EVAL_EVERY = r
 SHARED_MOMENTUM = CONSTANTS + 8
 FACTOR, FIRST = CONSTANTS + 9, CONSTANTS + 10  # the kind of the rule's own factor; where its numbers begin
 HAS_TICKETS = CONSTANTS + 11  # 1 if gradients ask for their ticket and the seed
+CROWDED = CONSTANTS + 12  # 1 if there are more workers than threads that can run at once
 SETTINGS = CONSTANTS + 2 * LINE  # the scheme's options, in the order of its fields; LINE of them at most
 
 # Mailboxes, LINE words each: what is to be evaluated

@@ -23,6 +23,8 @@ from numba.extending import intrinsic
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _CLOCK_MONOTONIC = 6 if sys.platform == "darwin" else 1
+_FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine()) if sys.platform == "linux" else None  # its number
+_FUTEX_WAIT, _FUTEX_WAKE = 128, 129  # both private to the process
 _PAUSE: dict[str, tuple[str, tuple[int, ...]]] = {
     "x86_64": ("llvm.x86.sse2.pause", ()),
     "AMD64": ("llvm.x86.sse2.pause", ()),
@@ -141,6 +143,54 @@ def nap(typing_context, microseconds):  # type: ignore[no-untyped-def]
         return context.get_dummy_value()
 
     return types.void(microseconds), generate
+
+
+@intrinsic
+def sleep_while(typing_context, array, index, value, microseconds):  # type: ignore[no-untyped-def]
+    """Sleep while `array[index]` is `value`, until `wake`, or for so many microseconds; it may end before that.
+
+    Linux compares the lower 32 bits. Other systems sleep for a tenth of a millisecond, and `wake` does nothing there.
+    """
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        if _FUTEX is None:
+            function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_I32, [_I32]), "usleep")
+            builder.call(function, [_I32(100)])
+            return context.get_dummy_value()
+        duration = _word(context, builder, signature, args, 3)
+        time = cgutils.alloca_once(builder, ir.LiteralStructType([_I64, _I64]))
+        million, thousand = _I64(1_000_000), _I64(1000)
+        builder.store(builder.sdiv(duration, million), cgutils.gep_inbounds(builder, time, 0, 0))
+        rest = builder.mul(builder.srem(duration, million), thousand)
+        builder.store(rest, cgutils.gep_inbounds(builder, time, 0, 1))
+        expected = _word(context, builder, signature, args, 2)
+        _futex(
+            builder, element(context, builder, signature, args), _FUTEX_WAIT, expected, builder.ptrtoint(time, _I64)
+        )
+        return context.get_dummy_value()
+
+    return types.void(array, index, value, microseconds), generate
+
+
+@intrinsic
+def wake(typing_context, array, index, count):  # type: ignore[no-untyped-def]
+    """Wake up to `count` of those that sleep for `array[index]`."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        if _FUTEX is not None:
+            count = _word(context, builder, signature, args, 2)
+            _futex(builder, element(context, builder, signature, args), _FUTEX_WAKE, count, _I64(0))
+        return context.get_dummy_value()
+
+    return types.void(array, index, count), generate
+
+
+def _futex(builder: Any, address: Any, operation: int, value: Any, time: Any) -> None:
+    """The system call futex, through the libc function `syscall`."""
+    function_type = ir.FunctionType(_I64, [_I64], var_arg=True)
+    function = cgutils.get_or_insert_function(builder.module, function_type, "syscall")
+    place = builder.ptrtoint(address, _I64)
+    builder.call(function, [_I64(_FUTEX), place, _I64(operation), value, time, _I64(0), _I64(0)])
 
 
 @intrinsic

@@ -4,10 +4,13 @@ Checked in tests/test_atomics.py: threads that hold the lock exclude each other.
 """
 
 from ..compiled import part
-from .atomics import compare_and_swap, load, pause, store, yield_core
+from .atomics import compare_and_swap, load, pause, sleep_while, store, yield_core
 from .types import Words
 
+CROWDED = 1  # so far behind a word that threads wait for: 1 if there are more of them than cores, else 0
 _SPINS = 100  # pauses before a waiting thread gives up its core; 64 workers on 2 cores lose 1 % by them
+_YIELDS = 6  # how often it then does so before it sleeps, in `doze`: waking a thread takes longer than a short wait
+_SLEEP = 5000  # microseconds after which it looks again, if nobody has woken it
 
 
 @part()
@@ -17,6 +20,18 @@ def relax(spins: int) -> int:
         pause()
     else:
         yield_core()
+    return spins + 1
+
+
+@part()
+def doze(words: Words, place: int, value: int, spins: int) -> int:
+    """As `relax`, for more threads than cores that wait while a word is `value`: sleep at last, until `wake`.
+
+    Dozens of threads that let each other run again and again keep the cores from those that have something to do.
+    """
+    if spins < _SPINS + _YIELDS:
+        return relax(spins)
+    sleep_while(words, place, value, _SLEEP)
     return spins + 1
 
 

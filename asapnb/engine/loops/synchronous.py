@@ -5,87 +5,111 @@ do not depend on which worker is first.
 """
 
 from ...compiled import kernel, part
-from ...kernels.arithmetic import descend
-from ...kernels.atomics import fetch_add, load, store
-from ...kernels.types import Gradient, Vector, Vectors
-from ...kernels.waiting import relax
+from ...kernels.arithmetic import copy, descend
+from ...kernels.atomics import fetch_add, load, store, wake
+from ...kernels.types import Gradient, Vector, Vectors, Words
+from ...kernels.waiting import doze, relax
 from ...training.words import DIRECT, MOMENTUM
-from ..words import ARRIVED, BROKEN, EXTRA, GOING, N_PARAMS, PARAMS, PHASE, VERSION, WORKERS
+from ..words import ARRIVED, BROKEN, CROWDED, EXTRA, GOING, N_PARAMS, PARAMS, PHASE, VERSION, WORKERS
 from . import common as worker
 from .types import Own, Shared
 
+_BLOCK = 4096  # parameters that are averaged at a time
+
 
 @part()
-def barrier(shared: Shared) -> bool:
-    """Wait until every worker has come this far; False if one has failed, so that it never will."""
-    phase = load(shared.control, PHASE)
-    if fetch_add(shared.control, ARRIVED, 1) + 1 == shared.control[WORKERS]:
-        store(shared.control, ARRIVED, 0)
-        store(shared.control, PHASE, phase + 1)
-        return True
+def is_last(control: Words) -> bool:
+    """Arrive at the barrier; True for the last worker, which must let all go on."""
+    return fetch_add(control, ARRIVED, 1) + 1 == control[WORKERS]
+
+
+@part()
+def let_go(control: Words, phase: int) -> None:
+    """Let all workers go on from the barrier of this phase."""
+    store(control, ARRIVED, 0)
+    store(control, PHASE, phase + 1)
+    if control[CROWDED] != 0:
+        wake(control, PHASE, control[WORKERS])
+
+
+@part()
+def may_go(control: Words, phase: int) -> bool:
+    """Wait for the last worker at the barrier of this phase; False if one has failed, so that it never comes."""
     spins = 0
-    while load(shared.control, PHASE) == phase:
-        if load(shared.control, BROKEN) != 0:
-            return load(shared.control, PHASE) != phase
-        spins = relax(spins)
+    while load(control, PHASE) == phase:
+        if load(control, BROKEN) != 0:
+            return load(control, PHASE) != phase
+        spins = relax(spins) if control[CROWDED] == 0 else doze(control, PHASE, phase, spins)
     return True
 
 
 @part()
 def average(target: Vector, state: Vectors, workers: int, low: int, high: int) -> None:
-    """Average the workers' gradients over [low, high) into `target`, in worker order."""
+    """Average the workers' gradients over [low, high) into `target`, in worker order.
+
+    Block by block, so that the sums stay in the first-level cache.
+    """
     share = target.dtype.type(1) / target.dtype.type(workers)
-    for i in range(low, high):
-        target[i] = state[EXTRA, i]
-    for other_worker in range(1, workers):
-        other = state[EXTRA + other_worker]
-        for i in range(low, high):
-            target[i] += other[i]
-    for i in range(low, high):
-        target[i] *= share
+    for start in range(low, high, _BLOCK):
+        block = slice(start, min(start + _BLOCK, high))
+        sums = target[block]
+        copy(sums, state[EXTRA][block])
+        for other_worker in range(1, workers):
+            other = state[EXTRA + other_worker][block]
+            for i in range(sums.size):
+                sums[i] += other[i]
+        for i in range(sums.size):
+            sums[i] *= share
 
 
 @kernel()
 def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
     """Work until the quota of rounds is reached or the run is stopped. Twin: `synchronous` in tests/naive.py.
 
-    1. Wait until every slice of the round before has been updated. Worker 0 evaluates and decides on another round.
+    1. Wait until every slice of the round before has been updated. The last worker evaluates and decides on another
+       round.
     2. Compute the gradient at the shared parameters.
     3. Wait until every gradient is there.
     4. Average and update the own slice.
     """
     worker.begin(shared, me, own.row)
-    params = shared.state[PARAMS][: shared.control[N_PARAMS]]
-    workers = shared.control[WORKERS]
-    low = me * shared.control[N_PARAMS] // workers
-    high = (me + 1) * shared.control[N_PARAMS] // workers
-    version = first = load(shared.control, VERSION)
+    control = shared.control
+    params = shared.state[PARAMS][: control[N_PARAMS]]
+    workers = control[WORKERS]
+    low = me * control[N_PARAMS] // workers
+    high = (me + 1) * control[N_PARAMS] // workers
+    version = first = load(control, VERSION)
     while True:
         # 1. Begin a round
-        if not barrier(shared):
+        phase = load(control, PHASE)
+        if is_last(control):
+            store(control, VERSION, version)
+            if version > first and worker.evaluation_due(control, version):
+                worker.wait_for_evaluation(control, version, own.row[0].t_apply)
+            store(control, GOING, worker.goes_on(control))
+            let_go(control, phase)
+        elif not may_go(control, phase):
             break
-        if me == 0:
-            store(shared.control, VERSION, version)
-            if version > first and worker.evaluation_due(shared.control, version):
-                worker.wait_for_evaluation(shared.control, version, own.row[0].t_apply)
-            store(shared.control, GOING, worker.goes_on(shared.control))
-        if not barrier(shared) or load(shared.control, GOING) == 0:
+        if load(control, GOING) == 0:
             break
         # 2. Compute
         count = worker.draw(shared, own, version * workers + me)
-        own.row[0].t_read = worker.seconds(shared.control)
+        own.row[0].t_read = worker.seconds(control)
         loss = gradient(
             params, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
         )
         worker.note_gradient(shared, own, params, loss)
         # 3. Wait
-        if not barrier(shared):
+        phase = load(control, PHASE)
+        if is_last(control):
+            let_go(control, phase)
+        elif not may_go(control, phase):
             break
         # 4. Update the own slice
         step = worker.choose_step(shared, own, version, version, 0)
         average(own.snapshot, shared.state, workers, low, high)
         mine, momentum, direct = slice(low, high), shared.numbers[MOMENTUM], shared.numbers[DIRECT]
         descend(params[mine], own.velocity[mine], own.snapshot[mine], step, momentum, direct)
-        own.row[0].t_apply = worker.seconds(shared.control)
+        own.row[0].t_apply = worker.seconds(control)
         worker.hand_in(shared, own, version * workers + me)
         version += 1
