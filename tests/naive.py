@@ -5,7 +5,8 @@ docs/how-it-works.md walks through those of a run: `versions_of`, `synchronous`,
 
 from collections import namedtuple
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import add
 
 import numpy as np
 
@@ -302,6 +303,15 @@ def corners(x, size, stride):
     for i in range(size):
         for j in range(size):
             yield i, j, (..., slice(i, i + rows, stride), slice(j, j + columns, stride))
+
+
+def lane_sums(sums):
+    """The sum of each row of float32; of 16 in groups, but in order in the last len(sums) % 8 rows."""
+    plain = [reduce(add, row) for row in sums]
+    starts = ((2, 4), (4, 7), (7, 11), (11, 16)) if sums.shape[1] == 16 else ()
+    grouped = [reduce(add, [reduce(add, row[i:j]) for i, j in ((0, 2), *starts)]) for row in sums]
+    whole = len(sums) // 8 * 8 if starts else 0
+    return np.array(grouped[:whole] + plain[whole:])
 
 
 def convolution_backward(layer, x, g, weight, bias):

@@ -3,13 +3,14 @@
 import os
 import re
 
+import naive
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from processes import python
 
-from asapnb.compiled import kernel
+from asapnb.compiled import KERNEL_PATH, kernel
 from asapnb.problems import primitives
 from asapnb.problems.tiles import LANES
 
@@ -22,6 +23,11 @@ def multiply(c, c_row, a, a_row, a_column, b, b_row, m, n, k, accumulate):
 @kernel()
 def transpose(out, out_row, rows, row, m, n):
     primitives.transpose(out, 0, out_row, rows, 0, row, m, n)
+
+
+@kernel()
+def lane_sums(out, sums, n):
+    primitives.lane_sums(out, 1, sums, 0, n)
 
 
 @given(st.integers(1, 20), st.integers(1, 50), st.integers(1, 140), st.booleans(), st.booleans(), st.integers(0, 99))
@@ -56,6 +62,18 @@ def test_transpose(m, n):
         transpose(out.ravel(), rows, source.ravel(), columns, m, n)
         expected = source[np.minimum(np.arange(rows), m - 1), :n].T
         assert np.array_equal(out[:n], expected)
+
+
+@given(st.integers(1, 40), st.integers(0, 99))
+@settings(max_examples=30)
+def test_lane_sums(n, seed):
+    sums = np.random.default_rng(seed).normal(size=(n, LANES)).astype(np.float32)
+    out = np.full(n + 2, 7, np.float32)
+    lane_sums(out, sums.ravel(), n)
+    np.testing.assert_allclose(out[1:-1], naive.lane_sums(sums), rtol=0, atol=1e-5)
+    if KERNEL_PATH == "avx512":  # in this order since the first version
+        assert out[1:-1].tobytes() == naive.lane_sums(sums).tobytes()
+    assert out[0] == out[-1] == 7, "nothing outside is written"
 
 
 SPILLS = r"""

@@ -10,9 +10,9 @@ import numpy as np
 
 from ..compiled import part
 from .activations import ACTIVATIONS
-from .elementwise import activate, add, clear, lane_sums, swap_axes, through_activation
+from .elementwise import activate, add, clear, swap_axes, through_activation
 from .kinds import BlockLayer, LayerText, Shape
-from .primitives import convolve_pool_row, convolve_row, correlate, unpool_row
+from .primitives import convolve_pool_row, convolve_row, correlate, lane_sums, unpool_row
 from .records import Blocks, blocks, reader
 from .signature import Integers
 from .tiles import LANES
@@ -280,7 +280,7 @@ def _input_gradient_row(plan, i, workspace, down, right, row):
 def collect(plan, i, gradient, workspace):
     """Sum the lanes: the gradients of the weights and of the biases, which follow them."""
     b, c = blocks(plan, i), own(plan, i)
-    lane_sums(gradient, c.weights, workspace, c.sums, b.filters * (c.taps + 1), LANES)
+    lane_sums(gradient, c.weights, workspace, c.sums, b.filters * (c.taps + 1))
 
 
 _LIMITS = {"channels": (1, 2**16), "kernel": (1, 2**10), "stride": (1, 2**10), "padding": (0, 2**10)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..compiled import part
-from .elementwise import add, add_bias, clear
+from .elementwise import add_bias, add_rows, clear
 from .kinds import RowLayer, Shape
 from .primitives import product, transpose
 from .records import Rows, header, reader, rows
@@ -50,8 +50,7 @@ def forward(plan, i, params, workspace, count):
         workspace, io.y, io.y_sample, workspace, io.x, io.x_sample, io.x_feature,
         params, layer.weights, io.units, count, io.units, io.features, False,
     )  # fmt: skip
-    for s in range(count):
-        add_bias(workspace, io.y + s * io.y_sample, params, layer.bias, io.units, io.activation, io.value)
+    add_bias(workspace, io.y, io.y_sample, count, params, layer.bias, io.units, io.activation, io.value)
 
 
 @part(inline="always")
@@ -64,8 +63,7 @@ def backward(plan, i, params, gradient, workspace, count, accumulate):
     )  # fmt: skip
     if not accumulate:
         clear(gradient, layer.bias, io.units)
-    for s in range(count):
-        add(gradient, layer.bias, workspace, io.y + s * io.y_sample, io.units)
+    add_rows(gradient, layer.bias, workspace, io.y, io.y_sample, count, io.units)
 
 
 @part(inline="always")

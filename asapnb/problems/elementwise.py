@@ -3,14 +3,16 @@
 # mypy: disable-error-code="no-untyped-def"
 import numpy as np
 from numba import types
-from numba.extending import overload
+from numba.extending import intrinsic, overload
 
 from ..compiled import part
 from ..data.pixels import PIXEL_SCALE
 from .activations import activated, passed_back
+from .emit import at, prefetch
 from .records import real_of
 
 FAST = {"contract", "nsz", "reassoc"}  # all of fastmath that keeps NaN and infinity
+_LINE_BYTES, _PAGE_BYTES = 64, 4096
 
 
 def scaled(value):
@@ -22,6 +24,27 @@ def _scaled(value):
     if isinstance(value, types.Integer):
         return lambda value: np.float32(value) * PIXEL_SCALE
     return lambda value: value
+
+
+@intrinsic
+def _line_of(typing, values, i):
+    """Ask for the cache line of values[i], which may be missing."""
+
+    def generate(context, b, signature, arguments):
+        array = context.make_array(signature.args[0])(context, b, arguments[0])
+        prefetch(b, at(b, array.data, arguments[1]))
+        return context.get_dummy_value()
+
+    return types.void(values, types.int64), generate
+
+
+@part()
+def fetch(values, first, n):
+    """Ask for n values ahead of time. Of many, for those of a page: the processor goes on in order by itself."""
+    last = first + min(n, _PAGE_BYTES // values.itemsize) - 1
+    for i in range(first, last, _LINE_BYTES // values.itemsize):
+        _line_of(values, i)
+    _line_of(values, last)
 
 
 @part(fastmath=FAST)
@@ -38,6 +61,16 @@ def add(out, out0, values, values0, n):
     out, values = out[out0 : out0 + n], values[values0 : values0 + n]
     for i in range(n):
         out[i] += values[i]
+
+
+@part(fastmath=FAST)
+def add_rows(out, out0, values, values0, row, count, n):
+    """out += each of `count` rows of values."""
+    out = out[out0 : out0 + n]
+    for r in range(count):
+        here = values[values0 + r * row : values0 + r * row + n]
+        for i in range(n):
+            out[i] += here[i]
 
 
 @part(fastmath=FAST)
@@ -63,11 +96,13 @@ def clear(out, out0, n):
 
 
 @part(fastmath=FAST)
-def add_bias(y, y0, bias, bias0, n, activation, value):
-    """y += bias, then the activation, with the bits of its `value`."""
-    y, bias, value = y[y0 : y0 + n], bias[bias0 : bias0 + n], y.dtype.type(real_of(value))
-    for i in range(n):  # LLVM makes a loop for each activation of it
-        y[i] = activated(activation, y[i] + bias[i], value)
+def add_bias(y, y0, row, count, bias, bias0, n, activation, value):
+    """y += bias in each of `count` rows, then the activation, with the bits of its `value`."""
+    bias, value = bias[bias0 : bias0 + n], y.dtype.type(real_of(value))
+    for r in range(count):
+        here = y[y0 + r * row : y0 + r * row + n]
+        for i in range(n):  # LLVM makes a loop for each activation of it
+            here[i] = activated(activation, here[i] + bias[i], value)
 
 
 @part()
@@ -76,6 +111,16 @@ def activate(y, y0, n, activation, value):
     y, value = y[y0 : y0 + n], y.dtype.type(real_of(value))
     for i in range(n):
         y[i] = activated(activation, y[i], value)
+
+
+@part()
+def rows_through_activation(y, y0, row, count, g, g0, n, activation, value):
+    """y = the gradient before the activation, from its output y and the gradient g of that, in `count` rows each."""
+    value = y.dtype.type(real_of(value))
+    for r in range(count):
+        here, back = y[y0 + r * row : y0 + r * row + n], g[g0 + r * row : g0 + r * row + n]
+        for i in range(n):
+            here[i] = passed_back(activation, here[i], back[i], value)
 
 
 @part()
@@ -97,7 +142,7 @@ def swap_axes(out, out0, values, values0, m, n, plan, order):
 
 
 @part(fastmath=FAST)
-def lane_sums(out, out0, sums, sums0, n, lanes):
+def add_lanes(out, out0, sums, sums0, n, lanes):
     """out[i] = Σ over `lanes` of sums[i, lane]."""
     out, sums = out[out0 : out0 + n], sums[sums0 : sums0 + n * lanes]
     for i in range(n):

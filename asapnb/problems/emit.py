@@ -46,6 +46,13 @@ def store(builder: Any, value: Any, address: Any, mask: Any = None) -> None:
         _call(builder, f"masked.store.v{value.type.count}f32.p0", ir.VoidType(), value, address, I32(4), mask)
 
 
+def prefetch(builder: Any, address: Any) -> None:
+    """Ask for the cache line of an address that will be read soon; one that does not exist does no harm."""
+    address = builder.bitcast(address, I8.as_pointer())
+    read, near, data = I32(0), I32(3), I32(1)
+    _call(builder, "prefetch.p0", ir.VoidType(), address, read, near, data)
+
+
 def first_lanes(builder: Any, count: Any, lanes: int) -> Any:
     """The mask of the first `count` lanes."""
     count = builder.trunc(count, I32)  # as wide as what is masked, so that AVX2 needs one register and no conversion

@@ -6,18 +6,32 @@ import math
 import numpy as np
 
 from ..compiled import part
-from .elementwise import copy_scaled
+from .elementwise import copy_scaled, fetch
 from .losses import loss_slope, loss_value
 from .primitives import transpose
 from .records import header, real_of, rows
 from .tiles import LANES
+
+_AHEAD = 8  # samples that are on their way from memory while one is copied
+
+
+@part()
+def announce(plan, labels, indices, first, count):
+    """Ask for the labels of `count` samples, which `end` reads after the forward pass."""
+    units = rows(plan, header(plan).layers - 1).units if header(plan).loss > 0 else 1
+    for s in range(count):
+        fetch(labels, indices[first + s] * units, units)
 
 
 @part(inline="always")
 def gather(plan, workspace, inputs, indices, first, count):
     """Fetch `count` samples as rows and, for layers on blocks, as blocks of LANES (the last sample is repeated)."""
     h = header(plan)
+    for s in range(min(_AHEAD, count)):
+        fetch(inputs, indices[first + s] * h.features, h.features)
     for s in range(count):
+        if s + _AHEAD < count:
+            fetch(inputs, indices[first + s + _AHEAD] * h.features, h.features)
         slot = s % LANES if h.x_block > 0 else s
         copy_scaled(workspace, h.rows + slot * h.rows_stride, inputs, indices[first + s] * h.features, h.features)
         if h.x_block > 0 and (slot == LANES - 1 or s == count - 1):

@@ -14,8 +14,8 @@ from numba import float64
 from ..compiled import kernel, part
 from .choice import by_number
 from .dropout import drop_nothing, sample_keys
-from .elementwise import through_activation
-from .ends import end, gather, keep
+from .elementwise import rows_through_activation
+from .ends import announce, end, gather, keep
 from .layers import BLOCK_LAYERS, PLAIN_BLOCK_LAYERS, PLAIN_ROW_LAYERS, ROW_LAYERS
 from .primitives import transpose
 from .records import header, kind_of, rows
@@ -33,9 +33,9 @@ def _row_output_gradient(plan, i, workspace, count):
     """d of a layer on rows, over its y, from g of the layer after it."""
     h, io = header(plan), rows(plan, i)
     transpose(workspace, h.g_rows, io.y_sample, workspace, h.g_columns, h.chunk, io.units, count)
-    for s in range(count):
-        y, g = io.y + s * io.y_sample, h.g_rows + s * io.y_sample
-        through_activation(workspace, y, workspace, y, workspace, g, io.units, io.activation, io.value)
+    rows_through_activation(
+        workspace, io.y, io.y_sample, count, workspace, h.g_rows, io.units, io.activation, io.value
+    )  # fmt: skip
 
 
 @part(inline="always")
@@ -103,6 +103,7 @@ def _interpreter(block_layers, row_layers, sample_keys, drop_nothing):
             block_prepare(plan, i, params, workspace)
         for first in range(0, count, h.chunk):  # 2.
             here = min(count - first, h.chunk)
+            announce(plan, labels, indices, first, here)
             forward(plan, params, workspace, codes, inputs, indices, first, here)
             total += end(plan, workspace, labels, indices, first, here, params.dtype.type(1 / count))
             backward(plan, params, gradient, workspace, codes, here, first > 0)

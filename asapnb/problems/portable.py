@@ -9,7 +9,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from ..compiled import part
-from .elementwise import add_product, add_scaled, clear
+from .elementwise import add_lanes, add_product, add_scaled, clear
 from .tiles import CLIPPED, LANES
 
 
@@ -93,6 +93,11 @@ def unpool_row(d, d0, d_row, bias, bias0, g, g0, g_pixel, codes, codes0, pixels)
                 d[place] = value if code == j else 0
             if code != CLIPPED:
                 bias[bias0 + lane] += value
+
+
+@register_jitable
+def lane_sums(out, out0, sums, sums0, n):
+    add_lanes(out, out0, sums, sums0, n, LANES)
 
 
 @register_jitable

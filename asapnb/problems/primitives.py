@@ -1,4 +1,4 @@
-"""What every network is computed with: six operations, each on register tiles or as plain loops.
+"""What every network is computed with: seven operations, each on register tiles or as plain loops.
 
 Arrays are one-dimensional, each followed by its start; `x_row` is the stride between rows of x; everything counts in
 elements. Images lie in blocks of LANES samples, [channel][row][column][sample], so that one vector holds one pixel of
@@ -65,6 +65,11 @@ def correlate(s, s0, s_channel, d, d0, d_channel, d_row, x, x0, x_row, channels,
 @_chosen
 def unpool_row(d, d0, d_row, bias, bias0, g, g0, g_pixel, codes, codes0, pixels):
     """Two rows of d from one row of g, the gradient of the pooled pixels; bias += Σ of what was not clipped."""
+
+
+@_chosen
+def lane_sums(out, out0, sums, sums0, n):
+    """out[i] = Σ over the LANES of sums[i, lane] for i < n."""
 
 
 @_chosen

@@ -3,7 +3,8 @@
 # ruff: noqa: D103  (primitives documents them)
 # mypy: disable-error-code="no-untyped-def"
 from ..compiled import part
-from .tiles import LANES, pair_tile, pooled_tile, product_tile, transpose_tile, unpool_tile, weights_tile
+from .elementwise import add_lanes
+from .tiles import LANES, pair_tile, pooled_tile, product_tile, sums_tile, transpose_tile, unpool_tile, weights_tile
 
 # Rows of A and of B per pass: they stay in the first-level cache together, also where rows of B lie 512 bytes apart.
 _ROWS, _DEPTH = 48, 64
@@ -11,7 +12,7 @@ _ROWS, _DEPTH = 48, 64
 _pair, _ragged_pair, _ragged_one = product_tile(2, False), product_tile(2, True), product_tile(1, True)
 _two, _pooled = pair_tile(), pooled_tile()
 _weights5, _weights3 = weights_tile(5), weights_tile(3)
-_unpool, _transpose = unpool_tile(), transpose_tile()
+_unpool, _transpose, _sums = unpool_tile(), transpose_tile(), sums_tile()
 
 
 @part()
@@ -87,6 +88,14 @@ def correlate(s, s0, s_channel, d, d0, d_channel, d_row, x, x0, x_row, channels,
 
 def unpool_row(d, d0, d_row, bias, bias0, g, g0, g_pixel, codes, codes0, pixels):
     _unpool(pixels, d, d0, d_row, bias, bias0, g, g0, g_pixel, codes, codes0)
+
+
+def lane_sums(out, out0, sums, sums0, n):
+    if LANES == 16:
+        for i in range(0, n, LANES):
+            _sums(n - i, out, out0 + i, sums, sums0 + i * LANES)
+    else:  # shorter vectors LLVM turns around as well
+        add_lanes(out, out0, sums, sums0, n, LANES)
 
 
 def transpose(out, out0, out_row, rows, rows0, row, m, n):
