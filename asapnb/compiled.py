@@ -22,6 +22,8 @@ import llvmlite.binding as llvm
 import numba
 from numba import types
 
+from .parts import PartCompiler
+
 KERNEL_PATHS = ("avx512", "avx2", "portable")
 _IMPORT = re.compile(
     r"^from (?P<package>\.+|asapnb\.)(?P<module>[\w.]*) import (?P<names>\([^)]*\)|[^\n(#]+)", re.MULTILINE
@@ -122,6 +124,13 @@ def _choose_cache() -> Path | None:
 
 
 CACHE = _choose_cache()
+PART = {
+    "nogil": True,
+    "_nrt": False,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+    "pipeline_class": PartCompiler,
+}  # Numba's options for a function that only kernels call
 
 
 @cache
@@ -138,11 +147,14 @@ def cache_of(file: str) -> Path | None:
 
 
 def kernel(*signature: Any, **options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a module-level function without the GIL and cache it; with a signature, at once."""
+    """Compile a module-level function without the GIL and cache it; with a signature, at once.
+
+    Neither it nor a part counts references, so one that makes arrays says `_nrt=True`.
+    """
     from .compile_cache import KernelCache
 
     def decorate(function: Callable[..., Any]) -> Any:
-        compiled = numba.njit(nogil=True, **options)(function)
+        compiled = numba.njit(**{"nogil": True, "_nrt": False, **options})(function)
         folder = cache_of(function.__code__.co_filename)
         if folder is not None:
             compiled._cache = KernelCache(function, folder)
@@ -156,17 +168,41 @@ def kernel(*signature: Any, **options: Any) -> Callable[[Callable[..., Any]], An
 
 
 def part(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a module-level function that only kernels call: not callable from Python, and without a cache."""
-    return numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
+    """Compile a module-level function that only kernels call: not callable from Python, and without a cache.
+
+    It is compiled once for the types of its arguments, where Numba alone would do so for each constant that it gets.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        compiled = numba.njit(**{**PART, **options})(function)
+        find = compiled.get_call_template
+        compiled.get_call_template = lambda arguments, named: find([types.unliteral(one) for one in arguments], named)
+        return compiled
+
+    return decorate
 
 
 def specialise(function: Any, *arguments: types.Type) -> Callable[..., Any]:
-    """Compile `function` for these argument types (or load it from the cache); returns its entry point."""
-    function.compile(arguments)
+    """Compile `function` for these argument types (or load it from the cache); returns its entry point.
+
+    UsageError if it makes an array, which takes references that nobody counts.
+    """
+    try:
+        function.compile(arguments)
+    except numba.TypingError as error:
+        if _NO_ARRAY not in str(error):
+            raise
+        from .errors import UsageError
+
+        raise UsageError(
+            f"the loop {function.__name__!r} makes an array, or what it calls returns one: make arrays before the "
+            "loop starts, or decorate the loop with kernel(_nrt=True) and what it calls with part(_nrt=True)"
+        ) from error
     check_fit(function, "loop")
     return function.overloads[arguments].entry_point
 
 
+_NO_ARRAY = "Only accept returning of array passed into the function as argument"  # Numba says
 _UNFIT = {  # what machine code calls, and what that says of its source
     "numba_parallel_for": "starts threads of its own, by parallel=True",
     "PyObject_Call": "calls Python, by objmode",

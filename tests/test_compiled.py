@@ -6,10 +6,12 @@ import shutil
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 from processes import python
 
-from asapnb import compiled
+from asapnb import UsageError, compiled
+from asapnb.kernels.arrays import array_type
 
 TRAIN = """
 import warnings; warnings.simplefilter("always")
@@ -23,15 +25,27 @@ import sys; print("numba.np.arraymath" in sys.modules, "scipy.linalg" in sys.mod
 """
 
 
+ALONE = (
+    "from asapnb.training import compiling; compiling.at_once = lambda: 1"  # in this process, so that it can count
+)
+INSTANCES = """
+import sys
+for name, module in sorted(sys.modules.items()):
+    for function, value in vars(module).items() if name.startswith("asapnb") else ():
+        if len(getattr(value, "overloads", ())) > 1 and value.py_func.__module__ == name:
+            print(name, function, *value.overloads, file=sys.stderr)
+"""
+
+
 def run(program, **environment):
     return python("-c", program, check=False, environment=environment)
 
 
 def test_a_second_process_compiles_no_loop(tmp_path):
-    first, second = (run(TRAIN, ASAPNB_CACHE=str(tmp_path)) for _ in range(2))
+    first, second = (run(ALONE + TRAIN + INSTANCES, ASAPNB_CACHE=str(tmp_path)) for _ in range(2))
     assert first.stdout.split()[0] == "finished", first.stderr
     assert second.stdout.split() == ["finished", "1", "0", "False", "False"], second.stderr  # and loads no compiler
-    assert "cannot write" not in first.stderr
+    assert first.stderr == ""  # no warning, and no function was compiled for two signatures
 
 
 BESIDE = """
@@ -45,6 +59,27 @@ compiling._PROGRAM = "{0}" or compiling._PROGRAM
 def test_a_process_beside_compiles_the_loop_and_may_fail(program, compiled, tmp_path):
     done = run(BESIDE.replace("{0}", program) + TRAIN, ASAPNB_CACHE=str(tmp_path))
     assert done.stdout.split()[:3] == ["finished", *compiled], done.stderr
+
+
+@compiled.part()
+def _made(values):
+    return values[1:]
+
+
+@compiled.kernel()
+def _makes_an_array(values):
+    return _made(values)[0]
+
+
+@compiled.kernel(_nrt=True)
+def _may_make_arrays(values):
+    return np.cumsum(values)[-1]
+
+
+def test_a_loop_that_makes_an_array_is_refused_unless_it_says_so():
+    with pytest.raises(UsageError, match=r"'_makes_an_array' makes an array, .* kernel\(_nrt=True\)"):
+        compiled.specialise(_makes_an_array, array_type(float))
+    assert compiled.specialise(_may_make_arrays, array_type(float))(np.ones(3)) == 3
 
 
 def test_a_cache_that_cannot_be_written_is_survived_with_a_hint(tmp_path):
@@ -160,7 +195,7 @@ def test_an_edit_compiles_anew_what_is_made_of_it_and_nothing_else(edited, chang
 PLAIN = [
     PACKAGE / f"{name}.py"
     for name in (
-        "compiled", "data/pixels", "engine/loops/types", "engine/words",
+        "compiled", "parts", "data/pixels", "engine/loops/types", "engine/words",
         "simulator/loops/types", "kernels/arrays", "kernels/types", "rules/kinds",
         "simulator/words", "training/words", "problems/activations", "problems/emit", "problems/kinds",
         "problems/layers", "problems/losses", "problems/primitives", "problems/signature",

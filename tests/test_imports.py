@@ -10,7 +10,7 @@ from processes import python
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [
-    {"errors", "places", "compile_cache", "quota", "signals"},
+    {"errors", "places", "compile_cache", "parts", "quota", "signals"},
     {"text", "numbers", "extras", "formatting", "compiled", "memory", "identity"},
     {"random", "kernels", "loading", "markup"},
     {"data", "schedules", "staleness"},

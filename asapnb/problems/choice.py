@@ -44,4 +44,4 @@ def by_number(functions: Sequence[Callable[..., Any]], read: Any = None, optiona
     lines = [f"    if {number} <= {n}: return {calls[n]}" for n in range(last) if not same[n]]
     names: dict[str, Any] = {"read": read} | {f"_{n}": function for n, function in enumerate(compiled)}
     exec("\n".join([head, *lines, f"    return {calls[last]}"]), names)
-    return part(inline="always")(names["choose"])
+    return part(**({} if read else {"inline": "always"}))(names["choose"])

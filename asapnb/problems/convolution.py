@@ -141,7 +141,7 @@ def _in_planes(channel: Integers, row: Integers, column: Integers, s: int, rows:
     return ((plane * rows + row[:, None] // s) * columns + column // s) * LANES
 
 
-@part(inline="always")
+@part()
 def prepare(plan, i, params, workspace):
     """Once per gradient: clear the sums and what surrounds d, reorder the weights for the gradient of x."""
     b, c = blocks(plan, i), own(plan, i)
@@ -152,14 +152,14 @@ def prepare(plan, i, params, workspace):
         swap_axes(workspace, c.back_weights, params, c.weights, b.filters, c.taps, plan, c.order)
 
 
-@part(inline="always")
+@part()
 def forward(plan, i, params, workspace, codes, block):
     """y of one block; `codes` is the workspace as int8. Twin: `convolution` in tests/naive.py."""
     b = blocks(plan, i)
     convolve(plan, i, params, workspace, codes, block, b.x + block * b.x_block)
 
 
-@part(inline="always")
+@part()
 def convolve(plan, i, params, workspace, codes, block, x):
     """y of one block, from x where the filters can see it."""
     b, c = blocks(plan, i), own(plan, i)
@@ -184,14 +184,14 @@ def convolve(plan, i, params, workspace, codes, block, x):
             activate(workspace, pixel, LANES, b.activation, b.value)
 
 
-@part(inline="always")
+@part()
 def backward(plan, i, params, workspace, codes, block):
     """Add one block's share of the gradients to the sums. Twin: `convolution_backward` in tests/naive.py."""
     b = blocks(plan, i)
     correlate_back(plan, i, workspace, codes, block, b.x + block * b.x_block)
 
 
-@part(inline="always")
+@part()
 def correlate_back(plan, i, workspace, codes, block, x):
     """The backward pass of one block, from x where the filters see it.
 
@@ -219,7 +219,7 @@ def correlate_back(plan, i, workspace, codes, block, x):
                     _input_gradient_row(plan, i, workspace, down, right, row)
 
 
-@part(inline="always")
+@part()
 def _output_gradient(b, c, workspace, codes, block):
     """d of the convolution's own output from g of the layer's output, and the gradient of the bias.
 
@@ -242,7 +242,7 @@ def _output_gradient(b, c, workspace, codes, block):
                 add(workspace, bias, workspace, d + column * LANES, LANES)
 
 
-@part(inline="always")
+@part()
 def _through_row(b, workspace, d, d_pixel, y, g):
     """d = g back through the activation, for a row of pixels."""
     for column in range(b.columns):
@@ -250,7 +250,7 @@ def _through_row(b, workspace, d, d_pixel, y, g):
         through_activation(workspace, here, workspace, out, workspace, back, LANES, b.activation, b.value)
 
 
-@part(inline="always")
+@part()
 def _input_gradient_row(plan, i, workspace, down, right, row):
     """One row of the gradient of the planes (down, right) of x: a convolution of d with the turned kernel.
 
@@ -276,7 +276,7 @@ def _input_gradient_row(plan, i, workspace, down, right, row):
         )  # fmt: skip
 
 
-@part(inline="always")
+@part()
 def collect(plan, i, gradient, workspace):
     """Sum the lanes: the gradients of the weights and of the biases, which follow them."""
     b, c = blocks(plan, i), own(plan, i)

@@ -42,7 +42,7 @@ def _place(layer: Dense, io: Rows, places: Places) -> Weights:
     return Weights(places.parameter("weight", io.features, io.units), places.parameter("bias", io.units))
 
 
-@part(inline="always")
+@part()
 def forward(plan, i, params, workspace, count):
     """y of `count` samples. Twin: `dense` in tests/naive.py."""
     io, layer = rows(plan, i), _own(plan, i)
@@ -53,7 +53,7 @@ def forward(plan, i, params, workspace, count):
     add_bias(workspace, io.y, io.y_sample, count, params, layer.bias, io.units, io.activation, io.value)
 
 
-@part(inline="always")
+@part()
 def backward(plan, i, params, gradient, workspace, count, accumulate):
     """The gradients of weights and bias from d, which stands in y. Twin: `dense_backward` in tests/naive.py."""
     io, layer = rows(plan, i), _own(plan, i)
@@ -66,7 +66,7 @@ def backward(plan, i, params, gradient, workspace, count, accumulate):
     add_rows(gradient, layer.bias, workspace, io.y, io.y_sample, count, io.units)
 
 
-@part(inline="always")
+@part()
 def input_gradient(plan, i, params, workspace, count):
     """g[feature, sample] = Σ weights[feature, unit] · d[sample, unit]. Twin: `dense_backward` in tests/naive.py.
 

@@ -80,7 +80,7 @@ def drop_nothing(plan, workspace):
         workspace.view(np.int64)[0] = EVALUATION
 
 
-@part(inline="always")
+@part()
 def _factor(workspace, sample, layer, unit, threshold, scale):
     """What a number is multiplied by."""
     words = workspace.view(np.int64)
@@ -102,7 +102,7 @@ def _forward_rows(plan, i, params, workspace, count):
         activate(workspace, io.y + s * io.y_sample, io.units, io.activation, io.value)
 
 
-@part(inline="always")
+@part()
 def _backward_rows(plan, i, params, gradient, workspace, count, accumulate):
     """There are no parameters."""
 
@@ -118,7 +118,7 @@ def _input_gradient(plan, i, params, workspace, count):
             workspace[h.g_columns + here] = workspace[io.y + s * io.y_sample + f] * workspace[own.mask + here]
 
 
-@part(inline="always")
+@part()
 def _prepare(plan, i, params, workspace):
     """There is nothing to prepare."""
 
@@ -152,7 +152,7 @@ def _backward_blocks(plan, i, params, workspace, codes, block):
                 workspace[x + lane] = workspace[g + lane] * workspace[mask + lane]
 
 
-@part(inline="always")
+@part()
 def _collect(plan, i, gradient, workspace):
     """There are no parameters."""
 

@@ -23,7 +23,7 @@ def announce(plan, labels, indices, first, count):
         fetch(labels, indices[first + s] * units, units)
 
 
-@part(inline="always")
+@part()
 def gather(plan, workspace, inputs, indices, first, count):
     """Fetch `count` samples as rows and, for layers on blocks, as blocks of LANES (the last sample is repeated)."""
     h = header(plan)
@@ -87,7 +87,7 @@ def each_output(plan, workspace, labels, indices, first, count, scale):
     return total
 
 
-@part(inline="always")
+@part()
 def end(plan, workspace, labels, indices, first, count, scale):
     """The summed loss of `count` samples; writes d, `scale` times its gradient, over the outputs."""
     if header(plan).loss == 0:
@@ -95,7 +95,7 @@ def end(plan, workspace, labels, indices, first, count, scale):
     return each_output(plan, workspace, labels, indices, first, count, scale)
 
 
-@part(inline="always")
+@part()
 def keep(plan, workspace, outputs, first, count):
     """Copy the outputs of `count` samples, before `end` writes over them."""
     layer = rows(plan, header(plan).layers - 1)

@@ -23,12 +23,12 @@ from .signature import Forward, Gradient, gradient_signature
 from .tiles import LANES
 
 
-@part(inline="always")
+@part()
 def _blocks(count):
     return (count + LANES - 1) // LANES
 
 
-@part(inline="always")
+@part()
 def _row_output_gradient(plan, i, workspace, count):
     """d of a layer on rows, over its y, from g of the layer after it."""
     h, io = header(plan), rows(plan, i)
@@ -38,12 +38,12 @@ def _row_output_gradient(plan, i, workspace, count):
     )  # fmt: skip
 
 
-@part(inline="always")
+@part()
 def _no_keys(plan, workspace, indices, first, count):
     """Without dropout, samples need no keys."""
 
 
-@part(inline="always")
+@part()
 def _nothing(plan, workspace):
     """Without dropout, nothing is dropped."""
 
@@ -70,7 +70,7 @@ def _interpreter(block_layers, row_layers, sample_keys, drop_nothing):
         for i in range(h.on_blocks, h.layers):
             row_forward(plan, i, params, workspace, count)
 
-    @part(inline="always")
+    @part()
     def backward(plan, params, gradient, workspace, codes, count, accumulate):
         """Gradients of `count` samples from d of the scores. Twin: `network_gradient` in tests/naive.py.
 
@@ -89,7 +89,7 @@ def _interpreter(block_layers, row_layers, sample_keys, drop_nothing):
             for i in range(h.on_blocks - 1, -1, -1):
                 block_backward(plan, i, params, workspace, codes, block)
 
-    @part(inline="always")
+    @part()
     def gradient_of(params, gradient, indices, plan, workspace, inputs, labels):
         """The mean loss and its gradient. Twin: `network_gradient` in tests/naive.py.
 
@@ -111,7 +111,7 @@ def _interpreter(block_layers, row_layers, sample_keys, drop_nothing):
             block_collect(plan, i, gradient, workspace)
         return params.dtype.type(total / count)  # of that dtype also where nobody asked for `gradient_signature`
 
-    @part(inline="always")
+    @part()
     def evaluate(params, indices, plan, workspace, inputs, labels, outputs, total):
         """The summed loss, on top of `total`, and the outputs. Twin: `network_scores` in tests/naive.py."""
         h, count = header(plan), len(indices)

@@ -14,12 +14,12 @@ from .records import blocks
 from .tiles import LANES
 
 
-@part(inline="always")
+@part()
 def _size(b, c):
     return b.channels * c.stride * c.stride * c.plane_rows * c.plane_columns * LANES
 
 
-@part(inline="always")
+@part()
 def prepare(plan, i, params, workspace):
     """As of a plain convolution; what no kernel meets of the gradient in planes is zero."""
     b, c = blocks(plan, i), own(plan, i)
@@ -28,7 +28,7 @@ def prepare(plan, i, params, workspace):
         clear(workspace, c.g_planes, _size(b, c))
 
 
-@part(inline="always")
+@part()
 def _seen(plan, i, workspace, block):
     """Where the filters see x of a block: where it is, or in planes, to which it is copied."""
     b, c = blocks(plan, i), own(plan, i)
@@ -42,13 +42,13 @@ def _seen(plan, i, workspace, block):
     return seen
 
 
-@part(inline="always")
+@part()
 def forward(plan, i, params, workspace, codes, block):
     """y of one block; `codes` is the workspace as int8. Twin: `convolution` in tests/naive.py."""
     convolve(plan, i, params, workspace, codes, block, _seen(plan, i, workspace, block))
 
 
-@part(inline="always")
+@part()
 def backward(plan, i, params, workspace, codes, block):
     """Add one block's share of the gradients to the sums. Twin: `convolution_backward` in tests/naive.py."""
     b, c = blocks(plan, i), own(plan, i)
@@ -59,7 +59,7 @@ def backward(plan, i, params, workspace, codes, block):
             add(workspace, b.g_input + pixel * LANES, workspace, c.g_planes + plan[c.places + pixel], LANES)
 
 
-@part(inline="always")
+@part()
 def collect(plan, i, gradient, workspace):
     """As of a plain convolution; then put the gradients of the weights in their order."""
     b, c = blocks(plan, i), own(plan, i)

@@ -62,12 +62,12 @@ def _place_mean(layer: AveragePool, io: Blocks, places: Places) -> Windows:
     return Windows(layer.size, layer.stride or layer.size, 0, 0)
 
 
-@part(inline="always")
+@part()
 def prepare(plan, i, params, workspace):
     """There is nothing to prepare."""
 
 
-@part(inline="always")
+@part()
 def _corner(b, w, pixel):
     """Where the window of a pixel begins in x, or in the gradient of x."""
     row = pixel // b.columns  # over all channels
@@ -75,7 +75,7 @@ def _corner(b, w, pixel):
     return ((channel * b.height + (row - channel * b.rows) * w.stride) * b.width + column * w.stride) * LANES
 
 
-@part(inline="always")
+@part()
 def forward(plan, i, params, workspace, codes, block):
     """y of one block. Twins: `max_pool` and `average_pool` in tests/naive.py."""
     b, w = blocks(plan, i), _own(plan, i)
@@ -102,7 +102,7 @@ def _window(workspace, y, maxima, code, x, x_row, size):
                 workspace[y + lane], workspace[code + lane] = value, place
 
 
-@part(inline="always")
+@part()
 def backward(plan, i, params, workspace, codes, block):
     """The gradient of x: each window's, to its first maximum or spread evenly; where windows overlap, they add up.
 
@@ -133,7 +133,7 @@ def _spread(workspace, x, x_row, size, maxima, code, g):
                 workspace[here + lane] += value if workspace[code + lane] == place else none
 
 
-@part(inline="always")
+@part()
 def collect(plan, i, gradient, workspace):
     """There are no parameters."""
 

@@ -14,7 +14,7 @@ from typing import Any
 from numba import types
 from numba.extending import overload
 
-from ..compiled import KERNEL_PATH
+from ..compiled import KERNEL_PATH, PART
 from . import portable, simd
 
 
@@ -26,7 +26,7 @@ def _chosen(stub: Callable[..., Any]) -> Callable[..., Any]:
         tiled = KERNEL_PATH != "portable" and first.dtype == types.float32
         return getattr(simd if tiled else portable, name)
 
-    overload(stub, strict=False)(choose)
+    overload(stub, {**PART, "_nrt": True}, strict=False)(choose)  # as `portable` makes arrays
     return stub
 
 
