@@ -60,7 +60,7 @@ class Waiting:
             group, rows = self._pieces[stop]
             found.setdefault(group, []).append(rows.load() if isinstance(rows, _Spilled) else rows)
             size, stop = size + rows.nbytes, stop + 1
-        return stop - start, {group: np.concatenate(parts) for group, parts in found.items()}
+        return stop - start, {group: _joined(parts) for group, parts in found.items()}
 
     def portions(self) -> Iterator[dict[str, NDArray[Any]]]:
         """All rows, a portion at a time."""
@@ -76,7 +76,7 @@ class Waiting:
         for rows in self.portions():
             for group, more in rows.items():
                 found.setdefault(group, []).append(more)
-        return {group: np.concatenate(parts) if len(parts) > 1 else parts[0] for group, parts in found.items()}
+        return {group: _joined(parts) for group, parts in found.items()}
 
     def forget(self, pieces: int) -> None:
         """Forget the first pieces and all tables: they have been taken over."""
@@ -110,6 +110,10 @@ class Waiting:
             with contextlib.suppress(OSError):
                 self._files.append(tempfile.TemporaryFile(dir=place, buffering=0))  # noqa: SIM115 (see forget)
                 yield self._files[-1]
+
+
+def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
 def _spilled(file: IO[bytes], rows: Any) -> _Spilled:

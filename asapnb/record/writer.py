@@ -242,17 +242,21 @@ class RunWriter:
         file.create_dataset("params/initial", data=self._initial)
         file["params"].attrs["layout"] = to_json(self._layout)
 
-    def append_updates(self, rows: NDArray[Any]) -> None:
-        """Add updates, as rows of `schema.UPDATES` in the order of application; the rows are copied.
+    def append_updates(self, rows: NDArray[Any], copy: bool = True) -> None:
+        """Add updates, as rows of `schema.UPDATES` in the order of application.
 
         A summary has none: it gets their sums at its end.
+
+        Args:
+            rows: the updates.
+            copy: False if nobody will change them.
         """
         if "updates" in self._groups:
-            self.append("updates", rows)
+            self.append("updates", rows, copy)
 
-    def append(self, group: str, rows: NDArray[Any]) -> None:
-        """Add rows to a group; the rows are copied."""
-        self._waiting.add(group, rows.astype(self._groups[group], copy=True))
+    def append(self, group: str, rows: NDArray[Any], copy: bool = True) -> None:
+        """Add rows to a group; they are copied, unless `copy` says that nobody will change them."""
+        self._waiting.add(group, rows.astype(self._groups[group], copy=copy))
 
     def append_eval(
         self,

@@ -100,7 +100,7 @@ def _operations(execution: Execution) -> Operations:
     options = execution.options
     if execution.t_view is None:
         return of_versions(execution.rows, execution.scales.columns["dropped"], options.rows_per_version)
-    return of_blocks(execution.rows, execution.t_view, options.scheme.pieces)
+    return of_blocks(execution.rows, execution.t_view, options.scheme.pieces, execution.problem.n_params)
 
 
 def _attributes(execution: Execution) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def of_versions(rows: Any, dropped: NDArray[np.uint8], gradients: int) -> Operat
     return Operations(operations, view, needs, np.arange(1, count + 1), slots, 1, 1)
 
 
-def of_blocks(rows: Any, t_view: NDArray[np.float64], blocks: int) -> Operations:
+def of_blocks(rows: Any, t_view: NDArray[np.float64], blocks: int, n_params: int | None = None) -> Operations:
     """The operations of rows with inconsistent views: reads and writes of blocks, in the order of time.
 
     A view is read block by block from t_read to t_view. An update is written block by block from t_ready to t_apply.
@@ -70,14 +70,18 @@ def of_blocks(rows: Any, t_view: NDArray[np.float64], blocks: int) -> Operations
         rows: the rows, in order.
         t_view: when each view had been read, in virtual seconds.
         blocks: pieces of a view.
+        n_params: how many parameters there are. If they are few, some blocks are empty; the others have operations,
+            and the first, with which a read or a write begins.
     """
-    count = len(t_view)
+    count, moved = len(t_view), np.arange(blocks)
+    if n_params is not None:
+        moved = moved[(moved == 0) | (moved * n_params // blocks < (moved + 1) * n_params // blocks)]
     read, written = (
-        _sweeps(rows[begin], end, blocks) for begin, end in (("t_read", t_view), ("t_ready", rows["t_apply"]))
+        _sweeps(rows[begin], end, moved, blocks) for begin, end in (("t_read", t_view), ("t_ready", rows["t_apply"]))
     )
     time = np.concatenate([read[0], written[0]])
     claimed = np.concatenate([2 * rows["read_version"][read[1]] + 1, 2 * rows["version"][written[1]]])
-    order = np.lexsort((claimed, time))
+    order = _in_order(time, claimed)
     operations = np.zeros(len(order), OPERATION)
     operations["row"] = np.concatenate([read[1], written[1]])[order]
     operations["block"] = np.concatenate([read[2], written[2]])[order]
@@ -90,15 +94,26 @@ def of_blocks(rows: Any, t_view: NDArray[np.float64], blocks: int) -> Operations
     return Operations(operations, view, needs, ends, slots, overlap, blocks)
 
 
-def _sweeps(begin: Any, end: Any, blocks: int) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.int16]]:
-    """The time, row and block of each read, or of each write."""
+def _in_order(time: NDArray[np.float64], claimed: NDArray[np.int64]) -> NDArray[np.intp]:
+    """`np.lexsort((claimed, time))`, for times of which few are equal."""
+    order = np.argsort(time)
+    equal = np.diff(time[order]) == 0
+    ties = np.flatnonzero(np.append(equal, False) | np.append(False, equal))
+    among = np.sort(order[ties])
+    order[ties] = among[np.lexsort((claimed[among], time[among]))]
+    return order
+
+
+def _sweeps(
+    begin: Any, end: Any, moved: NDArray[np.intp], blocks: int
+) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.int16]]:
+    """The time, row and block of each read, or of each write, of the blocks that are moved."""
     begin, length = np.asarray(begin), np.asarray(end) - np.asarray(begin)
     at_once, slow = np.flatnonzero(length == 0), np.flatnonzero(length != 0)
-    share = np.arange(1, blocks + 1) / blocks
-    times = begin[slow, None] + length[slow, None] * share
+    times = begin[slow, None] + length[slow, None] * ((moved + 1) / blocks)
     times[:, -1] = np.asarray(end)[slow]  # exactly: the worker's next read may begin then
     return (
         np.concatenate([begin[at_once], times.ravel()]),
-        np.concatenate([at_once, np.repeat(slow, blocks)]),
-        np.concatenate([np.full(len(at_once), ALL), np.tile(np.arange(blocks), len(slow))]).astype(np.int16),
+        np.concatenate([at_once, np.repeat(slow, len(moved))]),
+        np.concatenate([np.full(len(at_once), ALL), np.tile(moved, len(slow))]).astype(np.int16),
     )

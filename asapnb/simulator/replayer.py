@@ -58,6 +58,7 @@ class Replayer:
         )
         self._step_sizes = execution.step_sizes
         self._heard, self._passed = execution.hooks.heard, execution.passed
+        self._reports = execution.hooks.progress is not None
         self._last = int(execution.rows["version"].max(initial=0))
         self.final: NDArray[Any] | None = None  # the parameters at the end
         self.looks = 0  # pauses made so far
@@ -91,7 +92,7 @@ class Replayer:
         """Carry out all operations, with these pauses, in order."""
         for place in [*pauses, None]:
             self._segment(len(self.replay.operations) if place is None else place.operations)
-            self._catch_up()
+            self._settle(wait=True)
             if self.replay.control[STOP] != 0 or place is None:
                 return
             if self._save_due:
@@ -121,6 +122,7 @@ class Replayer:
 
     def end(self) -> None:
         """Evaluate the final parameters, unless that has been done or in a hurry; what stopped the run stands."""
+        self._commit(int(self.replay.control[FIRST]))
         if self.final is None:
             self.final = self.params.copy()
             if self.reporter.latest.step != self.rows.totals.version and not self._hurried():
@@ -226,6 +228,7 @@ class Replayer:
 
     def _save(self) -> None:
         """Save a checkpoint beside the file, if all rows before it are in the file."""
+        self._commit(int(self.replay.control[FIRST]))
         if self.writer.flush():
             self.writer.save_checkpoint(*self.checkpoint())
         self._saved = time.monotonic()  # also if that was not possible: try again later
@@ -241,40 +244,39 @@ class Replayer:
             self._keep_divergence()
             if self.replay.control[STOP] != 0 or self.replay.control[DONE] >= until:
                 break
-            self._catch_up()
+            self._settle(wait=True)
             if self.replay.control[STOP] == 0:
                 self._save()
         self._tick()
 
     def _tick(self) -> None:
-        """Record the rows done; now and then write them and tell the caller how far the run is."""
+        """Now and then record and write the rows done, and tell the caller how far the run is."""
         self._settle(wait=False)
-        self._commit(int(self.replay.control[FIRST]))
         if self._save_due:
             self.threads.pause()
         now = time.monotonic()
+        reports = self._reports and now - self._reported > REPORT_SECONDS
+        if reports or now - self._flushed > FLUSH_SECONDS:
+            self._commit(int(self.replay.control[FIRST]))
         if now - self._flushed > FLUSH_SECONDS:
             self.writer.flush()
             self._flushed = time.monotonic()
-        if now - self._reported > REPORT_SECONDS:
+        if reports:
             self.report("running")
             self._reported = now
-
-    def _catch_up(self) -> None:
-        """Between segments: wait for the pending evaluation, and record all rows done."""
-        self._settle(wait=True)
-        self._commit(int(self.replay.control[FIRST]))
 
     def _settle(self, *, wait: bool) -> None:
         """If the pending evaluation has finished, record it and see whether it ends the run."""
         for evaluation in self.evaluator.finished(wait=wait):
             rows, params = self._waiting or (0, None)
-            self._commit(rows)
+            if self._reports:
+                self._commit(rows)
             self._waiting = None
             if params is not None:
                 self.writer.append_params(evaluation.step, params)
             self.note(evaluation)
             if self._ended:
+                self.rows.commit(rows)
                 self.final = params
 
     def _keep_divergence(self) -> None:

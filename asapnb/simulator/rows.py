@@ -15,6 +15,7 @@ from ..training.reporting import Totals
 from .execution import Execution
 from .replay_state import ReplayState
 
+_PIECE = 2**18  # rows that are given to the writer at a time: 20 MB
 _COUNTS = 2**24  # entries of the table of staleness by worker, at most
 
 
@@ -23,6 +24,7 @@ class ReplayedRows:
 
     def __init__(self, execution: Execution, replay: ReplayState, writer: RunWriter) -> None:
         self._t_view, self._scales, self._writer = execution.t_view, execution.scales, writer
+        self._keeps_rows = execution.options.keeps_rows
         self._has_views = "views" in execution.groups
         self._sources = (execution.rows, replay.results, execution.scales.columns)  # the later ones take precedence
         self._workers, self._round = execution.options.workers, execution.options.rows_per_version
@@ -86,34 +88,40 @@ class ReplayedRows:
     def commit(self, rows: int) -> None:
         """Give the first rows, of whole rounds only, to the writer."""
         rows -= rows % self._round
-        if rows <= self.committed:
-            return
-        part = self._part(self.committed, rows)
-        self._add(part)
-        for number in range(self.tables, int(part["row"].max()) + 1):
+        most = max(1, _PIECE // self._round) * self._round
+        while self.committed < rows:
+            self._give(min(rows, self.committed + most))
+
+    def _give(self, stop: int) -> None:
+        """Give the rows up to this one to the writer."""
+        start = self.committed
+        newest = self._add(start, stop)
+        for number in range(self.tables, newest + 1):
             self._writer.append_table(self._scales.made_at[number], self._scales.tables[number])
             self.tables += 1
-        self._writer.append_updates(part)
+        if self._keeps_rows:
+            self._writer.append_updates(self._part(start, stop), copy=False)
         if self._t_view is not None and self._has_views:
-            self._writer.append("views", np.array(self._t_view[self.committed : rows], VIEWS))
-        for row in sorted(row for row in self.seen if row < rows):
+            self._writer.append("views", np.array(self._t_view[start:stop], VIEWS))
+        for row in sorted(row for row in self.seen if row < stop):
             self._writer.append("microscope", self.seen.pop(row))
-        self.committed = rows
+        self.committed = stop
 
     def take_up(self, rows: int, seen: dict[int, NDArray[Any]]) -> None:
         """Go on from a file that holds the first rows."""
-        self._add(self._part(0, rows))
-        self.committed, self.tables = rows, int(self._scales.columns["row"][:rows].max(initial=-1)) + 1
+        self.committed, self.tables = rows, self._add(0, rows) + 1
         self.seen.clear()  # the same dict: the microscope has it already
         self.seen.update(seen)
 
-    def _add(self, part: NDArray[Any]) -> None:
-        """Add rows to the totals."""
+    def _add(self, start: int, stop: int) -> int:
+        """Add rows to the totals; returns the newest of their tables."""
         if len(self._lengths) != len(self._scales.tables):
             self._lengths = np.array([len(table) for table in self._scales.tables])
+        part = {name: column[start:stop] for name, column in self._columns().items()}
         self.totals.add(part, self._lengths)
-        if len(part):
+        if stop > start:
             self.totals.table = self._scales.tables[part["row"][-1]]
+        return int(part["row"].max(initial=-1))
 
     def _part(self, low: int, high: int) -> NDArray[Any]:
         """Rows as a run file has them: every column from the last source that has it."""

@@ -14,12 +14,13 @@ from ..training.compiling import load, of_names
 from ..training.starting import start_all
 from ..training.words import FAILED
 from .replay_state import Own, ReplayState, own_buffers, replay_types
-from .words import DONE, STOP, UNTIL
+from .words import ALONE, DONE, STOP, UNTIL
 
 LOOP = "asapnb.simulator.loops.replay:work"
 _POLL_SECONDS = 0.005
 _INLINE_SECONDS = 0.01  # a segment that is expected to take less is not worth a thread
 _PROBE = 4  # operations, at first, to see how long they take
+_QUICK = 2e-6  # seconds: a quicker operation takes longer if threads hand it over to each other
 
 
 def compile_loop(loop: str, dtypes: Dtypes) -> Callable[..., None]:
@@ -67,33 +68,35 @@ class ReplayThreads:
 
         `meanwhile` is called every few milliseconds.
         """
-        probe = _PROBE
-        while self._is_worth(probe, until):
-            self._inline(min(until, self._done + probe))
-            probe *= 16
-        if (until - self._done) * self._pace < _INLINE_SECONDS:
-            self._inline(until)
-        else:
-            self._together(until, meanwhile)
+        control, size = self._replay.control, _PROBE
+        control[UNTIL] = until
+        while control[DONE] < control[UNTIL] and control[STOP] == 0:
+            if self._is_worth_threads(until - self._done, size):
+                self._together(until, meanwhile)
+                return
+            self._inline(min(until, self._done + min(size, max(1, int(_INLINE_SECONDS / self._pace)))))
+            control[UNTIL] = until
+            if self._done < until:
+                meanwhile()
+            size *= 16
 
-    def _is_worth(self, probe: int, until: int) -> bool:
-        """Whether to carry out so many operations first, to learn whether the rest is worth threads."""
-        rest, begun = until - self._done, self._pace < float("inf")
-        unclear = rest * self._pace >= _INLINE_SECONDS and probe * self._pace < _INLINE_SECONDS
-        return bool(rest > probe and self._replay.control[STOP] == 0 and (unclear or not begun))
+    def _is_worth_threads(self, left: int, probe: int) -> bool:
+        """Whether so many operations get quicker by threads; a probe of so many is long enough to tell."""
+        several, slow = len(self._owns) > 1, _QUICK <= self._pace < float("inf")
+        return several and slow and min(left, probe) * self._pace >= _INLINE_SECONDS
 
     @property
     def _done(self) -> int:
         return int(self._replay.control[DONE])
 
     def _inline(self, until: int) -> None:
-        self._replay.control[UNTIL] = until
+        self._replay.control[UNTIL], self._replay.control[ALONE] = until, 1
         begun, before = time.thread_time(), self._done
         self._work(self._owns[0])
-        self._pace = (time.thread_time() - begun) / max(1, self._done - before)
+        self._pace = (time.thread_time() - begun + 1e-9) / max(1, self._done - before)
 
     def _together(self, until: int, meanwhile: Callable[[], None]) -> None:
-        self._replay.control[UNTIL] = until
+        self._replay.control[ALONE] = 0
         begun, before = time.perf_counter(), self._done
         threads = [
             threading.Thread(target=self._work, args=(own,), name=f"asapnb-replay-{me}", daemon=True)

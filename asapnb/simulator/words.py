@@ -34,6 +34,7 @@ CONSTANTS = 6 * LINE
 N_PARAMS, N_SAMPLES, BATCH_SIZE, SEED, RESHUFFLE, ONE_VELOCITY, BLOCKS, AVERAGED = range(CONSTANTS, CONSTANTS + 8)
 WINDOW = CONSTANTS + 8  # places in the ring
 HAS_TICKETS = CONSTANTS + 9  # 1 if gradients ask for their ticket and the seed
+ALONE = CONSTANTS + 10  # 1 while one thread carries out all
 REPLAY_WORDS = CONSTANTS + 2 * LINE
 
 # The state of a place of the ring: row << 2 | one of these

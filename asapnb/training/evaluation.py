@@ -84,6 +84,7 @@ class Evaluator:
         self._tasks: SimpleQueue[Callable[[], Evaluation] | None] = SimpleQueue()
         self._made: SimpleQueue[Evaluation | BaseException] = SimpleQueue()
         self._pending = 0
+        self._quick = getattr(problem.evaluation, "quick", False)
         self._closed = self._given_up = False
         self._thread = threading.Thread(target=self._work, name="asapnb-evaluation", daemon=True)
 
@@ -104,7 +105,10 @@ class Evaluator:
         return Evaluation(step, t, train.loss, test.loss, test.accuracy, test.r2, test.rmse)
 
     def submit(self, params: np.ndarray, step: int, t: float, done: Callable[[], None] = lambda: None) -> None:
-        """Evaluate in the background; `done` is called as soon as the parameters are no longer needed."""
+        """Evaluate in the background; `done` is called as soon as the parameters are no longer needed.
+
+        Where handing over would take longer than a `quick` evaluation, it is made at once.
+        """
 
         def task() -> Evaluation:
             try:
@@ -113,7 +117,10 @@ class Evaluator:
                 done()
 
         self._pending += 1
-        self._tasks.put(task)
+        if self._quick:
+            self._carry_out(task)
+        else:
+            self._tasks.put(task)
 
     def finished(self, *, wait: bool = False, unless: Callable[[], bool] = lambda: False) -> list[Evaluation]:
         """The evaluations finished since the last call, in order; raises what one raised.
@@ -139,8 +146,11 @@ class Evaluator:
 
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None and not self._closed:
-            try:
-                self._made.put(task())
-            except BaseException as error:
-                self._made.put(error)
+            self._carry_out(task)
             del task
+
+    def _carry_out(self, task: Callable[[], Evaluation]) -> None:
+        try:
+            self._made.put(task())
+        except BaseException as error:
+            self._made.put(error)

@@ -185,16 +185,37 @@ def _advance(replay: ReplayState) -> None:
     while _possible(replay, done) and compare_and_swap(control, at.TURN, 0, 1):
         done = load(control, at.DONE)
         while _possible(replay, done):
-            operation = replay.operations[done]
-            if operation.kind in (at.READ, at.WRITE):
-                _move_block(replay, operation)
-            elif operation.kind in (at.APPLY, at.ADD, at.CLOSE):
-                _apply(replay, operation)
-            done += 1
-            if operation.kind != at.READ and replay.tasks[operation.row].ends == done:
-                _leave(replay, operation.row, done)
-            store(control, at.DONE, done)
+            done = _carry_out(replay, done)
         store(control, at.TURN, 0)
+
+
+@part(_nrt=False)
+def _carry_out(replay: ReplayState, done: int) -> int:
+    """Carry out the next operation; returns how many are done."""
+    operation = replay.operations[done]
+    if operation.kind in (at.READ, at.WRITE):
+        _move_block(replay, operation)
+    elif operation.kind in (at.APPLY, at.ADD, at.CLOSE):
+        _apply(replay, operation)
+    done += 1
+    if operation.kind != at.READ and replay.tasks[operation.row].ends == done:
+        _leave(replay, operation.row, done)
+    store(replay.control, at.DONE, done)
+    return done
+
+
+@part(_nrt=False)
+def _alone(gradient: Gradient, replay: ReplayState, own: Own) -> None:
+    """Carry out one operation after the other, each gradient just before the first that needs it."""
+    control, done = replay.control, replay.control[at.DONE]
+    while done < load(control, at.UNTIL) and load(control, at.STOP) == 0:
+        operation = replay.operations[done]
+        place = _place(replay, operation.row)
+        if operation.kind != at.READ and replay.ring[place] != operation.row << 2 | at.READY:
+            _compute(gradient, replay, own, operation.row)
+            replay.ring[place] = operation.row << 2 | at.READY
+        done = _carry_out(replay, done)
+    control[at.CLAIM] = control[at.FIRST]
 
 
 @kernel(_nrt=False)
@@ -207,6 +228,8 @@ def work(gradient: Gradient, replay: ReplayState, own: Own) -> None:
     4. Carry out all operations that are possible now. One thread at a time does so, in their order.
     """
     control, spins = replay.control, 0
+    if control[at.ALONE] != 0:
+        _alone(gradient, replay, own)
     while load(control, at.DONE) < load(control, at.UNTIL) and load(control, at.STOP) == 0:
         # 1. Claim
         row = _claim(replay)
