@@ -79,7 +79,7 @@ def cases(draw, family, compute=ANY, other=PER_UPDATE, paused=True, most=200):
 def fill(timing, scheme, workers, updates, seed, loop=None, updates_at_once=None):
     """The rows of a loop as it makes them, into buffers that have room for so many updates at least."""
     world = make_world(timing, scheme, workers, updates)
-    open_world(world, seed)
+    open_world(world, seed, loop is not None)
     run = load(f"asapnb.simulator.loops.{loop}:run" if loop else scheme.event_loop)
     each = scheme.gradients(workers)
     buffer = np.zeros(each * (updates_at_once or updates) + 2 * workers, ROW)

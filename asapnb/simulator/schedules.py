@@ -14,6 +14,7 @@ from ..schemes import Scheme
 from ..staleness import StalenessDistribution
 from ..staleness.bins import bars_of
 from ..timing import Timing
+from .brief import BriefRows
 from .world import ROW
 
 SHARES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999)  # of the percentiles of a tally
@@ -29,13 +30,17 @@ class Schedule:
         workers: how many there are.
         updates: versions made; in Synchronous, rounds.
         seed: all times follow from it.
-        rows: one for each gradient, in the order of application (dtype `ROW`).
+        given: the rows, or what they follow from.
         t_view: for Hogwild, when each view had been read to its end, in virtual seconds; else None.
 
-    Each column of `rows` is an attribute, too, an array of one entry a row: `worker`, `batch` (the ticket of the
-    minibatch), `version` (made by the update; −1 if the gradient was dropped), `read_version`, `tau` (their
-    difference, minus 1), `t_read`, `t_ready` and `t_apply` (in virtual seconds: reading began, the gradient was
-    finished, the update was applied), `tries` (failed attempts of Leashed) and `dropped` (1 if so).
+    `rows` has one row for each gradient, in the order of application (dtype `ROW`). Each column is an attribute, too,
+    an array of one entry a row: `worker`, `batch` (the ticket of the minibatch), `version` (made by the update; −1 if
+    the gradient was dropped), `read_version`, `tau` (their difference, minus 1), `t_read`, `t_ready` and `t_apply`
+    (in virtual seconds: reading began, the gradient was finished, the update was applied), `tries` (failed attempts
+    of Leashed) and `dropped` (1 if so).
+
+    Where reads and updates take no time, only `worker`, `tau` and `t_apply` are held. The others are worked out when
+    they are first asked for: ask for a column rather than for all `rows`.
     """
 
     scheme: Scheme
@@ -43,32 +48,39 @@ class Schedule:
     workers: int
     updates: int
     seed: int
-    rows: NDArray[Any]
+    given: NDArray[Any] | BriefRows
     t_view: NDArray[np.float64] | None = field(default=None)
+
+    @cached_property
+    def rows(self) -> NDArray[Any]:
+        """One row for each gradient, in the order of application (dtype `ROW`)."""
+        return self.given.rows() if isinstance(self.given, BriefRows) else self.given
 
     def __getattr__(self, name: str) -> NDArray[Any]:
         if name in (ROW.names or ()):
-            column: NDArray[Any] = self.rows[name]
+            column: NDArray[Any]
+            column = self.given.column(name) if isinstance(self.given, BriefRows) else self.given[name]
+            self.__dict__[name] = column
             return column
         raise AttributeError(f"a schedule has no {name!r}; its columns are {', '.join(ROW.names or ())}")
 
     def __len__(self) -> int:
         """The number of rows: updates, dropped gradients, and in Synchronous one for each gradient of a round."""
-        return len(self.rows)
+        return len(self.worker)
 
     @property
     def seconds(self) -> float:
         """Virtual seconds until the last update was applied."""
-        return float(self.rows["t_apply"].max(initial=0.0))
+        return float(self.t_apply.max(initial=0.0))
 
     @cached_property
     def staleness(self) -> StalenessDistribution:
         """The staleness of all applied updates."""
-        applied = self.rows["tau"][self.rows["dropped"] == 0]
+        applied = self.tau[self.dropped == 0]
         return StalenessDistribution.from_counts(np.bincount(applied, minlength=1))
 
     def __repr__(self) -> str:
-        dropped = int(self.rows["dropped"].sum())
+        dropped = int(self.dropped.sum())
         return (
             f"<Schedule of {self.updates:,} updates by {self.workers:,} workers, {self.scheme}, in {self.seconds:.6g}"
             f" virtual s: mean staleness {self.staleness.mean():.4g}{f', {dropped:,} dropped' if dropped else ''}>"

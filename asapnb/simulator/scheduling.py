@@ -18,7 +18,8 @@ from ..training.apart import abandonable
 from ..training.arguments import MAX_SIMULATED, MOST_UPDATES
 from ..training.compiling import load
 from ..training.options import check_possible
-from .loops.common import open_world
+from .brief import MOVE, BriefRows
+from .loops.common import JOINED, open_world
 from .loops.counting import count as count_rows
 from .schedules import Schedule, Tally
 from .words import CHOICE, QUOTA, VERSION
@@ -28,7 +29,7 @@ _CHUNK = 2**14  # rows at a time where they are not kept: 1 MB, so that they sta
 _WORKER = WORKER.itemsize + 44  # bytes: with five states of random numbers and a place in the queue
 _PIECE = 2**20  # rows between two looks whether the schedule is still wanted: a fraction of a second
 _CHANGING = ("words", "clock", "workers", "streams", "queue", "others", "paces")  # of a world, besides the tree
-_INSTANT = "asapnb.simulator.loops.instant:run"
+_INSTANT, _MOVES = "asapnb.simulator.loops.instant:run", "asapnb.simulator.loops.instant:moves"
 
 
 def schedule(
@@ -52,34 +53,54 @@ def schedule(
         UsageError: for arguments that cannot be used, or times so long that virtual time overflows.
 
     Gradients that are in flight at the end leave no row. Events at the same time happen in the order in which they
-    were scheduled. Memory: 64 bytes a row, and about 110 for each worker.
+    were scheduled. Memory: 64 bytes a row, and about 110 for each worker. Where reads and updates take no time, it is
+    16 bytes a row: what follows from the others (see `Schedule`) is worked out when it is asked for.
 
     >>> import asapnb as ab
     >>> made = ab.schedule("compute=exponential(1)", ab.LockBased(), workers=4, updates=100_000, seed=1)
     >>> round(made.staleness.mean(), 2), made.tau[:3]
     (3.0, array([0, 0, 2], dtype=int32))
     """
-    return abandonable(lambda: make_schedule(timing, scheme, workers, updates, seed))
+    return abandonable(lambda: make_schedule(timing, scheme, workers, updates, seed, brief=True))
 
 
-def make_schedule(timing: Any, scheme: Any, workers: int, updates: int, seed: int) -> Schedule:
-    """Make a schedule in this thread; see `schedule`."""
+def make_schedule(
+    timing: Any, scheme: Any, workers: int, updates: int, seed: int, *, brief: bool = False
+) -> Schedule:
+    """Make a schedule in this thread; see `schedule`. Unless it may be `brief`, its rows hold all columns."""
     simulation = Simulation(timing, scheme, workers, updates, seed)
+    if brief and simulation.instant:
+        return Schedule(**simulation.facts, given=_brief(simulation))
     check_rows(simulation.updates * simulation.rows_per_update, ROW.itemsize)
     parts, left = [], simulation.updates
     while left:  # more than once if gradients were dropped
         part = aligned(left * simulation.rows_per_update + simulation.margin, ROW)
         views = np.empty(len(part) if simulation.has_views else 0)
-        count, least = 0, simulation.rows_per_update + simulation.margin
-        while simulation.left and len(part) - count >= least:
-            end = count + _PIECE + least
-            count += simulation.fill(part[count:end], views[count:end])
+        count = _filled(simulation, part, views)
         parts.append((part[:count], views[:count]))
         left = simulation.left
     rows, views = parts[0] if len(parts) == 1 else (np.concatenate(columns) for columns in zip(*parts, strict=True))
     if rows["dropped"].any():
         rows = rows[_application_order(rows)]
-    return Schedule(**simulation.facts, rows=rows, t_view=views if simulation.has_views else None)
+    return Schedule(**simulation.facts, given=rows, t_view=views if simulation.has_views else None)
+
+
+def _brief(simulation: "Simulation") -> BriefRows:
+    """The rows of a schedule in which reads and updates take no time, without what follows from them."""
+    check_rows(simulation.updates, MOVE.itemsize)
+    simulation.make_brief()
+    moves = aligned(simulation.updates, MOVE)
+    _filled(simulation, moves, np.empty(0))
+    return BriefRows(moves, *simulation.first_reads())
+
+
+def _filled(simulation: "Simulation", rows: NDArray[Any], views: NDArray[np.float64]) -> int:
+    """Fill rows until nothing is left or they have no more room; returns how many there are."""
+    count, least = 0, simulation.rows_per_update + simulation.margin
+    while simulation.left and len(rows) - count >= least:
+        end = count + _PIECE + least
+        count += simulation.fill(rows[count:end], views[count:end])
+    return count
 
 
 def staleness_only(
@@ -158,9 +179,19 @@ class Simulation:
                 f"network is {self.timing.network}: {self.scheme} sends no messages; leave it out, or choose "
                 "parameter-server"
             )
-        open_world(self._world, self.seed)
-        instant = self.scheme.instant and self.only_computes
-        self._run = load(_INSTANT if instant else self.scheme.event_loop or "")
+        self.instant = self.scheme.instant and self.only_computes
+        open_world(self._world, self.seed, self.instant)
+        self._run = load(_INSTANT if self.instant else self.scheme.event_loop or "")
+
+    def make_brief(self) -> None:
+        """From the start on, fill rows of `MOVE`; only where all is instant."""
+        self._run = load(_MOVES)
+
+    def first_reads(self) -> tuple[NDArray[Any], ...]:
+        """Of each worker, after brief rows: version, ticket and time of its first read, if there was one."""
+        found = self._world.workers
+        version = np.where(found["phase"] == JOINED, MOST_UPDATES, found["seen"])
+        return version, found["batch"].copy(), found["t_read"].copy()
 
     @property
     def only_computes(self) -> bool:
@@ -185,7 +216,7 @@ class Simulation:
     @property
     def margin(self) -> int:
         """Rows that must be free beyond those of the updates, or the loop does not go on."""
-        return 2 * self.workers + 1 if self.scheme.mass_drops else 0
+        return 2 * self.workers + 1 if self.scheme.mass_drops and not self.instant else 0
 
     @property
     def left(self) -> int:

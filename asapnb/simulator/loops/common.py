@@ -27,7 +27,7 @@ from ...timing.sampling import (
     uniform_integer,
 )
 from ..words import BUSY, CHOICE, HEAD, QUOTA, SEQUENCE, TICKET, VERSION, WAITING
-from .tournament import idle, key_of, next_key, put, time_of
+from .tournament import build, idle, key_of, next_key, poke, put, time_of
 from .types import World
 
 JOINED, COMPUTED = 0, 1  # phases of a worker: the action that its event ends; each loop adds its own
@@ -36,16 +36,34 @@ _AT_ONCE = 2**62  # subtracted from a sequence number, it puts an event before a
 
 
 @kernel(_nrt=False)
-def open_world(world: World, seed: int) -> None:
-    """Open the streams of random bits and schedule the event at which each worker joins."""
-    world.words[CHOICE] = int64(stream(seed, _CHOICE, 0))
-    for worker in range(world.workers.size):
-        self = world.workers[worker]
+def open_world(world: World, seed: int, instant: bool) -> None:
+    """Open the streams of random bits and schedule the first event of each worker.
+
+    1. It joins.
+    2. If reads and updates are `instant` and all join at the same moment, they do so here, in order: each reads and
+       computes. Their gradients are events that come after.
+    3. All events are in the tournament at once.
+    """
+    words, workers, together = world.words, world.workers, instant
+    words[CHOICE] = int64(stream(seed, _CHOICE, 0))
+    for worker in range(workers.size):  # 1. Join
+        self = workers[worker]
         self.stream = stream(seed, COMPUTE, worker)
         for purpose in (READ, UPDATE, NETWORK, RETRY):
             world.streams[purpose - 1, worker] = stream(seed, purpose, worker)
         self.t_ready, _ = draw(world.times, component(world.times, JOIN, worker), stream(seed, JOIN, worker))
-        at(world, worker, JOINED, self.t_ready)
+        self.phase, self.sequence = JOINED, worker
+        poke(world.tree.keys, worker, key_of(self.t_ready))
+        together = together and self.t_ready == workers[0].t_ready
+    words[SEQUENCE] = workers.size
+    for worker in range(workers.size if together else 0):  # 2. Compute
+        take_ticket(world, worker)
+        self = workers[worker]
+        read(world, worker, self.t_ready)
+        self.phase, self.sequence = COMPUTED, workers.size + worker
+        poke(world.tree.keys, worker, key_of(computed(world, worker, self.t_ready)))
+        words[SEQUENCE] += 1
+    build(world.tree, workers)  # 3.
 
 
 @part(forceinline=True, _nrt=False)

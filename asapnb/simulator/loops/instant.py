@@ -51,3 +51,40 @@ def run(world: World, rows: Rows, views: Reals) -> int:
         put(tree, workers, worker, key_of(finish(times, worker, time, value)))
     words[VERSION], words[TICKET], words[SEQUENCE] = version, ticket, sequence
     return count
+
+
+@kernel(_nrt=False, error_model="numpy")
+def moves(world: World, rows: Rows, views: Reals) -> int:
+    """As `run`, but fill rows of `MOVE`, from which the other columns follow; returns how many.
+
+    What a worker holds of its first read stays there: `t_read`, `batch` and, in `seen`, the version.
+    """
+    words, tree, workers, times = world.words, world.tree, world.workers, world.times
+    version, ticket, sequence, quota = words[VERSION], words[TICKET], words[SEQUENCE], words[QUOTA]
+    count, size = 0, rows.size
+    while count < size and version < quota:
+        worker = next_worker(tree)
+        time = time_of(next_key(tree))
+        if time == np.inf:
+            break
+        self = workers[np.uint32(worker)]
+        if self.phase == COMPUTED:
+            row = rows[np.uint64(count)]
+            row.t_apply = time
+            row.worker = worker
+            row.tau = version - self.read_version
+            version += 1
+            count += 1
+        else:
+            self.phase = COMPUTED
+            self.batch = ticket
+            self.t_read = time
+            self.seen = version
+        self.read_version = version
+        self.sequence = sequence
+        ticket += 1
+        sequence += 1
+        value, self.stream = draw(times, component(times, COMPUTE, worker), self.stream)
+        put(tree, workers, worker, key_of(finish(times, worker, time, value)))
+    words[VERSION], words[TICKET], words[SEQUENCE] = version, ticket, sequence
+    return count

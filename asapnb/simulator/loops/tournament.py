@@ -117,15 +117,29 @@ def put(tree: Tournament, workers: Rows, worker: int, key: int) -> None:
     poke(tree.keys, worker, key)
     place = worker
     for level in range(tree.levels.size - 1):
-        # 2. Play the group
         place >>= 3
-        start = peek(tree.levels, level) + (place << 3)
-        first = _least_of_group(tree.keys, start)
-        first = start + first if first < GROUP else _settle(tree, workers, start)
-        # 3. Move up
-        above = peek(tree.levels, level + 1) + place
-        poke(tree.keys, above, peek(tree.keys, first))
-        poke(tree.ids, above, first if level == 0 else peek(tree.ids, first))
+        _play(tree, workers, level, place)
+
+
+@part(forceinline=True, _nrt=False)
+def _play(tree: Tournament, workers: Rows, level: int, group: int) -> None:
+    """Play a group: steps 2 and 3 of `put`."""
+    start = peek(tree.levels, level) + (group << 3)
+    first = _least_of_group(tree.keys, start)
+    first = start + first if first < GROUP else _settle(tree, workers, start)
+    above = peek(tree.levels, level + 1) + group
+    poke(tree.keys, above, peek(tree.keys, first))
+    poke(tree.ids, above, first if level == 0 else peek(tree.ids, first))
+
+
+@part(_nrt=False)
+def build(tree: Tournament, workers: Rows) -> None:
+    """Play all groups, once all keys of the lowest level, and the sequence of each worker, have been set."""
+    count = workers.size
+    for level in range(tree.levels.size - 1):
+        count = (count + GROUP - 1) // GROUP
+        for group in range(count):
+            _play(tree, workers, level, group)
 
 
 @part(forceinline=True, _nrt=False)
