@@ -9,7 +9,7 @@ help:
 	@echo "make demo   train LeNet on real images with 8 asynchronous workers, and look at the staleness"
 	@echo "make test   run all tests and doctests"
 	@echo "make lint   ruff and mypy"
-	@echo "make bench  all benchmarks (ten minutes), beside PyTorch where .venv has it"
+	@echo "make bench  all benchmarks (half an hour), beside PyTorch where .venv has it"
 	@echo "make model  check the models of the schemes with Spin (minutes; needs spin and a C compiler)"
 	@echo "make mutants  plant 50 bugs, and see which of them the tests notice (an hour)"
 	@echo "make fuzz   damaged files and texts, 20,000 of each kind (half an hour)"

@@ -28,6 +28,7 @@ SCRIPTS = (
     "busy",
     "hogwild",
     "prange",
+    "accuracy",
     "start",
     "small",
     "many",

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 QUICK_SECONDS = 0.01
+PEERS = {"torch": "torch", "scikit-learn": "sklearn"}  # and their modules
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -130,7 +131,7 @@ def document(name: str, load: float, tables: list[Table]) -> dict[str, Any]:
     return {
         "benchmark": name,
         "machine": machine(KERNEL_PATH) | {"load_before": load},
-        "versions": versions() | ({"torch": version("torch")} if find_spec("torch") else {}),
+        "versions": versions() | {name: version(name) for name in PEERS if find_spec(PEERS[name])},
         "kernels": KERNEL_PATH,
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "results": [asdict(table) for table in tables],
