@@ -155,10 +155,14 @@ class Record:
         return self._curves[loss, window]
 
     def check(self) -> None:
-        """Read all that the file of the run holds; RecordError for the first thing that is damaged or missing."""
-        run = self._fresh()
-        run.check()
-        self.__dict__["_facts"] = self._facts_of(run)
+        """Read all that the file of the run holds; RecordError for the first thing that is damaged or missing.
+
+        A run with a synopsis is as it was written: nothing is read.
+        """
+        if self.run.synopsis is None:
+            run = self._fresh()
+            run.check()
+            self.__dict__["_facts"] = self._facts_of(run)
 
     @cached_property
     def _facts(self) -> tuple[dict[str, Any], Curve, float]:
@@ -188,7 +192,7 @@ def records(paths: Runs, *, skip_bad: bool = False, check: Callable[[Record], ob
     Args:
         paths: the runs.
         skip_bad: leave out files that are damaged, or no run files, with a `SkippedWarning` that names them.
-        check: reads what will be used of a file without a synopsis; RecordError if it is damaged.
+        check: reads what will be used of a file; RecordError if it is damaged.
 
     Raises:
         RecordError: for files that cannot be used: it names each with its reason. And for a folder without any.
@@ -201,7 +205,7 @@ def records(paths: Runs, *, skip_bad: bool = False, check: Callable[[Record], ob
     for one in (run for some in given for run in _each(some)):
         try:
             record = Record(one if isinstance(one, Run) else load(one))
-            if record.path is not None and record.run.synopsis is None:
+            if record.path is not None:
                 check(record)
             found.append(record)
         except RecordError as error:

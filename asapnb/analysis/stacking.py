@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import RecordError, unknown
 from ..record.dataset import Columns
-from ..record.tables import PIECE, TABLES, columns_of, there_are
+from ..record.tables import PIECE, TABLES, check_there, columns_of, there_are
 from .names import plainly
 from .records import Record, Runs, check_keys, matching, records, varying
 
@@ -74,14 +74,15 @@ def stacked(
 
 
 def checked(runs: Runs, tables: Sequence[str], skip_bad: bool = False) -> list[Record]:
-    """The runs, of which these tables (() for all) have been read once, piece by piece.
+    """The runs, of which these tables (() for all) have been read once, piece by piece, unless they have a synopsis.
 
     RecordError for files that are damaged, and for a table that one of the runs does not have.
     """
 
     def check(record: Record) -> None:
         for name in set(tables or there_are(record.run)) - {RUNS}:
-            for _ in TABLES[name].pieces(record.run, PIECE):
+            check_there(record.run, name)
+            for _ in TABLES[name].pieces(record.run, PIECE) if record.run.synopsis is None else ():
                 pass
 
     for name in tables:

@@ -18,8 +18,14 @@ _TABLES_AT_A_TIME = 16
 Piece = Mapping[str, NDArray[Any]]
 
 
+def check_there(run: Any, name: str) -> None:
+    """RecordError if a run has no such table."""
+    if name == "updates":
+        run.check_rows("it has no table updates (there are runs, evals, rule and staleness)")
+
+
 def _updates(run: Any, size: int) -> Iterator[Piece]:
-    run.check_rows("it has no table updates (there are runs, evals, rule and staleness)")
+    check_there(run, "updates")
     before = 0
     for start, piece in run.parts("updates", tuple(run.updates), size):
         for name, column in piece.items():
