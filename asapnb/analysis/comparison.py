@@ -14,7 +14,7 @@ from .records import Loss, Record, Runs, matching, parsed, records, varying
 from .speed import check_clock
 from .stepsizes import best_step_size
 from .tables import Table
-from .targets import Target, crossing, targets_of
+from .targets import Target, reaches, targets_of
 from .times import speed_ups, step_sizes, times
 
 _FRACTIONS = (0.9, 0.75, 0.5, 0.25, 0.1, 0.05, 0.025, 0.01)
@@ -167,7 +167,7 @@ def reached_fractions(records: Sequence[Record], loss: Loss = "evaluated", windo
         return []
     found: list[Target] = []
     targets = [Target(fraction=fraction) for fraction in _FRACTIONS]
-    reached = [[crossing(record, target, loss, window).reached for record in records] for target in targets]
+    reached = [[reaches(record, target, loss, window) for record in records] for target in targets]
     open_ended = [record.status not in EARLY for record in records]
     for enough in (all, any):
         of = [t for t, met in zip(targets, reached, strict=True) if enough(met) and all(map(or_, met, open_ended))]

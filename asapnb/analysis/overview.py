@@ -25,6 +25,7 @@ _SAME = ("problem", "data", "scheme", "rule", "workers", "step_size", "batch_siz
 def overview(records: Sequence[Record], by: Sequence[str]) -> Table:
     """A row for each group of runs: how they ended, and medians of their figures."""
     rows, burnt = [], any(record.summary()["burn_in"]["updates"] for record in records)
+    clock, mixed, vary = seconds_name(records), mixed_clocks(records), varying(records)
     for values, group in grouped(records, by).items():
         facts = [record.summary() for record in group]
         begun = [one["burn_in"] for one in facts] if burnt else []
@@ -36,7 +37,7 @@ def overview(records: Sequence[Record], by: Sequence[str]) -> Table:
             "seeds": _listed(seeds(group)),
             "status": status,
             "updates": _median(one["updates"] for one in facts),
-            seconds_name(records): None if mixed_clocks(records) else _median(one["seconds"] for one in facts),
+            clock: None if mixed else _median(one["seconds"] for one in facts),
             "training loss": _median(one.get("train_loss") for one in last),
             "test loss": _median(_known(one.get("test_loss"), one) for one in last),
             **{
@@ -52,7 +53,7 @@ def overview(records: Sequence[Record], by: Sequence[str]) -> Table:
         rows.append((values, figures))
     kept = {name for _, figures in rows for name, figure in figures.items() if figure is not None}
     rows = [(values, {name: figures[name] for name in figures if name in kept}) for values, figures in rows]
-    same = [f"{key}={unmarked(records[0].value(key))}" for key in _SAME if key not in varying(records) and records]
+    same = [f"{key}={unmarked(records[0].value(key))}" for key in _SAME if key not in vary and records]
     notes = [f"All runs: {', '.join(same)}"] if same else []
     if len(records) > len(rows):
         notes.append("Figures are medians over the runs of a row.")

@@ -71,12 +71,12 @@ class Record:
         """How the run ended."""
         return self.run.status
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """What made the run: "train", "simulate" or "replay"."""
         return self.run.kind
 
-    @property
+    @cached_property
     def is_virtual(self) -> bool:
         """Whether its seconds are virtual."""
         return self.run.is_virtual
@@ -86,7 +86,7 @@ class Record:
         """Its file; None in memory."""
         return self.run.path
 
-    @property
+    @cached_property
     def clock(self) -> str:
         """The clock of its seconds: "virtual", "wall", or "recorded" for a replay of real threads."""
         return "virtual" if self.is_virtual else "recorded" if self.kind == "replay" else "wall"
@@ -166,14 +166,14 @@ class Record:
 
     @cached_property
     def _facts(self) -> tuple[dict[str, Any], Curve, float]:
-        return self._facts_of(self._fresh())
+        return self._facts_of(self._fresh() if self.run.synopsis is None else self.run)
 
     def _facts_of(self, run: Run) -> tuple[dict[str, Any], Curve, float]:
         curve, each = evaluated(run)
         return run.summary(), curve, float(run.attributes["batches_per_epoch"] / each)
 
     @cached_property
-    def values(self) -> Mapping[str, Any]:
+    def values(self) -> dict[str, Any]:
         """What `value` says of each key."""
         plain = {key: v if isinstance(v, str | int | float) else str(v) for key, v in self.config.items()}
         return {**_ALWAYS, **plain, **marked(self.run), "kind": self.kind}
@@ -244,17 +244,32 @@ def varying(records: Sequence[Record]) -> list[str]:
     A key that only runs of one kind have does not count for the others; "kind" then does. Nor does `record`, as a
     summary is of the same run.
     """
-    kinds: dict[str, list[Mapping[str, Any]]] = {}
+    kinds: dict[str, list[Record]] = {}
     for record in records:
-        kinds.setdefault(record.kind, []).append(record.values)
-    of_kinds = [kinds[kind] for kind in sorted(kinds)]
+        kinds.setdefault(record.kind, []).append(record)
+    of_kinds = [_values_of(kinds[kind]) for kind in sorted(kinds)]
 
     def differs(key: str) -> bool:
-        found = [{values.get(key) for values in of_kind} for of_kind in of_kinds]
+        found = [values.get(key, {None}) for values in of_kinds]
         return any(len(values) > 1 for values in found) or len(set().union(*found) - {None}) > 1
 
     found = [key for key in _keys(records) if key != "record" and differs(key)] + ["kind"] * (len(kinds) > 1)
     return sorted(found, key=lambda key: key == "seed")
+
+
+def _values_of(records: Sequence[Record]) -> dict[str, set[Any]]:
+    """All values that each key has; None, where a run has none."""
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for record in records:
+        alike.setdefault(tuple(record.values), []).append(record.values)
+    found: dict[str, set[Any]] = {}
+    for keys, rows in alike.items():
+        for key, column in zip(keys, zip(*map(dict.values, rows), strict=True), strict=True):
+            found.setdefault(key, set()).update(column)
+    for keys in alike:
+        for key in found.keys() - {*keys}:
+            found[key].add(None)
+    return found
 
 
 def _keys(records: Sequence[Record]) -> list[str]:

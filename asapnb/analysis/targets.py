@@ -139,6 +139,13 @@ def _crossing(record: Record, target: Target, loss: Loss, window: int | None) ->
     return Crossing("reached", updates, seconds, steps, updates / record.updates_per_epoch, end)
 
 
+def reaches(record: Record, target: Target, loss: Loss = "evaluated", window: int | None = None) -> bool:
+    """Whether a run reached a target: `Crossing.reached`, without when."""
+    if not math.isfinite(record.initial_loss):
+        return False
+    return bool((record.curve(loss, window).loss <= target.level(record)).any())
+
+
 def escape(record: Record, share: float = PLATEAU, loss: Loss = "evaluated", window: int | None = None) -> Crossing:
     """When a run left the plateau it started on.
 

@@ -52,7 +52,7 @@ class Synopsis:
         sums: what its updates come to.
         evals: the columns of its evaluations.
         eval_steps: the sum of the steps up to each.
-        packed: all of this as bytes.
+        packed: all of this as bytes; empty of one that was read.
     """
 
     attributes: Facts
@@ -113,16 +113,14 @@ def unpacked(packed: bytes, name: str) -> Synopsis | None:
         sums.worker_steps = _typed(arrays["worker_steps"], np.float64)
         steps = _typed(arrays["eval_steps"], np.float64)
         evals = {
-            key: _typed(arrays[f"evals/{key}"], column.dtype) if f"evals/{key}" in arrays
-            else np.full(len(steps), np.nan)
+            key: _typed(arrays[f"evals/{key}"], column.dtype) if f"evals/{key}" in arrays else _nothing(len(steps))
             for key, column in COLUMNS["evals"].items()
         }  # fmt: skip
         rows = {sys.intern(key): int(value) for key, value in found["rows"].items()}
         if {len(column) for column in evals.values()} != {rows["evals"]} or rows["evals"] != len(steps):
             return None
-        return Synopsis(
-            checked_attributes(attributes, name), rows, str(found["made_from"]), sums, evals, steps, packed
-        )
+        facts, made_from = checked_attributes(attributes, name), sys.intern(str(found["made_from"]))
+        return Synopsis(facts, rows, made_from, sums, evals, steps, b"")
     except (zlib.error, ValueError, KeyError, TypeError, AttributeError, RecursionError, RecordError):
         return None
 
@@ -137,6 +135,14 @@ def _typed(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
     if array.dtype != dtype:
         raise TypeError(f"{array.dtype} in the place of {dtype}")
     return array
+
+
+@lru_cache(64)
+def _nothing(length: int) -> NDArray[np.float64]:
+    """A column that was not measured; runs share it."""
+    column = np.full(length, np.nan)
+    column.setflags(write=False)
+    return column
 
 
 def _is_empty(column: NDArray[Any]) -> bool:
