@@ -1,6 +1,7 @@
 """What the microscope saw: the error of gradients by their staleness."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from ..analysis import Record
 from ..errors import UsageError
 from .curves import Points
-from .groups import Runs, as_records, clock_of, groups
+from .groups import Group, Runs, as_records, clock_of, groups
 from .labels import End, label_ends
 from .style import GREY, Axes, Figure, Look, grey_line, new_figure, note, styled
 
@@ -37,7 +38,7 @@ def microscope(runs: Runs, by: Sequence[str] | None = None) -> Figure:
     """
     found = as_records(runs)
     for record in found:
-        if "tau" not in record.run.microscope or not len(record.run.microscope["tau"]):
+        if not record.run.rows.get("microscope"):
             raise UsageError(
                 f"{record.name} has nothing seen by a microscope: make the run with one, which looks at every tenth "
                 "update, as asapnb simulate … --microscope 10, or asapnb replay RUN.h5 --microscope 10"
@@ -45,22 +46,27 @@ def microscope(runs: Runs, by: Sequence[str] | None = None) -> Figure:
     parts = groups(found, by)
     figure = new_figure(5.8, 4.4)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.4, 1))
+    seen = [_seen(part.records) for part in parts]
     ends: list[End] = []
-    tops, most = [], 0
-    for part in parts:
-        tau, errors = _column(part.records, "error")
-        most = max(most, len(tau))
+    tops = []
+    for part, one in zip(parts, seen, strict=True):
+        tau, errors = _column(part, one, "error")
         label = f"error by staleness\n{part.label}".strip()
         ends.append(_draw(above, tau, errors, part.look, label))
         tops.append(float(np.quantile(errors, 0.95)))
-    x, noise = _binned(*_column(found, "noise"))
+    noises = [_column(part, one, "noise") for part, one in zip(parts, seen, strict=True)]
+    x, noise = _binned(*map(np.concatenate, zip(*noises, strict=True)))
     above.plot(x, noise, color=GREY, linestyle=_NOISE.dash, linewidth=1.0)
     above.set(ylabel="error / size of full gradient", ylim=(0, 1.15 * max(*tops, float(noise.max()))))
     ends.append(End(x[-1], float(noise[-1]), "noise of the\nminibatch", _NOISE))
     grey_line(below, 0.0)
-    lower = [_draw(below, *_column(part.records, "cosine", relative=False), part.look, part.label) for part in parts]
+    lower = [
+        _draw(below, *_column(part, one, "cosine", relative=False), part.look, part.label)
+        for part, one in zip(parts, seen, strict=True)
+    ]
     below.set(xlabel="staleness τ, updates", ylabel="cosine with fresh", ylim=(None, 1.05))
     below.set_xlim(-0.5, 1.12 * max(end.x for end in ends))
+    most = max(len(one["tau"]) for one in seen)
     dots = f"dots: {_DOTS:,} of up to {most:,} updates of a line" if most > _DOTS else "dots: updates"
     note(figure, dots, "lines: medians", clock_of(found))
     label_ends(above, ends)
@@ -68,16 +74,23 @@ def microscope(runs: Runs, by: Sequence[str] | None = None) -> Figure:
     return figure
 
 
-def _column(found: Sequence[Record], name: str, relative: bool = True) -> Points:
+def _seen(found: Sequence[Record]) -> dict[str, NDArray[Any]]:
+    """What the microscope saw in these runs, each of which is read once and not kept."""
+    seen = []
+    for record in found:
+        columns = record.run.anew().microscope
+        seen.append({name: columns[name] for name in ("tau", "error", "noise", "cosine", "fresh")})
+    return {name: np.concatenate([one[name] for one in seen]) for name in seen[0]}
+
+
+def _column(part: Group, seen: Mapping[str, NDArray[Any]], name: str, relative: bool = True) -> Points:
     """Staleness and the finite values of a column; if `relative`, divided by the size of the full gradient."""
-    seen = [record.run.microscope for record in found]
-    tau = np.concatenate([one["tau"] for one in seen]).astype(float)
     with np.errstate(divide="ignore", invalid="ignore"):
-        values = np.concatenate([one[name] / one["fresh"] if relative else one[name] for one in seen])
+        values = seen[name] / seen["fresh"] if relative else seen[name]
     known = np.isfinite(values)
     if not known.any():
-        raise UsageError(f"{found[0].name} has no finite {name} seen by its microscope: leave the run out")
-    return tau[known], values[known]
+        raise UsageError(f"{part.records[0].name} has no finite {name} seen by its microscope: leave the run out")
+    return seen["tau"][known].astype(float), values[known]
 
 
 def _draw(axes: Axes, tau: NDArray[np.float64], values: NDArray[np.float64], of: Look, label: str) -> End:

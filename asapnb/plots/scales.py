@@ -88,7 +88,7 @@ def _given(source: Any, workers: int | None) -> tuple[StalenessDistribution, int
 
 def _recorded(runs: Runs) -> tuple[StalenessDistribution, int, str, list[Line]]:
     given = as_records(runs)
-    found = [record for record in given if len(record.run.rule_tables.scales)]
+    found = [record for record in given if record.summary()["updates"]]  # each with a table
     if not found:
         raise UsageError(f"{given[0].name} has no table of scales: give a run that got as far as its first update")
     workers = sorted({int(record.run.attributes["workers"]) for record in found})

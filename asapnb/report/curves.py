@@ -17,7 +17,7 @@ from .charts import Chart, Figure, array, chart, dash, faint, panels
 
 MEASURES = {"training loss": "train_loss", "test loss": "test_loss", **{one.title: one.column for one in METRICS}}
 _POINTS, _FEWEST = 160, 12  # the most points of a line, and the fewest where there are many lines
-_NUMBERS = 1_000_000  # in all lines and bands of a chart, about; a number takes 5 bytes
+_NUMBERS = 1_000_000  # in all lines and bands of a page, about; a number takes 5 bytes
 _LOG_FROM = 100.0  # the axis is logarithmic if a loss falls by a larger factor
 
 
@@ -30,10 +30,10 @@ def clocks(records: Sequence[Record]) -> dict[str, str]:
     return found
 
 
-def loss_chart(records: Sequence[Record], name: str) -> Chart | None:
+def loss_chart(records: Sequence[Record], name: str, of: int = 1) -> Chart | None:
     """Losses and metrics against time, updates, epochs or the sum of steps: a median and a band for each group.
 
-    None if no value is finite.
+    None if no value is finite. It is one `of` so many on a page, which share the room.
     """
     evals = [record.run.evals for record in records]
     there = {title: name for title, name in MEASURES.items() if any(np.isfinite(one[name]).any() for one in evals)}
@@ -46,7 +46,7 @@ def loss_chart(records: Sequence[Record], name: str) -> Chart | None:
     metrics = [one.title.removeprefix("test ") for one in METRICS if one.title in there]
     title = " and ".join(["Loss", *metrics]) if len(metrics) < 2 else f"Loss, {', '.join(metrics)}"
     figures = len(there) * len(axes) * sum(len(part.lines) for part in parts)
-    draw = partial(_figure, points=max(_FEWEST, min(_POINTS, _NUMBERS // (6 * figures))))
+    draw = partial(_figure, points=max(_FEWEST, min(_POINTS, _NUMBERS // (6 * figures * of))))
     choices = {"Show": there, "Against": {axes[x]: x for x in axes}}
     return chart(name, title, caption, (parts, left_out), choices, draw)
 

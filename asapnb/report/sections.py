@@ -25,6 +25,7 @@ _APART = ("kind", "data", "problem")
 _KINDS = {"train": "Training on threads", "simulate": "Simulation in virtual time", "replay": "Replays"}
 _GOOD = ("finished", *EARLY)
 _ROWS = 10_000  # the most rows of a table
+_DRAWN = 8  # the most sections that have figures, each of which takes about a second
 _VALUES = 200  # the most values of a fact
 Facts = list[tuple[str, list[str]]]  # a name, and its values
 
@@ -82,8 +83,8 @@ def sections(
         AsapnbError: if the runs of no section can be compared: the error of the first.
     """
     keys = [key for key in _APART if any(record.value(key) is not None for record in records)]
-    parts = enumerate(grouped(records, keys).values(), 1)
-    found = [_section(f"section-{n}", some, targets, baseline, clock) for n, some in parts]
+    parts = grouped(records, keys).values()
+    found = [_section(n, len(parts), some, targets, baseline, clock) for n, some in enumerate(parts, 1)]
     errors = [section.error for section in found if section.error is not None]
     if errors and len(errors) == len(found):
         raise errors[0]
@@ -91,9 +92,14 @@ def sections(
 
 
 def _section(
-    name: str, records: list[Record], targets: Sequence[Target], baseline: Mapping[str, Any] | None, clock: str
+    number: int,
+    of: int,
+    records: list[Record],
+    targets: Sequence[Target],
+    baseline: Mapping[str, Any] | None,
+    clock: str,
 ) -> Section:
-    kind, data, problem = (records[0].value(key) for key in _APART)
+    name, (kind, data, problem) = f"section-{number}", (records[0].value(key) for key in _APART)
     known = [record for record in records if len(record.curve())]
     notes = []
     if len(known) < len(records):
@@ -110,18 +116,20 @@ def _section(
             error, targets = problem_found, []
             notes.append(f"These runs are not compared: {error}")
         drawn = (
-            loss_chart(known, f"{name}-loss"),
+            loss_chart(known, f"{name}-loss", of),
             target_chart(known, targets, f"{name}-target"),
             runs_chart(known, f"{name}-runs"),
             staleness_chart(known, f"{name}-staleness"),
         )
         charts = [chart for chart in drawn if chart is not None]
+    if known and number > _DRAWN:
+        notes.append(f"Figures are drawn for the first {_DRAWN} sections. To see those of these runs: asapnb plot")
     odd = [record for record in records if record.status not in _GOOD]
     (problem,) = plainly([problem])
     title = f"{_KINDS.get(kind, kind)}: {problem}" + (f" on {data}" if data else "")
     return Section(
         name, title, Counter(map(state, records)), _facts(records), notes, charts, tables,
-        pictures(known, targets, baseline) if known else [],
+        pictures(known, targets, baseline) if known and number <= _DRAWN else [],
         _listing(odd, "Runs that did not finish") if odd else None, _listing(records, "Every run"),
         code_listing(record.run for record in records), error,
     )  # fmt: skip

@@ -1,37 +1,49 @@
-"""A report on 500 runs: seconds to write it, its size, and how long a browser takes to open it.
+"""Reports on 5,000 runs of 12 and of 500 cells: seconds to write them, their size, and seconds to open them.
 
-    python experiments/benchmarks/report.py
+    python experiments/benchmarks/report.py [--runs N] [FOLDER ...]
 
-Needs the extras `plot` and `dev`, Chromium and chromedriver. Opening is measured in seconds and in processor seconds
-of the page's main thread, by a browser that has not seen the page; the machine should have nothing else to do.
+Makes the runs, or takes those in folders. Needs the extras `plot` and `dev`, Chromium and chromedriver. A page is
+open when it is loaded and each of its charts has been scrolled to and drawn, by a browser that has not seen the page;
+beside it are the processor seconds of the page's main thread, and the longest that a choice in a menu takes to be
+drawn. The machine should have nothing else to do.
 """
 
 from __future__ import annotations
 
+import argparse
+import resource
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from selenium import webdriver
 
 from asapnb.report import report
 from asapnb.sweep import parse_sweep, run_sweep
 
-SWEEP = {
-    "kind": "simulate",
-    "repetitions": 5,
-    "base": {"problem": "quadratic([1, 10])", "batch_size": 1, "updates": 400, "eval_every": 10},
-    "grid": {
-        "rule": ["constant", "tail", "inverse", "preserve(inverse)", "exponential(beta=0.9)"],
-        "workers": [2, 4, 8, 16],
-        "step_size": [0.003, 0.01, 0.03, 0.1, 0.3],
+BASE = {"problem": "quadratic([1, 10], noise=0.1)", "batch_size": 1, "updates": 400, "eval_every": 20}
+GRIDS: dict[int, dict[str, Any]] = {
+    12: {"rule": ["constant", "tail", "inverse"], "workers": [2, 8], "step_size": [0.01, 0.03]},
+    500: {
+        "rule": ["constant", "tail", "inverse", "fleet"],
+        "workers": [2, 4, 8, 16, 32],
+        "step_size": [round(0.002 * 1.15**k, 5) for k in range(25)],
     },
 }
-AIM = 2.0  # seconds
+WRITTEN, OPEN = 20.0, 3.0  # seconds, the aims
+DRAWN = "return arguments[0].querySelector('.main-svg .xtick, .main-svg .ytick') !== null"
+CHOSEN = """
+const [select] = arguments, start = performance.now();
+select.selectedIndex = select.options.length - 1;
+select.dispatchEvent(new Event("change", {bubbles: true}));
+document.body.offsetHeight;
+return performance.now() - start;
+"""
 
 
-def opened(page: Path) -> tuple[float, float]:
-    """Seconds and processor seconds until the page is there and its first chart is drawn."""
+def opened(page: Path) -> tuple[float, float, float]:
+    """Seconds until all charts are drawn, processor seconds of that, and milliseconds of the slowest choice."""
     options = webdriver.ChromeOptions()
     for flag in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "window-size=1280,1600"):
         options.add_argument(f"--{flag}")
@@ -39,23 +51,47 @@ def opened(page: Path) -> tuple[float, float]:
         browser.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
         start = time.perf_counter()
         browser.get(page.as_uri())
-        while not browser.execute_script("return document.querySelector('.main-svg') !== null"):
-            time.sleep(0.01)
+        for chart in browser.find_elements("css selector", ".chart"):
+            browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", chart)
+            while not browser.execute_script(DRAWN, chart):
+                time.sleep(0.005)
         seconds = time.perf_counter() - start
         metrics = {of["name"]: of["value"] for of in browser.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]}
-    return seconds, metrics["TaskDuration"]
+        menus = browser.find_elements("css selector", ".chart label:not([hidden]) select")
+        slowest = max(browser.execute_script(CHOSEN, menu) for menu in menus)
+    return seconds, metrics["TaskDuration"], slowest
+
+
+def measure(folder: Path, page: Path) -> None:
+    """Write the page and open it three times, each in a browser of its own."""
+    start, busy = time.perf_counter(), time.process_time()
+    report(folder, page)
+    seconds, cpu = time.perf_counter() - start, time.process_time() - busy
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    print(
+        f"  written in {seconds:.1f} s (aim: {WRITTEN:g}), {cpu:.1f} s of processor time; peak memory {peak:.0f} MB"
+    )
+    print(f"  {page.stat().st_size / 1e6:.1f} MB")
+    for _ in range(3):
+        seconds, cpu, slowest = opened(page)
+        print(f"  open in {seconds:.2f} s (aim: {OPEN:g}), {cpu:.2f} s of processor time; a choice: {slowest:.0f} ms")
 
 
 def main() -> None:
-    """Make the runs, the page, and open it three times, each in a browser of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        run_sweep(parse_sweep(SWEEP), Path(folder, "runs"))
-        start = time.perf_counter()
-        page = report(Path(folder, "runs"), Path(folder, "report.html"))
-        print(f"500 runs: written in {time.perf_counter() - start:.1f} s, {page.stat().st_size / 1e6:.1f} MB")
-        for _ in range(3):
-            seconds, busy = opened(page)
-            print(f"opened in {seconds:.2f} s (aim: {AIM:g}), of which {busy:.2f} s of processor time")
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="runs that there are")
+    parser.add_argument("--runs", type=int, default=5000, help="runs to make of each grid (default 5000)")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        for folder in given.folders:
+            print(folder)
+            measure(folder, Path(place, f"{folder.name}.html"))
+        for cells, grid in GRIDS.items() if not given.folders else ():
+            sweep = {"kind": "simulate", "repetitions": max(1, given.runs // cells), "base": BASE, "grid": grid}
+            made = run_sweep(parse_sweep(sweep), Path(place, str(cells)))
+            print(f"{len(made.points):,} runs of {cells} cells")
+            measure(Path(place, str(cells)), Path(place, f"{cells}.html"))
 
 
 if __name__ == "__main__":
