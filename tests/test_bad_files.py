@@ -113,6 +113,7 @@ def a_column_that_cannot_grow(file):
     values = file["updates/tau"][:]
     del file["updates/tau"]
     file["updates/tau"] = values
+    file.create_group("tail")
 
 
 def many_attributes(file):

@@ -13,7 +13,7 @@ from asapnb.analysis import records
 from asapnb.analysis.records import grouped
 from asapnb.config import run_config
 from asapnb.sweep import load_manifest, parse_sweep, run, run_sweep
-from asapnb.sweep.points import check_points, needed, sources
+from asapnb.sweep.points import check_points, needs, sources
 
 BASE = {"problem": "quadratic([1, 10])", "scheme": "leashed", "step_size": 0.02, "updates": 40, "eval_every": 10}
 
@@ -91,7 +91,7 @@ def test_a_point_needs_its_own_source_and_all_rules(here):
     points = sweep(rule=["tail", "own.py:half"]).points
     files = sources(points)
     assert set(files) == {"own.py", "runs/s1.h5", "runs/s2.h5", "runs/threads.h5"}
-    assert set(needed(files, points[0])) == {"own.py", "runs/s1.h5"}
+    assert set(needs(files)(points[0])) == {"own.py", "runs/s1.h5"}
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def damaged(file, other):
     """A byte of the rows changed, and the times put back."""
     about = file.stat()
     with h5py.File(file) as content:
-        at = content["updates/loss"].id.get_chunk_info(0)
+        at = content["updates/t_apply"].id.get_chunk_info(0)
     with file.open("r+b") as content:
         content.seek(at.byte_offset + at.size // 2)
         content.write(b"\x55\xaa" * 8)
@@ -144,7 +144,7 @@ def test_a_changed_file_is_read_anew(change, folder, opened):
     change(file, other)
     opened.clear()
     if change is damaged:
-        with pytest.raises(RecordError, match=r"1 of 4 files .*\n.*/updates/loss of .* damaged in rows"):
+        with pytest.raises(RecordError, match=r"1 of 4 files .*\n.*/updates/t_apply of .* damaged in rows"):
             records(folder)
         return
     found = {record.path.name: record for record in records(folder)}

@@ -167,7 +167,7 @@ def run_id_in(run_path: str | os.PathLike[str]) -> str | None:
     try:
         with opened(Path(run_path)) as file:
             return file.attrs.get("run_id")
-    except OSError:
+    except Exception:  # of a damaged file, h5py raises whatever it stumbles upon
         return ""
 
 

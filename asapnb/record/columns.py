@@ -14,31 +14,9 @@ CHUNK = 2048  # rows of a column that are compressed together
 _LONGEST = 2**20  # elements of a chunk of a vector
 COUNTS = "staleness/counts"  # of each worker, int64
 _SCALES = "rule/scale"
-_FEW_BYTES = 4096
 _FILTERS: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
 
 Tables = Sequence[tuple[int, NDArray[np.float64]]]  # of the rule: how many updates had been seen, and the scales
-
-
-def write(file: Any, group: str, columns: Mapping[str, NDArray[Any]]) -> None:
-    """Write whole columns of a run that has ended: small ones as they are, as the index of chunks takes 2 KB."""
-    for name, column in columns.items():
-        if column.nbytes <= _FEW_BYTES:
-            file.create_dataset(f"{group}/{name}", data=column)
-        else:
-            _growing(file, f"{group}/{name}", np.dtype((column.dtype, column.shape[1:])))
-            _extend(file[group][name], 0, column)
-
-
-def regrow(file: Any, groups: Mapping[str, np.dtype[Any]]) -> None:
-    """Make columns that `write` has written as they are such that can grow."""
-    for group in (*groups, "rule"):
-        for name, dataset in file[group].items():
-            if dataset.chunks is None:
-                column = dataset[:]
-                del file[group][name]
-                _growing(file, f"{group}/{name}", np.dtype((column.dtype, column.shape[1:])))
-                _extend(file[group][name], 0, column)
 
 
 def create(file: Any, groups: Mapping[str, np.dtype[Any]]) -> None:

@@ -16,7 +16,7 @@ from .held import Held
 from .owner import Owner
 from .run import Run, load_run
 from .store import End, Store
-from .synopsis import synopsis_of, write_dataset
+from .synopsis import Synopsis, synopsis_of
 from .waiting import Waiting
 
 
@@ -36,8 +36,8 @@ def end_run(
         The run, and why it is not in its file, None if it is.
     """
 
-    def write(target: Path | BytesIO, more: End = ()) -> None:
-        store.copy(target, waiting, (*end, *more))
+    def write(target: Path | BytesIO, summed_up: Synopsis | None = None) -> None:
+        store.copy(target, waiting, end, summed_up)
 
     run, why = _patiently(
         lambda: _in_place(store, waiting, end, write, hurried), lambda: store.place, patience, hurried
@@ -103,21 +103,20 @@ def _in_place(
         raise why
     if appended and hurried():
         return Run(place)
-    more = _synopsis(place) if appended else ()
+    made = partial(write, summed_up=_synopsis(place) if appended else None)
     try:
-        put_in_place(place, partial(write, more=more), store.owner if place == store.owner.path else None)
+        put_in_place(place, made, store.owner if place == store.owner.path else None)
     except Exception:
         if not appended:
             raise why from None
     return load_run(place)
 
 
-def _synopsis(place: Path) -> End:
-    """What writes the synopsis of the run in a file; nothing, if that cannot be made."""
+def _synopsis(place: Path) -> Synopsis | None:
+    """The synopsis of the run in a file; None, if that cannot be made."""
     with contextlib.suppress(Exception):
-        if (found := synopsis_of(Run(place))) is not None:
-            return (partial(write_dataset, synopsis=found),)
-    return ()
+        return synopsis_of(Run(place))
+    return None
 
 
 def _elsewhere(owner: Owner, write: Callable[[Path | BytesIO], None], first: int) -> Run:

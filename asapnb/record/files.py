@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import AsapnbError, RecordError
-from . import synopsis
+from . import packing, synopsis
 from .held import Held
 from .locking import WITHOUT
 from .owner import Owner, beside, own
@@ -167,7 +167,13 @@ def part_of(target: Path) -> Path:
 
 
 def copy(source: Source, target: Path | BytesIO) -> None:
-    """Copy a file without its holes, or write a run in memory to one. A synopsis that does not hold is left out."""
+    """Copy a file without its holes, or write a run in memory to one: in few bytes, unless it is large.
+
+    A synopsis that does not hold is left out.
+    """
+    if isinstance(source, Held) and source.nbytes <= packing.LARGEST:
+        _put(target, source.packed())
+        return
     holds = isinstance(source, Path) and synopsis.holds(source)
     with opened(source) as old, created(target) as new:
         if isinstance(source, Held):
@@ -176,6 +182,15 @@ def copy(source: Source, target: Path | BytesIO) -> None:
             copied(old, new, without=None if holds else synopsis.NAME)
     if isinstance(target, Path):
         synopsis.seal(target)
+
+
+def _put(target: Path | BytesIO, content: bytes) -> None:
+    """Write a whole file."""
+    if isinstance(target, BytesIO):
+        target.write(content)
+        return
+    with Created(target) as file:
+        file.write_at(0, content)
 
 
 def copied(old: Any, new: Any, without: str | None = None) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from . import columns
+from . import columns, packing
 from .attributes import Facts
 from .columns import Tables
-from .schema import SUMMARY
+from .schema import GROUPS
 from .structure import Structure
 from .synopsis import Synopsis, write_dataset
 from .text import from_attribute, set_attributes, to_attribute
@@ -73,17 +75,40 @@ class Held:
             Facts(self.attrs, name), names | {"rule": {"step", "scale"}}, counts, params, list(self.layout)
         )
 
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all its datasets."""
+        return sum(array.nbytes for arrays in self.groups.values() for array in arrays.values())
+
+    def packed(self) -> bytes:
+        """Its run file, in few bytes."""
+        return packing.packed(self.given, self.groups, list(self.layout), self.synopsis)
+
     def write(self, file: Any) -> None:
-        """Write it into a new, open h5py.File: a summary in as few bytes as may be."""
+        """Write it into a new, open h5py.File, with columns that can grow."""
         set_attributes(file, self.given)
-        if self.given.get("record") == SUMMARY:
-            for group in (*self.rows, "rule"):
-                columns.write(file, group, self.groups[group])
-        else:
-            columns.create(file, {group: rows.dtype for group, rows in self.rows.items()})
-            columns.extend(file, dict.fromkeys([*self.rows, "rule"], 0), self.rows, self.tables)
+        columns.create(file, {group: rows.dtype for group, rows in self.rows.items()})
+        columns.extend(file, dict.fromkeys([*self.rows, "rule"], 0), self.rows, self.tables)
         for path, array in self.arrays.items():
             columns.write_array(file, path, array)
         file["params"].attrs["layout"] = to_attribute("layout", list(self.layout))
         if self.synopsis is not None:
             write_dataset(file, self.synopsis)
+
+    @classmethod
+    def read(cls, file: Any) -> Held:
+        """The run in an open h5py.File, without rows in a tail."""
+        rows: dict[str, NDArray[Any]] = {}
+        arrays: dict[str, NDArray[Any]] = {}
+        for group in packing.GROUPS & set(file):
+            datasets = file[group]
+            found = {name: dataset[:] for name, dataset in datasets.items()}
+            if group in (*GROUPS, "kept"):
+                dtype = np.dtype([(name, column.dtype, column.shape[1:]) for name, column in found.items()])
+                rows[group] = np.empty(min(map(len, found.values())), dtype)
+                for name, column in found.items():
+                    rows[group][name] = column
+            elif group != "rule":
+                arrays |= {f"{group}/{name}": array for name, array in found.items()}
+        tables = list(zip(file["rule"]["step"][:].tolist(), file["rule"]["scale"][:], strict=True))
+        return cls(dict(file.attrs), rows, tables, arrays, json.loads(file["params"].attrs["layout"]))

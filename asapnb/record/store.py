@@ -7,6 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RecordError
-from . import columns, synopsis, tail
+from . import columns, packing, synopsis, tail
 from .append import Append
 from .columns import Tables
-from .files import copied, created
+from .files import copied, copy, created
+from .held import Held
 from .owner import Owner
 from .shielded import in_hdf5
 from .waiting import Waiting
@@ -132,14 +134,24 @@ class Store:
             if time.monotonic() >= until:
                 return
 
-    def copy(self, target: Path | BytesIO, waiting: Waiting, end: End) -> None:
+    def copy(
+        self, target: Path | BytesIO, waiting: Waiting, end: End, summed_up: synopsis.Synopsis | None = None
+    ) -> None:
         """Make a file of the whole run, without holes and tail.
 
         Args:
             target: the file.
             waiting: what is to be added.
             end: the end of the run; what `finish` has written of it is not written again.
+            summed_up: the synopsis of the run, if there is one.
         """
+        with in_hdf5(self.append, "r") as old:
+            whole = not (waiting or self.waits or self._ended < len(end))
+            small = whole and old.id.get_filesize() <= packing.LARGEST and packing.is_ours(old)
+            held = Held.read(old) if small else None
+        if held is not None:
+            copy(replace(held, synopsis=summed_up), target)
+            return
         with in_hdf5(self.append, "r") as old, created(target) as new:
             copied(old, new, without=tail.NAME)
             written = columns.extend(new, self._written, self._rest, waiting.tables)
@@ -147,6 +159,8 @@ class Store:
                 written = columns.extend(new, written, rows)
             for part in end[self._ended :]:
                 part(new)
+            if summed_up is not None:
+                synopsis.write_dataset(new, summed_up)
         if isinstance(target, Path):
             synopsis.seal(target)
 

@@ -73,7 +73,7 @@ def checked(file: Any, size: int, name: str) -> Structure:
             columns[group] = {path.partition("/")[2] for path in found if path.startswith(f"{group}/")}
     lengths = {
         group: {
-            one: _column(found[f"{group}/{one}"], group, one, size, name, in_chunks=bool(rows_too))
+            one: _column(found[f"{group}/{one}"], group, one, size, name, in_chunks=tail.NAME in found)
             for one in COLUMNS[group]
             if one in names
         }
@@ -161,7 +161,7 @@ def _column(item: Any, group: str, one: str, size: int, name: str, *, in_chunks:
     shape = array_shape(item, f"/{group}/{one} of {name}", 2 if table or vectors else 1, size, dtypes)
     if table and shape[0] and not shape[1]:
         raise RecordError(f"/rule/scale of {name} has tables without any scale: the file is damaged")
-    if in_chunks and item.get_create_plist().get_layout() != h5d.CHUNKED:  # it could not be added to
+    if in_chunks and item.get_create_plist().get_layout() != h5d.CHUNKED:  # its tail could not be added to it
         raise RecordError(f"/{group}/{one} of {name} is not stored in chunks: the file is damaged")
     return shape[0]
 

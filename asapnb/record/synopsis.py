@@ -164,6 +164,14 @@ def seal(path: Path) -> None:
             file.write(struct.pack("<I", found.crc))
 
 
+def sealed_bytes(content: bytes) -> bytes:
+    """The bytes of a file with the CRC filled in."""
+    if (found := _found_in(content)) is None:
+        return content
+    at = found.at + _HEADER.size
+    return b"".join([content[: at - 4], struct.pack("<I", found.crc), content[at:]])
+
+
 def holds(path: Path) -> bool:
     """Whether a file has a synopsis and is as it was sealed."""
     with path.open("rb") as file:
@@ -188,13 +196,17 @@ def _found(file: Any) -> _Place | None:
     if os.fstat(file.fileno()).st_size < _HEADER.size:
         return None
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        at = content.rfind(_MARK)
-        if at < 0 or at + _HEADER.size > len(content):
-            return None
-        _, version, length, crc, said = _HEADER.unpack_from(content, at)
-        end = at + _HEADER.size + length
-        packed = content[at + _HEADER.size : end]
-        if version != VERSION or len(packed) != length or zlib.crc32(packed) != crc:
-            return None
-        with memoryview(content) as view, view[:at] as before, view[end:] as after:
-            return _Place(at, packed, said, zlib.crc32(after, zlib.crc32(before)))
+        return _found_in(content)
+
+
+def _found_in(content: mmap.mmap | bytes) -> _Place | None:
+    at = content.rfind(_MARK)
+    if at < 0 or at + _HEADER.size > len(content):
+        return None
+    _, version, length, crc, said = _HEADER.unpack_from(content, at)
+    end = at + _HEADER.size + length
+    packed = content[at + _HEADER.size : end]
+    if version != VERSION or len(packed) != length or zlib.crc32(packed) != crc:
+        return None
+    with memoryview(content) as view, view[:at] as before, view[end:] as after:
+        return _Place(at, packed, said, zlib.crc32(after, zlib.crc32(before)))

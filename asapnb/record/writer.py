@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import RecordError
 from ..text import plain, to_json
-from . import columns, synopsis, tail
+from . import columns, packing, synopsis, tail
 from .checkpoint import make_room, remove_checkpoint, run_id_in, save_checkpoint
 from .ending import end_at_once, end_run, write_at_once
 from .files import checked_target, claim, copied, created, opened, put_in_place
@@ -211,9 +211,13 @@ class RunWriter:
 
     def _cut(self, part: Path, kept: Mapping[str, int], attributes: Mapping[str, Any]) -> None:
         with opened(self._owner.path) as old, created(part) as file:  # type: ignore[union-attr]
-            copied(old, file, without=tail.NAME)
-            columns.regrow(file, self._groups)
-            tail.merge(old, file, self._groups)
+            if packing.is_packed(old):
+                Held.read(old).write(file)
+                for name in set(old) - set(file) - {synopsis.NAME}:  # of another program
+                    old.copy(name, file)
+            else:
+                copied(old, file, without=tail.NAME)
+                tail.merge(old, file, self._groups)
             columns.complete(file, self._groups)
             tail.create(file, self._groups)
             for group, count in kept.items():

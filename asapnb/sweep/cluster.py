@@ -13,7 +13,7 @@ from .. import __version__
 from ..errors import MissingExtraError, RecordError, UsageError, shown
 from ..record.files import put_in_place
 from ..record.owner import own
-from .points import Outcome, carry_out, differing, failed, needed
+from .points import Outcome, carry_out, differing, failed, needs
 from .spec import Point
 
 PATIENCE = 5.0  # seconds to reach the scheduler, for its first worker to come, and until a wait is worth a word
@@ -92,13 +92,13 @@ def on_cluster(
     Raises:
         RecordError: when the scheduler is gone.
     """
-    compute = partial(_computed, version=__version__, files=dict(files))
+    compute, needed = partial(_computed, version=__version__), needs(files)
     waiting, running, finished, said = deque(points), dict[Any, Point](), SimpleQueue[Any](), False
     while waiting or running:
         room = _AHEAD * max(1, _threads(client, folder)) if waiting else 0
         while waiting and len(running) < room:
             point = waiting.popleft()
-            future = client.submit(compute, point, pure=False)
+            future = client.submit(compute, point, needed(point), pure=False)
             running[future] = point
             future.add_done_callback(finished.put)
         try:
@@ -156,11 +156,11 @@ def _lacks(version: str, files: Mapping[str, str]) -> str | None:
     return f"it has no {file}, or another one; put the same file there on all machines" if file else None
 
 
-def _computed(point: Point, version: str, files: Mapping[str, str]) -> tuple[Outcome, bytes | None]:
+def _computed(point: Point, files: Mapping[str, str], version: str) -> tuple[Outcome, bytes | None]:
     """On a worker: the outcome of a point and its run file."""
     from distributed import get_worker
 
-    if (lack := _lacks(version, needed(files, point))) is not None:  # it may have come after the others were asked
+    if (lack := _lacks(version, files)) is not None:  # it may have come after the others were asked
         return failed(point, lack), None
     with tempfile.TemporaryDirectory(dir=get_worker().local_directory) as folder:
         path = Path(folder, point.file)

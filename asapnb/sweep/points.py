@@ -160,9 +160,15 @@ def is_run(file: str) -> bool:
     return file.endswith(".h5")
 
 
-def needed(files: Mapping[str, str], point: Point) -> dict[str, str]:
-    """Those of these files that this point needs."""
-    return {file: digest for file, digest in files.items() if not is_run(file) or file == point.config.get(SOURCE)}
+def needs(files: Mapping[str, str]) -> Callable[[Point], dict[str, str]]:
+    """A function that tells which of these files a point needs, without a look at all of them."""
+    common = {file: digest for file, digest in files.items() if not is_run(file)}
+
+    def of(point: Point) -> dict[str, str]:
+        source = str(point.config.get(SOURCE, ""))
+        return common | ({source: files[source]} if source in files else {})
+
+    return of
 
 
 def differing(files: Mapping[str, str]) -> str | None:

@@ -19,7 +19,7 @@ from typing import Any
 from ..errors import RecordError, UsageError
 from ..signals import caught
 from ..training.options import at_once
-from .points import Outcome, Problems, carry_out, differing, failed, needed
+from .points import Outcome, Problems, carry_out, differing, failed, needs
 from .spec import Point
 
 _PATIENCE = 10.0  # seconds that processes have to end in good order
@@ -39,14 +39,15 @@ def in_processes(points: Sequence[Point], folder: Path, jobs: int, files: Mappin
     """
     jobs = max(1, min(jobs, len(points)))
     first, again = deque(points), deque[Point]()
-    team = _Team(folder, max(1, at_once() // jobs), dict(files))
+    team = _Team(folder, max(1, at_once() // jobs), files)
     try:
         while first or again or team.busy:
-            while first and len(team.busy) < jobs:
-                team.give(first.popleft(), last=False)
-            if again and not team.busy:
+            if again and not (first or team.busy):
                 team.give(again.popleft(), last=True)
-            for task, outcome in team.answers():
+            answers = team.answers() if team.busy else []
+            while first and len(team.busy) < jobs:  # before what came is written: nobody waits for that
+                team.give(first.popleft(), last=False)
+            for task, outcome in answers:
                 if outcome is not None:
                     yield outcome
                 elif task.last:
@@ -76,9 +77,9 @@ class _Task:
 class _Team:
     """Processes that run one point at a time, each connected by a pipe."""
 
-    def __init__(self, folder: Path, threads: int, files: dict[str, str]) -> None:
+    def __init__(self, folder: Path, threads: int, files: Mapping[str, str]) -> None:
         self._context = multiprocessing.get_context("spawn")  # a process forked beside running threads may hang
-        self._arguments = folder, threads, files
+        self._arguments, self._needs = (folder, threads), needs(files)
         self._all: list[BaseProcess] = []
         self._idle: list[tuple[BaseProcess, Connection]] = []
         self.busy: dict[Connection, _Task] = {}
@@ -89,7 +90,7 @@ class _Team:
         process, line = self._idle.pop() if begun else self._start()
         self.busy[line] = _Task(process, point, last, begun)
         with contextlib.suppress(OSError):  # it has died, which `answers` will find out
-            line.send(point)
+            line.send((point, self._needs(point)))
 
     def answers(self) -> list[tuple[_Task, Outcome | None]]:
         """Wait for messages; returns the tasks that ended, with their outcome, or with None if the process died."""
@@ -164,16 +165,16 @@ def _deaf() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _work(line: Any, folder: Path, threads: int, files: dict[str, str]) -> None:
-    """In a process: send None when it is up, then run each point received until the pipe is closed."""
+def _work(line: Any, folder: Path, threads: int) -> None:
+    """In a process: send None when it is up, then run each point received, until the pipe is closed."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     sys.stdout = sys.stderr  # what a user's rule prints must not mix with the output of the sweep
     problems = Problems()
     with contextlib.suppress(EOFError, OSError):
         line.send(None)
         while True:
-            point = line.recv()
-            if (file := differing(needed(files, point))) is None:
+            point, files = line.recv()
+            if (file := differing(files)) is None:
                 line.send(carry_out(point, folder / point.file, threads, problems))
             else:
                 why = f"{file} has changed since the sweep began: put it back and go on, or start anew with --force"
