@@ -193,16 +193,18 @@ def backward(plan, i, params, workspace, codes, block):
 
 @part()
 def correlate_back(plan, i, workspace, codes, block, x):
-    """The backward pass of one block, from x where the filters see it.
+    """The backward pass of one block, from x where the filters see it."""
+    output_gradient(plan, i, workspace, codes, block)
+    weights_gradient(plan, i, workspace, x)
+    input_gradient(plan, i, workspace)
 
-    1. d of the convolution's own output, back through pooling and activation.
-    2. The gradients of the weights: each channel and kernel row of x correlated with d.
-    3. The gradient of x, row by row, unless x is the network's input.
-    """
+
+@part(inline="always")
+def weights_gradient(plan, i, workspace, x):
+    """Each channel and kernel row of x correlated with d, on top of the sums."""
     b, c = blocks(plan, i), own(plan, i)
-    _output_gradient(b, c, workspace, codes, block)  # 1.
     x_row, s = c.plane_columns * LANES, c.stride
-    for row in range(b.channels * c.kernel):  # 2.
+    for row in range(b.channels * c.kernel):
         channel, down, sums = row // c.kernel, row % c.kernel, c.sums + row * c.kernel * LANES
         for right in range(min(s, c.kernel)):
             columns, plane = (c.kernel - right + s - 1) // s, (channel * s + down % s) * s + right
@@ -212,7 +214,14 @@ def correlate_back(plan, i, workspace, codes, block, x):
                 b.filters, columns, b.pooling * b.rows, b.pooling * b.columns,
             )  # fmt: skip
             sums += columns * LANES
-    if b.g_input >= 0:  # 3.
+
+
+@part(inline="always")
+def input_gradient(plan, i, workspace):
+    """The gradient of x, row by row, unless x is the network's input."""
+    b, c = blocks(plan, i), own(plan, i)
+    s = c.stride
+    if b.g_input >= 0:
         for down in range(min(s, c.kernel)):
             for right in range(min(s, c.kernel)):
                 for row in range(min(c.plane_rows, c.rows + (c.kernel - down + s - 1) // s - 1)):
@@ -220,11 +229,12 @@ def correlate_back(plan, i, workspace, codes, block, x):
 
 
 @part()
-def _output_gradient(b, c, workspace, codes, block):
+def output_gradient(plan, i, workspace, codes, block):
     """d of the convolution's own output from g of the layer's output, and the gradient of the bias.
 
     A pooled pixel of an activation that the pooling kernel does not do goes through the activation first, in place.
     """
+    b, c = blocks(plan, i), own(plan, i)
     code = c.codes * workspace.itemsize + block * c.codes_block
     for row in range(b.filters * b.rows):
         f, pixel = row // b.rows, row * b.columns

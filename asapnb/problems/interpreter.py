@@ -29,7 +29,7 @@ def _blocks(count):
 
 
 @part()
-def _row_output_gradient(plan, i, workspace, count):
+def row_output_gradient(plan, i, workspace, count):
     """d of a layer on rows, over its y, from g of the layer after it."""
     h, io = header(plan), rows(plan, i)
     transpose(workspace, h.g_rows, io.y_sample, workspace, h.g_columns, h.chunk, io.units, count)
@@ -84,7 +84,7 @@ def _interpreter(block_layers, row_layers, sample_keys, drop_nothing):
             if i > 0:
                 row_input_gradient(plan, i, params, workspace, count)
                 if i > h.on_blocks:
-                    _row_output_gradient(plan, i - 1, workspace, count)
+                    row_output_gradient(plan, i - 1, workspace, count)
         for block in range(_blocks(count)):  # 2.
             for i in range(h.on_blocks - 1, -1, -1):
                 block_backward(plan, i, params, workspace, codes, block)

@@ -21,6 +21,7 @@ from common import Table
 HERE = Path(__file__).parent
 SCRIPTS = (
     "steps",
+    "limits",
     "engine",
     "refresh",
     "simulator",
