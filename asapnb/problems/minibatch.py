@@ -37,27 +37,25 @@ def draw_batch(
 ) -> int:
     """Write the samples of a minibatch into `indices`; returns how many there are.
 
-        Every epoch visits each sample exactly once. Worker loops and `Problem.batches` call the very same code.
+    Every epoch visits each sample exactly once. Worker loops and `Problem.batches` call the very same code.
 
-        1. From the ticket, the epoch and the positions in it.
-        2. The domain: the next power of two, of 8 bits at least.
-        3. The keys of the four rounds, from seed and epoch.
-        4. For each position, walk through the permutation until it gives a sample.
+    1. From the ticket, the epoch and the positions in it.
+    2. The domain: the next power of two, of 8 bits at least.
+    3. The keys of the four rounds, from seed and epoch.
+    4. For each position, walk through the permutation until it gives a sample.
 
-        Args:
-            indices: room for `batch_size` samples.
-            ticket: number of the minibatch, counted over all epochs from 0.
-            n_samples: number of training samples.
-            batch_size: samples per minibatch; the last one of an epoch may have fewer.
-            seed: of the run.
-            reshuffle: False to give every epoch the order of epoch 0.
+    Args:
+        indices: room for `batch_size` samples.
+        ticket: number of the minibatch, counted over all epochs from 0.
+        n_samples: number of training samples.
+        batch_size: samples per minibatch; the last one of an epoch may have fewer.
+        seed: of the run.
+        reshuffle: False to give every epoch the order of epoch 0.
 
-        >>> from typing import Any
-
-    import numpy as np
-        >>> indices = np.empty(4, np.int64)
-        >>> [indices[: draw_batch(indices, ticket, 6, 4, 1, True)].tolist() for ticket in range(2)]
-        [[5, 2, 3, 4], [1, 0]]
+    >>> import numpy as np
+    >>> indices = np.empty(4, np.int64)
+    >>> [indices[: draw_batch(indices, ticket, 6, 4, 1, True)].tolist() for ticket in range(2)]
+    [[5, 2, 3, 4], [1, 0]]
     """
     # 1.
     per_epoch = (n_samples + batch_size - 1) // batch_size
