@@ -139,11 +139,15 @@ class Problem(ByValue):
         size = integer("batch_size", batch_size, 1)
         return int(self.workspace(size)) if callable(self.workspace) else self.workspace
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether this process has compiled the gradient, or loaded it."""
+        return gradient_signature(*self.dtypes).args in self.gradient.overloads
+
     def compile(self) -> None:
         """Compile what the problem consists of, or load it from the disk cache; done when first needed otherwise."""
-        signature = gradient_signature(*self.dtypes)
-        if signature.args not in self.gradient.overloads:
-            self.gradient.compile(signature)
+        if not self.is_compiled:
+            self.gradient.compile(gradient_signature(*self.dtypes))
             self.gradient.disable_compile()
             check_fit(self.gradient, "gradient")
         if self.forward is not None:

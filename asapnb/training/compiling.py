@@ -50,6 +50,8 @@ def of_names(dtypes: Sequence[str]) -> Dtypes:
 def compiling_beside(rest: Callable[..., None], loop: str, problem: Problem) -> Iterator[None]:
     """While the block compiles a problem, let another process compile the rest, unless that is in the cache.
 
+    With the problem compiled there is nothing to do meanwhile, and this process has compiled parts of other loops.
+
     Args:
         rest: compiles the rest; called with `loop` and the names of the dtypes of the problem.
         loop: a loop, "module:function".
@@ -61,7 +63,7 @@ def compiling_beside(rest: Callable[..., None], loop: str, problem: Problem) -> 
     arguments = [rest.__module__, rest.__name__, loop, *(one.name for one in problem.dtypes)]
     done = _marker(arguments)
     python = Path(sys.executable or "").name.startswith("python")  # and not a program that embeds Python
-    if done is None or os.path.exists(done) or at_once() < 2 or not python:
+    if done is None or os.path.exists(done) or problem.is_compiled or at_once() < 2 or not python:
         yield
         return
     command = [sys.executable, "-c", _PROGRAM, json.dumps([sys.path, *arguments])]
