@@ -25,7 +25,7 @@ import llvmlite.binding as llvm
 import numba
 from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
-from numba.core.runtime import rtsys
+from numba.core.runtime import _nrt_python
 from numba.core.serialize import dumps
 
 _FORMAT = 2  # of the files
@@ -51,7 +51,7 @@ class KernelCache(NullCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compiled signature; None where it has to be compiled."""
-        rtsys.initialize(target_context)
+        _name_runtime()
         key = self._key(sig, target_context.codegen())
         file = self._file(key)
         try:
@@ -94,6 +94,13 @@ class KernelCache(NullCache):
 
     def _file(self, key: tuple[Any, ...]) -> Path:
         return self._folder / f"{self._name}-{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.nbc"
+
+
+@cache
+def _name_runtime() -> None:
+    """Tell LLVM where the functions of Numba's runtime are, as Numba does before it compiles anything."""
+    for name, address in _nrt_python.c_helpers.items():
+        llvm.add_symbol(name if name.startswith("_") else f"NRT_{name}", address)
 
 
 def _called(library: Any) -> list[str]:
