@@ -1,19 +1,23 @@
-"""Updates per second of schedules, beside the same model in SimPy; what a replay costs over bare gradients; memory.
+"""Updates per second of schedules, beside the same model elsewhere; what a replay costs over bare gradients; memory.
 
     python experiments/benchmarks/simulator.py
 
-SimPy takes part where this Python has it.
+The same model is a heap in plain Numba, and SimPy where this Python has it.
 """
 
 from __future__ import annotations
 
+import heapq
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from importlib.util import find_spec
 from itertools import product
+from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 from common import Effort, Table, interleaved, main, median, steps_in, timed
 from networks import CORES, bare_step, networks
@@ -42,11 +46,44 @@ SCHEMES = {
     "parameter-server(bound=4)": TRAVELLING,
     "parameter-server(discard_after=32, restart=True)": TRAVELLING,
 }
-MEMORY = """
+LENET = """
 import sys, asapnb as ab
 problem = ab.lenet(ab.load_dataset("fashion-mnist-mini"))
 ab.simulate(problem, workers=1024, updates=int(sys.argv[1]), eval_every=0, step_size=1e-4)
 """
+SCHEDULE = """
+import sys, asapnb as ab
+made = ab.schedule("exponential(1)", workers=1024, updates=int(sys.argv[1]))
+"""
+COUNTED = """
+import sys
+from asapnb.simulator import staleness_only
+staleness_only("exponential(1)", workers=1024, updates=int(sys.argv[1]))
+"""
+SUMMARY = """
+import sys, asapnb as ab
+problem = ab.problems.quadratic([1.0, 10.0])
+ab.simulate(problem, updates=int(sys.argv[1]), eval_every=0, step_size=1e-3, record="{record}", threads=1)
+"""
+PROCESSES = {  # code, updates, the most megabytes
+    "LeNet, 1,024 workers": (LENET, 3000, 1000.0),
+    "schedule": (SCHEDULE, 10**7, None),
+    "staleness_only": (COUNTED, 10**7, None),
+    "quadratic, a row of each update": (SUMMARY.format(record="updates"), 2 * 10**6, None),
+    "quadratic, record=summary": (SUMMARY.format(record="summary"), 2 * 10**6, None),
+}
+SLOW = "compute=exponential(1), read=exponential(0.05), update=exponential(0.05)"
+ANALYTIC: dict[str, tuple[ab.Problem, dict[str, Any]]] = {
+    "quadratic": (ab.problems.quadratic([1.0, 10.0]), {}),
+    "quadratic, tail, momentum": (ab.problems.quadratic([1.0, 10.0]), {"rule": "tail", "momentum": 0.9}),
+    "quadratic, noise": (ab.problems.quadratic([1.0, 10.0], noise=0.1), {}),
+    "quadratic, hogwild": (ab.problems.quadratic([1.0, 10.0]), {"scheme": "hogwild", "timing": SLOW}),
+    "rosenbrock, clip, decay, compensation": (
+        ab.problems.rosenbrock(), {"clip": 1.0, "weight_decay": 1e-3, "compensation": 0.1},
+    ),
+    "least_squares, 10": (ab.problems.least_squares(samples=500, dimension=10), {"eval_every": 1000}),
+    "logistic, 10": (ab.problems.logistic(samples=500, dimension=10), {"eval_every": 1000}),
+}  # fmt: skip
 
 
 def per_update(run: Callable[[], object], updates: int) -> Callable[[], float]:
@@ -97,6 +134,19 @@ def in_simpy(workers: int, updates: int) -> None:
     environment.run(done)
 
 
+@numba.njit
+def heap_in_numba(workers: int, updates: int, staleness: Any) -> None:
+    """The same model with the heap that Numba brings: a heap of times and workers, and the version each has read."""
+    events = [(np.random.exponential(), worker) for worker in range(workers)]  # noqa: NPY002 (as Numba has it)
+    heapq.heapify(events)
+    read = np.zeros(workers, np.int64)
+    for version in range(updates):
+        now, worker = events[0]
+        staleness[version] = version - read[worker]
+        read[worker] = version + 1
+        heapq.heapreplace(events, (now + np.random.exponential(), worker))  # noqa: NPY002
+
+
 def schedules(effort: Effort) -> Table:
     """Exponential compute times, reads and updates without duration."""
     count, fewer = (10_000, 10_000) if effort.quick else (5_000_000, 200_000)
@@ -106,6 +156,10 @@ def schedules(effort: Effort) -> Table:
         cases[workers, "whole"] = per_update(partial(ab.schedule, **arguments), count)
         cases[workers, "old"] = per_update(into_old_memory(workers, count), count)
         cases[workers, "counted"] = per_update(partial(staleness_only, **arguments), count)
+        heap_in_numba(2, 2, np.empty(2, np.int32))
+        cases[workers, "heap"] = per_update(
+            lambda m=workers: heap_in_numba(m, count, np.empty(count, np.int32)), count
+        )
         if workers < fewer and find_spec("simpy"):
             cases[workers, "simpy"] = per_update(partial(in_simpy, workers, fewer), fewer)
     times = interleaved(cases, effort.rounds)
@@ -115,12 +169,15 @@ def schedules(effort: Effort) -> Table:
         row = {"workers": workers, "updates/s": 1 / median(here), "aim": ("≥", AIMS[workers])}
         row |= {"into old memory": 1 / median(times[workers, "old"])}
         row |= {"staleness only": 1 / median(times[workers, "counted"])}
+        row |= {"heap in Numba": 1 / median(times[workers, "heap"])}
         row |= {"SimPy": None if beside is None else 1 / median(beside)}
         rows.append(row | {"over SimPy": None if beside is None else median(beside / here)})
-    formats = dict.fromkeys(("updates/s", "into old memory", "staleness only", "SimPy", "over SimPy"), ",.0f")
+    shown = ("updates/s", "into old memory", "staleness only", "heap in Numba", "SimPy", "over SimPy")
+    formats = dict.fromkeys(shown, ",.0f")
     note = (
-        "updates/s: whole calls of `schedule`, all columns of 5 million updates, in fresh memory; into old memory:\n"
-        "the event loop alone, where rows have been touched before. SimPy records staleness only, of 200,000 updates."
+        "updates/s: whole calls of `schedule`, 5 million updates, in fresh memory; into old memory: the event loop\n"
+        "alone, all columns, where rows have been touched before. The heap and SimPy record staleness only, SimPy\n"
+        "of 200,000 updates."
     )
     return Table("Schedules, exponential compute times", rows, formats, "updates/s", note)
 
@@ -168,16 +225,40 @@ def replays(effort: Effort) -> Table:
     return Table("Replays", rows, formats, "replay / bare", note)
 
 
+def analytic(effort: Effort) -> Table:
+    """Whole calls of `simulate`, which end with the run in memory or in a file."""
+    count = 1000 if effort.quick else 200_000
+    with tempfile.TemporaryDirectory() as folder:
+        ways = {"rows": {}, "summary": {"record": "summary"}, "file": {"out": Path(folder, "run.h5"), "force": True}}
+        cases = {}
+        for (name, (problem, options)), (way, more) in product(ANALYTIC.items(), ways.items()):
+            fixed = {"workers": 16, "step_size": 1e-4, "updates": count, "divergence_factor": 1e9}
+            run = partial(ab.simulate, problem, **{**fixed, **options, **more})
+            run()  # compile
+            cases[name, way] = per_update(run, count)
+        times = interleaved(cases, effort.rounds)
+    rows = [{"problem": name} | {f"{way}, µs": median(times[name, way]) * 1e6 for way in ways} for name in ANALYTIC]
+    formats = {f"{way}, µs": ".2f" for way in ways}
+    note = "Seconds of the whole call per update. 16 workers, minibatches of 16. rows: in memory."
+    return Table("Runs of analytic problems", rows, formats, note=note)
+
+
 def memory(effort: Effort) -> Table:
-    """The peak of a process that replays LeNet with 1,024 workers."""
-    _, peak, _ = python(MEMORY, "10" if effort.quick else "3000")
-    row = {"network": "LeNet 28×28×1", "workers": 1024, "peak memory, MB": peak / 1e6, "aim": ("≤", 1000.0)}
-    return Table("Memory of a replay", [row], {"peak memory, MB": ",.0f"}, "peak memory, MB")
+    """The peak of a process."""
+    rows = []
+    for name in effort.some(PROCESSES):
+        code, usual, most = PROCESSES[name]
+        updates = 10 if effort.quick else usual
+        _, peak, _ = python(code, str(updates))
+        row = {"process": name, "updates": updates, "peak memory, MB": peak / 1e6}
+        rows.append(row | {"aim": None if most is None else ("≤", most)})
+    formats = {"peak memory, MB": ",.0f", "updates": ","}
+    return Table("Memory of a process", rows, formats, "peak memory, MB")
 
 
 def measure(effort: Effort) -> list[Table]:
-    """All four; memory first, as a process that a large one starts counts as large itself."""
-    return [part(effort) for part in (memory, schedules, schemes, replays)]
+    """All five; memory first, as a process that a large one starts counts as large itself."""
+    return [part(effort) for part in (memory, schedules, schemes, analytic, replays)]
 
 
 if __name__ == "__main__":
