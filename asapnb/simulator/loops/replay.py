@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from ..replay_state import Own, ReplayState
 
 
-@part(_nrt=False)
+@part()
 def _place(replay: ReplayState, row: int) -> int:
     """The position of a row's word in the ring."""
     return row % replay.control[at.WINDOW] * LINE
 
 
-@part(_nrt=False)
+@part()
 def _claim(replay: ReplayState) -> int:
     """Claim the first row that nobody has claimed and whose view is there; −1 if there is none."""
     control, done = replay.control, load(replay.control, at.DONE)
@@ -51,7 +51,7 @@ def _claim(replay: ReplayState) -> int:
     return -1
 
 
-@part(_nrt=False)
+@part()
 def _compute(gradient: Gradient, replay: ReplayState, own: Own, row: int) -> None:
     """Compute the gradient of a row, clipped, with the weight decay of its view."""
     control, task = replay.control, replay.tasks[row]
@@ -71,19 +71,19 @@ def _compute(gradient: Gradient, replay: ReplayState, own: Own, row: int) -> Non
         add_decay(result[:n], view[:n], replay.numbers[WEIGHT_DECAY])
 
 
-@part(_nrt=False)
+@part()
 def _step(replay: ReplayState, row: int) -> Real:
     """The step of an update: the same product, in the same order, as in the engine."""
     return replay.numbers[STEP_SIZE] * replay.tasks[row].scale * replay.tasks[row].factor
 
 
-@part(_nrt=False)
+@part()
 def _owner(replay: ReplayState, row: int) -> int:
     """The velocity that an update changes."""
     return 0 if replay.control[at.ONE_VELOCITY] != 0 else replay.tasks[row].worker
 
 
-@part(_nrt=False)
+@part()
 def _descend(replay: ReplayState, row: int, gradient: Vector, source: Vector, target: Vector) -> None:
     """target = what `descend` makes of the source; with momentum the velocity changes, too."""
     momentum, direct, step = replay.numbers[MOMENTUM], replay.numbers[DIRECT], _step(replay, row)
@@ -95,7 +95,7 @@ def _descend(replay: ReplayState, row: int, gradient: Vector, source: Vector, ta
         descend_into(target, source, gradient, gradient, step, momentum, direct)
 
 
-@part(_nrt=False)
+@part()
 def _apply(replay: ReplayState, operation: Any) -> None:
     """Make the next version from the gradient of a row; of a round, add to the sum and close it with its average."""
     n, row = replay.control[at.N_PARAMS], operation.row
@@ -122,7 +122,7 @@ def _apply(replay: ReplayState, operation: Any) -> None:
         _descend(replay, row, replay.total, source, target)
 
 
-@part(_nrt=False)
+@part()
 def _move_block(replay: ReplayState, operation: Any) -> None:
     """Read a block of the parameters into the view of a row, or update a block by the gradient of a row."""
     n, blocks, row, block = replay.control[at.N_PARAMS], replay.control[at.BLOCKS], operation.row, operation.block
@@ -140,7 +140,7 @@ def _move_block(replay: ReplayState, operation: Any) -> None:
     descend(params, velocity, gradient, _step(replay, row), momentum, replay.numbers[DIRECT])
 
 
-@part(_nrt=False)
+@part()
 def _possible(replay: ReplayState, done: int) -> bool:
     """Whether the next operation can be carried out: a read at once, any other when the row's gradient is there."""
     if done >= load(replay.control, at.UNTIL) or load(replay.control, at.STOP) != 0:
@@ -150,7 +150,7 @@ def _possible(replay: ReplayState, done: int) -> bool:
     return ready or operation.kind == at.READ
 
 
-@part(_nrt=False)
+@part()
 def _leave(replay: ReplayState, row: int, done: int) -> None:
     """Free the place of a finished row for a later one. Stop the replay at the first row, or round, that diverges.
 
@@ -168,7 +168,7 @@ def _leave(replay: ReplayState, row: int, done: int) -> None:
     store(control, at.FIRST, first)
 
 
-@part(_nrt=False)
+@part()
 def _diverges(replay: ReplayState, low: int, high: int) -> bool:
     """Whether the loss of any of these rows shows divergence."""
     found = False
@@ -177,7 +177,7 @@ def _diverges(replay: ReplayState, low: int, high: int) -> bool:
     return found
 
 
-@part(_nrt=False)
+@part()
 def _advance(replay: ReplayState) -> None:
     """Carry out all operations that are possible, unless another thread does."""
     control = replay.control
@@ -189,7 +189,7 @@ def _advance(replay: ReplayState) -> None:
         store(control, at.TURN, 0)
 
 
-@part(_nrt=False)
+@part()
 def _carry_out(replay: ReplayState, done: int) -> int:
     """Carry out the next operation; returns how many are done."""
     operation = replay.operations[done]
@@ -204,7 +204,7 @@ def _carry_out(replay: ReplayState, done: int) -> int:
     return done
 
 
-@part(_nrt=False)
+@part()
 def _alone(gradient: Gradient, replay: ReplayState, own: Own) -> None:
     """Carry out one operation after the other, each gradient just before the first that needs it."""
     control, done = replay.control, replay.control[at.DONE]
@@ -218,7 +218,7 @@ def _alone(gradient: Gradient, replay: ReplayState, own: Own) -> None:
     control[at.CLAIM] = control[at.FIRST]
 
 
-@kernel(_nrt=False)
+@kernel()
 def work(gradient: Gradient, replay: ReplayState, own: Own) -> None:
     """Work until as many operations are done as were asked for, or the replay is stopped.
 
