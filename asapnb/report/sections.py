@@ -26,7 +26,7 @@ _KINDS = {"train": "Training on threads", "simulate": "Simulation in virtual tim
 _GOOD = ("finished", *EARLY)
 _ROWS = 10_000  # the most rows of a table
 _DRAWN = 8  # the most sections that have figures, each of which takes about a second
-_VALUES = 200  # the most values of a fact
+_VALUES, _SEEDS = 200, 40  # the most values of a fact, and seeds
 Facts = list[tuple[str, list[str]]]  # a name, and its values
 
 
@@ -171,7 +171,7 @@ def _facts(records: Sequence[Record]) -> Facts:
         if key != "seed"
     ]
     seeds = sorted({str(record.value("seed")) for record in records}, key=lambda seed: (len(seed), seed))
-    facts.append(("seeds", [f"{len(seeds):,}: {', '.join(_first(seeds))}" if len(seeds) > 1 else seeds[0]]))
+    facts.append(("seeds", [f"{len(seeds):,}: {', '.join(_first(seeds, _SEEDS))}" if len(seeds) > 1 else seeds[0]]))
     same = {key: value for key, value in records[0].config.items() if key not in (*vary, "seed", *_APART)}
     facts.append(("in common", [f"{key} = {value}" for key, value in same.items()]))
     attributes = [record.run.attributes for record in records]
@@ -197,9 +197,9 @@ def _counted(values: Iterable[Any]) -> list[str]:
         counts.items(), key=lambda item: (isinstance(item[0], str), item[0]))])  # fmt: skip
 
 
-def _first(values: list[str]) -> list[str]:
+def _first(values: list[str], most: int = _VALUES) -> list[str]:
     """The first of many values, with the number of the others."""
-    return values if len(values) <= _VALUES else [*values[:_VALUES], f"and {len(values) - _VALUES:,} more"]
+    return values if len(values) <= most else [*values[:most], f"and {len(values) - most:,} more"]
 
 
 def cut(table: Table, whole: str) -> Table:
