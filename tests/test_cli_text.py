@@ -203,7 +203,7 @@ def test_compiling_is_announced_with_its_time():
             assert screen.file.getvalue() == ""
             kernel("int64(int64)")(triple).recompile()
         assert "compiling kernels (first run only, not counted)" in screen.file.getvalue()
-        assert screen.file.getvalue().count("compiled kernels in 0.") == 1
+        assert screen.file.getvalue().count("compiled kernels in ") == 1
 
 
 def test_a_display_that_is_quiet_writes_nothing():
