@@ -14,7 +14,7 @@ from asapnb.analysis import records
 from asapnb.analysis.export import export
 from asapnb.analysis.stacking import stacked
 from asapnb.errors import RecordError
-from asapnb.record import checkpoint_path, load_run, writer
+from asapnb.record import checkpoint_path, load_run, save_checkpoint, writer
 from asapnb.simulator import replayer
 from asapnb.sweep import parse_sweep
 from asapnb.sweep.points import Problems, carry_out
@@ -144,6 +144,26 @@ def test_a_summary_of_threads_does_not_go_on_and_names_the_next_step(tmp_path):
         ab.replay(run, quadratic())
     assert run.path.read_bytes() == before
     assert train(quadratic(), "lock-based", updates=20, start=run.path, record="summary").status == "finished"
+
+
+def test_a_killed_summary_of_threads_is_where_another_run_begins(tmp_path):
+    path, params = tmp_path / "run.h5", np.full(quadratic().n_params, 0.25, np.float32)
+    run = train(quadratic(), "lock-based", updates=60, eval_every=20, record="summary", out=path)
+    with h5py.File(path, "r+") as file:  # as a kill leaves it
+        for name in ("staleness", "summary", "synopsis", "params/final"):
+            del file[name]
+        file.attrs["status"] = "running"
+    with pytest.raises(ab.UsageError, match=r"killed before its first checkpoint.*make the run again"):
+        ab.resume(path, problem=quadratic(), updates=90)
+    with pytest.raises(ab.UsageError, match="no final parameters: start at one of its versions 0, as in"):
+        train(quadratic(), "lock-based", updates=20, start=path)
+    names = {name: run.attributes[name] for name in ("run_id", "token")}
+    save_checkpoint(path, {"params": params}, {"version": 40, "t": 0.1, **names})
+    with pytest.raises(ab.UsageError, match=r"is a summary.*Begin another run where it ended, with start=.*run\.h5"):
+        ab.resume(path, problem=quadratic(), updates=90)
+    again = train(quadratic(), "lock-based", updates=20, start=path)
+    assert (again.params["initial"] == params).all()
+    assert again.attributes["start"]["version"] == 40
 
 
 def test_it_has_no_file_before_its_end_and_if_that_fails_it_is_elsewhere(tmp_path, monkeypatch):

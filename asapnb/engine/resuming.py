@@ -50,8 +50,8 @@ def resume_training(
     if run.is_summary:
         raise UsageError(
             f'{path} is a summary (record="summary"): it does not hold the staleness of each update, which a rule on '
-            f"threads must see again to go on. Begin another run where it ended, with start={path} (--start); and "
-            'to go on with a run on threads, make it with record="updates"'
+            f"threads must see again to go on. {_instead(run)}; and to go on with a run on threads, make it with "
+            'record="updates"'
         )
     rule = as_rule(arguments["rule"])
     options = resolve("train", problem, arguments)
@@ -79,6 +79,13 @@ def resume_training(
         return RunWriter.reopen(owner, kept=kept, attributes={**facts, **kept_up}, groups=options.groups(problem))
 
     return run_from(start, problem, options, rule, reopen, hooks)
+
+
+def _instead(run: Run) -> str:
+    """What can be done with a summary, which cannot go on."""
+    if run.status == RUNNING and find_checkpoint(run) is None:
+        return "It was killed before its first checkpoint, so its parameters are lost: make the run again"
+    return f"Begin another run where it ended, with start={run.path} (--start)"
 
 
 def _changed(run: Run, version: int, now: Mapping[str, Any]) -> dict[str, Any]:

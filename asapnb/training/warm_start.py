@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import RecordError, UsageError, shown
 from ..problems.base import Problem
-from ..record import Run, load_run
+from ..record import Checkpoint, Run, find_checkpoint, load_run, owner_of
 from ..record.schema import RUNNING
 from ..text import plain
 
@@ -113,16 +113,36 @@ def _of_text(text: str) -> Start:
 
 def _of_run(run: Run, version: int | None) -> Start:
     name = run.path or "the run"
+    saved = _checkpoint(run) if version is None else None
+    if saved is not None:
+        text = f"{run.path}@{saved.version}"
+        params = saved.arrays["params"]
+        return Start(text, params, run.params["layout"], str(run.path), run.attributes.get("run_id"), saved.version)
     if version is None:
         if run.status == RUNNING:
             raise RecordError(
-                f"{name} was killed, or goes on, so it has no final parameters: asapnb resume it first, or start at "
-                f"one of its versions {_listed(run)}, as in {name}@0"
+                f"{name} was killed, or goes on, so it has no final parameters: {_first(run)}start at one of its "
+                f"versions {_listed(run)}, as in {name}@0"
             )
         version = run.made
     params, path = run.params_at(version), None if run.path is None else str(run.path)
     text = f"run({run.attributes.get('run_id')})@{version}" if path is None else f"{path}@{version}"
     return Start(text, params, run.params["layout"], path, run.attributes.get("run_id"), version)
+
+
+def _checkpoint(run: Run) -> Checkpoint | None:
+    """The checkpoint of a summary of threads that was killed, which cannot go on itself; None for any other run."""
+    if run.status != RUNNING or run.kind != "train" or not run.is_summary or run.path is None:
+        return None
+    if owner_of(run.path) is not None:  # it goes on
+        return None
+    found = find_checkpoint(run)
+    return found if found is not None and "params" in found.arrays else None
+
+
+def _first(run: Run) -> str:
+    """What else can be done with a run without final parameters."""
+    return "" if run.is_summary and run.kind == "train" else "asapnb resume it first, or "
 
 
 def _listed(run: Run) -> str:
