@@ -24,7 +24,9 @@ from networks import CORES, bare_step, networks
 from start import python
 
 import asapnb as ab
-from asapnb.kernels.arrays import aligned
+from asapnb.compiled import kernel
+from asapnb.kernels.arithmetic import copy, descend, descend_into
+from asapnb.kernels.arrays import aligned, whole_lines
 from asapnb.simulator.scheduling import Simulation, staleness_only
 from asapnb.simulator.world import ROW
 
@@ -203,6 +205,26 @@ def replayed(problem: ab.Problem, batch: int, workers: int, threads: int, update
     return lambda: ab.simulate(problem, **options, **fixed).attributes["replay"]["wall_seconds"] / updates
 
 
+@kernel()
+def _move(n, vectors, gradient, views):
+    zero, step = gradient.dtype.type(0), gradient.dtype.type(1e-4)
+    for number in range(n):
+        source, target = vectors[number % len(vectors)], vectors[(number + 1) % len(vectors)]
+        copy(gradient, vectors[(number + 1 - views) % len(vectors)])  # in the place of computing it
+        if views == 1:
+            descend(source, gradient, gradient, step, zero, zero)
+        else:
+            descend_into(target, source, gradient, gradient, step, zero, zero)
+
+
+def moving(problem: ab.Problem, workers: int, seconds: float) -> Callable[[], float]:
+    """Measures the time to read a view, to write a gradient, and to update: a step without its arithmetic."""
+    length = whole_lines(problem.n_params, problem.dtype)
+    vectors = aligned((workers + (workers > 1), length), problem.dtype)
+    gradient = aligned(length, problem.dtype)
+    return timed(lambda n: _move(n, vectors, gradient, workers), seconds)
+
+
 def replays(effort: Effort) -> Table:
     """Gradients at true views, against the same gradients in a bare loop."""
     problems, seconds = networks(), effort.seconds(0.5)
@@ -211,6 +233,7 @@ def replays(effort: Effort) -> Table:
     for (name, batch), workers in places:
         count = max(4, steps_in(bare_step(problems[name], batch), seconds))
         cases[name, batch, "bare"] = timed(bare_step(problems[name], batch), seconds)
+        cases[name, workers, "moving"] = moving(problems[name], workers, effort.seconds(0.05))
         for threads in (1, CORES):
             cases[name, batch, workers, threads] = replayed(problems[name], batch, workers, threads, count * threads)
     times = interleaved(cases, effort.rounds)
@@ -219,9 +242,16 @@ def replays(effort: Effort) -> Table:
         bare, one, all_cores = times[name, batch, "bare"], *(times[name, batch, workers, n] for n in (1, CORES))
         row = {"network": name, "batch": batch, "workers": workers, "bare, ms": median(bare) * 1e3}
         row |= {"replay, ms": median(one) * 1e3, "replay / bare": median(one / bare), "aim": ("≤", 1.05)}
+        near, far = (times[name, m, "moving"] for m in (1, workers))
+        row |= {"memory": median((bare + far - near) / bare)}
         rows.append(row | {f"{CORES} threads / 1": median(one / all_cores) if workers > 1 else None})
-    formats = {"bare, ms": ".4f", "replay, ms": ".4f", "replay / bare": ".3f", f"{CORES} threads / 1": ".2f"}
-    note = f"bare: gradient and update on one vector. Aim of {CORES} threads is {0.9 * CORES:.1f} from 16 workers on."
+    formats = {"bare, ms": ".4f", "replay, ms": ".4f", "replay / bare": ".3f", "memory": ".3f"}
+    formats |= {f"{CORES} threads / 1": ".2f"}
+    note = (
+        f"bare: gradient and update on one vector. Aim of {CORES} threads is {0.9 * CORES:.1f} from 16 workers on.\n"
+        "memory: bare, and what the reads and writes of a step without arithmetic take longer where each version\n"
+        "has a vector of its own and views are as old as with so many workers."
+    )
     return Table("Replays", rows, formats, "replay / bare", note)
 
 
