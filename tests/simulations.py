@@ -5,6 +5,8 @@ import numpy as np
 from problems import quadratic
 
 import asapnb as ab
+from asapnb.record.files import created, opened
+from asapnb.record.held import Held
 
 SLOW = "compute=exponential(1), read=exponential(0.2), update=exponential(0.3)"
 SENT = f"{SLOW}, network=exponential(0.2)"
@@ -45,6 +47,14 @@ def simulate(problem=None, scheme="lock-based", **arguments):
         "threads": 1,
     }
     return ab.simulate(problem or quadratic(), scheme=scheme, **{**defaults, **arguments})
+
+
+def grow(path):
+    """Write the file of a run that has ended as one that it grew in: its columns can be resized, as after a kill."""
+    with opened(path) as file:
+        held = Held.read(file)
+    with created(path) as file:
+        held.write(file)
 
 
 def contents(path):

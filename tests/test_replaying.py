@@ -10,7 +10,7 @@ from naive import recompute
 from naive import scales as one_by_one
 from problems import counting, pull_slowly, quadratic, train, work_often_overtaken
 from processes import ctrl_c_interrupts
-from simulations import CONSISTENT, HOGWILD, ROUNDS, assert_same_runs, simulate, timing_of
+from simulations import CONSISTENT, HOGWILD, ROUNDS, assert_same_runs, grow, simulate, timing_of
 
 import asapnb as ab
 from asapnb.engine.loops import leashed
@@ -153,6 +153,7 @@ def test_a_run_that_was_killed(tmp_path):
     out, killed = tmp_path / "run.h5", tmp_path / "killed.h5"
     run = simulate(out=out, momentum=0.5, rule="inverse")
     shutil.copy(out, killed)
+    grow(killed)
     with h5py.File(killed, "r+") as file:
         file.attrs["status"] = "running"
         del file["params/final"], file["staleness/counts"]
@@ -165,6 +166,7 @@ def test_a_run_that_was_killed(tmp_path):
         np.testing.assert_array_equal(again.updates[name], run.updates[name][:45])
     np.testing.assert_array_equal(again.params["final"], recompute(quadratic(), again))
     losses = simulate(scheme="synchronous", out=out, force=True).updates["loss"]
+    grow(out)
     with h5py.File(out, "r+") as file:
         for column in file["updates"].values():
             column.resize(5 * 13 + 3, axis=0)
@@ -281,6 +283,7 @@ def test_what_cannot_be_replayed_is_said(tmp_path):
         del file["updates/read_version"]
     with h5py.File(tmp_path / "lost.h5", "r+") as file:
         file.attrs["resumed"] = '[{"version": 30, "velocity": false}]'
+    grow(tmp_path / "none.h5")
     with h5py.File(tmp_path / "none.h5", "r+") as file:
         for column in file["updates"].values():
             column.resize(0, axis=0)
