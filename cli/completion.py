@@ -1,5 +1,7 @@
 """What the Tab key completes: names of a table, keys with their values, files."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias

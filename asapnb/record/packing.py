@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -43,9 +44,10 @@ def packed(
         layout: the attribute of this name of /params.
         summed_up: its synopsis, if there is one.
     """
-    from h5py import File, h5f, h5o
+    from h5py import File, h5o
 
-    made, copied = _in_memory(), _in_memory()
+    content = BytesIO()
+    made, copied = _in_memory(BytesIO()), _in_memory(content)
     try:
         # A new header has room for attributes, 256 bytes at least. A copy of it has no more than it needs.
         for group, arrays in groups.items():
@@ -55,11 +57,10 @@ def packed(
         _set_attributes(h5o.open(copied, b"params"), {"layout": layout})
         if summed_up is not None:
             synopsis.write_dataset(File(copied), summed_up)
-        h5f.flush(copied)
-        return synopsis.sealed_bytes(copied.get_file_image())
     finally:
         made.close()
         copied.close()
+    return synopsis.sealed_bytes(content.getvalue())
 
 
 def is_packed(file: Any) -> bool:
@@ -79,9 +80,9 @@ def is_ours(file: Any) -> bool:
     )
 
 
-def _in_memory() -> Any:
-    """A new file in memory, with no byte between its parts."""
-    from h5py import h5f, h5p
+def _in_memory(content: BytesIO) -> Any:
+    """A new file, with no byte between its parts. HDF5 before 2.0 gives images of open files a wrong checksum."""
+    from h5py import h5f, h5fd, h5p
 
     create, access = h5p.create(h5p.FILE_CREATE), h5p.create(h5p.FILE_ACCESS)
     create.set_attr_phase_change(_IN_HEADER, 0)
@@ -89,7 +90,7 @@ def _in_memory() -> Any:
     create.set_file_space_strategy(h5f.FSPACE_STRATEGY_NONE, False, 1)
     access.set_libver_bounds(h5f.LIBVER_V110, h5f.LIBVER_V110)
     access.set_fclose_degree(h5f.CLOSE_STRONG)
-    access.set_fapl_core(2**16, False)
+    access.set_fileobj_driver(h5fd.fileobj_driver, content)
     access.set_meta_block_size(0)
     return h5f.create(f"asapnb-{next(_numbers)}".encode(), h5f.ACC_TRUNC, create, access)
 
