@@ -70,3 +70,22 @@ def test_others_read_what_they_always_have(tmp_path):
             np.testing.assert_array_equal(file["params"][name][:], run.params[name], strict=True)
         np.testing.assert_array_equal(file["kept/version"][:], run.kept_rows)
     ab.load_run(tmp_path / "run.h5").check()
+
+
+def test_what_another_program_has_added_stays_when_the_run_goes_on(tmp_path):
+    path = tmp_path / "run.h5"
+    simulate(out=path)
+    added = {"params/mine": 3.0, "params/inner/mine": [1, 2], "params/text": "é", "mine/rows": np.arange(5.0), "n": 4}
+    with h5py.File(path, "r+") as file:
+        for name, value in added.items():
+            file[name] = value
+        for name in ("params", "updates", "updates/tau", "params/initial", "/"):
+            file[name].attrs["mine"] = name
+    run = ab.resume(path, updates=90, problem=quadratic())
+    assert run.rows["updates"] == 90
+    ab.load_run(path).check()
+    with h5py.File(path) as file:
+        for name, value in added.items():
+            np.testing.assert_array_equal(file[name].asstr()[()] if name == "params/text" else file[name][()], value)
+        for name in ("params", "updates", "updates/tau", "params/initial", "/"):
+            assert file[name].attrs["mine"] == name

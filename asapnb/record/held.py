@@ -97,12 +97,12 @@ class Held:
 
     @classmethod
     def read(cls, file: Any) -> Held:
-        """The run in an open h5py.File, without rows in a tail."""
+        """The run in an open h5py.File, without rows in a tail, and without what is no array of numbers."""
         rows: dict[str, NDArray[Any]] = {}
         arrays: dict[str, NDArray[Any]] = {}
         for group in packing.GROUPS & set(file):
             datasets = file[group]
-            found = {name: dataset[:] for name, dataset in datasets.items()}
+            found = {name: dataset[:] for name, dataset in datasets.items() if packing.is_plain(dataset)}
             if group in (*GROUPS, "kept"):
                 dtype = np.dtype([(name, column.dtype, column.shape[1:]) for name, column in found.items()])
                 rows[group] = np.empty(min(map(len, found.values())), dtype)

@@ -73,11 +73,31 @@ def is_ours(file: Any) -> bool:
     """Whether an open h5py.File has only what a run writes: another program may have added something."""
     return all(
         name in GROUPS
-        and all(hasattr(one, "chunks") and not one.attrs for one in group.values())
+        and all(is_plain(one) and not one.attrs for one in group.values())
         and {*group.attrs} <= {"layout"}
         for name, group in file.items()
         if name not in (tail.NAME, synopsis.NAME)
     )
+
+
+def is_plain(item: Any) -> bool:
+    """Whether what a group has is an array of numbers, as all that a run writes."""
+    return hasattr(item, "chunks") and bool(item.shape) and item.dtype.kind in "iuf"
+
+
+def copy_others(old: Any, new: Any) -> None:
+    """Copy what another program has added to an open h5py.File, beside what a run has, into a new one."""
+    new.attrs.update(old.attrs)
+    for name in {*old} - {tail.NAME, synopsis.NAME}:
+        if name not in new:
+            old.copy(name, new)
+            continue
+        new[name].attrs.update(old[name].attrs)
+        for one, item in old[name].items():
+            if one in new[name]:
+                new[name][one].attrs.update(item.attrs)
+            else:
+                old.copy(item, new[name], one)
 
 
 def _in_memory(content: BytesIO) -> Any:

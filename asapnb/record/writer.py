@@ -213,8 +213,7 @@ class RunWriter:
         with opened(self._owner.path) as old, created(part) as file:  # type: ignore[union-attr]
             if packing.is_packed(old):
                 Held.read(old).write(file)
-                for name in set(old) - set(file) - {synopsis.NAME}:  # of another program
-                    old.copy(name, file)
+                packing.copy_others(old, file)
             else:
                 copied(old, file, without=tail.NAME)
                 tail.merge(old, file, self._groups)
