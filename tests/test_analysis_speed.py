@@ -268,6 +268,15 @@ def test_the_budget_is_what_is_known_of_all():
     assert not any("restricted" in note for note in notes)
 
 
+def test_a_run_that_ended_too_early_for_a_speed_up_stops_no_comparison():
+    made = [record(50), record(None, end=20.0, seed=1), *runs([40, 60], rule="tail(amplitude=1.0)")]
+    with pytest.raises(UsageError, match="no run reaches the target before 40"):
+        speed_up(made[:2], made[2:], HALF)
+    assert [table.title for table in comparison(made, [HALF])] == ["4 runs", "Time to loss 0.5"]
+    wider = [*made, *runs([40, 30], workers=8), *runs([20, 30], workers=8, rule="tail(amplitude=1.0)")]
+    assert len(comparison(wider, [HALF])[-1].rows) == 1  # of the cell that can be compared
+
+
 def test_magnitudes_are_means_of_the_steps_of_the_runs_compared():
     sizes = {0.1: 1.0, 1.0: 0.5}
     base = [record(20, step_size=size, scale=scale) for size, scale in sizes.items()]

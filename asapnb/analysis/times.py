@@ -1,6 +1,5 @@
 """Tables of when runs reach a target: of each group, beside a baseline, and by step size."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from .cells import cells, partners
 from .names import plainly
 from .overview import TOLERANCE, clock_notes, mixed_clocks, said, seconds_name
 from .records import Loss, Record, grouped, matching
-from .speed import SpeedUp, speed_up
+from .speed import SpeedUp, default_budget, speed_up
 from .statistics import kaplan_meier, wilson
 from .stepsizes import BestStep
 from .tables import NEVER, Cell, Table, shown, table
@@ -81,23 +80,25 @@ def speed_ups(
     The options are those of `speed_up`: loss, window, budget, paired and confidence, all of them. Cells where no run
     reaches the target by the budget are left out. The list is empty if all are.
     """
-    end = math.inf if options["budget"] is None else real("budget", options["budget"], 0, above=True)
+    if options["budget"] is not None:
+        real("budget", options["budget"], 0, above=True)
     ours = matching(records, baseline)
     mine = set(map(id, ours))
     theirs = [record for record in records if id(record) not in mine]
 
-    def arrives(record: Record) -> bool:
-        at = crossing(record, target, options["loss"], options["window"]).at(clock)
-        return at is not None and at <= end
+    def arrives(pair: Sequence[Sequence[Record]]) -> bool:
+        made = [crossing(record, target, options["loss"], options["window"]) for side in pair for record in side]
+        reached = [one.time(clock) for one in made if one.reached]
+        if not reached or (len(reached) == len(made) and options["budget"] is None):
+            return bool(reached)
+        return bool(min(reached) <= (options["budget"] or default_budget(made, clock)))
 
     found: list[tuple[tuple[Any, ...], dict[str, Any], SpeedUp]] = []
     for values, others in grouped(theirs, list(baseline)).items():
         pairs = cells(ours, others, list(baseline))
         if options["paired"]:
             pairs = {cell: partners(pair) for cell, pair in pairs.items()}
-        kept = [
-            (dict(cell), pair) for cell, pair in pairs.items() if any(arrives(one) for side in pair for one in side)
-        ]
+        kept = [(dict(cell), pair) for cell, pair in pairs.items() if arrives(pair)]
         if len(kept) > 1:
             base, other = ([record for _, pair in kept for record in pair[side]] for side in (0, 1))
             kept.append(({next(iter(kept[0][0])): "all"}, (base, other)))
