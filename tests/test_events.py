@@ -405,3 +405,12 @@ def test_time_that_overflows_is_an_error(family, monkeypatch):
     workers = 1 if family == "sequential" else 3
     with pytest.raises(UsageError, match=r"overflows after \d+ updates.*compute=2\.0, update=0\.5"):
         schedule(Timing(2.0, update=0.5), ONE_OF_EACH[family], workers, 100)
+
+
+@pytest.mark.parametrize("timing", ["exponential(1)", "compute=exponential(1), update=0.1"])
+def test_a_column_of_a_schedule_cannot_be_changed_behind_its_rows(timing):
+    made = schedule(timing, workers=3, updates=20)
+    with pytest.raises(ValueError, match="read-only"):
+        made.tau[:] = 0
+    made.rows["worker"] = 2
+    assert (made.worker == 2).all()

@@ -34,10 +34,10 @@ class Schedule:
         t_view: for Hogwild, when each view had been read to its end, in virtual seconds; else None.
 
     `rows` has one row for each gradient, in the order of application (dtype `ROW`). Each column is an attribute, too,
-    an array of one entry a row: `worker`, `batch` (the ticket of the minibatch), `version` (made by the update; −1 if
-    the gradient was dropped), `read_version`, `tau` (their difference, minus 1), `t_read`, `t_ready` and `t_apply`
-    (in virtual seconds: reading began, the gradient was finished, the update was applied), `tries` (failed attempts
-    of Leashed) and `dropped` (1 if so).
+    a read-only array of one entry a row: `worker`, `batch` (the ticket of the minibatch), `version` (made by the
+    update; −1 if the gradient was dropped), `read_version`, `tau` (their difference, minus 1), `t_read`, `t_ready`
+    and `t_apply` (in virtual seconds: reading began, the gradient was finished, the update was applied), `tries`
+    (failed attempts of Leashed) and `dropped` (1 if so).
 
     Where reads and updates take no time, only `worker`, `tau` and `t_apply` are held. The others are worked out when
     they are first asked for: ask for a column rather than for all `rows`.
@@ -59,7 +59,9 @@ class Schedule:
     def __getattr__(self, name: str) -> NDArray[Any]:
         if name in (ROW.names or ()):
             column: NDArray[Any]
-            column = self.given.column(name) if isinstance(self.given, BriefRows) else self.given[name]
+            given = self.__dict__.get("rows", self.given)
+            column = given.column(name) if isinstance(given, BriefRows) else given[name]
+            column.flags.writeable = False  # other columns, and `rows`, would not know of a change
             self.__dict__[name] = column
             return column
         raise AttributeError(f"a schedule has no {name!r}; its columns are {', '.join(ROW.names or ())}")
