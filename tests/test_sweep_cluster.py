@@ -143,12 +143,15 @@ def test_where_another_program_answers(tmp_path, monkeypatch):
     assert not (tmp_path / "sweep").exists()
 
 
-def test_a_cluster_that_lost_all_workers_is_waited_for_with_a_word(inside, tmp_path, monkeypatch):
+@pytest.mark.parametrize("lost", ["a run", "its result"])
+def test_a_cluster_that_lost_all_workers_is_waited_for_with_a_word(inside, tmp_path, monkeypatch, lost):
     monkeypatch.setattr(cluster, "PATIENCE", 0.5)
     said, gone = [], []
 
     def progress(now):
         if now.outcome and not gone:
+            if lost == "its result":
+                until(lambda: all(task.state == "memory" for task in inside.scheduler.tasks.values()))
             gone.append(inside.scale(0))
             until(lambda: not inside.scheduler.workers)
         if now.waiting:

@@ -1,5 +1,6 @@
 """Running the points of a sweep on an existing Dask cluster; the run files come back as bytes."""
 
+import contextlib
 import tempfile
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -93,7 +94,8 @@ def on_cluster(
         RecordError: when the scheduler is gone.
     """
     compute, needed = partial(_computed, version=__version__), needs(files)
-    waiting, running, finished, said = deque(points), dict[Any, Point](), SimpleQueue[Any](), False
+    waiting, running, finished = deque(points), dict[Any, Point](), SimpleQueue[Any]()
+    said, patience = False, PATIENCE
     while waiting or running:
         room = _AHEAD * max(1, _threads(client, folder)) if waiting else 0
         while waiting and len(running) < room:
@@ -101,18 +103,22 @@ def on_cluster(
             future = client.submit(compute, point, needed(point), pure=False)
             running[future] = point
             future.add_done_callback(finished.put)
-        try:
+        with contextlib.suppress(Empty):
             future = finished.get(timeout=PATIENCE)
-        except Empty:
-            lost = not _threads(client, folder)
-            if lost and not said:
-                waits(f"all workers of the Dask cluster are gone: waiting for new ones, for {len(running):,} points "
-                      f"given to it; start some, or end with Ctrl-C and go on with --resume")  # fmt: skip
-            said = lost
-            continue
-        if future.cancelled():
-            raise _gone(folder)
-        yield _fetched(future, running.pop(future), folder)
+            if future.cancelled():
+                raise _gone(folder)
+            if (outcome := _fetched(future, running[future], folder, patience)) is not None:
+                del running[future]
+                patience = PATIENCE
+                yield outcome
+                continue
+            patience *= 2
+            future.add_done_callback(finished.put)
+        lost = not _threads(client, folder)
+        if lost and not said:
+            waits(f"all workers of the Dask cluster are gone: waiting for new ones, for {len(running):,} points "
+                  f"given to it; start some, or end with Ctrl-C and go on with --resume")  # fmt: skip
+        said = lost
 
 
 def _threads(client: Any, folder: Path) -> int:
@@ -130,14 +136,18 @@ def _gone(folder: Path) -> RecordError:
     )
 
 
-def _fetched(future: Any, point: Point, folder: Path) -> Outcome:
-    """The outcome of a future, after its run file was put in place; then the cluster may forget both."""
+def _fetched(future: Any, point: Point, folder: Path, patience: float) -> Outcome | None:
+    """The outcome of a future, after its run file was put in place; then the cluster may forget both.
+
+    None if it has not come within so many seconds: it is large, or was lost with its worker and is made again.
+    """
     try:
-        outcome, content = future.result()
-    except Exception as error:  # Dask gave the point up, as several workers died of it
-        return failed(point, f"{type(error).__name__}: {error}")
-    finally:
-        future.release()
+        outcome, content = future.result(timeout=patience)
+    except Exception as error:
+        if future.status != "error":
+            return None
+        outcome, content = failed(point, f"{type(error).__name__}: {error}"), None  # several workers died of it
+    future.release()
     if content is not None:
         try:
             owner = own(folder.resolve() / point.file)
