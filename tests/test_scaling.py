@@ -9,7 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "experiments/benchmarks"))
 
 import scaling
-from scaling_cases import PROBES
+from scaling_cases import PROBES, _shares
 from scaling_limits import REASONS, limits, of_machine
 from scaling_plan import ENOUGH, SCHEMES, Case, cost, planned, worker_counts
 
@@ -66,8 +66,9 @@ def slower(part, **changed):
         (case(**{"had cores": 0.5}), {}, "cannot tell"),
         (slower("update", rate=100.0, **{"had cores": 0.8, "others": 0.2}), {}, "parameters between caches"),
         (case(workers=8), {}, "more workers than cores"),
-        (slower("between", scheme="lock-based"), {}, "lock"),
-        (slower("update", scheme="lock-based"), {}, "lock"),
+        (slower("between", scheme="lock-based", workers=8, rate=600.0), {"cores": (8, 8)}, "lock"),
+        (slower("update", scheme="lock-based", workers=8, rate=600.0), {"cores": (8, 8)}, "lock"),
+        (slower("update", scheme="lock-based"), {}, "cannot tell"),  # the lock is busy for 18 % of the time
         (slower("update", scheme="synchronous"), {}, "barrier"),
         (slower("update", scheme="leashed", failed=0.8), {}, "publication"),
         (slower("update", scheme="leashed", failed=0.0), {}, "parameters between caches"),
@@ -123,3 +124,45 @@ def test_after_ctrl_c_what_was_measured_is_written(tmp_path, monkeypatch, capsys
         scaling.main()  # a second call does not replace what was measured
     assert ended.value.code == 2
     assert "--force" in capsys.readouterr().err
+
+
+def test_what_cannot_be_written_is_said_before_anything_is_measured(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(scaling, "prepared", None)  # so that it cannot begin
+    (tmp_path / "read.only").mkdir(mode=0o500)
+    monkeypatch.setattr("common.os.access", lambda *_: False)  # what root may do, too
+    for file, reason in (("nowhere/x.json", "there is no folder"), ("read.only/x.json", "nothing can be written")):
+        monkeypatch.setattr(sys, "argv", ["scaling.py", "--json", str(tmp_path / file)])
+        with pytest.raises(SystemExit) as ended:
+            scaling.main()
+        assert ended.value.code == 2
+        assert reason in capsys.readouterr().err
+
+
+def test_figures_that_cannot_be_written_in_the_end_are_printed(tmp_path, capsys):
+    scaling.write({"cases": [1.5]}, tmp_path / "nowhere" / "x.json")
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {"cases": [1.5]}
+    assert "above is what it would hold" in printed.err
+
+
+@pytest.mark.parametrize("text", [None, "no JSON", "{}", "[]"])
+def test_a_page_of_what_is_no_result_is_refused(tmp_path, monkeypatch, capsys, text):
+    source = tmp_path / "found.json"
+    if text is not None:
+        source.write_text(text)
+    monkeypatch.setattr(sys, "argv", ["scaling.py", "--from", str(source)])
+    with pytest.raises(SystemExit) as ended:
+        scaling.main()
+    assert ended.value.code == 2
+    assert "no page of it" in capsys.readouterr().err
+
+
+def test_the_page_of_the_figures_in_the_repository_does_not_replace_its_template():
+    here = Path(scaling.__file__).parent
+    assert not (here / "scaling.json").with_suffix(".html").exists()
+
+
+@pytest.mark.parametrize(("cpu", "expected"), [(1.5, 1.0), (0.75, 0.5), (0.0, 0.0)])
+def test_threads_beside_other_programs_have_what_their_cpu_time_says(cpu, expected):
+    used = {"wall": 1.5, "cpu": cpu, "gave way": 0.0, "suspended": 0.0}  # of which the run is a third
+    assert _shares(used, 0.5, 1)["had cores"] == pytest.approx(expected)

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from common import Table
+from common import Table, at_least_one
 
 HERE = Path(__file__).parent
 SCRIPTS = (
@@ -75,18 +75,21 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(SCRIPTS)} (default: all)")
-    parser.add_argument("--rounds", help="measure each case so often, in every benchmark")
+    parser.add_argument("--rounds", type=at_least_one, help="measure each case so often, in every benchmark")
     parser.add_argument("--quick", action="store_true", help="seconds only: shows that all work, writes nothing")
     given = parser.parse_args()
     if unknown := set(given.names) - set(SCRIPTS):
         parser.error(f"unknown benchmark {', '.join(sorted(unknown))}; available: {', '.join(SCRIPTS)}")
-    options = ["--quick"] if given.quick else ["--rounds", given.rounds] if given.rounds else []
+    options = ["--quick"] if given.quick else ["--rounds", str(given.rounds)] if given.rounds else []
     file = HERE / "results.json"
     documents = (
         {document["benchmark"]: document for document in json.loads(file.read_text())} if file.exists() else {}
     )
     for name in given.names or (*SCRIPTS, *(APART if given.quick else ())):
-        documents[name] = run(name, *options)
+        try:
+            documents[name] = run(name, *options)
+        except subprocess.CalledProcessError as error:
+            sys.exit(f"{name}.py ended with exit code {error.returncode}; the results of those before are kept")
         if not given.quick:
             ordered = [documents[script] for script in SCRIPTS if script in documents]
             (HERE / "results.md").write_text(page(ordered))

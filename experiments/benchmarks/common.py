@@ -138,6 +138,26 @@ def document(name: str, load: float, tables: list[Table]) -> dict[str, Any]:
     }
 
 
+def unwritable(file: Path) -> str:
+    """Why a file cannot be written, to be known before anything is measured; "" if it can.
+
+    >>> unwritable(Path("nowhere/figures.json"))
+    'nowhere/figures.json: there is no folder nowhere'
+    """
+    if file.is_dir():
+        return f"{file} is a folder"
+    if not file.parent.is_dir():
+        return f"{file}: there is no folder {file.parent}"
+    return "" if os.access(file.parent, os.W_OK) else f"{file}: nothing can be written into {file.parent}"
+
+
+def at_least_one(text: str) -> int:
+    """A number on the command line."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
+
+
 def main(measure: Callable[[Effort], list[Table]], rounds: int, runs: int | None = None) -> None:
     """The command line of every benchmark: measure, print the tables, write the JSON.
 
@@ -148,15 +168,19 @@ def main(measure: Callable[[Effort], list[Table]], rounds: int, runs: int | None
     """
     script = sys.modules["__main__"]
     parser = argparse.ArgumentParser(description=(script.__doc__ or "").split("\n")[0])
-    parser.add_argument("--json", metavar="FILE", help="also write the figures to this file")
-    parser.add_argument("--rounds", type=int, default=rounds, help=f"measure each case so often (default {rounds})")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the figures to this file")
+    parser.add_argument(
+        "--rounds", type=at_least_one, default=rounds, help=f"measure each case so often (default {rounds})"
+    )
     parser.add_argument("--quick", action="store_true", help="seconds only: shows that it works, measures nothing")
     if runs is not None:
-        parser.add_argument("--runs", type=int, default=runs, help=f"how many runs (default {runs:,})")
+        parser.add_argument("--runs", type=at_least_one, default=runs, help=f"how many runs (default {runs:,})")
     given = parser.parse_args()
+    if given.json and (problem := unwritable(given.json)):
+        parser.error(problem)
     load = os.getloadavg()[0]
     tables = measure(Effort(1, quick=True) if given.quick else Effort(given.rounds, runs=getattr(given, "runs", 0)))
     print("\n".join(map(str, tables)))
     if given.json:
         text = json.dumps(document(Path(sys.argv[0]).stem, load, tables), indent=1, ensure_ascii=False)
-        Path(given.json).write_text(text + "\n")
+        given.json.write_text(text + "\n", encoding="utf-8")

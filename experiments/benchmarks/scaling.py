@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import Table, document, median
+from common import Table, at_least_one, document, median, unwritable
 from scaling_cases import LOSS, STEP_SIZE, Stopped, batch_size, measured, model, probes, run_of, time_to_loss
 from scaling_limits import limits, of_machine
 from scaling_page import page, tables
@@ -31,6 +31,7 @@ from scaling_plan import BARE, LEAST, MODELS, SCHEMES, TIMED, Case, planned, slo
 from asapnb.errors import AsapnbError
 from asapnb.quota import cpu_quota
 from asapnb.record import core_of_each
+from asapnb.record.files import put_in_place
 from asapnb.training.options import at_once, cores
 
 ROUNDS = 3
@@ -115,7 +116,7 @@ def summarised(found: Found) -> Iterator[dict[str, Any]]:
             continue
         summary: dict[str, Any] = {name: getattr(case, name) for name in ("model", "scheme", "workers", "pinned")}
         summary["rates"] = [round(one["rate"], 1) for one in usable]
-        summary["rate"] = median(np.array(summary["rates"]))
+        summary["rate"] = round(median(np.array(summary["rates"])), 1)
         for name in AVERAGED:
             if name in usable[0]:
                 summary[name] = round(float(np.mean([one[name] for one in usable])), 4)
@@ -194,12 +195,14 @@ def result(found: Found, load: float, status: str, given: dict[str, Any]) -> dic
 
 
 def write(whole: dict[str, Any], file: Path) -> None:
-    """Write the JSON in one go: a line for each case, none of it lost if the process is killed meanwhile."""
+    """Write the JSON in one go: a line for each case. If that fails, print it: it took minutes."""
     lines = (f" {json.dumps(name)}: {_lines(value)}" for name, value in whole.items())
     text = "{\n" + ",\n".join(lines) + "\n}"
-    part = file.with_name(f".{file.name}.{os.getpid()}")
-    part.write_text(text + "\n", encoding="utf-8")
-    part.replace(file)
+    try:
+        put_in_place(file, lambda part: part.write_text(text + "\n", encoding="utf-8"))
+    except AsapnbError as error:
+        print(text)
+        print(f"{error}; above is what it would hold", file=sys.stderr)
 
 
 def _lines(value: Any) -> str:
@@ -217,7 +220,9 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--page", metavar="FILE", type=Path, help="(default: beside the JSON; needs asapnb[plot])")
     parser.add_argument("--minutes", type=float, default=8.0, help="all that it may take (default %(default)g)")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of each case, at most (default %(default)s)")
+    parser.add_argument(
+        "--rounds", type=at_least_one, default=ROUNDS, help="of each case, at most (default %(default)s)"
+    )
     parser.add_argument("--quick", action="store_true", help="seconds only: shows that it works, measures nothing")
     parser.add_argument("--force", action="store_true", help="replace existing files")
     parser.add_argument("--from", dest="source", metavar="FILE", type=Path, help="only write the page of this JSON")
@@ -226,18 +231,27 @@ def arguments() -> argparse.Namespace:
     for file in [given.page] if given.source else [given.json, given.page]:
         if file.exists() and not given.force:
             parser.error(f"{file} exists: name another file, or replace it with --force")
-        if not file.absolute().parent.is_dir():
-            parser.error(f"{file}: there is no folder {file.absolute().parent}")
-    if not 0 < given.minutes < 1e4 or given.rounds < 1:
-        parser.error("--minutes must be above 0, and --rounds at least 1")
+        if problem := unwritable(file):
+            parser.error(problem)
+    if not 0 < given.minutes < 1e4:
+        parser.error("--minutes must be above 0 and below 10,000")
     return given
+
+
+def write_again(source: Path, file: Path) -> None:
+    """Write the page of a JSON file; exit code 2 if that is none."""
+    try:
+        print(page(json.loads(source.read_text(encoding="utf-8")), file))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        print(f"{source}: no page of it: {type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 def main() -> None:
     """Measure, and write JSON and page whatever happens; exit code 130 after Ctrl-C."""
     given = arguments()
     if given.source:
-        print(page(json.loads(given.source.read_text(encoding="utf-8")), given.page))
+        write_again(given.source, given.page)
         return
     load, begun = os.getloadavg()[0], time.monotonic()
     ends = begun + 60 * given.minutes - min(RESERVE, 6 * given.minutes)

@@ -137,10 +137,17 @@ def _counters() -> dict[str, float]:
 
 
 def _shares(used: dict[str, float], seconds: float, workers: int) -> dict[str, float]:
-    """Counters over a run of so many seconds as shares and rates. Its start and end are the work of one thread."""
+    """Counters over a run of so many seconds as shares and rates.
+
+    Its start and end are the work of one thread, which has as much of its core as the workers of theirs.
+
+    >>> used = {"wall": 1.5, "cpu": 1.25, "gave way": 0.0, "suspended": 0.0}
+    >>> _shares(used, 0.5, 1)["had cores"]  # beside another program: 1.25 s of 1.5
+    0.8333333333333334
+    """
     alone = max(0.0, used["wall"] - seconds)
     threads = min(workers, at_once())
-    found = {"had cores": min(1.0, max(0.0, used["cpu"] - alone) / (seconds * threads))}
+    found = {"had cores": min(1.0, used["cpu"] / (alone + seconds * threads))}
     found |= {f"{name} per second": used[name] / used["wall"] for name in ("gave way", "suspended")}
     whole = used["wall"] * len(cores())
     if "busy" in used:

@@ -29,8 +29,9 @@ REASONS = {
     "cores falls when all are busy, or cores are not what they seem.",
     "memory": "Threads that share nothing lose the time, too. Arithmetic in registers does not, but a triad on large "
     "arrays with as many threads does: bandwidth, or a cache that the cores share.",
-    "lock": "Lock-based: most of the lost time lies before reads and before updates, where workers wait for the "
-    "lock. Its busy share is at least the throughput times the update of a single worker.",
+    "lock": f"Lock-based: most of the lost time lies in reads and updates, where workers wait for the lock, which is "
+    f"busy at least {HALF:.0%} of the time: the throughput times the update of a single worker. If that is less, the "
+    "figures do not say whether workers wait for the lock or for parameters from other caches.",
     "publication": "Leashed: most of the lost time lies in the update, and attempts fail there, each of which writes "
     "a whole vector in vain.",
     "barrier": "Synchronous: most of the lost time lies outside the gradient, where workers wait for the slowest of "
@@ -164,7 +165,8 @@ def _of_parts(
         return _of_machine(case["workers"], share, probed, cores)
     if name == "waiting" and waits == "lock":
         busy = min(1.0, case["rate"] * one["steps"]["update"] * 1e-6)
-        return "lock", f"{share} is waiting; the lock is busy for updates at least {busy:.0%} of the time"
+        held = f"{share} is outside the gradient; the lock is busy for updates at least {busy:.0%} of the time"
+        return ("lock", held) if busy >= HALF else ("cannot tell", f"{held}: waiting, or parameters between caches")
     if name == "waiting":
         return "barrier", f"{share} is outside the gradient"
     if name == "between":

@@ -58,12 +58,12 @@ def page(whole: Whole, file: Path) -> str:
         "sockets": machine["sockets"] or "unknown",
         "CPUs of each NUMA node": ", ".join(machine["numa_nodes"] or ["unknown"]),
         "load before": f"{machine['load_before']:.2f}",
-        "measured": f"{whole['date']}, {whole['seconds'] / 60:.1f} minutes, {whole['rounds']} complete rounds, "
+        "measured": f"{whole['date']}, {whole['seconds'] / 60:.1f} minutes, complete rounds: {whole['rounds']}, "
         f"{whole['status']}",
         "versions": ", ".join(f"{name} {version}" for name, version in whole["versions"].items()),
     }  # fmt: skip
     text = rendered(
-        "scaling.html",
+        "scaling_template.html",
         folder=Path(__file__).parent,
         title="How asapnb scales on this machine",
         facts=facts.items(),
@@ -77,7 +77,10 @@ def page(whole: Whole, file: Path) -> str:
         impossible=whole["impossible"],
         target=whole["target"],
     )
-    put_in_place(file, lambda part: part.write_text(text, encoding="utf-8"))
+    try:
+        put_in_place(file, lambda part: part.write_text(text, encoding="utf-8"))
+    except AsapnbError as error:
+        return f"no page: {error}"
     return f"{file}: the page"
 
 
@@ -227,7 +230,9 @@ def _log_axis(panel: Axes) -> None:
 
     panel.set_yscale("log")
     low, high = panel.get_ylim()
-    panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
+    panel.yaxis.set_major_locator(
+        LogLocator(subs=(1, 1.5, 2, 3, 5, 7) if high < 5 * low else (1, 2, 5) if high < 100 * low else (1,))
+    )
     panel.yaxis.set_minor_locator(NullLocator())
     panel.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
 
