@@ -187,6 +187,7 @@ def specialise(function: Any, *arguments: types.Type) -> Callable[..., Any]:
 
     UsageError if it makes an array, which takes references that nobody counts.
     """
+    check_fit(function, "loop")  # what its options say
     try:
         function.compile(arguments)
     except numba.TypingError as error:

@@ -138,9 +138,11 @@ def test_a_callback_ends_a_run_on_threads_in_good_order(scheme, tmp_path):
     assert "stopped_by" not in further.attributes
 
 
-@pytest.mark.parametrize("run", [simulate, lambda **given: train(quadratic(), "leashed", **given)])
-def test_progress_ends_a_run_and_what_else_callbacks_return_does_not(run, tmp_path):
-    found = run(updates=100_000, eval_every=100_000, progress=lambda now: now.updates < 10, out=tmp_path / "run.h5")
+@pytest.mark.parametrize(
+    ("run", "many"), [(simulate, 10**6), (lambda **given: train(quadratic(), "leashed", **given), 10**8)]
+)
+def test_progress_ends_a_run_and_what_else_callbacks_return_does_not(run, many, tmp_path):
+    found = run(updates=many, eval_every=many, progress=lambda now: now.updates < 10, out=tmp_path / "run.h5")
     assert (found.status, found.attributes["stopped_by"]) == ("stopped", "progress")
     further = ab.resume(found.path, problem=quadratic(), updates=int(found.updates["version"].max()) + 5)
     assert further.status == "finished"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError, unknown
 from ..numbers import real
+from .curves import Curve
 from .records import CLOCKS, Loss, Record
 
 PLATEAU = 0.95  # of the initial loss: below, a run has left its first plateau
@@ -123,14 +124,14 @@ def crossing(record: Record, target: Target, loss: Loss = "evaluated", window: i
     >>> found.outcome, 0 < found.updates < 200, crossing(record, Target(fraction=0.001)).outcome
     ('reached', True, 'not reached')
     """
-    known = record.crossings
+    curve, known = record.curve(loss, window), record.crossings
     if (target, loss, window) not in known:
-        known[target, loss, window] = _crossing(record, target, loss, window)
+        known[target, loss, window] = _crossing(record, target, curve)
     return known[target, loss, window]
 
 
-def _crossing(record: Record, target: Target, loss: Loss, window: int | None) -> Crossing:
-    curve, end = record.curve(loss, window), record.end
+def _crossing(record: Record, target: Target, curve: Curve) -> Crossing:
+    end = record.end
     lost = not math.isfinite(record.initial_loss)  # it diverged at once
     at = None if lost else first_at_or_below(curve.loss, target.level(record))
     if at is None:

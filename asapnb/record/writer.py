@@ -258,7 +258,13 @@ class RunWriter:
             self.append("updates", rows, copy)
 
     def append(self, group: str, rows: NDArray[Any], copy: bool = True) -> None:
-        """Add rows to a group; they are copied, unless `copy` says that nobody will change them."""
+        """Add rows to a group.
+
+        Args:
+            group: its name.
+            rows: in the dtype of the group, or in one that is cast to it.
+            copy: False if nobody will change them.
+        """
         self._waiting.add(group, rows.astype(self._groups[group], copy=copy))
 
     def append_eval(
