@@ -23,24 +23,24 @@ COMPUTE, READ, UPDATE, NETWORK, JOIN, RETRY = range(6)
 CHOICE = 100
 
 
-@kernel(_nrt=False)
+@kernel()
 def _draw_many(out, times, purpose, worker, seed):
     state = sampling.stream(seed, purpose, worker)
     for i in range(out.size):
         out[i], state = sampling.draw(times, sampling.component(times, purpose, worker), state)
 
 
-@kernel(_nrt=False)
+@kernel()
 def _finish(times, worker, start, seconds):
     return sampling.finish(times, worker, start, seconds)
 
 
-@kernel(_nrt=False)
+@kernel()
 def _opening(seed, purpose, worker):
     return sampling.stream(seed, purpose, worker)
 
 
-@kernel(_nrt=False)
+@kernel()
 def _integer(state, n):
     return sampling.uniform_integer(state, n)
 

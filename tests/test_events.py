@@ -202,7 +202,7 @@ def test_the_next_event_is_the_first_of_a_sorted_list(workers, data):
     assert [tuple(pair) for pair in found] == expected
 
 
-@kernel(_nrt=False)
+@kernel()
 def _play(tree, workers, steps, found):
     """Give workers events, or none at a time of -1, and note who is next, and when, after each step."""
     for i in range(len(steps)):

@@ -120,7 +120,7 @@ OF_COORDINATES = (quadratic, log_cosh, sine_pl, bounded, rosenbrock)  # a plan h
 _objective = by_number(OF_COORDINATES)
 
 
-@kernel(_nrt=False)  # nothing is allocated, and counting references would take longer than the gradient
+@kernel()
 def of_coordinates(params, gradient, indices, plan, workspace, inputs, labels):
     """An objective that is a sum over coordinates, or pairs; `inputs` goes on with eigenvalues, or zeros.
 
@@ -159,7 +159,7 @@ OF_ROWS = (least_squares, logistic)  # a plan holds the place of one of them
 _of_row = by_number(OF_ROWS)
 
 
-@kernel(_nrt=False)
+@kernel()
 def of_rows(params, gradient, indices, plan, workspace, inputs, labels):
     """A mean over rows, with a ridge; `inputs` goes on with the ridge, a target of each row and the rows.
 

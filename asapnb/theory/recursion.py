@@ -7,7 +7,7 @@ from ..compiled import kernel
 from ..kernels.types import Reals, Rows, Words
 
 
-@kernel(_nrt=False)
+@kernel()
 def advance(
     rows: Rows,
     counts: Words,
@@ -55,7 +55,7 @@ def advance(
         made[n] = version
 
 
-@kernel(_nrt=False)
+@kernel()
 def sizes(past: Reals, made: Words, window: int, out: Reals) -> None:
     """The mean of x^2 over the last versions of each execution."""
     oldest = past.shape[1] - 1

@@ -4,8 +4,8 @@ A component is one law: a kind and up to four numbers. `component` finds the one
 run; `draw` draws from it. Every worker has a stream of its own for each purpose, a state of SplitMix64 that the loop
 keeps, so what a worker draws does not depend on what others do.
 
-Compiled without reference counts (`_nrt=False`), as a loop that calls these should be: counting the arrays of `Times`
-up and down takes ten times as long as an exponential deviate.
+A loop that calls these should count no references, as by default: counting the arrays of `Times` up and down takes
+ten times as long as an exponential deviate.
 """
 
 import math
@@ -60,19 +60,19 @@ def times_type() -> types.Type:
     return types.NamedTuple((words, pairs, reals, types.Array(int64, 2, "C"), words, pairs), Times)
 
 
-@part(forceinline=True, _nrt=False)
+@part(forceinline=True)
 def component(times: Any, purpose: int, worker: int) -> int:
     """The component of a purpose (a row of `Times.first`) for a worker, from 0 on."""
     return times.first[purpose, worker if times.first.shape[1] > 1 else 0]
 
 
-@part(_nrt=False)
+@part()
 def stream(seed: int, purpose: int, worker: int) -> Any:
     """The state at which the stream of this worker and purpose begins."""
     return splitmix64(splitmix64(splitmix64(uint64(seed)) + uint64(purpose)) + uint64(worker))
 
 
-@part(forceinline=True, _nrt=False)
+@part(forceinline=True)
 def draw(times: Any, component: int, state: Any) -> Any:
     """Seconds drawn from a component, and the new state of the stream; a constant leaves the state as it is."""
     c = uint64(component)  # an index that cannot be negative costs no check
@@ -92,7 +92,7 @@ def draw(times: Any, component: int, state: Any) -> Any:
     return _draw(kind, times.numbers[c, 0], times.numbers[c, 1], times.numbers[c, 2], times.numbers[c, 3], state)
 
 
-@part(_nrt=False)
+@part()
 def _draw(kind: int, a: float, b: float, c: float, d: float, state: Any) -> Any:
     """Seconds of a kind with the numbers a, b, c, d, and the new state; NaN for a kind without a branch."""
     if kind == CONSTANT:
@@ -115,7 +115,7 @@ def _draw(kind: int, a: float, b: float, c: float, d: float, state: Any) -> Any:
     return math.nan, state
 
 
-@part(_nrt=False)
+@part()
 def _gamma(scale: float, d: float, c: float, inverse: float, state: Any) -> Any:
     """Marsaglia and Tsang 2000; a shape below 1 by way of shape + 1, with a factor U^(1/shape)."""
     while True:
@@ -136,7 +136,7 @@ def _gamma(scale: float, d: float, c: float, inverse: float, state: Any) -> Any:
     return time * math.exp(-e * inverse), state
 
 
-@part(forceinline=True, _nrt=False)
+@part(forceinline=True)
 def _place(table: Any, start: float, count: float, u: float) -> int:
     """Which of the cumulative weights is the first above u."""
     begin, low, high = int64(start), int64(0), int64(count) - 1
@@ -149,7 +149,7 @@ def _place(table: Any, start: float, count: float, u: float) -> int:
     return low
 
 
-@part(forceinline=True, _nrt=False)
+@part(forceinline=True)
 def uniform_integer(state: Any, n: int) -> Any:
     """An integer in [0, n), all exactly as likely, and the new state; for n from 1 to 2^32 - 1 (Lemire 2019)."""
     range_, mask = uint64(n), uint64(0xFFFFFFFF)
@@ -163,7 +163,7 @@ def uniform_integer(state: Any, n: int) -> Any:
     return int64(product >> uint64(32)), state
 
 
-@part(_nrt=False)
+@part()
 def finish(times: Any, worker: int, start: float, duration: float) -> float:
     """The second at which a computation ends.
 
@@ -190,7 +190,7 @@ def finish(times: Any, worker: int, start: float, duration: float) -> float:
     return end
 
 
-@kernel(_nrt=False)
+@kernel()
 def fill(out: Any, times: Any, component: int, seed: int) -> None:
     """Fill `out` (float64) with draws of a component, from the stream of worker 0 for COMPUTE."""
     state = stream(seed, COMPUTE, 0)

@@ -46,13 +46,13 @@ _N_WIDTHS, _N_LIMITS, _N_FEET = _tables(
 )
 
 
-@part(forceinline=True, _nrt=False)
+@part(forceinline=True)
 def uniform(state: Any) -> Any:
     """A number in [0, 1) and the new state."""
     return float64(int64(splitmix64(state) >> uint64(11))) * 2.0**-53, state + GAMMA
 
 
-@part(forceinline=True, _nrt=False)
+@part(forceinline=True)
 def exponential(state: Any) -> Any:
     """An exponential deviate of mean 1 and the new state."""
     bits = splitmix64(state)
@@ -62,7 +62,7 @@ def exponential(state: Any) -> Any:
     return _exponential_beside(layer, at, state + GAMMA)
 
 
-@part(_nrt=False)
+@part()
 def _exponential_beside(layer: int, at: int, state: Any) -> Any:
     """The 1 % that fall beside the layer above."""
     shift = 0.0
@@ -81,7 +81,7 @@ def _exponential_beside(layer: int, at: int, state: Any) -> Any:
         layer, at = int64(bits & uint64(255)), int64(bits >> uint64(11))
 
 
-@part(_nrt=False)
+@part()
 def normal(state: Any) -> Any:
     """A standard normal deviate and the new state."""
     while True:

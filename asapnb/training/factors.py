@@ -39,7 +39,7 @@ def applied(scale: Any, factor: Any) -> int:
     return round(float(scale) * float(factor) * UNIT)
 
 
-@kernel(_nrt=False)
+@kernel()
 def fill_factors(rows: Any, kind: int, numbers: Any, sums: Any) -> None:
     """Multiply `factor` of rows in order by that of their rule, and fill `dropped`.
 

@@ -35,7 +35,7 @@ _CHOICE = 100  # the purpose of the stream that chooses from a queue
 _AT_ONCE = 2**62  # subtracted from a sequence number, it puts an event before all others of its moment
 
 
-@kernel(_nrt=False)
+@kernel()
 def open_world(world: World, seed: int, instant: bool) -> None:
     """Open the streams of random bits and schedule the first event of each worker.
 
@@ -66,13 +66,13 @@ def open_world(world: World, seed: int, instant: bool) -> None:
     build(world.tree, workers)  # 3.
 
 
-@part(forceinline=True, _nrt=False)
+@part(forceinline=True)
 def goes_on(world: World, room: int) -> bool:
     """Whether to handle the next event: there is one, its rows have room, and the quota is not reached."""
     return room > 0 and world.words[VERSION] < world.words[QUOTA] and time_of(next_key(world.tree)) < np.inf
 
 
-@part(_nrt=False)
+@part()
 def at(world: World, worker: int, phase: int, time: float) -> None:
     """Schedule the event of a worker; it replaces the one it had."""
     self = world.workers[np.uint32(worker)]
@@ -82,7 +82,7 @@ def at(world: World, worker: int, phase: int, time: float) -> None:
     put(world.tree, world.workers, worker, key_of(time))
 
 
-@part(_nrt=False)
+@part()
 def until(world: World, worker: int, phase: int, now: float, time: float) -> None:
     """Schedule the end of an action triggered by another worker's event; without duration it precedes all others."""
     first = _AT_ONCE if time == now else 0
@@ -91,7 +91,7 @@ def until(world: World, worker: int, phase: int, now: float, time: float) -> Non
     world.words[SEQUENCE] += first
 
 
-@part(_nrt=False)
+@part()
 def duration(world: World, worker: int, purpose: int) -> float:
     """Draw a read, update, network or retry time of a worker, in virtual seconds."""
     value, state = draw(world.times, component(world.times, purpose, worker), world.streams[purpose - 1, worker])
@@ -99,7 +99,7 @@ def duration(world: World, worker: int, purpose: int) -> float:
     return value
 
 
-@part(_nrt=False)
+@part()
 def computed(world: World, worker: int, start: float) -> float:
     """Draw a compute time; returns when a gradient begun at `start` is finished, pauses included."""
     self = world.workers[np.uint32(worker)]
@@ -107,14 +107,14 @@ def computed(world: World, worker: int, start: float) -> float:
     return finish(world.times, worker, start, value)
 
 
-@part(forceinline=True, _nrt=False)
+@part(forceinline=True)
 def take_ticket(world: World, worker: int) -> None:
     """Take the next ticket: the number of a minibatch."""
     world.workers[np.uint32(worker)].batch = world.words[TICKET]
     world.words[TICKET] += 1
 
 
-@part(forceinline=True, _nrt=False)
+@part(forceinline=True)
 def read(world: World, worker: int, time: float) -> None:
     """Begin to read the parameters: the view is the version of this moment."""
     self = world.workers[np.uint32(worker)]
@@ -122,7 +122,7 @@ def read(world: World, worker: int, time: float) -> None:
     self.read_version = world.words[VERSION]
 
 
-@part(_nrt=False)
+@part()
 def note(world: World, rows: Rows, count: int, worker: int, version: int, tau: int, time: float) -> None:
     """Fill row `count`: of an update that makes `version`, or, if that is −1, of a dropped gradient."""
     row, self = rows[np.uint64(count)], world.workers[np.uint32(worker)]
@@ -138,7 +138,7 @@ def note(world: World, rows: Rows, count: int, worker: int, version: int, tau: i
     row.dropped = 1 if version < 0 else 0
 
 
-@part(forceinline=True, _nrt=False)
+@part(forceinline=True)
 def apply(world: World, rows: Rows, count: int, worker: int, time: float) -> int:
     """Apply a worker's gradient; returns the number of rows."""
     tau = world.words[VERSION] - world.workers[np.uint32(worker)].read_version
@@ -147,7 +147,7 @@ def apply(world: World, rows: Rows, count: int, worker: int, time: float) -> int
     return count + 1
 
 
-@part(_nrt=False)
+@part()
 def enqueue(world: World, worker: int, phase: int) -> None:
     """Have a worker wait for the lock or the server."""
     place = (world.words[HEAD] + world.words[WAITING]) % world.queue.size
@@ -157,7 +157,7 @@ def enqueue(world: World, worker: int, phase: int) -> None:
     idle(world.tree, world.workers, worker)
 
 
-@part(_nrt=False)
+@part()
 def dequeue(world: World, anybody: bool) -> int:
     """Take a worker from the queue: the one that has waited longest or, with `anybody`, one drawn at random."""
     head, size = world.words[HEAD], world.queue.size
@@ -171,7 +171,7 @@ def dequeue(world: World, anybody: bool) -> int:
     return world.queue[head]
 
 
-@part(forceinline=True, _nrt=False)
+@part(forceinline=True)
 def seize(world: World, worker: int, phase: int) -> bool:
     """Take the lock or the server if it is free; True if so. Else wait in the queue, in this phase."""
     if world.words[BUSY] == 0:

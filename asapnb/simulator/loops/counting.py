@@ -6,7 +6,7 @@ from ...compiled import kernel
 from ...kernels.types import Reals, Rows, Words
 
 
-@kernel(_nrt=False)
+@kernel()
 def count(rows: Rows, counts: Words, by_worker: Words, totals: Words, seconds: Reals) -> None:
     """Add rows to the counts of a tally.
 

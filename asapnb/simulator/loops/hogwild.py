@@ -16,7 +16,7 @@ from .types import World
 VIEW = SETTINGS  # 0: in place, 1: a snapshot
 
 
-@kernel(_nrt=False, error_model="numpy")
+@kernel(error_model="numpy")
 def run(world: World, rows: Rows, views: Reals) -> int:
     """Fill rows; returns how many. `views` gets, for each row, the time at which its view had been read."""
     count, snapshot = 0, world.words[VIEW] == 1

@@ -14,7 +14,7 @@ from .tournament import key_of, next_key, next_worker, put, time_of
 from .types import World
 
 
-@kernel(_nrt=False, error_model="numpy")
+@kernel(error_model="numpy")
 def run(world: World, rows: Rows, views: Reals) -> int:
     """Fill rows; returns how many."""
     words, tree, workers, times = world.words, world.tree, world.workers, world.times
@@ -53,7 +53,7 @@ def run(world: World, rows: Rows, views: Reals) -> int:
     return count
 
 
-@kernel(_nrt=False, error_model="numpy")
+@kernel(error_model="numpy")
 def moves(world: World, rows: Rows, views: Reals) -> int:
     """As `run`, but fill rows of `MOVE`, from which the other columns follow; returns how many.
 

@@ -18,7 +18,7 @@ _TRIED = 2
 _MOST_TRIES = 32767  # that a row can hold
 
 
-@part(forceinline=True, _nrt=False)
+@part(forceinline=True)
 def _begin(world: World, worker: int, time: float) -> None:
     """Take the current vector as the view, and compute."""
     take_ticket(world, worker)
@@ -27,7 +27,7 @@ def _begin(world: World, worker: int, time: float) -> None:
     at(world, worker, COMPUTED, computed(world, worker, start))
 
 
-@part(forceinline=True, _nrt=False)
+@part(forceinline=True)
 def _fails(world: World, rows: Rows, count: int, worker: int, time: float) -> bool:
     """Count a failed attempt. If the bound is passed, fill the row of the dropped gradient and return True."""
     self = world.workers[np.uint32(worker)]
@@ -39,7 +39,7 @@ def _fails(world: World, rows: Rows, count: int, worker: int, time: float) -> bo
     return True
 
 
-@part(_nrt=False)
+@part()
 def _overtake(world: World, rows: Rows, count: int, winner: int, time: float) -> int:
     """With early checks: fail all other workers in the loop, as one has published; returns the number of rows."""
     members, stay = world.others[0], 0
@@ -59,7 +59,7 @@ def _overtake(world: World, rows: Rows, count: int, winner: int, time: float) ->
     return count
 
 
-@kernel(_nrt=False, error_model="numpy")
+@kernel(error_model="numpy")
 def run(world: World, rows: Rows, views: Reals) -> int:
     """Fill rows; returns how many. The worker of each event goes on until it begins something that takes time.
 

@@ -17,7 +17,7 @@ ORDER, FUSED = SETTINGS, SETTINGS + 1  # 0: first come, first served, 1: at rand
 _COPIED, _UPDATED, _TO_READ, _TO_UPDATE = 2, 3, 4, 5
 
 
-@part(forceinline=True, _nrt=False)
+@part(forceinline=True)
 def _served(world: World, worker: int, phase: int, time: float) -> float:
     """Begin a worker's visit to the lock; returns when it ends."""
     if phase == _TO_UPDATE:
@@ -26,7 +26,7 @@ def _served(world: World, worker: int, phase: int, time: float) -> float:
     return time + event.duration(world, worker, READ)
 
 
-@part(_nrt=False)
+@part()
 def _release(world: World, time: float) -> None:
     """Release the lock, or pass it on to the next worker that waits."""
     world.words[BUSY] = 0
@@ -38,7 +38,7 @@ def _release(world: World, time: float) -> None:
         event.until(world, worker, _UPDATED if phase == _TO_UPDATE else _COPIED, time, end)
 
 
-@kernel(_nrt=False, error_model="numpy")
+@kernel(error_model="numpy")
 def run(world: World, rows: Rows, views: Reals) -> int:
     """Fill rows; returns how many. The worker of each event goes on until it waits or begins what takes time."""
     count, fused = 0, world.words[FUSED] != 0

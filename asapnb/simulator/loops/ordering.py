@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@kernel(_nrt=False)
+@kernel()
 def lay_out(
     read: Words, abandoned: NDArray[np.bool_], readers: NDArray[np.int32], gradients: int, operations: Rows,
     view: NDArray[np.int32], needs: Words, slot_of: NDArray[np.int32], made: Words, free: NDArray[np.int32],
@@ -73,7 +73,7 @@ def lay_out(
     return slots
 
 
-@kernel(_nrt=False)
+@kernel()
 def lend(
     operations: Rows, view: NDArray[np.int32], needs: Words, ends: Words, free: NDArray[np.int32]
 ) -> tuple[int, int]:

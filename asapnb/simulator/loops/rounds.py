@@ -16,7 +16,7 @@ from .types import World
 WAIT_FOR, BATCHES = SETTINGS, SETTINGS + 1  # None is −1: GRADIENTS holds K in any case; 1: wait for minibatches
 
 
-@part(_nrt=False)
+@part()
 def _begin(world: World, worker: int, time: float) -> None:
     """Read, and compute."""
     take_ticket(world, worker)
@@ -24,7 +24,7 @@ def _begin(world: World, worker: int, time: float) -> None:
     at(world, worker, COMPUTED, computed(world, worker, time + duration(world, worker, READ)))
 
 
-@part(_nrt=False)
+@part()
 def _gather(world: World, rows: Rows, count: int, gradients: int) -> float:
     """Fill the rows of a round, except `t_apply`; returns when its last gradient was ready.
 
@@ -72,7 +72,7 @@ def _gather(world: World, rows: Rows, count: int, gradients: int) -> float:
     return now
 
 
-@kernel(_nrt=False, error_model="numpy")
+@kernel(error_model="numpy")
 def run(world: World, rows: Rows, views: Reals) -> int:
     """Fill rows, of whole rounds only; returns how many."""
     count, gradients = 0, world.words[GRADIENTS]

@@ -22,7 +22,7 @@ _ASKED, _ARRIVED, _UPDATED, _ANSWERED, _TO_ASK, _TO_UPDATE, _AHEAD = 2, 3, 4, 5,
 _HELD, _AFTER, _BEFORE = 0, 1, 2  # rows of `World.others`
 
 
-@part(_nrt=False)
+@part()
 def _link(world: World, worker: int) -> None:
     """Put a worker at the end of the list of those that compute, in the order in which they read."""
     last = world.words[YOUNGEST]
@@ -35,7 +35,7 @@ def _link(world: World, worker: int) -> None:
     world.words[YOUNGEST] = worker
 
 
-@part(_nrt=False)
+@part()
 def _unlink(world: World, worker: int) -> None:
     """Take a worker out of the list of those that compute, if it is there."""
     before, after = world.others[_BEFORE, worker], world.others[_AFTER, worker]
@@ -52,7 +52,7 @@ def _unlink(world: World, worker: int) -> None:
     world.others[_BEFORE, worker] = world.others[_AFTER, worker] = NOBODY
 
 
-@part(_nrt=False)
+@part()
 def _restart(world: World, rows: Rows, count: int, time: float) -> int:
     """Make workers start anew whose gradients would be discarded on arrival; returns the number of rows."""
     version = world.words[VERSION]
@@ -71,7 +71,7 @@ def _restart(world: World, rows: Rows, count: int, time: float) -> int:
     return count
 
 
-@part(_nrt=False)
+@part()
 def _join(world: World, worker: int) -> None:
     """Count a worker that joins as being as far as the slowest."""
     slowest = world.words[SLOWEST]
@@ -79,7 +79,7 @@ def _join(world: World, worker: int) -> None:
     world.paces[slowest % world.paces.size] += 1
 
 
-@part(_nrt=False)
+@part()
 def _advance(world: World, worker: int) -> bool:
     """Count a worker's gradient; returns whether the worker may go on.
 
@@ -101,7 +101,7 @@ def _advance(world: World, worker: int) -> bool:
     return self.seen - world.words[SLOWEST] <= bound
 
 
-@part(_nrt=False)
+@part()
 def _hold_back(world: World, worker: int) -> None:
     """Let a worker wait until the slowest has caught up."""
     world.others[_HELD, world.words[MEMBERS]] = worker
@@ -109,7 +109,7 @@ def _hold_back(world: World, worker: int) -> None:
     idle(world.tree, world.workers, worker)
 
 
-@part(_nrt=False)
+@part()
 def _answered(world: World, worker: int, time: float) -> float:
     """Begin an answer to a worker; returns when it has been given."""
     take_ticket(world, worker)
@@ -117,7 +117,7 @@ def _answered(world: World, worker: int, time: float) -> float:
     return time + duration(world, worker, READ)
 
 
-@part(_nrt=False)
+@part()
 def _visit(world: World, rows: Rows, count: int, worker: int, phase: int, now: float) -> int:
     """Serve a worker, and those in the queue, until something takes time; returns the number of rows.
 
@@ -172,7 +172,7 @@ def _visit(world: World, rows: Rows, count: int, worker: int, phase: int, now: f
             return count
 
 
-@kernel(_nrt=False, error_model="numpy")
+@kernel(error_model="numpy")
 def run(world: World, rows: Rows, views: Reals) -> int:
     """Fill rows; returns how many."""
     count, margin = 0, 2 * world.workers.size  # in one moment, all may be served and all told to start anew

@@ -86,7 +86,7 @@ def _least_of_group(typing_context, keys, start):  # type: ignore[no-untyped-def
     return types.int64(keys, start), generate
 
 
-@part(forceinline=True, _nrt=False)
+@part(forceinline=True)
 def _earlier(tree: Tournament, workers: Rows, a: int, b: int) -> bool:
     """Whether the event at place a comes before that at place b."""
     left, right = peek(tree.keys, a), peek(tree.keys, b)
@@ -95,7 +95,7 @@ def _earlier(tree: Tournament, workers: Rows, a: int, b: int) -> bool:
     return workers[np.uint32(peek(tree.ids, a))].sequence < workers[np.uint32(peek(tree.ids, b))].sequence
 
 
-@part(_nrt=False)
+@part()
 def _settle(tree: Tournament, workers: Rows, start: int) -> int:
     """The place of the first event of a group in which some keys are equal."""
     first = start
@@ -105,7 +105,7 @@ def _settle(tree: Tournament, workers: Rows, start: int) -> int:
     return first
 
 
-@part(forceinline=True, _nrt=False)
+@part(forceinline=True)
 def put(tree: Tournament, workers: Rows, worker: int, key: int) -> None:
     """Give a worker this key. If it is the time of an event, the worker's `sequence` must have been set before.
 
@@ -121,7 +121,7 @@ def put(tree: Tournament, workers: Rows, worker: int, key: int) -> None:
         _play(tree, workers, level, place)
 
 
-@part(forceinline=True, _nrt=False)
+@part(forceinline=True)
 def _play(tree: Tournament, workers: Rows, level: int, group: int) -> None:
     """Play a group: steps 2 and 3 of `put`."""
     start = peek(tree.levels, level) + (group << 3)
@@ -132,7 +132,7 @@ def _play(tree: Tournament, workers: Rows, level: int, group: int) -> None:
     poke(tree.ids, above, first if level == 0 else peek(tree.ids, first))
 
 
-@part(_nrt=False)
+@part()
 def build(tree: Tournament, workers: Rows) -> None:
     """Play all groups, once all keys of the lowest level, and the sequence of each worker, have been set."""
     count = workers.size
@@ -142,19 +142,19 @@ def build(tree: Tournament, workers: Rows) -> None:
             _play(tree, workers, level, group)
 
 
-@part(forceinline=True, _nrt=False)
+@part(forceinline=True)
 def idle(tree: Tournament, workers: Rows, worker: int) -> None:
     """Remove the event of a worker."""
     put(tree, workers, worker, IDLE + 1 + (worker & (GROUP - 1)))
 
 
-@part(forceinline=True, _nrt=False)
+@part(forceinline=True)
 def next_key(tree: Tournament) -> int:
     """The key of the next event; above IDLE when there is none."""
     return peek(tree.keys, peek(tree.levels, tree.levels.size - 1))
 
 
-@part(forceinline=True, _nrt=False)
+@part(forceinline=True)
 def next_worker(tree: Tournament) -> int:
     """The worker of the next event."""
     return peek(tree.ids, peek(tree.levels, tree.levels.size - 1))
