@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import shutil
 import sys
 from typing import Any
 
@@ -53,6 +54,8 @@ def main() -> None:
     parser.add_argument("names", nargs="+", metavar="NAME", choices=SCRIPTS, help=f"which: {', '.join(SCRIPTS)}")
     parser.add_argument("--turns", type=int, default=3, help="run each benchmark so often on both sides (default 3)")
     given = parser.parse_args(sys.argv[1:split])
+    if shutil.which(given.other) is None:
+        parser.error(f"{given.other} is no program: give the Python of the other checkout's environment")
     for name in given.names:
         found: dict[str, list[dict[Case, float]]] = {given.other: [], sys.executable: []}
         for _, python in itertools.product(range(given.turns), found):
