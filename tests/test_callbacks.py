@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -104,7 +105,9 @@ def test_callbacks_run_in_the_calling_thread():
 
 @pytest.mark.parametrize("step", [0, 4, 60])
 @pytest.mark.parametrize("kind", ["train", "simulate"])
-def test_a_callback_that_raises_at_any_evaluation(kind, step, tmp_path):
+def test_a_callback_that_raises_at_any_evaluation(kind, step, tmp_path, monkeypatch):
+    monkeypatch.setattr(apart, "GRACE", LIMIT)
+
     def look(evaluation):
         if evaluation.step == step:
             raise LookupError("callback")
@@ -118,6 +121,26 @@ def test_a_callback_that_raises_at_any_evaluation(kind, step, tmp_path):
     assert no_thread_is_left()
     if run.updates["version"].max(initial=0) < 60:
         assert ab.resume(run, problem=quadratic()).status == "finished"
+
+
+@pytest.mark.parametrize("kind", ["train", "simulate"])
+def test_a_run_ends_after_its_last_callback_has_stopped_it(kind, tmp_path, monkeypatch):
+    stop = apart.Session.stop
+
+    def slow(self, reason):
+        time.sleep(0.05)  # in which a run that does not wait ends as finished
+        stop(self, reason)
+
+    def look(evaluation):
+        if evaluation.step == 60:
+            raise LookupError("callback")
+
+    monkeypatch.setattr(apart, "GRACE", LIMIT)
+    monkeypatch.setattr(apart.Session, "stop", slow)
+    arguments = {"updates": 60, "eval_every": 4, "on_eval": look, "out": tmp_path / "run.h5"}
+    with pytest.raises(LookupError, match="callback"):
+        train(quadratic(), "leashed", **arguments) if kind == "train" else simulate(**arguments)
+    assert ab.load_run(tmp_path / "run.h5").status == "failed"
 
 
 def test_an_exception_out_of_a_signal_handler(tmp_path):

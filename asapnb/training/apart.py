@@ -65,6 +65,7 @@ class Session(Generic[T]):
         self._reason = 0  # to stop; 0 while there is none
         self._signals: list[int] = []
         self._calling = False  # a callback
+        self._answering = False  # a message: calling, then stopping the run if the callback has raised
         self._deaf = False  # no callback is called any more
         self._reported = -LAG  # when the last call of `progress` ended
         self._found: T | None = None
@@ -80,7 +81,7 @@ class Session(Generic[T]):
             on_eval=self._hooks.on_eval and self._tell,
             progress=self._hooks.progress and self._tell,
             hurried=lambda: len(self._signals) > 1,
-            heard=lambda: self._deaf or self.over or not (self._messages or self._calling),
+            heard=lambda: self._deaf or self.over or not (self._messages or self._answering),
             stopped_by=lambda: self._stopped_by,
         )
 
@@ -93,7 +94,7 @@ class Session(Generic[T]):
     def settle(self) -> None:
         """Let callbacks that are under way, or about to be called, raise what they will."""
         deadline = time.monotonic() + GRACE
-        while (self._messages or self._calling) and not self._deaf and time.monotonic() < deadline:
+        while (self._messages or self._answering) and not self._deaf and time.monotonic() < deadline:
             time.sleep(0.001)
 
     def stop(self, reason: int) -> None:
@@ -132,10 +133,10 @@ class Session(Generic[T]):
             try:
                 self._serve()
             except BaseException as error:
-                self._deaf = True
                 if not (isinstance(error, _Hurry | Terminated) and self._signals):
                     self._error = self._error or error
                     self.stop(FAILED)
+                self._deaf, self._answering = True, False
 
     def _serve(self) -> None:
         """Call the hooks until the run is over."""
@@ -145,11 +146,12 @@ class Session(Generic[T]):
             if self._deaf:
                 self._messages.clear()
             elif self._messages:
-                self._calling = True
+                self._answering = self._calling = True
                 try:
                     self._call(*self._messages.popleft())
                 finally:
                     self._calling = False
+                self._answering = False
 
     def _call(self, message: Evaluation | Progress, since: float) -> None:
         if isinstance(message, Evaluation):
@@ -177,8 +179,8 @@ class Session(Generic[T]):
         A callback that is under way is left by an exception, if it is the second signal, or if the process is to end.
         """
         self._signals.append(number)
-        self._deaf = self._deaf or self.over or len(self._signals) > 1 or number in TERMINATING
         self.stop(INTERRUPTED)
+        self._deaf = self._deaf or self.over or len(self._signals) > 1 or number in TERMINATING
         if self._calling and self._deaf:
             raise terminated(number) if number in TERMINATING else _Hurry
 
