@@ -28,6 +28,10 @@ class RecordError(AsapnbError):
     """A run file that cannot be read, written, or must not be overwritten."""
 
 
+class RankError(AsapnbError, RuntimeError):
+    """A process of a run on MPI that has failed, or no longer answers."""
+
+
 class StopTraining(Exception):
     """Raised by `on_eval` or `progress`, it ends the run in good order, with status "stopped".
 

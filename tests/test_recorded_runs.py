@@ -1,6 +1,7 @@
 """Runs that were recorded by an earlier commit, one of each scheme: they load, show and replay to the same bits.
 
-`data/runs-of-0.1.tar.xz` was written at commit 2d3cfc1. A file is never made anew: it stands for the files of users.
+`data/runs-of-0.1.tar.xz` was written at commit 2d3cfc1, and `data/run-on-mpi-of-0.1.tar.xz` when there was such a
+scheme. A file is never made anew: it stands for the files of users.
 """
 
 import tarfile
@@ -16,15 +17,22 @@ from asapnb.config import run_config
 from asapnb.record import UPDATES
 from asapnb.schemes import SCHEMES, parse_scheme
 
-ARCHIVE = Path(__file__).parent / "data" / "runs-of-0.1.tar.xz"
-with tarfile.open(ARCHIVE) as archive:
-    NAMES = sorted(Path(member.name).stem for member in archive if member.isfile())
+ARCHIVES = sorted((Path(__file__).parent / "data").glob("run*.tar.xz"))
+
+
+def contents():
+    for path in ARCHIVES:
+        with tarfile.open(path) as archive:
+            yield archive
+
+
+NAMES = sorted(Path(member.name).stem for archive in contents() for member in archive if member.isfile())
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("runs")
-    with tarfile.open(ARCHIVE) as archive:
+    for archive in contents():
         archive.extractall(made, filter="data")
     return made
 

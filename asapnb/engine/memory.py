@@ -116,7 +116,7 @@ def _own_sizes(n: int, workspace: int, options: Options) -> dict[str, int]:
     """The elements of each buffer of a worker, for n parameters."""
     scheme = options.scheme
     return {
-        "workspace": workspace,
+        "workspace": 0 if scheme.messages else workspace,
         "gradient": 0 if scheme.averages else n,
         "snapshot": n if scheme.copies_view or options.compensation != 0 else 0,
         "velocity": n if options.momentum != 0 else 0,

@@ -21,7 +21,7 @@ from ..training.apart import Session, apart
 from ..training.arguments import documented
 from ..training.attributes import loss_limit, run_attributes
 from ..training.code import pieces
-from ..training.compiling import compiling_beside, of_names
+from ..training.compiling import compiling_beside
 from ..training.evaluation import Evaluation, Evaluator
 from ..training.options import (
     KeptParams,
@@ -45,7 +45,10 @@ from .collect import compile_access
 from .controller import Controller
 from .initial import InitialState
 from .memory import allocate, check_fits, final_parameters, final_velocity
-from .team import Team, compile_loop
+from .ranks import Ranks, joining, of_ranks
+from .remote import work
+from .serving import server
+from .team import threads
 
 
 @documented("train")
@@ -87,6 +90,7 @@ def train(
     force: bool = False,
     on_eval: Callable[[Evaluation], object] | None = None,
     progress: ProgressHook = None,
+    comm: Any = None,
 ) -> Run:
     """Minimise a problem with asynchronous SGD on real threads and record every update.
 
@@ -116,28 +120,33 @@ def train(
     >>> run.status, len(run.updates["tau"])
     ('finished', 120)
     """
-    options = resolve("train", problem, locals())
-    hooks = watched(on_eval, progress, max_seconds=options.max_seconds)
-    rule = as_rule(plain_text(rule) if force else rule)
-    if rule.shuffled:
-        raise UsageError(f"rule is {rule}: it needs all scales in advance; use it in simulate or replay")
-    with nullcontext() if out is None else claim(out, force) as owner:
+    given = locals()
+    with joining(comm) as ranks:
+        options = resolve("train", problem, of_ranks(ranks, given))
+        hooks = watched(on_eval, progress, max_seconds=options.max_seconds)
+        rule = as_rule(plain_text(rule) if force else rule)
+        if rule.shuffled:
+            raise UsageError(f"rule is {rule}: it needs all scales in advance; use it in simulate or replay")
+        if ranks is not None and not ranks.serves:
+            work(problem, options, rule, ranks)
+            return None  # type: ignore[return-value]
+        with nullcontext() if out is None else claim(out, force) as owner:
 
-        def create(attributes: dict[str, Any]) -> RunWriter:
-            return RunWriter(
-                owner,
-                kind="train",
-                attributes=attributes,
-                initial=state.params,
-                layout=problem.layout,
-                workers=options.workers,
-                force=force,
-                groups=options.groups(problem),
-                record=options.record,
-            )
+            def create(attributes: dict[str, Any]) -> RunWriter:
+                return RunWriter(
+                    owner,
+                    kind="train",
+                    attributes=attributes,
+                    initial=state.params,
+                    layout=problem.layout,
+                    workers=options.workers,
+                    force=force,
+                    groups=options.groups(problem),
+                    record=options.record,
+                )
 
-        state = InitialState(options.initial(problem))
-        return run_from(state, problem, options, rule, create, hooks)
+            state = InitialState(options.initial(problem))
+            return run_from(state, problem, options, rule, create, hooks, ranks)
 
 
 def run_from(
@@ -147,6 +156,7 @@ def run_from(
     rule: Rule,
     record: Callable[[dict[str, Any]], RunWriter],
     hooks: Hooks,
+    ranks: Ranks | None = None,
 ) -> Run:
     """Run from a state to the end.
 
@@ -157,6 +167,7 @@ def run_from(
         rule: the step-size rule.
         record: makes the writer of the run from its attributes; called once all has been compiled.
         hooks: functions to call while the run goes on.
+        ranks: of a run on MPI, of which this is the server.
     """
     check_fits(problem, options)
     code = pieces(problem, rule, options.schedule, options.scheme)  # before any of it has been called
@@ -164,10 +175,10 @@ def run_from(
     tables, first = _tables(start, problem, options, rule, OUTSIDE.loss)
     steps = step_tables(options.schedule, rule, options.updates)
     begun = time.perf_counter()
-    reference = options.scheme.worker_loop or ""
-    with compiling_beside(compile_rest, reference, problem):
+    crew = threads(options.scheme) if ranks is None else server(options.scheme, ranks)
+    with compiling_beside(crew.rest, crew.loop, problem):
         problem.compile()
-    access, loop = compile_access(UPDATES), compile_loop(reference, problem.dtypes)
+    access, loop = compile_access(UPDATES), crew.compiled(crew.loop, problem.dtypes)
     compile_seconds = time.perf_counter() - begun
 
     evaluator = Evaluator(problem, options.eval_samples)
@@ -176,8 +187,11 @@ def run_from(
     if "loss" in rule.sees:
         tables, first = _tables(start, problem, options, rule, initial.train_loss)
     shared = allocate(problem, options, steps, start, loss_limit(options, initial))
-    team = Team(problem, options, shared, loop, start)
+    team = crew.team(problem, options, shared, loop, start)
     attributes = {**run_attributes(problem, options, rule, code), "compile_seconds": compile_seconds}
+    if ranks is not None:
+        ranks.meet(problem, options, code)
+        attributes |= ranks.facts()
 
     def work(session: Session[Run]) -> Run:
         writer = record(attributes)
@@ -219,17 +233,6 @@ def run_from(
         return run
 
     return apart(work, hooks)
-
-
-def compile_rest(loop: str, *dtypes: str) -> None:
-    """Fill the cache on disk with all that a run compiles besides its problem.
-
-    Args:
-        loop: the worker loop, "module:function".
-        dtypes: the names of those of the problem.
-    """
-    compile_loop(loop, of_names(dtypes))
-    compile_access(UPDATES)
 
 
 def _tables(

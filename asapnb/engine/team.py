@@ -4,18 +4,20 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from numba import types
 
 from ..compiled import specialise
 from ..problems.base import Dtypes, Problem, gradient_signature
-from ..training.compiling import load
+from ..record.schema import UPDATES
+from ..schemes import Scheme
+from ..training.compiling import load, of_names
 from ..training.options import Options, pinning
 from ..training.starting import start_all
 from ..training.words import FAILED
 from . import words
-from .collect import Access
+from .collect import Access, compile_access
 from .initial import InitialState
 from .memory import own_buffers
 from .shared import Own, Shared, worker_types
@@ -44,6 +46,38 @@ def compile_loop(loop: str, dtypes: Dtypes, *more: types.Type) -> Callable[..., 
     return specialise(load(loop), gradient, *worker_types(*dtypes), types.int64, *more)
 
 
+def compile_rest(loop: str, *dtypes: str) -> None:
+    """Fill the cache on disk with all that a run compiles besides its problem.
+
+    Args:
+        loop: the worker loop, "module:function".
+        dtypes: the names of those of the problem.
+    """
+    compile_loop(loop, of_names(dtypes))
+    compile_access(UPDATES)
+
+
+class Crew(NamedTuple):
+    """How a run has its workers.
+
+    Attributes:
+        loop: what is compiled for them, "module:function".
+        rest: fills the cache with all of it besides the problem; called with `loop` and the names of dtypes.
+        compiled: compiles it in this process, for these dtypes.
+        team: makes the team, from problem, options, shared memory, what was compiled, and the initial state.
+    """
+
+    loop: str
+    rest: Callable[..., None]
+    compiled: Callable[[str, Dtypes], Any]
+    team: "Callable[..., Team]"
+
+
+def threads(scheme: Scheme) -> Crew:
+    """The workers of a run of this process alone."""
+    return Crew(scheme.worker_loop or "", compile_rest, compile_loop, Team)
+
+
 class Team:
     """The workers of one run."""
 
@@ -58,10 +92,7 @@ class Team:
 
     def work(self, server: Server) -> None:
         """Start the workers and the clock, then serve the workers until all have ended. Raises what one raised."""
-        threads = [
-            threading.Thread(target=self._worker, args=(me, server), name=f"asapnb-worker-{me}", daemon=True)
-            for me in range(self._options.workers)
-        ]
+        threads = self._members(server)
         try:
             start_all(threads, "workers")
             self._start_clock(server)
@@ -78,6 +109,13 @@ class Team:
                 _wait(threads)
             server.salvage(ended=True)
             raise
+
+    def _members(self, server: Server) -> list[threading.Thread]:
+        """The threads that work."""
+        return [
+            threading.Thread(target=self._worker, args=(me, server), name=f"asapnb-worker-{me}", daemon=True)
+            for me in range(self._options.workers)
+        ]
 
     def _start_clock(self, server: Server) -> None:
         get, put, control = server.access.get, server.access.put, self._shared.control
@@ -98,9 +136,13 @@ class Team:
             own = self.owns[me] = own_buffers(self._problem, self._options, self._shared, self._start, me)
             self._loop(self._problem.gradient, self._shared, own, me)
         except BaseException as error:
-            self._errors.append(error)
-            server.stop(FAILED)
-            server.access.put(self._shared.control, words.BROKEN, 1)
+            self._fail(error, server)
+
+    def _fail(self, error: BaseException, server: Server) -> None:
+        """Note what a member raised, and stop the others."""
+        self._errors.append(error)
+        server.stop(FAILED)
+        server.access.put(self._shared.control, words.BROKEN, 1)
 
 
 def _spread(me: int, workers: int) -> None:

@@ -171,27 +171,30 @@ class Leashed(Scheme):
 class ParameterServer(Scheme):
     """Workers on other machines: gradients travel to a server, which applies one at a time and sends parameters back.
 
-    Simulator only. Every message takes a `network` time of the timing; the server serves in the order of arrival,
-    and each gradient costs it an `update` and the answer a `read`.
+    In virtual time every message takes a `network` time of the timing; the server serves in the order of arrival,
+    and each gradient costs it an `update` and the answer a `read`. For real, server and workers are the ranks of MPI.
 
     Args:
         bound: stale synchronous parallel: a worker that is more than `bound` gradients ahead of the slowest waits.
             0 to 10⁶; None never waits.
         discard_after: R >= 1: a gradient of staleness R or more is discarded when it arrives, and makes no version
             (Ringmaster ASGD). None discards nothing.
-        restart: with `discard_after`: a worker whose gradient would be discarded is told so and starts anew.
+        restart: with `discard_after`: a worker whose gradient would be discarded is told so and starts anew
+            (simulator only: a gradient that is being computed cannot be left).
 
     Sources: Ho et al., "More effective distributed ML via a stale synchronous parallel parameter server", NIPS 2013;
     Maranjyan, Tyurin, Richtárik, "Ringmaster ASGD", ICML 2025, arXiv 2501.16168.
     """
 
     name = "parameter-server"
+    worker_loop = "asapnb.engine.loops.server:compute"
+    server_loop = "asapnb.engine.loops.server:serve"
     event_loop = "asapnb.simulator.loops.server:run"
     messages = True
 
     bound: int | None = option(default=None, most=10**6)
     discard_after: int | None = option(default=None, least=1)
-    restart: bool = False
+    restart: bool = option(default=False, simulated=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -199,6 +202,16 @@ class ParameterServer(Scheme):
             raise UsageError(
                 "ParameterServer(restart=True): needs discard_after=R, after which a gradient is useless"
             )
+
+    @property
+    def drops(self) -> bool:
+        """If gradients may be discarded."""
+        return self.discard_after is not None
+
+    @property
+    def most_ahead(self) -> int | None:
+        """The bound."""
+        return self.bound
 
     @property
     def paces(self) -> int:

@@ -63,13 +63,16 @@ class Scheme:
         name: as the command line and configuration files spell it.
         worker_loop: the compiled loop of a real thread; None where there is none.
         timed_loop: the worker loop with a look at the clock between its steps, for `calibrate`; may be None.
+        server_loop: of a scheme whose messages travel, the compiled step of the server that takes a gradient; its
+            `worker_loop` is then the step of a worker that computes one. None where there is none.
         event_loop: the compiled loop of the simulator; None where there is none.
         fresh: no update is ever stale, so there is one table, one velocity, and the clock stops for evaluations.
         averages: an update is the average of gradients in shared memory; each worker makes a slice of it.
         published: threads publish vectors of a pool by compare-and-swap, instead of changing one in place.
         copied_for_evaluation: threads copy the parameters that are to be evaluated, and go on.
         consistent: a view is one version of the parameters, not a mixture.
-        messages: gradients and parameters travel, and take the `network` times of a timing.
+        messages: gradients and parameters travel: between processes on MPI, or in virtual time, where they take the
+            `network` times of a timing.
         instant: where reads and updates take no time, the simulator's loop `instant` gives the same rows.
         most_workers: how many workers there can be; None for any number.
         options: the options; `register` fills them in.
@@ -79,6 +82,7 @@ class Scheme:
     options: ClassVar[tuple[Option, ...]] = ()
     worker_loop: ClassVar[str | None] = None
     timed_loop: ClassVar[str | None] = None
+    server_loop: ClassVar[str | None] = None
     event_loop: ClassVar[str | None] = None
     fresh: ClassVar[bool] = False
     averages: ClassVar[bool] = False
@@ -108,6 +112,11 @@ class Scheme:
     def drops(self) -> bool:
         """Whether threads may drop gradients, whose rows then use a ring of their own."""
         return False
+
+    @property
+    def most_ahead(self) -> int | None:
+        """How many gradients a worker may be ahead of the slowest; None for any number."""
+        return None
 
     @property
     def pieces(self) -> int:
@@ -155,6 +164,8 @@ def register(scheme: S) -> S:
     loops = (scheme.worker_loop, scheme.event_loop)
     if not any(loops) or not all(loop is None or ":" in loop for loop in loops):
         raise TypeError(f"{scheme.__name__} needs a worker_loop or an event_loop, each as 'module:function'")
+    if bool(scheme.server_loop) != bool(scheme.messages and scheme.worker_loop):
+        raise TypeError(f"{scheme.__name__} needs both or neither, a worker_loop with messages and a server_loop")
     if not scheme.__doc__ and sys.flags.optimize < 2:  # python -OO leaves no docstrings
         raise TypeError(f"{scheme.__name__} needs a docstring that says how workers share the parameters")
     dataclass(frozen=True, repr=False)(scheme)

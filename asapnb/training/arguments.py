@@ -124,8 +124,8 @@ _MONITORS = tuple(Evaluation.__dataclass_fields__)[2:]  # all but version and ti
 _TABLE = (
     Argument("scheme", LockBased(), _TEXT, {
         "train": """how the workers share the parameters: Sequential, Synchronous, LockBased, Hogwild or Leashed, or
-            the text of one, such as "leashed(persistence=1)".""",
-        "simulate": "how the workers share the parameters; also `ParameterServer`, and simulator-only options.",
+            ParameterServer (on MPI: see `comm`), or the text of one, such as "leashed(persistence=1)".""",
+        "simulate": "how the workers share the parameters; simulator-only options, too.",
         "calibrate": """LockBased: a read copies the parameters, an update changes them in place. Or Leashed: a read
             pins a vector, an update makes a new one, and a further attempt to publish it is a `retry`.""",
     }, lambda name, value, context: as_scheme(value), (*_FORETOLD, "calibrate")),
@@ -251,6 +251,9 @@ _TABLE = (
     Argument("progress", None, (), """called with a `Progress` a few times a second; it may stop the run, too. By
         default a notebook shows how far the run is; with True other programs say it on stderr, with False none.""",
              _as_it_is),
+    Argument("comm", None, (), """of `ParameterServer`: a communicator of mpi4py, such as `MPI.COMM_WORLD`. Every
+        rank must call with the same arguments; rank 0 serves and returns the run, the others work and return None.
+        Only rank 0 writes `out` and calls `on_eval` and `progress`.""", _as_it_is, ("train",)),
 )  # fmt: skip
 ARGUMENTS: dict[str, Argument] = {argument.name: argument for argument in _TABLE}
 

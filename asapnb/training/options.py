@@ -164,6 +164,8 @@ def resolve_for(command: Command, dtype: np.dtype[Any], n_samples: int, given: M
     scheme: Scheme = values["scheme"]
     threaded = command == "train"
     check_possible(scheme, threaded)
+    if threaded:
+        values["workers"] = _workers_of(scheme, values)
     workers = values["workers"] or default_workers(scheme, threaded)
     scheme.check_workers(workers)
     if values["compensation"] and threaded and not scheme.keeps_view:
@@ -176,6 +178,34 @@ def resolve_for(command: Command, dtype: np.dtype[Any], n_samples: int, given: M
     found = {**values, "workers": workers, "updates": _total(values, per_epoch), "eval_every": every}
     _check_patience(values)
     return Options(**{field.name: found[field.name] for field in fields(Options)})
+
+
+def _workers_of(scheme: Scheme, values: Mapping[str, Any]) -> int | None:
+    """The workers of a run: given or, of one on MPI, all ranks but the server."""
+    workers, ranks = values["workers"], values["comm"]
+    if scheme.messages and ranks is None:
+        raise UsageError(
+            f"scheme is {scheme}: its workers are other processes. Start them on MPI, as in mpiexec -n 9 asapnb "
+            "train --mpi …, or from Python with comm=MPI.COMM_WORLD; or run it in virtual time with simulate"
+        )
+    if ranks is None:
+        return workers
+    if not scheme.messages:
+        raise UsageError(
+            f"scheme is {scheme}: its workers are threads of one process; on MPI choose parameter-server, or train "
+            "without comm (--mpi)"
+        )
+    if workers not in (None, ranks.workers):
+        raise UsageError(
+            f"workers is {workers}, and there are {ranks.workers + 1} ranks: one is the server, the others are "
+            f"workers. Start one more, as in mpiexec -n {workers + 1}, or leave workers out"
+        )
+    if values["pin_workers"]:
+        raise UsageError(
+            "pin_workers is True: on MPI the launcher pins the ranks, as with mpiexec -bind-to core (MPICH), "
+            "--bind-to core (Open MPI) or srun --cpu-bind=cores"
+        )
+    return int(ranks.workers)
 
 
 def check_possible(scheme: Scheme, threaded: bool) -> None:

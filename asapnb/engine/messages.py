@@ -1,0 +1,66 @@
+"""The messages of a run on MPI: each is a row and a vector, the parameters or a gradient."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels.arrays import LINE_BYTES, aligned
+from ..record.schema import UPDATES
+
+# Tags: what the server says, then what a worker says. MPI allows at least 32,767.
+ANSWER, STOP, ALIVE = 30401, 30402, 30403  # parameters; the end; nothing, but that the server is there
+GRADIENT, NOT_FINITE, LEAVING, BROKEN = 30411, 30412, 30413, 30414  # LEAVING: with a gradient, after a signal
+REPORT, VERDICT = 30421, 30422  # before the run
+
+_HEADER = -(-UPDATES.itemsize // LINE_BYTES) * LINE_BYTES
+_LEAST = 4096  # bytes of a message: room for the text of an error
+_SPIN = 2e-4  # seconds that a process looks for a message without a pause, if it has a core of its own
+_PAUSES = (2e-5, 1e-3)  # seconds between two looks, growing from the first to the second
+
+T = TypeVar("T")
+
+
+class Message:
+    """Memory for one message: `row` and `vector` are views of `buffer`, which MPI sends and receives whole."""
+
+    def __init__(self, n_params: int, dtype: np.dtype[Any]) -> None:
+        size = max(_HEADER + n_params * dtype.itemsize, _LEAST)
+        self.buffer: NDArray[np.uint8] = aligned(size, np.uint8)
+        self.row: NDArray[Any] = self.buffer[: UPDATES.itemsize].view(UPDATES)
+        self.vector: NDArray[Any] = self.buffer[_HEADER:].view(dtype)[:n_params]
+
+    @property
+    def text(self) -> str:
+        """The text that the message holds instead."""
+        return bytes(self.buffer[:_LEAST]).rstrip(b"\0").decode("utf-8", "replace")
+
+    @text.setter
+    def text(self, text: str) -> None:
+        code = text.encode()[:_LEAST]
+        self.buffer[:_LEAST] = 0
+        self.buffer[: len(code)] = np.frombuffer(code, np.uint8)
+
+
+def awaited(look: Callable[[], T | None], *, spins: bool, enough: Callable[[], bool] = lambda: False) -> T | None:
+    """What `look` finds, once it finds something; None as soon as it is `enough` to have waited.
+
+    MPI would wait without a pause, which takes the core from the process that is waited for.
+
+    Args:
+        look: returns None while there is nothing.
+        spins: whether this process has a core of its own.
+        enough: asked between looks that are a moment apart.
+    """
+    begun, (pause, longest) = time.monotonic(), _PAUSES
+    while (found := look()) is None:
+        if not spins or time.monotonic() - begun > _SPIN:
+            if enough():
+                return None
+            time.sleep(pause)
+            pause = min(1.2 * pause, longest)
+    return found

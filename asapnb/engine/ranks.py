@@ -1,0 +1,283 @@
+"""The processes of a run on MPI: they meet before it, and either all begin or none does.
+
+Rank 0 is the server, the others are workers. Each reports what it has built, or why it could not. The server
+compares the reports and gives its verdict. So bad input, and whatever differs between ranks, is an error on all of
+them, before any computes.
+"""
+
+from __future__ import annotations
+
+import atexit
+import math
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from ..compiled import KERNEL_PATH
+from ..errors import AsapnbError, RankError, UsageError
+from ..extras import optional
+from ..identity import Piece
+from ..problems.base import Problem
+from ..quota import cpu_quota
+from ..record import machine, versions
+from ..record.provenance import process
+from ..training.options import Options, cores
+from .messages import REPORT, STOP, VERDICT, awaited
+
+MUSTER_SECONDS = 600.0  # that ranks may take to load data and to compile
+LEAVING_SECONDS = 10.0  # that others may take to answer a rank that is being ended
+_NAMED = 5  # ranks that an error names
+_ALIKE = ("asapnb", "numpy", "numba", "llvmlite")  # versions on which the bits of a gradient depend
+_OF_SERVER = ("start", "schedule")  # arguments that workers do not use
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a rank says before the run.
+
+    Attributes:
+        host: the name of its machine.
+        pid: its process.
+        cores: those that it may run on.
+        quota: the most cores that it may use at a time; None for no limit.
+        facts: what must be the same on all ranks, by what it is called.
+        machine: what its machine is like.
+        error: why it cannot begin; None if it can.
+        refused: whether it was given something that cannot be used; otherwise it failed.
+    """
+
+    host: str
+    pid: int | None = None
+    cores: tuple[int, ...] = ()
+    quota: float | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    machine: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    refused: bool = True
+
+
+class Verdict(NamedTuple):
+    """What the server says to all reports: the hosts of the ranks, which of them spin, and why there is no run."""
+
+    hosts: list[str]
+    spin: list[bool]
+    error: str | None = None
+    refused: bool = True
+
+
+class Ranks:
+    """The communicator of a run, as one of its ranks sees it."""
+
+    def __init__(self, comm: Any) -> None:
+        self.comm = comm
+        self.rank, self.size = comm.Get_rank(), comm.Get_size()
+        self.workers = self.size - 1
+        self.hosts: list[str] = []  # of all ranks
+        self.reports: list[Report] = []  # of all ranks, on the server
+        self.begun = False  # all ranks agree to begin, so that workers wait for messages
+        self.spins = False  # whether this rank has a core of its own to wait on
+        self._met = self._lost = False
+
+    @property
+    def serves(self) -> bool:
+        """Whether this is the server."""
+        return self.rank == 0
+
+    def name(self, rank: int) -> str:
+        """A rank as errors name it."""
+        host = f", host {self.hosts[rank]}" if rank < len(self.hosts) else ""
+        return f"rank {rank} ({'server' if rank == 0 else f'worker {rank - 1}'}{host})"
+
+    def meet(self, problem: Problem, options: Options, code: Sequence[Piece]) -> None:
+        """Report what this rank has built, and begin if all ranks can.
+
+        Raises:
+            UsageError: with what differs between ranks, or was refused on one.
+            RankError: with what failed on one, or that one has not come.
+        """
+        facts = facts_of(problem, options, code)
+        self._exchange(replace(_report(), facts=facts, machine=machine(KERNEL_PATH)), MUSTER_SECONDS)
+        self.comm = self._own(self.comm)
+        self.begun = True
+
+    def fail(self, error: BaseException) -> None:
+        """Tell the other ranks of an error on this one, unless they know."""
+        if not self._met:
+            refused = isinstance(error, AsapnbError)
+            text = str(error) if refused else f"{type(error).__name__}: {error}"
+            ending = not isinstance(error, Exception)
+            report = replace(_report(), error="it is being ended" if ending else text, refused=refused)
+            with suppress(AsapnbError):
+                self._exchange(report, LEAVING_SECONDS if ending else MUSTER_SECONDS)
+        elif self.begun and self.serves:
+            self.dismiss()
+
+    def dismiss(self) -> None:
+        """The server's last word to workers that wait for the first message; later ones are those of `serving`."""
+        self.begun = False
+        for rank in range(1, self.size):
+            self.comm.Send(b"", rank, STOP)
+
+    def abandon(self) -> None:
+        """A rank no longer answers: end the others with this process. MPI would wait for it for ever."""
+        if not self._lost:
+            self._lost = True
+            atexit.register(self.comm.Abort, 1)
+
+    def facts(self) -> dict[str, Any]:
+        """Where the ranks are, for the run file."""
+        where = [{"rank": rank, "host": one.host, "pid": one.pid} for rank, one in enumerate(self.reports)]
+        return {"ranks": where, "hosts": {one.host: one.machine for one in self.reports}}
+
+    def _exchange(self, report: Report, seconds: float) -> None:
+        self._met = True
+        if self.serves:
+            verdict = self._judged(report, seconds)
+            for rank in range(1, self.size):
+                self.comm.send(verdict, rank, VERDICT)
+        else:
+            self.comm.send(report, 0, REPORT)
+            verdict = self._received(0, VERDICT, seconds + MUSTER_SECONDS)
+        self.hosts, self.spins = verdict.hosts, verdict.spin[self.rank]
+        if verdict.error is not None:
+            raise (UsageError if verdict.refused else RankError)(verdict.error)
+
+    def _judged(self, report: Report, seconds: float) -> Verdict:
+        """Collect the reports; returns what to tell all ranks."""
+        until, self.reports = time.monotonic() + seconds, [report]
+        for rank in range(1, self.size):
+            try:
+                self.reports.append(self._received(rank, REPORT, max(until - time.monotonic(), 0.1)))
+            except RankError as error:
+                self.reports.append(Report("unknown", error=str(error), refused=False))
+        self.hosts = [one.host for one in self.reports]
+        spin = _with_cores(self.reports)
+        if report.error is not None:
+            return Verdict(self.hosts, spin, f"{self.name(0)}: {report.error}", report.refused)
+        wrong = [(rank, text) for rank, one in enumerate(self.reports) if (text := self._wrong(rank, one))]
+        if not wrong:
+            return Verdict(self.hosts, spin)
+        more = f"; and {len(wrong) - _NAMED} ranks more" if len(wrong) > _NAMED else ""
+        text = "; ".join(f"{self.name(rank)}: {text}" for rank, text in wrong[:_NAMED]) + more
+        return Verdict(self.hosts, spin, text, all(self.reports[rank].refused for rank, _ in wrong))
+
+    def _wrong(self, rank: int, report: Report) -> str | None:
+        """What is wrong with a report; None if nothing is."""
+        for what, ours in {} if report.error is not None else self.reports[0].facts.items():
+            theirs = report.facts.get(what)
+            if theirs != ours:
+                return f"its {what} is {theirs}, and that of {self.name(0)} is {ours}: all ranks must have the same"
+        return report.error
+
+    def _received(self, rank: int, tag: int, seconds: float) -> Any:
+        """A message with what one rank says, which is awaited for a time."""
+        until = time.monotonic() + seconds
+        found = awaited(lambda: self.comm.improbe(rank, tag), spins=False, enough=lambda: time.monotonic() > until)
+        if found is None:
+            self.abandon()
+            raise RankError(
+                f"{self.name(rank)} has not come within {seconds:.0f} s: it has ended, or does something else. All "
+                "ranks must call train in the same order; see what it wrote"
+            )
+        return found.recv()
+
+    def _own(self, comm: Any) -> Any:
+        """A communicator of this run alone."""
+        own, request = comm.Idup()
+        until = time.monotonic() + MUSTER_SECONDS
+        done = awaited(lambda: request.Test() or None, spins=False, enough=lambda: time.monotonic() > until)
+        if done is None:
+            self.abandon()
+            raise RankError("a rank has ended after it had reported: see what it wrote")
+        return own
+
+
+@contextmanager
+def joining(comm: Any) -> Iterator[Ranks | None]:
+    """In this block the ranks of a communicator prepare a run together: an error on one is an error on all.
+
+    Args:
+        comm: an mpi4py communicator; None for a run of this process alone. Or the ranks, in an outer such block.
+
+    Raises:
+        UsageError: for a communicator that cannot be used, and what `Ranks.meet` says.
+    """
+    if comm is None or isinstance(comm, Ranks):
+        yield comm
+        return
+    ranks = Ranks(_checked(comm))
+    try:
+        yield ranks
+    except BaseException as error:
+        ranks.fail(error)
+        raise
+
+
+def of_ranks(ranks: Ranks | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a run as a rank takes them: a worker is sent its parameters, and starts from nothing else."""
+    more = {} if ranks is None or ranks.serves else {"start": None}
+    return {**given, **more, "comm": ranks}
+
+
+def library() -> Any:
+    """The module `MPI` of mpi4py; MissingExtraError without it. Its import initialises MPI."""
+    return optional("mpi4py.MPI", "mpi", "training on MPI")
+
+
+def _checked(comm: Any) -> Any:
+    mpi = sys.modules.get("mpi4py.MPI")
+    if mpi is None or not isinstance(comm, mpi.Intracomm):
+        raise UsageError(f"comm is {comm!r:.80}: must be a communicator of mpi4py, such as MPI.COMM_WORLD")
+    if not mpi.Is_initialized() or mpi.Is_finalized():
+        raise UsageError("MPI is not initialised, or has been finalised: call MPI.Init_thread() first")
+    if mpi.Query_thread() < mpi.THREAD_SERIALIZED:
+        raise UsageError(
+            "MPI was initialised without threads, and the server has several: ask for MPI.Init_thread("
+            'MPI.THREAD_MULTIPLE), or leave it to mpi4py (no mpi4py.rc.initialize = False, no thread_level "single")'
+        )
+    if comm.Get_size() < 2:
+        library = mpi.Get_library_version().strip().split("\n")[0].strip("\0")[:60]
+        raise UsageError(
+            "there is one rank only: a parameter server needs another for each worker, as in mpiexec -n 3 …. If "
+            f"mpiexec did start more, it belongs to another MPI than that of mpi4py, which is {library}"
+        )
+    return comm
+
+
+def facts_of(problem: Problem, options: Options, code: Sequence[Piece]) -> dict[str, Any]:
+    """What must be the same on all ranks, by what it is called."""
+    ours = versions()
+    return {
+        **{f"version of {name}": ours[name] for name in _ALIKE},
+        "kernel path ($ASAPNB_KERNELS)": KERNEL_PATH,
+        "byte order": sys.byteorder,
+        "problem": problem.config.get("problem"),
+        "number of parameters": problem.n_params,
+        "dtype": str(problem.dtype),
+        "number of training samples": problem.n_samples,
+        "data (its SHA-256)": None if problem.data is None else problem.data.sha256(),
+        **{
+            f"code of the {one.kind} {one.name}": one.digest for one in code if one.kind != "rule" and not one.unknown
+        },
+        **{name: str(value) for name, value in vars(options).items() if name not in _OF_SERVER},
+    }
+
+
+def _report() -> Report:
+    here = process()
+    return Report(here["host"], here["pid"], tuple(cores()), cpu_quota())
+
+
+def _with_cores(reports: Sequence[Report]) -> list[bool]:
+    """For each rank: whether its machine has a core for each rank there."""
+    there: dict[str, list[Report]] = {}
+    for one in reports:
+        there.setdefault(one.host, []).append(one)
+    rich = {
+        host: min(len({core for one in some for core in one.cores}), some[0].quota or math.inf) >= len(some)
+        for host, some in there.items()
+    }
+    return [rich[one.host] for one in reports]

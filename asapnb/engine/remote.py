@@ -1,0 +1,121 @@
+"""A worker of a run on MPI: a rank that computes gradients for the server until it is told that the run is over."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..errors import RankError
+from ..kernels.arrays import aligned
+from ..problems.base import Problem
+from ..rules import Rule
+from ..training.apart import Session, apart
+from ..training.code import pieces
+from ..training.compiling import compiling_beside
+from ..training.options import Options
+from ..training.reporting import Hooks
+from ..training.steps import ONES
+from .initial import InitialState
+from .memory import allocate
+from .messages import ALIVE, BROKEN, GRADIENT, LEAVING, NOT_FINITE, STOP, Message, awaited
+from .ranks import Ranks, library
+from .shared import Own
+from .team import compile_loop, compile_rest
+
+SILENCE = 600.0  # seconds that the server may be silent; it says that it is there while it holds a worker back
+
+
+def work(problem: Problem, options: Options, rule: Rule, ranks: Ranks) -> None:
+    """Compute gradients for the server until the run is over.
+
+    Args:
+        problem: what is minimised, as on the server.
+        options: the checked arguments, as on the server.
+        rule: the step-size rule. Its code must be that of the server.
+        ranks: of the run.
+
+    Raises:
+        UsageError, RankError: as `Ranks.meet`; RankError also if the server no longer answers.
+    """
+    code = pieces(problem, rule, options.schedule, options.scheme)
+    reference = options.scheme.worker_loop or ""
+    with compiling_beside(compile_rest, reference, problem):
+        problem.compile()
+    worker = _Worker(problem, options, compile_loop(reference, problem.dtypes), ranks)
+    ranks.meet(problem, options, code)
+    apart(worker.work, Hooks())
+
+
+class _Worker:
+    """A worker and its messages."""
+
+    def __init__(self, problem: Problem, options: Options, loop: Callable[..., bool], ranks: Ranks) -> None:
+        self._problem, self._loop, self._ranks, self._mpi = problem, loop, ranks, library()
+        n, dtype = problem.n_params, problem.dtype
+        self._inbox, self._outbox = Message(n, dtype), Message(n, dtype)
+        self._shared = allocate(problem, options, ONES, InitialState(np.zeros(n, dtype)), 0.0)
+        self._own = Own(
+            indices=aligned(options.batch_size, np.int64),
+            gradient=self._outbox.vector,
+            workspace=aligned(problem.workspace_size(options.batch_size), dtype),
+            snapshot=self._inbox.vector,
+            velocity=aligned(0, dtype),
+            row=self._outbox.row,
+        )
+        self._leaving = False
+        self._error: BaseException | None = None
+
+    def stop(self, reason: int) -> None:
+        """Ask the server, with the next gradient, to end the run: a signal has come."""
+        self._leaving = True
+
+    def work(self, session: Session[None]) -> None:
+        """Answer the server until it says that the run is over; raises what failed here."""
+        session.attach(self)
+        try:
+            while (tag := self._next(session)) != STOP:
+                if tag != ALIVE:
+                    self._send(self._computed(), session)
+        except BaseException:
+            self._ranks.abandon()
+            raise
+        if self._error is not None:
+            raise self._error
+
+    def _computed(self) -> int:
+        """Compute the gradient that has been asked for; returns the tag of the answer."""
+        self._outbox.row[:] = self._inbox.row
+        me = self._ranks.rank - 1
+        try:
+            finite = self._loop(self._problem.gradient, self._shared, self._own, me)
+        except BaseException as error:
+            self._error, self._outbox.text = error, f"{type(error).__name__}: {error}"
+            return BROKEN
+        return LEAVING if self._leaving else GRADIENT if finite else NOT_FINITE
+
+    def _send(self, tag: int, session: Session[None]) -> None:
+        self._complete(self._ranks.comm.Isend(self._outbox.buffer, 0, tag), session)
+
+    def _next(self, session: Session[None]) -> int:
+        """Receive the next message of the server; returns its tag."""
+        return self._complete(self._ranks.comm.Irecv(self._inbox.buffer, 0), session).Get_tag()
+
+    def _complete(self, request: Any, session: Session[None]) -> Any:
+        """Wait for a message to be sent or received; returns its status."""
+        status, until = self._mpi.Status(), time.monotonic() + SILENCE
+
+        def enough() -> bool:
+            return time.monotonic() > until or session.hooks.hurried()
+
+        done = awaited(lambda: request.Test(status) or None, spins=self._ranks.spins, enough=enough)
+        if done is None and session.hooks.hurried():
+            raise RankError(f"{self._ranks.name(self._ranks.rank)} was ended by a second signal")
+        if done is None:
+            name = self._ranks.name(0)
+            raise RankError(
+                f"{name} has said nothing for {SILENCE:.0f} s: it has ended or hangs, or its host is gone"
+            )
+        return status
