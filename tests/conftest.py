@@ -1,4 +1,4 @@
-"""One Hypothesis profile: nothing in it depends on how fast the machine is. And clocks that a test drives."""
+"""One Hypothesis profile: nothing in it depends on how fast the machine is. Clocks that a test drives; and ranks."""
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -49,3 +49,19 @@ def in_step(monkeypatch):
         until(lambda: self._deaf or not (self._messages or self._calling), pause=0.0005)
 
     monkeypatch.setattr(Session, "_tell", tell_and_wait)
+
+
+@pytest.fixture(scope="session")
+def four_kept():
+    """See `mpi_runs.kept`."""
+    pytest.importorskip("mpi4py")
+    from mpi_runs import kept
+
+    with kept(4) as found:
+        yield found
+
+
+@pytest.fixture
+def four(four_kept):
+    """Four ranks of MPI that do what they are told to; see `mpi_runs`."""
+    return four_kept()

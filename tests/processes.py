@@ -34,11 +34,11 @@ def command(*words, check=True, environment=(), **options):
 
 
 @contextmanager
-def started(*arguments, environment=(), **options):
+def started(*arguments, program=sys.executable, environment=(), **options):
     """Python with these arguments, in a process group that is killed after LIMIT seconds or when the block ends."""
     with ctrl_c_interrupts():
         process = subprocess.Popen(
-            [sys.executable, *map(str, arguments)],
+            [program, *map(str, arguments)],
             text=True,
             start_new_session=True,
             env={**os.environ, "PYTHONPATH": HERE, **dict(environment)},
@@ -72,9 +72,9 @@ def ctrl_c_interrupts():
         signal.signal(signal.SIGINT, before)
 
 
-def until(condition, pause=0.01):
+def until(condition, pause=0.01, limit=LIMIT):
     """Wait for what another thread or process does; returns what `condition` does."""
-    deadline = time.monotonic() + LIMIT
+    deadline = time.monotonic() + limit
     while not (found := condition()):
         assert time.monotonic() < deadline, "this took too long"
         time.sleep(pause)
