@@ -44,12 +44,12 @@ def work(problem: Problem, options: Options, rule: Rule, ranks: Ranks) -> None:
     reference = options.scheme.worker_loop or ""
     with compiling_beside(compile_rest, reference, problem):
         problem.compile()
-    worker = _Worker(problem, options, compile_loop(reference, problem.dtypes), ranks)
+    worker = Worker(problem, options, compile_loop(reference, problem.dtypes), ranks)
     ranks.meet(problem, options, code)
     apart(worker.work, Hooks())
 
 
-class _Worker:
+class Worker:
     """A worker and its messages."""
 
     def __init__(self, problem: Problem, options: Options, loop: Callable[..., bool], ranks: Ranks) -> None:

@@ -93,6 +93,7 @@ class ServerTeam(Team):
         self._looked = self._said_alive = time.monotonic()
         self._sends: list[Any] = []
         self._receives: list[Any] = []
+        self._statuses = [self._mpi.Status() for _ in range(m)]
         self._lasts: list[Any] = []  # sends of the last messages
         self._notes: list[str] = []
 
@@ -152,14 +153,13 @@ class ServerTeam(Team):
 
     def _arrived(self, server: Server) -> Iterator[tuple[int, int]]:
         """The workers whose messages have come, and their tags, as soon as there is one."""
-        statuses = [self._mpi.Status() for _ in self._receives]
-
-        def look() -> list[int] | None:
-            return self._mpi.Request.Testsome(self._receives, statuses) or None
-
-        found = awaited(look, spins=self._ranks.spins, enough=lambda: self._looked_around(server))
+        found = awaited(self._look, spins=self._ranks.spins, enough=lambda: self._looked_around(server))
         for place, me in enumerate(found or ()):
-            yield me, statuses[place].Get_tag()
+            yield me, self._statuses[place].Get_tag()
+
+    def _look(self) -> list[int] | None:
+        """The workers whose messages have come; None if there are none."""
+        return self._mpi.Request.Testsome(self._receives, self._statuses) or None
 
     def _take(self, me: int, tag: int, server: Server) -> None:
         """Take a message of a worker, then let workers go on."""

@@ -43,7 +43,8 @@ def answer(shared: Shared, own: Own, me: int) -> int:
 def compute(gradient: Gradient, shared: Shared, own: Own, me: int) -> bool:
     """Compute the gradient that a row asks for, at `own.snapshot`; returns whether it is finite.
 
-    The row has the server's time of the read. The worker adds its own duration, so the clocks need not agree.
+    The row has the server's time of the read. The worker adds its own duration, so the clocks need not agree. As
+    `t_apply`, which the server will fill in, it notes when it began, by its own clock: see `calibrate_ranks`.
     """
     begun = clock()
     count = worker.draw(shared, own, own.row[0].batch)
@@ -53,6 +54,7 @@ def compute(gradient: Gradient, shared: Shared, own: Own, me: int) -> bool:
     worker.note_gradient(shared, own, own.snapshot, loss)
     finite = all_finite(own.gradient)
     own.row[0].t_ready = own.row[0].t_read + (clock() - begun) * 1e-9
+    own.row[0].t_apply = begun * 1e-9
     return finite
 
 
