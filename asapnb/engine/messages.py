@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -19,8 +20,8 @@ REPORT, VERDICT = 30421, 30422  # before the run
 
 _HEADER = -(-UPDATES.itemsize // LINE_BYTES) * LINE_BYTES
 _LEAST = 4096  # bytes of a message: room for the text of an error
-_SPIN = 2e-4  # seconds that a process looks for a message without a pause, if it has a core of its own
-_PAUSES = (2e-5, 1e-3)  # seconds between two looks, growing from the first to the second
+_YIELD = 1e-3  # seconds that a process looks for a message again and again, if nobody else needs its core
+_PAUSE = 1e-3  # seconds between two looks at most; they are a twentieth of what has been waited
 
 T = TypeVar("T")
 
@@ -46,21 +47,28 @@ class Message:
         self.buffer[: len(code)] = np.frombuffer(code, np.uint8)
 
 
-def awaited(look: Callable[[], T | None], *, spins: bool, enough: Callable[[], bool] = lambda: False) -> T | None:
+def awaited(look: Callable[[], T | None], enough: Callable[[], bool] = lambda: False) -> T | None:
     """What `look` finds, once it finds something; None as soon as it is `enough` to have waited.
 
-    MPI would wait without a pause, which takes the core from the process that is waited for.
+    MPI itself would wait without a pause, which takes the core from the process that is waited for.
 
     Args:
         look: returns None while there is nothing.
-        spins: whether this process has a core of its own.
         enough: asked between looks that are a moment apart.
     """
-    begun, (pause, longest) = time.monotonic(), _PAUSES
+    begun = time.monotonic()
     while (found := look()) is None:
-        if not spins or time.monotonic() - begun > _SPIN:
-            if enough():
-                return None
-            time.sleep(pause)
-            pause = min(1.2 * pause, longest)
+        waited = time.monotonic() - begun
+        if waited < _YIELD:
+            os.sched_yield()
+        elif enough():
+            return None
+        else:
+            time.sleep(min(waited / 20, _PAUSE))
     return found
+
+
+def over(seconds: float) -> Callable[[], bool]:
+    """Whether so many seconds have passed, from now on."""
+    until = time.monotonic() + seconds
+    return lambda: time.monotonic() > until

@@ -8,7 +8,6 @@ them, before any computes.
 from __future__ import annotations
 
 import atexit
-import math
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,11 +20,10 @@ from ..errors import AsapnbError, RankError, UsageError
 from ..extras import optional
 from ..identity import Piece
 from ..problems.base import Problem
-from ..quota import cpu_quota
 from ..record import machine, versions
 from ..record.provenance import process
-from ..training.options import Options, cores
-from .messages import REPORT, STOP, VERDICT, awaited
+from ..training.options import Options
+from .messages import REPORT, STOP, VERDICT, awaited, over
 
 MUSTER_SECONDS = 600.0  # that ranks may take to load data and to compile
 LEAVING_SECONDS = 10.0  # that others may take to answer a rank that is being ended
@@ -41,8 +39,6 @@ class Report:
     Attributes:
         host: the name of its machine.
         pid: its process.
-        cores: those that it may run on.
-        quota: the most cores that it may use at a time; None for no limit.
         facts: what must be the same on all ranks, by what it is called.
         machine: what its machine is like.
         error: why it cannot begin; None if it can.
@@ -51,8 +47,6 @@ class Report:
 
     host: str
     pid: int | None = None
-    cores: tuple[int, ...] = ()
-    quota: float | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     machine: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
@@ -60,10 +54,9 @@ class Report:
 
 
 class Verdict(NamedTuple):
-    """What the server says to all reports: the hosts of the ranks, which of them spin, and why there is no run."""
+    """What the server says to all reports: the hosts of the ranks, and why there is no run."""
 
     hosts: list[str]
-    spin: list[bool]
     error: str | None = None
     refused: bool = True
 
@@ -78,7 +71,6 @@ class Ranks:
         self.hosts: list[str] = []  # of all ranks
         self.reports: list[Report] = []  # of all ranks, on the server
         self.begun = False  # all ranks agree to begin, so that workers wait for messages
-        self.spins = False  # whether this rank has a core of its own to wait on
         self._met = self._lost = False
 
     @property
@@ -141,7 +133,7 @@ class Ranks:
         else:
             self.comm.send(report, 0, REPORT)
             verdict = self._received(0, VERDICT, seconds + MUSTER_SECONDS)
-        self.hosts, self.spins = verdict.hosts, verdict.spin[self.rank]
+        self.hosts = verdict.hosts
         if verdict.error is not None:
             raise (UsageError if verdict.refused else RankError)(verdict.error)
 
@@ -154,15 +146,14 @@ class Ranks:
             except RankError as error:
                 self.reports.append(Report("unknown", error=str(error), refused=False))
         self.hosts = [one.host for one in self.reports]
-        spin = _with_cores(self.reports)
         if report.error is not None:
-            return Verdict(self.hosts, spin, f"{self.name(0)}: {report.error}", report.refused)
+            return Verdict(self.hosts, f"{self.name(0)}: {report.error}", report.refused)
         wrong = [(rank, text) for rank, one in enumerate(self.reports) if (text := self._wrong(rank, one))]
         if not wrong:
-            return Verdict(self.hosts, spin)
+            return Verdict(self.hosts)
         more = f"; and {len(wrong) - _NAMED} ranks more" if len(wrong) > _NAMED else ""
         text = "; ".join(f"{self.name(rank)}: {text}" for rank, text in wrong[:_NAMED]) + more
-        return Verdict(self.hosts, spin, text, all(self.reports[rank].refused for rank, _ in wrong))
+        return Verdict(self.hosts, text, all(self.reports[rank].refused for rank, _ in wrong))
 
     def _wrong(self, rank: int, report: Report) -> str | None:
         """What is wrong with a report; None if nothing is."""
@@ -174,8 +165,7 @@ class Ranks:
 
     def _received(self, rank: int, tag: int, seconds: float) -> Any:
         """A message with what one rank says, which is awaited for a time."""
-        until = time.monotonic() + seconds
-        found = awaited(lambda: self.comm.improbe(rank, tag), spins=False, enough=lambda: time.monotonic() > until)
+        found = awaited(lambda: self.comm.improbe(rank, tag), over(seconds))
         if found is None:
             self.abandon()
             raise RankError(
@@ -187,9 +177,7 @@ class Ranks:
     def _own(self, comm: Any) -> Any:
         """A communicator of this run alone."""
         own, request = comm.Idup()
-        until = time.monotonic() + MUSTER_SECONDS
-        done = awaited(lambda: request.Test() or None, spins=False, enough=lambda: time.monotonic() > until)
-        if done is None:
+        if awaited(lambda: request.Test() or None, over(MUSTER_SECONDS)) is None:
             self.abandon()
             raise RankError("a rank has ended after it had reported: see what it wrote")
         return own
@@ -268,16 +256,4 @@ def facts_of(problem: Problem, options: Options, code: Sequence[Piece]) -> dict[
 
 def _report() -> Report:
     here = process()
-    return Report(here["host"], here["pid"], tuple(cores()), cpu_quota())
-
-
-def _with_cores(reports: Sequence[Report]) -> list[bool]:
-    """For each rank: whether its machine has a core for each rank there."""
-    there: dict[str, list[Report]] = {}
-    for one in reports:
-        there.setdefault(one.host, []).append(one)
-    rich = {
-        host: min(len({core for one in some for core in one.cores}), some[0].quota or math.inf) >= len(some)
-        for host, some in there.items()
-    }
-    return [rich[one.host] for one in reports]
+    return Report(here["host"], here["pid"])

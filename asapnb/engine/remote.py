@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +19,7 @@ from ..training.reporting import Hooks
 from ..training.steps import ONES
 from .initial import InitialState
 from .memory import allocate
-from .messages import ALIVE, BROKEN, GRADIENT, LEAVING, NOT_FINITE, STOP, Message, awaited
+from .messages import ALIVE, BROKEN, GRADIENT, LEAVING, NOT_FINITE, STOP, Message, awaited, over
 from .ranks import Ranks, library
 from .shared import Own
 from .team import compile_loop, compile_rest
@@ -105,13 +104,9 @@ class Worker:
 
     def _complete(self, request: Any, session: Session[None]) -> Any:
         """Wait for a message to be sent or received; returns its status."""
-        status, until = self._mpi.Status(), time.monotonic() + SILENCE
-
-        def enough() -> bool:
-            return time.monotonic() > until or session.hooks.hurried()
-
-        done = awaited(lambda: request.Test(status) or None, spins=self._ranks.spins, enough=enough)
-        if done is None and session.hooks.hurried():
+        status, late, hurried = self._mpi.Status(), over(SILENCE), session.hooks.hurried
+        done = awaited(lambda: request.Test(status) or None, lambda: late() or hurried())
+        if done is None and hurried():
             raise RankError(f"{self._ranks.name(self._ranks.rank)} was ended by a second signal")
         if done is None:
             name = self._ranks.name(0)

@@ -25,7 +25,7 @@ from . import words
 from .collect import compile_access
 from .initial import InitialState
 from .loops.server import answer
-from .messages import ALIVE, ANSWER, BROKEN, LEAVING, NOT_FINITE, STOP, Message, awaited
+from .messages import ALIVE, ANSWER, BROKEN, LEAVING, NOT_FINITE, STOP, Message, awaited, over
 from .ranks import LEAVING_SECONDS, Ranks, library
 from .shared import Own, Shared, worker_types
 from .team import Crew, Server, Team, compile_loop
@@ -153,7 +153,7 @@ class ServerTeam(Team):
 
     def _arrived(self, server: Server) -> Iterator[tuple[int, int]]:
         """The workers whose messages have come, and their tags, as soon as there is one."""
-        found = awaited(self._look, spins=self._ranks.spins, enough=lambda: self._looked_around(server))
+        found = awaited(self._look, lambda: self._looked_around(server))
         for place, me in enumerate(found or ()):
             yield me, self._statuses[place].Get_tag()
 
@@ -222,12 +222,7 @@ class ServerTeam(Team):
 
     def _end(self) -> None:
         """Wait until all workers have their last message."""
-        until = time.monotonic() + LEAVING_SECONDS
-        sent = awaited(
-            lambda: self._mpi.Request.Testall(self._lasts) or None,
-            spins=False,
-            enough=lambda: time.monotonic() > until,
-        )
+        sent = awaited(lambda: self._mpi.Request.Testall(self._lasts) or None, over(LEAVING_SECONDS))
         if sent is None:
             self._ranks.abandon()
         for request in (*self._sends, *self._receives) if sent else ():
