@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -87,6 +88,7 @@ class Worker:
     def _computed(self) -> int:
         """Compute the gradient that has been asked for; returns the tag of the answer."""
         self._outbox.row[:] = self._inbox.row
+        self._outbox.row["t_apply"] = time.monotonic()
         me = self._ranks.rank - 1
         try:
             finite = self._loop(self._problem.gradient, self._shared, self._own, me)

@@ -43,18 +43,16 @@ def answer(shared: Shared, own: Own, me: int) -> int:
 def compute(gradient: Gradient, shared: Shared, own: Own, me: int) -> bool:
     """Compute the gradient that a row asks for, at `own.snapshot`; returns whether it is finite.
 
-    The row has the server's time of the read. The worker adds its own duration, so the clocks need not agree. As
-    `t_apply`, which the server will fill in, it notes when it began, by its own clock: see `calibrate_ranks`.
+    `t_read` of the row is the server's. As `t_apply` the worker has noted when it got the row, by its own clock. It
+    adds its own duration to the server's time, so the clocks need not agree.
     """
-    begun = clock()
     count = worker.draw(shared, own, own.row[0].batch)
     loss = gradient(
         own.snapshot, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
     )
     worker.note_gradient(shared, own, own.snapshot, loss)
     finite = all_finite(own.gradient)
-    own.row[0].t_ready = own.row[0].t_read + (clock() - begun) * 1e-9
-    own.row[0].t_apply = begun * 1e-9
+    own.row[0].t_ready = own.row[0].t_read + clock() * 1e-9 - own.row[0].t_apply
     return finite
 
 
