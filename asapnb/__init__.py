@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from .engine import Evaluation, Progress, train
     from .engine.calibrate import calibrate
     from .engine.preset import machine_from
-    from .errors import AsapnbError, DataError, MissingExtraError, RecordError, RuleError, StopTraining, UsageError
+    from .errors import (
+        AsapnbError,
+        DataError,
+        MissingExtraError,
+        RankError,
+        RecordError,
+        RuleError,
+        StopTraining,
+        UsageError,
+    )
     from .forecasting import Forecast, forecast
     from .problems import Problem, cnn, custom, lenet, mlp, network
     from .record import Run, load_run
@@ -43,6 +52,7 @@ _MODULES = {
         "AsapnbError",
         "DataError",
         "MissingExtraError",
+        "RankError",
         "RecordError",
         "RuleError",
         "StopTraining",
