@@ -19,6 +19,7 @@ import numpy as np
 
 from .data.options import beside
 from .data.recorded import trusted
+from .engine.ranks import joining, of_rank
 from .engine.resuming import resume_training
 from .engine.run import train
 from .errors import UsageError, shown, unknown
@@ -201,6 +202,7 @@ def run_config(
     force: bool = False,
     on_eval: Callable[[Evaluation], object] | None = None,
     progress: ProgressHook = None,
+    comm: Any = None,
 ) -> Run:
     """Train, or simulate, as a configuration says.
 
@@ -212,9 +214,10 @@ def run_config(
             configuration is from.
         on_eval: called with each `Evaluation` as it is made.
         progress: called with a `Progress` a few times a second; None, True and False as of `train`.
+        comm: as of `train`, to train on MPI.
 
     Returns:
-        The `Run`.
+        The `Run`; None on a worker of MPI.
 
     Raises:
         UsageError, RuleError, RecordError: before anything is written, for what cannot be used.
@@ -223,8 +226,12 @@ def run_config(
     >>> run.status, run_config(run.config).config == run.config
     ('finished', True)
     """
-    problem, arguments = prepare(config, kind, force)
-    return RUNS[kind](problem, **arguments, out=out, force=force, on_eval=on_eval, progress=progress)
+    if comm is not None and kind != "train":
+        raise UsageError(f"comm is {shown(comm)}, and kind is {kind}: only train runs on MPI; leave comm out")
+    with joining(comm) as ranks:
+        problem, arguments = prepare(of_rank(ranks, config), kind, force)
+        more = {} if ranks is None else {"comm": ranks}
+        return RUNS[kind](problem, **arguments, out=out, force=force, on_eval=on_eval, progress=progress, **more)
 
 
 def resume(

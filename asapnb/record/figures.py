@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,19 @@ def run_rows(config: Mapping[str, Any], facts: Mapping[str, Any], rest: str) -> 
         ("steps", f"size {config['step_size']:g}, batches of {config['batch_size']:,}, {rest}"),
         *(timing_rows(as_timing(config["timing"], workers)) if "timing" in config else ()),
     ]
+
+
+def ranks_on(hosts: Sequence[str]) -> str:
+    """Where the ranks of a run on MPI are.
+
+    Args:
+        hosts: of the ranks, the first of which is the server.
+
+    >>> ranks_on(["a", "a", "a", "b"])
+    'server on a, workers on a (2), b (1)'
+    """
+    workers = Counter(hosts[1:])
+    return f"server on {hosts[0]}, workers on {', '.join(f'{host} ({n})' for host, n in workers.items())}"
 
 
 def _scheduled(text: str) -> str:
