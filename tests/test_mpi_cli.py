@@ -1,0 +1,74 @@
+"""Commands with --mpi: all ranks carry them out, and the server alone reads the configuration, writes and speaks."""
+
+import json
+import platform
+
+import pytest
+from asapnb.cli import main
+from click.testing import CliRunner
+from mpi_runs import ByRank
+
+import asapnb as ab
+
+pytest.importorskip("mpi4py")
+
+CONFIG = """
+problem = "quadratic([1, 10], noise=0.1)"
+scheme = "parameter-server"
+updates = 30
+"""
+
+
+def command(comm, *words):
+    """What a command with --mpi does on this rank: exit code, what it prints, and its errors."""
+    done = CliRunner().invoke(main, [str(word) for word in words if word is not None])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.stdout, done.stderr
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text(CONFIG)
+    return path
+
+
+def test_the_server_reads_writes_and_speaks(four, config, tmp_path):
+    out = tmp_path / "run.h5"
+    server, *workers = four.call(command, "train", "--mpi", config, "--set", "seed=3", "-o", out, "--json")
+    assert server[0] == 0
+    assert not server[2]
+    assert workers == [(0, "", "")] * 3
+    said, run = json.loads(server[1]), ab.load_run(out)
+    assert said["updates"] == 30
+    assert said["config"] == run.config
+    assert run.status == "finished"
+    assert run.config["seed"] == 3
+    assert run.config["workers"] == 3
+    server, *workers = four.call(command, "train", "--mpi", out)  # that run again
+    assert "server on" in server[1]
+    assert "30 updates" in server[1]
+    assert workers == [(0, "", "")] * 3
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--bogus"], "No such option '--bogus'"),
+        (["-o", "no/such/folder.h5"], "no/such"),
+        (["--updates", "0"], "updates is 0"),
+        (["--scheme", "hogwild"], "its workers are threads of one process"),
+        (["-m", "5"], "mpiexec -n 6"),
+        (["--scheme", "parameter-server(discard_after=2, restart=True)"], "restart"),
+        ([ByRank({2: "--bogus"})], "rank 2 (worker 1, host {host}): No such option '--bogus'"),
+        ([ByRank({1: "--seed=3"})], "rank 1 (worker 0, host {host}): its call is"),
+        (["--problem", "mlp(hidden=[8])", "--data", "nowhere"], "unknown data"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_cannot_be_used_is_said_once(four, config, words, said):
+    server, *workers = four.call(command, "train", "--mpi", config, *words)
+    assert server[:2] == (2, "")
+    assert said.format(host=platform.node()) in server[2]
+    assert server[2].count("Error") == 1
+    assert workers == [(0, "", "")] * 3
