@@ -112,15 +112,18 @@ def test_any_change_of_code_changes_it_and_a_remark_or_another_place_does_not(ch
 
 
 PROGRAM = """
-import functools, json, sys
+import functools, json, os, sys
 sys.path.insert(0, {tests!r})
 import numpy as np, test_code_identity as here
+from numba import types
 from asapnb.identity.digest import digest_of
 made = {{name: digest_of(make({{"a": 1.5, "b": [None, "x"]}})) for name, make in here.MAKERS.items()}}
 made["set"] = digest_of(here.closed_over(frozenset(["one", "two", "three", "four"])))
 made["random"] = digest_of(here.closed_over(np.random.default_rng(3)))
 made["global"] = digest_of(here.uses_a_global)
 made["gradient"] = digest_of(here.pull)
+before = [types.UniTuple(types.int8, 90 + i) for i in range(int(os.environ["PYTHONHASHSEED"]))]
+made["type of Numba"] = digest_of(types.ExternalFunction("usleep", types.int32(types.uint32)))
 made["rule"] = here.as_rule(here.preserve(here.full)).code.digest
 made["problem"] = here.code_of(here.quadratic()).digest
 print(json.dumps(made))

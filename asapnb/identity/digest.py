@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+from numba.types import Type
 
 from .library import is_library, is_library_file, is_own_class, library_name
 from .plain import codes_in, encoded, hashed, scalar, slots_of
@@ -266,6 +267,8 @@ class _Walk:
         kind = type(value)
         if (name := library_name(value)) is not None:
             return hashed("library", name.encode())
+        if isinstance(value, Type):  # Numba numbers them in the order in which a process makes them
+            return hashed("type", self.of(kind), self.of(value.key))
         if callable(identity := getattr(kind, "_identity_", None)):
             return hashed("identity", self.of(identity(value)))
         if isinstance(value, np.ufunc):
