@@ -95,7 +95,7 @@ class Worker:
         except BaseException as error:
             self._error, self._outbox.text = error, f"{type(error).__name__}: {error}"
             return BROKEN
-        return LEAVING if self._leaving else GRADIENT if finite else NOT_FINITE
+        return NOT_FINITE if not finite else LEAVING if self._leaving else GRADIENT
 
     def _send(self, tag: int, session: Session[None]) -> None:
         self._complete(self._ranks.comm.Isend(self._outbox.buffer, 0, tag), session)

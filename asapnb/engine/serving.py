@@ -149,6 +149,8 @@ class ServerTeam(Team):
         while self._asked or self._held:
             for me, tag in self._arrived(server):
                 self._take(me, tag, server)
+            if time.monotonic() - self._looked > 1:  # a worker may be silent while messages of others keep coming
+                self._looked_around(server)
         self._end()
 
     def _arrived(self, server: Server) -> Iterator[tuple[int, int]]:
