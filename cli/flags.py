@@ -49,8 +49,8 @@ def flag(name: str, kind: Command, default: str | None = None) -> click.Option:
 
 def _help(name: str, kind: Command) -> str:
     """What a key does; where its value is one of several texts, these."""
-    loop = "worker_loop" if kind == "train" else "event_loop"
-    schemes = [name for name, scheme in SCHEMES.items() if getattr(scheme, loop)]
+    loops = ("worker_loop", "server_loop") if kind == "train" else ("event_loop",)
+    schemes = [name for name, scheme in SCHEMES.items() if any(getattr(scheme, loop) for loop in loops)]
     texts = {
         "data": f"The data set, for problems on one: {', '.join(SOURCES)}; or 'FILE.csv(target=NAME)', or a folder.",
         "problem": f"What is minimised: {', '.join(PROBLEMS)}; with arguments as in 'mlp(hidden=[64, 64])'.",

@@ -7,24 +7,27 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numba import types
 
+from ..compiled import specialise
 from ..errors import RankError
 from ..kernels.arrays import aligned
-from ..problems.base import Problem
+from ..problems.base import Dtypes, Problem, gradient_signature
 from ..rules import Rule
 from ..training.apart import Session, apart
 from ..training.code import pieces
-from ..training.compiling import compiling_beside
+from ..training.compiling import compiling_beside, of_names
 from ..training.options import Options
 from ..training.reporting import Hooks
 from ..training.steps import ONES
 from .initial import InitialState
+from .loops.server import begin, finish
 from .memory import allocate
 from .messages import ALIVE, BROKEN, GRADIENT, LEAVING, NOT_FINITE, STOP, Message, awaited, over
 from .ranks import Ranks, library
-from .shared import Own
-from .team import compile_loop, compile_rest
+from .shared import Own, worker_types
 
+_LOOP = "asapnb.engine.loops.server:begin"
 SILENCE = 600.0  # seconds that the server may be silent; it says that it is there while it holds a worker back
 
 
@@ -41,19 +44,37 @@ def work(problem: Problem, options: Options, rule: Rule, ranks: Ranks) -> None:
         UsageError, RankError: as `Ranks.meet`; RankError also if the server no longer answers.
     """
     code = pieces(problem, rule, options.schedule, options.scheme)
-    reference = options.scheme.worker_loop or ""
-    with compiling_beside(compile_rest, reference, problem):
+    with compiling_beside(compile_rest, _LOOP, problem):
         problem.compile()
-    worker = Worker(problem, options, compile_loop(reference, problem.dtypes), ranks)
+    worker = Worker(problem, options, ranks)
     ranks.meet(problem, options, code)
     apart(worker.work, Hooks())
+
+
+def compile_steps(dtypes: Dtypes) -> tuple[Callable[..., int], Callable[..., bool]]:
+    """The compiled steps of a worker before and after its gradient."""
+    own = worker_types(*dtypes)
+    return specialise(begin, *own), specialise(finish, *own, types.float64)
+
+
+def compile_rest(loop: str, *dtypes: str) -> None:
+    """Fill the cache on disk with all that a worker compiles besides its problem.
+
+    Args:
+        loop: the module of its steps, by one of them.
+        dtypes: the names of those of the problem.
+    """
+    compile_steps(of_names(dtypes))
 
 
 class Worker:
     """A worker and its messages."""
 
-    def __init__(self, problem: Problem, options: Options, loop: Callable[..., bool], ranks: Ranks) -> None:
-        self._problem, self._loop, self._ranks, self._mpi = problem, loop, ranks, library()
+    def __init__(self, problem: Problem, options: Options, ranks: Ranks) -> None:
+        self._ranks, self._mpi = ranks, library()
+        self._begin, self._finish = compile_steps(problem.dtypes)
+        # called without a look at the types of its arguments, and never as an argument, which takes 20 µs
+        self._gradient = problem.gradient.overloads[gradient_signature(*problem.dtypes).args].entry_point
         n, dtype = problem.n_params, problem.dtype
         self._inbox, self._outbox = Message(n, dtype), Message(n, dtype)
         self._shared = allocate(problem, options, ONES, InitialState(np.zeros(n, dtype)), 0.0)
@@ -89,9 +110,13 @@ class Worker:
         """Compute the gradient that has been asked for; returns the tag of the answer."""
         self._outbox.row[:] = self._inbox.row
         self._outbox.row["t_apply"] = time.monotonic()
-        me = self._ranks.rank - 1
+        shared, own = self._shared, self._own
         try:
-            finite = self._loop(self._problem.gradient, self._shared, self._own, me)
+            indices = own.indices[: self._begin(shared, own)]
+            loss = self._gradient(
+                own.snapshot, own.gradient, indices, shared.plan, own.workspace, shared.inputs, shared.labels
+            )
+            finite = self._finish(shared, own, loss)
         except BaseException as error:
             self._error, self._outbox.text = error, f"{type(error).__name__}: {error}"
             return BROKEN

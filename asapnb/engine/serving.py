@@ -18,7 +18,7 @@ from ..kernels.arrays import aligned
 from ..problems.base import Dtypes, Problem
 from ..record.schema import UPDATES, blank_rows
 from ..schemes import Scheme
-from ..training.compiling import of_names
+from ..training.compiling import load, of_names
 from ..training.options import Options
 from ..training.words import DIVERGED, INTERRUPTED
 from . import words
@@ -28,7 +28,7 @@ from .loops.server import answer
 from .messages import ALIVE, ANSWER, BROKEN, LEAVING, NOT_FINITE, STOP, Message, awaited, over
 from .ranks import LEAVING_SECONDS, Ranks, library
 from .shared import Own, Shared, worker_types
-from .team import Crew, Server, Team, compile_loop
+from .team import Crew, Server, Team
 
 SILENCE = 60.0  # seconds that a worker may be silent beyond ten times the longest gradient so far
 ALIVE_SECONDS = 30.0  # between two messages to a worker that is held back
@@ -44,9 +44,8 @@ class Steps(NamedTuple):
 
 def compile_server(reference: str, dtypes: Dtypes) -> Steps:
     """The steps of a server; `reference` names the loop that serves, "module:function"."""
-    return Steps(
-        compile_loop(reference, dtypes, types.int64), specialise(answer, *worker_types(*dtypes), types.int64)
-    )
+    words = (*worker_types(*dtypes), types.int64)
+    return Steps(specialise(load(reference), *words, types.int64), specialise(answer, *words))
 
 
 def compile_rest(loop: str, *dtypes: str) -> None:
@@ -178,7 +177,7 @@ class ServerTeam(Team):
         else:
             if tag == LEAVING:
                 server.stop(INTERRUPTED)
-            self._loop(self._problem.gradient, self._shared, self._taken[me], me, self._sums[me])
+            self._loop(self._shared, self._taken[me], me, self._sums[me])
         self._made[me] += 1
         held, self._held = self._held, []
         for one in (me, *held):

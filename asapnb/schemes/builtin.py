@@ -187,7 +187,6 @@ class ParameterServer(Scheme):
     """
 
     name = "parameter-server"
-    worker_loop = "asapnb.engine.loops.server:compute"
     server_loop = "asapnb.engine.loops.server:serve"
     event_loop = "asapnb.simulator.loops.server:run"
     messages = True

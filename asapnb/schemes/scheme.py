@@ -63,8 +63,8 @@ class Scheme:
         name: as the command line and configuration files spell it.
         worker_loop: the compiled loop of a real thread; None where there is none.
         timed_loop: the worker loop with a look at the clock between its steps, for `calibrate`; may be None.
-        server_loop: of a scheme whose messages travel, the compiled step of the server that takes a gradient; its
-            `worker_loop` is then the step of a worker that computes one. None where there is none.
+        server_loop: the compiled step of a server on MPI that takes the gradient of a worker, of a scheme whose
+            messages travel; None where there is none.
         event_loop: the compiled loop of the simulator; None where there is none.
         fresh: no update is ever stale, so there is one table, one velocity, and the clock stops for evaluations.
         averages: an update is the average of gradients in shared memory; each worker makes a slice of it.
@@ -92,6 +92,11 @@ class Scheme:
     messages: ClassVar[bool] = False
     instant: ClassVar[bool] = False
     most_workers: ClassVar[int | None] = None
+
+    @property
+    def loops(self) -> tuple[str | None, ...]:
+        """The loops that carry out the scheme, each as text, or None."""
+        return self.worker_loop, self.server_loop, self.event_loop
 
     @property
     def mass_drops(self) -> bool:
@@ -161,11 +166,11 @@ def register(scheme: S) -> S:
     name = vars(scheme).get("name")
     if not isinstance(name, str) or _key(name) != scheme.__name__.lower() or name in SCHEMES:
         raise TypeError(f"{scheme.__name__} needs a name that is new and like its own, such as my-scheme of MyScheme")
-    loops = (scheme.worker_loop, scheme.event_loop)
+    loops = (scheme.worker_loop, scheme.event_loop, scheme.server_loop)
     if not any(loops) or not all(loop is None or ":" in loop for loop in loops):
         raise TypeError(f"{scheme.__name__} needs a worker_loop or an event_loop, each as 'module:function'")
-    if bool(scheme.server_loop) != bool(scheme.messages and scheme.worker_loop):
-        raise TypeError(f"{scheme.__name__} needs both or neither, a worker_loop with messages and a server_loop")
+    if scheme.worker_loop if scheme.messages else scheme.server_loop:
+        raise TypeError(f"{scheme.__name__} has threads or messages: a worker_loop, or a server_loop with messages")
     if not scheme.__doc__ and sys.flags.optimize < 2:  # python -OO leaves no docstrings
         raise TypeError(f"{scheme.__name__} needs a docstring that says how workers share the parameters")
     dataclass(frozen=True, repr=False)(scheme)
@@ -205,13 +210,13 @@ def settings(scheme: Scheme) -> list[int]:
 
 
 def simulated_only(scheme: Scheme) -> str | None:
-    """The part of a scheme that only the simulator has, as text; None if real threads have all of it.
+    """The part of a scheme that only the simulator has, as text; None if there is nothing else.
 
     >>> from asapnb.schemes import LockBased
     >>> simulated_only(LockBased(order="random")), simulated_only(LockBased())
     ("order='random'", None)
     """
-    if scheme.worker_loop is None:
+    if scheme.worker_loop is None and scheme.server_loop is None:
         return type(scheme).__name__
     values = [(one.name, getattr(scheme, one.name), one.default) for one in scheme.options if one.simulated]
     return ", ".join(f"{name}={value!r}" for name, value, default in values if value != default) or None

@@ -39,7 +39,7 @@ def scheme_code(scheme: Scheme) -> Piece | None:
     """What a scheme is besides its text, with the loops that run it; None for one of asapnb."""
     if library_name(type(scheme)) is not None:
         return None
-    places = [loop.partition(":") for loop in (scheme.worker_loop, scheme.event_loop) if loop is not None]
+    places = [loop.partition(":") for loop in scheme.loops if loop]
     loops = [getattr(import_module(module), name) for module, _, name in places]
     return identified("scheme", str(scheme), (type(scheme), str(scheme), *loops))
 

@@ -1,8 +1,8 @@
 """A parameter server: it applies the gradients of workers in other processes, and answers with the parameters.
 
-`serve` and `answer` are steps of the server, `compute` is that of a worker. A row travels with the parameters to the
-worker, and comes back with the gradient: each side fills in its own fields. The messages are those of
-`engine.serving` and `engine.remote`.
+`serve` and `answer` are steps of the server, `begin` and `finish` those of a worker. A row travels with the
+parameters to the worker, and comes back with the gradient: each side fills in its own fields. The messages are those
+of `engine.serving` and `engine.remote`.
 """
 
 import math
@@ -10,7 +10,7 @@ import math
 from ...compiled import kernel, part
 from ...kernels.arithmetic import copy
 from ...kernels.atomics import clock, fetch_add, load, store
-from ...kernels.types import Gradient, Vector
+from ...kernels.types import Vector
 from ..words import APPLIED, N_PARAMS, PARAMS, QUOTA, SETTINGS, SHARED_MOMENTUM, TICKET, VELOCITY, VERSION
 from . import common as worker
 from .types import Own, Shared
@@ -40,16 +40,18 @@ def answer(shared: Shared, own: Own, me: int) -> int:
 
 
 @kernel()
-def compute(gradient: Gradient, shared: Shared, own: Own, me: int) -> bool:
-    """Compute the gradient that a row asks for, at `own.snapshot`; returns whether it is finite.
+def begin(shared: Shared, own: Own) -> int:
+    """Begin the gradient that a row asks for: draw its minibatch; returns the size."""
+    return worker.draw(shared, own, own.row[0].batch)
+
+
+@kernel()
+def finish(shared: Shared, own: Own, loss: float) -> bool:
+    """Finish a gradient that was taken at `own.snapshot`; returns whether it is finite.
 
     `t_read` of the row is the server's. As `t_apply` the worker has noted when it got the row, by its own clock. It
     adds its own duration to the server's time, so the clocks need not agree.
     """
-    count = worker.draw(shared, own, own.row[0].batch)
-    loss = gradient(
-        own.snapshot, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
-    )
     worker.note_gradient(shared, own, own.snapshot, loss)
     finite = all_finite(own.gradient)
     own.row[0].t_ready = own.row[0].t_read + clock() * 1e-9 - own.row[0].t_apply
@@ -57,7 +59,7 @@ def compute(gradient: Gradient, shared: Shared, own: Own, me: int) -> bool:
 
 
 @kernel()
-def serve(gradient: Gradient, shared: Shared, own: Own, me: int, read_sum: int) -> None:
+def serve(shared: Shared, own: Own, me: int, read_sum: int) -> None:
     """Apply, or discard, the gradient that has arrived from a worker. Twin: `recompute` in tests/naive.py.
 
     1. Once the quota is reached, gradients are left.
