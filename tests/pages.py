@@ -3,10 +3,17 @@
 A page's blocks run in order, in one namespace and one empty folder. A block that begins with `# name.py` or
 `# name.toml` is also saved under that name. A block that begins with `# tests/name.py` is not run: it must stand in
 that file, word for word. `make demo` is replaced by its recipe; other make targets and downloads need only exist.
+
+A command that begins with `mpiexec -n 4` is carried out by the four ranks that tests have. Python that imports MPI is
+for such a command, and only saved.
 """
 
+import os
 import re
+import runpy
 import shlex
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 from asapnb.cli import main
@@ -17,6 +24,7 @@ from asapnb.data.catalogue import SOURCES
 ROOT = Path(__file__).parents[1]
 MAKEFILE = (ROOT / "Makefile").read_text()
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ON_MPI = "mpiexec -n 4 "
 
 
 def recipe(target):
@@ -46,20 +54,44 @@ def run_command(command):
     return result.output
 
 
+def run_as_rank(comm, folder, command):
+    """What one rank prints, when each carries out a command of asapnb, or a script of Python, in this folder."""
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        if command.startswith("asapnb "):
+            return run_command(command)
+        script = command.removeprefix("python -m mpi4py ")
+        with redirect_stdout(StringIO()) as out:
+            runpy.run_path(script, run_name="__main__")
+        return out.getvalue()
+    finally:
+        os.chdir(before)
+
+
 def heads(text):
     """The first word of each line, for lines that begin with a word; a line with … stands for any."""
     return re.findall(r"^([A-Za-z]+(?= )).*", text, re.MULTILINE)
 
 
-def run_console(text):
+def run_console(text, ranks):
     """Run the lines after `$ `; each shown line of output must begin as a line of the actual output does."""
     for command, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n?)*)", text, re.MULTILINE):
-        missing = set(heads(shown)) - set(heads(run_command(command)))
+        if command.startswith(ON_MPI):
+            printed = "".join(ranks().call(run_as_rank, os.getcwd(), command.removeprefix(ON_MPI)))
+        else:
+            printed = run_command(command)
+        missing = set(heads(shown)) - set(heads(printed))
         assert not missing, (command, missing)
 
 
-def run_page(page):
-    """Run the blocks of a page, here: the working directory is where its files go."""
+def run_page(page, ranks=None):
+    """Run the blocks of a page, here: the working directory is where its files go.
+
+    Args:
+        page: its path in the repository.
+        ranks: returns ranks of MPI (`mpi_runs.Ranks`), for a page that has commands for them.
+    """
     namespace = {"__name__": "docs"}
     text = (ROOT / page).read_text()
     for block in BLOCK.finditer(text):
@@ -69,11 +101,13 @@ def run_page(page):
             continue
         if saved := re.match(r"# (\w+\.(?:py|toml))\n", code):
             Path(saved[1]).write_text(code)
-        if language == "python":
+        if language == "python" and "from mpi4py import MPI" in code:
+            assert f"{ON_MPI}python -m mpi4py {saved[1]}\n" in text
+        elif language == "python":
             code = "\n" * text.count("\n", 0, block.start(2)) + code  # so that errors name the page's line
             exec(compile(code, page, "exec"), namespace)
         elif language == "console":
-            run_console(code)
+            run_console(code, ranks)
         elif language == "sh":
             for command in code.splitlines():
                 run_command(command)

@@ -19,9 +19,9 @@ EXTENDING = sorted(f"docs/extending/{page.name}" for page in ROOT.glob("docs/ext
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_blocks_run(page, tmp_path, monkeypatch):
+def test_blocks_run(page, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
-    run_page(page)
+    run_page(page, lambda: request.getfixturevalue("four"))
 
 
 @pytest.mark.parametrize("page", EXTENDING)
