@@ -10,7 +10,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -19,8 +19,8 @@ import numpy as np
 
 from .data.options import beside
 from .data.recorded import trusted
-from .engine.ranks import joining, of_rank
-from .engine.resuming import resume_training
+from .engine.ranks import Ranks, joining, of_rank, of_workers
+from .engine.resuming import resume_training, resume_work
 from .engine.run import train
 from .errors import UsageError, shown, unknown
 from .identity import Recorded, check_piece
@@ -254,6 +254,7 @@ def resume(
     force: bool = False,
     on_eval: Callable[[Evaluation], object] | None = None,
     progress: ProgressHook = None,
+    comm: Any = None,
 ) -> Run:
     """Go on with a run in its file, from where it ended, as if it had never been interrupted.
 
@@ -280,9 +281,11 @@ def resume(
             module that it imports, the problem) is not what the run recorded. The file then keeps what has changed.
         on_eval: called with each new `Evaluation` as it is made.
         progress: called with a `Progress` a few times a second; None, True and False as of `train`.
+        comm: of a run on MPI, as of `train`. Only rank 0 reads and writes the file, and tells the other ranks what
+            they must know; a problem of one's own is passed on each.
 
     Returns:
-        The `Run`, as `train` does: the rows before, and those after.
+        The `Run`, as `train` does: the rows before, and those after. None on a worker of MPI.
 
     Raises:
         UsageError, RecordError, RuleError: for what cannot go on; the file is left as it was.
@@ -300,14 +303,23 @@ def resume(
     ...     run.status, run.updates["version"][[0, -1]], run.evals["step"]
     ('finished', array([ 1, 50]), array([ 0, 20, 50]))
     """
-    file = file_of(run) if isinstance(run, Run) else Path(run)
-    found = load_run(file)
-    hooks = watched(on_eval, progress, "virtual" if found.is_virtual else "", max_seconds)
     arguments = locals()
     given = {name: arguments[name] for name in ("epochs", "updates", "max_seconds", *of_resume())}
     changed = {name: value for name, value in given.items() if value is not None}
-    with own(file.resolve()) as owner:
-        return _go_on(load_run(file), changed, problem, rule, schedule, hooks, owner, force)
+    with joining(comm) as ranks:
+        if ranks is not None and not ranks.serves:
+            resume_work(*_prepared(problem, ranks.share(_call(changed), dict), "train", force), ranks)
+            return None  # type: ignore[return-value]
+        file = file_of(run) if isinstance(run, Run) else Path(run)
+        found = load_run(file)
+        hooks = watched(on_eval, progress, "virtual" if found.is_virtual else "", max_seconds)
+        with own(file.resolve()) as owner:
+            return _go_on(load_run(file), changed, problem, rule, schedule, hooks, owner, force, ranks)
+
+
+def _call(changed: Mapping[str, Any]) -> str:
+    """A call of `resume`, which must be the same on all ranks."""
+    return f"resume({', '.join(f'{name}={shown(value)}' for name, value in changed.items())})"
 
 
 def _go_on(
@@ -319,33 +331,46 @@ def _go_on(
     hooks: Hooks,
     owner: Owner,
     force: bool,
+    ranks: Ranks | None,
 ) -> Run:
     """Go on with a run as it is now, which nobody else can change."""
     check_columns(run)
     run.check()
-    if run.kind not in RUNS:
-        raise UsageError(f"{run.path} is of kind {run.kind}: only runs of {' and '.join(RUNS)} can go on")
-    config = merge(run.config, check_keys(changed, run.kind))
-    text = run.config["problem"]
+    kinds, where = (RUNS, "") if ranks is None else (["train"], "on MPI ")
+    if run.kind not in kinds:
+        raise UsageError(f"{run.path} is of kind {run.kind}: {where}only runs of {' and '.join(kinds)} can go on")
+    config = {**merge(run.config, check_keys(changed, run.kind)), "problem": run.config["problem"]}
     arguments = check_keys(
         {name: value for name, value in config.items() if name not in ("rule", "schedule")}, run.kind
     )
-    if problem is None and is_custom(text):
-        raise UsageError(
-            f"the problem of {run.path} is one's own, {text}: build it in Python and pass it, as in "
-            "asapnb.resume(path, problem=problem)"
-        )
-    if problem is None:
-        problem, arguments = prepare(arguments, run.kind, force)
-    else:
-        arguments = checked({name: value for name, value in arguments.items() if name not in _PROBLEM}, force)
-        check_problem(run, problem)
-        if not force:
-            check_piece(text, "problem", code_of(problem))
+    if ranks is not None:
+        ranks.share(_call(changed), partial(of_workers, arguments))
+    problem, arguments = _prepared(problem, arguments, run.kind, force, run)
     if "start" in arguments:
         arguments["start"] = start_of(run)
     if run.kind == "simulate" and "step_size" in changed and changed["step_size"] != run.config["step_size"]:
         raise no_change(run, "step_size", changed["step_size"])
     arguments |= {"rule": next_rule(run, rule, force), "schedule": same_schedule(run, schedule, force)}
-    go_on = resume_training if run.kind == "train" else resume_simulation
-    return go_on(run, problem, arguments, hooks, owner, force)
+    if run.kind == "simulate":
+        return resume_simulation(run, problem, arguments, hooks, owner, force)
+    return resume_training(run, problem, {**arguments, "comm": ranks}, hooks, owner, force)
+
+
+def _prepared(
+    problem: Problem | None, config: Mapping[str, Any], kind: Command, force: bool, run: Run | None = None
+) -> tuple[Problem, dict[str, Any]]:
+    """As `prepare`, for a run that goes on, with the problem that is given. A worker does not have the run."""
+    text = config["problem"]
+    if problem is None and is_custom(text):
+        where = f"of {text.where} " if isinstance(text, Recorded) else ""
+        raise UsageError(
+            f"the problem {where}is one's own, {text}: build it in Python and pass it, as in "
+            "asapnb.resume(path, problem=problem)"
+        )
+    if problem is None:
+        return prepare(config, kind, force)
+    if run is not None:
+        check_problem(run, problem)
+    if not force and isinstance(text, Recorded):
+        check_piece(text, "problem", code_of(problem))
+    return problem, checked({name: value for name, value in config.items() if name not in _PROBLEM}, force)

@@ -14,6 +14,7 @@ from asapnb.training.arguments import of_resume
 
 from .flags import flag, said
 from .options import JSON, QUIET
+from .ranks import MPI, is_worker, of_ranks
 from .running import Job, carry_out
 from .text import pairs
 
@@ -24,9 +25,11 @@ from .text import pairs
 @click.option("--updates", type=int, metavar="TOTAL", help="Updates in all; instead of --epochs.")
 @click.option("--max-seconds", type=float, metavar="TOTAL", help="The limit of training time in all.")
 @click.option("--force", is_flag=True, help="Go on although updates are lost, or code of one's own has changed.")
+@MPI
 @QUIET
 @JSON
-def command(run: str, quiet: bool, as_json: bool, force: bool, **given: Any) -> None:
+@click.pass_context
+def command(ctx: click.Context, run: str, quiet: bool, as_json: bool, force: bool, mpi: bool, **given: Any) -> None:
     """Go on with a run in its file, from its end or, if it was killed, from its last checkpoint.
 
     Totals count from the beginning of the run, so an interrupted run ends where it would have ended. Without a total,
@@ -36,15 +39,22 @@ def command(run: str, quiet: bool, as_json: bool, force: bool, **given: Any) -> 
     shown, and --force takes it as it is.
 
     A run on threads may go on with another step size or rule. The file says from where on, and a replay follows it.
+
+    A run on MPI goes on with --mpi and as many ranks: mpiexec -n 9 asapnb resume --mpi RUN.h5. Rank 0 alone needs the
+    file.
     """
-    before = load_run(run)
     totals = {name: given.pop(name) for name in ("epochs", "updates", "max_seconds")}
     chosen = said(given, "train")
+    go_on = partial(resume, run, **totals, **chosen, force=force, **of_ranks(ctx))
+    if is_worker(ctx):
+        carry_out(partial(Job, Text, go_on), None, quiet=True, as_json=False)
+        return
+    before = load_run(run)
 
     def make() -> Job:
         return Job(
             header=lambda: _header(before, totals["epochs"], totals["updates"], chosen),
-            run=partial(resume, before, **totals, **chosen, force=force),
+            run=go_on,
             max_seconds=totals["max_seconds"] or before.config.get("max_seconds"),
             clock=clock(before),
         )

@@ -226,9 +226,14 @@ def joining(comm: Any) -> Iterator[Ranks | None]:
         raise
 
 
+def of_workers(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a run that workers use, too: they are sent parameters, and need no rule."""
+    return {name: value for name, value in given.items() if name not in OF_SERVER}
+
+
 def of_rank(ranks: Ranks | None, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a run that a rank uses: a worker is sent parameters, and needs no rule."""
-    return {name: value for name, value in given.items() if ranks is None or ranks.serves or name not in OF_SERVER}
+    """The arguments of a run that a rank uses."""
+    return dict(given) if ranks is None or ranks.serves else of_workers(given)
 
 
 def library() -> Any:

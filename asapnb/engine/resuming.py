@@ -11,7 +11,7 @@ from ..record import Owner, Run, RunWriter, file_of, find_checkpoint, save_check
 from ..record.changes import step_size_of, value_at
 from ..record.checkpoint import Checkpoint, sessions_from, take_over
 from ..record.schema import ABANDONED, RUNNING, UPDATES
-from ..rules import as_rule
+from ..rules import as_rule, constant
 from ..training.arguments import of_resume
 from ..training.code import changes, pieces
 from ..training.options import Options, resolve
@@ -19,6 +19,8 @@ from ..training.reporting import Hooks
 from ..training.resuming import check_going_on, check_lost, check_problem, evaluations_of
 from ..training.words import NEVER
 from .initial import COUNTS, InitialState
+from .ranks import Ranks
+from .remote import work
 from .run import run_from
 
 _END_ATTRIBUTES = (
@@ -31,6 +33,7 @@ _END_ATTRIBUTES = (
     "pinned",
     *COUNTS,
 )
+_RENEWED = ("config", "code", "ranks", "hosts")
 
 
 def resume_training(
@@ -41,7 +44,7 @@ def resume_training(
     Args:
         run: the run, which has a file.
         problem: what is minimised.
-        arguments: by name.
+        arguments: by name; `comm` is the `Ranks` of a run on MPI, or None.
         hooks: functions to call while the run goes on.
         owner: of its file.
         force: although updates are lost.
@@ -75,10 +78,21 @@ def resume_training(
         take_over(checkpoint, run)
         if run.status != RUNNING:  # reopening cuts the end of the file, so the state in it is saved first
             save_checkpoint(path, *_as_checkpoint(run, start), owner)
-        kept_up = {name: attributes[name] for name in ("config", "code")}
+        kept_up = {name: attributes[name] for name in _RENEWED if name in attributes}
         return RunWriter.reopen(owner, kept=kept, attributes={**facts, **kept_up}, groups=options.groups(problem))
 
-    return run_from(start, problem, options, rule, reopen, hooks)
+    return run_from(start, problem, options, rule, reopen, hooks, arguments["comm"])
+
+
+def resume_work(problem: Problem, arguments: Mapping[str, Any], ranks: Ranks) -> None:
+    """Be a worker of a run on MPI that goes on.
+
+    Args:
+        problem: what is minimised.
+        arguments: those of `train` that workers use, by name.
+        ranks: of the run.
+    """
+    work(problem, resolve("train", problem, {**arguments, "comm": ranks}), constant(), ranks)
 
 
 def _instead(run: Run) -> str:

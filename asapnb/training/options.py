@@ -186,19 +186,19 @@ def _workers_of(scheme: Scheme, values: Mapping[str, Any]) -> int | None:
     if scheme.messages and ranks is None:
         raise UsageError(
             f"scheme is {scheme}: its workers are other processes. Start them on MPI, as in mpiexec -n 9 asapnb "
-            "train --mpi …, or from Python with comm=MPI.COMM_WORLD; or run it in virtual time with simulate"
+            "train --mpi … (or resume --mpi), or from Python with comm=MPI.COMM_WORLD; or simulate it"
         )
     if ranks is None:
         return workers
     if not scheme.messages:
         raise UsageError(
-            f"scheme is {scheme}: its workers are threads of one process; on MPI choose parameter-server, or train "
-            "without comm (--mpi)"
+            f"scheme is {scheme}: its workers are threads of one process; on MPI choose parameter-server, or leave "
+            "out comm (--mpi)"
         )
     if workers not in (None, ranks.workers):
         raise UsageError(
             f"workers is {workers}, and there are {ranks.workers + 1} ranks: one is the server, the others are "
-            f"workers. Start one more, as in mpiexec -n {workers + 1}, or leave workers out"
+            f"workers. Start one more than workers, as in mpiexec -n {workers + 1}; a new run may leave workers out"
         )
     if values["pin_workers"]:
         raise UsageError(
