@@ -1,6 +1,8 @@
 """`asapnb calibrate`."""
 
 import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
@@ -12,12 +14,18 @@ from rich.text import Text
 
 from asapnb.compiled import KERNEL_PATH
 from asapnb.config import keys, prepare
-from asapnb.engine.calibrate import Measured, fitted, measure, measured_for
+from asapnb.engine.calibrate import measure
+from asapnb.engine.calibrate_ranks import MeasuredRanks
+from asapnb.engine.clocks import TRIPS
+from asapnb.engine.measured import Measured, measured_for
 from asapnb.errors import UsageError
 from asapnb.formatting import count, fixed
 from asapnb.problems import Problem
 from asapnb.record import checked_target, machine, to_json, versions
+from asapnb.record.figures import ranks_on
 from asapnb.record.files import put_in_place
+from asapnb.schemes import ParameterServer
+from asapnb.simulator.held import held_against
 from asapnb.timing import Timing, save_timing
 from asapnb.training.following import row
 from asapnb.training.options import places
@@ -25,72 +33,93 @@ from asapnb.training.options import places
 from .compiling import announced
 from .flags import flag, said, with_defaults
 from .options import JSON, QUIET, output
+from .ranks import MPI, is_worker, of_ranks, shared
 from .streams import echo
 from .text import console, pairs
 
-_STEPS = ("compute", "read", "update", "retry")  # "retry" only if there were further attempts
 _WIDTHS = (7, 10, 13, 8, 13, 14)
+_HELD_WIDTHS = (7, 14, 14, 32)
 _ENOUGH = 0.9  # share of the cores; with less, other processes disturb the times
 
 
 @click.command("calibrate")
+@MPI
 @click.option("-m", "--workers", type=int, metavar="N", help="Measure 1, 2 … so many at once.  [default: the cores]")
 @click.option("--seconds", type=float, default=2.0, metavar="F", help="For each number of workers.")
 @output("TIMING.toml", "timing file")
 @QUIET
 @JSON
 def command(
-    workers: int | None, seconds: float, out: str | None, force: bool, quiet: bool, as_json: bool, **given: str | None
-) -> None:
+    workers: int | None, seconds: float, out: str | None, force: bool, quiet: bool, as_json: bool, mpi: bool,
+    **given: str | None,
+) -> None:  # fmt: skip
     """Measure how long gradients, reads and updates take on this machine, one to all cores at work.
 
     The timing file serves `asapnb simulate --timing TIMING.toml`: any number of workers, each as fast as a core of
     this machine.
+
+    With --mpi it is the parameter server that is measured, with 1, 2 ... all other ranks at work: gradients, its
+    reads and updates, and the messages, as in mpiexec -n 9 asapnb calibrate --mpi -o TIMING.toml.
     """
     if out is not None and not out.endswith(".toml"):
         raise UsageError(f"-o {out}: a timing file must end in .toml, as --timing tells a file by that")
-    chosen = said(given, "calibrate")
+    ctx = click.get_current_context()
+    chosen = ({"scheme": ParameterServer.name} if mpi else {}) | shared(lambda: said(given, "calibrate"))
     config = with_defaults(chosen, "calibrate")
     screen = console(quiet=quiet or as_json)
-    with announced(console(stderr=True, quiet=quiet)):
+    with announced(console(stderr=True, quiet=quiet or is_worker(ctx))):
         problem, arguments = prepare(chosen, "calibrate")
-        rounds = measure(problem, **arguments, workers=workers, seconds=seconds)
+        rounds = measure(problem, **arguments, workers=workers, seconds=seconds, **of_ranks(ctx))
+    if is_worker(ctx):
+        list(rounds)
+        return
     data = f" on {problem.data.name}" if problem.data else ""
+    places = f"ranks of MPI, {ranks_on(ctx.obj.hosts)}" if mpi else "each thread on a core of its own"
     screen.print(pairs([
         ("problem", f"{problem.name}{data}, {problem.n_params:,} parameters, batches of {config['batch_size']:,}"),
-        ("scheme", f"{config['scheme']}, each thread on a core of its own"),
+        ("scheme", f"{config['scheme']}, {places}"),
     ]), "")  # fmt: skip
     screen.print(row(("workers", "step", "mean", "cv", "p99", "gradients/s"), _WIDTHS), style="dim")
-    found = []
-    for one in rounds:
-        found.append(one)
-        _show(one, screen)
-    smt, preset = fitted(found)
-    screen.print("", _fit(found, smt, preset), sep="\n")
+    found: list[Any] = []
+    with closing(rounds):
+        for one in rounds:
+            found.append(one)
+            _show(one, screen)
+    smt, preset = found[0].fit(found)
     about = {**_about(config, problem, seconds, found), "smt": smt, "preset": _text(preset)}
+    more = {one.workers: {"spread": _spread(one)} for one in found}
+    if mpi:
+        about["ranks"] = ranks_on(ctx.obj.hosts)
+        for one in found:
+            more[one.workers] |= _messages(one)
+    screen.print("", (_fit_of_ranks if mpi else _fit)(found, smt, preset), sep="\n")
+    if mpi:
+        screen.print("", *_held(found, more), sep="\n")
     if out is not None:
         timings = {one.workers: one.timing for one in found}
-        spreads = {one.workers: {"spread": _spread(one)} for one in found}
         put_in_place(
             checked_target(out, force),
-            lambda part: save_timing(part, timings, about, spreads),
+            lambda part: save_timing(part, timings, about, more),
         )
     if as_json:
-        echo(to_json({"path": out, "about": about, "workers": {one.workers: _figures(one) for one in found}}))
-    share = min(one.share for one in found)
+        echo(to_json({
+            "path": out, "about": about, "workers": {one.workers: _figures(one) | more[one.workers] for one in found},
+        }))  # fmt: skip
+    who, share = "ranks" if mpi else "threads", min(one.share for one in found)
     if share < _ENOUGH:
-        text = f"\nThe threads had {share:.0%} of their cores: something else runs here, and is in these times."
+        text = f"\nThe {who} had {share:.0%} of their cores: something else runs here, and is in these times."
         screen.print(text, style="yellow")
     if out is not None:
         name = click.format_filename(out)
-        screen.print(f"\n{name} written. Next: asapnb simulate --timing {name} -m 64", style="dim")
+        scheme = "--scheme parameter-server " if mpi else ""
+        screen.print(f"\n{name} written. Next: asapnb simulate {scheme}--timing {name} -m 64", style="dim")
 
 
 def _show(one: Measured, screen: Console) -> None:
     """Print the lines of the table for one number of workers."""
     figures = _figures(one)
-    for name in filter(figures.__contains__, _STEPS):
-        first = name == _STEPS[0]
+    for name in one.steps:
+        first = name == one.kinds[0]
         cells = (f"{one.workers}" if first else "", name, _duration(figures[name]["mean"]),
                  fixed(figures[name]["cv"], ".2f"), _duration(figures[name]["p99"]),
                  fixed(one.gradients_per_second) if first else "")  # fmt: skip
@@ -116,6 +145,42 @@ def _fit(found: list[Measured], smt: float | None, preset: Timing) -> Text:
     ])  # fmt: skip
 
 
+def _fit_of_ranks(found: Sequence[MeasuredRanks], smt: float | None, preset: Timing) -> Text:
+    """How much the times of computing differ, how exact the clocks are, and the typical times."""
+    one = found[-1]
+    spread, clock = one.spread, max(one.clock for one in found)
+    return pairs([
+        ("spread", f"cv of computing {spread.within:.3f} within a worker, {spread.between:.3f} between; "
+                   f"{count(one.workers, 'worker')} at work"),
+        ("clocks", f"exact to {_duration(clock)}, half of the quickest of {TRIPS} round trips; pull + push is exact"),
+        ("preset", f"--timing '{_text(preset)}'"),
+    ])  # fmt: skip
+
+
+def _messages(one: MeasuredRanks) -> dict[str, Any]:
+    """What there is to say of messages, and of a simulation with these times; times in seconds."""
+    held = held_against(one)
+    return {
+        "pull": float(f"{one.pull.mean():.6g}"),
+        "push": float(f"{one.push.mean():.6g}") if len(one.push) else None,
+        "clock": float(f"{one.clock:.3g}"),
+        "gradients_per_second": round(one.gradients_per_second, 1),
+        "simulated": round(held.gradients_per_second, 1),
+        "total_variation": round(held.total_variation, 4),
+    }
+
+
+def _held(found: Sequence[MeasuredRanks], more: Mapping[int, Mapping[str, Any]]) -> Iterator[Text]:
+    """The lines of the table that compares with a simulation."""
+    names = ("workers", "gradients/s", "simulated", "total variation of staleness")
+    yield Text(row(names, _HELD_WIDTHS), style="dim")
+    for one in found:
+        figures = more[one.workers]
+        cells = (f"{one.workers}", *(fixed(figures[name]) for name in ("gradients_per_second", "simulated")),
+                 f"{figures['total_variation']:.3f}")  # fmt: skip
+        yield Text(row(cells, _HELD_WIDTHS))
+
+
 def _text(timing: Timing) -> str:
     """A timing as --timing takes it."""
     return ", ".join(f"{name}={value}" for name, value in timing.changed().items())
@@ -136,7 +201,7 @@ def _duration(seconds: float) -> str:
 def _figures(one: Measured) -> dict[str, Any]:
     """The entries of the JSON document for one number of workers; times in seconds."""
     return {
-        **{name: _moments(times) for name in _STEPS if len(times := getattr(one, name))},
+        **{name: _moments(times) for name, times in one.steps.items()},
         "gradients_per_second": one.gradients_per_second,
         "share_of_cores": one.share,
         "spread": _spread(one),

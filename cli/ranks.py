@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-COMMANDS = ("train", "resume")  # that have --mpi
-MPI = click.option("--mpi", is_flag=True, help="Train on MPI: rank 0 is the server, the other ranks are workers.")
+COMMANDS = ("train", "resume", "calibrate")  # that have --mpi
+MPI = click.option("--mpi", is_flag=True, help="On MPI: rank 0 is the server, the other ranks are workers.")
 _LAUNCHED = (  # rank and number of ranks, as launchers tell: MPICH and Intel MPI, Open MPI, srun of Slurm
     ("PMI_RANK", "PMI_SIZE"),
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),

@@ -23,7 +23,7 @@ OWN = {  # what a function has besides, with its own words
     "train": {"problem"},
     "simulate": {"problem"},
     "replay": {"source", "problem"},
-    "calibrate": {"problem", "workers", "seconds"},
+    "calibrate": {"problem", "workers", "seconds", "comm"},
     "forecast": {"problem", "L", "noise", "n_params", "n_samples", "estimate", "samples", "beside"},
 }
 

@@ -12,8 +12,10 @@ from problems import failing, quadratic
 
 import asapnb as ab
 from asapnb.engine import calibrate as module
-from asapnb.engine.calibrate import calibrate, measure, quantiles
+from asapnb.engine import measured
+from asapnb.engine.calibrate import calibrate, measure
 from asapnb.engine.memory import allocate
+from asapnb.engine.preset import quantiles
 from asapnb.errors import UsageError
 from asapnb.timing import Timing, load_timing, save_timing
 from asapnb.training.options import cores
@@ -125,7 +127,7 @@ def test_the_command_shows_and_writes_further_attempts(monkeypatch, tmp_path):
 @pytest.mark.parametrize("scheme", ["lock-based", "leashed"])
 def test_every_update_has_scale_1(scheme, monkeypatch):
     kept = []
-    monkeypatch.setattr(module, "allocate", lambda *arguments: kept.append(allocate(*arguments)) or kept[0])
+    monkeypatch.setattr(measured, "allocate", lambda *arguments: kept.append(allocate(*arguments)) or kept[0])
     list(measure(quadratic(), scheme=scheme, workers=1, **SHORT))
     rows = kept[0].rows[kept[0].written > 0]
     assert len(rows) >= 20
@@ -193,7 +195,7 @@ def test_what_is_no_problem():
 def test_a_loss_that_is_not_finite(when, monkeypatch):
     problem = ab.custom(nowhere, np.zeros(60, np.float32), np.zeros(60, int), 4)
     if when == "after the last look at the rows":
-        monkeypatch.setattr(module._Timer, "tick", lambda self: self.stop(module.TIMED_OUT))
+        monkeypatch.setattr(measured.Timer, "tick", lambda self: self.stop(measured.TIMED_OUT))
     seconds = 1e9 if when == "before the time is over" else 1e-9
     with pytest.raises(UsageError, match="is not finite near its initial parameters"):
         calibrate(problem, workers=1, batch_size=7, seconds=seconds)
@@ -205,7 +207,7 @@ def test_a_gradient_that_fails():
 
 
 def test_an_interrupt_ends_it(monkeypatch):
-    monkeypatch.setattr(module._Timer, "tick", lambda self: self.stop(module.INTERRUPTED))
+    monkeypatch.setattr(measured.Timer, "tick", lambda self: self.stop(measured.INTERRUPTED))
     with pytest.raises(KeyboardInterrupt):
         calibrate(quadratic(), workers=1, **SHORT)
 

@@ -17,6 +17,7 @@ from ..record.schema import UPDATES
 ANSWER, STOP, ALIVE = 30401, 30402, 30403  # parameters; the end; nothing, but that the server is there
 GRADIENT, NOT_FINITE, LEAVING, BROKEN = 30411, 30412, 30413, 30414  # LEAVING: with a gradient, after a signal
 REPORT, VERDICT = 30421, 30422  # before the run
+TASK, SHARE, PING, ECHO = 30431, 30432, 30433, 30434  # of a calibration
 
 _HEADER = -(-UPDATES.itemsize // LINE_BYTES) * LINE_BYTES
 _LEAST = 4096  # bytes of a message: room for the text of an error

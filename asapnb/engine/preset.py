@@ -23,11 +23,19 @@ def quantiles(seconds: NDArray[np.float64]) -> Time:
     >>> quantiles(np.arange(1000.0)).parameters[0][1][:3]
     (4.5, 14.5, 24.5)
     """
-    parts = np.array_split(np.sort(seconds), min(QUANTILES, len(seconds)))
-    means = np.array([part.mean() for part in parts])
+    return empirical(parts(seconds, QUANTILES))
+
+
+def parts(seconds: NDArray[np.float64], count: int) -> list[float]:
+    """The means of at most so many equal parts of the sorted measurements, and together their mean.
+
+    >>> parts(np.array([4.0, 1.0, 2.0, 3.0]), 2)
+    [1.5, 3.5]
+    """
+    means = np.array([part.mean() for part in np.array_split(np.sort(seconds), min(count, len(seconds)))])
     if means.any():  # the parts differ by one in length
         means *= seconds.mean() / means.mean()
-    return empirical([float(f"{value:.5g}") for value in means])
+    return [float(f"{value:.5g}") for value in means]
 
 
 def smt_of(compute: Mapping[int, EachWorker], places: Sequence[Hashable]) -> float | None:
@@ -67,12 +75,18 @@ def preset_of(spread: Spread, cores: int, smt: float | None, **others: float) ->
     >>> str(preset_of(Spread(1e-3, 2e-3, 9.0, 0.07, 0.01), cores=2, smt=None, update=1e-5))
     'Timing(compute=machine(cores=2, smt=1.0, cv=0.07, mean=0.001), update=1e-05)'
     """
+    compute = machine(cores=cores, smt=smt or 1.0, cv=coefficient(spread), mean=rounded(spread.typical))
+    return Timing(compute, **{name: rounded(value) for name, value in others.items()})
+
+
+def coefficient(spread: Spread) -> float:
+    """The coefficient of variation within a worker, as laws of time take it."""
     cv = min(float(f"{spread.within:.3g}"), _WIDEST)  # on a machine that has no time for it
-    compute = machine(cores=cores, smt=smt or 1.0, cv=cv if cv >= 1e-6 else 0.0, mean=_rounded(spread.typical))
-    return Timing(compute, **{name: _rounded(value) for name, value in others.items()})
+    return cv if cv >= 1e-6 else 0.0
 
 
-def _rounded(seconds: float) -> float:
+def rounded(seconds: float) -> float:
+    """A measured time, to four digits."""
     return float(f"{seconds:.{_DIGITS}g}")
 
 

@@ -152,7 +152,7 @@ class Ranks:
                 self.comm.send(verdict, rank, VERDICT)
         else:
             self.comm.send(report, 0, REPORT)
-            verdict = self._received(0, VERDICT, seconds + MUSTER_SECONDS)
+            verdict = self.received(0, VERDICT, seconds + MUSTER_SECONDS)
         self.hosts = verdict.hosts
         if verdict.error is not None:
             self.told = True
@@ -164,7 +164,7 @@ class Ranks:
         until, self.reports = time.monotonic() + seconds, [report]
         for rank in range(1, self.size):
             try:
-                self.reports.append(self._received(rank, REPORT, max(until - time.monotonic(), 0.1)))
+                self.reports.append(self.received(rank, REPORT, max(until - time.monotonic(), 0.1)))
             except RankError as error:
                 self.reports.append(Report("unknown", error=str(error), refused=False))
         self.hosts = [one.host for one in self.reports]
@@ -185,7 +185,7 @@ class Ranks:
                 return f"its {what} is {theirs}, and that of {self.name(0)} is {ours}: all ranks must have the same"
         return report.error
 
-    def _received(self, rank: int, tag: int, seconds: float) -> Any:
+    def received(self, rank: int, tag: int, seconds: float) -> Any:
         """A message with what one rank says, which is awaited for a time."""
         found = awaited(lambda: self.comm.improbe(rank, tag), over(seconds))
         if found is None:

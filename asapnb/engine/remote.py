@@ -44,11 +44,16 @@ def work(problem: Problem, options: Options, rule: Rule, ranks: Ranks) -> None:
         UsageError, RankError: as `Ranks.meet`; RankError also if the server no longer answers.
     """
     code = pieces(problem, rule, options.schedule, options.scheme)
-    with compiling_beside(compile_rest, _LOOP, problem):
-        problem.compile()
-    worker = Worker(problem, options, ranks)
+    worker = prepared(problem, options, ranks)
     ranks.meet(problem, options, code)
     apart(worker.work, Hooks())
+
+
+def prepared(problem: Problem, options: Options, ranks: Ranks) -> Worker:
+    """A worker, once all has been compiled that it needs."""
+    with compiling_beside(compile_rest, _LOOP, problem):
+        problem.compile()
+    return Worker(problem, options, ranks)
 
 
 def compile_steps(dtypes: Dtypes) -> tuple[Callable[..., int], Callable[..., bool]]:

@@ -1,0 +1,203 @@
+"""What a calibration measures: times by the number of workers, the `Timing` of each, and the clock that ends it."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UsageError
+from ..problems.base import Problem
+from ..record import UPDATES
+from ..signals import TERMINATING, caught, terminated
+from ..timing import Timing
+from ..timing.spread import Spread, spread_of
+from ..training.options import Options, places
+from ..training.steps import ONES
+from ..training.words import DIVERGED, INTERRUPTED, TIMED_OUT
+from . import words
+from .collect import Access
+from .initial import InitialState
+from .memory import allocate, check_fits
+from .preset import preset_of, quantiles, smt_of
+from .shared import Shared
+from .team import Team
+from .words import RING
+
+LEAST = 20  # rounds that each worker makes, however long they take
+_WARM_UP = 0.1  # the share of rounds, the first, that are left out
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """The times of all rounds that a number of workers made at once.
+
+    Attributes:
+        workers: how many worked.
+        rounds: how many of them each worker made.
+        compute: seconds of each gradient, with all that a worker does for itself; float64, one entry a round, those
+            of worker 0 first.
+        read: seconds of each read, likewise.
+        update: seconds of each update; of Leashed, of each first attempt.
+        retry: seconds of each further attempt of Leashed; empty if there were fewer than 20.
+        gradients_per_second: of all workers together.
+        share: the part of their cores that the workers had, 0 to 1; below 1 where something else was running.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("compute", "read", "update", "retry")
+
+    workers: int
+    rounds: tuple[int, ...]
+    compute: NDArray[np.float64]
+    read: NDArray[np.float64]
+    update: NDArray[np.float64]
+    retry: NDArray[np.float64]
+    gradients_per_second: float
+    share: float
+
+    @cached_property
+    def timing(self) -> Timing:
+        """These times as a `Timing`: at most 100 quantiles of each."""
+        retry = quantiles(self.retry) if len(self.retry) else None
+        compute, read, update = map(quantiles, (self.compute, self.read, self.update))
+        return Timing(compute, read, update, retry=retry)
+
+    @cached_property
+    def each(self) -> list[NDArray[np.float64]]:
+        """Seconds of computing of each worker."""
+        return np.split(self.compute, np.cumsum(self.rounds)[:-1])
+
+    @cached_property
+    def spread(self) -> Spread:
+        """How much the times of computing differ, within a worker and between workers."""
+        return spread_of(self.each)
+
+    @property
+    def steps(self) -> dict[str, NDArray[np.float64]]:
+        """Seconds of each kind of step that there were, by its name."""
+        return {name: times for name in self.kinds if len(times := getattr(self, name))}
+
+    @staticmethod
+    def fit(found: "Sequence[Measured]") -> tuple[float | None, Timing]:
+        """`smt` and `preset` of a `Calibration`."""
+        return fitted(found)
+
+
+class Calibration(dict[int, Timing]):
+    """What `calibrate` returns: a `Timing` for each number of workers, and how much the times of computing differ.
+
+    Attributes:
+        spread: a `Spread` for each number of workers.
+        smt: how many times as long a worker takes that shares its core; None if none did.
+        preset: a timing of the shape of this machine, "machine(…)", from as many workers as there are cores. On MPI
+            the typical times, with all workers at work.
+        measured: all that was measured, for each number of workers.
+    """
+
+    def __init__(self, found: Sequence[Measured]) -> None:
+        super().__init__({one.workers: one.timing for one in found})
+        self.spread = {one.workers: one.spread for one in found}
+        self.smt, self.preset = found[0].fit(found)
+        self.measured = {one.workers: one for one in found}
+
+
+def measured_for(found: Sequence[Measured], cores: int) -> Measured:
+    """The section of most workers of which none shares a core, or else that of the fewest."""
+    return max((one for one in found if one.workers <= cores), key=lambda one: one.workers, default=found[0])
+
+
+def fitted(found: Sequence[Measured]) -> tuple[float | None, Timing]:
+    """How much slower workers are that share a core, if that was measured, and the timing of this machine's shape."""
+    where = places()
+    physical = len(set(where))
+    smt = smt_of({one.workers: one.each for one in found}, where)
+    one = measured_for(found, physical)
+    times = {name: times for name in ("read", "update", "retry") if len(times := getattr(one, name))}
+    return smt, preset_of(one.spread, physical, smt, **{name: float(np.median(some)) for name, some in times.items()})
+
+
+def warm(count: int, room: int) -> int:
+    """The first measurement that counts. If there were more than there is room for, the first are gone already."""
+    return int(_WARM_UP * count) if count < room else 0
+
+
+def measuring(problem: Problem, options: Options) -> tuple[Shared, InitialState]:
+    """Memory for workers that train in order to be measured."""
+    check_fits(problem, options)
+    start = InitialState(problem.init(options.seed))
+    shared = allocate(problem, options, ONES, start, float(np.finfo(np.float32).max))
+    shared.tables[0, words.LENGTHS], shared.scales[0, 0] = 1, 1.0  # one table: the scale is 1 throughout
+    return shared, start
+
+
+class Timer:
+    """Serves the workers as the controller of a run does: takes their rows, and stops them when the time is over.
+
+    Args:
+        shared: what the workers share.
+        access: to it.
+        seconds: how long they work.
+        enough: whether they have done the least that they must.
+    """
+
+    def __init__(
+        self, shared: Shared, access: Access, seconds: float, enough: Callable[[], bool] = lambda: True
+    ) -> None:
+        self.access, self._shared, self._seconds, self._enough = access, shared, seconds, enough
+        self._rows = np.empty(RING, UPDATES)
+        self._cpu = time.process_time()
+        self.rate = self.share = 0.0
+        self.finite = True  # all losses, also those of rounds after the time was over
+        self.staleness = np.zeros(1, np.int64)  # updates by their staleness
+
+    def serve(self, team: Team, problem: Problem, options: Options) -> None:
+        """Let a team work until the time is over. Raises what ended it before."""
+        signals: list[int] = []
+
+        def stop(number: int) -> None:
+            signals.append(number)
+            self.stop(INTERRUPTED)
+
+        with caught(stop):
+            team.work(self)
+        self.salvage()
+        if self.reason == INTERRUPTED:
+            raise terminated(signals[0]) if set(signals) & set(TERMINATING) else KeyboardInterrupt
+        if not self.finite or self.reason == DIVERGED:
+            raise UsageError(f"the loss of {problem!r} is not finite near its initial parameters: give another seed "
+                             f"than {options.seed}, or another problem")  # fmt: skip
+
+    @property
+    def reason(self) -> int:
+        """Why the workers stop; 0 if they do not."""
+        return self.access.get(self._shared.control, words.STOP)
+
+    def stop(self, reason: int) -> None:
+        """Ask all workers to stop; the first reason given stands."""
+        self.access.swap(self._shared.control, words.STOP, 0, reason)
+
+    def tick(self) -> bool:
+        """Take the rows and look at the clock; True if there were so many that more should be taken at once."""
+        count = self.salvage()
+        get, control = self.access.get, self._shared.control
+        passed = (self.access.now() - get(control, words.ORIGIN)) * 1e-9
+        if passed >= self._seconds and not self.reason and self._enough():
+            self.rate = get(control, words.VERSION) / passed
+            self.share = (time.process_time() - self._cpu) / (passed * int(control[words.WORKERS]))
+            self.stop(TIMED_OUT)
+        return count > RING // 2
+
+    def salvage(self, *, ended: bool = False) -> int:
+        """Take the finished rows, for their losses and their staleness only; returns how many."""
+        shared, access = self._shared, self.access
+        drained = access.get(shared.control, words.DRAINED)
+        count = access.copy(drained, 0, shared.rows, shared.written, self._rows)
+        access.put(shared.control, words.DRAINED, drained + count)
+        self.finite &= bool(np.isfinite(self._rows["loss"][:count]).all())
+        seen = np.bincount(self._rows["tau"][:count], minlength=len(self.staleness))
+        seen[: len(self.staleness)] += self.staleness
+        self.staleness = seen
+        return count
