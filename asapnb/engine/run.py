@@ -92,7 +92,7 @@ def train(
     progress: ProgressHook = None,
     comm: Any = None,
 ) -> Run:
-    """Minimise a problem with asynchronous SGD on real threads and record every update.
+    """Minimise a problem with asynchronous SGD on real threads, or on processes of MPI, and record every update.
 
     The update is x ← x − step_size · scale(tau) · factor(t) · gradient(view). The scale comes from the rule's table
     in force, and tau is the exact number of updates applied since the view was read. The factor comes from the
@@ -105,10 +105,11 @@ def train(
     Returns:
         The `Run`: status, every update, evaluations, staleness, rule tables, parameters. Its status is "finished",
         "converged", "stopped", "diverged", "timed-out", or "interrupted" after Ctrl-C: that, too, returns a valid
-        run. One with a file can go on later; see `asapnb.resume`.
+        run. One with a file can go on later; see `asapnb.resume`. On MPI rank 0 returns it, the others None.
 
     Raises:
         UsageError, RuleError, RecordError: before anything is written, for arguments that cannot be used.
+        RankError: for a rank of MPI that has failed, or is silent.
 
     Sequential and Synchronous give the same bits for the same seed. The others are not reproducible by nature:
     which update lands first is up to the machine. Compilation and, for Sequential and Synchronous, evaluation are
