@@ -11,7 +11,7 @@ from asapnb.data.catalogue import SOURCES
 from asapnb.engine.ranks import Ranks
 from asapnb.problems import Problem
 from asapnb.problems.text import PROBLEMS
-from asapnb.record.figures import ranks_on, run_rows
+from asapnb.record.figures import run_rows
 from asapnb.rules import available
 from asapnb.schedules import SCHEDULES
 from asapnb.schemes import SCHEMES, Scheme, as_scheme
@@ -104,8 +104,11 @@ def header(problem: Problem, arguments: Mapping[str, Any], kind: Command, ranks:
     scheme, workers = scheme_and_workers(arguments, kind)
     named = {"problem": problem.name, "data": problem.data and problem.data.name, "scheme": scheme}
     length = f"{values['updates']:,} updates" if values["updates"] else f"{values['epochs'] or 1:,} epochs"
-    facts = {"n_params": problem.n_params, "n_samples": problem.n_samples, "workers": workers}
-    more = [("note", quota_note() if kind == "train" else "")]
-    if ranks is not None:
-        facts["workers"], more = ranks.workers, [("ranks", ranks_on(ranks.hosts))]
-    return pairs([*run_rows(values | named, facts, length), *more])
+    facts = {"n_params": problem.n_params, "n_samples": problem.n_samples, "workers": workers, **at_work(ranks)}
+    note = quota_note() if kind == "train" and ranks is None else ""
+    return pairs([*run_rows(values | named, facts, length), ("note", note)])
+
+
+def at_work(ranks: Ranks | None) -> dict[str, Any]:
+    """What the header of a run on MPI says of its ranks; else nothing."""
+    return {} if ranks is None else {"workers": ranks.workers, "ranks": [{"host": host} for host in ranks.hosts]}

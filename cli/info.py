@@ -6,12 +6,13 @@ import click
 
 from asapnb import compiled
 from asapnb.data import available
+from asapnb.engine.mpi import installed
 from asapnb.record import machine, to_json, versions
 from asapnb.training.options import quota_note
 
 from .options import JSON
 from .streams import echo
-from .text import console, data_sets, pairs
+from .text import console, data_sets, mpi_text, pairs
 
 
 @click.command("info")
@@ -21,6 +22,7 @@ def command(as_json: bool) -> None:
     facts: dict[str, Any] = {
         "versions": versions(),
         "machine": machine(compiled.KERNEL_PATH),
+        "mpi": installed(),
         "cache": compiled.CACHE,
         "data": [vars(entry) for entry in available()],
     }
@@ -39,6 +41,7 @@ def command(as_json: bool) -> None:
         ("NUMA nodes", "; ".join(f"{i}: CPUs {cpus}" for i, cpus in enumerate(nodes))),
         ("memory", f"{place['memory'] / 2**30:.1f} GiB" if place["memory"] else "unknown"),
         ("threads", ", ".join(f"{name}={value}" for name, value in place["threads"].items())),
+        ("MPI", mpi_text(facts["mpi"])),
         ("kernels", f"{place['kernels']}, cached in {facts['cache'] or 'nowhere: no folder could be written'}"),
     ]))  # fmt: skip
     screen.print("", data_sets(), sep="\n")

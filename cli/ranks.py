@@ -46,7 +46,8 @@ def together(ctx: click.Context, line: Sequence[str]) -> Iterator[None]:
             echo(f"Warning: {size} of these were started, and each is by itself; --mpi makes one of them", err=True)
         yield
         return
-    from asapnb.engine.ranks import joining, library
+    from asapnb.engine.mpi import library
+    from asapnb.engine.ranks import joining
 
     try:
         with joining(library().COMM_WORLD) as ranks, _voice(ranks):

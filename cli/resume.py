@@ -12,7 +12,7 @@ from asapnb.record.figures import clock, run_rows
 from asapnb.record.schema import RUNNING
 from asapnb.training.arguments import of_resume
 
-from .flags import flag, said
+from .flags import at_work, flag, said
 from .options import JSON, QUIET
 from .ranks import MPI, is_worker, of_ranks
 from .running import Job, carry_out
@@ -53,7 +53,7 @@ def command(ctx: click.Context, run: str, quiet: bool, as_json: bool, force: boo
 
     def make() -> Job:
         return Job(
-            header=lambda: _header(before, totals["epochs"], totals["updates"], chosen),
+            header=lambda: _header(before, totals["epochs"], totals["updates"], chosen, at_work(ctx.obj)),
             run=go_on,
             max_seconds=totals["max_seconds"] or before.config.get("max_seconds"),
             clock=clock(before),
@@ -62,11 +62,11 @@ def command(ctx: click.Context, run: str, quiet: bool, as_json: bool, force: boo
     carry_out(make, run, quiet=quiet, as_json=as_json)
 
 
-def _header(run: Run, epochs: int | None, updates: int | None, chosen: dict[str, Any]) -> Text:
+def _header(run: Run, epochs: int | None, updates: int | None, chosen: dict[str, Any], ranks: dict[str, Any]) -> Text:
     """The run that goes on, and what becomes another."""
     total = f"{epochs:,} epochs" if epochs else f"{updates or run.config.get('updates', 0):,} updates"
     state = run.status if run.status != RUNNING else "killed"
-    return pairs([("resumed", f"{run.path}, {state}"), *run_rows(run.config | chosen, run.attributes, total)])
+    return pairs([("resumed", f"{run.path}, {state}"), *run_rows(run.config | chosen, run.attributes | ranks, total)])
 
 
 command.params[1:1] = [flag(name, "train", "as recorded") for name in ("rule", *of_resume())]

@@ -1,5 +1,6 @@
 """`asapnb show`."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
@@ -9,10 +10,11 @@ from asapnb.data.recorded import preparation_in
 from asapnb.formatting import number, shortened
 from asapnb.record import Run, load_run, to_json
 from asapnb.record.changes import in_words
+from asapnb.record.figures import ranks_in
 
 from .options import JSON
 from .streams import echo
-from .text import console, document, evaluations, histogram, microscope_table, pairs, size, summary
+from .text import console, document, evaluations, histogram, microscope_table, mpi_text, pairs, size, summary
 
 
 @click.command("show")
@@ -49,12 +51,24 @@ def _origin(run: Run) -> Text:
         ("made", f"{facts['created_utc']} by asapnb {versions['asapnb']}, numba {versions['numba']}"),
         ("machine", f"{place['cpu']}, {place['allowed']} of {place['cpus']} CPUs{_quota(place)}, "
                     f"{place['kernels']} kernels"),
+        ("ranks", ranks_in(facts)),
+        ("hosts", shortened("; ".join(_hosts(facts.get("hosts", {}))))),
+        ("MPI", mpi_text(facts.get("mpi", {}))),
         ("command", facts.get("command", "")),
         ("clock", facts["clock"]),
         ("replayed", _replayed(facts.get("replayed"), facts.get("exact"))),
         ("changed", in_words(run)),
         ("resumed", ", ".join(f"from update {entry['version']:,}" for entry in facts.get("resumed", []))),
     ])  # fmt: skip
+
+
+def _hosts(machines: Mapping[str, Any]) -> Iterator[str]:
+    """What each host of a run on MPI is, where there are several; those that are alike together."""
+    alike: dict[str, list[str]] = {}
+    for host, of in machines.items():
+        alike.setdefault(f"{of['cpu']}, {of['allowed']} of {of['cpus']} CPUs", []).append(host)
+    for what, hosts in alike.items() if len(machines) > 1 else ():
+        yield f"{', '.join(hosts)}: {what}"
 
 
 def _data(run: Run) -> Text:

@@ -1,7 +1,7 @@
 """Rows, tables and drawings: what the commands print."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,11 @@ def pairs(values: Iterable[tuple[str, str]]) -> Text:
     shown = [(name, value) for name, value in values if value]
     width = max((len(name) for name, _ in shown), default=0)
     return Text("\n").join(Text.assemble((f"{name:<{width}}  ", "dim"), value) for name, value in shown)
+
+
+def mpi_text(found: Mapping[str, Any]) -> str:
+    """A library of MPI; empty if there is none."""
+    return f"{found['library']}, mpi4py {found['mpi4py']}" if found else ""
 
 
 def size(path: Any) -> str:

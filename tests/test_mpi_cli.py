@@ -9,6 +9,9 @@ from click.testing import CliRunner
 from mpi_runs import ByRank
 
 import asapnb as ab
+from asapnb.record.attributes import ATTRIBUTES
+from asapnb.record.provenance import spans
+from asapnb.training.options import cores
 
 pytest.importorskip("mpi4py")
 
@@ -45,6 +48,13 @@ def test_the_server_reads_writes_and_speaks(four, config, tmp_path):
     assert run.status == "finished"
     assert run.config["seed"] == 3
     assert run.config["workers"] == 3
+    assert run.attributes.keys() <= ATTRIBUTES.keys()
+    assert all(one["cores"] == spans(cores()) for one in run.attributes["ranks"])
+    assert list(run.attributes["hosts"]) == [platform.node()]
+    shown = command(None, "show", out)[1]
+    assert f"server on {platform.node()}, workers on {platform.node()} (3)" in shown
+    assert run.attributes["mpi"]["library"] in shown
+    assert run.attributes["mpi"]["library"] in command(None, "info")[1]
     server, *workers = four.call(command, "train", "--mpi", out)  # that run again
     assert "server on" in server[1]
     assert "30 updates" in server[1]

@@ -30,8 +30,9 @@ from .collect import Access, compile_access
 from .measured import LEAST, Measured, Timer, measuring, warm
 from .memory import check_fits
 from .messages import SHARE, TASK
+from .mpi import library
 from .preset import QUANTILES, coefficient, parts, quantiles, rounded
-from .ranks import Ranks, library
+from .ranks import Ranks
 from .team import Server, Team
 
 _ROOM = 2**18  # the last rounds, which are kept

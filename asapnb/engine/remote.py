@@ -24,7 +24,8 @@ from .initial import InitialState
 from .loops.server import begin, finish
 from .memory import allocate
 from .messages import ALIVE, BROKEN, GRADIENT, LEAVING, NOT_FINITE, STOP, Message, awaited, over
-from .ranks import Ranks, library
+from .mpi import library
+from .ranks import Ranks
 from .shared import Own, worker_types
 
 _LOOP = "asapnb.engine.loops.server:begin"

@@ -33,7 +33,7 @@ _END_ATTRIBUTES = (
     "pinned",
     *COUNTS,
 )
-_RENEWED = ("config", "code", "ranks", "hosts")
+_RENEWED = ("config", "code", "ranks", "hosts", "mpi")
 
 
 def resume_training(

@@ -26,7 +26,8 @@ from .collect import compile_access
 from .initial import InitialState
 from .loops.server import answer
 from .messages import ALIVE, ANSWER, BROKEN, LEAVING, NOT_FINITE, STOP, Message, awaited, over
-from .ranks import LEAVING_SECONDS, Ranks, library
+from .mpi import library
+from .ranks import LEAVING_SECONDS, Ranks
 from .shared import Own, Shared, worker_types
 from .team import Crew, Server, Team
 

@@ -1,7 +1,7 @@
 """The attributes of a run file: every one, declared once, and the checks of what a file holds.
 
 A value is text, a number, or JSON. The shape of JSON is written as its types: `{"path": str}` is a table with at
-least this key, and `[{"version": int}]` a list of such tables.
+least this key, `[{"version": int}]` a list of such tables, and `{str: int}` a table of numbers by any names.
 """
 
 import contextlib
@@ -129,6 +129,11 @@ _TABLE = (
     Attribute("stopped_by", str, "of a run that was stopped: patience, on_eval or progress, with the reason"),
     Attribute("target_seconds", float, "when that was"),
     Attribute("pinned", {}, "the core of each pinned worker"),
+    Attribute("ranks", [{"rank": int, "host": str}], "of a run on MPI, or of its last part: each rank with its "
+              "`host`, process, and the `cores` that it may use; rank 0 is the server, rank i + 1 is worker i"),
+    Attribute("hosts", {str: _MACHINE}, "of a run on MPI: what `machine` says, of each host"),
+    Attribute("mpi", {"library": str, "mpi4py": str}, "of a run on MPI: the library of rank 0, and the version of "
+              "mpi4py"),
     Attribute("replay", {"threads": int, "wall_seconds": float}, "of kinds simulate and replay: the real `threads` "
               "that computed the gradients, and the real `wall_seconds`"),
 )  # fmt: skip
@@ -260,6 +265,8 @@ def _mismatch(what: str, value: Any, wanted: str) -> RecordError:
 
 
 def _has_shape(value: Any, shape: Shape) -> bool:
+    if isinstance(shape, dict) and str in shape:
+        return isinstance(value, dict) and all(_has_shape(one, shape[str]) for one in value.values())
     if isinstance(shape, dict):
         return isinstance(value, dict) and all(key in value and _has_shape(value[key], shape[key]) for key in shape)
     if isinstance(shape, list):
@@ -270,6 +277,8 @@ def _has_shape(value: Any, shape: Shape) -> bool:
 
 
 def _described(shape: Shape) -> str:
+    if isinstance(shape, dict) and str in shape:
+        return f"JSON, tables of {_described(shape[str]).removeprefix('JSON, ')}"
     if isinstance(shape, dict):
         return f"JSON, a table with {', '.join(shape)}" if shape else "JSON, a table"
     if isinstance(shape, list):

@@ -27,13 +27,14 @@ def run_rows(config: Mapping[str, Any], facts: Mapping[str, Any], rest: str) -> 
 
     Args:
         config: its configuration; schemes, rules and timings also as such.
-        facts: the numbers "n_params", "n_samples" and "workers".
+        facts: the numbers "n_params", "n_samples" and "workers"; on MPI also "ranks", as in a run file.
         rest: what there is to say of its steps besides their size.
     """
     workers, data = facts["workers"], f" on {config['data']}" if config.get("data") else ""
     return [
         ("problem", f"{config['problem']}{data}, {facts['n_params']:,} parameters, {facts['n_samples']:,} samples"),
         ("scheme", f"{config['scheme']}, {count(workers, 'worker')}"),
+        ("ranks", ranks_in(facts)),
         ("rule", f"{config['rule']}"),
         ("schedule", _scheduled(str(config.get("schedule") or ""))),
         ("start", f"{config['start']}" if config.get("start") is not None else ""),
@@ -42,17 +43,19 @@ def run_rows(config: Mapping[str, Any], facts: Mapping[str, Any], rest: str) -> 
     ]
 
 
-def ranks_on(hosts: Sequence[str]) -> str:
-    """Where the ranks of a run on MPI are.
+def ranks_in(facts: Mapping[str, Any]) -> str:
+    """Where the ranks of a run on MPI are, of its attributes; empty for another run."""
+    return ranks_on([one["host"] for one in facts.get("ranks", ())])
 
-    Args:
-        hosts: of the ranks, the first of which is the server.
+
+def ranks_on(hosts: Sequence[str]) -> str:
+    """Where ranks are, by the host of each, the first of which is the server; empty for none.
 
     >>> ranks_on(["a", "a", "a", "b"])
     'server on a, workers on a (2), b (1)'
     """
-    workers = Counter(hosts[1:])
-    return f"server on {hosts[0]}, workers on {', '.join(f'{host} ({n})' for host, n in workers.items())}"
+    workers = ", ".join(f"{host} ({n:,})" for host, n in Counter(hosts[1:]).items())
+    return shortened(f"server on {hosts[0]}, workers on {workers}") if hosts else ""
 
 
 def _scheduled(text: str) -> str:

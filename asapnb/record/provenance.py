@@ -3,8 +3,10 @@
 import os
 import platform
 import uuid
+from collections.abc import Iterable
 from functools import cache
 from importlib import metadata
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,16 @@ def new_id() -> str:
 def process() -> dict[str, Any]:
     """The id of this process and the name of its machine."""
     return {"pid": os.getpid(), "host": platform.node()}
+
+
+def spans(numbers: Iterable[int]) -> str:
+    """Whole numbers as text, as Linux writes lists of CPUs.
+
+    >>> spans([0, 1, 2, 3, 8, 10, 11])
+    '0-3,8,10-11'
+    """
+    runs = [[number for _, number in run] for _, run in groupby(enumerate(sorted(numbers)), lambda at: at[1] - at[0])]
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
 
 
 def machine(kernel_path: str | None = None) -> dict[str, Any]:

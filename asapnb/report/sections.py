@@ -12,6 +12,7 @@ from ..analysis.names import code_listing, plainly
 from ..analysis.overview import seconds_name
 from ..errors import AsapnbError
 from ..formatting import count, measured
+from ..record.figures import ranks_in
 from ..record.owner import owner_of
 from ..record.schema import EARLY, METRICS, RUNNING
 from .charts import Chart
@@ -182,6 +183,7 @@ def _facts(records: Sequence[Record]) -> Facts:
         ("clock", _counted(of.get("clock") for of in attributes)),
         ("machine", _counted(_machine(of.get("machine", {})) for of in attributes)),
         ("host", _counted(of.get("host") for of in attributes)),
+        ("ranks", _counted(ranks_in(of) or None for of in attributes)),
         ("versions", _counted(", ".join(f"{k} {v}" for k, v in of.get("versions", {}).items()) for of in attributes)),
         ("made", [made[0] if made[0] == made[-1] else f"{made[0]} to {made[-1]}"]),
         ("command", _counted(of.get("command") for of in attributes)),

