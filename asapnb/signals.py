@@ -82,7 +82,19 @@ def leaving() -> Iterator[None]:
 
 
 @contextmanager
-def _handled(numbers: tuple[int, ...], make: Callable[[Any], _Handler]) -> Iterator[None]:
+def deadly() -> Iterator[None]:
+    """In this block, signals end the process on the spot. It is for calls of C that may not return for long.
+
+    >>> with deadly():
+    ...     signal.getsignal(signal.SIGINT)
+    <Handlers.SIG_DFL: 0>
+    """
+    with _handled((signal.SIGINT, *TERMINATING), lambda before: signal.SIG_DFL):
+        yield
+
+
+@contextmanager
+def _handled(numbers: tuple[int, ...], make: Callable[[Any], Any]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return

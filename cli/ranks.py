@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from asapnb.errors import AsapnbError, UsageError
+from asapnb.signals import deadly
 
 from .streams import echo
 
@@ -50,7 +51,9 @@ def together(ctx: click.Context, line: Sequence[str]) -> Iterator[None]:
     from asapnb.engine.ranks import joining
 
     try:
-        with joining(library().COMM_WORLD) as ranks, _voice(ranks):
+        with deadly():  # or it would wait for ever for a rank that has ended before
+            world = library().COMM_WORLD
+        with joining(world) as ranks, _voice(ranks):
             ctx.obj = ranks
             yield
     except (AsapnbError, click.ClickException, KeyboardInterrupt):

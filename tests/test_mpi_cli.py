@@ -1,12 +1,15 @@
 """Commands with --mpi: all ranks carry them out, and the server alone reads the configuration, writes and speaks."""
 
 import json
+import os
 import platform
+import signal
 
 import pytest
 from asapnb.cli import main
 from click.testing import CliRunner
-from mpi_runs import ByRank
+from mpi_runs import ByRank, mpiexec
+from processes import LIMIT
 
 import asapnb as ab
 from asapnb.record.attributes import ATTRIBUTES
@@ -82,3 +85,23 @@ def test_what_cannot_be_used_is_said_once(four, config, words, said):
     assert said.format(host=platform.node()) in server[2]
     assert server[2].count("Error") == 1
     assert workers == [(0, "", "")] * 3
+
+
+STARTING = """
+import os, time
+if os.environ.get("PMI_RANK", os.environ.get("OMPI_COMM_WORLD_RANK")) == "1":
+    time.sleep(10**6)
+from asapnb.cli import main
+import asapnb.engine.mpi
+found = asapnb.engine.mpi.optional
+asapnb.engine.mpi.optional = lambda *words: print("now", flush=True) or found(*words)
+main(["train", "--mpi"])
+"""
+
+
+def test_a_signal_ends_ranks_that_wait_for_one_that_does_not_come():
+    with mpiexec(2, "-c", STARTING) as job:
+        assert job.process.stdout.readline() == "now\n"
+        os.kill(job.pids()[0], signal.SIGTERM)
+        assert job.process.wait(LIMIT) != 0
+        assert not job.left()

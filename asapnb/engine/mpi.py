@@ -42,8 +42,8 @@ def checked(comm: Any) -> Any:
         )
     if comm.Get_size() < 2:
         raise UsageError(
-            "there is one rank only: a parameter server needs another for each worker, as in mpiexec -n 3 …. If "
-            f"mpiexec did start more, it belongs to another MPI than mpi4py, which is of {provenance()['library']}"
+            "there is one rank only: a parameter server needs another for each worker, as in mpiexec -n 3 …. If more "
+            f"were started, mpiexec, or the --mpi of srun, is not for the MPI of mpi4py: {provenance()['library']}"
         )
     return comm
 
