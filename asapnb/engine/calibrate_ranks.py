@@ -36,6 +36,7 @@ from .ranks import Ranks
 from .team import Server, Team
 
 _ROOM = 2**18  # the last rounds, which are kept
+_CLOCK, _WORK = "clock", "work"  # what the server asks of a worker
 _STAMPS = ("sent", "found", "since", "served", "ended")  # of the server's clock, in nanoseconds
 _ROUND = np.dtype([(name, np.int64) for name in ("worker", "waited", *_STAMPS)])
 
@@ -158,12 +159,13 @@ def _worker(
     patience = len(counts) * (seconds + remote.SILENCE)
 
     def work(session: Session[None]) -> None:
-        while ranks.received(0, TASK, patience):
-            clocks.answer(ranks)
-            before = scheduled()
-            worker.work(session)
-            ranks.comm.send(share(before, scheduled()), 0, SHARE)
-            clocks.answer(ranks)
+        while (task := ranks.received(0, TASK, patience)) is not None:
+            if task == _CLOCK:
+                clocks.answer(ranks)
+            else:
+                before = scheduled()
+                worker.work(session)
+                ranks.comm.send(share(before, scheduled()), 0, SHARE)
 
     def rounds() -> Rounds:
         apart(work, Hooks())
@@ -188,7 +190,7 @@ def _server(
         finally:
             for rank in range(1, ranks.size):
                 with suppress(library().Exception):
-                    ranks.comm.send(False, rank, TASK)
+                    ranks.comm.send(None, rank, TASK)
 
     return rounds
 
@@ -198,14 +200,20 @@ def _measured(
 ) -> MeasuredRanks:
     """Train with so many workers for so many seconds; returns the times."""
     at_work = range(1, options.workers + 1)
-    for rank in at_work:
-        ranks.comm.send(True, rank, TASK)
+
+    def ask(task: str) -> None:
+        for rank in at_work:
+            ranks.comm.send(task, rank, TASK)
+
+    ask(_CLOCK)
     before = [clocks.ask(ranks, rank) for rank in at_work]
     shared, start = measuring(problem, options)
     team = _TimedTeam(problem, options, shared, steps, start, ranks=ranks)
     timer = Timer(shared, access, seconds, enough=lambda: team.least >= LEAST)
+    ask(_WORK)
     timer.serve(team, problem, options)
     shares = [team.share, *(ranks.received(rank, SHARE, serving.SILENCE) for rank in at_work)]
+    ask(_CLOCK)
     after = [clocks.ask(ranks, rank) for rank in at_work]
     rounds = np.array(list(team.rounds), _ROUND)
     rows = np.frombuffer(b"".join(team.rows), UPDATES)

@@ -9,7 +9,7 @@ Source: Mills, "Internet time synchronization: the network time protocol", IEEE 
 
 from __future__ import annotations
 
-import time
+from time import monotonic
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,10 +41,10 @@ def ask(ranks: Ranks, rank: int) -> Offset:
     sent, got = np.zeros(1), np.zeros(2)
     best = Offset(0.0, 0.0, np.inf)
     for _ in range(TRIPS):
-        begun = time.monotonic()
+        begun = monotonic()
         ranks.comm.Send(sent, rank, PING)
         _receive(ranks, got, rank, ECHO)
-        ended = time.monotonic()
+        ended = monotonic()
         came, went = got.tolist()
         error = (ended - begun - (went - came)) / 2
         if error < best.error:
@@ -57,7 +57,7 @@ def answer(ranks: Ranks) -> None:
     got, sent = np.zeros(1), np.zeros(2)
     for _ in range(TRIPS):
         _receive(ranks, got, 0, PING)
-        sent[:] = time.monotonic()
+        sent[:] = monotonic()
         ranks.comm.Send(sent, 0, ECHO)
 
 

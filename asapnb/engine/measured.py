@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 from ..problems.base import Problem
 from ..record import UPDATES
-from ..signals import TERMINATING, caught, terminated
 from ..timing import Timing
 from ..timing.spread import Spread, spread_of
+from ..training.apart import Session, apart
 from ..training.options import Options, places
+from ..training.reporting import Hooks
 from ..training.steps import ONES
 from ..training.words import DIVERGED, INTERRUPTED, TIMED_OUT
 from . import words
@@ -155,17 +156,15 @@ class Timer:
 
     def serve(self, team: Team, problem: Problem, options: Options) -> None:
         """Let a team work until the time is over. Raises what ended it before."""
-        signals: list[int] = []
 
-        def stop(number: int) -> None:
-            signals.append(number)
-            self.stop(INTERRUPTED)
-
-        with caught(stop):
+        def work(session: Session[None]) -> None:
+            session.attach(self)
             team.work(self)
+
+        apart(work, Hooks())
         self.salvage()
         if self.reason == INTERRUPTED:
-            raise terminated(signals[0]) if set(signals) & set(TERMINATING) else KeyboardInterrupt
+            raise KeyboardInterrupt
         if not self.finite or self.reason == DIVERGED:
             raise UsageError(f"the loss of {problem!r} is not finite near its initial parameters: give another seed "
                              f"than {options.seed}, or another problem")  # fmt: skip
