@@ -128,8 +128,8 @@ def _close(run: Run, out: str | None, screen: Console) -> int:
         return FAILED
     if name is not None:
         screen.print(f"\n{name} written, {size(run.path)}. Next: asapnb show {path}", style="dim")
-    if run.status == "timed-out" and run.kind in RUNS and name is not None:
-        screen.print(f"To go on: asapnb resume {path} --max-seconds TOTAL", style="dim")
+    if run.status == "timed-out" and run.kind in RUNS and path is not None:
+        screen.print(f"{to_go_on(run, path)} --max-seconds TOTAL", style="dim")
     if run.status == "interrupted":
         _interrupted(run, out)
         return INTERRUPTED
@@ -144,6 +144,13 @@ def _close(run: Run, out: str | None, screen: Console) -> int:
     return 0
 
 
+def to_go_on(run: Run, path: str) -> str:
+    """How to go on with a run."""
+    if "ranks" in run.attributes:
+        return f"To go on: mpiexec -n {run.config['workers'] + 1} asapnb resume --mpi {path}"
+    return f"To go on: asapnb resume {path}"
+
+
 def _interrupted(run: Run, out: str | None) -> None:
     """Print what an interrupted run has kept, and how to go on."""
     kept = "nothing is kept, as there was no -o RUN.h5"
@@ -151,6 +158,6 @@ def _interrupted(run: Run, out: str | None) -> None:
         name = click.format_filename(out)
         how = "A replay does not go on: start it anew, --force"
         if run.kind in RUNS:
-            how = f"To go on: asapnb resume {shlex.quote(name)}"
+            how = to_go_on(run, shlex.quote(name))
         kept = f"{name} holds what was done. {how}"
     echo(f"Interrupted after {run.summary()['updates']:,} updates: {kept}", err=True)

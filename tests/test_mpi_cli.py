@@ -7,6 +7,7 @@ import signal
 
 import pytest
 from asapnb.cli import main
+from asapnb.cli.running import to_go_on
 from click.testing import CliRunner
 from mpi_runs import ByRank, mpiexec
 from processes import LIMIT
@@ -54,6 +55,7 @@ def test_the_server_reads_writes_and_speaks(four, config, tmp_path):
     assert run.attributes.keys() <= ATTRIBUTES.keys()
     assert all(one["cores"] == spans(cores()) for one in run.attributes["ranks"])
     assert list(run.attributes["hosts"]) == [platform.node()]
+    assert to_go_on(run, "run.h5") == "To go on: mpiexec -n 4 asapnb resume --mpi run.h5"
     shown = command(None, "show", out)[1]
     assert f"server on {platform.node()}, workers on {platform.node()} (3)" in shown
     assert run.attributes["mpi"]["library"] in shown
