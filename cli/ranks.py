@@ -38,15 +38,17 @@ def together(ctx: click.Context, line: Sequence[str]) -> Iterator[None]:
     end with 0, as launchers combine exit codes; but an error that the server cannot know they show.
     """
     ranks: Ranks | None = None
-    if line[:1] not in [[name] for name in COMMANDS] or not {"-h", "--help"}.isdisjoint(line):
-        yield
-        return
-    rank, size = launched()
-    if "--mpi" not in line:
-        if size > 1 and rank == 0:
+    name, (rank, size) = "".join(line[:1]), launched()
+    known = isinstance(ctx.command, click.Group) and name in ctx.command.list_commands(ctx)
+    if not known or "--mpi" not in line or not {"-h", "--help"}.isdisjoint(line):
+        if size > 1 and rank == 0 and name in COMMANDS:
             echo(f"Warning: {size} of these were started, and each is by itself; --mpi makes one of them", err=True)
         yield
         return
+    if name not in COMMANDS:
+        if rank > 0:
+            ctx.exit(2)
+        raise UsageError(f"asapnb {name} has no --mpi: on MPI there are {', '.join(COMMANDS)}; leave it out")
     from asapnb.engine.mpi import library
     from asapnb.engine.ranks import joining
 

@@ -10,7 +10,7 @@ from asapnb.cli import main
 from asapnb.cli.running import to_go_on
 from click.testing import CliRunner
 from mpi_runs import ByRank, mpiexec
-from processes import LIMIT
+from processes import LIMIT, python
 
 import asapnb as ab
 from asapnb.record.attributes import ATTRIBUTES
@@ -74,6 +74,7 @@ def test_the_server_reads_writes_and_speaks(four, config, tmp_path):
         (["--updates", "0"], "updates is 0"),
         (["--scheme", "hogwild"], "its workers are threads of one process"),
         (["-m", "5"], "mpiexec -n 6"),
+        (["--pin-workers"], "the launcher pins the ranks"),
         (["--scheme", "parameter-server(discard_after=2, restart=True)"], "restart"),
         ([ByRank({2: "--bogus"})], "rank 2 (worker 1, host {host}): No such option '--bogus'"),
         ([ByRank({1: "--seed=3"})], "rank 1 (worker 0, host {host}): its call is"),
@@ -107,3 +108,42 @@ def test_a_signal_ends_ranks_that_wait_for_one_that_does_not_come():
         os.kill(job.pids()[0], signal.SIGTERM)
         assert job.process.wait(LIMIT) != 0
         assert not job.left()
+
+
+def test_without_a_scheme_it_is_the_parameter_server(four, config, tmp_path):
+    config.write_text(CONFIG.replace('scheme = "parameter-server"', ""))
+    all_ranks = four.call(command, "train", "--mpi", config, "--quiet", "-o", tmp_path / "run.h5")
+    assert all_ranks == [(0, "", "")] * 4
+    assert ab.load_run(tmp_path / "run.h5").config["scheme"].startswith("ParameterServer")
+
+
+def test_a_run_goes_on_and_the_server_alone_knows_its_file(four, config, tmp_path):
+    out = tmp_path / "run.h5"
+    four.call(command, "train", "--mpi", config, "--quiet", "-o", out)
+    server, *workers = four.call(command, "resume", "--mpi", ByRank({0: out, None: "elsewhere.h5"}), "--updates", 50)
+    assert server[0] == 0
+    assert "50 updates" in server[1]
+    assert workers == [(0, "", "")] * 3
+    server, *workers = four.call(command, "resume", "--mpi", out, "--updates", ByRank({1: 90, None: 80}))
+    assert server[0] == 2
+    assert "rank 1 (worker 0, host" in server[2]
+    assert workers == [(0, "", "")] * 3
+    assert len(ab.load_run(out).updates["tau"]) == 50
+    alone = CliRunner().invoke(main, ["resume", str(out), "--updates", "60"])
+    assert alone.exit_code == 2
+    assert "resume --mpi" in alone.stderr
+
+
+def test_other_commands_say_that_they_have_no_mpi(four):
+    server, *workers = four.call(command, "sweep", "--mpi")
+    assert server[0] == 2
+    assert "asapnb sweep has no --mpi" in server[2]
+    assert workers == [(2, "", "")] * 3
+
+
+def test_a_wrong_mpiexec_and_a_missing_library_are_said():
+    for environment, said in ((), "there is one rank only"), ({"MPI4PY_LIBMPI": "/none.so"}.items(), "finds none"):
+        environment = {"PMI_RANK": "", "PMI_SIZE": "", **dict(environment)}
+        alone = python("-m", "asapnb", "train", "--mpi", check=False, environment=environment)
+        assert alone.returncode == 2
+        assert said in alone.stderr

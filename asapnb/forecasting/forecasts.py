@@ -46,8 +46,8 @@ class Forecast:
         stable: the largest stable λη₀.
         L: the largest curvature.
         noise: the variance of a minibatch's gradient, summed over the coordinates.
-        vectors: in memory during a run on threads, each as long as the parameters.
-        memory: of a run on threads, in bytes, data apart.
+        vectors: in memory during a run on threads, or of the server of one on MPI, each as long as the parameters.
+        memory: the same in bytes, data apart.
         vectors_simulated: in memory during a simulated run, at most.
         notes: what else there is to say, a sentence each.
     """

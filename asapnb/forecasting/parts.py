@@ -210,7 +210,10 @@ def constants(
 
 
 def memory(of: Objective, options: Options) -> tuple[int | None, int | None, int]:
-    """Vectors and bytes of a run on threads, None if there is none, and the vectors of a simulated one, at most."""
+    """Vectors and bytes of a real run, None if there is none, and the vectors of a simulated one, at most.
+
+    Of a run on MPI they are those of the server.
+    """
     velocities = 0 if options.momentum == 0 else 1 if options.shares_momentum else options.workers
     simulated = (2 if options.always_fresh else options.workers + 1) + velocities
     if simulated_only(options.scheme) or options.workers > MAX_WORKERS:

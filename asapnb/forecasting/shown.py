@@ -111,7 +111,8 @@ def _memory(found: Forecast) -> str:
     if found.vectors is None:
         return f"{simulated} of {length}"
     size = "" if found.memory is None else f", {found.memory / 1e6:,.1f} MB without the data"
-    return f"on threads {count(found.vectors, 'vector')} of {length}{size}; {simulated}"
+    where = "at the server" if found.options.scheme.messages else "on threads"
+    return f"{where} {count(found.vectors, 'vector')} of {length}{size}; {simulated}"
 
 
 def document_of(found: Forecast) -> dict[str, Any]:
