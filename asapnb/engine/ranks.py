@@ -31,6 +31,11 @@ _NAMED = 5  # ranks that an error names
 _ALIKE = ("asapnb", "numpy", "numba", "llvmlite")  # versions on which the bits of a gradient depend
 OF_SERVER = ("start", "rule", "schedule", "prior")  # arguments that workers do not use
 
+_ABSENT = (
+    "it has not come in time: it has ended, or does something else. All ranks must call train in the same order; see "
+    "what it wrote"
+)
+
 T = TypeVar("T")
 
 
@@ -78,6 +83,7 @@ class Ranks:
         self.begun = False  # all ranks agree to begin, so that workers wait for messages
         self.told = False  # the server knows why there is no run, and has answered
         self._met = self._lost = False
+        self._own: Any = None  # the communicator of the run, once it has begun
 
     @property
     def serves(self) -> bool:
@@ -98,7 +104,7 @@ class Ranks:
         """
         facts = facts_of(problem, options, code)
         self._exchange(replace(_report(), facts=facts, machine=machine(KERNEL_PATH)), MUSTER_SECONDS)
-        self.comm = self._own(self.comm)
+        self.comm = self._own = self._duplicate(self.comm)
         self.begun = True
 
     def share(self, what: str, make: Callable[[], T]) -> T:
@@ -140,6 +146,11 @@ class Ranks:
             self._lost = True
             atexit.register(self.comm.Abort, 1)
 
+    def leave(self) -> None:
+        """The run is over: give its communicator back, as MPI has two thousand or so."""
+        if self._own is not None and not self._lost:
+            self._own.Free()
+
     def facts(self) -> dict[str, Any]:
         """Where the ranks are, and what carries their messages, for the run file."""
         where = [
@@ -168,10 +179,9 @@ class Ranks:
         """Collect the reports; returns what to tell all ranks."""
         until, self.reports = time.monotonic() + seconds, [report]
         for rank in range(1, self.size):
-            try:
-                self.reports.append(self.received(rank, REPORT, max(until - time.monotonic(), 0.1)))
-            except RankError as error:
-                self.reports.append(Report("unknown", error=str(error), refused=False))
+            found = self._come(rank, REPORT, max(until - time.monotonic(), 0.1))
+            absent = Report("unknown", error=_ABSENT, refused=False)
+            self.reports.append(absent if found is None else found.recv())
         self.hosts = [one.host for one in self.reports]
         if report.error is not None:
             return Verdict(self.hosts, f"{self.name(0)}: {report.error}", report.refused)
@@ -192,16 +202,19 @@ class Ranks:
 
     def received(self, rank: int, tag: int, seconds: float) -> Any:
         """A message with what one rank says, which is awaited for a time."""
+        found = self._come(rank, tag, seconds)
+        if found is None:
+            raise RankError(f"{self.name(rank)}: {_ABSENT}")
+        return found.recv()
+
+    def _come(self, rank: int, tag: int, seconds: float) -> Any:
+        """A message of one rank that has come; None if none has after so long."""
         found = awaited(lambda: self.comm.improbe(rank, tag), over(seconds))
         if found is None:
             self.abandon()
-            raise RankError(
-                f"{self.name(rank)} has not come within {seconds:.0f} s: it has ended, or does something else. All "
-                "ranks must call train in the same order; see what it wrote"
-            )
-        return found.recv()
+        return found
 
-    def _own(self, comm: Any) -> Any:
+    def _duplicate(self, comm: Any) -> Any:
         """A communicator of this run alone."""
         own, request = comm.Idup()
         if awaited(lambda: request.Test() or None, over(MUSTER_SECONDS)) is None:
@@ -229,6 +242,8 @@ def joining(comm: Any) -> Iterator[Ranks | None]:
     except BaseException as error:
         ranks.fail(error)
         raise
+    finally:
+        ranks.leave()
 
 
 def of_workers(given: Mapping[str, Any]) -> dict[str, Any]:

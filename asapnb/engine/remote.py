@@ -13,7 +13,7 @@ from ..compiled import specialise
 from ..errors import RankError
 from ..kernels.arrays import aligned
 from ..problems.base import Dtypes, Problem, gradient_signature
-from ..rules import Rule
+from ..rules import constant
 from ..training.apart import Session, apart
 from ..training.code import pieces
 from ..training.compiling import compiling_beside, of_names
@@ -32,19 +32,18 @@ _LOOP = "asapnb.engine.loops.server:begin"
 SILENCE = 600.0  # seconds that the server may be silent; it says that it is there while it holds a worker back
 
 
-def work(problem: Problem, options: Options, rule: Rule, ranks: Ranks) -> None:
+def work(problem: Problem, options: Options, ranks: Ranks) -> None:
     """Compute gradients for the server until the run is over.
 
     Args:
         problem: what is minimised, as on the server.
         options: the checked arguments, as on the server.
-        rule: the step-size rule. Its code must be that of the server.
         ranks: of the run.
 
     Raises:
         UsageError, RankError: as `Ranks.meet`; RankError also if the server no longer answers.
     """
-    code = pieces(problem, rule, options.schedule, options.scheme)
+    code = pieces(problem, constant(), options.schedule, options.scheme)
     worker = prepared(problem, options, ranks)
     ranks.meet(problem, options, code)
     apart(worker.work, Hooks())
