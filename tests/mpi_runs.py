@@ -27,8 +27,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
+from queue import SimpleQueue
 from subprocess import Popen
 from threading import Thread
+from time import sleep
 from typing import Any, NamedTuple
 from unittest.mock import patch
 from uuid import uuid4
@@ -36,6 +38,7 @@ from uuid import uuid4
 from processes import LIMIT, started, until
 
 MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+PATIENCE = 5  # seconds that a rank may take to end in good order
 _MARK = "ASAPNB_TEST_JOB"  # in the environment of all processes of a job
 _RANK = ("PMI_RANK", "OMPI_COMM_WORLD_RANK")  # in that of a rank, by MPICH or Open MPI
 _OPEN_MPI = {  # which would refuse to start as root, or more ranks than cores
@@ -123,7 +126,8 @@ class Ranks:
         self._busy = self._connections[:size]
         for rank, connection in enumerate(self._busy):
             own = [one.of(rank) for one in map(ByRank.made, arguments)]
-            connection.send((function, size, own, {name: ByRank.made(one).of(rank) for name, one in named.items()}))
+            more = {name: ByRank.made(one).of(rank) for name, one in named.items()}
+            connection.send_bytes(pickle.dumps((function, size, own, more)))
 
     def outcomes(self) -> list[Any]:
         """What each rank that has begun returned or raised; an EOFError from one that has ended."""
@@ -202,14 +206,27 @@ def obey(address: str) -> None:
     world = MPI.COMM_WORLD
     comms = {size: world.Split(world.rank < size) for size in range(1, world.size)}
     comms[world.size] = world
-    with Client(address) as connection, suppress(EOFError):
+    calls: SimpleQueue[bytes] = SimpleQueue()
+    with Client(address) as connection:
         connection.send(world.rank)
+        Thread(target=_listen, args=(connection, calls), daemon=True).start()
+        while call := calls.get():
+            connection.send_bytes(_outcome(comms, call))
+
+
+def _listen(connection: Connection, calls: "SimpleQueue[bytes]") -> None:
+    """Take what the test says. Once it has ended so must this process, whatever it waits for."""
+    with suppress(EOFError, ConnectionError):
         while True:
-            connection.send_bytes(_outcome(comms, *connection.recv()))
+            calls.put(connection.recv_bytes())
+    calls.put(b"")
+    sleep(PATIENCE)
+    os._exit(1)
 
 
-def _outcome(comms: dict[int, Any], function: Callable[..., Any], size: int, arguments: Any, named: Any) -> bytes:
+def _outcome(comms: dict[int, Any], call: bytes) -> bytes:
     try:
+        function, size, arguments, named = pickle.loads(call)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             return pickle.dumps(function(comms[size], *arguments, **named))

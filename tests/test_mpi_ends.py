@@ -84,7 +84,7 @@ def test_a_summary_counts_every_update(four):
 
 
 def test_patience_a_target_and_a_time_end_the_run(four):
-    run = four.call(train, quadratic, PLATEAU, size=3)[0]
+    run = four.call(train, quadratic, PLATEAU | {"updates": LONG}, size=3)[0]
     assert run.status == "stopped"
     assert run.updates["version"].max() >= run.evals["step"][first_end(-run.evals["train_loss"], 3)]
     start = quadratic().evaluate(quadratic().init(3))[0]
