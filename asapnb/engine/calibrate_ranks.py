@@ -147,7 +147,7 @@ def measure_ranks(problem: Problem, options: Options, counts: Sequence[int], sec
     prepare = _server if ranks.serves else _worker
     rounds = prepare(problem, options, counts, seconds, ranks)
     ranks.meet(problem, options, code)
-    ranks.begun = False  # they wait for what they are asked to do
+    ranks.begun, ranks.goes_on = False, True  # they wait for what they are asked to do
     return rounds()
 
 
@@ -168,7 +168,10 @@ def _worker(
                 ranks.comm.send(share(before, scheduled()), 0, SHARE)
 
     def rounds() -> Rounds:
-        apart(work, Hooks())
+        try:
+            apart(work, Hooks())
+        finally:
+            ranks.leave()
         yield from ()
 
     return rounds
@@ -191,6 +194,7 @@ def _server(
             for rank in range(1, ranks.size):
                 with suppress(library().Exception):
                     ranks.comm.send(None, rank, TASK)
+            ranks.leave()
 
     return rounds
 

@@ -83,6 +83,7 @@ class Ranks:
         self.begun = False  # all ranks agree to begin, so that workers wait for messages
         self.told = False  # the server knows why there is no run, and has answered
         self._met = self._lost = False
+        self.goes_on = False  # after the block of `joining`; who makes it so calls `leave` in the end
         self._own: Any = None  # the communicator of the run, once it has begun
 
     @property
@@ -147,7 +148,7 @@ class Ranks:
             atexit.register(self.comm.Abort, 1)
 
     def leave(self) -> None:
-        """The run is over: give its communicator back, as MPI has two thousand or so."""
+        """All is over: give the communicator of the run back, as MPI has two thousand or so."""
         if self._own is not None and not self._lost:
             self._own.Free()
 
@@ -243,7 +244,8 @@ def joining(comm: Any) -> Iterator[Ranks | None]:
         ranks.fail(error)
         raise
     finally:
-        ranks.leave()
+        if not ranks.goes_on:
+            ranks.leave()
 
 
 def of_workers(given: Mapping[str, Any]) -> dict[str, Any]:
