@@ -57,7 +57,6 @@ def test_help_names_every_flag():
     assert all(f"--{name.replace('_', '-')}" in text for name in keys("simulate"))
     assert "--pin-workers" not in text
     assert "parameter-server" in text
-    assert "parameter-server" not in call("train", "--help").output
 
 
 def test_what_is_shown_of_a_run(tmp_path):
@@ -245,13 +244,14 @@ def test_usage_errors_of_staleness_only(arguments, says):
         (["--timing", "exponential(1)"], "timing = 'exponential(1)': train has no timing; only asapnb"),
         (["--set", "timing=1"], "timing = 1: train has no timing; only asapnb simulate has it"),
         (["--microscope", 3], "microscope = '3': train has no microscope; only asapnb simulate has it"),
-        (
-            ["--scheme", "parameter-server"],
-            "real threads have no ParameterServer; run it in virtual time with simulate",
-        ),
+        (["--scheme", "parameter-server"], "its workers are other processes. Start them on MPI, as in mpiexec"),
         (
             ["--scheme", "lock-based(fused=True)"],
-            "real threads have no fused=True; run it in virtual time with simulate",
+            "real workers have no fused=True; run it in virtual time with simulate",
+        ),
+        (
+            ["--scheme", "parameter-server(discard_after=9, restart=True)"],
+            "real workers have no restart=True; run it in virtual time with simulate",
         ),
     ],
 )

@@ -184,9 +184,10 @@ def _workers_of(scheme: Scheme, values: Mapping[str, Any]) -> int | None:
     """The workers of a run: given or, of one on MPI, all ranks but the server."""
     workers, ranks = values["workers"], values["comm"]
     if scheme.messages and ranks is None:
+        or_else = "" if scheme.event_loop is None else "; or simulate it"
         raise UsageError(
             f"scheme is {scheme}: its workers are other processes. Start them on MPI, as in mpiexec -n 9 asapnb "
-            "train --mpi … (or resume --mpi), or from Python with comm=MPI.COMM_WORLD; or simulate it"
+            f"train --mpi … (or resume --mpi), or from Python with comm=MPI.COMM_WORLD{or_else}"
         )
     if ranks is None:
         return workers
@@ -209,11 +210,11 @@ def _workers_of(scheme: Scheme, values: Mapping[str, Any]) -> int | None:
 
 
 def check_possible(scheme: Scheme, threaded: bool) -> None:
-    """UsageError if real threads, or the simulator, do not have a scheme or one of its options."""
+    """UsageError if real workers, or the simulator, do not have a scheme or one of its options."""
     if threaded and (only := simulated_only(scheme)):
-        raise UsageError(f"scheme is {scheme}: real threads have no {only}; run it in virtual time with simulate")
+        raise UsageError(f"scheme is {scheme}: real workers have no {only}; run it in virtual time with simulate")
     if not threaded and scheme.event_loop is None:
-        raise UsageError(f"scheme is {scheme}: it is not simulated; run it on real threads with train")
+        raise UsageError(f"scheme is {scheme}: it is not simulated; run it for real with train")
 
 
 def default_workers(scheme: Scheme, threaded: bool) -> int:
