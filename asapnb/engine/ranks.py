@@ -23,7 +23,7 @@ from ..record import machine, versions
 from ..record.provenance import process, spans
 from ..training.options import Options, cores
 from .messages import REPORT, STOP, VERDICT, awaited, over
-from .mpi import checked, provenance
+from .mpi import checked, library, provenance
 
 MUSTER_SECONDS = 600.0  # that ranks may take to load data and to compile
 LEAVING_SECONDS = 10.0  # that others may take to answer a rank that is being ended
@@ -126,11 +126,12 @@ class Ranks:
     def fail(self, error: BaseException) -> None:
         """Tell the other ranks of an error on this one, unless they know."""
         if not self._met:
-            refused = isinstance(error, AsapnbError)
-            text = str(error) if refused else f"{type(error).__name__}: {error}"
+            known = isinstance(error, AsapnbError)
+            text = str(error) if known else f"{type(error).__name__}: {error}"
             ending = not isinstance(error, Exception)
+            refused = known and not isinstance(error, RankError)
             report = replace(_report(), error="it is being ended" if ending else text, refused=refused)
-            with suppress(AsapnbError):
+            with suppress(AsapnbError, library().Exception):
                 self._exchange(report, LEAVING_SECONDS if ending else MUSTER_SECONDS)
         elif self.begun and self.serves:
             self.dismiss()
@@ -233,13 +234,18 @@ def joining(comm: Any) -> Iterator[Ranks | None]:
 
     Raises:
         UsageError: for a communicator that cannot be used, and what `Ranks.meet` says.
+        RankError: what `Ranks.meet` says, and in the place of an error of MPI.
     """
     if comm is None or isinstance(comm, Ranks):
         yield comm
         return
     ranks = Ranks(checked(comm))
     try:
-        yield ranks
+        try:
+            yield ranks
+        except library().Exception as error:
+            name = ranks.name(ranks.rank)
+            raise RankError(f"{name}: MPI failed, as it does when a rank or its host is gone: {error}") from error
     except BaseException as error:
         ranks.fail(error)
         raise

@@ -130,8 +130,6 @@ class ServerTeam(Team):
             self._serve_all(server)
         except BaseException as error:
             self._ranks.abandon()  # its workers may wait for what never comes
-            if isinstance(error, self._mpi.Exception):
-                error = RankError(f"MPI failed, as it does when a rank or its host is gone: {error}")
             self._fail(error, server)
 
     def _serve_all(self, server: Server) -> None:
