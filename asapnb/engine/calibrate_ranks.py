@@ -168,10 +168,8 @@ def _worker(
                 ranks.comm.send(share(before, scheduled()), 0, SHARE)
 
     def rounds() -> Rounds:
-        try:
-            apart(work, Hooks())
-        finally:
-            ranks.leave()
+        apart(work, Hooks())
+        ranks.leave()
         yield from ()
 
     return rounds
@@ -194,7 +192,7 @@ def _server(
             for rank in range(1, ranks.size):
                 with suppress(library().Exception):
                     ranks.comm.send(None, rank, TASK)
-            ranks.leave()
+        ranks.leave()
 
     return rounds
 

@@ -149,7 +149,10 @@ class Ranks:
             atexit.register(self.comm.Abort, 1)
 
     def leave(self) -> None:
-        """All is over: give the communicator of the run back, as MPI has two thousand or so."""
+        """All has ended in good order: give the communicator of the run back, as MPI has two thousand or so.
+
+        After an error it is kept: a message that nobody has taken would reach the next run with it.
+        """
         if self._own is not None and not self._lost:
             self._own.Free()
 
@@ -249,9 +252,8 @@ def joining(comm: Any) -> Iterator[Ranks | None]:
     except BaseException as error:
         ranks.fail(error)
         raise
-    finally:
-        if not ranks.goes_on:
-            ranks.leave()
+    if not ranks.goes_on:
+        ranks.leave()
 
 
 def of_workers(given: Mapping[str, Any]) -> dict[str, Any]:
