@@ -47,6 +47,26 @@ def test_its_runs_are_sound_and_replay_to_the_bit(page, kind):
     np.testing.assert_array_equal(ab.replay(run, quadratic()).params["final"], run.params["final"])
 
 
+def test_what_is_not_simulated_is_replayed_all_the_same(page):
+    class Threads(type(parse_scheme("interval"))):
+        """As `Interval`, without virtual time."""
+
+        name = "threads"
+        event_loop = None
+
+    register(Threads)
+    try:
+        run = ab.train(quadratic(), "threads", workers=2, updates=100, step_size=0.02, batch_size=4)
+        np.testing.assert_array_equal(ab.replay(run, quadratic()).params["final"], run.params["final"])
+        for call in (ab.simulate, ab.forecast):
+            with pytest.raises(ab.UsageError, match="it is not simulated; run it for real with train"):
+                call(quadratic(), "threads", workers=2, updates=100)
+        with pytest.raises(ab.UsageError, match="it is not simulated"):
+            ab.schedule(1.0, "threads", workers=2, updates=100)
+    finally:
+        del SCHEMES["threads"]
+
+
 def test_the_command_line_takes_it_and_prints_it(page):
     def command(*words):
         done = CliRunner().invoke(main, [str(word) for word in words])

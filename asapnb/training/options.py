@@ -163,8 +163,8 @@ def resolve_for(command: Command, dtype: np.dtype[Any], n_samples: int, given: M
     values = check(command, given, dtype, n_samples)
     scheme: Scheme = values["scheme"]
     threaded = command == "train"
-    check_possible(scheme, threaded)
-    if threaded:
+    if threaded:  # a schedule makes sure of the other; a replay needs neither
+        check_possible(scheme, threaded=True)
         values["workers"] = _workers_of(scheme, values)
     workers = values["workers"] or default_workers(scheme, threaded)
     scheme.check_workers(workers)
