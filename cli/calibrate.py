@@ -46,12 +46,13 @@ _ENOUGH = 0.9  # share of the cores; with less, other processes disturb the time
 @MPI
 @click.option("-m", "--workers", type=int, metavar="N", help="Measure 1, 2 … so many at once.  [default: the cores]")
 @click.option("--seconds", type=float, default=2.0, metavar="F", help="For each number of workers.")
+@click.option("--per-worker", is_flag=True, help="A time of computing for each: for as many workers.")
 @output("TIMING.toml", "timing file")
 @QUIET
 @JSON
 def command(
-    workers: int | None, seconds: float, out: str | None, force: bool, quiet: bool, as_json: bool, mpi: bool,
-    **given: str | None,
+    workers: int | None, seconds: float, per_worker: bool, out: str | None, force: bool, quiet: bool, as_json: bool,
+    mpi: bool, **given: str | None,
 ) -> None:  # fmt: skip
     """Measure how long gradients, reads and updates take on this machine, one to all cores at work.
 
@@ -85,43 +86,38 @@ def command(
         for one in rounds:
             found.append(one)
             _show(one, screen)
+    timings = {one.workers: one.timing_of_each if per_worker else one.timing for one in found}
     smt, preset = found[0].fit(found)
     about = {**_about(config, problem, seconds, found), "smt": smt, "preset": _text(preset)}
     more = {one.workers: {"spread": _spread(one)} for one in found}
     if mpi:
         about["ranks"] = ranks_on(ctx.obj.hosts)
         for one in found:
-            more[one.workers] |= _messages(one)
+            more[one.workers] |= _messages(one, timings[one.workers])
     screen.print("", (_fit_of_ranks if mpi else _fit)(found, smt, preset), sep="\n")
     if mpi:
         screen.print("", *_held(found, more), sep="\n")
     if out is not None:
-        timings = {one.workers: one.timing for one in found}
-        put_in_place(
-            checked_target(out, force),
-            lambda part: save_timing(part, timings, about, more),
-        )
+        put_in_place(checked_target(out, force), lambda part: save_timing(part, timings, about, more))
     if as_json:
-        echo(to_json({
-            "path": out, "about": about, "workers": {one.workers: _figures(one) | more[one.workers] for one in found},
-        }))  # fmt: skip
+        sections = {one.workers: _figures(one, timings) | more[one.workers] for one in found}
+        echo(to_json({"path": out, "about": about, "workers": sections}))
     who, share = "ranks" if mpi else "threads", min(one.share for one in found)
     if share < _ENOUGH:
         text = f"\nThe {who} had {share:.0%} of their cores: something else runs here, and is in these times."
         screen.print(text, style="yellow")
     if out is not None:
-        name = click.format_filename(out)
+        name, most = click.format_filename(out), found[-1].workers if per_worker else 64
         scheme = "--scheme parameter-server " if mpi else ""
-        screen.print(f"\n{name} written. Next: asapnb simulate {scheme}--timing {name} -m 64", style="dim")
+        screen.print(f"\n{name} written. Next: asapnb simulate {scheme}--timing {name} -m {most}", style="dim")
 
 
 def _show(one: Measured, screen: Console) -> None:
     """Print the lines of the table for one number of workers."""
-    figures = _figures(one)
-    for name in one.steps:
-        first = name == one.kinds[0]
-        cells = (f"{one.workers}" if first else "", name, _duration(figures[name]["mean"]),
-                 fixed(figures[name]["cv"], ".2f"), _duration(figures[name]["p99"]),
+    for name, times in one.steps.items():
+        first, moments = name == one.kinds[0], _moments(times)
+        cells = (f"{one.workers}" if first else "", name, _duration(moments["mean"]),
+                 fixed(moments["cv"], ".2f"), _duration(moments["p99"]),
                  fixed(one.gradients_per_second) if first else "")  # fmt: skip
         screen.print(row(cells, _WIDTHS).rstrip())
 
@@ -157,9 +153,9 @@ def _fit_of_ranks(found: Sequence[MeasuredRanks], smt: float | None, preset: Tim
     ])  # fmt: skip
 
 
-def _messages(one: MeasuredRanks) -> dict[str, Any]:
-    """What there is to say of messages, and of a simulation with these times; times in seconds."""
-    held = held_against(one)
+def _messages(one: MeasuredRanks, timing: Timing) -> dict[str, Any]:
+    """What there is to say of messages, and of a simulation with this timing; times in seconds."""
+    held = held_against(one, timing)
     return {
         "pull": float(f"{one.pull.mean():.6g}"),
         "push": float(f"{one.push.mean():.6g}") if len(one.push) else None,
@@ -198,14 +194,14 @@ def _duration(seconds: float) -> str:
     return f"{seconds * 1e6:.3g} µs"
 
 
-def _figures(one: Measured) -> dict[str, Any]:
+def _figures(one: Measured, timings: Mapping[int, Timing]) -> dict[str, Any]:
     """The entries of the JSON document for one number of workers; times in seconds."""
     return {
         **{name: _moments(times) for name, times in one.steps.items()},
         "gradients_per_second": one.gradients_per_second,
         "share_of_cores": one.share,
         "spread": _spread(one),
-        "timing": str(one.timing),
+        "timing": str(timings[one.workers]),
     }
 
 

@@ -249,6 +249,17 @@ def test_the_command(tmp_path):
     assert tomllib.loads(file.read_text())["about"]["scheme"] == "leashed"
 
 
+def test_a_file_has_a_time_for_each_worker_if_that_is_asked_for(tmp_path):
+    file = tmp_path / "timing.toml"
+    flags = ["--problem", "quadratic([1, 10], noise=0.1)", "--batch", 1, "--seconds", 0.02, "--per-worker"]
+    result = call(*flags, "-o", file)
+    assert f"-m {CORES}" in result.stdout.replace("\n", " ")
+    for workers in range(1, CORES + 1):
+        assert len(load_timing(file, workers).compute) == workers
+    with pytest.raises(UsageError, match=f"compute has {CORES} times for {CORES + 1} workers"):
+        ab.schedule(str(file), workers=CORES + 1, updates=9)
+
+
 def test_the_command_as_json():
     result = call("--problem", "quadratic([1, 10], noise=0.1)", "--batch", 1, "--seconds", 0.02, "--json")
     found = json.loads(result.stdout)

@@ -4,6 +4,7 @@ import json
 import time
 import tomllib
 from contextlib import ExitStack
+from dataclasses import replace
 from unittest.mock import patch
 
 import numpy as np
@@ -126,6 +127,15 @@ def test_a_simulation_is_held_against_what_was_measured():
     assert held.gradients_per_second == pytest.approx(0.5, rel=1e-2), "two messages take as long as pull and push"
     assert held.total_variation == 0
     assert held_against(constants(2, push=0.5)).total_variation == pytest.approx(0, abs=1e-4)
+
+
+def test_a_worker_that_is_slower_keeps_its_times_in_a_timing_for_each():
+    one = constants(2, push=0.5)
+    one = replace(one, rounds=(50, 50), compute=np.repeat([1.0, 4.0], 50))
+    fresh, both = held_against(one), held_against(one, one.timing_of_each)
+    assert [time.mean for time in one.timing_of_each.times("compute", 2)] == [1, 4]
+    assert both.gradients_per_second == pytest.approx(1 / 2.375 + 1 / 5.375, rel=0.1), "which wait for one another"
+    assert both.gradients_per_second > fresh.gradients_per_second
 
 
 @pytest.mark.parametrize(("pushes", "mean"), [(100, 0.3125), (1000, 0.3125), (19, 0.5), (0, 0.5)])

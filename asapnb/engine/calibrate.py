@@ -182,7 +182,8 @@ def _measured(
         further[me] = retries[warm(len(retries), _ROOM) :]
 
     timer = Timer(shared, access, seconds)
-    timer.serve(Team(problem, options, shared, work, start), problem, options)
+    timer.serve(Team(problem, options, shared, work, start))
+    timer.check(problem, options)
     each = [found[me] for me in range(options.workers)]
     compute, read, update = np.concatenate(each).T * 1e-9
     retry = np.concatenate([further[me] for me in range(options.workers)]) * 1e-9

@@ -159,13 +159,21 @@ def _worker(
     patience = len(counts) * (seconds + remote.SILENCE)
 
     def work(session: Session[None]) -> None:
+        error: BaseException | None = None
         while (task := ranks.received(0, TASK, patience)) is not None:
             if task == _CLOCK:
                 clocks.answer(ranks)
-            else:
-                before = scheduled()
+                continue
+            before = scheduled()
+            try:
                 worker.work(session)
-                ranks.comm.send(share(before, scheduled()), 0, SHARE)
+            except BaseException as raised:  # which the server knows, unless ranks are lost
+                error = raised
+                if ranks.lost:
+                    raise
+            ranks.comm.send(share(before, scheduled()), 0, SHARE)
+        if error is not None:
+            raise error
 
     def rounds() -> Rounds:
         apart(work, Hooks())
@@ -202,21 +210,30 @@ def _measured(
 ) -> MeasuredRanks:
     """Train with so many workers for so many seconds; returns the times."""
     at_work = range(1, options.workers + 1)
-
-    def ask(task: str) -> None:
-        for rank in at_work:
-            ranks.comm.send(task, rank, TASK)
-
-    ask(_CLOCK)
-    before = [clocks.ask(ranks, rank) for rank in at_work]
     shared, start = measuring(problem, options)
     team = _TimedTeam(problem, options, shared, steps, start, ranks=ranks)
     timer = Timer(shared, access, seconds, enough=lambda: team.least >= LEAST)
-    ask(_WORK)
-    timer.serve(team, problem, options)
-    shares = [team.share, *(ranks.received(rank, SHARE, serving.SILENCE) for rank in at_work)]
-    ask(_CLOCK)
-    after = [clocks.ask(ranks, rank) for rank in at_work]
+
+    def offsets() -> list[Offset]:
+        found = []
+        for rank in at_work:
+            ranks.comm.send(_CLOCK, rank, TASK)
+            found.append(clocks.ask(ranks, rank))
+        return found
+
+    def work(session: Session[Any]) -> tuple[list[Offset], list[float], list[Offset]]:
+        before, shares = offsets(), list[float]()
+        session.attach(timer)
+        for rank in at_work:
+            ranks.comm.send(_WORK, rank, TASK)
+        try:
+            team.work(timer)
+        finally:  # no message is left for the next run
+            shares += [ranks.received(rank, SHARE, serving.SILENCE) for rank in at_work if not ranks.lost]
+        return before, shares, offsets()
+
+    before, shares, after = apart(work, Hooks())
+    timer.check(problem, options)
     rounds = np.array(list(team.rounds), _ROUND)
     rows = np.frombuffer(b"".join(team.rows), UPDATES)
     each = [_times_of(me, rounds, rows, before[me], after[me]) for me in range(options.workers)]
@@ -227,7 +244,7 @@ def _measured(
         rounds=tuple(len(one["compute"]) for one in each),
         retry=np.zeros(0),
         gradients_per_second=rate,
-        share=min(shares),
+        share=min(team.share, *shares),
         clock=max(one.error for one in (*before, *after)),
         staleness=StalenessDistribution.from_counts(timer.staleness),
         **together,

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -75,6 +75,11 @@ class Measured:
     def spread(self) -> Spread:
         """How much the times of computing differ, within a worker and between workers."""
         return spread_of(self.each)
+
+    @property
+    def timing_of_each(self) -> Timing:
+        """The same with a time of computing for each worker, and so for this number of workers only."""
+        return replace(self.timing, compute=[quantiles(some) for some in self.each])
 
     @property
     def steps(self) -> dict[str, NDArray[np.float64]]:
@@ -154,14 +159,17 @@ class Timer:
         self.finite = True  # all losses, also those of rounds after the time was over
         self.staleness = np.zeros(1, np.int64)  # updates by their staleness
 
-    def serve(self, team: Team, problem: Problem, options: Options) -> None:
-        """Let a team work until the time is over. Raises what ended it before."""
+    def serve(self, team: Team) -> None:
+        """Let a team work until the time is over; raises what ended it before, but see `check`."""
 
         def work(session: Session[None]) -> None:
             session.attach(self)
             team.work(self)
 
         apart(work, Hooks())
+
+    def check(self, problem: Problem, options: Options) -> None:
+        """After the work: KeyboardInterrupt if a signal has ended it, UsageError if a loss was not finite."""
         self.salvage()
         if self.reason == INTERRUPTED:
             raise KeyboardInterrupt

@@ -91,6 +91,11 @@ class Ranks:
         """Whether this is the server."""
         return self.rank == 0
 
+    @property
+    def lost(self) -> bool:
+        """Whether one no longer answers."""
+        return self._lost
+
     def name(self, rank: int) -> str:
         """A rank as errors name it."""
         host = f", host {self.hosts[rank]}" if rank < len(self.hosts) else ""

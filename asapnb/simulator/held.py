@@ -5,6 +5,7 @@ from typing import NamedTuple
 from ..engine.calibrate_ranks import MeasuredRanks
 from ..schemes import ParameterServer
 from ..staleness.distances import total_variation
+from ..timing import Timing
 from .scheduling import staleness_only
 
 UPDATES = 100_000
@@ -22,7 +23,7 @@ class Held(NamedTuple):
     total_variation: float
 
 
-def held_against(measured: MeasuredRanks) -> Held:
-    """Simulate a parameter server with the times that it had, and as many workers."""
-    made = staleness_only(measured.timing, ParameterServer(), measured.workers, UPDATES)
+def held_against(measured: MeasuredRanks, timing: Timing | None = None) -> Held:
+    """Simulate a parameter server with as many workers and the times that they had, or with another timing."""
+    made = staleness_only(timing or measured.timing, ParameterServer(), measured.workers, UPDATES)
     return Held(UPDATES / made.seconds, total_variation(measured.staleness, made.staleness))
