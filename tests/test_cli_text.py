@@ -150,7 +150,7 @@ def test_other_clocks_are_named_and_say_nothing_of_what_is_left(clock, heads, mo
 def test_times_fit_into_their_column(seconds):
     shown = following._time(seconds)
     assert len(shown) <= 7
-    assert float(shown) == pytest.approx(seconds, rel=0.05, abs=1e-300 if seconds < 0.005 else 0.005)
+    assert float(shown) == pytest.approx(seconds, rel=0.05, abs=1e-300 if seconds < 0.005 else 0.00501)
 
 
 def test_the_bar_of_a_tally():
