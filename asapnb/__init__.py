@@ -15,7 +15,6 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from . import analysis, arena, plots, problems, rules, schedules, staleness, sweep, theory, timing
     from .analysis import compare
-    from .config import resume
     from .data import Dataset, load_dataset
     from .engine import Evaluation, Progress, train
     from .engine.calibrate import calibrate
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from .forecasting import Forecast, forecast
     from .problems import Problem, cnn, custom, lenet, mlp, network
     from .record import Run, load_run
+    from .resuming import resume
     from .rules import Report, Rule, check, constant, every, inverse, once, preserve, tail
     from .schemes import Hogwild, Leashed, LockBased, ParameterServer, Sequential, Synchronous
     from .simulator import Schedule, replay, schedule, simulate
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 # wait for Numba. A test holds the two lists together.
 _MODULES = {
     "analysis": ("compare",),
-    "config": ("resume",),
     "data": ("Dataset", "load_dataset"),
     "engine": ("Evaluation", "Progress", "train"),
     "engine.calibrate": ("calibrate",),
@@ -61,6 +60,7 @@ _MODULES = {
     "forecasting": ("Forecast", "forecast"),
     "problems": ("Problem", "cnn", "custom", "lenet", "mlp", "network"),
     "record": ("Run", "load_run"),
+    "resuming": ("resume",),
     "rules": ("Report", "Rule", "check", "constant", "every", "inverse", "once", "preserve", "tail"),
     "schemes": ("Hogwild", "Leashed", "LockBased", "ParameterServer", "Sequential", "Synchronous"),
     "simulator": ("Schedule", "replay", "schedule", "simulate"),

@@ -10,8 +10,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cache, partial
-from pathlib import Path
+from functools import cache
 from types import NoneType
 from typing import Any
 
@@ -19,28 +18,21 @@ import numpy as np
 
 from .data.options import beside
 from .data.recorded import trusted
-from .engine.ranks import Ranks, joining, of_rank, of_workers
-from .engine.resuming import resume_training, resume_work
+from .engine.ranks import joining, of_rank
 from .engine.run import train
 from .errors import UsageError, shown, unknown
 from .identity import Recorded, check_piece
 from .problems import Problem
-from .problems.text import code_of, is_custom, parse_problem
-from .record import Owner, Run, file_of, load_run, own
-from .rules import Rule
-from .schedules import StepSchedule
+from .problems.text import code_of, parse_problem
+from .record import Run, load_run
 from .simulator.replaying import RECORDED
-from .simulator.resuming import resume_simulation
 from .simulator.run import simulate
 from .text import parse_toml, read_toml, regular_file
-from .training.arguments import ARGUMENTS, Argument, Command, arguments_of, of_replay, of_resume
-from .training.code import checked, next_rule, no_change, same_schedule
+from .training.arguments import ARGUMENTS, Argument, Command, arguments_of, of_replay
+from .training.code import checked
 from .training.evaluation import Evaluation
-from .training.options import Monitor
-from .training.reporting import Hooks
-from .training.resuming import check_columns, check_problem
-from .training.warm_start import start_of, start_text
-from .training.watching import ProgressHook, watched
+from .training.warm_start import start_text
+from .training.watching import ProgressHook
 
 RUNS: dict[Command, Callable[..., Run]] = {"train": train, "simulate": simulate}
 KINDS: tuple[Command, ...] = (*RUNS, "replay")
@@ -232,145 +224,3 @@ def run_config(
         problem, arguments = prepare(of_rank(ranks, config), kind, force)
         more = {} if ranks is None else {"comm": ranks}
         return RUNS[kind](problem, **arguments, out=out, force=force, on_eval=on_eval, progress=progress, **more)
-
-
-def resume(
-    run: Run | str | os.PathLike[str],
-    *,
-    epochs: int | None = None,
-    updates: int | None = None,
-    max_seconds: float | None = None,
-    problem: Problem | None = None,
-    step_size: float | None = None,
-    rule: Rule | str | Callable[..., Any] | None = None,
-    schedule: StepSchedule | Callable[..., Any] | None = None,
-    target_loss: float | None = None,
-    target_accuracy: float | None = None,
-    target_r2: float | None = None,
-    patience: int | None = None,
-    monitor: Monitor | None = None,
-    divergence_factor: float | None = None,
-    eval_every: int | None = None,
-    force: bool = False,
-    on_eval: Callable[[Evaluation], object] | None = None,
-    progress: ProgressHook = None,
-    comm: Any = None,
-) -> Run:
-    """Go on with a run in its file, from where it ended, as if it had never been interrupted.
-
-    A run that ended, with any status but "diverged", goes on from its last update. A run that was killed goes on from
-    the checkpoint beside its file, `RUN.h5.checkpoint`, and later rows are cut. Without its checkpoint it would start
-    again from version 0: that needs `force`, unless there is little to lose.
-
-    Args:
-        run: a run file, or a run that has one.
-        epochs: the total of passes over the data, those done included. By default the total stays what it was.
-        updates: the total of updates; instead of `epochs`.
-        max_seconds: the total of training time; by default that, too, stays what it was.
-        problem: the run's problem, if it is one's own; else it is built as the file says.
-        step_size: from here on, of a run on threads. So is any other argument that is given; the attribute `resumed`
-            says what changed where, and a replay of the run follows it, to the bit.
-        rule: the run's rule, if it is a function of one's own; else as the file says. A function in a file is run
-            only if the file is what the run recorded. Or, on threads, another rule from here on: it sees the
-            staleness of all updates.
-        schedule: the run's schedule, likewise. One that depends on the total of updates, such as "cosine()", follows
-            the new total from where the run goes on; "cosine(length=1000)" stays what it is.
-        target_loss, target_accuracy, target_r2, patience, monitor, divergence_factor, eval_every: as of `train`; what
-            is given holds from here on. A simulated run is then computed again from its beginning.
-        force: go on although updates are lost as there is no checkpoint, and although code of one's own (the rule, a
-            module that it imports, the problem) is not what the run recorded. The file then keeps what has changed.
-        on_eval: called with each new `Evaluation` as it is made.
-        progress: called with a `Progress` a few times a second; None, True and False as of `train`.
-        comm: of a run on MPI, as of `train`. Only rank 0 reads and writes the file, and tells the other ranks what
-            they must know; a problem of one's own is passed on each.
-
-    Returns:
-        The `Run`, as `train` does: the rows before, and those after. None on a worker of MPI.
-
-    Raises:
-        UsageError, RecordError, RuleError: for what cannot go on; the file is left as it was.
-
-    The training clock, versions, minibatches, momentum and the staleness that the rule has seen go on, too. Under
-    Sequential and Synchronous, and in every simulated run, the updates are those of an uninterrupted run, to the bit.
-    A simulated run with another total is computed again from its beginning. Its schedule and scales are made in
-    advance for the whole, so another step size or rule is refused: begin another run with `start=` instead.
-
-    >>> import tempfile, asapnb as ab
-    >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(8,))
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     run = ab.train(problem, workers=2, updates=20, out=f"{folder}/run.h5")
-    ...     run = ab.resume(run, updates=50)
-    ...     run.status, run.updates["version"][[0, -1]], run.evals["step"]
-    ('finished', array([ 1, 50]), array([ 0, 20, 50]))
-    """
-    arguments = locals()
-    given = {name: arguments[name] for name in ("epochs", "updates", "max_seconds", *of_resume())}
-    changed = {name: value for name, value in given.items() if value is not None}
-    with joining(comm) as ranks:
-        if ranks is not None and not ranks.serves:
-            resume_work(*_prepared(problem, ranks.share(_call(changed), dict), "train", force), ranks)
-            return None  # type: ignore[return-value]
-        file = file_of(run) if isinstance(run, Run) else Path(run)
-        found = load_run(file)
-        hooks = watched(on_eval, progress, "virtual" if found.is_virtual else "", max_seconds)
-        with own(file.resolve()) as owner:
-            return _go_on(load_run(file), changed, problem, rule, schedule, hooks, owner, force, ranks)
-
-
-def _call(changed: Mapping[str, Any]) -> str:
-    """A call of `resume`, which must be the same on all ranks."""
-    return f"resume({', '.join(f'{name}={shown(value)}' for name, value in changed.items())})"
-
-
-def _go_on(
-    run: Run,
-    changed: Mapping[str, Any],
-    problem: Problem | None,
-    rule: Rule | str | Callable[..., Any] | None,
-    schedule: StepSchedule | Callable[..., Any] | None,
-    hooks: Hooks,
-    owner: Owner,
-    force: bool,
-    ranks: Ranks | None,
-) -> Run:
-    """Go on with a run as it is now, which nobody else can change."""
-    check_columns(run)
-    run.check()
-    kinds, where = (RUNS, "") if ranks is None else (["train"], "on MPI ")
-    if run.kind not in kinds:
-        raise UsageError(f"{run.path} is of kind {run.kind}: {where}only runs of {' and '.join(kinds)} can go on")
-    config = {**merge(run.config, check_keys(changed, run.kind)), "problem": run.config["problem"]}
-    arguments = check_keys(
-        {name: value for name, value in config.items() if name not in ("rule", "schedule")}, run.kind
-    )
-    if ranks is not None:
-        ranks.share(_call(changed), partial(of_workers, arguments))
-    problem, arguments = _prepared(problem, arguments, run.kind, force, run)
-    if "start" in arguments:
-        arguments["start"] = start_of(run)
-    if run.kind == "simulate" and "step_size" in changed and changed["step_size"] != run.config["step_size"]:
-        raise no_change(run, "step_size", changed["step_size"])
-    arguments |= {"rule": next_rule(run, rule, force), "schedule": same_schedule(run, schedule, force)}
-    if run.kind == "simulate":
-        return resume_simulation(run, problem, arguments, hooks, owner, force)
-    return resume_training(run, problem, {**arguments, "comm": ranks}, hooks, owner, force)
-
-
-def _prepared(
-    problem: Problem | None, config: Mapping[str, Any], kind: Command, force: bool, run: Run | None = None
-) -> tuple[Problem, dict[str, Any]]:
-    """As `prepare`, for a run that goes on, with the problem that is given. A worker does not have the run."""
-    text = config["problem"]
-    if problem is None and is_custom(text):
-        where = f"of {text.where} " if isinstance(text, Recorded) else ""
-        raise UsageError(
-            f"the problem {where}is one's own, {text}: build it in Python and pass it, as in "
-            "asapnb.resume(path, problem=problem)"
-        )
-    if problem is None:
-        return prepare(config, kind, force)
-    if run is not None:
-        check_problem(run, problem)
-    if not force and isinstance(text, Recorded):
-        check_piece(text, "problem", code_of(problem))
-    return problem, checked({name: value for name, value in config.items() if name not in _PROBLEM}, force)

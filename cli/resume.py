@@ -6,10 +6,10 @@ from typing import Any
 import click
 from rich.text import Text
 
-from asapnb.config import resume
 from asapnb.record import Run, load_run
 from asapnb.record.figures import clock, run_rows
 from asapnb.record.schema import RUNNING
+from asapnb.resuming import resume
 from asapnb.training.arguments import of_resume
 
 from .flags import at_work, flag, said

@@ -21,7 +21,7 @@ LAYERS = [
     {"simulator"},
     {"analysis", "theory", "sklearn"},
     {"config", "arena", "forecasting"},
-    {"sweep"},
+    {"resuming", "sweep"},
     {"plots"},
     {"report"},
     {"cli"},

@@ -7,6 +7,7 @@ from naive import assert_rows_are_sound, recompute
 from problems import quadratic
 
 import asapnb as ab
+from asapnb.config import run_config
 from asapnb.errors import AsapnbError
 
 pytest.importorskip("mpi4py")
@@ -86,3 +87,16 @@ def test_a_simulated_run_does_not_go_on_on_mpi(four, tmp_path):
     ab.simulate(quadratic(), "parameter-server", workers=2, updates=10, out=path)
     four.begin(resume, path, quadratic, updates=20, size=SIZE)
     assert all("on MPI only runs of train" in str(outcome) for outcome in four.outcomes())
+
+
+def configured(comm, config, **arguments):
+    return run_config(config, comm=comm, **arguments)
+
+
+def test_a_run_of_a_configuration(four, tmp_path):
+    config = {"problem": "quadratic([1, 10], noise=0.1)", "scheme": "parameter-server", "updates": 30}
+    run, *nothing = four.call(configured, config, size=SIZE, out=ByRank({0: tmp_path / "run.h5"}))
+    assert nothing == [None, None]
+    assert (run.status, run.config["workers"], run.updates["version"].max()) == ("finished", 2, 30)
+    four.begin(configured, config, size=SIZE, kind="simulate")
+    assert all("only train runs on MPI" in str(outcome) for outcome in four.outcomes())
