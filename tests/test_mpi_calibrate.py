@@ -98,7 +98,8 @@ def test_times_follow_from_what_server_and_worker_note():
     rounds, rows = np.zeros(2 * count, module._ROUND), np.zeros(2 * count, UPDATES)
     rounds["worker"] = np.arange(2 * count) % 2
     own = rounds["worker"] == 1
-    rounds["waited"][own] = np.arange(count) % 4 > 0
+    idle = np.arange(count) % 4 > 0  # when the gradient was ready; the others waited for the server
+    rounds["idle"][own] = 1e9 * (sent + np.where(idle, 7, 9))
     for name, since in {"sent": 0, "found": 10, "since": 10, "served": 10.75, "ended": 11.25}.items():
         rounds[name][own] = 1e9 * (sent + since)
     rows["t_read"][own] = 7
@@ -110,7 +111,7 @@ def test_times_follow_from_what_server_and_worker_note():
     expected = {"seconds": warm * period, "compute": 5, "update": 0.75, "read": 0.5, "pull": 3, "push": 2}
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, atol=1e-6)
-    assert len(found["push"]) == rounds["waited"][own][-warm:].sum()
+    assert len(found["push"]) == idle[-warm:].sum()
 
 
 def constants(workers, pulls=100, pushes=100, push=0.125):

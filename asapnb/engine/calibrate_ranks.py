@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -37,8 +37,8 @@ from .team import Server, Team
 
 _ROOM = 2**18  # the last rounds, which are kept
 _CLOCK, _WORK = "clock", "work"  # what the server asks of a worker
-_STAMPS = ("sent", "found", "since", "served", "ended")  # of the server's clock, in nanoseconds
-_ROUND = np.dtype([(name, np.int64) for name in ("worker", "waited", *_STAMPS)])
+_STAMPS = ("sent", "idle", "found", "since", "served", "ended")  # of the server's clock, in nanoseconds
+_ROUND = np.dtype([(name, np.int64) for name in ("worker", *_STAMPS)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class MeasuredRanks(Measured):
 
     Attributes:
         pull: seconds from the end of an answer to when the worker began the gradient, one entry a round.
-        push: seconds from the end of a gradient to when the server found it, of those that it was waiting for.
+        push: seconds from the end of a gradient to when the server found it, of those that met an idle server.
         clock: seconds by which a pull may be too long and its push too short, or the other way round.
         staleness: of all updates.
     """
@@ -88,8 +88,7 @@ class _TimedTeam(serving.ServerTeam):
         self.rounds: deque[tuple[float, ...]] = deque(maxlen=_ROOM)
         self.rows: deque[bytes] = deque(maxlen=_ROOM)  # as they came from the workers
         self._sent = [0] * self._options.workers
-        self._waited = False  # whether the last look found nothing
-        self._found = self._since = self._served = 0
+        self._idle = self._found = self._since = self._served = 0
         self.share = 1.0
 
     def work(self, server: Server) -> None:
@@ -106,22 +105,17 @@ class _TimedTeam(serving.ServerTeam):
         super()._serve_all(server)
         self.share = share(before, scheduled())
 
-    def _arrived(self, server: Server) -> Iterator[tuple[int, int]]:
-        self._waited = False
-        yield from super()._arrived(server)
-
     def _look(self) -> list[int] | None:
         self._found = self._since = time.monotonic_ns()
-        found = super()._look()
-        self._waited |= found is None
-        return found
+        return super()._look()
 
     def _take(self, me: int, tag: int, server: Server) -> None:
         row, sent, since = self._inbox[me].row.tobytes(), self._sent[me], self._since
         super()._take(me, tag, server)
         self._since = time.monotonic_ns()
         self.rows.append(row)
-        self.rounds.append((me, self._waited, sent, self._found, since, self._served, self._since))
+        self.rounds.append((me, sent, self._idle, self._found, since, self._served, self._since))
+        self._idle = self._since
 
     def _go_on(self, me: int, server: Server) -> None:
         self._served = time.monotonic_ns()
@@ -258,16 +252,17 @@ def _times_of(
     own = np.flatnonzero(rounds["worker"] == me)
     own = own[warm(len(own), _ROOM) :]
     rounds, rows = rounds[own], rows[own]
-    sent, found, since, served, ended = (rounds[name] * 1e-9 for name in _STAMPS)
+    sent, idle, found, since, served, ended = (rounds[name] * 1e-9 for name in _STAMPS)
     duration = rows["t_ready"] - rows["t_read"]
     begun = rows["t_apply"] - np.interp(sent, [before.at, after.at], [before.ahead, after.ahead])
+    ready = begun + duration
     return {
         "seconds": ended[-1] - sent[0],
         "compute": duration,
         "update": served - since,
         "read": ended - served,
         "pull": np.maximum(begun - sent, 0),
-        "push": np.maximum(found - begun - duration, 0)[rounds["waited"] == 1],
+        "push": np.maximum(found - ready, 0)[idle <= ready],
     }
 
 

@@ -44,7 +44,7 @@ def calibrated(problem: ab.Problem, case: dict[str, Any]) -> dict[str, Any]:
     if not found:
         return {}
     (one,) = found
-    means = {name: float(one.steps[name].mean()) if len(one.steps[name]) else None for name in STEPS}
+    means = {name: float(one.steps[name].mean()) if name in one.steps else None for name in STEPS}
     held = held_against(one)
     rates = {"timed_rate": one.gradients_per_second, "timed_simulated": held.gradients_per_second}
     return {**means, **rates, "timed_tv": held.total_variation, "had": one.share, "timing": one.timing.changed()}
