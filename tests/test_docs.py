@@ -6,7 +6,9 @@ The pages of docs/extending add something to asapnb, which their own tests take 
 import os
 import re
 
+import click
 import pytest
+from asapnb.cli import COMMANDS, main
 from pages import ROOT, run_page
 
 PAGES = [
@@ -15,6 +17,7 @@ PAGES = [
     "CHANGELOG.md",
     *sorted(f"docs/{page.name}" for page in ROOT.glob("docs/*.md")),
 ]
+EXPERIMENTS = sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("experiments/*/README.md"))
 EXTENDING = sorted(f"docs/extending/{page.name}" for page in ROOT.glob("docs/extending/*.md"))
 
 
@@ -38,6 +41,17 @@ def test_every_promise_names_the_test_that_holds_it():
         named = re.findall(r"tests/\w+\.py", tests)
         assert named, promise
         assert all((ROOT / test).is_file() for test in named), promise
+
+
+@pytest.mark.parametrize("page", [*PAGES, *EXTENDING, *EXPERIMENTS])
+def test_every_flag_that_is_named_exists(page):
+    """Also in commands that are not carried out, such as those of a cluster."""
+    text = (ROOT / page).read_text()
+    for name, rest in re.findall(rf"\basapnb ({'|'.join(COMMANDS)})\b((?: [^`\n|]*)?)", text):
+        command = main.get_command(click.Context(main), name)
+        parts = [command, *getattr(command, "commands", {}).values()]
+        known = {word for part in parts for option in part.params for word in (*option.opts, "--help")}
+        assert set(re.findall(r"(?<= )--[a-z][a-z-]*", rest)) <= known, (name, rest)
 
 
 def anchors(page):
