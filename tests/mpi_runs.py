@@ -210,7 +210,7 @@ def obey(address: str) -> None:
     with Client(address) as connection:
         connection.send(world.rank)
         Thread(target=_listen, args=(connection, calls), daemon=True).start()
-        while call := calls.get():
+        while call := calls.get(timeout=20 * LIMIT):  # longer than all tests take
             connection.send_bytes(_outcome(comms, call))
 
 

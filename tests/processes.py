@@ -72,9 +72,9 @@ def ctrl_c_interrupts():
         signal.signal(signal.SIGINT, before)
 
 
-def until(condition, pause=0.01, limit=LIMIT):
+def until(condition, pause=0.01, limit=None):
     """Wait for what another thread or process does; returns what `condition` does."""
-    deadline = time.monotonic() + limit
+    deadline = time.monotonic() + (LIMIT if limit is None else limit)
     while not (found := condition()):
         assert time.monotonic() < deadline, "this took too long"
         time.sleep(pause)
