@@ -44,7 +44,9 @@ _ENOUGH = 0.9  # share of the cores; with less, other processes disturb the time
 
 @click.command("calibrate")
 @MPI
-@click.option("-m", "--workers", type=int, metavar="N", help="Measure 1, 2 … so many at once.  [default: the cores]")
+@click.option(
+    "-m", "--workers", type=int, metavar="N", help="Measure 1, 2 … so many at once.  [default: the cores, or ranks]"
+)
 @click.option("--seconds", type=float, default=2.0, metavar="F", help="For each number of workers.")
 @click.option("--per-worker", is_flag=True, help="A time of computing for each: for as many workers.")
 @output("TIMING.toml", "timing file")
@@ -74,12 +76,8 @@ def command(
     if is_worker(ctx):
         list(rounds)
         return
-    data = f" on {problem.data.name}" if problem.data else ""
-    places = f"ranks of MPI, {ranks_on(ctx.obj.hosts)}" if mpi else "each thread on a core of its own"
-    screen.print(pairs([
-        ("problem", f"{problem.name}{data}, {problem.n_params:,} parameters, batches of {config['batch_size']:,}"),
-        ("scheme", f"{config['scheme']}, {places}"),
-    ]), "")  # fmt: skip
+    ranks = ranks_on(ctx.obj.hosts) if mpi else None
+    screen.print(_header(config, problem, ranks), "")
     screen.print(row(("workers", "step", "mean", "cv", "p99", "gradients/s"), _WIDTHS), style="dim")
     found: list[Any] = []
     with closing(rounds):
@@ -88,28 +86,38 @@ def command(
             _show(one, screen)
     timings = {one.workers: one.timing_of_each if per_worker else one.timing for one in found}
     smt, preset = found[0].fit(found)
-    about = {**_about(config, problem, seconds, found), "smt": smt, "preset": _text(preset)}
+    about = {**_about(config, problem, seconds, found), "ranks": ranks, "smt": smt, "preset": _text(preset)}
     more = {one.workers: {"spread": _spread(one)} for one in found}
     if mpi:
-        about["ranks"] = ranks_on(ctx.obj.hosts)
         for one in found:
             more[one.workers] |= _messages(one, timings[one.workers])
-    screen.print("", (_fit_of_ranks if mpi else _fit)(found, smt, preset), sep="\n")
-    if mpi:
-        screen.print("", *_held(found, more), sep="\n")
+        screen.print("", _fit_of_ranks(found, preset), "", *_held(found, more), sep="\n")
+    else:
+        screen.print("", _fit(found, smt, preset), sep="\n")
     if out is not None:
         put_in_place(checked_target(out, force), lambda part: save_timing(part, timings, about, more))
     if as_json:
         sections = {one.workers: _figures(one, timings) | more[one.workers] for one in found}
         echo(to_json({"path": out, "about": about, "workers": sections}))
-    who, share = "ranks" if mpi else "threads", min(one.share for one in found)
+    share = min(one.share for one in found)
     if share < _ENOUGH:
+        who = "ranks" if mpi else "threads"
         text = f"\nThe {who} had {share:.0%} of their cores: something else runs here, and is in these times."
         screen.print(text, style="yellow")
     if out is not None:
         name, most = click.format_filename(out), found[-1].workers if per_worker else 64
         scheme = "--scheme parameter-server " if mpi else ""
         screen.print(f"\n{name} written. Next: asapnb simulate {scheme}--timing {name} -m {most}", style="dim")
+
+
+def _header(config: Mapping[str, Any], problem: Problem, ranks: str | None) -> Text:
+    """What is going to be measured, on threads or on these ranks."""
+    data = f" on {problem.data.name}" if problem.data else ""
+    places = f"ranks of MPI, {ranks}" if ranks else "each thread on a core of its own"
+    return pairs([
+        ("problem", f"{problem.name}{data}, {problem.n_params:,} parameters, batches of {config['batch_size']:,}"),
+        ("scheme", f"{config['scheme']}, {places}"),
+    ])  # fmt: skip
 
 
 def _show(one: Measured, screen: Console) -> None:
@@ -141,7 +149,7 @@ def _fit(found: list[Measured], smt: float | None, preset: Timing) -> Text:
     ])  # fmt: skip
 
 
-def _fit_of_ranks(found: Sequence[MeasuredRanks], smt: float | None, preset: Timing) -> Text:
+def _fit_of_ranks(found: Sequence[MeasuredRanks], preset: Timing) -> Text:
     """How much the times of computing differ, how exact the clocks are, and the typical times."""
     one = found[-1]
     spread, clock = one.spread, max(one.clock for one in found)
