@@ -45,8 +45,8 @@ class Steps(NamedTuple):
 
 def compile_server(reference: str, dtypes: Dtypes) -> Steps:
     """The steps of a server; `reference` names the loop that serves, "module:function"."""
-    words = (*worker_types(*dtypes), types.int64)
-    return Steps(specialise(load(reference), *words, types.int64), specialise(answer, *words))
+    own = (*worker_types(*dtypes), types.int64)
+    return Steps(specialise(load(reference), *own, types.int64), specialise(answer, *own))
 
 
 def compile_rest(loop: str, *dtypes: str) -> None:
@@ -79,12 +79,9 @@ class ServerTeam(Team):
         self._answer, self._ranks, self._mpi = steps.answer, ranks, library()
         m, n = options.workers, problem.n_params
         self._inbox, self._outbox = ([Message(n, problem.dtype) for _ in range(m)] for _ in range(2))
-        taken = [self._own(me) for me in range(m)]  # with the row that came with a gradient
-        self.owns = [*taken]
-        self._taken, self._given = (
-            taken,
-            [own._replace(row=one.row) for own, one in zip(taken, self._outbox, strict=True)],
-        )
+        self._taken = [self._own(me) for me in range(m)]  # with the row that comes with a gradient
+        self._given = [own._replace(row=one.row) for own, one in zip(self._taken, self._outbox, strict=True)]
+        self.owns = [*self._taken]
         self._sums = [0] * m  # of the scales that had been applied when a worker got its parameters
         self._made = np.zeros(m, np.int64)  # gradients of each worker
         self._held: list[int] = []  # workers that are too far ahead of the slowest
