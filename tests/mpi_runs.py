@@ -134,6 +134,10 @@ class Ranks:
         busy, self._busy = self._busy, []
         return [_heard(connection) for connection in busy]
 
+    def outcome(self, rank: int) -> Any:
+        """What one rank that has begun returned or raised, while others are at it."""
+        return _heard(self._busy[rank])
+
     def idle(self) -> bool:
         """Whether all are there and do nothing."""
         return not self._busy and self.job.process.poll() is None and not any(one.poll() for one in self._connections)
