@@ -202,7 +202,7 @@ def test_a_rank_that_does_not_come_is_named(four):
     server, one, absent = four.call(waits_in_vain, size=3)
     assert absent is None
     assert server == one
-    assert server.startswith("rank 2 (worker 1, host unknown): it has not come in time: it has ended, or does")
+    assert server.startswith("rank 2 (worker 1): it has not come in time: it has ended, or does")
 
 
 def waits_in_vain(comm):

@@ -100,6 +100,10 @@ class _TimedTeam(serving.ServerTeam):
         """The fewest rounds that a worker has made."""
         return int(self._made.min())
 
+    def _last_word(self, server: Server) -> bytes:
+        """Nothing: workers then wait for what they are asked to do next."""
+        return b""
+
     def _serve_all(self, server: Server) -> None:
         before = scheduled()
         super()._serve_all(server)

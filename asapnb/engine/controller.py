@@ -79,6 +79,10 @@ class Controller:
         """Ask all workers to stop; the first reason given stands."""
         self.access.swap(self.shared.control, words.STOP, 0, reason)
 
+    def hurried(self) -> bool:
+        """Whether the end is to be as quick as possible: a second signal has come."""
+        return self._hurried()
+
     @property
     def status(self) -> str:
         """The status with which the run would end now."""

@@ -197,6 +197,10 @@ class Timer:
             self.stop(TIMED_OUT)
         return count > RING // 2
 
+    def hurried(self) -> bool:
+        """Never: a calibration is over in a moment."""
+        return False
+
     def salvage(self, *, ended: bool = False) -> int:
         """Take the finished rows, for their losses and their staleness only; returns how many."""
         shared, access = self._shared, self.access

@@ -18,10 +18,12 @@ ANSWER, STOP, ALIVE = 30401, 30402, 30403  # parameters; the end; nothing, but t
 GRADIENT, NOT_FINITE, LEAVING, BROKEN = 30411, 30412, 30413, 30414  # LEAVING: with a gradient, after a signal
 REPORT, VERDICT = 30421, 30422  # before the run
 TASK, SHARE, PING, ECHO = 30431, 30432, 30433, 30434  # of a calibration
+GONE = 30441  # of a process that an error ends, to those that may wait for it to call train
 
 _HEADER = -(-UPDATES.itemsize // LINE_BYTES) * LINE_BYTES
 _LEAST = 4096  # bytes of a message: room for the text of an error
 _YIELD = 1e-3  # seconds that a process looks for a message again and again, if nobody else needs its core
+_SUSPENDED = 5.0  # seconds between two looks that say that this process was suspended, and others with it
 _PAUSE = 1e-3  # seconds between two looks at most; they are a twentieth of what has been waited
 
 T = TypeVar("T")
@@ -43,9 +45,12 @@ class Message:
 
     @text.setter
     def text(self, text: str) -> None:
-        code = text.encode()[:_LEAST]
-        self.buffer[:_LEAST] = 0
-        self.buffer[: len(code)] = np.frombuffer(code, np.uint8)
+        self.buffer[:_LEAST] = np.frombuffer(encoded(text), np.uint8)
+
+
+def encoded(text: str) -> bytes:
+    """A text as a message holds it."""
+    return text.encode()[:_LEAST].ljust(_LEAST, b"\0")
 
 
 def awaited(look: Callable[[], T | None], enough: Callable[[], bool] = lambda: False) -> T | None:
@@ -69,7 +74,20 @@ def awaited(look: Callable[[], T | None], enough: Callable[[], bool] = lambda: F
     return found
 
 
+class Watch:
+    """The seconds since it was made. Where nobody has looked at it for a while, it counts a few only."""
+
+    def __init__(self) -> None:
+        self._seconds, self._looked = 0.0, time.monotonic()
+
+    def __call__(self) -> float:
+        """The seconds so far."""
+        before, self._looked = self._looked, time.monotonic()
+        self._seconds += min(self._looked - before, _SUSPENDED)
+        return self._seconds
+
+
 def over(seconds: float) -> Callable[[], bool]:
-    """Whether so many seconds have passed, from now on."""
-    until = time.monotonic() + seconds
-    return lambda: time.monotonic() > until
+    """Whether so many seconds have passed, from now on, in which this process was not suspended."""
+    watch = Watch()
+    return lambda: watch() > seconds

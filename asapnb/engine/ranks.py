@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import atexit
 import sys
-import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from ..compiled import KERNEL_PATH
@@ -22,10 +23,11 @@ from ..problems.base import Problem
 from ..record import machine, versions
 from ..record.provenance import process, spans
 from ..training.options import Options, cores
-from .messages import REPORT, STOP, VERDICT, awaited, over
+from .messages import GONE, REPORT, STOP, VERDICT, Watch, awaited, encoded, over
 from .mpi import checked, library, provenance
 
 MUSTER_SECONDS = 600.0  # that ranks may take to load data and to compile
+WORRY_SECONDS = 60.0  # until it is said who is waited for
 LEAVING_SECONDS = 10.0  # that others may take to answer a rank that is being ended
 _NAMED = 5  # ranks that an error names
 _ALIKE = ("asapnb", "numpy", "numba", "llvmlite")  # versions on which the bits of a gradient depend
@@ -44,7 +46,7 @@ class Report:
     """What a rank says before the run.
 
     Attributes:
-        host: the name of its machine.
+        host: the name of its machine; "" if nothing has come from it.
         pid: its process.
         cores: those that it may run on, as in "0-3,8".
         facts: what must be the same on all ranks, by what it is called.
@@ -82,7 +84,11 @@ class Ranks:
         self.reports: list[Report] = []  # of all ranks, on the server
         self.begun = False  # all ranks agree to begin, so that workers wait for messages
         self.told = False  # the server knows why there is no run, and has answered
-        self._met = self._lost = False
+        world = library().COMM_WORLD.Get_group()
+        self._world = comm.Get_group().Translate_ranks(range(self.size), world)  # negative for those elsewhere
+        self._reported = False  # this rank has, and there is no verdict yet
+        self._agreed = False  # the verdict was that all begin
+        self._lost = False
         self.goes_on = False  # after the block of `joining`; who makes it so calls `leave` in the end
         self._own: Any = None  # the communicator of the run, once it has begun
 
@@ -98,7 +104,7 @@ class Ranks:
 
     def name(self, rank: int) -> str:
         """A rank as errors name it."""
-        host = f", host {self.hosts[rank]}" if rank < len(self.hosts) else ""
+        host = f", host {self.hosts[rank]}" if rank < len(self.hosts) and self.hosts[rank] else ""
         return f"rank {rank} ({'server' if rank == 0 else f'worker {rank - 1}'}{host})"
 
     def meet(self, problem: Problem, options: Options, code: Sequence[Piece]) -> None:
@@ -110,6 +116,7 @@ class Ranks:
         """
         facts = facts_of(problem, options, code)
         self._exchange(replace(_report(), facts=facts, machine=machine(KERNEL_PATH)), MUSTER_SECONDS)
+        self._agreed = True
         self.comm = self._own = self._duplicate(self.comm)
         self.begun = True
 
@@ -125,27 +132,33 @@ class Ranks:
         """
         made = make() if self.serves else None
         found: T = self._exchange(replace(_report(), facts={"call": what}), MUSTER_SECONDS, made)
-        self._met = False
         return found
 
     def fail(self, error: BaseException) -> None:
         """Tell the other ranks of an error on this one, unless they know."""
-        if not self._met:
-            known = isinstance(error, AsapnbError)
-            text = str(error) if known else f"{type(error).__name__}: {error}"
-            ending = not isinstance(error, Exception)
-            refused = known and not isinstance(error, RankError)
-            report = replace(_report(), error="it is being ended" if ending else text, refused=refused)
+        ending = not isinstance(error, Exception)
+        _known.append(id(error))
+        if ending:
+            _ends.append(said(error))
+        if self.told or self._lost:
+            return
+        if not self._agreed:
+            refused = isinstance(error, AsapnbError) and not isinstance(error, RankError)
+            report = replace(_report(), error="it is being ended" if ending else said(error), refused=refused)
             with suppress(AsapnbError, library().Exception):
                 self._exchange(report, LEAVING_SECONDS if ending else MUSTER_SECONDS)
+                self.abandon()  # the server did not hear of it, and lets all begin
         elif self.begun and self.serves:
-            self.dismiss()
+            self._dismiss(f"{self.name(0)}: {said(error)}")
+        elif self.begun or self._own is None:
+            self.abandon()
 
-    def dismiss(self) -> None:
+    def _dismiss(self, why: str) -> None:
         """The server's last word to workers that wait for the first message; later ones are those of `serving`."""
         self.begun = False
-        for rank in range(1, self.size):
-            self.comm.Send(b"", rank, STOP)
+        sends = [self.comm.Isend(encoded(why), rank, STOP) for rank in range(1, self.size)]
+        if awaited(lambda: library().Request.Testall(sends) or None, over(LEAVING_SECONDS)) is None:
+            self.abandon()
 
     def abandon(self) -> None:
         """A rank no longer answers: end the others with this process. MPI would wait for it for ever."""
@@ -170,15 +183,18 @@ class Ranks:
         return {"ranks": where, "hosts": {one.host: one.machine for one in self.reports}, "mpi": provenance()}
 
     def _exchange(self, report: Report, seconds: float, more: Any = None) -> Any:
-        """Report, and learn what the server says; returns what more it says."""
-        self._met = True
+        """Report, unless this rank has, and learn what the server says; returns what more it says."""
         if self.serves:
             verdict = self._judged(report, seconds)._replace(more=more)
             for rank in range(1, self.size):
-                self.comm.send(verdict, rank, VERDICT)
+                if self.reports[rank].host:  # or it has not come
+                    self.comm.send(verdict, rank, VERDICT)
         else:
-            self.comm.send(report, 0, REPORT)
-            verdict = self.received(0, VERDICT, seconds + MUSTER_SECONDS)
+            if not self._reported:
+                self.comm.send(report, 0, REPORT)
+            self._reported = True
+            verdict = self.received(0, VERDICT, seconds if seconds < MUSTER_SECONDS else 2 * seconds)
+            self._reported = False
         self.hosts = verdict.hosts
         if verdict.error is not None:
             self.told = True
@@ -187,11 +203,15 @@ class Ranks:
 
     def _judged(self, report: Report, seconds: float) -> Verdict:
         """Collect the reports; returns what to tell all ranks."""
-        until, self.reports = time.monotonic() + seconds, [report]
-        for rank in range(1, self.size):
-            found = self._come(rank, REPORT, max(until - time.monotonic(), 0.1))
-            absent = Report("unknown", error=_ABSENT, refused=False)
-            self.reports.append(absent if found is None else found.recv())
+        watch, come = Watch(), self.reports[1:] if self._reported else []
+        self.reports, self._reported = [report, *come], True
+        while len(self.reports) < self.size:
+            rank = len(self.reports)
+            try:
+                self.reports.append(self.received(rank, REPORT, max(seconds - watch(), 0.1)))
+            except RankError as error:
+                self.reports.append(Report("", error=str(error).removeprefix(f"{self.name(rank)}: "), refused=False))
+        self._reported = False
         self.hosts = [one.host for one in self.reports]
         if report.error is not None:
             return Verdict(self.hosts, f"{self.name(0)}: {report.error}", report.refused)
@@ -219,9 +239,23 @@ class Ranks:
 
     def _come(self, rank: int, tag: int, seconds: float) -> Any:
         """A message of one rank that has come; None if none has after so long."""
-        found = awaited(lambda: self.comm.improbe(rank, tag), over(seconds))
+        look, soon = partial(self._probed, rank, tag), min(WORRY_SECONDS, seconds)
+        found = awaited(look, over(soon))
+        if found is None and soon < seconds:
+            if self.serves:
+                what = "it may load or compile, or have ended, and is waited for"
+                warnings.warn(f"{self.name(rank)} has not come yet: {what}", RuntimeWarning, stacklevel=2)
+            found = awaited(look, over(seconds - soon))
         if found is None:
             self.abandon()
+        return found
+
+    def _probed(self, rank: int, tag: int) -> Any:
+        """A message of a rank, if one has come; RankError if the process of that rank has ended instead."""
+        found, place, world = self.comm.improbe(rank, tag), self._world[rank], library().COMM_WORLD
+        if found is None and place >= 0 and (place in _gone or world.iprobe(place, GONE)):
+            _gone[place] = _gone.get(place) or world.recv(source=place, tag=GONE)
+            raise RankError(f"{self.name(rank)}: it has ended: {_gone[place]}")
         return found
 
     def _duplicate(self, comm: Any) -> Any:
@@ -259,6 +293,27 @@ def joining(comm: Any) -> Iterator[Ranks | None]:
         raise
     if not ranks.goes_on:
         ranks.leave()
+
+
+def said(error: BaseException) -> str:
+    """An error as other ranks name it."""
+    return str(error) if isinstance(error, AsapnbError) else f"{type(error).__name__}: {error}".removesuffix(": ")
+
+
+_gone: dict[int, str] = {}  # ranks of the world that an error has ended, and which
+_known: list[int] = []  # errors of this process, by their numbers, of which other ranks know
+_ends: list[str] = []  # what ends this process, if it is no mere error
+
+
+@atexit.register
+def _say_that_it_ends() -> None:
+    """If an error ends this process: tell the ranks that may wait for it to call `train`. MPI tells nobody."""
+    mpi, error = sys.modules.get("mpi4py.MPI"), getattr(sys, "last_value", None)
+    text = _ends[-1] if _ends else None if error is None or id(error) in _known else said(error)
+    if text is not None and mpi is not None and mpi.Is_initialized() and not mpi.Is_finalized():
+        world = mpi.COMM_WORLD
+        sends = [world.isend(text[:1000], rank, GONE) for rank in (range(1, world.size) if world.rank == 0 else [0])]
+        awaited(lambda: mpi.Request.testall(sends)[0] or None, over(1.0))
 
 
 def of_workers(given: Mapping[str, Any]) -> dict[str, Any]:

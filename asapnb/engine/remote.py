@@ -25,7 +25,7 @@ from .loops.server import begin, finish
 from .memory import allocate
 from .messages import ALIVE, BROKEN, GRADIENT, LEAVING, NOT_FINITE, STOP, Message, awaited, over
 from .mpi import library
-from .ranks import Ranks
+from .ranks import LEAVING_SECONDS, Ranks, said
 from .shared import Own, worker_types
 
 _LOOP = "asapnb.engine.loops.server:begin"
@@ -100,16 +100,20 @@ class Worker:
 
     def work(self, session: Session[None]) -> None:
         """Answer the server until it says that the run is over; raises what failed here."""
+        self._ranks.begun = False
         session.attach(self)
         try:
-            while (tag := self._next(session)) != STOP:
-                if tag != ALIVE:
+            while (last := self._next(session)).Get_tag() != STOP:
+                if last.Get_tag() != ALIVE:
                     self._send(self._computed(), session)
         except BaseException:
             self._ranks.abandon()
             raise
         if self._error is not None:
             raise self._error
+        if last.Get_count() > 0:  # with what has failed
+            self._ranks.told = True
+            raise RankError(self._inbox.text)
 
     def _computed(self) -> int:
         """Compute the gradient that has been asked for; returns the tag of the answer."""
@@ -123,21 +127,22 @@ class Worker:
             )
             finite = self._finish(shared, own, loss)
         except BaseException as error:
-            self._error, self._outbox.text = error, f"{type(error).__name__}: {error}"
+            self._error, self._outbox.text = error, said(error)
             return BROKEN
         return NOT_FINITE if not finite else LEAVING if self._leaving else GRADIENT
 
     def _send(self, tag: int, session: Session[None]) -> None:
         self._complete(self._ranks.comm.Isend(self._outbox.buffer, 0, tag), session)
 
-    def _next(self, session: Session[None]) -> int:
-        """Receive the next message of the server; returns its tag."""
-        return self._complete(self._ranks.comm.Irecv(self._inbox.buffer, 0), session).Get_tag()
+    def _next(self, session: Session[None]) -> Any:
+        """Receive the next message of the server; returns its status."""
+        return self._complete(self._ranks.comm.Irecv(self._inbox.buffer, 0), session)
 
     def _complete(self, request: Any, session: Session[None]) -> Any:
         """Wait for a message to be sent or received; returns its status."""
-        status, late, hurried = self._mpi.Status(), over(SILENCE), session.hooks.hurried
-        done = awaited(lambda: request.Test(status) or None, lambda: late() or hurried())
+        status, late, waited = self._mpi.Status(), over(SILENCE), over(LEAVING_SECONDS)
+        hurried = session.hooks.hurried
+        done = awaited(lambda: request.Test(status) or None, lambda: late() or (waited() and hurried()))
         if done is None and hurried():
             raise RankError(f"{self._ranks.name(self._ranks.rank)} was ended by a second signal")
         if done is None:

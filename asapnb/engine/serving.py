@@ -20,20 +20,19 @@ from ..record.schema import UPDATES, blank_rows
 from ..schemes import Scheme
 from ..training.compiling import load, of_names
 from ..training.options import Options
-from ..training.words import DIVERGED, INTERRUPTED
+from ..training.words import DIVERGED, FAILED, INTERRUPTED
 from . import words
 from .collect import compile_access
 from .initial import InitialState
 from .loops.server import answer
-from .messages import ALIVE, ANSWER, BROKEN, LEAVING, NOT_FINITE, STOP, Message, awaited, over
+from .messages import ALIVE, ANSWER, BROKEN, LEAVING, NOT_FINITE, STOP, Message, Watch, awaited, encoded, over
 from .mpi import library
-from .ranks import LEAVING_SECONDS, Ranks
+from .ranks import LEAVING_SECONDS, Ranks, said
 from .shared import Own, Shared, worker_types
 from .team import Crew, Server, Team
 
 SILENCE = 60.0  # seconds that a worker may be silent beyond ten times the longest gradient so far
 ALIVE_SECONDS = 30.0  # between two messages to a worker that is held back
-_SUSPENDED = 5.0  # seconds between two looks around that say that this process was suspended
 
 
 class Steps(NamedTuple):
@@ -87,7 +86,8 @@ class ServerTeam(Team):
         self._held: list[int] = []  # workers that are too far ahead of the slowest
         self._asked: dict[int, float] = {}  # workers that compute, and since when
         self._longest = 0.0  # seconds from an answer to its gradient
-        self._looked = self._said_alive = time.monotonic()
+        self._watch = Watch()
+        self._looked = self._said_alive = 0.0
         self._sends: list[Any] = []
         self._receives: list[Any] = []
         self._statuses = [self._mpi.Status() for _ in range(m)]
@@ -144,7 +144,7 @@ class ServerTeam(Team):
         while self._asked or self._held:
             for me, tag in self._arrived(server):
                 self._take(me, tag, server)
-            if time.monotonic() - self._looked > 1:  # a worker may be silent while messages of others keep coming
+            if self._watch() - self._looked > 1:  # a worker may be silent while messages of others keep coming
                 self._looked_around(server)
         self._end()
 
@@ -152,7 +152,8 @@ class ServerTeam(Team):
         """The workers whose messages have come, and their tags, as soon as there is one."""
         found = awaited(self._look, lambda: self._looked_around(server))
         for place, me in enumerate(found or ()):
-            yield me, self._statuses[place].Get_tag()
+            if me in self._asked:  # and has not been given up
+                yield me, self._statuses[place].Get_tag()
 
     def _look(self) -> list[int] | None:
         """The workers whose messages have come; None if there are none."""
@@ -160,7 +161,7 @@ class ServerTeam(Team):
 
     def _take(self, me: int, tag: int, server: Server) -> None:
         """Take a message of a worker, then let workers go on."""
-        self._longest = max(self._longest, time.monotonic() - self._asked.pop(me))
+        self._longest = max(self._longest, self._watch() - self._asked.pop(me))
         if tag == BROKEN:
             self._fail(RankError(f"{self._ranks.name(me + 1)} failed: {self._inbox[me].text}"), server)
         elif tag == NOT_FINITE:
@@ -183,7 +184,7 @@ class ServerTeam(Team):
         """Send a worker the parameters, hold it back, or tell it that the run is over."""
         get, control = server.access.get, self._shared.control
         if get(control, words.STOP) != 0 or get(control, words.VERSION) >= control[words.QUOTA]:
-            self._lasts.append(self._ranks.comm.Isend(b"", me + 1, STOP))
+            self._lasts.append(self._ranks.comm.Isend(self._last_word(server), me + 1, STOP))
             return
         most = self._options.scheme.most_ahead
         if most is not None and self._made[me] - self._made.min() > most:
@@ -193,21 +194,26 @@ class ServerTeam(Team):
         self._sums[me] = self._answer(self._shared, self._given[me], me)
         self._receives[me].Start()
         self._sends[me].Start()
-        self._asked[me] = time.monotonic()
+        self._asked[me] = self._watch()
+
+    def _last_word(self, server: Server) -> bytes:
+        """What goes with the last message: nothing, or why the run has failed."""
+        if server.access.get(self._shared.control, words.STOP) != FAILED:
+            return b""
+        error = self._errors[0] if self._errors else RuntimeError("the run has failed: see what it wrote")
+        return encoded(said(error) if isinstance(error, RankError) else f"{self._ranks.name(0)}: {said(error)}")
 
     def _looked_around(self, server: Server) -> bool:
         """While no message comes: look for workers that are silent; True if there is nobody to wait for any more."""
-        now = time.monotonic()
-        passed, self._looked = now - self._looked, now
-        if passed > _SUSPENDED:  # and so were the others, perhaps
-            self._asked = {me: since + passed for me, since in self._asked.items()}
-        limit = SILENCE + 10 * self._longest
+        now = self._looked = self._watch()
+        limit = LEAVING_SECONDS if server.hurried() else SILENCE + 10 * self._longest
         for me in [me for me, since in self._asked.items() if now - since > limit]:
             del self._asked[me]
             self._ranks.abandon()
-            name = self._ranks.name(me + 1)
-            why = f"{name} has sent nothing for {limit:.0f} s: it has ended or hangs, or its host is gone"
-            self._fail(RankError(why), server)
+            if not server.hurried():
+                name = self._ranks.name(me + 1)
+                why = f"{name} has sent nothing for {limit:.0f} s: it has ended or hangs, or its host is gone"
+                self._fail(RankError(why), server)
         if self._held and server.access.get(self._shared.control, words.STOP) != 0:
             held, self._held = self._held, []
             for me in held:

@@ -36,6 +36,9 @@ class Server(Protocol):
     def stop(self, reason: int) -> None:
         """Ask them to stop; the first reason given stands."""
 
+    def hurried(self) -> bool:
+        """Whether the end is to be as quick as possible."""
+
     def salvage(self, *, ended: bool = False) -> object:
         """Take all finished rows, after a failure."""
 
