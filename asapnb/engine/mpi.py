@@ -40,6 +40,8 @@ def checked(comm: Any) -> Any:
             "MPI was initialised without threads, and the server has several: ask for MPI.Init_thread("
             'MPI.THREAD_MULTIPLE), or leave it to mpi4py (no mpi4py.rc.initialize = False, no thread_level "single")'
         )
+    if comm == mpi.COMM_NULL:
+        raise UsageError("comm is MPI.COMM_NULL: this rank belongs to no communicator here, so it must not call this")
     if comm.Get_size() < 2:
         raise UsageError(
             "there is one rank only: a parameter server needs another for each worker, as in mpiexec -n 3 …. If more "
