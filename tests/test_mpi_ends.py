@@ -9,6 +9,7 @@ from mpi_runs import ByRank, train
 from naive import assert_rows_are_sound, recompute, versions_of
 from problems import counting, failing, quadratic
 from problems import fails as gradient_fails
+from processes import python
 from test_stopping import PLATEAU, first_end
 
 import asapnb as ab
@@ -151,3 +152,20 @@ def test_an_error_in_a_callback_ends_all(four, tmp_path):
     assert run.status == "failed"
     assert_rows_are_sound(run)
     assert four.call(train, quadratic, {"updates": 30}, size=3)[0].status == "finished"
+
+
+HANGING = """
+from asapnb.engine import ranks
+
+class Hanging:
+    def Abort(self, code):
+        while True:  # as MPICH does with a host that is gone
+            pass
+
+ranks.LEAVING_SECONDS = 0.2
+ranks._abort(Hanging())
+"""
+
+
+def test_a_rank_ends_though_mpi_cannot_end_the_others():
+    assert python("-c", HANGING, check=False).returncode == 1

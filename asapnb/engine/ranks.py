@@ -8,6 +8,8 @@ them, before any computes.
 from __future__ import annotations
 
 import atexit
+import faulthandler
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -164,7 +166,7 @@ class Ranks:
         """A rank no longer answers: end the others with this process. MPI would wait for it for ever."""
         if not self._lost:
             self._lost = True
-            atexit.register(self.comm.Abort, 1)
+            atexit.register(_abort, self.comm)
 
     def leave(self) -> None:
         """All has ended in good order: give the communicator of the run back, as MPI has two thousand or so.
@@ -345,6 +347,13 @@ def facts_of(problem: Problem, options: Options, code: Sequence[Piece]) -> dict[
         },
         **{name: str(value) for name, value in vars(options).items() if name not in OF_SERVER},
     }
+
+
+def _abort(comm: Any) -> None:
+    """End all ranks; where MPI cannot, as it waits for a host that is gone, at least this one."""
+    with open(os.devnull, "w") as nowhere:  # Abort keeps the interpreter's lock, so no thread of Python could do it
+        faulthandler.dump_traceback_later(LEAVING_SECONDS, exit=True, file=nowhere)
+        comm.Abort(1)
 
 
 def _report() -> Report:

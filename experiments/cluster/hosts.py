@@ -28,19 +28,19 @@ from pathlib import Path
 
 from cases import mpiexec_command
 
-NAME = "asapnb-host"
+SPACE = f"asapnb-{os.getpid()}"  # begins the names of the namespaces
 DEVICE = "asapnb"
 MTU = 65_520  # bytes of a packet: few packets, as each costs this script some microseconds
 LAUNCHER = """#!/bin/sh
 # Called by mpiexec, as ssh would be: an address, and a command
 while [ "${1#-}" != "$1" ]; do shift; done
-host=%(name)s-${1##*.}; shift
-exec ip netns exec $host unshare --uts sh -c "hostname $host; exec $*"
+host=${1##*.}; shift
+exec ip netns exec %(space)s-$host unshare --uts sh -c "hostname host-$host; exec $*"
 """
 MPIEXEC = """#!/bin/sh
 export FI_PROVIDER=tcp FI_TCP_IFACE=%(device)s MPIR_CVAR_CH4_NETMOD=ofi
 set -- %(mpiexec)s -launcher ssh -launcher-exec %(launcher)s -hosts %(hosts)s "$@"
-exec ip netns exec %(name)s-1 unshare --uts sh -c 'hostname %(name)s-1; exec "$@"' sh "$@"
+exec ip netns exec %(space)s-1 unshare --uts sh -c 'hostname host-1; exec "$@"' sh "$@"
 """
 
 
@@ -74,7 +74,7 @@ def opened(name: str) -> int:
 @contextmanager
 def network(hosts: int, delay: float) -> Iterator[str]:
     """Hosts whose packets take `delay` seconds to each other; yields an mpiexec that starts ranks on them."""
-    names, relay = [f"{NAME}-{host + 1}" for host in range(hosts)], 0
+    names, relay = [f"{SPACE}-{host + 1}" for host in range(hosts)], 0
     try:
         devices = []
         for host, name in enumerate(names):
@@ -86,7 +86,10 @@ def network(hosts: int, delay: float) -> Iterator[str]:
                 ip("-n", name, *settings)
         relay = os.fork()
         if relay == 0:
-            pass_on(devices, delay)
+            try:
+                pass_on(devices, delay)
+            finally:
+                os._exit(1)
         for device in devices:
             os.close(device)
         with scripts(hosts, mpiexec_command()) as made:
@@ -114,7 +117,7 @@ def pass_on(devices: Sequence[int], delay: float) -> None:
                 waiting.append((time.monotonic() + delay, target, packet))
         while waiting and waiting[0][0] <= time.monotonic():
             _, target, packet = waiting.popleft()
-            with suppress(BlockingIOError):  # the network loses it, and TCP sends it again
+            with suppress(OSError):  # no room, or a host is down: the network loses it, and TCP sends it again
                 os.write(target, packet)
 
 
@@ -123,7 +126,7 @@ def scripts(hosts: int, mpiexec: str) -> Iterator[str]:
     """An mpiexec for the hosts, and the launcher that it uses in the place of ssh."""
     with tempfile.TemporaryDirectory() as folder:
         launcher, made = Path(folder) / "launcher", Path(folder) / "mpiexec"
-        names = {"name": NAME, "device": DEVICE, "hosts": ",".join(map(address, range(hosts)))}
+        names = {"space": SPACE, "device": DEVICE, "hosts": ",".join(map(address, range(hosts)))}
         launcher.write_text(LAUNCHER % names)
         made.write_text(MPIEXEC % {**names, "mpiexec": mpiexec, "launcher": launcher})
         for script in (launcher, made):
