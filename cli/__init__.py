@@ -3,7 +3,6 @@
 import os
 import sys
 import warnings
-from importlib import import_module
 from typing import Any
 
 import click
@@ -15,6 +14,7 @@ from asapnb.signals import leaving
 
 from . import outlines
 from .completion import VARIABLE, asked, check_request
+from .importing import imported
 from .ranks import together
 from .streams import echo, tolerant_streams
 
@@ -131,12 +131,7 @@ class _Commands(click.Group):
 
 
 def _imported(name: str) -> click.Command:
-    try:
-        command: click.Command = import_module(f".{name}", __package__).command
-    except ValueError as error:  # of Numba, when it is imported
-        if not (named := ", ".join(name for name in os.environ if name.startswith("NUMBA_"))):
-            raise
-        raise UsageError(f"Numba does not start: {error} Set otherwise, or unset: {named}") from error
+    command: click.Command = imported(f"{__package__}.{name}").command
     return command
 
 

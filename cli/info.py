@@ -6,7 +6,7 @@ import click
 
 from asapnb import compiled
 from asapnb.data import available
-from asapnb.engine.mpi import installed
+from asapnb.mpi import installed
 from asapnb.record import machine, to_json, versions
 from asapnb.training.options import quota_note
 

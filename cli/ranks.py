@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ import click
 from asapnb.errors import AsapnbError, UsageError
 from asapnb.signals import deadly
 
+from .importing import imported
 from .streams import echo
 
 if TYPE_CHECKING:
@@ -49,12 +51,18 @@ def together(ctx: click.Context, line: Sequence[str]) -> Iterator[None]:
         if rank > 0:
             ctx.exit(2)
         raise UsageError(f"asapnb {name} has no --mpi: on MPI there are {', '.join(COMMANDS)}; leave it out")
-    from asapnb.engine.mpi import library
-    from asapnb.engine.ranks import joining
+    from asapnb.mpi import library
 
     try:
         with deadly():  # or it would wait for ever for a rank that has ended before
             world = library().COMM_WORLD
+    except AsapnbError:  # which all find
+        if rank > 0:
+            ctx.exit(2)
+        raise
+    with _alone(world):
+        joining = imported("asapnb.engine.ranks").joining
+    try:
         with joining(world) as ranks, _voice(ranks):
             ctx.obj = ranks
             yield
@@ -64,6 +72,17 @@ def together(ctx: click.Context, line: Sequence[str]) -> Iterator[None]:
         if ranks is None or ranks.serves or not ranks.told:
             raise
         ctx.exit(0)
+
+
+@contextmanager
+def _alone(world: Any) -> Iterator[None]:
+    """In this block ranks cannot tell one another of an error yet: after one, this process ends the others."""
+    try:
+        yield
+    except BaseException:
+        if world.size > 1:
+            atexit.register(world.Abort, 2)
+        raise
 
 
 @contextmanager

@@ -95,9 +95,9 @@ import os, time
 if os.environ.get("PMI_RANK", os.environ.get("OMPI_COMM_WORLD_RANK")) == "1":
     time.sleep(10**6)
 from asapnb.cli import main
-import asapnb.engine.mpi
-found = asapnb.engine.mpi.optional
-asapnb.engine.mpi.optional = lambda *words: print("now", flush=True) or found(*words)
+import asapnb.mpi
+found = asapnb.mpi.optional
+asapnb.mpi.optional = lambda *words: print("now", flush=True) or found(*words)
 main(["train", "--mpi"])
 """
 
@@ -107,6 +107,23 @@ def test_a_signal_ends_ranks_that_wait_for_one_that_does_not_come():
         assert job.process.stdout.readline() == "now\n"
         os.kill(job.pids()[0], signal.SIGTERM)
         assert job.process.wait(LIMIT) != 0
+        assert not job.left()
+
+
+REFUSED = """
+import os
+if os.environ.get("PMI_RANK", os.environ.get("OMPI_COMM_WORLD_RANK")) == "1":
+    os.environ["ASAPNB_KERNELS"] = "bogus"
+from asapnb.cli import main
+main(["train", "--mpi"])
+"""
+
+
+def test_a_rank_whose_kernels_are_refused_ends_the_others():
+    with mpiexec(2, "-c", REFUSED) as job:
+        errors = job.process.communicate(timeout=LIMIT)[1]
+        assert job.process.returncode != 0
+        assert "unknown kernel path in $ASAPNB_KERNELS 'bogus'" in errors
         assert not job.left()
 
 

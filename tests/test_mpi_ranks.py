@@ -4,9 +4,9 @@ import pytest
 from mpi_runs import ByRank
 
 import asapnb as ab
-from asapnb.engine.mpi import library
 from asapnb.engine.ranks import joining
 from asapnb.errors import RankError
+from asapnb.mpi import library
 
 pytest.importorskip("mpi4py")
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..mpi import library
 from ..problems.base import Problem
 from ..record.schema import UPDATES
 from ..rules import constant
@@ -30,7 +31,6 @@ from .collect import Access, compile_access
 from .measured import LEAST, Measured, Timer, measuring, warm
 from .memory import check_fits
 from .messages import SHARE, TASK
-from .mpi import library
 from .preset import QUANTILES, coefficient, parts, quantiles, rounded
 from .ranks import Ranks
 from .team import Server, Team

@@ -21,12 +21,12 @@ from typing import Any, NamedTuple, TypeVar
 from ..compiled import KERNEL_PATH
 from ..errors import AsapnbError, RankError, UsageError
 from ..identity import Piece
+from ..mpi import checked, library, provenance
 from ..problems.base import Problem
 from ..record import machine, versions
 from ..record.provenance import process, spans
 from ..training.options import Options, cores
 from .messages import GONE, REPORT, STOP, VERDICT, Watch, awaited, encoded, over
-from .mpi import checked, library, provenance
 
 MUSTER_SECONDS = 600.0  # that ranks may take to load data and to compile
 WORRY_SECONDS = 60.0  # until it is said who is waited for

@@ -12,6 +12,7 @@ from numba import types
 from ..compiled import specialise
 from ..errors import RankError
 from ..kernels.arrays import aligned
+from ..mpi import library
 from ..problems.base import Dtypes, Problem, gradient_signature
 from ..rules import constant
 from ..training.apart import Session, apart
@@ -24,7 +25,6 @@ from .initial import InitialState
 from .loops.server import begin, finish
 from .memory import allocate
 from .messages import ALIVE, BROKEN, GRADIENT, LEAVING, NOT_FINITE, STOP, Message, awaited, over
-from .mpi import library
 from .ranks import LEAVING_SECONDS, Ranks, said
 from .shared import Own, worker_types
 

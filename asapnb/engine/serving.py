@@ -15,6 +15,7 @@ from numba import types
 from ..compiled import specialise
 from ..errors import RankError
 from ..kernels.arrays import aligned
+from ..mpi import library
 from ..problems.base import Dtypes, Problem
 from ..record.schema import UPDATES, blank_rows
 from ..schemes import Scheme
@@ -26,7 +27,6 @@ from .collect import compile_access
 from .initial import InitialState
 from .loops.server import answer
 from .messages import ALIVE, ANSWER, BROKEN, LEAVING, NOT_FINITE, STOP, Message, Watch, awaited, encoded, over
-from .mpi import library
 from .ranks import LEAVING_SECONDS, Ranks, said
 from .shared import Own, Shared, worker_types
 from .team import Crew, Server, Team

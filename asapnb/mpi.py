@@ -8,8 +8,8 @@ from importlib import metadata
 from importlib.util import find_spec
 from typing import Any
 
-from ..errors import AsapnbError, MissingExtraError, UsageError
-from ..extras import optional
+from .errors import AsapnbError, MissingExtraError, UsageError
+from .extras import optional
 
 _ASK = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI; print(MPI.Get_library_version())"
 _ASK_SECONDS = 30
