@@ -23,7 +23,6 @@ from asapnb.theory import machine_repairman
 from asapnb.timing import Timing, load_timing
 
 UPDATES = 100_000
-FEW = 2  # workers, of whom the server is not busy: what their messages take is no waiting for it
 Row = dict[str, Any]
 
 
@@ -37,9 +36,6 @@ def rows_of(file: str) -> dict[tuple[str, str, int], Row]:
             counts = np.array([int(float(text)) for text in str(row["staleness"]).split()])
             times = load_timing(times_file(case), workers)
             row |= said(times, workers, counts)
-            if workers > FEW and (case, scheme, FEW) in found:
-                few = with_network(times, load_timing(times_file(case), FEW))
-                row["tv_few"] = said(few, workers, counts)["tv"]
         found[case, scheme, workers] = row
     return found
 
@@ -56,11 +52,6 @@ def said(times: Timing, workers: int, counts: np.ndarray) -> Row:
         "m_star": 1 + away / service, "p99": int(seen.quantile(0.99)),
         "pmf": seen.pmf, "simulated_pmf": made.staleness.pmf,
     }  # fmt: skip
-
-
-def with_network(times: Timing, of: Timing) -> Timing:
-    """These times, with the messages of others."""
-    return Timing(times.compute, times.read, times.update, of.network)
 
 
 def tables() -> Iterator[Table]:
@@ -102,11 +93,10 @@ def held(title: str, file: str, cases: Any, counts: tuple[int, ...]) -> Table:
             rows.append((
                 case, workers, *times, f"{row['had']:.0%}", f"{row['m_star']:.1f}", f"{row['rate']:,.0f}",
                 f"{row['timed_rate']:,.0f}", *off, None if alone else f"{row['timed_tv']:.3f}",
-                None if alone else f"{row['tv']:.3f}", f"{row['tv_few']:.3f}" if "tv_few" in row else None,
+                None if alone else f"{row['tv']:.3f}",
             ))  # fmt: skip
     columns = ("case", "m", "T_c", "T_r", "T_u", "pull", "push", "cores had", "m*", "updates/s", "calibrated",
-               "simulated", "M/D/1//m", "TV", "TV of training",
-               "TV, messages of m = 2")  # fmt: skip
+               "simulated", "M/D/1//m", "TV", "TV of training")  # fmt: skip
     return Table(f"{title}: times in µs", columns, tuple(rows))
 
 
