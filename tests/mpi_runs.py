@@ -129,9 +129,9 @@ class Ranks:
             more = {name: ByRank.made(one).of(rank) for name, one in named.items()}
             connection.send_bytes(pickle.dumps((function, size, own, more)))
 
-    def outcomes(self) -> list[Any]:
-        """What each rank that has begun returned or raised; an EOFError from one that has ended."""
-        busy, self._busy = self._busy, []
+    def outcomes(self, count: int | None = None) -> list[Any]:
+        """What each of the first ranks that have begun returned or raised; an EOFError from one that has ended."""
+        busy, self._busy = self._busy[:count], []
         return [_heard(connection) for connection in busy]
 
     def outcome(self, rank: int) -> Any:
