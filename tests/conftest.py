@@ -55,9 +55,11 @@ def in_step(monkeypatch):
 def four_kept():
     """See `mpi_runs.kept`."""
     pytest.importorskip("mpi4py")
-    from mpi_runs import kept
+    from mpi_runs import kept, train
+    from problems import quadratic
 
     with kept(4) as found:
+        found().call(train, quadratic, {"updates": 2}, size=2)  # so that one worker compiles for all
         yield found
 
 

@@ -5,16 +5,16 @@ import pytest
 from mpi_runs import train
 from naive import assert_rows_are_sound, versions_of
 from problems import quadratic
+from test_problems_dropout import make
 
 import asapnb as ab
-from asapnb.problems import Dense, Dropout
 
 pytest.importorskip("mpi4py")
 
 
 def network():
-    data = ab.load_dataset("fashion-mnist-mini")
-    return ab.network(data, [Dense(8), Dropout(0.3), Dense(10)])
+    """One with dropout, which another test has compiled, too."""
+    return make(np.float32)[0]
 
 
 def assert_served(run, ranks):
@@ -76,12 +76,14 @@ def test_the_factors_of_a_rule_are_those_of_the_rows_before(four, rule):
 
 def test_in_float64(four):
     make = quadratic, 50, 60, np.float64
+    four.call(train, make, {"updates": 2}, size=2)  # so that one worker compiles for all
     run = served(four, 3, quadratic(*make[1:]), make, momentum=0.9, compensation=0.1, step_size=0.02)
     assert run.params["final"].dtype == np.float64
 
 
 def test_of_a_network_whose_gradient_needs_the_ticket(four):
-    problem, given = network(), {"updates": 30, "eval_every": 10, "eval_samples": 100, "step_size": 0.01}
+    problem, given = network(), {"updates": 30, "eval_every": 10, "step_size": 0.01}
+    problem.compile()  # for all ranks
     run = four.call(train, network, given, size=3)[0]
     assert_served(run, 3)
     again = ab.replay(run, problem)
