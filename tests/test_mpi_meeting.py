@@ -65,6 +65,8 @@ DIFFERENT = {
     "scheme": ({"scheme": odd(ab.ParameterServer(bound=1), ab.ParameterServer())}, r"its scheme is Par.*\(bound=1"),
     "kernels": (patched(KERNEL_PATH="portable"), r"its kernel path \(\$ASAPNB_KERNELS\) is portable, and"),
     "version": (patched(versions=other_versions), "its version of numba is 0.1, and"),
+    "rule": ({"rule": odd("inverse", "tail")}, r"its rule is inverse\(\), and that of rank 0 .* is tail"),
+    "schedule": ({"schedule": odd("cosine()", "constant()")}, r"its schedule is cosine\(\), and"),
     "bad": ({"step_size": odd(-1, 0.1)}, "step_size is -1: must be a finite number above 0"),
 }
 ON_ALL = {
@@ -121,11 +123,11 @@ def host(comm):
     return process()["host"]
 
 
-def test_of_the_rule_and_the_schedule_workers_need_nothing(four):
-    given = {"rule": ByRank({0: "inverse", None: 3}), "schedule": ByRank({0: "cosine()", None: 3})}
-    run = four.call(train, quadratic, {"updates": 20}, size=3, **given)[0]
-    np.testing.assert_allclose(run.updates["scale"], 1 / (1.0 + run.updates["tau"]), rtol=1e-6)
-    np.testing.assert_array_equal(recompute(quadratic(), run), run.params["final"])
+def test_files_to_begin_with_are_for_the_server_alone(four, tmp_path):
+    first = four.call(train, quadratic, {"updates": 20}, size=3, out=ByRank({0: tmp_path / "run.h5"}))[0]
+    files = {name: ByRank({0: tmp_path / "run.h5", None: "nowhere.h5"}) for name in ("start", "prior")}
+    run = four.call(train, quadratic, {"updates": 20}, size=3, rule="inverse", **files)[0]
+    np.testing.assert_array_equal(run.params["initial"], first.params["final"])
 
 
 def refuses(comm, given):

@@ -144,7 +144,7 @@ def measure_ranks(problem: Problem, options: Options, counts: Sequence[int], sec
     code = pieces(problem, constant(), options.schedule, options.scheme)
     prepare = _server if ranks.serves else _worker
     rounds = prepare(problem, options, counts, seconds, ranks)
-    ranks.meet(problem, options, code)
+    ranks.meet(problem, options, constant(), code)
     ranks.begun, ranks.goes_on = False, True  # they wait for what they are asked to do
     return rounds()
 

@@ -25,6 +25,7 @@ from ..mpi import checked, library, provenance
 from ..problems.base import Problem
 from ..record import machine, versions
 from ..record.provenance import process, spans
+from ..rules import Rule
 from ..training.options import Options, cores
 from .messages import GONE, REPORT, STOP, VERDICT, Watch, awaited, encoded, over
 
@@ -33,7 +34,8 @@ WORRY_SECONDS = 60.0  # until it is said who is waited for
 LEAVING_SECONDS = 10.0  # that others may take to answer a rank that is being ended
 _NAMED = 5  # ranks that an error names
 _ALIKE = ("asapnb", "numpy", "numba", "llvmlite")  # versions on which the bits of a gradient depend
-OF_SERVER = ("start", "rule", "schedule", "prior")  # arguments that workers do not use
+_READ = ("start", "prior")  # arguments that may be files, which the server alone reads
+_OF_SERVER = (*_READ, "rule", "schedule")  # arguments that workers do not use
 
 _ABSENT = (
     "it has not come in time: it has ended, or does something else. All ranks must call train in the same order; see "
@@ -88,6 +90,7 @@ class Ranks:
         self.told = False  # the server knows why there is no run, and has answered
         world = library().COMM_WORLD.Get_group()
         self._world = comm.Get_group().Translate_ranks(range(self.size), world)  # negative for those elsewhere
+        self.shares = False  # workers have their arguments from the server
         self._reported = False  # this rank has, and there is no verdict yet
         self._agreed = False  # the verdict was that all begin
         self._lost = False
@@ -109,14 +112,14 @@ class Ranks:
         host = f", host {self.hosts[rank]}" if rank < len(self.hosts) and self.hosts[rank] else ""
         return f"rank {rank} ({'server' if rank == 0 else f'worker {rank - 1}'}{host})"
 
-    def meet(self, problem: Problem, options: Options, code: Sequence[Piece]) -> None:
+    def meet(self, problem: Problem, options: Options, rule: Rule, code: Sequence[Piece]) -> None:
         """Report what this rank has built, and begin if all ranks can.
 
         Raises:
             UsageError: with what differs between ranks, or was refused on one.
             RankError: with what failed on one, or that one has not come.
         """
-        facts = facts_of(problem, options, code)
+        facts = facts_of(problem, options, rule, code, _OF_SERVER if self.shares else _READ)
         self._exchange(replace(_report(), facts=facts, machine=machine(KERNEL_PATH)), MUSTER_SECONDS)
         self._agreed = True
         self.comm = self._own = self._duplicate(self.comm)
@@ -133,6 +136,7 @@ class Ranks:
             UsageError, RankError: as `meet`.
         """
         made = make() if self.serves else None
+        self.shares = True
         found: T = self._exchange(replace(_report(), facts={"call": what}), MUSTER_SECONDS, made)
         return found
 
@@ -320,16 +324,21 @@ def _say_that_it_ends() -> None:
 
 def of_workers(given: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a run that workers use, too: they are sent parameters, and need no rule."""
-    return {name: value for name, value in given.items() if name not in OF_SERVER}
+    return {name: value for name, value in given.items() if name not in _OF_SERVER}
 
 
 def of_rank(ranks: Ranks | None, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a run that a rank uses."""
-    return dict(given) if ranks is None or ranks.serves else of_workers(given)
+    """The arguments of a run that a rank looks at: those that must be the same on all ranks, or all."""
+    if ranks is None or ranks.serves:
+        return dict(given)
+    return of_workers(given) if ranks.shares else {name: given[name] for name in given if name not in _READ}
 
 
-def facts_of(problem: Problem, options: Options, code: Sequence[Piece]) -> dict[str, Any]:
-    """What must be the same on all ranks, by what it is called."""
+def facts_of(
+    problem: Problem, options: Options, rule: Rule, code: Sequence[Piece], apart: Sequence[str]
+) -> dict[str, Any]:
+    """What must be the same on all ranks, by what it is called; `apart` are arguments that need not be."""
+    config = {"rule": rule, **vars(options)}
     ours = versions()
     return {
         **{f"version of {name}": ours[name] for name in _ALIKE},
@@ -343,9 +352,9 @@ def facts_of(problem: Problem, options: Options, code: Sequence[Piece]) -> dict[
         **{
             f"code of the {one.kind} {one.name}": one.digest
             for one in code
-            if one.kind not in OF_SERVER and not one.unknown
+            if one.kind not in apart and not one.unknown
         },
-        **{name: str(value) for name, value in vars(options).items() if name not in OF_SERVER},
+        **{name: str(value) for name, value in config.items() if name not in apart},
     }
 
 

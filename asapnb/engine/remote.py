@@ -14,7 +14,7 @@ from ..errors import RankError
 from ..kernels.arrays import aligned
 from ..mpi import library
 from ..problems.base import Dtypes, Problem, gradient_signature
-from ..rules import constant
+from ..rules import Rule
 from ..training.apart import Session, apart
 from ..training.code import pieces
 from ..training.compiling import compiling_beside, of_names
@@ -32,20 +32,21 @@ _LOOP = "asapnb.engine.loops.server:begin"
 SILENCE = 600.0  # seconds that the server may be silent; it says that it is there while it holds a worker back
 
 
-def work(problem: Problem, options: Options, ranks: Ranks) -> None:
+def work(problem: Problem, options: Options, rule: Rule, ranks: Ranks) -> None:
     """Compute gradients for the server until the run is over.
 
     Args:
         problem: what is minimised, as on the server.
         options: the checked arguments, as on the server.
+        rule: likewise.
         ranks: of the run.
 
     Raises:
         UsageError, RankError: as `Ranks.meet`; RankError also if the server no longer answers.
     """
-    code = pieces(problem, constant(), options.schedule, options.scheme)
+    code = pieces(problem, rule, options.schedule, options.scheme)
     worker = prepared(problem, options, ranks)
-    ranks.meet(problem, options, code)
+    ranks.meet(problem, options, rule, code)
     apart(worker.work, Hooks())
 
 

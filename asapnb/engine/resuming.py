@@ -11,7 +11,7 @@ from ..record import Owner, Run, RunWriter, file_of, find_checkpoint, save_check
 from ..record.changes import step_size_of, value_at
 from ..record.checkpoint import Checkpoint, sessions_from, take_over
 from ..record.schema import ABANDONED, RUNNING, UPDATES
-from ..rules import as_rule
+from ..rules import as_rule, constant
 from ..training.arguments import of_resume
 from ..training.code import changes, pieces
 from ..training.options import Options, resolve
@@ -92,7 +92,7 @@ def resume_work(problem: Problem, arguments: Mapping[str, Any], ranks: Ranks) ->
         arguments: those of `train` that workers use, by name.
         ranks: of the run.
     """
-    work(problem, resolve("train", problem, {**arguments, "comm": ranks}), ranks)
+    work(problem, resolve("train", problem, {**arguments, "comm": ranks}), constant(), ranks)
 
 
 def _instead(run: Run) -> str:

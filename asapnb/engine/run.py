@@ -124,13 +124,13 @@ def train(
     given = locals()
     with joining(comm) as ranks:
         options = resolve("train", problem, {**of_rank(ranks, given), "comm": ranks})
-        if ranks is not None and not ranks.serves:
-            work(problem, options, ranks)
-            return None  # type: ignore[return-value]
-        hooks = watched(on_eval, progress, max_seconds=options.max_seconds)
         rule = as_rule(plain_text(rule) if force else rule)
         if rule.shuffled:
             raise UsageError(f"rule is {rule}: it needs all scales in advance; use it in simulate or replay")
+        if ranks is not None and not ranks.serves:
+            work(problem, options, rule, ranks)
+            return None  # type: ignore[return-value]
+        hooks = watched(on_eval, progress, max_seconds=options.max_seconds)
         with nullcontext() if out is None else claim(out, force) as owner:
 
             def create(attributes: dict[str, Any]) -> RunWriter:
@@ -191,7 +191,7 @@ def run_from(
     team = crew.team(problem, options, shared, loop, start)
     attributes = {**run_attributes(problem, options, rule, code), "compile_seconds": compile_seconds}
     if ranks is not None:
-        ranks.meet(problem, options, code)
+        ranks.meet(problem, options, rule, code)
         attributes |= ranks.facts()
 
     def work(session: Session[Run]) -> Run:
