@@ -147,11 +147,27 @@ def test_an_error_in_a_callback_ends_all(four, tmp_path):
     server, *workers = four.outcomes()
     assert repr(server) == "LookupError('callback')"
     assert [type(one) for one in workers] == [ab.RankError] * 2
-    assert all(str(one).startswith("rank 0 (server, host") and "failed" in str(one) for one in workers)
+    assert all(str(one).startswith("rank 0 (server, host") for one in workers)
+    assert all(str(one).endswith("): LookupError: callback") for one in workers), "why"
     run = ab.load_run(tmp_path / "run.h5")
     assert run.status == "failed"
     assert_rows_are_sound(run)
     assert four.call(train, quadratic, {"updates": 30}, size=3)[0].status == "finished"
+
+
+def breaks_later(staleness, workers, epoch):
+    """A rule whose first tables alone can be made."""
+    if epoch > 1:
+        raise LookupError("rule")
+    return np.ones(len(staleness))
+
+
+def test_an_error_in_a_rule_ends_all_and_each_says_why(four):
+    four.begin(train, quadratic, {"updates": LONG, "step_size": 1e-6, "rule": breaks_later}, size=3)
+    server, *workers = four.outcomes()
+    assert isinstance(server, ab.RuleError)
+    assert [type(one) for one in workers] == [ab.RankError] * 2
+    assert all("LookupError: rule" in str(one) for one in workers), "why"
 
 
 HANGING = """

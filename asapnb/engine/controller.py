@@ -70,7 +70,7 @@ class Controller:
         self._seconds_before = start.seconds
         self._checkpoints = Checkpoints(writer, options.keeps_rows)
         self.summed = None if options.keeps_rows else Summed(options, tables)
-        self._hurried = hooks.hurried
+        self._hurried, self._failure = hooks.hurried, hooks.failure
         self._flushed = self._reported = time.monotonic()
         for owner, table in enumerate(first):
             self._publish(owner, table, start.recorded(table))
@@ -82,6 +82,10 @@ class Controller:
     def hurried(self) -> bool:
         """Whether the end is to be as quick as possible: a second signal has come."""
         return self._hurried()
+
+    def failure(self) -> BaseException | None:
+        """What a callback has raised."""
+        return self._failure()
 
     @property
     def status(self) -> str:

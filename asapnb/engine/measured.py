@@ -201,6 +201,10 @@ class Timer:
         """Never: a calibration is over in a moment."""
         return False
 
+    def failure(self) -> BaseException | None:
+        """Nothing: there are no callbacks."""
+        return None
+
     def salvage(self, *, ended: bool = False) -> int:
         """Take the finished rows, for their losses and their staleness only; returns how many."""
         shared, access = self._shared, self.access

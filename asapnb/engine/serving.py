@@ -200,7 +200,7 @@ class ServerTeam(Team):
         """What goes with the last message: nothing, or why the run has failed."""
         if server.access.get(self._shared.control, words.STOP) != FAILED:
             return b""
-        error = self._errors[0] if self._errors else RuntimeError("the run has failed: see what it wrote")
+        error = self._errors[0] if self._errors else server.failure() or RuntimeError("the run has failed")
         return encoded(said(error) if isinstance(error, RankError) else f"{self._ranks.name(0)}: {said(error)}")
 
     def _looked_around(self, server: Server) -> bool:

@@ -39,6 +39,9 @@ class Server(Protocol):
     def hurried(self) -> bool:
         """Whether the end is to be as quick as possible."""
 
+    def failure(self) -> BaseException | None:
+        """What has failed outside the team and this, if it is known."""
+
     def salvage(self, *, ended: bool = False) -> object:
         """Take all finished rows, after a failure."""
 
@@ -104,13 +107,15 @@ class Team:
                     _wait(threads)
             if self._errors:
                 raise self._errors[0]
-        except BaseException:
+        except BaseException as error:
+            self._errors.append(error)
             server.stop(FAILED)
             server.access.put(self._shared.control, words.GO, 1)
             while any(thread.is_alive() for thread in threads):
                 server.salvage()  # or they might wait for room in the ring for ever
                 _wait(threads)
             server.salvage(ended=True)
+            self._errors.clear()  # with their tracebacks they would keep the team in memory
             raise
 
     def _members(self, server: Server) -> list[threading.Thread]:

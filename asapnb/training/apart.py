@@ -83,6 +83,7 @@ class Session(Generic[T]):
             hurried=lambda: len(self._signals) > 1,
             heard=lambda: self._deaf or self.over or not (self._messages or self._answering),
             stopped_by=lambda: self._stopped_by,
+            failure=lambda: self._error,
         )
 
     def attach(self, workers: Stoppable) -> None:

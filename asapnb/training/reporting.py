@@ -38,8 +38,8 @@ STATUS = {
 class Hooks:
     """The functions to call while a run goes on: its arguments `on_eval` and `progress`.
 
-    `hurried` says whether its end is to be as quick as possible, `heard` whether all calls so far have returned, and
-    `stopped_by` which of them has stopped the run, and why.
+    `hurried` says whether its end is to be as quick as possible, `heard` whether all calls so far have returned,
+    `stopped_by` which of them has stopped the run, and why, and `failure` what one has raised.
     """
 
     on_eval: Callable[[Evaluation], object] | None = None
@@ -47,6 +47,7 @@ class Hooks:
     hurried: Callable[[], bool] = lambda: False
     heard: Callable[[], bool] = lambda: True
     stopped_by: Callable[[], str | None] = lambda: None
+    failure: Callable[[], BaseException | None] = lambda: None
 
 
 class Totals:
