@@ -1,6 +1,9 @@
 """How a run on ranks of MPI ends, and what its server does beside it: evaluations, callbacks, limits, errors."""
 
+import os
+import signal
 import warnings
+from unittest.mock import patch
 
 import numba
 import numpy as np
@@ -9,7 +12,7 @@ from mpi_runs import ByRank, train
 from naive import assert_rows_are_sound, recompute, versions_of
 from problems import counting, failing, quadratic
 from problems import fails as gradient_fails
-from processes import python
+from processes import python, until
 from test_stopping import PLATEAU, first_end
 
 import asapnb as ab
@@ -152,6 +155,39 @@ def test_an_error_in_a_callback_ends_all(four, tmp_path):
     run = ab.load_run(tmp_path / "run.h5")
     assert run.status == "failed"
     assert_rows_are_sound(run)
+    assert four.call(train, quadratic, {"updates": 30}, size=3)[0].status == "finished"
+
+
+def alarmed(comm):
+    """A run in which a handler of signals, the user's own, raises on rank 1 in its first gradient."""
+    from asapnb.engine.remote import Worker
+
+    computed = Worker._computed
+
+    def computed_then(self):
+        if comm.rank == 1 and self._failure() is None:
+            os.kill(os.getpid(), signal.SIGALRM)
+            until(lambda: self._failure() is not None)
+        return computed(self)
+
+    def handler(*_):
+        raise LookupError("alarm")
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        with patch.object(Worker, "_computed", computed_then):
+            return train(comm, quadratic, {"updates": LONG, "step_size": 1e-6})
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_an_error_in_a_signal_handler_of_a_worker_ends_all(four):
+    four.begin(alarmed, size=3)
+    server, *workers = four.outcomes()
+    assert repr(workers[0]) == "LookupError('alarm')"
+    assert [type(one) for one in (server, workers[1])] == [ab.RankError] * 2
+    assert "rank 1 (worker 0" in str(server)
+    assert str(server).endswith("failed: LookupError: alarm")
     assert four.call(train, quadratic, {"updates": 30}, size=3)[0].status == "finished"
 
 

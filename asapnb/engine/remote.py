@@ -93,15 +93,17 @@ class Worker:
             row=self._outbox.row,
         )
         self._leaving = False
+        self._failure: Callable[[], BaseException | None] = lambda: None  # in the calling thread
         self._error: BaseException | None = None
 
     def stop(self, reason: int) -> None:
-        """Ask the server, with the next gradient, to end the run: a signal has come."""
+        """Ask the server, in place of the next gradient or with it, to end the run: a signal has come."""
         self._leaving = True
 
     def work(self, session: Session[None]) -> None:
         """Answer the server until it says that the run is over; raises what failed here."""
         self._ranks.begun = False
+        self._failure = session.hooks.failure
         session.attach(self)
         try:
             while (last := self._next(session)).Get_tag() != STOP:
@@ -127,6 +129,8 @@ class Worker:
                 own.snapshot, own.gradient, indices, shared.plan, own.workspace, shared.inputs, shared.labels
             )
             finite = self._finish(shared, own, loss)
+            if (failure := self._failure()) is not None:
+                raise failure
         except BaseException as error:
             self._error, self._outbox.text = error, said(error)
             return BROKEN

@@ -189,7 +189,7 @@ class Session(Generic[T]):
         """What the work returned, once it is over; raises what ended it, or what came up in the calling thread."""
         number = next((number for number in self._signals if number in TERMINATING), None)
         error = self._error or self._failure
-        if self._error is not None and self._failure is not None:
+        if self._error is not None and self._failure is not None and self._failure is not self._error:
             self._error.add_note(f"Then the run did not end in good order: {self._failure!r}")
         try:
             if error is not None:
