@@ -174,7 +174,10 @@ class ServerTeam(Team):
         else:
             if tag == LEAVING:
                 server.stop(INTERRUPTED)
-            self._loop(self._shared, self._taken[me], me, self._sums[me])
+            try:
+                self._loop(self._shared, self._taken[me], me, self._sums[me])
+            except Exception as error:  # of a loop of one's own
+                self._fail(error, server)
         self._made[me] += 1
         held, self._held = self._held, []
         for one in (me, *held):

@@ -1,7 +1,6 @@
 """The code of one's own that a run is made with: its rule, schedule, problem, scheme and laws of time."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib import import_module
 from typing import Any
 
 from ..errors import UsageError
@@ -17,6 +16,7 @@ from ..timing import Timing, as_timing
 from ..timing.times import LAWS, Law, Time
 from ..timing.workers import entries
 from .arguments import ARGUMENTS
+from .compiling import load
 
 
 def pieces(
@@ -39,8 +39,7 @@ def scheme_code(scheme: Scheme) -> Piece | None:
     """What a scheme is besides its text, with the loops that run it; None for one of asapnb."""
     if library_name(type(scheme)) is not None:
         return None
-    places = [loop.partition(":") for loop in scheme.loops if loop]
-    loops = [getattr(import_module(module), name) for module, _, name in places]
+    loops = [load(loop) for loop in scheme.loops if loop]
     return identified("scheme", str(scheme), (type(scheme), str(scheme), *loops))
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..compiled import cache_of
+from ..errors import UsageError
 from ..problems.base import Dtypes, Problem
 from .apart import check_not_forked
 from .options import at_once
@@ -31,13 +32,19 @@ getattr(importlib.import_module(module), function)(*arguments)
 
 
 def load(reference: str) -> Any:
-    """The function that a text "module:function" names. It is imported only now, because importing may compile.
+    """The loop that a text "module:function" names. It is imported only now, because importing may compile.
 
-    >>> load("math:sqrt")(4.0)
-    2.0
+    UsageError for what is not there, or not compiled.
+
+    >>> load("asapnb.engine.loops.hogwild:work").py_func.__name__
+    'work'
     """
-    module, _, function = reference.partition(":")
-    return getattr(import_module(module), function)
+    module, _, name = reference.partition(":")
+    function = getattr(import_module(module), name, None)
+    if not hasattr(function, "py_func"):
+        said = f"there is no {name} in {module}" if function is None else f"{name} in {module} is not compiled"
+        raise UsageError(f"{said}: a loop of a scheme is a function under @kernel(), of asapnb.compiled")
+    return function
 
 
 def of_names(dtypes: Sequence[str]) -> Dtypes:

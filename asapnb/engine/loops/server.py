@@ -1,8 +1,9 @@
 """A parameter server: it applies the gradients of workers in other processes, and answers with the parameters.
 
-`serve` and `answer` are steps of the server, `begin` and `finish` those of a worker. A row travels with the
-parameters to the worker, and comes back with the gradient: each side fills in its own fields. The messages are those
-of `engine.serving` and `engine.remote`.
+`serve` and `answer` are steps of the server, `begin` and `finish` those of a worker. `full`, `choose`, `apply` and
+`discard` are the parts of `serve`, also for schemes that serve otherwise. A row travels with the parameters to the
+worker, and comes back with the gradient: each side fills in its own fields. The messages are those of
+`engine.serving` and `engine.remote`.
 """
 
 import math
@@ -10,7 +11,7 @@ import math
 from ...compiled import kernel, part
 from ...kernels.arithmetic import copy
 from ...kernels.atomics import clock, fetch_add, load, store
-from ...kernels.types import Vector
+from ...kernels.types import Real, Vector
 from ..words import APPLIED, N_PARAMS, PARAMS, QUOTA, SETTINGS, SHARED_MOMENTUM, TICKET, VELOCITY, VERSION
 from . import common as worker
 from .types import Own, Shared
@@ -58,34 +59,56 @@ def finish(shared: Shared, own: Own, loss: float) -> bool:
     return finite
 
 
-@kernel()
-def serve(shared: Shared, own: Own, me: int, read_sum: int) -> None:
-    """Apply, or discard, the gradient that has arrived from a worker. Twin: `recompute` in tests/naive.py.
+@part()
+def full(shared: Shared) -> bool:
+    """Whether all updates have been made, so that gradients are left. Twin: `recompute`, of its rows."""
+    return load(shared.control, VERSION) == shared.control[QUOTA]
 
-    1. Once the quota is reached, gradients are left.
-    2. Choose the step. A gradient that is too stale is discarded.
-    3. Update the parameters, and hand in the row.
+
+@part()
+def choose(shared: Shared, own: Own, read_sum: int) -> Real:
+    """Choose the step of a gradient that has arrived, as if it were applied now. Twin: `scales`.
+
+    `read_sum` is the sum of applied scales when the worker got its parameters.
     """
-    # 1. Quota
+    row, control = own.row, shared.control
+    row[0].t_ready = min(row[0].t_ready, worker.seconds(control))  # the clock of the worker may be a little faster
+    window = load(control, APPLIED) - read_sum
+    return worker.choose_step(shared, own, load(control, VERSION), row[0].read_version, window)
+
+
+@part()
+def discard(shared: Shared, own: Own, me: int) -> None:
+    """Give up a gradient, and hand in its row. The scheme's trait `drops` must be True."""
+    own.row[0].t_apply = worker.seconds(shared.control)
+    worker.hand_in_dropped(shared, own, me)
+
+
+@part()
+def apply(shared: Shared, own: Own, step: Real) -> None:
+    """Apply a gradient, ask for an evaluation if it is time, and hand in the row. Twin: `updated`."""
     control = shared.control
     version = load(control, VERSION)
-    if version == control[QUOTA]:
-        return
-    # 2. Step
-    now = worker.seconds(control)
-    own.row[0].t_ready = min(own.row[0].t_ready, now)  # the clock of the worker may be a little faster
-    total = load(control, APPLIED)
-    step = worker.choose_step(shared, own, version, own.row[0].read_version, total - read_sum)
-    if 0 < control[DISCARD_AFTER] <= own.row[0].tau:
-        own.row[0].t_apply = now
-        worker.hand_in_dropped(shared, own, me)
-        return
-    # 3. Update
     params = shared.state[PARAMS][: control[N_PARAMS]]
     velocity = shared.state[VELOCITY][: params.size] if control[SHARED_MOMENTUM] != 0 else own.velocity
     worker.update(shared, own, params, own.snapshot, velocity, step)
-    store(control, APPLIED, total + worker.added_scale(own))
+    store(control, APPLIED, load(control, APPLIED) + worker.added_scale(own))
     store(control, VERSION, version + 1)
     if worker.evaluation_due(control, version + 1):
         worker.hand_over_copy(shared, own, params, version + 1)
     worker.hand_in(shared, own, version)
+
+
+@kernel()
+def serve(shared: Shared, own: Own, me: int, read_sum: int) -> None:
+    """Apply the gradient that has arrived from a worker, or discard it if it is too stale.
+
+    Twin: `recompute` in tests/naive.py.
+    """
+    if full(shared):
+        return
+    step = choose(shared, own, read_sum)
+    if 0 < shared.control[DISCARD_AFTER] <= own.row[0].tau:
+        discard(shared, own, me)
+    else:
+        apply(shared, own, step)
