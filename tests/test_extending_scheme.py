@@ -8,7 +8,7 @@ import pytest
 from asapnb.cli import main
 from click.testing import CliRunner
 from naive import assert_rows_are_sound, recompute
-from pages import run_page
+from pages import ROOT, run_page
 from problems import quadratic
 
 import asapnb as ab
@@ -84,6 +84,12 @@ def test_the_command_line_takes_it_and_prints_it(page):
     command("compare", "a.h5", "b.h5")
 
 
+def test_a_loop_that_does_not_hand_in_its_rows_is_an_error(monkeypatch):
+    monkeypatch.setattr("asapnb.engine.rows.RowCollector._finished", lambda *_: np.empty(0, ab.record.UPDATES))
+    with pytest.raises(RuntimeError, match="has made 20 versions, and handed in the rows of 0: see `hand_in`"):
+        ab.train(quadratic(), workers=2, updates=20, step_size=0.02, batch_size=4)
+
+
 # --- every scheme -------------------------------------------------------------------------------------------------
 
 
@@ -98,7 +104,8 @@ def test_every_scheme_has_loops_that_can_be_loaded_and_options_that_they_know(na
     assert parse_scheme(name) == parse_scheme(repr(scheme)) == scheme
     options = [field.name for field in dataclasses.fields(scheme)]
     assert len(settings(scheme)) == len(options)
-    for loop, words in ((scheme.worker_loop, engine), (scheme.event_loop, simulator), (scheme.timed_loop, engine)):
+    places = {scheme.worker_loop: engine, scheme.timed_loop: engine, scheme.server_loop: engine}
+    for loop, words in {**places, scheme.event_loop: simulator}.items():
         if loop is not None:
             module = sys.modules[load(loop).py_func.__module__]
             for place, option in enumerate(options):
@@ -114,10 +121,27 @@ def test_the_loops_of_each_scheme_read_each_of_its_options():
     elsewhere = {"blocks": "pieces of a view, in the order of operations", "wait_for": "`Scheme.gradients`"}
     for scheme in SCHEMES.values():
         if scheme.__module__.startswith("asapnb."):
-            loops = [load(loop).py_func for loop in (scheme.worker_loop, scheme.event_loop) if loop]
+            loops = [load(loop).py_func for loop in scheme().loops if loop]
             texts = "".join(Path(loop.__code__.co_filename).read_text() for loop in loops)
             for field in dataclasses.fields(scheme):
                 assert field.name in elsewhere or texts.count(f"[{field.name.upper()}]"), (scheme, field.name)
+
+
+def test_every_scheme_is_exported_and_documented():
+    page = (ROOT / "docs/schemes.md").read_text()
+    for name, scheme in SCHEMES.items():
+        if scheme.__module__.startswith("asapnb."):
+            assert getattr(ab, scheme.__name__) is getattr(ab.schemes, scheme.__name__) is scheme
+            assert f"| `{name}` | `{scheme.__name__}(" in page, f"docs/schemes.md has no row for {name}"
+
+
+def test_an_unknown_scheme_may_be_one_that_is_not_imported():
+    with pytest.raises(
+        ab.UsageError, match=r"unknown scheme 'my_schemes\.py:mine'.*once Python has imported its module"
+    ):
+        parse_scheme("my_schemes.py:mine(every=5)")
+    with pytest.raises(ab.UsageError, match=r"Did you mean 'leashed'\?$"):
+        parse_scheme("leashd")
 
 
 def lacking(**traits):
@@ -131,8 +155,10 @@ def lacking(**traits):
     [
         ({"name": None}, "needs a name"),
         ({"name": "other"}, "needs a name that is new and like its own"),
-        ({"event_loop": None}, "needs a worker_loop or an event_loop"),
-        ({"worker_loop": "work"}, "each as 'module:function'"),
+        ({"event_loop": None}, "needs a worker_loop, server_loop or event_loop"),
+        ({"worker_loop": "a:b", "messages": True}, "in place of its worker_loop"),
+        ({"server_loop": "a:b"}, "set messages = True"),
+        ({"worker_loop": "work"}, "as 'module:function'"),
         ({"__doc__": None}, "needs a docstring"),
         ({"__annotations__": {"share": float}, "share": 0.5}, "option share of Lacking is <class 'float'>"),
         ({"__annotations__": {f"o{i}": int for i in range(9)}, **{f"o{i}": i for i in range(9)}}, "more than 8"),

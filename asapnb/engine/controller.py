@@ -123,6 +123,13 @@ class Controller:
         """After the workers have ended: take the last rows and evaluate the final parameters, unless in a hurry."""
         while self._take_rows(ended=True):
             pass
+        control, made = self.shared.control, self.access.get(self.shared.control, words.VERSION)
+        if self.totals.version < min(
+            made, control[words.QUOTA]
+        ):  # of Leashed it may lag, Hogwild goes beyond the end
+            raise RuntimeError(
+                f"a loop has made {made:,} versions, and handed in the rows of {self.totals.version:,}: see `hand_in`"
+            )
         self._collect_mail()
         self._note_evaluated(ended=True)
         if self.reporter.latest.step != self.totals.version and not self._hurried():

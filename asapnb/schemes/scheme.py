@@ -168,9 +168,11 @@ def register(scheme: S) -> S:
         raise TypeError(f"{scheme.__name__} needs a name that is new and like its own, such as my-scheme of MyScheme")
     loops = (scheme.worker_loop, scheme.event_loop, scheme.server_loop)
     if not any(loops) or not all(loop is None or ":" in loop for loop in loops):
-        raise TypeError(f"{scheme.__name__} needs a worker_loop or an event_loop, each as 'module:function'")
-    if scheme.worker_loop if scheme.messages else scheme.server_loop:
-        raise TypeError(f"{scheme.__name__} has threads or messages: a worker_loop, or a server_loop with messages")
+        raise TypeError(f"{scheme.__name__} needs a worker_loop, server_loop or event_loop, as 'module:function'")
+    if scheme.worker_loop and scheme.messages:
+        raise TypeError(f"{scheme.__name__} has messages, and so a server_loop in place of its worker_loop")
+    if scheme.server_loop and not scheme.messages:
+        raise TypeError(f"{scheme.__name__} has a server_loop, which serves workers on MPI: set messages = True")
     if not scheme.__doc__ and sys.flags.optimize < 2:  # python -OO leaves no docstrings
         raise TypeError(f"{scheme.__name__} needs a docstring that says how workers share the parameters")
     dataclass(frozen=True, repr=False)(scheme)
@@ -240,6 +242,9 @@ def parse_scheme(text: str) -> Scheme:
     name, bracket, arguments = text.strip().partition("(")
     plain = {_key(key): scheme for key, scheme in SCHEMES.items()}
     if _key(name) not in plain:
-        raise unknown("scheme", name.strip(), SCHEMES)
+        error = unknown("scheme", name.strip(), SCHEMES)
+        if "Did you mean" in str(error):
+            raise error
+        raise UsageError(f"{error} One of your own is known once Python has imported its module")
     scheme: Scheme = parse_call(_key(name) + bracket + arguments, plain, "scheme")
     return scheme
