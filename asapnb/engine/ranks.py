@@ -78,7 +78,15 @@ class Verdict(NamedTuple):
 
 
 class Ranks:
-    """The communicator of a run, as one of its ranks sees it."""
+    """The communicator of a run, as one of its ranks sees it.
+
+    How the others learn of an error here depends on how far the run is, see `fail`:
+
+    1. A rank prepares, reports, and waits for the verdict of the server (`_exchange`); `share` does the same earlier.
+    2. All have agreed to begin, and make a communicator for the run alone (`meet`).
+    3. The run has `begun`: workers wait for their first message.
+    4. Server and workers exchange messages and set `begun` back; they end the run themselves (`serving`, `remote`).
+    """
 
     def __init__(self, comm: Any) -> None:
         self.comm = comm
@@ -93,7 +101,7 @@ class Ranks:
         self.shares = False  # workers have their arguments from the server
         self._reported = False  # this rank has, and there is no verdict yet
         self._agreed = False  # the verdict was that all begin
-        self._lost = False
+        self.lost = False  # one no longer answers
         self.goes_on = False  # after the block of `joining`; who makes it so calls `leave` in the end
         self._own: Any = None  # the communicator of the run, once it has begun
 
@@ -101,11 +109,6 @@ class Ranks:
     def serves(self) -> bool:
         """Whether this is the server."""
         return self.rank == 0
-
-    @property
-    def lost(self) -> bool:
-        """Whether one no longer answers."""
-        return self._lost
 
     def name(self, rank: int) -> str:
         """A rank as errors name it."""
@@ -146,30 +149,39 @@ class Ranks:
         _known.append(id(error))
         if ending:
             _ends.append(said(error))
-        if self.told or self._lost:
+        if self.told or self.lost:
             return
-        if not self._agreed:
+        if not self._agreed:  # 1. The others wait for reports, or for the verdict
             refused = isinstance(error, AsapnbError) and not isinstance(error, RankError)
             report = replace(_report(), error="it is being ended" if ending else said(error), refused=refused)
             with suppress(AsapnbError, library().Exception):
                 self._exchange(report, LEAVING_SECONDS if ending else MUSTER_SECONDS)
                 self.abandon()  # the server did not hear of it, and lets all begin
-        elif self.begun and self.serves:
-            self._dismiss(f"{self.name(0)}: {said(error)}")
-        elif self.begun or self._own is None:
+        elif self.begun and self.serves:  # 3. The workers wait for their first message
+            self._dismiss(self.last_word(error))
+        elif self.begun or self._own is None:  # 3. The server expects a gradient; or 2.
             self.abandon()
 
-    def _dismiss(self, why: str) -> None:
+    def last_word(self, error: BaseException) -> bytes:
+        """What the server's last message to a worker says of an error."""
+        return encoded(said(error) if isinstance(error, RankError) else f"{self.name(0)}: {said(error)}")
+
+    def silent(self, rank: int, seconds: float) -> RankError:
+        """The error of a rank from which nothing has come for so long, while the run goes on."""
+        why = "it has ended or hangs, or its host is gone"
+        return RankError(f"{self.name(rank)} has sent nothing for {seconds:.0f} s: {why}")
+
+    def _dismiss(self, word: bytes) -> None:
         """The server's last word to workers that wait for the first message; later ones are those of `serving`."""
         self.begun = False
-        sends = [self.comm.Isend(encoded(why), rank, STOP) for rank in range(1, self.size)]
+        sends = [self.comm.Isend(word, rank, STOP) for rank in range(1, self.size)]
         if awaited(lambda: library().Request.Testall(sends) or None, over(LEAVING_SECONDS)) is None:
             self.abandon()
 
     def abandon(self) -> None:
         """A rank no longer answers: end the others with this process. MPI would wait for it for ever."""
-        if not self._lost:
-            self._lost = True
+        if not self.lost:
+            self.lost = True
             atexit.register(_abort, self.comm)
 
     def leave(self) -> None:
@@ -177,7 +189,7 @@ class Ranks:
 
         After an error it is kept: a message that nobody has taken would reach the next run with it.
         """
-        if self._own is not None and not self._lost:
+        if self._own is not None and not self.lost:
             self._own.Free()
 
     def facts(self) -> dict[str, Any]:

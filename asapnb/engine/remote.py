@@ -151,8 +151,5 @@ class Worker:
         if done is None and hurried():
             raise RankError(f"{self._ranks.name(self._ranks.rank)} was ended by a second signal")
         if done is None:
-            name = self._ranks.name(0)
-            raise RankError(
-                f"{name} has said nothing for {SILENCE:.0f} s: it has ended or hangs, or its host is gone"
-            )
+            raise self._ranks.silent(0, SILENCE)
         return status

@@ -26,8 +26,8 @@ from . import words
 from .collect import compile_access
 from .initial import InitialState
 from .loops.server import answer
-from .messages import ALIVE, ANSWER, BROKEN, LEAVING, NOT_FINITE, STOP, Message, Watch, awaited, encoded, over
-from .ranks import LEAVING_SECONDS, Ranks, said
+from .messages import ALIVE, ANSWER, BROKEN, LEAVING, NOT_FINITE, STOP, Message, Watch, awaited, over
+from .ranks import LEAVING_SECONDS, Ranks
 from .shared import Own, Shared, worker_types
 from .team import Crew, Server, Team
 
@@ -179,9 +179,13 @@ class ServerTeam(Team):
             except Exception as error:  # of a loop of one's own
                 self._fail(error, server)
         self._made[me] += 1
+        self._let_go(server, me)
+
+    def _let_go(self, server: Server, *workers: int) -> None:
+        """Let workers go on, then those that are held back, as far as they may."""
         held, self._held = self._held, []
-        for one in (me, *held):
-            self._go_on(one, server)
+        for me in (*workers, *held):
+            self._go_on(me, server)
 
     def _go_on(self, me: int, server: Server) -> None:
         """Send a worker the parameters, hold it back, or tell it that the run is over."""
@@ -204,7 +208,7 @@ class ServerTeam(Team):
         if server.access.get(self._shared.control, words.STOP) != FAILED:
             return b""
         error = self._errors[0] if self._errors else server.failure() or RuntimeError("the run has failed")
-        return encoded(said(error) if isinstance(error, RankError) else f"{self._ranks.name(0)}: {said(error)}")
+        return self._ranks.last_word(error)
 
     def _looked_around(self, server: Server) -> bool:
         """While no message comes: look for workers that are silent; True if there is nobody to wait for any more."""
@@ -214,13 +218,9 @@ class ServerTeam(Team):
             del self._asked[me]
             self._ranks.abandon()
             if not server.hurried():
-                name = self._ranks.name(me + 1)
-                why = f"{name} has sent nothing for {limit:.0f} s: it has ended or hangs, or its host is gone"
-                self._fail(RankError(why), server)
+                self._fail(self._ranks.silent(me + 1, limit), server)
         if self._held and server.access.get(self._shared.control, words.STOP) != 0:
-            held, self._held = self._held, []
-            for me in held:
-                self._go_on(me, server)
+            self._let_go(server)
         if now - self._said_alive > ALIVE_SECONDS:
             self._said_alive = now
             self._lasts += [self._ranks.comm.Isend(b"", me + 1, ALIVE) for me in self._held]
