@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from asapnb.errors import AsapnbError, UsageError
-from asapnb.signals import deadly
+from asapnb.signals import Terminated, deadly
 
 from .importing import imported
 from .streams import echo
@@ -61,9 +61,9 @@ def together(ctx: click.Context, line: Sequence[str]) -> Iterator[None]:
             ctx.exit(2)
         raise
     with _alone(world):
-        joining = imported("asapnb.engine.ranks").joining
+        meeting = imported("asapnb.engine.ranks")
     try:
-        with joining(world) as ranks, _voice(ranks):
+        with meeting.joining(world) as ranks, _voice(ranks):
             ctx.obj = ranks
             yield
     except (AsapnbError, click.ClickException, KeyboardInterrupt):
@@ -72,6 +72,8 @@ def together(ctx: click.Context, line: Sequence[str]) -> Iterator[None]:
         if ranks is None or ranks.serves or not ranks.told:
             raise
         ctx.exit(0)
+    finally:
+        meeting.all_know()
 
 
 @contextmanager
@@ -79,9 +81,10 @@ def _alone(world: Any) -> Iterator[None]:
     """In this block ranks cannot tell one another of an error yet: after one, this process ends the others."""
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         if world.size > 1:
-            atexit.register(world.Abort, 2)
+            ended = error.code if isinstance(error, Terminated) else 130
+            atexit.register(world.Abort, 2 if isinstance(error, Exception) else ended)
         raise
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import signal
+from unittest.mock import patch
 
 import pytest
 from asapnb.cli import main
@@ -13,6 +14,7 @@ from mpi_runs import ByRank, mpiexec
 from processes import LIMIT, python
 
 import asapnb as ab
+from asapnb.engine import ranks as meeting
 from asapnb.record.attributes import ATTRIBUTES
 from asapnb.record.provenance import spans
 from asapnb.training.options import cores
@@ -125,6 +127,36 @@ def test_a_rank_whose_kernels_are_refused_ends_the_others():
         assert job.process.returncode != 0
         assert "unknown kernel path in $ASAPNB_KERNELS 'bogus'" in errors
         assert not job.left()
+
+
+INTERRUPTED = """
+import os, signal
+import asapnb.cli.ranks as ranks
+from asapnb.cli import main
+found = ranks.imported
+ranks.imported = lambda name: os.kill(os.getpid(), signal.%s) or found(name)
+main(["train", "--mpi"])
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_before_ranks_have_met_gives_its_exit_code(name, code):
+    with mpiexec(2, "-c", INTERRUPTED % name) as job:
+        job.process.communicate(timeout=LIMIT)
+        assert job.process.returncode == code
+
+
+def interrupted(comm):
+    """A command that Ctrl-C ends on the server before the run; and what this rank would tell others at its end."""
+    with patch("asapnb.cli.train.configuration", side_effect=KeyboardInterrupt):
+        code, _, said = command(comm, "train", "--mpi")
+    return code, said, list(meeting._ends)
+
+
+def test_after_an_interrupt_no_message_is_left_that_would_cost_the_exit_code(four):
+    server, *workers = four.call(interrupted)
+    assert server == (130, "Interrupted.\n", [])
+    assert workers == [(0, "", [])] * 3
 
 
 def test_without_a_scheme_it_is_the_parameter_server(four, config, tmp_path):
