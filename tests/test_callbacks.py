@@ -1,9 +1,11 @@
 """Callbacks and signals: the run does not wait for them, and whatever comes of them, its file is sound."""
 
+import gc
 import os
 import signal
 import threading
 import time
+import weakref
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -23,6 +25,7 @@ from asapnb.record import checkpoint_path
 from asapnb.signals import Terminated
 from asapnb.training import apart
 from asapnb.training.apart import abandonable
+from asapnb.training.reporting import Hooks
 
 ENDLESS = {"updates": 10**12, "eval_every": 1000, "step_size": 1e-6}
 
@@ -416,3 +419,19 @@ def test_short_runs_under_load():
     done = python(Path(__file__).with_name("stress.py"), "--runs", 10, environment=WITHOUT_THREADS, check=False)
     assert done.returncode == 0, done.stderr
     assert sum(int(line.split()[0]) for line in done.stdout.splitlines()) == 10
+
+
+def test_what_has_run_apart_is_freed_at_once_though_it_keeps_a_hook():
+    class Work:
+        def run(self, session):
+            self.failure = session.hooks.failure
+
+    work = Work()
+    freed = weakref.ref(work)
+    gc.disable()
+    try:
+        apart.apart(work.run, Hooks())
+        del work
+        assert freed() is None
+    finally:
+        gc.enable()

@@ -22,6 +22,10 @@ def other_points():
     return custom(pull, points, np.zeros(60, int), 50)
 
 
+def huge():
+    return custom(pull, np.zeros((60, 50), np.float32), np.zeros(60, int), 10**12)
+
+
 def on_images(seed):
     images = np.random.default_rng(seed).integers(0, 256, (20, 1, 4, 4)).astype(np.uint8)
     labels = np.arange(20) % 10
@@ -75,6 +79,7 @@ ON_ALL = {
     "threads": ({"scheme": "leashed"}, "its workers are threads of one process; on MPI choose parameter-server"),
     "virtual": ({"scheme": ab.ParameterServer(discard_after=1, restart=True)}, "no restart=True; run it in virtual"),
     "pinned": ({"pin_workers": True}, "the launcher pins the ranks"),
+    "memory": ({"problem": (huge,)}, "with 1,000,000,000,000 parameters needs .* of memory, and there are"),
 }
 
 

@@ -23,7 +23,7 @@ from ..training.reporting import Hooks
 from ..training.steps import ONES
 from .initial import InitialState
 from .loops.server import begin, finish
-from .memory import allocate
+from .memory import allocate, check_fits
 from .messages import ALIVE, BROKEN, GRADIENT, LEAVING, NOT_FINITE, STOP, Message, awaited, over
 from .ranks import LEAVING_SECONDS, Ranks, said
 from .shared import Own, worker_types
@@ -44,6 +44,7 @@ def work(problem: Problem, options: Options, rule: Rule, ranks: Ranks) -> None:
     Raises:
         UsageError, RankError: as `Ranks.meet`; RankError also if the server no longer answers.
     """
+    check_fits(problem, options)
     code = pieces(problem, rule, options.schedule, options.scheme)
     worker = prepared(problem, options, ranks)
     ranks.meet(problem, options, rule, code)

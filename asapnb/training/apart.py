@@ -124,6 +124,7 @@ class Session(Generic[T]):
         except BaseException as error:
             self._failure = error
         finally:
+            del self._work  # which may refer to this
             self._attached, self.over = None, True
             _live.discard(self)
             self._bell.put(None)
