@@ -31,7 +31,7 @@ def library() -> Any:
 def checked(comm: Any) -> Any:
     """A communicator of a run; UsageError if it cannot be one."""
     mpi = sys.modules.get("mpi4py.MPI")
-    if mpi is None or not isinstance(comm, mpi.Intracomm):
+    if mpi is None or not (isinstance(comm, mpi.Intracomm) or comm is mpi.COMM_NULL):
         raise UsageError(f"comm is {comm!r:.80}: must be a communicator of mpi4py, such as MPI.COMM_WORLD")
     if not mpi.Is_initialized() or mpi.Is_finalized():
         raise UsageError("MPI is not initialised, or has been finalised: call MPI.Init_thread() first")
