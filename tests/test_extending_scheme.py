@@ -135,6 +135,19 @@ def test_every_scheme_is_exported_and_documented():
             assert f"| `{name}` | `{scheme.__name__}(" in page, f"docs/schemes.md has no row for {name}"
 
 
+def test_a_scheme_that_is_defined_again_replaces_the_first_and_another_of_its_name_is_refused():
+    try:
+        first, second = register(lacking()), register(lacking(drops=True))
+        assert [one for one in SCHEMES.values() if one in (first, second)] == [second]
+        assert parse_scheme("lacking") == second()
+        with pytest.raises(TypeError, match="there is a scheme 'lacking' already, in test_extending_scheme"):
+            register(lacking(__module__="elsewhere"))
+        with pytest.raises(TypeError, match=r"there is a scheme 'lock-based' already, in asapnb\.schemes\.builtin"):
+            register(type("Lockbased", (Scheme,), {"__doc__": "Mine.", "name": "lockbased", "event_loop": "a:b"}))
+    finally:
+        del SCHEMES["lacking"]
+
+
 def test_an_unknown_scheme_may_be_one_that_is_not_imported():
     with pytest.raises(
         ab.UsageError, match=r"unknown scheme 'my_schemes\.py:mine'.*once Python has imported its module"
@@ -154,7 +167,7 @@ def lacking(**traits):
     ("traits", "message"),
     [
         ({"name": None}, "needs a name"),
-        ({"name": "other"}, "needs a name that is new and like its own"),
+        ({"name": "other"}, "needs a name like its own"),
         ({"event_loop": None}, "needs a worker_loop, server_loop or event_loop"),
         ({"worker_loop": "a:b", "messages": True}, "in place of its worker_loop"),
         ({"server_loop": "a:b"}, "set messages = True"),

@@ -162,10 +162,16 @@ S = TypeVar("S", bound=type[Scheme])
 
 @dataclass_transform(frozen_default=True, field_specifiers=(option,))
 def register(scheme: S) -> S:
-    """Make a class a frozen dataclass and a scheme known by its name; TypeError says what the class lacks."""
+    """Make a class a frozen dataclass and a scheme known by its name; TypeError says what the class lacks.
+
+    A class that is defined again, as when its module is loaded twice, replaces the first.
+    """
     name = vars(scheme).get("name")
-    if not isinstance(name, str) or _key(name) != scheme.__name__.lower() or name in SCHEMES:
-        raise TypeError(f"{scheme.__name__} needs a name that is new and like its own, such as my-scheme of MyScheme")
+    if not isinstance(name, str) or _key(name) != scheme.__name__.lower():
+        raise TypeError(f"{scheme.__name__} needs a name like its own, such as my-scheme of MyScheme")
+    before = next((one for key, one in SCHEMES.items() if _key(key) == _key(name)), scheme)
+    if before.__module__ != scheme.__module__:
+        raise TypeError(f"there is a scheme {before.name!r} already, in {before.__module__}: choose another name")
     loops = (scheme.worker_loop, scheme.event_loop, scheme.server_loop)
     if not any(loops) or not all(loop is None or ":" in loop for loop in loops):
         raise TypeError(f"{scheme.__name__} needs a worker_loop, server_loop or event_loop, as 'module:function'")
@@ -177,6 +183,7 @@ def register(scheme: S) -> S:
         raise TypeError(f"{scheme.__name__} needs a docstring that says how workers share the parameters")
     dataclass(frozen=True, repr=False)(scheme)
     scheme.options = _declared(scheme)
+    SCHEMES.pop(before.name, None)
     SCHEMES[name] = scheme
     return scheme
 
