@@ -3,19 +3,23 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mpi_runs import train
 from pages import run_page
 from problems import quadratic
+from test_mpi_runs import network
 
 import asapnb as ab
 from asapnb.schemes import SCHEMES
+from asapnb.training import compiling
 
 pytest.importorskip("mpi4py")
 
-FAULTY = '''"""Schemes that lack something."""
+FAULTY = '''"""Schemes that lack something, and one that changes the scale."""
 
 from asapnb.compiled import kernel
+from asapnb.engine.loops.server import apply, choose, full
 from asapnb.schemes import Scheme, register
 
 
@@ -28,11 +32,20 @@ def plain(shared, own, me, read_sum):
     """It is not compiled."""
 
 
-for loop in ("failing", "plain", "absent"):
+@kernel()
+def halving(shared, own, me, read_sum):
+    if not full(shared):
+        choose(shared, own, read_sum)
+        if own.row[0].batch % 3 == 0:
+            own.row[0].scale *= 0.3
+        apply(shared, own)
+
+
+for loop in ("failing", "plain", "absent", "halving"):
     traits = {"__doc__": "Faulty.", "name": loop, "server_loop": f"my_faults:{loop}", "messages": True}
     register(type(loop.title(), (Scheme,), traits))
 '''
-OURS = ("gated", "failing", "plain", "absent")
+OURS = ("gated", "failing", "plain", "absent", "halving")
 
 
 def forget(comm=None, *, folder=None):
@@ -44,11 +57,11 @@ def forget(comm=None, *, folder=None):
     sys.path[:] = [path for path in sys.path if not Path(path, "my_faults.py").exists()] + [folder] * bool(folder)
 
 
-def faulty(comm, name):
-    """Train with a scheme that lacks something."""
+def faulty(comm, name, problem=quadratic):
+    """Train with a scheme of that module."""
     import my_faults  # noqa: F401
 
-    return train(comm, quadratic, scheme=name, updates=20)
+    return train(comm, problem, scheme=name, updates=20)
 
 
 @pytest.fixture
@@ -79,3 +92,17 @@ def test_what_a_step_of_ones_own_lacks_is_an_error_on_all_ranks(ranks):
         for outcome in outcomes:
             with pytest.raises(kind, match=message):
                 raise outcome
+
+
+def test_a_step_of_another_size_is_replayed_to_the_bit_in_float32(ranks):
+    Path("my_faults.py").write_text(FAULTY)
+    run = ranks.call(faulty, "halving", network, size=3)[0]
+    import my_faults  # noqa: F401
+
+    rows = run.updates
+    np.testing.assert_array_equal(rows["scale"], np.where(rows["batch"] % 3 == 0, np.float32(0.3), np.float32(1)))
+    np.testing.assert_array_equal(ab.replay(run, network()).params["final"], run.params["final"])
+
+
+def test_a_loop_of_a_script_is_compiled_here():
+    assert compiling._marker(["asapnb.engine.team", "compile_rest", "__main__:work", "f4"]) is None

@@ -92,7 +92,8 @@ def compiling_beside(rest: Callable[..., None], loop: str, problem: Problem) -> 
 
 
 def _marker(arguments: list[str]) -> Path | None:
-    """The file that exists if this has been compiled from the present sources; None without a cache."""
-    spec = find_spec(arguments[2].partition(":")[0])
+    """The file that exists if this has been compiled from the present sources; None if no other process can do so."""
+    module = arguments[2].partition(":")[0]
+    spec = find_spec(module) if module != "__main__" else None  # of a script or notebook, which is not imported
     folder = cache_of(spec.origin) if spec is not None and spec.origin is not None else None
     return folder and folder / f"compiled-{hashlib.sha256(json.dumps(arguments).encode()).hexdigest()[:12]}"

@@ -11,7 +11,8 @@ import math
 from ...compiled import kernel, part
 from ...kernels.arithmetic import copy
 from ...kernels.atomics import clock, fetch_add, load, store
-from ...kernels.types import Real, Vector
+from ...kernels.types import Vector
+from ...training.words import STEP_SIZE
 from ..words import APPLIED, N_PARAMS, PARAMS, QUOTA, SETTINGS, SHARED_MOMENTUM, TICKET, VELOCITY, VERSION
 from . import common as worker
 from .types import Own, Shared
@@ -66,15 +67,15 @@ def full(shared: Shared) -> bool:
 
 
 @part()
-def choose(shared: Shared, own: Own, read_sum: int) -> Real:
-    """Choose the step of a gradient that has arrived, as if it were applied now. Twin: `scales`.
+def choose(shared: Shared, own: Own, read_sum: int) -> None:
+    """Fill in staleness, scale and factor of a gradient that has arrived, as if it were applied now. Twin: `scales`.
 
     `read_sum` is the sum of applied scales when the worker got its parameters.
     """
     row, control = own.row, shared.control
     row[0].t_ready = min(row[0].t_ready, worker.seconds(control))  # the clock of the worker may be a little faster
     window = load(control, APPLIED) - read_sum
-    return worker.choose_step(shared, own, load(control, VERSION), row[0].read_version, window)
+    worker.choose_step(shared, own, load(control, VERSION), row[0].read_version, window)
 
 
 @part()
@@ -85,9 +86,13 @@ def discard(shared: Shared, own: Own, me: int) -> None:
 
 
 @part()
-def apply(shared: Shared, own: Own, step: Real) -> None:
-    """Apply a gradient, ask for an evaluation if it is time, and hand in the row. Twin: `updated`."""
+def apply(shared: Shared, own: Own) -> None:
+    """Apply a gradient, ask for an evaluation if it is time, and hand in the row. Twin: `updated`.
+
+    The step is that of scale and factor in the row, multiplied as in `choose_step`.
+    """
     control = shared.control
+    step = shared.numbers[STEP_SIZE] * own.row[0].scale * own.row[0].factor
     version = load(control, VERSION)
     params = shared.state[PARAMS][: control[N_PARAMS]]
     velocity = shared.state[VELOCITY][: params.size] if control[SHARED_MOMENTUM] != 0 else own.velocity
@@ -107,8 +112,8 @@ def serve(shared: Shared, own: Own, me: int, read_sum: int) -> None:
     """
     if full(shared):
         return
-    step = choose(shared, own, read_sum)
+    choose(shared, own, read_sum)
     if 0 < shared.control[DISCARD_AFTER] <= own.row[0].tau:
         discard(shared, own, me)
     else:
-        apply(shared, own, step)
+        apply(shared, own)
