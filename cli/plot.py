@@ -68,7 +68,7 @@ def command(
 ) -> None:  # fmt: skip
     """Draw runs: their loss, staleness, step sizes, times to a target, where they converge.
 
-    Every figure says whose time it shows: virtual time, or wall time of threads and on how many cores.
+    Every figure says whose time it shows: virtual time, or wall time and on how many cores.
     """
     if out is not None:
         format_of(out)

@@ -180,10 +180,10 @@ def test_two_clocks_share_no_time_axis(small):
     wall = records(ab.train(BOWL, workers=2, updates=20, batch_size=1))
     assert time_label(small) == "virtual time, s"
     cores = wall[0].cores
-    assert time_label(wall) == f"wall time of threads on {cores} core{'s' * (cores != 1)}, s"
+    assert time_label(wall) == f"wall time on {cores} core{'s' * (cores != 1)}, s"
     with pytest.raises(UsageError, match="2 clocks"):
         plots.loss([*small, *wall])
-    assert "virtual time; wall time of threads" in small_print(plots.loss([*small, *wall], ["kind"], x="updates"))
+    assert "virtual time; wall time on" in small_print(plots.loss([*small, *wall], ["kind"], x="updates"))
 
 
 def test_staleness_bars_are_the_shares_of_updates(small):

@@ -172,7 +172,7 @@ def test_a_chart_has_a_figure_for_each_choice_and_says_whose_time_it_shows(page)
     assert len(charts) >= 8  # the run on threads may reach no target, and then has no chart of it
     for figure in page.all("figure", **{"class": "chart"}):
         assert "Clock: " in figure["text"] or "order of updates" in figure["text"]
-        assert "virtual time" in figure["text"] or "wall time of threads on" in figure["text"]
+        assert "virtual time" in figure["text"] or "wall time on" in figure["text"]
     for chart in charts.values():
         keys = np.array([[int(word) for word in key.split(",")] for key in chart["figures"]])
         assert len(keys) == np.prod(keys.max(axis=0) + 1)

@@ -460,6 +460,7 @@ def test_a_hook_that_raises_ends_the_run_and_is_passed_on(tmp_path):
         ({"microscope": -1}, "microscope is -1"),
         ({"timing": "exponential(-1)"}, "mean is -1"),
         ({"scheme": "leashed", "timing": "1, network=1"}, "sends no messages"),
+        ({"timing": f"1, network=empirical({list(range(1, 99))})"}, r"network is .{,220} …: .* sends no messages"),
         ({"workers": 0}, "workers is 0"),
         ({"scheme": "synchronous(wait_for=9)"}, "cannot wait for more gradients than workers"),
         ({"pin_workers": True}, None),

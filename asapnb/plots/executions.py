@@ -31,7 +31,7 @@ def timeline(run: Runs, first: int = 0, rows: int = ROWS) -> Figure:
 
     A bar goes from the read to the end of the gradient, and a line from there to the application, which is a dot. The
     number in a bar is the staleness. The stalest update is marked, and so are those that overtook it: updates applied
-    between its read and its application. Times are those of the run: virtual, or wall time of threads.
+    between its read and its application. Times are those of the run: virtual, or wall time.
 
     Args:
         run: one run.

@@ -230,7 +230,7 @@ def clock_of(found: Sequence[Record], x: str = "") -> str:
 def _clock(record: Record) -> str:
     if record.clock in _CLOCKS:
         return _CLOCKS[record.clock]
-    return "wall time of threads" + (f" on {count(record.cores, 'core')}" if record.cores else "")
+    return "wall time" + (f" on {count(record.cores, 'core')}" if record.cores else "")
 
 
 def time_label(found: Sequence[Record], unit: str = "s") -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from ..formatting import shortened
 from ..kernels.arrays import aligned
 from ..memory import check_memory
 from ..numbers import integer
@@ -176,8 +177,8 @@ class Simulation:
         self._world = make_world(self.timing, self.scheme, self.workers, self.updates)
         if not self.scheme.messages and _takes_time(self._world, NETWORK):
             raise UsageError(
-                f"network is {self.timing.network}: {self.scheme} sends no messages; leave it out, or choose "
-                "parameter-server"
+                f"network is {shortened(self.timing.network)}: {self.scheme} sends no messages; leave it out, or "
+                "choose parameter-server"
             )
         self.instant = self.scheme.instant and self.only_computes
         open_world(self._world, self.seed, self.instant)
