@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mpi_runs import train
+from mpi_runs import ByRank, train
 from pages import run_page
 from problems import quadratic
 from test_mpi_runs import network
@@ -44,8 +44,18 @@ def halving(shared, own, me, read_sum):
 for loop in ("failing", "plain", "absent", "halving"):
     traits = {"__doc__": "Faulty.", "name": loop, "server_loop": f"my_faults:{loop}", "messages": True}
     register(type(loop.title(), (Scheme,), traits))
+
+
+@register
+class Optional(Scheme):
+    """It has an option."""
+
+    name = "optional"
+    server_loop = "my_faults:halving"
+    messages = True
+    patience: int = 1
 '''
-OURS = ("gated", "failing", "plain", "absent", "halving")
+OURS = ("gated", "failing", "plain", "absent", "halving", "optional")
 
 
 def forget(comm=None, *, folder=None):
@@ -92,6 +102,14 @@ def test_what_a_step_of_ones_own_lacks_is_an_error_on_all_ranks(ranks):
         for outcome in outcomes:
             with pytest.raises(kind, match=message):
                 raise outcome
+
+
+def test_an_option_that_differs_between_ranks_is_named(ranks):
+    Path("my_faults.py").write_text(FAULTY)
+    ranks.begin(faulty, ByRank({1: "optional(patience=2)", None: "optional"}), size=3)
+    for outcome in ranks.outcomes():
+        with pytest.raises(ab.UsageError, match=r"its scheme is Optional\(patience=2\), and that of rank 0"):
+            raise outcome
 
 
 def test_a_step_of_another_size_is_replayed_to_the_bit_in_float32(ranks):

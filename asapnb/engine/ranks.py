@@ -369,12 +369,12 @@ def facts_of(
         "dtype": str(problem.dtype),
         "number of training samples": problem.n_samples,
         "data (its SHA-256)": None if problem.data is None else problem.data.sha256(),
-        **{
+        **{name: str(value) for name, value in config.items() if name not in apart},
+        **{  # after the names: code is found by name
             f"code of the {one.kind} {one.name}": one.digest
             for one in code
             if one.kind not in apart and not one.unknown
         },
-        **{name: str(value) for name, value in config.items() if name not in apart},
     }
 
 
