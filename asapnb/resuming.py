@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from .config import RUNS, check_keys, merge, prepare
-from .engine.ranks import Ranks, joining, of_workers
+from .engine.ranks import Ranks, joining
+from .engine.reports import of_workers
 from .engine.resuming import resume_training, resume_work
 from .errors import UsageError, shown
 from .identity import Recorded, check_piece

@@ -52,7 +52,7 @@ def problem(*changed):
 
 
 def patched(**changed):
-    return {"patched": odd({f"asapnb.engine.ranks.{name}": value for name, value in changed.items()}, {})}
+    return {"patched": odd({f"asapnb.engine.reports.{name}": value for name, value in changed.items()}, {})}
 
 
 RANK_2 = r"^rank 2 \(worker 1, host \S+\): "
@@ -112,7 +112,7 @@ def test_what_the_server_cannot_do_is_said_by_all_with_the_host(four):
     server, *workers = refused(four, {"out": ByRank({0: "/nowhere/run.h5"})})
     assert (type(server), {type(one) for one in workers}) == (ab.RecordError, {ab.UsageError})
     assert {str(one) for one in workers} == {f"rank 0 (server, host {host_of(four)}): {server}"}
-    patches = odd({"asapnb.engine.ranks.process": elsewhere}, {})
+    patches = odd({"asapnb.engine.reports.process": elsewhere}, {})
     assert "rank 2 (worker 1, host elsewhere): its seed" in str(
         refused(four, {"seed": odd(4, 3), "patched": patches})[0]
     )

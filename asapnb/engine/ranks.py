@@ -14,28 +14,25 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from ..compiled import KERNEL_PATH
 from ..errors import AsapnbError, RankError, UsageError
 from ..identity import Piece
 from ..mpi import checked, library, provenance
 from ..problems.base import Problem
-from ..record import machine, versions
-from ..record.provenance import process, spans
+from ..record import machine
 from ..rules import Rule
-from ..training.options import Options, cores
+from ..training.options import Options
 from .messages import GONE, REPORT, STOP, VERDICT, Watch, awaited, encoded, over
+from .reports import OF_SERVER, READ, Report, Verdict, blank_report, facts_of, of_workers
 
 MUSTER_SECONDS = 600.0  # that ranks may take to load data and to compile
 WORRY_SECONDS = 60.0  # until it is said who is waited for
 LEAVING_SECONDS = 10.0  # that others may take to answer a rank that is being ended
 _NAMED = 5  # ranks that an error names
-_ALIKE = ("asapnb", "numpy", "numba", "llvmlite")  # versions on which the bits of a gradient depend
-_READ = ("start", "prior")  # arguments that may be files, which the server alone reads
-_OF_SERVER = (*_READ, "rule", "schedule")  # arguments that workers do not use
 
 _ABSENT = (
     "it has not come in time: it has ended, or does something else. All ranks must call train in the same order; see "
@@ -43,38 +40,6 @@ _ABSENT = (
 )
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a rank says before the run.
-
-    Attributes:
-        host: the name of its machine; "" if nothing has come from it.
-        pid: its process.
-        cores: those that it may run on, as in "0-3,8".
-        facts: what must be the same on all ranks, by what it is called.
-        machine: what its machine is like.
-        error: why it cannot begin; None if it can.
-        refused: whether it was given something that cannot be used; otherwise it failed.
-    """
-
-    host: str
-    pid: int | None = None
-    cores: str = ""
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    machine: Mapping[str, Any] = field(default_factory=dict)
-    error: str | None = None
-    refused: bool = True
-
-
-class Verdict(NamedTuple):
-    """What the server says to all reports: the hosts of the ranks, why there is no run, and what it shares."""
-
-    hosts: list[str]
-    error: str | None = None
-    refused: bool = True
-    more: Any = None
 
 
 class Ranks:
@@ -122,8 +87,8 @@ class Ranks:
             UsageError: with what differs between ranks, or was refused on one.
             RankError: with what failed on one, or that one has not come.
         """
-        facts = facts_of(problem, options, rule, code, _OF_SERVER if self.shares else _READ)
-        self._exchange(replace(_report(), facts=facts, machine=machine(KERNEL_PATH)), MUSTER_SECONDS)
+        facts = facts_of(problem, options, rule, code, OF_SERVER if self.shares else READ)
+        self._exchange(replace(blank_report(), facts=facts, machine=machine(KERNEL_PATH)), MUSTER_SECONDS)
         self._agreed = True
         self.comm = self._own = self._duplicate(self.comm)
         self.begun = True
@@ -140,7 +105,7 @@ class Ranks:
         """
         made = make() if self.serves else None
         self.shares = True
-        found: T = self._exchange(replace(_report(), facts={"call": what}), MUSTER_SECONDS, made)
+        found: T = self._exchange(replace(blank_report(), facts={"call": what}), MUSTER_SECONDS, made)
         return found
 
     def fail(self, error: BaseException) -> None:
@@ -153,7 +118,7 @@ class Ranks:
             return
         if not self._agreed:  # 1. The others wait for reports, or for the verdict
             refused = isinstance(error, AsapnbError) and not isinstance(error, RankError)
-            report = replace(_report(), error="it is being ended" if ending else said(error), refused=refused)
+            report = replace(blank_report(), error="it is being ended" if ending else said(error), refused=refused)
             with suppress(AsapnbError, library().Exception):
                 self._exchange(report, LEAVING_SECONDS if ending else MUSTER_SECONDS)
                 self.abandon()  # the server did not hear of it, and lets all begin
@@ -342,40 +307,11 @@ def all_know() -> None:
     _ends.clear()
 
 
-def of_workers(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a run that workers use, too: they are sent parameters, and need no rule."""
-    return {name: value for name, value in given.items() if name not in _OF_SERVER}
-
-
 def of_rank(ranks: Ranks | None, given: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a run that a rank looks at: those that must be the same on all ranks, or all."""
     if ranks is None or ranks.serves:
         return dict(given)
-    return of_workers(given) if ranks.shares else {name: given[name] for name in given if name not in _READ}
-
-
-def facts_of(
-    problem: Problem, options: Options, rule: Rule, code: Sequence[Piece], apart: Sequence[str]
-) -> dict[str, Any]:
-    """What must be the same on all ranks, by what it is called; `apart` are arguments that need not be."""
-    config = {"rule": rule, **vars(options)}
-    ours = versions()
-    return {
-        **{f"version of {name}": ours[name] for name in _ALIKE},
-        "kernel path ($ASAPNB_KERNELS)": KERNEL_PATH,
-        "byte order": sys.byteorder,
-        "problem": problem.config.get("problem"),
-        "number of parameters": problem.n_params,
-        "dtype": str(problem.dtype),
-        "number of training samples": problem.n_samples,
-        "data (its SHA-256)": None if problem.data is None else problem.data.sha256(),
-        **{name: str(value) for name, value in config.items() if name not in apart},
-        **{  # after the names: code is found by name
-            f"code of the {one.kind} {one.name}": one.digest
-            for one in code
-            if one.kind not in apart and not one.unknown
-        },
-    }
+    return of_workers(given) if ranks.shares else {name: given[name] for name in given if name not in READ}
 
 
 def _abort(comm: Any) -> None:
@@ -383,8 +319,3 @@ def _abort(comm: Any) -> None:
     with open(os.devnull, "w") as nowhere:  # Abort keeps the interpreter's lock, so no thread of Python could do it
         faulthandler.dump_traceback_later(LEAVING_SECONDS, exit=True, file=nowhere)
         comm.Abort(1)
-
-
-def _report() -> Report:
-    here = process()
-    return Report(here["host"], here["pid"], spans(cores()))
