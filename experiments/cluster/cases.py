@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import csv_files
 
 import asapnb as ab
 
 HERE = Path(__file__).parent
+write, load = partial(csv_files.write, HERE), partial(csv_files.load, HERE)
 SECONDS = 300.0  # after which a script is ended
 COMPUTING = {  # name: problem and batch size
     "mlp 32": ("mlp(hidden=[32])", 16),
@@ -74,25 +77,3 @@ def problem_of(text: str) -> ab.Problem:
         _, n_params, seconds = text.split()
         return waiting(int(n_params), float(seconds))
     return parse_problem(text)
-
-
-def write(name: str, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Rows as a CSV file in this folder, numbers with five digits."""
-    rows = list(rows)
-    with (HERE / name).open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
-
-
-def load(name: str) -> list[dict[str, Any]]:
-    """The rows of a CSV file in this folder, numbers as numbers."""
-    with (HERE / name).open(newline="") as file:
-        return [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
-
-
-def _number(text: str) -> str | float | None:
-    try:
-        return float(text) if text else None
-    except ValueError:
-        return text

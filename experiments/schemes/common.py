@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Mapping
-from functools import cache
+import sys
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import csv_files
 
 import asapnb as ab
 
 HERE = Path(__file__).parent
+write, load = partial(csv_files.write, HERE), partial(csv_files.load, HERE)
 NETWORKS = {
     "mlp 32": "mlp(hidden=[32])",
     "mlp 128x3": "mlp(hidden=[128, 128, 128])",
@@ -36,30 +39,8 @@ def times_file(network: str, batch: int, scheme: str) -> Path:
     return HERE / "times" / f"{network.replace(' ', '-')}-{batch}-{scheme.lower()}.toml"
 
 
-def write(name: str, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Rows as a CSV file in this folder, numbers with five digits."""
-    rows = list(rows)
-    with (HERE / name).open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
-
-
-def load(name: str) -> list[dict[str, Any]]:
-    """The rows of a CSV file in this folder, numbers as numbers."""
-    with (HERE / name).open(newline="") as file:
-        return [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
-
-
 @cache
 def simulated() -> dict[tuple[str, int, str, int], dict[str, Any]]:
     """The rows of simulated.csv, by network, batch size, scheme and workers."""
     rows = load("simulated.csv")
     return {(row["network"], int(row["batch"]), row["scheme"], int(row["workers"])): row for row in rows}
-
-
-def _number(text: str) -> str | float | None:
-    try:
-        return float(text) if text else None
-    except ValueError:
-        return text
