@@ -165,9 +165,9 @@ def alarmed(comm):
     computed = Worker._computed
 
     def computed_then(self):
-        if comm.rank == 1 and self._failure() is None:
+        if comm.rank == 1 and self._hooks.failure() is None:
             os.kill(os.getpid(), signal.SIGALRM)
-            until(lambda: self._failure() is not None)
+            until(lambda: self._hooks.failure() is not None)
         return computed(self)
 
     def handler(*_):

@@ -70,7 +70,7 @@ class Controller:
         self._seconds_before = start.seconds
         self._checkpoints = Checkpoints(writer, options.keeps_rows)
         self.summed = None if options.keeps_rows else Summed(options, tables)
-        self._hurried, self._failure = hooks.hurried, hooks.failure
+        self.hurried, self.failure = hooks.hurried, hooks.failure
         self._flushed = self._reported = time.monotonic()
         for owner, table in enumerate(first):
             self._publish(owner, table, start.recorded(table))
@@ -78,14 +78,6 @@ class Controller:
     def stop(self, reason: int) -> None:
         """Ask all workers to stop; the first reason given stands."""
         self.access.swap(self.shared.control, words.STOP, 0, reason)
-
-    def hurried(self) -> bool:
-        """Whether the end is to be as quick as possible: a second signal has come."""
-        return self._hurried()
-
-    def failure(self) -> BaseException | None:
-        """What a callback has raised."""
-        return self._failure()
 
     @property
     def status(self) -> str:
@@ -123,18 +115,17 @@ class Controller:
         """After the workers have ended: take the last rows and evaluate the final parameters, unless in a hurry."""
         while self._take_rows(ended=True):
             pass
-        control, made = self.shared.control, self.access.get(self.shared.control, words.VERSION)
-        if self.totals.version < min(
-            made, control[words.QUOTA]
-        ):  # of Leashed it may lag, Hogwild goes beyond the end
+        made, control = self.totals.version, self.shared.control
+        claimed = self.access.get(control, words.VERSION)  # of Leashed it may lag, of Hogwild go beyond the end
+        if made < min(claimed, control[words.QUOTA]):
             raise RuntimeError(
-                f"a loop has made {made:,} versions, and handed in the rows of {self.totals.version:,}: see `hand_in`"
+                f"a loop has made {claimed:,} versions, and handed in the rows of {made:,}: see `hand_in`"
             )
         self._collect_mail()
         self._note_evaluated(ended=True)
-        if self.reporter.latest.step != self.totals.version and not self._hurried():
+        if self.reporter.latest.step != self.totals.version and not self.hurried():
             self.evaluator.submit(final, self.totals.version, self.totals.seconds)
-            for evaluation in self.evaluator.finished(wait=True, unless=self._hurried):
+            for evaluation in self.evaluator.finished(wait=True, unless=self.hurried):
                 self.note(evaluation)
 
     def salvage(self, *, ended: bool = False) -> None:
@@ -249,7 +240,7 @@ class Controller:
     def _note_evaluated(self, *, ended: bool = False) -> None:
         """Record finished evaluations in the order of versions. Workers may ask in another order."""
         self._evaluated |= {
-            evaluation.step: evaluation for evaluation in self.evaluator.finished(wait=ended, unless=self._hurried)
+            evaluation.step: evaluation for evaluation in self.evaluator.finished(wait=ended, unless=self.hurried)
         }
         while self._due in self._evaluated or (ended and self._evaluated):
             version = min(self._evaluated) if ended else self._due

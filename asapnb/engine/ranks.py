@@ -33,6 +33,7 @@ MUSTER_SECONDS = 600.0  # that ranks may take to load data and to compile
 WORRY_SECONDS = 60.0  # until it is said who is waited for
 LEAVING_SECONDS = 10.0  # that others may take to answer a rank that is being ended
 _NAMED = 5  # ranks that an error names
+_KNOWN = "_asapnb_known"  # the attribute of an error of which other ranks know
 
 _ABSENT = (
     "it has not come in time: it has ended, or does something else. All ranks must call train in the same order; see "
@@ -111,7 +112,7 @@ class Ranks:
     def fail(self, error: BaseException) -> None:
         """Tell the other ranks of an error on this one, unless they know."""
         ending = not isinstance(error, Exception)
-        _known.append(id(error))
+        vars(error)[_KNOWN] = True
         if ending:
             _ends.append(said(error))
         if self.told or self.lost:
@@ -284,7 +285,6 @@ def said(error: BaseException) -> str:
 
 
 _gone: dict[int, str] = {}  # ranks of the world that an error has ended, and which
-_known: list[int] = []  # errors of this process, by their numbers, of which other ranks know
 _ends: list[str] = []  # what ends this process, if it is no mere error
 
 
@@ -292,7 +292,7 @@ _ends: list[str] = []  # what ends this process, if it is no mere error
 def _say_that_it_ends() -> None:
     """If an error ends this process: tell the ranks that may wait for it to call `train`. MPI tells nobody."""
     mpi, error = sys.modules.get("mpi4py.MPI"), getattr(sys, "last_value", None)
-    text = _ends[-1] if _ends else None if error is None or id(error) in _known else said(error)
+    text = _ends[-1] if _ends else None if error is None or _KNOWN in vars(error) else said(error)
     if text is not None and mpi is not None and mpi.Is_initialized() and not mpi.Is_finalized():
         world = mpi.COMM_WORLD
         sends = [world.isend(text[:1000], rank, GONE) for rank in (range(1, world.size) if world.rank == 0 else [0])]

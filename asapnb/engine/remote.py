@@ -24,7 +24,7 @@ from ..training.steps import ONES
 from .initial import InitialState
 from .loops.server import begin, finish
 from .memory import allocate, check_fits
-from .messages import ALIVE, BROKEN, GRADIENT, LEAVING, NOT_FINITE, STOP, Message, awaited, over
+from .messages import ALIVE, BROKEN, GRADIENT, LEAVING, NOT_FINITE, STOP, Message, Watch, awaited
 from .ranks import LEAVING_SECONDS, Ranks, said
 from .shared import Own, worker_types
 
@@ -94,7 +94,7 @@ class Worker:
             row=self._outbox.row,
         )
         self._leaving = False
-        self._failure: Callable[[], BaseException | None] = lambda: None  # in the calling thread
+        self._hooks, self._status = Hooks(), self._mpi.Status()
         self._error: BaseException | None = None
 
     def stop(self, reason: int) -> None:
@@ -104,18 +104,18 @@ class Worker:
     def work(self, session: Session[None]) -> None:
         """Answer the server until it says that the run is over; raises what failed here."""
         self._ranks.begun = False
-        self._failure = session.hooks.failure
+        self._hooks = session.hooks
         session.attach(self)
         try:
-            while (last := self._next(session)).Get_tag() != STOP:
-                if last.Get_tag() != ALIVE:
-                    self._send(self._computed(), session)
+            while (tag := self._next()) != STOP:
+                if tag != ALIVE:
+                    self._send(self._computed())
         except BaseException:
             self._ranks.abandon()
             raise
         if self._error is not None:
             raise self._error
-        if last.Get_count() > 0:  # with what has failed
+        if self._status.Get_count() > 0:  # with what has failed
             self._ranks.told = True
             raise RankError(self._inbox.text)
 
@@ -130,27 +130,30 @@ class Worker:
                 own.snapshot, own.gradient, indices, shared.plan, own.workspace, shared.inputs, shared.labels
             )
             finite = self._finish(shared, own, loss)
-            if (failure := self._failure()) is not None:
+            if (failure := self._hooks.failure()) is not None:
                 raise failure
         except BaseException as error:
             self._error, self._outbox.text = error, said(error)
             return BROKEN
         return NOT_FINITE if not finite else LEAVING if self._leaving else GRADIENT
 
-    def _send(self, tag: int, session: Session[None]) -> None:
-        self._complete(self._ranks.comm.Isend(self._outbox.buffer, 0, tag), session)
+    def _send(self, tag: int) -> None:
+        self._complete(self._ranks.comm.Isend(self._outbox.buffer, 0, tag))
 
-    def _next(self, session: Session[None]) -> Any:
-        """Receive the next message of the server; returns its status."""
-        return self._complete(self._ranks.comm.Irecv(self._inbox.buffer, 0), session)
+    def _next(self) -> int:
+        """Receive the next message of the server; returns its tag."""
+        self._complete(self._ranks.comm.Irecv(self._inbox.buffer, 0))
+        return int(self._status.Get_tag())
 
-    def _complete(self, request: Any, session: Session[None]) -> Any:
-        """Wait for a message to be sent or received; returns its status."""
-        status, late, waited = self._mpi.Status(), over(SILENCE), over(LEAVING_SECONDS)
-        hurried = session.hooks.hurried
-        done = awaited(lambda: request.Test(status) or None, lambda: late() or (waited() and hurried()))
-        if done is None and hurried():
-            raise RankError(f"{self._ranks.name(self._ranks.rank)} was ended by a second signal")
-        if done is None:
+    def _complete(self, request: Any) -> None:
+        """Wait for a message to be sent or received, whose status is then in `_status`."""
+        watch, hurried = Watch(), self._hooks.hurried
+
+        def enough() -> bool:
+            waited = watch()
+            return waited > SILENCE or (waited > LEAVING_SECONDS and hurried())
+
+        if awaited(lambda: request.Test(self._status) or None, enough) is None:
+            if hurried():
+                raise RankError(f"{self._ranks.name(self._ranks.rank)} was ended by a second signal")
             raise self._ranks.silent(0, SILENCE)
-        return status
