@@ -22,6 +22,7 @@ from ..schedules import StepSchedule
 from ..schemes import Scheme, simulated_only
 from ..staleness import StalenessDistribution
 from .arguments import MOST_UPDATES, SIMULATED_WORKERS, Command, check
+from .exclusions import check_together
 from .prior import Prior
 from .warm_start import Start, fitting
 from .words import NEVER
@@ -161,6 +162,7 @@ def resolve(command: Command, problem: Problem, given: Mapping[str, Any]) -> Opt
 def resolve_for(command: Command, dtype: np.dtype[Any], n_samples: int, given: Mapping[str, Any]) -> Options:
     """As `resolve`, for any problem of this dtype with so many training samples; a `start` is not looked at."""
     values = check(command, given, dtype, n_samples)
+    check_together(values)
     scheme: Scheme = values["scheme"]
     threaded = command == "train"
     if threaded:  # a schedule makes sure of the other; a replay needs neither
@@ -281,8 +283,6 @@ def check_seen(rule: Rule, options: Options, threaded: bool = False) -> None:
 def _total(values: Mapping[str, Any], per_epoch: int) -> int:
     """The number of updates to make."""
     epochs, updates = values["epochs"], values["updates"]
-    if epochs is not None and updates is not None:
-        raise UsageError(f"epochs is {epochs} and updates is {updates}: give one of them")
     if updates is not None:
         return int(updates)
     return integer("epochs", 1 if epochs is None else epochs, 1, MOST_UPDATES // per_epoch) * per_epoch

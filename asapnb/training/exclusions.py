@@ -1,0 +1,43 @@
+"""Arguments of a run that exclude each other: each pair once, with the reason."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ..errors import UsageError
+from .arguments import ARGUMENTS
+
+
+class Use(NamedTuple):
+    """An argument that is used: with this value or, without one, with any but its default."""
+
+    name: str
+    value: Any = None
+
+    def is_made(self, values: Mapping[str, Any]) -> bool:
+        """Whether the arguments use it so."""
+        given = values[self.name]
+        return bool(given != ARGUMENTS[self.name].default if self.value is None else given == self.value)
+
+
+class Exclusion(NamedTuple):
+    """Two uses of arguments that no run may have both, and why."""
+
+    one: Use
+    other: Use
+    why: str
+
+
+EXCLUSIONS = (Exclusion(Use("epochs"), Use("updates"), "both say how far the run goes"),)
+
+
+def check_together(values: Mapping[str, Any]) -> None:
+    """UsageError for arguments that exclude each other; it names both.
+
+    >>> check_together({"epochs": 2, "updates": 100})
+    Traceback (most recent call last):
+    asapnb.errors.UsageError: epochs is 2 and updates is 100: both say how far the run goes; give one of them
+    """
+    for one, other, why in EXCLUSIONS:
+        if one.is_made(values) and other.is_made(values):
+            given = " and ".join(f"{use.name} is {values[use.name]!r}" for use in (one, other))
+            raise UsageError(f"{given}: {why}; give one of them")
