@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .resuming import resume
     from .rules import Report, Rule, check, constant, every, inverse, once, preserve, tail
     from .schemes import Hogwild, Leashed, LockBased, ParameterServer, Sequential, Synchronous
-    from .simulator import Schedule, replay, schedule, simulate
+    from .simulator import Schedule, replay, schedule, schedule_from, simulate
     from .staleness import StalenessDistribution
     from .timing import Timing
 
@@ -63,7 +63,7 @@ _MODULES = {
     "resuming": ("resume",),
     "rules": ("Report", "Rule", "check", "constant", "every", "inverse", "once", "preserve", "tail"),
     "schemes": ("Hogwild", "Leashed", "LockBased", "ParameterServer", "Sequential", "Synchronous"),
-    "simulator": ("Schedule", "replay", "schedule", "simulate"),
+    "simulator": ("Schedule", "replay", "schedule", "schedule_from", "simulate"),
     "staleness": ("StalenessDistribution",),
     "timing": ("Timing",),
 }

@@ -26,6 +26,7 @@ from .options import JSON, QUIET
 from .replays import is_for_many, replay_many
 from .running import Job, carry_out
 from .text import Columns, pairs
+from .traces import OF_A_TRACE, the_trace, trace_job
 
 _COMPARED: dict[str, Callable[[Any], str]] = {  # figures, and how they are shown
     "updates": number,
@@ -50,7 +51,7 @@ _DEFAULTS = {  # of flags whose default is not "as recorded"
 
 
 @click.command("replay")
-@click.argument("runs", nargs=-1, required=True, type=click.Path(), metavar="RUN.h5|FOLDER…")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(), metavar="RUN.h5|FOLDER|TRACE.csv…")
 @click.option("-o", "--out", type=click.Path(), metavar="RUN.h5|DIR",
               help="The run file to write; of several runs the folder.")  # fmt: skip
 @click.option(
@@ -69,8 +70,19 @@ def command(
 
     Without changes a replay uses the recorded scales, and its final parameters are the recorded ones, to the bit.
     Several runs, or the runs of a folder, are replayed in parallel, into a folder.
+
+    A trace is a .csv or .parquet file of delays, or with the columns worker, read_version and version, or worker,
+    t_read and t_apply. It is carried out on --problem.
     """
+    own = {name: given.pop(name) for name in OF_A_TRACE}
+    trace = the_trace(runs, own)
     chosen = {name: value for name, value in said(given, "replay").items() if value != RECORDED}
+    if trace is not None:
+        _check_single(skip_bad, resume, jobs)
+        if out is not None:
+            checked_target(out, force)
+        carry_out(partial(trace_job, trace, own, chosen, out, force), out, quiet=quiet, as_json=as_json)
+        return
     changed = [name for name in chosen if name not in _WATCHING]
     if is_for_many(runs, out):
         heads = [*(name.replace("_", " ") for name in _SHORT), "parameters"]
@@ -78,9 +90,7 @@ def command(
         replay_many(runs, chosen, out, heads, compared, skip_bad=skip_bad, quiet=quiet, as_json=as_json, force=force,
                     resume=resume, jobs=jobs)  # fmt: skip
         return
-    for name, value in (("--skip-bad", skip_bad), ("--resume", resume), ("--jobs", jobs)):
-        if value:
-            raise UsageError(f"{name} is for several runs: leave it out, or give a folder, as in -o replays/")
+    _check_single(skip_bad, resume, jobs)
     source = load_run(runs[0])
     if out is not None:
         checked_target(out, force)
@@ -95,6 +105,12 @@ def command(
         )
 
     carry_out(make, out, quiet=quiet, as_json=as_json)
+
+
+def _check_single(skip_bad: bool, resume: bool, jobs: int | None) -> None:
+    for name, value in (("--skip-bad", skip_bad), ("--resume", resume), ("--jobs", jobs)):
+        if value:
+            raise UsageError(f"{name} is for several runs: leave it out, or give a folder, as in -o replays/")
 
 
 def _header(source: Run, chosen: dict[str, Any]) -> Text:
@@ -171,4 +187,4 @@ def _columns(figures: dict[str, dict[str, Any]]) -> Columns:
 
 command.params[1:1] = [
     flag(name, "simulate", _DEFAULTS.get(name, "as recorded")) for name in keys("replay") if name != "source"
-]
+] + [flag(name, "simulate", "of a trace") for name in OF_A_TRACE]

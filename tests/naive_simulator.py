@@ -414,3 +414,9 @@ def simulate(timing, scheme, workers, updates, seed):
             rows[name][i] = row.get(name, 0)
     views = np.array([row["t_view"] for row in sim.rows]) if isinstance(scheme, Hogwild) else None
     return rows, views
+
+
+def fewest_workers(delays):
+    """The gradients that are in flight at once, at most: the update number k is so from the read to its own."""
+    spans = [range(at - delay, at + 1) for at, delay in enumerate(delays)]
+    return max(sum(now in span for span in spans) for now in range(len(delays)))

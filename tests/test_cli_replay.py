@@ -196,7 +196,7 @@ def test_runs_that_cannot_be_replayed(folder, tmp_path):
         (["--step-size", "x"], "step_size = 'x': must be a number"),
         (["--microscope", -1], "microscope is -1"),
         (["--threads", 0], "threads is 0"),
-        (["--seed", 1], "No such option"),
+        (["--seed", 1], "only a trace"),
         (["-o", "run.h5"], "run.h5 already exists"),
         (["-o", "run.h5", "--force"], "out is run.h5: that is the run to be replayed; give another name"),
         (["-o", "none/run.h5"], "directory .* for none/run.h5 does not exist"),

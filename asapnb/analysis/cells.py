@@ -6,7 +6,7 @@ from typing import Any
 from ..errors import UsageError
 from .records import Record, split, varying
 
-SCHEDULE = ("scheme", "workers", "timing")
+SCHEDULE = ("scheme", "workers", "timing", "trace")
 _CELL = ("data", "problem", "batch_size", "reshuffle", *SCHEDULE)
 
 

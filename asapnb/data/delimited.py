@@ -45,7 +45,7 @@ def read_delimited(path: Path, header: bool | None = None) -> Table:
     while True:
         with _opened(path) as file:
             lines = _Lines(file, path)
-            names, rows = _named(path, lines, header)
+            names, rows, _ = _named(path, lines, header)
             parts: list[list[NDArray[Any]]] = [[] for _ in names]
             whole, again = [True] * len(names), False
             while block := list(itertools.islice(rows, _BLOCK)):
@@ -60,6 +60,23 @@ def read_delimited(path: Path, header: bool | None = None) -> Table:
                     parts[at].append(np.array([None if is_missing(c) else sys.intern(c) for c in cells], object))
             if not again:
                 return _table(path, names, parts, whole)
+
+
+def line_of(path: Path, row: int, header: bool | None = None) -> int:
+    """The line on which a row of a table ends, both counted as editors and arrays do: from 1, and from 0.
+
+    Args:
+        path: of the file, which has been read.
+        row: of the table.
+        header: as of `read_delimited`.
+    """
+    with _opened(path) as file:
+        lines = _Lines(file, path)
+        rows, titled = _named(path, lines, header)[1:]
+        if not titled and row == 0:  # by now the second has been read, too
+            return lines.first
+        next(itertools.islice(rows, row, None))
+        return lines.count
 
 
 def _table(path: Path, names: list[str], parts: list[list[NDArray[Any]]], whole: list[bool]) -> Table:
@@ -86,9 +103,10 @@ def _numbers(cells: Sequence[str]) -> NDArray[np.float64] | None:
     return None if "_" in "".join(cells) else found  # Python takes 1_000 for a number
 
 
-def _named(path: Path, lines: "_Lines", header: bool | None) -> tuple[list[str], Iterator[list[str]]]:
-    """The names of the columns, and the rows."""
+def _named(path: Path, lines: "_Lines", header: bool | None) -> tuple[list[str], Iterator[list[str]], bool]:
+    """The names of the columns, the rows, and whether the first row of the file holds the names."""
     first = next((line for line in lines if line.strip()), "")
+    lines.first = lines.count
     start = first.lstrip().lower().encode()
     for known, kind in KNOWN:
         if start.startswith(known):
@@ -104,8 +122,8 @@ def _named(path: Path, lines: "_Lines", header: bool | None) -> tuple[list[str],
     second = list(itertools.islice(rows, 1))
     rows = itertools.chain(second, rows)
     if _are_names(cells, second[0] if second else []) if header is None else header:
-        return [cell.strip() for cell in cells], rows
-    return [str(at) for at in range(len(cells))], itertools.chain([cells], rows)
+        return [cell.strip() for cell in cells], rows, True
+    return [str(at) for at in range(len(cells))], itertools.chain([cells], rows), False
 
 
 def _are_names(first: Sequence[str], second: Sequence[str]) -> bool:
@@ -154,6 +172,7 @@ class _Lines:
 
     def __init__(self, file: IO[str], path: Path) -> None:
         self._file, self._path, self._size = file, path, 0
+        self.count = self.first = 0  # lines read, and the place of the first that is not blank
 
     def __iter__(self) -> "_Lines":
         return self
@@ -169,6 +188,7 @@ class _Lines:
             raise StopIteration
         if len(line) == _LONGEST:
             raise DataError(f"{self._path} has a line of more than {_LONGEST:,} characters: it is no table")
+        self.count += 1
         self._size += len(line)
         if self._size % 2**20 < len(line):
             check_memory(f"the table in {self._path}", 2 * self._size, "give a smaller file")

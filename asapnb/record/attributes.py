@@ -143,7 +143,7 @@ ATTRIBUTES = {attribute.name: attribute for attribute in _TABLE}
 OPTIONAL = {
     "data", "schedule", "epochs", "threads", "max_seconds", "target_loss", "target_accuracy", "target_r2", "patience",
     "monitor", "start", "prior", "direct_share", "clip", "keep_params", "record", "pin_workers", "timing",
-    "timing_seed", "microscope",
+    "timing_seed", "trace", "microscope",
 }  # fmt: skip
 
 # The keys of a configuration that are read from a run file. `training.arguments` declares their ranges, which are
@@ -161,6 +161,7 @@ _KEYS: Mapping[type, tuple[str, ...]] = {
         "start",
         "keep_params",
         "record",
+        "trace",
     ),
     int: ("epochs", "updates", "seed", "timing_seed", "threads"),
     float: ("momentum", "direct_share", "weight_decay", "compensation", "clip", "max_seconds", "divergence_factor"),

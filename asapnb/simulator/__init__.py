@@ -4,5 +4,6 @@ from .replaying import replay
 from .run import simulate
 from .schedules import Schedule, Tally
 from .scheduling import schedule, staleness_only
+from .traces import schedule_from
 
-__all__ = ["Schedule", "Tally", "replay", "schedule", "simulate", "staleness_only"]
+__all__ = ["Schedule", "Tally", "replay", "schedule", "schedule_from", "simulate", "staleness_only"]

@@ -1,19 +1,46 @@
-"""What a run recorded of its rule and schedule, and the factors of its rows under another one."""
+"""What a run recorded of its rows, rule and schedule, and the factors of its rows under another one."""
 
 import contextlib
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import RuleError, UsageError
+from ..errors import RecordError, RuleError, UsageError
 from ..identity import Recorded, plain_text
 from ..record import Run
 from ..rules import Rule, as_rule, constant, recorded_rule
 from ..schedules import StepSchedule, as_schedule, recorded_schedule
 from ..schedules import constant as unscheduled
+from ..schemes import parse_scheme
 from ..training.code import same_rule, same_schedule, schedule_of
 from ..training.steps import step_tables
 from .scales import Scales, factored
+from .world import ROW
+
+
+def check_views(source: Run) -> None:
+    """RecordError or UsageError for a run of which it was not recorded which updates each view held."""
+    source.check_rows("it cannot be replayed")
+    scheme = parse_scheme(source.config["scheme"])
+    if not scheme.consistent and "t_view" not in source.updates:
+        raise UsageError(
+            f"{source.path or 'the run'} is of {scheme} on real threads: which parts of which updates its views held "
+            "was never recorded, so it cannot be replayed; simulate it instead, or train lock-based or leashed"
+        )
+
+
+def rows_of(run: Run) -> NDArray[Any]:
+    """The rows of a run, without what its rule made; RecordError if it is from before there was such a column."""
+    try:
+        columns = {name: run.updates[name] for name in ROW.names or ()}
+    except RecordError as error:
+        raise RecordError(f"{error}: a run without this column cannot be replayed") from error
+    rows = np.zeros(len(columns["worker"]), ROW)
+    for name, column in columns.items():
+        rows[name] = column
+    rows["dropped"] &= 1  # an update that the rule zeroed is not dropped
+    return rows
 
 
 def known_rule(source: Run) -> Rule:

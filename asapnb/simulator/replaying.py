@@ -5,12 +5,9 @@ from collections.abc import Callable, Set
 from contextlib import nullcontext
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..compiled import KERNEL_PATH
 from ..data.recorded import trusted
-from ..errors import RecordError, UsageError
+from ..errors import UsageError
 from ..identity import Piece, check_piece, plain_text
 from ..problems.base import Problem
 from ..problems.text import code_of, is_custom, parse_problem
@@ -29,11 +26,10 @@ from ..training.resuming import check_problem
 from ..training.watching import ProgressHook
 from .execute import execute
 from .execution import Execution
-from .recorded import known_rule, known_schedule, refactored, total
+from .recorded import check_views, known_rule, known_schedule, refactored, rows_of, total
 from .run import new_file, observation, scales_for, unfactored
 from .scales import recorded_scales
 from .schedules import Schedule
-from .world import ROW
 
 RECORDED = "recorded"  # in place of a rule, or a schedule: the scales, or factors, that a run recorded
 # The arguments that a replay takes over from a run. A target or a time limit is not among them.
@@ -93,7 +89,8 @@ def replay(
     For a run, `step_size`, `momentum`, `momentum_kind`, `direct_share`, `weight_decay`, `compensation`, `clip`,
     `worker_tables`, `divergence_factor`, `eval_every` and `eval_samples` have by default the values of that run, and
     `batch_size` and `seed` cannot be changed. For a schedule they have the defaults of `simulate`, except for the
-    seed, which is that of the schedule. Targets and patience are None unless given, so that all of a run is replayed.
+    seed, which is that of the schedule if it has one. Targets and patience are None unless given, so that all of a
+    run is replayed.
 
     Returns:
         The `Run`, of kind "replay", on the clock of its source.
@@ -133,12 +130,13 @@ def _of_schedule(
 ) -> Execution:
     if problem is None:
         raise UsageError("problem is missing: a schedule needs one, for example replay(schedule, asapnb.lenet(data))")
-    arguments = {"workers": source.workers, "seed": source.seed, **given}
+    seed = {} if source.seed is None else {"seed": source.seed}
+    arguments = {"workers": source.workers, **seed, **given}
     options = _resolved(problem, source.scheme, arguments, source.updates)
     chosen = as_rule(constant() if rule is None else rule)
     code = pieces(problem, chosen, options.schedule, source.scheme, source.timing)
     scales = scales_for(source.rows, chosen, problem, options)
-    config = {"timing": str(source.timing), "microscope": observed["microscope"]}
+    config = {**source.facts, "microscope": observed["microscope"]}
     return Execution(
         problem,
         options,
@@ -160,13 +158,8 @@ def check_replayable(source: Run, problem: Problem | None = None) -> None:
         source: the run.
         problem: what is minimised, if it is given.
     """
-    source.check_rows("it cannot be replayed")
-    scheme, text = parse_scheme(source.config["scheme"]), source.config["problem"]
-    if not scheme.consistent and "t_view" not in source.updates:
-        raise UsageError(
-            f"{source.path or 'the run'} is of {scheme} on real threads: which parts of which updates its views held "
-            "was never recorded, so it cannot be replayed; simulate it instead, or train lock-based or leashed"
-        )
+    check_views(source)
+    text = source.config["problem"]
     if problem is None and is_custom(text):
         raise UsageError(
             f"the problem of {source.path or 'the run'} is one's own, {text}: build it in Python "
@@ -202,7 +195,7 @@ def _of_run(
     check_problem(source, problem, force)
     if not force:
         check_piece(config["problem"], "problem", code_of(problem))
-    rows = _rows_of(source)
+    rows = rows_of(source)
     options = options_of(source, problem, given)
     rows = rows[: len(rows) - len(rows) % options.rows_per_version]  # whole rounds
     as_it_was = rule is None and not given.keys() & {"worker_tables", "prior"}
@@ -227,7 +220,7 @@ def _of_run(
     exact = source.attributes["machine"].get("kernels") == KERNEL_PATH and source.attributes["versions"] == versions()
     if not scheme.consistent and source.status not in ("finished", "timed-out"):
         exact = False  # its parameters may hold parts of updates that have no row yet
-    timing = {name: config[name] for name in ("timing", "timing_seed") if name in config}
+    timing = {name: config[name] for name in ("timing", "timing_seed", "trace") if name in config}
     replayed = {"path": source.path, "kind": source.kind, "created_utc": source.attributes["created_utc"]}
     kept = {name: source.attributes.get(name) for name in ("rule_factor",) if rule is None}
     if as_it_was:
@@ -274,18 +267,6 @@ def _resolved(problem: Problem, scheme: Any, arguments: dict[str, Any], updates:
     if arguments.get("eval_samples") == "none":
         arguments["eval_samples"] = None
     return resolve("simulate", problem, {**arguments, "scheme": scheme, "updates": updates})
-
-
-def _rows_of(run: Run) -> NDArray[Any]:
-    try:
-        columns = {name: run.updates[name] for name in ROW.names or ()}
-    except RecordError as error:
-        raise RecordError(f"{error}: a run without this column cannot be replayed") from error
-    rows = np.zeros(len(columns["worker"]), ROW)
-    for name, column in columns.items():
-        rows[name] = column
-    rows["dropped"] &= 1  # an update that the rule zeroed is not dropped
-    return rows
 
 
 def _check_velocity(run: Run, options: Options) -> None:

@@ -22,16 +22,17 @@ SHARES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999)  # of the percentiles of
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Schedule:
-    """Who read which version, and when it was applied, in virtual time; made by `schedule`.
+    """Who read which version, and when it was applied, in virtual time; made by `schedule` or `schedule_from`.
 
     Attributes:
         scheme: how the workers share the parameters.
-        timing: how long gradients, reads, updates and messages take.
+        timing: how long gradients, reads, updates and messages take; None of a trace.
         workers: how many there are.
         updates: versions made; in Synchronous, rounds.
-        seed: all times follow from it.
+        seed: all times follow from it; None of a trace.
         given: the rows, or what they follow from.
         t_view: for Hogwild, when each view had been read to its end, in virtual seconds; else None.
+        origin: of a trace its name and digest; else None.
 
     `rows` has one row for each gradient, in the order of application (dtype `ROW`). Each column is an attribute, too,
     a read-only array of one entry a row: `worker`, `batch` (the ticket of the minibatch), `version` (made by the
@@ -44,12 +45,13 @@ class Schedule:
     """
 
     scheme: Scheme
-    timing: Timing
+    timing: Timing | None
     workers: int
     updates: int
-    seed: int
+    seed: int | None
     given: NDArray[Any] | BriefRows
     t_view: NDArray[np.float64] | None = field(default=None)
+    origin: str | None = None
 
     @cached_property
     def rows(self) -> NDArray[Any]:
@@ -85,12 +87,20 @@ class Schedule:
         dropped = int(self.dropped.sum())
         return (
             f"<Schedule of {self.updates:,} updates by {self.workers:,} workers, {self.scheme}, in {self.seconds:.6g}"
-            f" virtual s: mean staleness {self.staleness.mean():.4g}{f', {dropped:,} dropped' if dropped else ''}>"
+            f" virtual s: mean staleness {self.staleness.mean():.4g}{f', {dropped:,} dropped' if dropped else ''}"
+            f"{'' if self.origin is None else f', from {self.origin}'}>"
         )
 
     def _repr_html_(self) -> str:
-        rows = timing_rows(self.timing)
-        return block(pairs([*rows, ("seed", str(self.seed))]), bars_of(self.staleness), title=repr(self)[1:-1])
+        made = [("trace", self.origin or "")]
+        if self.timing is not None:
+            made = [*timing_rows(self.timing), ("seed", str(self.seed))]
+        return block(pairs(made), bars_of(self.staleness), title=repr(self)[1:-1])
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What it was made of, as a run file has it in its configuration."""
+        return {"trace": str(self.origin)} if self.timing is None else {"timing": str(self.timing)}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
