@@ -5,6 +5,7 @@ Every function takes the name that an error shows, and returns a plain Python va
 bool is neither, because `workers=True` is a mistake.
 """
 
+import itertools
 import math
 import operator
 from collections.abc import Iterable
@@ -42,6 +43,38 @@ def integer(name: str, value: Any, least: int = 0, most: int | None = None, *, n
         return number
     allowed = f"of at least {least}" if most is None else f"from {least} to {most}"
     raise UsageError(f"{name} is {shown(value)}: must be an integer {allowed}{note}")
+
+
+def steps(name: str, value: Any, least: int, most: int, many: int) -> int | tuple[tuple[int, int], ...]:
+    """`value` as an int, or as the steps of one that changes: (from when on, value), the first from 0.
+
+    Args:
+        name: of the value, for the error.
+        value: an integer, a list of pairs, or a text such as "0:64, 5000:16".
+        least: the smallest value allowed.
+        most: the largest value allowed.
+        many: the most steps.
+
+    >>> steps("interval", [(0, 64), (5000, 16)], 1, 100, 31), steps("interval", "0:64, 5000:16", 1, 100, 31)
+    (((0, 64), (5000, 16)), ((0, 64), (5000, 16)))
+    >>> steps("interval", 8, 1, 100, 31)
+    8
+    """
+    if isinstance(value, str) and ":" in value:
+        parts = [part.split(":") for part in value.split(",")]
+        value = [[int(word) if word.strip().isdecimal() else word.strip() for word in part] for part in parts]
+    if not isinstance(value, list | tuple):
+        return integer(name, value, least, most, note=", or steps such as [(0, 64), (5000, 16)]")
+    if not 1 <= len(value) <= many or not all(isinstance(step, list | tuple) and len(step) == 2 for step in value):
+        raise UsageError(f"{name} is {shown(value)}: must be 1 to {many} steps such as [(0, 64), (5000, 16)]")
+    made = tuple(
+        (integer(f"the start of step {i} of {name}", start), integer(f"step {i} of {name}", one, least, most))
+        for i, (start, one) in enumerate(value)
+    )
+    starts = [start for start, _ in made]
+    if starts[0] != 0 or any(b <= a for a, b in itertools.pairwise(starts)):
+        raise UsageError(f"{name} is {shown(value)}: the first step must begin at 0, each other one after the last")
+    return made
 
 
 def real(

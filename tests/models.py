@@ -117,7 +117,7 @@ MODELLED = {  # the functions that each model stands for, with the digests of th
         "prepare": "4c881867b6b8",
         "land": "db5600acd0e1",
         "hand_over_slot": "083e4d442031",
-        "work": "de4e2117f7bb",
+        "work": "791e6ad49d6c",
     },
     ("leashed", "engine/loops/common.py"): {
         "goes_on": "b81fef0be144",
@@ -137,10 +137,10 @@ MODELLED = {  # the functions that each model stands for, with the digests of th
         "unlock": "bf84c8f62679",
     },
     ("lock", "engine/loops/lock_based.py"): {
-        "work": "d720669b1e5c",
+        "work": "a8691dd59403",
     },
     ("rows", "engine/loops/hogwild.py"): {
-        "work": "89a8e3252b4f",
+        "work": "cc0a72477e2a",
     },
     ("rows", "engine/loops/common.py"): {
         "hand_in": "6cfe95688ce8",

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from intervals import assert_none_crosses
 from naive import assert_rows_are_sound, recompute, synchronous, updated
 from problems import CONSISTENT, pull_slowly, quadratic, train, work_often_overtaken
 
@@ -61,14 +62,18 @@ def test_the_rows_give_the_parameters_to_the_bit(scheme, momentum, decay, share,
     np.testing.assert_array_equal(recompute(problem, run), run.params["final"])
 
 
-def test_dropped_gradients_change_nothing(tmp_path, monkeypatch):
+@pytest.mark.parametrize("interval", [None, 4])  # of which a dropped gradient is one
+def test_dropped_gradients_change_nothing(interval, tmp_path, monkeypatch):
     monkeypatch.setattr(leashed, "work", work_often_overtaken())
     problem, out = quadratic(n=3000, gradient=pull_slowly), tmp_path / "run.h5"
-    train(problem, "leashed(persistence=0)", workers=16, updates=600, momentum=0.9, step_size=1e-3, out=out)
+    scheme = ab.Leashed(persistence=0, interval=interval)
+    train(problem, scheme, workers=16, updates=600, momentum=0.9, step_size=1e-3, out=out)
     run = ab.load_run(out)
     assert_rows_are_sound(run)
     assert (run.updates["dropped"] == 1).sum() > 100
     np.testing.assert_array_equal(recompute(problem, run), run.params["final"])
+    if interval:
+        assert_none_crosses(run.updates, scheme.intervals)
 
 
 @pytest.mark.parametrize(

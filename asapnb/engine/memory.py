@@ -7,7 +7,7 @@ from ..memory import check_memory
 from ..problems.base import Problem
 from ..record.schema import UPDATES, blank_rows
 from ..rules import MAX_TABLE
-from ..schemes import settings
+from ..schemes import boundary_after, settings
 from ..training.options import Options, at_once
 from ..training.steps import StepTables
 from ..training.words import CLIP, COMPENSATION, DIRECT, LOSS_LIMIT, MOMENTUM, NEVER, NUMBERS, STEP_SIZE, WEIGHT_DECAY
@@ -57,6 +57,7 @@ def allocate(problem: Problem, options: Options, steps: StepTables, start: Initi
     control[words.HAS_TICKETS] = problem.has_tickets
     chosen = settings(options.scheme)
     control[words.SETTINGS : words.SETTINGS + len(chosen)] = chosen
+    _set_gate(control, options, start)
     numbers[[STEP_SIZE, MOMENTUM]] = options.step_size, options.momentum
     numbers[[WEIGHT_DECAY, LOSS_LIMIT]] = options.weight_decay, loss_limit
     numbers[[COMPENSATION, CLIP]] = options.compensation, options.clip or 0.0
@@ -64,6 +65,15 @@ def allocate(problem: Problem, options: Options, steps: StepTables, start: Initi
     if options.shares_momentum and start.velocity is not None:
         _shared_velocity(options, shared)[:] = start.velocity[0]
     return shared
+
+
+def _set_gate(control: np.ndarray, options: Options, start: InitialState) -> None:
+    """Open the gate for the first interval of a run, or for the rest of the one that it goes on in."""
+    lengths, finished = options.scheme.intervals, len(start.updates["version"])
+    control[words.FINISHED], control[words.LOST] = finished, start.ticket - finished
+    control[words.CLOSES] = boundary_after(lengths, finished) if lengths else NEVER
+    pairs = np.array([*lengths, (NEVER, 0)]).ravel()
+    control[words.INTERVALS : words.INTERVALS + len(pairs)] = pairs
 
 
 def check_fits(problem: Problem, options: Options) -> None:

@@ -24,18 +24,22 @@ GOING = 14 * LINE  # Synchronous: 1 if there is another round
 BROKEN = 15 * LINE  # 1 if a worker has failed, so that nobody may wait for it
 PAUSED = 16 * LINE  # the monotonic clock, in ns, while it stands still for an evaluation, else 0
 APPLIED = 17 * LINE  # the sum of scale · factor of all updates, in units of 1 / UNIT; a published vector has its own
+FINISHED = 18 * LINE  # with intervals: gradients that were written to the end or given up
+CLOSES = 19 * LINE  # with intervals: only gradients below this number may begin; else NEVER
 
 # Words that do not change while workers run
-CONSTANTS = 18 * LINE
+CONSTANTS = 20 * LINE
 WORKERS, QUOTA, N_PARAMS, N_SAMPLES, BATCH_SIZE, SEED, RESHUFFLE, EVAL_EVERY = range(CONSTANTS, CONSTANTS + 8)
 SHARED_MOMENTUM = CONSTANTS + 8
 FACTOR, FIRST = CONSTANTS + 9, CONSTANTS + 10  # the kind of the rule's own factor; where its numbers begin
 HAS_TICKETS = CONSTANTS + 11  # 1 if gradients ask for their ticket and the seed
 CROWDED = CONSTANTS + 12  # 1 if there are more workers than threads that can run at once
+LOST = CONSTANTS + 13  # minibatches handed out before the run went on that left no row
 SETTINGS = CONSTANTS + 2 * LINE  # the scheme's options, in the order of its fields; LINE of them at most
+INTERVALS = SETTINGS + LINE  # pairs: after so many finished gradients, the length of intervals; at last NEVER
 
 # Mailboxes, LINE words each: what is to be evaluated
-MAILBOXES = SETTINGS + LINE
+MAILBOXES = INTERVALS + 8 * LINE
 BOXES = 64  # evaluations that may wait; a worker that asks for one more waits itself
 BOX_VERSION = 0  # to be evaluated; EMPTY when there is none, CLAIMED while a worker fills the box
 BOX_TIME = 1  # when that version was made, in ns of training time

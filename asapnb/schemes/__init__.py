@@ -5,7 +5,19 @@ the command line and configuration files have it, and as a scheme prints itself:
 """
 
 from .builtin import Hogwild, Leashed, LockBased, ParameterServer, Sequential, Synchronous
-from .scheme import SCHEMES, Scheme, as_scheme, option, parse_scheme, register, settings, simulated_only
+from .scheme import (
+    SCHEMES,
+    Scheme,
+    Steps,
+    as_scheme,
+    boundary_after,
+    length_at,
+    option,
+    parse_scheme,
+    register,
+    settings,
+    simulated_only,
+)
 
 __all__ = [
     "SCHEMES",
@@ -15,8 +27,11 @@ __all__ = [
     "ParameterServer",
     "Scheme",
     "Sequential",
+    "Steps",
     "Synchronous",
     "as_scheme",
+    "boundary_after",
+    "length_at",
     "option",
     "parse_scheme",
     "register",

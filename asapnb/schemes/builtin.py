@@ -3,7 +3,23 @@
 from typing import Literal
 
 from ..errors import UsageError
-from .scheme import Scheme, option, register
+from .scheme import Scheme, Steps, option, register
+
+
+class _InIntervals(Scheme):
+    """What the option `interval` means."""
+
+    interval: int | Steps | None
+
+    @property
+    def intervals(self) -> Steps:
+        """As the option says."""
+        return ((0, self.interval),) if isinstance(self.interval, int) else self.interval or ()
+
+    @property
+    def instant(self) -> bool:
+        """Without intervals."""
+        return not self.intervals
 
 
 @register
@@ -16,9 +32,13 @@ class Sequential(Scheme):
     fresh = True
     copied_for_evaluation = False
     copies_view = False
-    instant = True
     mass_drops = False
     most_workers = 1
+
+    @property
+    def instant(self) -> bool:
+        """Always."""
+        return True
 
 
 @register
@@ -68,13 +88,20 @@ class Synchronous(Scheme):
 
 
 @register
-class LockBased(Scheme):
+class LockBased(_InIntervals):
     """One lock: a worker holds it while it copies the parameters, and again while it updates them.
 
     Args:
         order: who gets the lock next: "fifo", the worker that has waited longest, or "random", any that waits
             (simulator only; with real threads the machine decides).
         fused: update and read anew in one visit, with no other update between (simulator only).
+        interval: K: gradients are taken in intervals of K, and none crosses a boundary: it begins to read only when
+            all of earlier intervals are finished. So the staleness is at most K - 1. 1 is sequential, None has no
+            boundaries. [(0, 64), (5000, 16)]: intervals of 64, and of 16 from the first boundary on after which
+            5000 gradients or more are finished.
+
+    Source of the intervals: Garby, Tsigas, "Interval-Asynchrony: Delimited Intervals of Localised Asynchrony for Fast
+    Parallel SGD", Euro-Par 2025.
 
     Views are consistent and the staleness is the exact number of updates missing from the view.
     """
@@ -83,15 +110,15 @@ class LockBased(Scheme):
     worker_loop = "asapnb.engine.loops.lock_based:work"
     timed_loop = "asapnb.engine.loops.timed:lock_based"
     event_loop = "asapnb.simulator.loops.lock_based:run"
-    instant = True
     mass_drops = False
 
     order: Literal["fifo", "random"] = option(default="fifo", simulated=True)
     fused: bool = option(default=False, simulated=True)
+    interval: int | Steps | None = option(default=None, least=1, quiet=True)
 
 
 @register
-class Hogwild(Scheme):
+class Hogwild(_InIntervals):
     """No synchronization of the parameters: reads and writes race, component by component.
 
     Args:
@@ -99,6 +126,8 @@ class Hogwild(Scheme):
             (the copy tears while others write).
         blocks: the number of pieces in which the simulator reads and writes the parameters, one after the other, 1
             to 1024. As they are read and written at different times, views are inconsistent (simulator only).
+        interval: no gradient crosses a boundary, see `LockBased`. At a boundary all updates have been written to
+            their end, so no view mixes two intervals.
 
     The staleness counts the updates claimed between the start of the view and the update; as the view mixes
     versions, it does not bound what is missing from it.
@@ -114,6 +143,12 @@ class Hogwild(Scheme):
 
     view: Literal["in_place", "snapshot"] = "in_place"
     blocks: int = option(default=16, least=1, most=1024, simulated=True)
+    interval: int | Steps | None = option(default=None, least=1, quiet=True)
+
+    @property
+    def instant(self) -> bool:
+        """Never: the simulator notes when views had been read."""
+        return False
 
     @property
     def copies_view(self) -> bool:
@@ -132,13 +167,14 @@ class Hogwild(Scheme):
 
 
 @register
-class Leashed(Scheme):
+class Leashed(_InIntervals):
     """Lock-free and consistent: a new parameter vector is published by compare-and-swap on one word.
 
     Args:
         persistence: the persistence bound T_p: a gradient is dropped after T_p + 1 failed attempts to publish
             its update. None means never.
         check_early: end an attempt as soon as another worker has published, before the vector is finished.
+        interval: no gradient crosses a boundary, see `LockBased`. A gradient that is dropped is finished, too.
 
     Source: Bäckström, Walulya, Papatriantafilou, Tsigas, "Consistent lock-free parallel stochastic gradient
     descent for fast and stable convergence", IPDPS 2021, arXiv 2102.09032.
@@ -151,10 +187,10 @@ class Leashed(Scheme):
     published = True
     copied_for_evaluation = False
     copies_view = False
-    instant = True
 
     persistence: int | None = None
     check_early: bool = False
+    interval: int | Steps | None = option(default=None, least=1, quiet=True)
 
     @property
     def drops(self) -> bool:

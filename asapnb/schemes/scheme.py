@@ -5,23 +5,32 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, NamedTuple, TypeVar, dataclass_transform, get_args, get_type_hints
 
 from ..errors import UsageError, unknown
-from ..numbers import choice, integer, switch
+from ..numbers import choice, integer, steps, switch
 from ..text import parse_call
 
 MOST_OPTIONS = 8  # of a scheme: words that its loops have for them
+MOST_STEPS = 31  # of an option that changes during a run
+Steps = tuple[tuple[int, int], ...]  # (from when on, value), the first from 0
 _LARGEST = 2**31 - 1
 
 
-def option(*, default: Any, least: int = 0, most: int = _LARGEST, simulated: bool = False) -> Any:
+def option(
+    *, default: Any, least: int = 0, most: int = _LARGEST, simulated: bool = False, quiet: bool = False
+) -> Any:
     """Declare an option of a scheme.
 
     Args:
         default: its default.
-        least: the least integer, for an option of type int or int | None.
+        least: the least integer, for an option of type int, int | None or int | Steps | None.
         most: the largest integer.
         simulated: whether only the simulator has it.
+        quiet: whether a scheme that prints itself leaves it out where it has its default.
     """
-    return field(default=default, metadata={"least": least, "most": most, "simulated": simulated})
+    given = {"least": least, "most": most, "simulated": simulated, "quiet": quiet or simulated}
+    return field(default=default, metadata=given)
+
+
+_STEPPED = int | Steps | None
 
 
 class Option(NamedTuple):
@@ -29,10 +38,11 @@ class Option(NamedTuple):
 
     name: str
     default: Any
-    hint: Any  # bool, int, int | None, or a Literal of texts
+    hint: Any  # bool, int, int | None, int | Steps | None, or a Literal of texts
     least: int = 0
     most: int = _LARGEST
     simulated: bool = False
+    quiet: bool = False
 
     def checked(self, scheme: str, value: Any) -> Any:
         """The value, if the option can have it; else a UsageError."""
@@ -43,10 +53,14 @@ class Option(NamedTuple):
             optional = self.hint is not int
             note = ", or None" if optional else ""
             return None if optional and value is None else integer(name, value, self.least, self.most, note=note)
+        if self.hint == _STEPPED:
+            return None if value is None else steps(name, value, self.least, self.most, MOST_STEPS)
         return choice(name, value, get_args(self.hint))
 
     def word(self, value: Any) -> int:
-        """The value as compiled loops read it: None is -1, a choice its place among the choices."""
+        """The value as compiled loops read it: None is -1, a choice its place among the choices, steps the first."""
+        if isinstance(value, tuple):
+            return int(value[0][1])
         return get_args(self.hint).index(value) if isinstance(value, str) else -1 if value is None else int(value)
 
 
@@ -73,7 +87,6 @@ class Scheme:
         consistent: a view is one version of the parameters, not a mixture.
         messages: gradients and parameters travel: between processes on MPI, or in virtual time, where they take the
             `network` times of a timing.
-        instant: where reads and updates take no time, the simulator's loop `instant` gives the same rows.
         most_workers: how many workers there can be; None for any number.
         options: the options; `register` fills them in.
     """
@@ -90,7 +103,6 @@ class Scheme:
     copied_for_evaluation: ClassVar[bool] = True
     consistent: ClassVar[bool] = True
     messages: ClassVar[bool] = False
-    instant: ClassVar[bool] = False
     most_workers: ClassVar[int | None] = None
 
     @property
@@ -102,6 +114,11 @@ class Scheme:
     def mass_drops(self) -> bool:
         """Whether one event of the simulator may drop the gradients of all workers."""
         return True
+
+    @property
+    def instant(self) -> bool:
+        """Whether the simulator's loop `instant` gives the same rows where reads and updates take no time."""
+        return False
 
     @property
     def copies_view(self) -> bool:
@@ -122,6 +139,11 @@ class Scheme:
     def most_ahead(self) -> int | None:
         """How many gradients a worker may be ahead of the slowest; None for any number."""
         return None
+
+    @property
+    def intervals(self) -> Steps:
+        """The lengths of intervals, as (after so many finished gradients, length); () where there are none."""
+        return ()
 
     @property
     def pieces(self) -> int:
@@ -151,7 +173,7 @@ class Scheme:
 
     def __repr__(self) -> str:
         values = {one.name: getattr(self, one.name) for one in self.options}
-        hidden = {one.name for one in self.options if one.simulated and values[one.name] == one.default}
+        hidden = {one.name for one in self.options if one.quiet and values[one.name] == one.default}
         shown = [f"{name}={value!r}" for name, value in values.items() if name not in hidden]
         return f"{type(self).__name__}({', '.join(shown)})"
 
@@ -194,8 +216,9 @@ def _declared(scheme: Any) -> tuple[Option, ...]:
     options = tuple(Option(f.name, f.default, hints[f.name], **f.metadata) for f in fields(scheme))
     for one in options:
         texts = get_args(one.hint)
-        if one.hint not in (bool, int, int | None) and not (texts and all(isinstance(text, str) for text in texts)):
-            allowed = "an int, int | None, bool or Literal of texts"
+        plain = one.hint in (bool, int, int | None, _STEPPED)
+        if not plain and not (texts and all(isinstance(text, str) for text in texts)):
+            allowed = "an int, int | None, int | Steps | None, bool or Literal of texts"
             raise TypeError(f"option {one.name} of {scheme.__name__} is {one.hint}: must be {allowed}")
     if len(options) > MOST_OPTIONS:
         raise TypeError(f"{scheme.__name__} has more than {MOST_OPTIONS} options")
@@ -216,6 +239,27 @@ def settings(scheme: Scheme) -> list[int]:
     ([-1, 1], [1, 0])
     """
     return [one.word(getattr(scheme, one.name)) for one in scheme.options]
+
+
+def length_at(lengths: Steps, finished: int) -> int:
+    """The length of an interval that begins after so many finished gradients; `lengths` are `Scheme.intervals`.
+
+    >>> length_at(((0, 64), (5000, 16)), 4992), length_at(((0, 64), (5000, 16)), 5056)
+    (64, 16)
+    """
+    return next(length for start, length in reversed(lengths) if start <= finished)
+
+
+def boundary_after(lengths: Steps, finished: int) -> int:
+    """The first boundary after so many finished gradients; `lengths` are `Scheme.intervals`.
+
+    >>> boundary_after(((0, 8),), 7), boundary_after(((0, 8),), 8), boundary_after(((0, 64), (5000, 16)), 5056)
+    (8, 16, 5072)
+    """
+    boundary, last = 0, lengths[-1]
+    while boundary <= finished and boundary < last[0]:
+        boundary += length_at(lengths, boundary)
+    return boundary if boundary > finished else finished + last[1] - (finished - boundary) % last[1]
 
 
 def simulated_only(scheme: Scheme) -> str | None:

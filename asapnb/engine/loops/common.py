@@ -36,6 +36,7 @@ from ...training.words import (
     WEIGHT_DECAY,
 )
 from .. import words as at
+from .gate import admitted, finish  # noqa: F401 (`finish` is a step of loops, too)
 from .types import Own, Shared
 
 _MOST_TRIES = 32767  # that a row can hold
@@ -81,8 +82,13 @@ def draw(shared: Shared, own: Own, ticket: int) -> int:
 
 @part()
 def next_batch(shared: Shared, own: Own) -> int:
-    """Take the next ticket and fill `own.indices` with its minibatch; returns its size."""
-    return draw(shared, own, fetch_add(shared.control, at.TICKET, 1))
+    """Take the next ticket, fill `own.indices` with its minibatch and wait at the gate; returns the size.
+
+    0 if the run ends before the gate opens.
+    """
+    ticket = fetch_add(shared.control, at.TICKET, 1)
+    count = draw(shared, own, ticket)
+    return count if admitted(shared.control, ticket) else 0
 
 
 @part()

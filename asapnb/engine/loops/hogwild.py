@@ -30,6 +30,8 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
     while worker.goes_on(shared.control):
         # 1. Read
         count = worker.next_batch(shared, own)
+        if count == 0:
+            break
         read_version = load(shared.control, VERSION)
         read_sum = load(shared.control, APPLIED)
         own.row[0].t_read = worker.seconds(shared.control)
@@ -50,4 +52,5 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
         worker.update(shared, own, params, view, velocity, step)
         if worker.evaluation_due(shared.control, version + 1):
             worker.hand_over_copy(shared, own, params, version + 1)
+        worker.finish(shared.control)
         worker.hand_in(shared, own, version)

@@ -125,6 +125,8 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
     while worker.goes_on(shared.control):
         # 1. Read
         count = worker.next_batch(shared, own)
+        if count == 0:
+            break
         worker.announce_view(control, me, version_of(load(control, POINTER)))
         pointer = acquire(control, slots)
         read_version = version_of(pointer)
@@ -145,6 +147,8 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
         if kept:
             release(slots, slot_of(pointer))
         # 4. Hand in
+        if outcome != _ENDED:
+            worker.finish(control)
         if outcome == _DROPPED:
             worker.hand_in_dropped(shared, own, me)
         worker.forget_view(control, me)

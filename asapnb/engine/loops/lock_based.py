@@ -26,6 +26,8 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
     while worker.goes_on(shared.control):
         # 1. Read
         count = worker.next_batch(shared, own)
+        if count == 0:
+            break
         lock(control, LOCK)
         read_version = load(control, VERSION)
         read_sum = load(control, APPLIED)
@@ -51,5 +53,6 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
         if worker.evaluation_due(shared.control, version + 1):
             worker.hand_over_copy(shared, own, params, version + 1)
         unlock(control, LOCK)
+        worker.finish(control)
         # 4. Hand in
         worker.hand_in(shared, own, version)
