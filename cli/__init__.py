@@ -33,6 +33,7 @@ COMMANDS = {
     "export": "Write tables of runs as CSV or Parquet, for other software.",
     "plot": "Draw runs: loss, staleness, scales, times to a loss, and more.",
     "report": "Write one HTML page about runs, with tables and interactive charts.",
+    "schemes": "List the schemes, or show one with its options.",
     "rules": "List the step-size rules, show one, or check it.",
     "data": "List the data sets, get one, or show what a file of data holds.",
     "info": "Show versions, machine, kernels and data found.",

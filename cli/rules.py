@@ -9,7 +9,7 @@ from rich.text import Text
 
 from asapnb.errors import UsageError
 from asapnb.record import load_run, to_json
-from asapnb.rules import CONDITIONS, Report, available, check, examples, parse_rule
+from asapnb.rules import CONDITIONS, RULES, Report, available, check, examples, parse_rule
 from asapnb.rules.context import OUTSIDE
 from asapnb.rules.tables import table_length
 from asapnb.staleness import StalenessDistribution, parse_staleness
@@ -47,17 +47,24 @@ def command() -> None:
 @_seed
 @JSON
 def list_(search: int, seed: int, as_json: bool) -> None:
-    """List the rules, and which of C1 to C4 hold under every distribution that a search tries."""
+    """List the rules, their sources, and which of C1 to C4 hold under every distribution that a search tries."""
     lines = available()
     found = {name: check(rule, tries=search, seed=seed) for name, rule in examples().items()}
     if as_json:
-        echo(to_json([{"name": name, "about": lines[name], **_document(found[name])} for name in found]))
+        echo(
+            to_json(
+                [
+                    {"name": name, "about": lines[name], "source": RULES[name].source, **_document(found[name])}
+                    for name in found
+                ]
+            )
+        )
         return
     screen = console()
-    table = Columns("rule", *CONDITIONS, "scale", left=("rule", "scale"))
+    table = Columns("rule", *CONDITIONS, "source", "scale", left=("rule", "source", "scale"))
     for name, report in found.items():
         holds = [Text("yes", "green") if finding.holds else Text("no", "red") for finding in report.findings]
-        table.add_row(name, *holds, lines[name])
+        table.add_row(name, *holds, RULES[name].source, lines[name])
     screen.print(table)
     partly = ", ".join(name for name, report in found.items() if report.notes)
     screen.print(f"Of {partly} only the table is checked, not what each update gets.", style="dim")
@@ -91,8 +98,10 @@ def show(rule: str, staleness: str, workers: int | None, as_json: bool) -> None:
         return
     screen = console()
     screen.print(Text(facts["rule"], "bold"))
+    entry = RULES.get(chosen.name)
     spread = f"mean {seen.mean():.2f}, 99th percentile {seen.quantile(0.99):,.0f}, largest {seen.support:,}"
     screen.print(pairs([
+        ("source", entry.source if entry else ""),
         ("staleness", f"{staleness}: {spread}"),
         ("workers", f"{workers:,}"),
         ("mean scale", f"{facts['mean_scale']:.4f}"),

@@ -41,6 +41,7 @@ def completed(line, shell="bash"):
         ("asapnb train -o /nowhere/run.h5 --data mn", {"mnist"}),
         ("asapnb rules sh", {"show"}),
         ("asapnb rules show ta", {"tail"}),
+        ("asapnb schemes show lea", {"leashed"}),
         ("asapnb train --set mom", {"momentum=", "momentum_kind="}),
         ("asapnb simulate --timing logn", {"lognormal"}),
         ("asapnb simulate --set timing=logn", {"timing=lognormal"}),

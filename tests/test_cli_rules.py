@@ -25,7 +25,7 @@ def run(tmp_path_factory):
 
 def test_list_has_every_rule_and_what_holds():
     lines = call("list", "--search", 20).splitlines()
-    assert lines[0].split() == ["rule", "C1", "C2", "C3", "C4", "scale"]
+    assert lines[0].split() == ["rule", "C1", "C2", "C3", "C4", "source", "scale"]
     rows = {line.split()[0]: line.split()[1:5] for line in lines[1:-1]}
     assert set(rows) == set(available())
     assert rows["tail"] == ["yes"] * 4
@@ -33,6 +33,7 @@ def test_list_has_every_rule_and_what_holds():
     partly = [name for name, rule in examples().items() if rule.schedule or rule.shuffled]
     assert lines[-1] == f"Of {', '.join(partly)} only the table is checked, not what each update gets."
     found = json.loads(call("list", "--search", 20, "--json"))
+    assert all(entry["source"] for entry in found)
     assert {entry["name"]: entry["holds"] for entry in found} == {
         name: "no" not in row[:3] for name, row in rows.items()
     }
@@ -41,9 +42,10 @@ def test_list_has_every_rule_and_what_holds():
 def test_show_prints_statistics_and_a_plot_of_80_columns():
     lines = call("show", "inverse").splitlines()
     assert lines[0] == "inverse()"
-    assert lines[1].split(maxsplit=1) == ["staleness", "geometric(m=16): mean 15.00, 99th percentile 71, largest 536"]
-    assert lines[2].split() == ["workers", "16"]
-    assert lines[3].split() == ["mean", "scale", "0.1848"]  # ln 16 / 15
+    assert lines[1].split(maxsplit=1) == ["source", "Zhang et al. 2016, arXiv 1511.05950"]
+    assert lines[2].split(maxsplit=1) == ["staleness", "geometric(m=16): mean 15.00, 99th percentile 71, largest 536"]
+    assert lines[3].split() == ["workers", "16"]
+    assert lines[4].split() == ["mean", "scale", "0.1848"]  # ln 16 / 15
     assert max(map(len, lines)) <= 80
     rows = [line for line in lines if "●" in line][:-1]
     assert rows[1].split()[:3] == ["1", "5.9%", "0.5000"]

@@ -15,7 +15,7 @@ def _ones(staleness: StalenessDistribution, workers: int, **of_the_schedule: flo
     return np.ones(len(staleness))
 
 
-@register("adadelay(c=0.01)", "C1 C2 C3 C4")
+@register("adadelay(c=0.01)", "C1 C2 C3 C4", "Sra et al. 2016")
 def adadelay(c: float) -> Rule:
     """1/sqrt(1 + c (t + tau)), for the update that lands on version t = 0, 1, …; c >= 0, per update.
 
@@ -28,7 +28,7 @@ def adadelay(c: float) -> Rule:
     return Rule("adadelay", _ones, {"c": c}, schedule=AdaDelay(c))
 
 
-@register("wu_adaptive(variant=1, budget=4.0, alpha=0.5)", "C1 C2 C3 C4")
+@register("wu_adaptive(variant=1, budget=4.0, alpha=0.5)", "C1 C2 C3 C4", "Wu et al. 2022")
 def wu_adaptive(variant: int, budget: float, alpha: float | None = None) -> Rule:
     """A budget for the steps within one delay: 1: alpha max(0, budget - W); 2: budget/(tau + 1) if it fits, else 0.
 

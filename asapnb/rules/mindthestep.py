@@ -65,7 +65,7 @@ def _log_factor(logs: Array, pmf: Array, log_clip: float) -> float:
     return float(log_c[fits.argmax()]) if fits.any() else math.inf
 
 
-@register("mindthestep(model='geometric', momentum=0.9)", "C3")
+@register("mindthestep(model='geometric', momentum=0.9)", "C3", "Bäckström et al. 2019, arXiv 1911.03444")
 def mindthestep(
     model: str = "poisson",
     momentum: float | None = None,

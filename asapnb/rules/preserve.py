@@ -17,7 +17,7 @@ def _preserve(staleness: StalenessDistribution, workers: int, rule: Rule) -> NDA
     return with_mean_one(rule(staleness, workers), staleness)
 
 
-@register("preserve(rule=inverse())", "C1 C2 C3 C4")
+@register("preserve(rule=inverse())", "C1 C2 C3 C4", "condition C1 of Bäckström et al. 2022")
 def preserve(rule: RuleLike, refresh: Once | Every | None = None) -> Rule:
     """scale(tau) / E[scale], for the scales of another rule: the mean step is kept, the proportions stay.
 

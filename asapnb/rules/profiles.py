@@ -99,7 +99,7 @@ def _heights(g: Profile, u: Array) -> Array:
     return np.broadcast_to(np.asarray(g(u), dtype=np.float64), u.shape)
 
 
-@register("tail(amplitude=1.0)", "C1 C2 C3 C4")
+@register("tail(amplitude=1.0)", "C1 C2 C3 C4", "Bäckström et al. 2022")
 def tail(amplitude: float = 1.0, cdf: Kind = "midpoint", refresh: Refresh | None = None) -> Rule:
     """1 + A (1 - 2 F(tau)), TAIL-tau: fresh updates leveraged, stale ones dampened, the mean step preserved.
 
@@ -125,7 +125,7 @@ def tail(amplitude: float = 1.0, cdf: Kind = "midpoint", refresh: Refresh | None
     return Rule("tail", _tail, parameters, checked_refresh(refresh))
 
 
-@register("power(q=2.0)", "C1 C2 C3 C4")
+@register("power(q=2.0)", "C1 C2 C3 C4", "as tail, with another profile")
 def power(q: float, refresh: Once | Every | None = None) -> Rule:
     """The profile (1 + q)(1 - u)^q, q >= 0: 0 is constant, 1 is tail(1), a larger q favours the freshest more.
 
@@ -135,7 +135,7 @@ def power(q: float, refresh: Once | Every | None = None) -> Rule:
     return Rule("power", _power, {"q": real("q", q, 0)}, checked_refresh(refresh))
 
 
-@register("quantile_cut(rho=0.9)", "C1 C2 C3 C4")
+@register("quantile_cut(rho=0.9)", "C1 C2 C3 C4", "as tail, with another profile")
 def quantile_cut(rho: float, refresh: Once | Every | None = None) -> Rule:
     """The profile 1/rho up to rho, then 0, rho in (0, 1]: drops the stalest share 1 - rho, scales the others up.
 
@@ -147,7 +147,7 @@ def quantile_cut(rho: float, refresh: Once | Every | None = None) -> Rule:
     return Rule("quantile_cut", _quantile_cut, {"rho": real("rho", rho, 0, 1, above=True)}, checked_refresh(refresh))
 
 
-@register("exponential_profile(kappa=2.0)", "C1 C2 C3 C4")
+@register("exponential_profile(kappa=2.0)", "C1 C2 C3 C4", "as tail, with another profile")
 def exponential_profile(kappa: float, refresh: Once | Every | None = None) -> Rule:
     """The profile exp(-kappa u), made to integrate to 1; kappa >= 0.
 
@@ -158,7 +158,7 @@ def exponential_profile(kappa: float, refresh: Once | Every | None = None) -> Ru
     return Rule("exponential_profile", _exponential_profile, parameters, checked_refresh(refresh))
 
 
-@register("profile(g=[3, 2, 1])", "C1 C2 C3 C4")
+@register("profile(g=[3, 2, 1])", "C1 C2 C3 C4", "as tail, with another profile")
 def profile(g: Profile | Sequence[float] | str, refresh: Once | Every | None = None) -> Rule:
     """The rule of any profile g(u), 0 <= u <= 1: finite, >= 0, not increasing; made to integrate to 1.
 

@@ -19,17 +19,19 @@ class Entry:
         build: returns the rule; what a text calls.
         example: the text of one.
         conditions: those of C1 to C4 that hold for the example, whatever the staleness.
+        source: where the rule is from; empty if nobody said.
     """
 
     build: Callable[..., object]
     example: str
     conditions: frozenset[str]
+    source: str = ""
 
 
 RULES: dict[str, Entry] = {}
 
 
-def register(example: str, conditions: str) -> Callable[[Builder], Builder]:
+def register(example: str, conditions: str, source: str = "") -> Callable[[Builder], Builder]:
     """Make a function that returns a rule known by its name: a decorator, all that a new rule needs.
 
     The first line of the function's docstring is the formula of the scale: it is what `available` and the command
@@ -38,9 +40,10 @@ def register(example: str, conditions: str) -> Callable[[Builder], Builder]:
     Args:
         example: the text of a rule of that name, such as "power(q=2.0)".
         conditions: those of C1 to C4 (see `check`) that hold for the example under every staleness, such as "C2 C3".
+        source: where the rule is from, such as a paper, which `asapnb rules list` shows.
 
-    UsageError where any of these is missing, or a rule of asapnb has the name. A function that is defined again, as
-    when its file is loaded twice, replaces the first.
+    UsageError where the example or the conditions are missing, or a rule of asapnb has the name. A function that is
+    defined again, as when its file is loaded twice, replaces the first.
 
     >>> @register("tail()", "C2 C3")
     ... def tail(): "1 up to the median staleness, then 0."
@@ -52,7 +55,7 @@ def register(example: str, conditions: str) -> Callable[[Builder], Builder]:
         name = builder.__name__
         check_named("rule", "the scale", builder, example, builders().get(name))
         held = frozenset(choice(f"condition of rule {name!r}", one, CONDITIONS) for one in conditions.split())
-        RULES[name] = Entry(builder, example, held)
+        RULES[name] = Entry(builder, example, held, source)
         return builder
 
     return enter

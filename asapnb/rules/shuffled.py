@@ -14,7 +14,7 @@ def _scales(staleness: StalenessDistribution, workers: int, rule: Rule) -> NDArr
     return rule(staleness, workers)
 
 
-@register("shuffled(rule=tail())", "C1 C2 C3 C4")
+@register("shuffled(rule=tail())", "C1 C2 C3 C4", "a control")
 def shuffled(rule: RuleLike) -> Rule:
     """The scales of another rule, permuted over the updates: their mean and variance stay, the tie to tau is cut.
 

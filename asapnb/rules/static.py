@@ -60,7 +60,7 @@ def _ringmaster(staleness: StalenessDistribution, workers: int, R: int) -> NDArr
     return np.where(np.arange(len(staleness)) < R, 1.0, 0.0)
 
 
-@register("constant()", "C1 C2 C3 C4")
+@register("constant()", "C1 C2 C3 C4", "plain asynchronous SGD")
 def constant() -> Rule:
     """1: every update counts the same, however stale.
 
@@ -70,7 +70,7 @@ def constant() -> Rule:
     return Rule("constant", _constant)
 
 
-@register("inverse()", "C2 C3")
+@register("inverse()", "C2 C3", "Zhang et al. 2016, arXiv 1511.05950")
 def inverse(variant: str = "shifted") -> Rule:
     """1/(tau + 1), or 1/max(tau, 1) with variant="floored".
 
@@ -84,7 +84,7 @@ def inverse(variant: str = "shifted") -> Rule:
     return Rule("inverse", _inverse, {} if form == "shifted" else {"variant": form})
 
 
-@register("exponential(beta=0.1)", "C2 C3")
+@register("exponential(beta=0.1)", "C2 C3", "Chan, Lane 2014")
 def exponential(beta: float) -> Rule:
     """exp(-beta tau), for a beta >= 0.
 
@@ -96,7 +96,7 @@ def exponential(beta: float) -> Rule:
     return Rule("exponential", _exponential, {"beta": real("beta", beta, 0)})
 
 
-@register("fleet(percentile=99.7)", "C2 C3")
+@register("fleet(percentile=99.7)", "C2 C3", "Damaskinos et al. 2020")
 def fleet(percentile: float | None = 99.7, refresh: Once | Every | None = None) -> Rule:
     """exp(-beta tau) with beta = (2/T) ln(1 + T/2), T a percentile of the staleness seen: 1/(T/2 + 1) at tau = T/2.
 
@@ -114,7 +114,7 @@ def fleet(percentile: float | None = 99.7, refresh: Once | Every | None = None) 
     return Rule("fleet", _fleet, {"percentile": None})
 
 
-@register("polynomial(a=0.5)", "C2 C3")
+@register("polynomial(a=0.5)", "C2 C3", "Xie et al. 2019, arXiv 1903.03934")
 def polynomial(a: float = 0.5) -> Rule:
     """(tau + 1)^-a, for an a >= 0.
 
@@ -126,7 +126,7 @@ def polynomial(a: float = 0.5) -> Rule:
     return Rule("polynomial", _polynomial, {"a": real("a", a, 0)})
 
 
-@register("hinge(a=10.0, b=4.0)", "C2 C3")
+@register("hinge(a=10.0, b=4.0)", "C2 C3", "Xie et al. 2019, arXiv 1903.03934")
 def hinge(a: float = 10.0, b: float = 4.0) -> Rule:
     """1 for tau <= b, then 1/(a (tau - b) + 1); a, b >= 0.
 
@@ -138,7 +138,7 @@ def hinge(a: float = 10.0, b: float = 4.0) -> Rule:
     return Rule("hinge", _hinge, {"a": real("a", a, 0), "b": real("b", b, 0)})
 
 
-@register("delay_adaptive()", "C2 C3")
+@register("delay_adaptive()", "C2 C3", "Koloskova et al. 2022, arXiv 2206.08307")
 def delay_adaptive(threshold: float | None = None, beyond: str = "scale") -> Rule:
     """1 for tau <= threshold, then threshold/tau, or 0 with beyond="drop"; threshold None is the number of workers.
 
@@ -152,7 +152,7 @@ def delay_adaptive(threshold: float | None = None, beyond: str = "scale") -> Rul
     return Rule("delay_adaptive", _delay_adaptive, {**limit, **way})
 
 
-@register("concurrency()", "C2 C3")
+@register("concurrency()", "C2 C3", "Mishchenko et al. 2022, arXiv 2206.07638")
 def concurrency() -> Rule:
     """m / max(m, tau + 1), with m workers.
 
@@ -165,7 +165,7 @@ def concurrency() -> Rule:
     return Rule("concurrency", _concurrency)
 
 
-@register("ringmaster(R=16)", "C2 C3")
+@register("ringmaster(R=16)", "C2 C3", "Maranjyan et al. 2025, arXiv 2501.16168")
 def ringmaster(R: int) -> Rule:
     """1 for tau < R, else 0: the update is dropped. R >= 1.
 

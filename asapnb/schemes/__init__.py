@@ -4,6 +4,7 @@ A scheme is a frozen dataclass, for the engine and the simulator alike. `parse_s
 the command line and configuration files have it, and as a scheme prints itself: `Leashed(persistence=1)`.
 """
 
+from .about import About, about
 from .builtin import Hogwild, Leashed, LockBased, ParameterServer, Sequential, Synchronous
 from .scheme import (
     SCHEMES,
@@ -21,6 +22,7 @@ from .scheme import (
 
 __all__ = [
     "SCHEMES",
+    "About",
     "Hogwild",
     "Leashed",
     "LockBased",
@@ -29,6 +31,7 @@ __all__ = [
     "Sequential",
     "Steps",
     "Synchronous",
+    "about",
     "as_scheme",
     "boundary_after",
     "length_at",

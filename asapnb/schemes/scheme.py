@@ -11,11 +11,11 @@ from ..text import parse_call
 MOST_OPTIONS = 8  # of a scheme: words that its loops have for them
 MOST_STEPS = 31  # of an option that changes during a run
 Steps = tuple[tuple[int, int], ...]  # (from when on, value), the first from 0
-_LARGEST = 2**31 - 1
+LARGEST = 2**31 - 1
 
 
 def option(
-    *, default: Any, least: int = 0, most: int = _LARGEST, simulated: bool = False, quiet: bool = False
+    *, default: Any, least: int = 0, most: int = LARGEST, simulated: bool = False, quiet: bool = False
 ) -> Any:
     """Declare an option of a scheme.
 
@@ -40,7 +40,7 @@ class Option(NamedTuple):
     default: Any
     hint: Any  # bool, int, int | None, int | Steps | None, or a Literal of texts
     least: int = 0
-    most: int = _LARGEST
+    most: int = LARGEST
     simulated: bool = False
     quiet: bool = False
 

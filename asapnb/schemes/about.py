@@ -1,0 +1,86 @@
+"""What the declaration of a scheme says of it, for readers: options, where it runs, and its sources."""
+
+import inspect
+import re
+from types import NoneType
+from typing import Any, NamedTuple, get_args, get_origin
+
+from .scheme import LARGEST, Option, Scheme
+
+PLACES = {"threads": "worker_loop", "MPI": "server_loop", "simulator": "event_loop"}  # where it runs: by which loop
+
+
+class OptionAbout(NamedTuple):
+    """An option: its name, default, what it may be, where it is, and what it means."""
+
+    name: str
+    default: Any
+    allowed: str
+    where: tuple[str, ...]
+    meaning: str
+
+
+class About(NamedTuple):
+    """A scheme.
+
+    Attributes:
+        name: as the command line spells it.
+        line: what it does, in a line.
+        more: what else its docstring says, by paragraph.
+        where: of `PLACES`, where it runs.
+        options: those that it has.
+        source: the papers that it is from; empty if there are none.
+    """
+
+    name: str
+    line: str
+    more: tuple[str, ...]
+    where: tuple[str, ...]
+    options: tuple[OptionAbout, ...]
+    source: str
+
+
+def about(scheme: type[Scheme]) -> About:
+    """What there is to say of a scheme: all of it stands in its declaration and its docstring.
+
+    >>> from asapnb.schemes import Leashed
+    >>> found = about(Leashed)
+    >>> found.where, found.options[0].allowed
+    (('threads', 'simulator'), 'none, or an integer of at least 0')
+    """
+    line, *rest = _paragraphs(scheme)
+    where = tuple(place for place, loop in PLACES.items() if getattr(scheme, loop))
+    sources = [text for text in rest if _SOURCE.match(text)]
+    arguments = next((text for text in rest if text.startswith("Args:")), "")
+    meanings = dict(_ARGUMENT.findall(arguments))
+    more = [" ".join(text.split()) for text in rest if text not in (*sources, arguments) and ">>>" not in text]
+    options = tuple(_about(one, where, meanings) for one in scheme.options)
+    source = " ".join(" ".join(_SOURCE.sub("", text).split()) for text in sources)
+    return About(scheme.name, " ".join(line.split()), tuple(more), where, options, source)
+
+
+_SOURCE = re.compile(r"^Sources?(?: of|:) ?")
+_ARGUMENT = re.compile(r"^    (\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
+
+
+def _paragraphs(scheme: type[Scheme]) -> list[str]:
+    """Those of its docstring; one that is empty without it, as with python -OO."""
+    return re.split(r"\n\s*\n", inspect.cleandoc(scheme.__doc__ or ""))
+
+
+def _about(option: Option, where: tuple[str, ...], meanings: dict[str, str]) -> OptionAbout:
+    places = ("simulator",) if option.simulated else where
+    return OptionAbout(option.name, option.default, _allowed(option), places,
+                       " ".join(meanings.get(option.name, "").split()))  # fmt: skip
+
+
+def _allowed(option: Option) -> str:
+    """The values that an option may have, in words."""
+    if option.hint is bool:
+        return "true or false"
+    parts = get_args(option.hint)
+    if parts and all(isinstance(part, str) for part in parts):
+        return " or ".join(parts)
+    limits = f"of at least {option.least}" if option.most == LARGEST else f"from {option.least} to {option.most:,}"
+    changing = ", or steps as 0:8, 5000:4" if any(get_origin(part) is tuple for part in parts) else ""
+    return f"{'none, or ' if NoneType in parts else ''}an integer {limits}{changing}"

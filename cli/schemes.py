@@ -1,0 +1,87 @@
+"""`asapnb schemes`."""
+
+from typing import Any
+
+import click
+from rich.text import Text
+
+from asapnb.errors import unknown
+from asapnb.record import to_json
+from asapnb.schemes import SCHEMES, About, about
+from asapnb.training.arguments import ARGUMENTS
+
+from .completion import of_key
+from .options import JSON
+from .streams import echo
+from .text import Columns, console, pairs
+
+_BESIDE = (  # arguments of any run that say what an update is made of; `list` names those that there are
+    "rule", "schedule", "optimizer", "momentum_kind", "direct_share", "compensation", "clip", "local_steps", "shards",
+    "worker_tables",
+)  # fmt: skip
+
+
+@click.group("schemes")
+def command() -> None:
+    """List the schemes, by which workers share the parameters, or show one with its options."""
+
+
+@command.command("list")
+@JSON
+def list_(as_json: bool) -> None:
+    """List the schemes, where they run and what they do, and what any of them can be combined with."""
+    found = [about(scheme) for scheme in SCHEMES.values()]
+    beside = [name for name in _BESIDE if name in ARGUMENTS]
+    if as_json:
+        echo(to_json({"schemes": [_document(one) for one in found],
+                      "beside": {name: ARGUMENTS[name].says("train") for name in beside}}))  # fmt: skip
+        return
+    screen = console()
+    table = Columns(
+        "scheme", "runs on", "options", "what it does", left=("scheme", "runs on", "options", "what it does")
+    )
+    for one in found:
+        table.add_row(one.name, ", ".join(one.where), _options(one), one.line)
+    screen.print(table)
+    screen.print(Text("* simulator only", "dim"))
+    screen.print(Text("\nBeside the scheme, any run takes:", "bold"))
+    screen.print(pairs([(f"--{name.replace('_', '-')}", ARGUMENTS[name].says("train")) for name in beside]))
+
+
+@command.command()
+@click.argument("scheme", shell_complete=of_key("scheme"))
+@JSON
+def show(scheme: str, as_json: bool) -> None:
+    """Show what SCHEME does, its options with what they may be, and where it is from."""
+    name = scheme.partition("(")[0].strip()
+    if name not in SCHEMES:
+        raise unknown("scheme", name, SCHEMES)
+    found = about(SCHEMES[name])
+    if as_json:
+        echo(to_json(_document(found)))
+        return
+    screen = console()
+    screen.print(Text.assemble((found.name, "bold"), f": {found.line}"))
+    screen.print(pairs([("runs on", ", ".join(found.where)), ("source", found.source)]))
+    if found.options:
+        left = ("option", "default", "may be", "where", "what it does")
+        table = Columns(*left, left=left)
+        for one in found.options:
+            where = "" if one.where == found.where else f"{', '.join(one.where)} only"
+            table.add_row(one.name, _value(one.default), one.allowed, where, one.meaning)
+        screen.print("", table, sep="\n")
+    for text in found.more:
+        screen.print("", Text(text), sep="\n")
+
+
+def _options(found: About) -> str:
+    """The names of options, with a star after those of the simulator only."""
+    return ", ".join(f"{one.name}{'' if one.where == found.where else '*'}" for one in found.options)
+
+
+def _value(value: Any) -> str:
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _document(found: About) -> dict[str, Any]:
+    return {**found._asdict(), "options": [one._asdict() for one in found.options]}
