@@ -14,9 +14,7 @@ Steps = tuple[tuple[int, int], ...]  # (from when on, value), the first from 0
 LARGEST = 2**31 - 1
 
 
-def option(
-    *, default: Any, least: int = 0, most: int = LARGEST, simulated: bool = False, quiet: bool = False
-) -> Any:
+def option(*, default: Any, least: int = 0, most: int = LARGEST, simulated: bool = False, quiet: bool = False) -> Any:
     """Declare an option of a scheme.
 
     Args:
