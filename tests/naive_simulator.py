@@ -79,7 +79,7 @@ class Simulation:
         self.times = timing.compiled(workers)
         self.drawn = {}
         self.now, self.sequence, self.version, self.tickets = 0.0, 0, 0, 0
-        self.heap, self.soon, self.rows = [], deque(), []
+        self.heap, self.soon, self.later, self.rows = [], deque(), deque(), []
 
     def draw(self, purpose, worker):
         """The next time of a worker for a purpose."""
@@ -120,12 +120,16 @@ class Simulation:
         """Let a process go on in this moment, before any event."""
         self.soon.append((process.turn, process))
 
+    def wake_after(self, process):
+        """Let a process go on in this moment, after all that others do at once, before any event."""
+        self.later.append((process.turn, process))
+
     def run(self):
         """Handle one event after the other. At equal times the one that was scheduled first is first."""
         try:
             while True:
-                if self.soon:
-                    turn, process = self.soon.popleft()
+                if self.soon or self.later:
+                    turn, process = (self.soon or self.later).popleft()
                 else:
                     time, _, turn, process = heapq.heappop(self.heap)
                     if turn == process.turn:
@@ -178,6 +182,30 @@ class Lock:
             self.sim.wake(self.owner.process)
 
 
+class Gate:
+    """Between intervals: a gradient begins to read only when all gradients of earlier intervals are finished."""
+
+    def __init__(self, sim, lengths):
+        self.sim, self.lengths, self.finished, self.held = sim, lengths, 0, deque()
+        self.closes = lengths[0][1] if lengths else np.inf
+
+    def enter(self, worker):
+        """Take a ticket, and wait until its interval has begun; returns the ticket."""
+        ticket = self.sim.ticket()
+        if ticket >= self.closes:
+            self.held.append((ticket, worker))
+            yield None
+        return ticket
+
+    def finish(self):
+        """A gradient has been written or dropped. The last of an interval lets those of the next begin."""
+        self.finished += 1
+        if self.finished == self.closes:
+            self.closes += [length for start, length in self.lengths if start <= self.finished][-1]
+            while self.held and self.held[0][0] < self.closes:
+                self.sim.wake_after(self.held.popleft()[1].process)
+
+
 @dataclass(eq=False)
 class Worker:
     """A worker, its process, and the row of the gradient that it computes."""
@@ -193,10 +221,10 @@ def read(sim, worker, batch):
     worker.row = {"worker": worker.number, "batch": batch, "read_version": sim.version, "t_read": sim.now}
 
 
-def lock_based(sim, worker, lock, fused):
+def lock_based(sim, worker, gate, lock, fused):
     """Read under the lock, compute without it, update under it. If fused, one visit updates and reads anew."""
     yield Event(sim.draw(JOIN, worker.number))
-    batch = sim.ticket()
+    batch = yield from gate.enter(worker)
     yield from lock.acquire(worker)
     while True:
         read(sim, worker, batch)
@@ -207,27 +235,30 @@ def lock_based(sim, worker, lock, fused):
         yield from lock.acquire(worker)
         yield Until(sim.now + sim.draw(UPDATE, worker.number))
         sim.apply(**worker.row)
-        if not fused:
-            lock.release()
-        batch = sim.ticket()
-        if not fused:
-            yield from lock.acquire(worker)
+        gate.finish()
+        if fused and sim.tickets < gate.closes:
+            batch = sim.ticket()
+            continue
+        lock.release()
+        batch = yield from gate.enter(worker)
+        yield from lock.acquire(worker)
 
 
-def hogwild(sim, worker, view):
+def hogwild(sim, worker, gate, view):
     """Read, compute, claim the next version, write. Others do the same meanwhile."""
     yield Event(sim.draw(JOIN, worker.number))
     while True:
-        read(sim, worker, sim.ticket())
+        read(sim, worker, (yield from gate.enter(worker)))
         copied = sim.now + sim.draw(READ, worker.number)
         yield Event(sim.ready(worker.number, copied))
         written = sim.now + sim.draw(UPDATE, worker.number)
         end_of_view = copied if view == "snapshot" else sim.now
         sim.apply(**worker.row, t_ready=sim.now, t_view=end_of_view, t_apply=written)  # claims its version now
         yield Until(written)
+        gate.finish()
 
 
-def leashed(sim, worker, publishing, persistence, early):
+def leashed(sim, worker, gate, publishing, persistence, early):
     """Read, compute, then attempt to publish until nobody else has published since the attempt began.
 
     After more failures than `persistence` the gradient is dropped. With `early`, an attempt fails as soon as another
@@ -235,7 +266,7 @@ def leashed(sim, worker, publishing, persistence, early):
     """
     yield Event(sim.draw(JOIN, worker.number))
     while True:
-        read(sim, worker, sim.ticket())
+        read(sim, worker, (yield from gate.enter(worker)))
         yield Event(sim.ready(worker.number, sim.now + sim.draw(READ, worker.number)))
         row = worker.row | {"t_ready": sim.now, "tries": 0}
         publishing.append(worker)
@@ -245,6 +276,7 @@ def leashed(sim, worker, publishing, persistence, early):
             if not overtaken and sim.version == seen:
                 publishing.remove(worker)
                 sim.apply(**row)
+                gate.finish()
                 if early:
                     for other in list(publishing):
                         sim.resume(other.process, True)
@@ -253,6 +285,7 @@ def leashed(sim, worker, publishing, persistence, early):
             if persistence is not None and row["tries"] > persistence:
                 publishing.remove(worker)
                 sim.drop(seen, **row)
+                gate.finish()
                 break
 
 
@@ -389,14 +422,15 @@ def simulate(timing, scheme, workers, updates, seed):
     """The rows of a schedule (dtype ROW), and t_view (None but for Hogwild)."""
     sim = Simulation(timing, workers, updates, seed)
     team = [Worker(number) for number in range(workers)]
+    gate = Gate(sim, scheme.intervals)
     if isinstance(scheme, Sequential):
         scheme = LockBased()
     if isinstance(scheme, LockBased):
-        kind, shared = lock_based, (Lock(sim, scheme.order), scheme.fused)
+        kind, shared = lock_based, (gate, Lock(sim, scheme.order), scheme.fused)
     elif isinstance(scheme, Hogwild):
-        kind, shared = hogwild, (scheme.view,)
+        kind, shared = hogwild, (gate, scheme.view)
     elif isinstance(scheme, Leashed):
-        kind, shared = leashed, ([], scheme.persistence, scheme.check_early)
+        kind, shared = leashed, (gate, [], scheme.persistence, scheme.check_early)
     elif isinstance(scheme, ParameterServer):
         kind, shared = remote, (Server(sim, scheme, team),)
     elif isinstance(scheme, Synchronous):

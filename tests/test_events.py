@@ -1,9 +1,12 @@
 """The event loops against a twin made of processes, against each other, and against what holds for any schedule."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from intervals import assert_none_crosses
 from naive_simulator import COMPUTE, Simulation, simulate
 
 from asapnb import timing as times
@@ -19,6 +22,9 @@ from asapnb.simulator.world import ROW, WORKER, make_world
 from asapnb.timing import Timing
 from asapnb.training.compiling import load
 
+LENGTHS = st.integers(1, 12) | st.builds(
+    lambda first, start, then: ((0, first), (start, then)), st.integers(1, 9), st.integers(1, 50), st.integers(1, 90)
+)
 FAMILIES = {
     "sequential": lambda m: st.just(Sequential()),
     "synchronous": lambda m: st.just(Synchronous()),
@@ -27,6 +33,11 @@ FAMILIES = {
     "lock-based": lambda m: st.builds(LockBased, st.sampled_from(["fifo", "random"]), st.booleans()),
     "hogwild": lambda m: st.builds(Hogwild, st.sampled_from(["in_place", "snapshot"])),
     "leashed": lambda m: st.builds(Leashed, st.sampled_from([None, 0, 1, 3]), st.booleans()),
+    "lock-based in intervals": lambda m: st.builds(
+        LockBased, st.sampled_from(["fifo", "random"]), st.booleans(), LENGTHS
+    ),
+    "hogwild in intervals": lambda m: st.builds(Hogwild, st.just("snapshot"), interval=LENGTHS),
+    "leashed in intervals": lambda m: st.builds(Leashed, st.sampled_from([None, 0, 1]), st.booleans(), LENGTHS),
     "parameter-server": lambda m: st.builds(ParameterServer, st.sampled_from([None, 0, 1, 3])),
     "ringmaster": lambda m: st.builds(
         ParameterServer, st.sampled_from([None, 0, 2]), st.integers(1, 6), st.booleans()
@@ -40,6 +51,9 @@ ONE_OF_EACH = {
     "lock-based": LockBased(),
     "hogwild": Hogwild("snapshot"),
     "leashed": Leashed(persistence=1),
+    "lock-based in intervals": LockBased(interval=3),
+    "hogwild in intervals": Hogwild(interval=((0, 7), (20, 2))),
+    "leashed in intervals": Leashed(persistence=0, interval=4),
     "parameter-server": ParameterServer(bound=2),
     "ringmaster": ParameterServer(discard_after=2, restart=True),
 }
@@ -103,7 +117,7 @@ def assert_same(rows, expected):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_schedule_is_that_of_the_twin(family):
-    @settings(max_examples=200)
+    @settings(max_examples=40 if "intervals" in family else 200)
     @given(cases(family))
     def compare(case):
         made = schedule(*case)
@@ -133,6 +147,17 @@ def test_where_reads_and_updates_take_no_time_the_schemes_are_the_same(case, fus
     for scheme in (*schemes, Leashed(check_early=early), Leashed(persistence, early)):
         assert_same(fill(timing, scheme, *rest), rows)
         assert_same(schedule(timing, scheme, *rest).rows, rows)
+
+
+@settings(max_examples=30)
+@given(st.one_of(cases("lock-based"), cases("hogwild"), cases("leashed")))
+def test_an_interval_that_never_ends_is_none_and_one_of_1_is_sequential(case):
+    timing, scheme, *rest = case
+    without = fill(timing, scheme, *rest)
+    assert_same(fill(timing, replace(scheme, interval=2**31 - 1), *rest), without)
+    alone = schedule(timing, replace(scheme, interval=1), *rest)
+    assert not alone.tau.any()
+    assert (alone.t_read[1:] >= alone.t_apply[:-1]).all()
 
 
 @settings(max_examples=40)
@@ -280,6 +305,8 @@ def test_rows_are_sound(family):
             assert ((rows["tau"] < scheme.discard_after) == applied).all()
         else:
             assert applied.all() or isinstance(scheme, Leashed)
+        if scheme.intervals:
+            assert_none_crosses(rows, scheme.intervals)
 
     check()
 

@@ -15,7 +15,11 @@ MEMBERS = 9  # workers in the publish loop, or held back by a bound
 SLOWEST = 10  # gradients made by the slowest worker that has joined
 OLDEST, YOUNGEST = 11, 12  # of the workers that compute, those that read first and last; NOBODY: none
 SETTINGS = 13  # the scheme's options, in the order of its fields; 8 of them at most
-WORDS = SETTINGS + 8
+FINISHED = SETTINGS + 8  # with intervals: gradients that were written to the end or given up
+CLOSES = SETTINGS + 9  # only gradients below this number may begin
+FIRST_HELD, HELD = SETTINGS + 10, SETTINGS + 11  # who waits at the gate: where the ring begins, and how many
+INTERVALS = SETTINGS + 12  # pairs: after so many finished gradients, the length of intervals; at last NEVER
+WORDS = INTERVALS + 64
 
 NOBODY = -1
 

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from ..kernels.arrays import aligned
 from ..record.schema import made_by
-from ..schemes import Scheme, settings
+from ..schemes import Scheme, boundary_after, settings
 from ..timing import Timing
 from ..timing.sampling import RETRY, Times
+from ..training.words import NEVER
 from . import words as at
 from .tournament import Tournament, tournament
 
@@ -50,6 +51,7 @@ class World(NamedTuple):
     queue: NDArray[np.int32]  # (workers,): a ring of the workers that wait for the lock or the server
     others: NDArray[np.int32]  # (3, workers): workers in the loop or held back; links to the reader after, and before
     paces: NDArray[np.int64]  # a ring: how many workers have made SLOWEST, SLOWEST + 1, … gradients
+    held: NDArray[np.int32]  # (workers,), or empty without intervals: a ring of those that wait at the gate
 
 
 def make_world(timing: Timing, scheme: Scheme, workers: int, updates: int) -> World:
@@ -64,9 +66,13 @@ def make_world(timing: Timing, scheme: Scheme, workers: int, updates: int) -> Wo
         queue=np.zeros(workers, np.int32),
         others=np.full((3, workers if scheme.mass_drops else 0), at.NOBODY, np.int32),
         paces=np.zeros(scheme.paces, np.int64),
+        held=np.zeros(workers if scheme.intervals else 0, np.int32),
     )
     chosen = settings(scheme)
     world.words[[at.QUOTA, at.GRADIENTS]] = updates, scheme.gradients(workers)
     world.words[[at.OLDEST, at.YOUNGEST]] = at.NOBODY
     world.words[at.SETTINGS : at.SETTINGS + len(chosen)] = chosen
+    pairs = np.array([*scheme.intervals, (NEVER, 0)]).ravel()
+    world.words[at.INTERVALS : at.INTERVALS + len(pairs)] = pairs
+    world.words[at.CLOSES] = boundary_after(scheme.intervals, 0) if scheme.intervals else NEVER
     return world

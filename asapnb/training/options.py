@@ -217,8 +217,6 @@ def check_possible(scheme: Scheme, threaded: bool) -> None:
         raise UsageError(f"scheme is {scheme}: real workers have no {only}; run it in virtual time with simulate")
     if not threaded and scheme.event_loop is None:
         raise UsageError(f"scheme is {scheme}: it is not simulated; run it for real with train")
-    if not threaded and scheme.intervals:
-        raise UsageError(f"scheme is {scheme}: intervals are not simulated; run it for real with train")
 
 
 def default_workers(scheme: Scheme, threaded: bool) -> int:

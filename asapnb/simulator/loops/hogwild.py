@@ -9,11 +9,13 @@ from ...compiled import kernel
 from ...kernels.types import Reals, Rows
 from ...timing.sampling import READ, UPDATE
 from ..words import SETTINGS
-from .common import COMPUTED, JOINED, apply, at, computed, duration, goes_on, read, take_ticket
+from .common import COMPUTED, apply, at, computed, duration, goes_on, read
+from .gate import ADMITTED, admitted, finish
 from .tournament import next_key, next_worker, time_of
 from .types import World
 
 VIEW = SETTINGS  # 0: in place, 1: a snapshot
+_WRITTEN = 2
 
 
 @kernel(error_model="numpy")
@@ -22,17 +24,22 @@ def run(world: World, rows: Rows, views: Reals) -> int:
     count, snapshot = 0, world.words[VIEW] == 1
     while goes_on(world, rows.size - count):
         worker = next_worker(world.tree)
-        now = written = time_of(next_key(world.tree))
+        now = time_of(next_key(world.tree))
         self = world.workers[np.uint32(worker)]
-        if self.phase == COMPUTED:
+        phase = self.phase
+        if phase == COMPUTED:
             views[count] = self.t_ready  # see below: until now it was the end of the view
             self.t_ready = now
             written = now + duration(world, worker, UPDATE)
             count = apply(world, rows, count, worker, written)
-        if written > now:
-            at(world, worker, JOINED, written)
+            if written > now:
+                at(world, worker, _WRITTEN, written)
+                continue
+            phase = _WRITTEN
+        if phase == _WRITTEN:
+            finish(world, now)
+        if phase != ADMITTED and not admitted(world, worker):
             continue
-        take_ticket(world, worker)
         read(world, worker, now)
         copied = now + duration(world, worker, READ)
         ready = computed(world, worker, copied)

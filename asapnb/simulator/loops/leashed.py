@@ -9,7 +9,8 @@ from ...compiled import kernel, part
 from ...kernels.types import Reals, Rows
 from ...timing.sampling import READ, RETRY, UPDATE
 from ..words import MEMBERS, QUOTA, SETTINGS, VERSION
-from .common import COMPUTED, JOINED, apply, at, computed, duration, goes_on, note, read, take_ticket, until
+from .common import COMPUTED, JOINED, apply, at, computed, duration, goes_on, note, read, until
+from .gate import ADMITTED, admitted, finish
 from .tournament import next_key, next_worker, time_of
 from .types import World
 
@@ -21,7 +22,6 @@ _MOST_TRIES = 32767  # that a row can hold
 @part(forceinline=True)
 def _begin(world: World, worker: int, time: float) -> None:
     """Take the current vector as the view, and compute."""
-    take_ticket(world, worker)
     read(world, worker, time)
     start = time + duration(world, worker, READ)
     at(world, worker, COMPUTED, computed(world, worker, start))
@@ -49,7 +49,9 @@ def _overtake(world: World, rows: Rows, count: int, winner: int, time: float) ->
             continue
         if _fails(world, rows, count, worker, time):
             count += 1
-            _begin(world, worker, time)
+            finish(world, time)
+            if admitted(world, worker):
+                _begin(world, worker, time)
             continue
         world.workers[np.uint32(worker)].seen = world.words[VERSION]
         until(world, worker, _TRIED, time, time + duration(world, worker, RETRY))
@@ -82,11 +84,12 @@ def run(world: World, rows: Rows, views: Reals) -> int:
             if early:
                 world.others[0, world.words[MEMBERS]] = worker
                 world.words[MEMBERS] += 1
-        while phase != JOINED:
+        while phase != JOINED and phase != ADMITTED:
             # 2. Attempt ends
             if phase == _TRIED:
                 if self.seen == world.words[VERSION]:
                     count = apply(world, rows, count, worker, now)
+                    finish(world, now)
                     rows[np.uint64(count - 1)].tries = min(self.tries, _MOST_TRIES)
                     if early and world.words[VERSION] < world.words[QUOTA]:
                         count = _overtake(world, rows, count, worker, now)
@@ -94,6 +97,7 @@ def run(world: World, rows: Rows, views: Reals) -> int:
                     break
                 if _fails(world, rows, count, worker, now):
                     count += 1
+                    finish(world, now)
                     phase = JOINED
                     break
             # 3. Attempt begins
@@ -104,6 +108,6 @@ def run(world: World, rows: Rows, views: Reals) -> int:
                 at(world, worker, _TRIED, end)
                 break
         # 4. Anew
-        if phase == JOINED:
+        if phase == ADMITTED or (phase == JOINED and admitted(world, worker)):
             _begin(world, worker, now)
     return count

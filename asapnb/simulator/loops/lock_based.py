@@ -10,6 +10,7 @@ from ...kernels.types import Reals, Rows
 from ...timing.sampling import READ, UPDATE
 from ..words import BUSY, SETTINGS, WAITING
 from . import common as event
+from .gate import ADMITTED, admitted, finish
 from .tournament import next_key, next_worker, time_of
 from .types import World
 
@@ -55,14 +56,20 @@ def run(world: World, rows: Rows, views: Reals) -> int:
                 phase, time = _UPDATED, _served(world, worker, _TO_UPDATE, now)
             elif phase == _UPDATED:
                 count = event.apply(world, rows, count, worker, now)
+                finish(world, now)
                 if fused:
-                    event.take_ticket(world, worker)
+                    if not admitted(world, worker):
+                        _release(world, now)
+                        break
                     phase, time = _COPIED, _served(world, worker, _TO_READ, now)
                 else:
                     _release(world, now)
                     phase = event.JOINED
             elif phase == event.JOINED:
-                event.take_ticket(world, worker)
+                if not admitted(world, worker):
+                    break
+                phase = ADMITTED
+            elif phase == ADMITTED:
                 if not event.seize(world, worker, _TO_READ):
                     break
                 phase, time = _COPIED, _served(world, worker, _TO_READ, now)
