@@ -114,8 +114,8 @@ MODELLED = {  # the functions that each model stands for, with the digests of th
         "publish": "b7be58817dd2",
     },
     ("leashed", "engine/loops/leashed.py"): {
-        "prepare": "4c881867b6b8",
-        "land": "db5600acd0e1",
+        "prepare": "cceb4fea1ec0",
+        "land": "7089c082f8da",
         "hand_over_slot": "083e4d442031",
         "work": "791e6ad49d6c",
     },
@@ -126,7 +126,7 @@ MODELLED = {  # the functions that each model stands for, with the digests of th
     },
     ("leashed", "engine/controller.py"): {
         "_collect_mail": "79bc5b84ce5d",
-        "_submit": "22bd6987a9d6",
+        "_submit": "f9cd0212b8fd",
         "_empty": "380b92c9a85a",
     },
     ("leashed", "engine/memory.py"): {
@@ -137,10 +137,10 @@ MODELLED = {  # the functions that each model stands for, with the digests of th
         "unlock": "bf84c8f62679",
     },
     ("lock", "engine/loops/lock_based.py"): {
-        "work": "a8691dd59403",
+        "work": "ef0a2f6c1451",
     },
     ("rows", "engine/loops/hogwild.py"): {
-        "work": "cc0a72477e2a",
+        "work": "8c90609c6efe",
     },
     ("rows", "engine/loops/common.py"): {
         "hand_in": "6cfe95688ce8",

@@ -194,7 +194,7 @@ PLAIN = [
     PACKAGE / f"{name}.py"
     for name in (
         "compiled", "parts", "data/pixels", "engine/loops/types", "engine/words",
-        "simulator/loops/types", "kernels/arrays", "kernels/types", "rules/kinds",
+        "simulator/loops/types", "kernels/arrays", "kernels/kinds", "kernels/types", "rules/kinds",
         "simulator/words", "training/words", "problems/activations", "problems/emit", "problems/kinds",
         "problems/layers", "problems/losses", "problems/primitives", "problems/signature",
     )

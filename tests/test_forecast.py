@@ -194,12 +194,12 @@ def test_without_a_problem():
 @pytest.mark.parametrize("scheme", ["lock-based", "leashed", "hogwild", "synchronous"])
 def test_memory_is_what_a_run_is_refused_for(scheme, monkeypatch):
     problem = counting(10_000_000)
-    found = ab.forecast(problem, scheme=scheme, workers=3, updates=20)
+    found = ab.forecast(problem, scheme=scheme, workers=4, updates=20)
     assert found.memory >= 4 * found.vectors * problem.n_params == 4 * elements_of_run(10_000_000, 0, found.options)
     monkeypatch.setattr("asapnb.memory.available", lambda: found.memory - 1)
-    needs = f"a run of 3 workers with 10,000,000 parameters needs {found.memory / 1e6:.0f} MB"
+    needs = f"a run of 4 workers with 10,000,000 parameters needs {found.memory / 1e6:.0f} MB"
     with pytest.raises(UsageError, match=needs):
-        ab.train(problem, scheme=scheme, workers=3, updates=20)
+        ab.train(problem, scheme=scheme, workers=4, updates=20)
 
 
 @pytest.mark.parametrize("scheme", ["lock-based", "leashed", "synchronous", "parameter-server"])

@@ -41,7 +41,7 @@ def test_what_is_kept_and_what_is_cut(tmp_path):
     writer.append_eval(9, 1.0, 0.5, 0.5, 0.5)
     writer.append_table(80, np.full(9, 4.0))
     velocity = np.ones((3, 3), np.float32)
-    run = writer.finish("converged", np.zeros(3, np.float32), [[1]], {"seconds": 4.0}, velocity)
+    run = writer.finish("converged", np.zeros(3, np.float32), [[1]], {"seconds": 4.0}, {"velocity": velocity})
     np.testing.assert_array_equal(run.updates["version"], np.append(table["version"][:3000], more["version"]))
     np.testing.assert_array_equal(run.evals["step"], [0, 9])
     np.testing.assert_array_equal(run.rule_tables.steps, [0, 30, 80])

@@ -467,7 +467,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint(killed, number):
     assert (np.diff(run.evals["step"]) > 0).all()
     assert set(range(0, total + 1, 10)) <= set(run.evals["step"])
     assert "hogwild" in scheme or (np.diff(run.evals["t"]) > 0).all()
-    entry = {"version": version, "velocity": momentum == 0 or when != "late"}
+    entry = {"version": version, "velocity": momentum == 0 or when != "late" or scheme in FRESH}
     assert run.attributes["resumed"] == [entry]
     assert [path.name for path in killed.glob(f"{number}.h5*")] == [out.name]
     if scheme in FRESH and entry["velocity"]:

@@ -69,6 +69,7 @@ class Controller:
         self._published = [0] * len(tables)  # how many of each owner
         self._seconds_before = start.seconds
         self._checkpoints = Checkpoints(writer, options.keeps_rows)
+        self._carried = options.moments if options.shares_moments else 0  # vectors after the parameters
         self.summed = None if options.keeps_rows else Summed(options, tables)
         self.hurried, self.failure = hooks.hurried, hooks.failure
         self._flushed = self._reported = time.monotonic()
@@ -223,9 +224,11 @@ class Controller:
         """Give the vector that a mailbox names to the evaluator."""
         control = self.shared.control
         vector = int(control[box + words.BOX_VECTOR])
-        params = self.shared.state[vector, : control[words.N_PARAMS]]
+        n = control[words.N_PARAMS]
+        params = self.shared.state[vector, :n]
         t = float(control[box + words.BOX_TIME]) * 1e-9
-        self._checkpoints.offer(version, t, params)
+        carried = self.shared.state[vector, n : n * (1 + self._carried)].reshape(-1, n)
+        self._checkpoints.offer(version, t, params, **({self.options.moments_name: carried} if self._carried else {}))
         if self.options.keep_params is not None:
             self._held[version] = params.copy()
         done = functools.partial(self._empty, box, vector if control[box + words.BOX_PINNED] else None)

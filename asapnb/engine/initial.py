@@ -27,7 +27,7 @@ class InitialState:
     version: int = 0
     ticket: int = 0  # the next minibatch
     seconds: float = 0.0  # training time
-    velocity: np.ndarray | None = None  # (velocities, n_params); None: they are zero
+    moments: np.ndarray | None = None  # (vectors, n_params), what steps carry on; None: they are zero
     updates: Mapping[str, np.ndarray] = field(default_factory=_none)  # the columns of the rows so far
     evaluations: tuple[Evaluation, ...] = ()  # so far
     tables: np.ndarray = field(default_factory=lambda: np.empty((0, 1)))  # recorded so far, as /rule/scale

@@ -8,9 +8,10 @@ from ..problems.base import Problem
 from ..record.schema import UPDATES, blank_rows
 from ..rules import MAX_TABLE
 from ..schemes import boundary_after, settings
+from ..training.how import numbers_of
 from ..training.options import Options, at_once
 from ..training.steps import StepTables
-from ..training.words import CLIP, COMPENSATION, DIRECT, LOSS_LIMIT, MOMENTUM, NEVER, NUMBERS, STEP_SIZE, WEIGHT_DECAY
+from ..training.words import NEVER
 from . import words
 from .initial import InitialState
 from .shared import Own, Shared
@@ -22,11 +23,11 @@ _WORKER_TABLE = 8192  # entries of a table of one worker: a thousand workers hav
 def allocate(problem: Problem, options: Options, steps: StepTables, start: InitialState, loss_limit: float) -> Shared:
     """Allocate what all workers share, and put the initial state in place."""
     n, m, dtype = problem.n_params, options.workers, problem.dtype
-    length = 2 * n if options.scheme.published and options.shares_momentum else n
+    length = n * (1 + _carried(options))
     vectors, owners = _vectors(options), m if options.worker_tables else 1
     shared = Shared(
         control=aligned(words.READING + m * LINE, np.int64),
-        numbers=aligned(NUMBERS, dtype),
+        numbers=numbers_of(options, dtype, loss_limit),
         factors=aligned(len(steps.schedule) + len(steps.numbers), np.float64),
         plan=problem.plan,
         inputs=problem.inputs,
@@ -42,7 +43,7 @@ def allocate(problem: Problem, options: Options, steps: StepTables, start: Initi
     shared.factors[:first], shared.factors[first:] = steps.schedule, steps.numbers
     shared.state[words.PARAMS, :n] = start.params
     shared.slots[words.STATE] = start.version << 2 | words.CURRENT  # slot 0 is the first that is read
-    control, numbers = shared.control, shared.numbers
+    control = shared.control
     control[[words.VERSION, words.POINTER]] = start.version, start.version << words.SLOT_BITS
     control[[words.TICKET, words.DRAINED]] = start.ticket, start.version * options.rows_per_version
     control[words.WAITED] = start.waited_for_room
@@ -52,19 +53,20 @@ def allocate(problem: Problem, options: Options, steps: StepTables, start: Initi
     control[[words.SEED, words.RESHUFFLE]] = options.seed, options.reshuffle
     control[words.EVAL_EVERY] = options.eval_every
     control[words.CROWDED] = m > at_once()
-    control[words.SHARED_MOMENTUM] = options.shares_momentum
+    control[words.SHARES_MOMENTS] = options.shares_moments
     control[[words.FACTOR, words.FIRST]] = steps.kind, first
     control[words.HAS_TICKETS] = problem.has_tickets
     chosen = settings(options.scheme)
     control[words.SETTINGS : words.SETTINGS + len(chosen)] = chosen
     _set_gate(control, options, start)
-    numbers[[STEP_SIZE, MOMENTUM]] = options.step_size, options.momentum
-    numbers[[WEIGHT_DECAY, LOSS_LIMIT]] = options.weight_decay, loss_limit
-    numbers[[COMPENSATION, CLIP]] = options.compensation, options.clip or 0.0
-    numbers[DIRECT] = options.direct_share
-    if options.shares_momentum and start.velocity is not None:
-        _shared_velocity(options, shared)[:] = start.velocity[0]
+    if options.shares_moments and start.moments is not None:
+        shared.state[words.PARAMS, n : n + start.moments.size] = start.moments.ravel()
     return shared
+
+
+def _carried(options: Options) -> int:
+    """The vectors that stand after the parameters, as all workers share them: what steps carry on."""
+    return options.moments if options.shares_moments else 0
 
 
 def _set_gate(control: np.ndarray, options: Options, start: InitialState) -> None:
@@ -92,14 +94,15 @@ def elements_of_run(n_params: int, workspace: int, options: Options) -> int:
         workspace: numbers that each worker needs as scratch.
         options: of the run.
     """
-    m, length = options.workers, n_params * (2 if options.shares_momentum else 1)
-    shared = (_vectors(options) - (0 if options.scheme.averages else BOXES)) * length
-    own = 0 if options.scheme.averages else sum(_own_sizes(n_params, workspace, options).values())
+    m, scheme = options.workers, options.scheme
+    vectors = _vectors(options) - (0 if scheme.averages else BOXES)
+    shared = (vectors + _carried(options) * (vectors if scheme.published else 1)) * n_params
+    own = 0 if scheme.averages else sum(_own_sizes(n_params, workspace, options).values())
     return shared + m * own + 2 * n_params
 
 
 def _vectors(options: Options) -> int:
-    """The number of vectors of `Shared.state`: a pool, or parameters, velocity and further ones of the scheme."""
+    """The number of vectors of `Shared.state`: a pool, or the parameters and further ones of the scheme."""
     scheme, m = options.scheme, options.workers
     if scheme.published:
         return (2 + (options.compensation != 0)) * m + 1 + BOXES
@@ -114,8 +117,8 @@ def own_buffers(problem: Problem, options: Options, shared: Shared, start: Initi
     room = aligned(int(starts[-1]), problem.dtype)  # one block for all four: as few pages as possible
     room.fill(0)
     parts = {name: room[start : start + sizes[name]] for name, start in zip(sizes, starts, strict=False)}
-    if start.velocity is not None and not options.shares_momentum:
-        parts["velocity"][:] = start.velocity[me % len(start.velocity)]
+    if start.moments is not None and not options.shares_moments:
+        parts["moments"][:n] = start.moments[me % len(start.moments)]
     if scheme.averages:
         parts["gradient"] = shared.state[words.EXTRA + me, :n]
         parts["gradient"].fill(0)
@@ -129,7 +132,7 @@ def _own_sizes(n: int, workspace: int, options: Options) -> dict[str, int]:
         "workspace": 0 if scheme.messages else workspace,
         "gradient": 0 if scheme.averages else n,
         "snapshot": n if scheme.copies_view or options.compensation != 0 else 0,
-        "velocity": n if options.momentum != 0 else 0,
+        "moments": 0 if options.shares_moments else n * options.moments * (1 + scheme.published),
     }
 
 
@@ -138,23 +141,17 @@ def final_parameters(problem: Problem, options: Options, shared: Shared) -> np.n
     return shared.state[_current(options, shared), : problem.n_params].copy()
 
 
-def final_velocity(options: Options, shared: Shared, owns: list[Own | None]) -> np.ndarray | None:
-    """The velocities after the last update, (workers, n_params), or (1, n_params) if there is only one.
+def final_moments(options: Options, shared: Shared, owns: list[Own | None]) -> dict[str, np.ndarray]:
+    """What steps carry on after the last update, (vectors, n_params), as `RunWriter.finish` takes it.
 
-    None without momentum, or if a worker failed before it had its buffers (`owns`).
+    Empty if steps carry nothing on, or if a worker failed before it had its buffers (`owns`).
     """
     n = int(shared.control[words.N_PARAMS])
-    if options.momentum == 0:
-        return None
-    if options.shares_momentum:
-        return _shared_velocity(options, shared)[None].copy()
-    own = [one.velocity for one in owns if one is not None]
-    if len(own) < len(owns):
-        return None
-    if options.scheme.averages:  # each worker has a slice of the one velocity
-        ends = [i * n // len(own) for i in range(len(own) + 1)]
-        return np.concatenate([own[i][ends[i] : ends[i + 1]] for i in range(len(own))])[None]
-    return np.array(own)
+    own = [one.moments[:n] for one in owns if one is not None]
+    if options.moments == 0 or len(own) < len(owns):
+        return {}
+    shared_ones = shared.state[_current(options, shared), n : n * (1 + _carried(options))].reshape(-1, n)
+    return {options.moments_name: shared_ones.copy() if options.shares_moments else np.array(own)}
 
 
 def _current(options: Options, shared: Shared) -> int:
@@ -162,11 +159,3 @@ def _current(options: Options, shared: Shared) -> int:
     if options.scheme.published:
         return int(shared.control[words.POINTER]) & ((1 << words.SLOT_BITS) - 1)
     return words.PARAMS
-
-
-def _shared_velocity(options: Options, shared: Shared) -> np.ndarray:
-    """The velocity that all workers share (a view)."""
-    n = int(shared.control[words.N_PARAMS])
-    if options.scheme.published:
-        return shared.state[_current(options, shared), n : 2 * n]
-    return shared.state[words.VELOCITY, :n]

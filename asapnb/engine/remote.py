@@ -90,7 +90,7 @@ class Worker:
             gradient=self._outbox.vector,
             workspace=aligned(problem.workspace_size(options.batch_size), dtype),
             snapshot=self._inbox.vector,
-            velocity=aligned(0, dtype),
+            moments=aligned(0, dtype),
             row=self._outbox.row,
         )
         self._leaving = False

@@ -65,7 +65,7 @@ def resume_training(
         again = " (the same ones would be made again)" if options.always_fresh else ""
         check_lost(run, *_extent(run), again)
     check_going_on(run, start.version, start.seconds, options)
-    had_velocity = start.version == 0 or options.momentum == 0 or start.velocity is not None
+    had_velocity = start.version == 0 or options.moments == 0 or start.moments is not None
     resumed = [entry for entry in run.attributes.get("resumed", []) if entry["version"] < start.version]
     entry: dict[str, Any] = {"version": start.version, "velocity": had_velocity}
     if changed := changes(run, pieces(problem, rule, options.schedule, options.scheme)):
@@ -77,7 +77,7 @@ def resume_training(
     def reopen(attributes: dict[str, Any]) -> RunWriter:
         take_over(checkpoint, run)
         if run.status != RUNNING:  # reopening cuts the end of the file, so the state in it is saved first
-            save_checkpoint(path, *_as_checkpoint(run, start), owner)
+            save_checkpoint(path, *_as_checkpoint(run, start, options), owner)
         kept_up = {name: attributes[name] for name in _RENEWED if name in attributes}
         return RunWriter.reopen(owner, kept=kept, attributes={**facts, **kept_up}, groups=options.groups(problem))
 
@@ -119,7 +119,7 @@ def _extent(run: Run) -> tuple[int, float]:
 
 def _start(run: Run, checkpoint: Checkpoint | None, options: Options) -> tuple[InitialState, dict[str, int]]:
     """The state that a run goes on from, and how many rows of each group its file keeps."""
-    version, params, velocity, facts = _state(run, checkpoint)
+    version, params, moments, facts = _state(run, checkpoint, options)
     made, rows = run.updates["version"], len(run.updates["version"])
     steps, tables = run.evals["step"], run.rule_tables
     evals, kept_tables = len(steps), len(tables.steps)
@@ -138,7 +138,7 @@ def _start(run: Run, checkpoint: Checkpoint | None, options: Options) -> tuple[I
         version=version,
         ticket=int(updates["batch"].max(initial=-1)) + 1,
         seconds=float(updates["t_apply"].max(initial=0.0)),
-        velocity=velocity,
+        moments=moments,
         updates=updates,
         evaluations=evaluations_of(run, evals),
         tables=tables.scales[:kept_tables],
@@ -162,26 +162,29 @@ def _steps(run: Run, updates: Mapping[str, np.ndarray], options: Options) -> flo
     return float((sizes * scales).sum()) / options.rows_per_version
 
 
-def _state(run: Run, checkpoint: Checkpoint | None) -> tuple[int, np.ndarray, np.ndarray | None, Mapping[str, Any]]:
-    """The version, parameters and velocities to go on from, and the attributes saved with them."""
+def _state(
+    run: Run, checkpoint: Checkpoint | None, options: Options
+) -> tuple[int, np.ndarray, np.ndarray | None, Mapping[str, Any]]:
+    """The version, parameters and moments to go on from, and the attributes saved with them."""
+    name = options.moments_name
     if run.status != RUNNING:
         version = int(run.updates["version"].max(initial=0))
-        return version, run.params["final"], run.params.get("velocity"), run.attributes
+        return version, run.params["final"], run.params.get(name), run.attributes
     if checkpoint is None:
         return 0, run.params["initial"], None, {}
     arrays, initial = checkpoint.arrays, run.params["initial"]
-    params, velocity = arrays.get("params", initial[:0]), arrays.get("velocity")
-    for array in (params, params if velocity is None else velocity):
+    params, moments = arrays.get("params", initial[:0]), arrays.get(name)
+    for array in (params, params if moments is None else moments):
         if array.dtype != initial.dtype or array.shape[-1:] != initial.shape:
             raise RecordError(
                 f"the checkpoint {checkpoint.path} does not hold {len(initial):,} parameters: remove it"
             )
-    return checkpoint.version, params, velocity, checkpoint.attributes
+    return checkpoint.version, params, moments, checkpoint.attributes
 
 
-def _as_checkpoint(run: Run, start: InitialState) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def _as_checkpoint(run: Run, start: InitialState, options: Options) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays and attributes of a checkpoint of this state."""
-    arrays = {"params": start.params} | ({} if start.velocity is None else {"velocity": start.velocity})
+    arrays = {"params": start.params} | ({} if start.moments is None else {options.moments_name: start.moments})
     identity = {name: run.attributes.get(name) for name in ("run_id", "token")}
     counts = {name: getattr(start, name) for name in COUNTS}
     return arrays, {"version": start.version, "t": start.seconds, **counts, **identity}

@@ -44,7 +44,7 @@ from ..training.watching import ProgressHook, watched
 from .collect import compile_access
 from .controller import Controller
 from .initial import InitialState
-from .memory import allocate, check_fits, final_parameters, final_velocity
+from .memory import allocate, check_fits, final_moments, final_parameters
 from .ranks import Ranks, joining, of_rank
 from .remote import work
 from .serving import server
@@ -226,7 +226,7 @@ def run_from(
                 final_parameters(problem, options, shared),
                 controller.totals.histogram.counts,
                 {**controller.outcome(), "pinned": team.pinned or None},
-                final_velocity(options, shared, team.owns),
+                final_moments(options, shared, team.owns),
                 **({} if controller.summed is None else controller.summed.stored()),
                 hurried=session.hooks.hurried,
             )

@@ -95,19 +95,18 @@ class ServerTeam(Team):
         self._notes: list[str] = []
 
     def _own(self, me: int) -> Own:
-        """What a worker has at the server: its messages, and its velocity."""
-        options, dtype = self._options, self._problem.dtype
-        has_velocity = options.momentum != 0 and not options.shares_momentum
-        velocity = aligned(self._problem.n_params if has_velocity else 0, dtype)
-        if has_velocity and self._start.velocity is not None:
-            velocity[:] = self._start.velocity[me % len(self._start.velocity)]
+        """What a worker has at the server: its messages, and what its steps carry on."""
+        options, dtype, start = self._options, self._problem.dtype, self._start.moments
+        moments = aligned(0 if options.shares_moments else self._problem.n_params * options.moments, dtype)
+        if start is not None and not options.shares_moments:
+            moments[:] = start[me % len(start)]
         self._outbox[me].row[:] = blank_rows(1)
         return Own(
             indices=aligned(0, np.int64),
             gradient=self._inbox[me].vector,
             workspace=aligned(0, dtype),
             snapshot=self._outbox[me].vector,
-            velocity=velocity,
+            moments=moments,
             row=self._inbox[me].row,
         )
 

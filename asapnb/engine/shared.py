@@ -22,7 +22,7 @@ class Shared(NamedTuple):
     plan: NDArray[np.int64]  # the program of the problem
     inputs: NDArray[Any]  # uint8 or float: the training split, flat
     labels: NDArray[Any]  # int64 or float: those of the training split, flat
-    state: NDArray[Any]  # (vectors, n_params or more), dtype; in a pool with shared momentum, velocities follow
+    state: NDArray[Any]  # (vectors, n_params or more), dtype; shared moments follow the parameters
     slots: NDArray[np.int64]  # the headers of the pool's slots
     tables: NDArray[np.int64]  # (1, or one per worker; see `words`)
     scales: NDArray[np.float32]  # (TABLES for each row of `tables`, width): scale by staleness
@@ -37,7 +37,7 @@ class Own(NamedTuple):
     gradient: NDArray[Any]
     workspace: NDArray[Any]
     snapshot: NDArray[Any]  # its copy of the parameters; of Leashed, the compensated gradient
-    velocity: NDArray[Any]  # of per-worker momentum; else empty
+    moments: NDArray[Any]  # what its steps carry on: its velocity, under Leashed twice; empty if all share them
     row: NDArray[Any]  # (1,) UPDATES: the row of the update that it works on
 
 

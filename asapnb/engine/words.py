@@ -30,7 +30,7 @@ CLOSES = 19 * LINE  # with intervals: only gradients below this number may begin
 # Words that do not change while workers run
 CONSTANTS = 20 * LINE
 WORKERS, QUOTA, N_PARAMS, N_SAMPLES, BATCH_SIZE, SEED, RESHUFFLE, EVAL_EVERY = range(CONSTANTS, CONSTANTS + 8)
-SHARED_MOMENTUM = CONSTANTS + 8
+SHARES_MOMENTS = CONSTANTS + 8  # 1 if what steps carry on stands after the parameters, in every vector of them
 FACTOR, FIRST = CONSTANTS + 9, CONSTANTS + 10  # the kind of the rule's own factor; where its numbers begin
 HAS_TICKETS = CONSTANTS + 11  # 1 if gradients ask for their ticket and the seed
 CROWDED = CONSTANTS + 12  # 1 if there are more workers than threads that can run at once
@@ -59,7 +59,7 @@ LENGTHS = LINE  # of the tables kept
 RECORDED = LINE + TABLES  # the row of /rule of each table
 
 # Vectors of `Shared.state`, unless it is a pool
-PARAMS, VELOCITY, EXTRA = 0, 1, 2  # from EXTRA on: copies to evaluate, or the gradients of a round
+PARAMS, EXTRA = 0, 1  # from EXTRA on: copies to evaluate, or the gradients of a round
 
 # The pool that vectors are published from
 SLOT_BITS = 16

@@ -214,8 +214,8 @@ def memory(of: Objective, options: Options) -> tuple[int | None, int | None, int
 
     Of a run on MPI they are those of the server.
     """
-    velocities = 0 if options.momentum == 0 else 1 if options.shares_momentum else options.workers
-    simulated = (2 if options.always_fresh else options.workers + 1) + velocities
+    moments = options.moments * options.sets_of_moments
+    simulated = (2 if options.always_fresh else options.workers + 1) + moments
     if simulated_only(options.scheme) or options.workers > MAX_WORKERS:
         return None, None, simulated
     vectors = elements_of_run(1, 0, options)

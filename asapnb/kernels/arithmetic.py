@@ -1,9 +1,9 @@
 """The arithmetic of an update: of every scheme, on threads, in virtual time and in a replay.
 
 It is compiled without fastmath and has the same expressions in the same order wherever an update is made. So a replay
-gives the bits of the run. θ are the parameters, v the velocity, g the gradient, μ the momentum.
+gives the bits of the run. Here stands what is done to a gradient g, at parameters θ; the step itself is in `steps`.
 
-Twins, in tests/naive.py: `corrected` of clipping, weight decay and compensation, `updated` of the update itself.
+Twin, in tests/naive.py: `corrected`.
 """
 
 import math
@@ -58,61 +58,3 @@ def compensate(target: Vector, gradient: Vector, params: Vector, view: Vector, s
     for i in range(gradient.size):
         g = gradient[i]
         target[i] = g + strength * g * g * (params[i] - view[i])
-
-
-@part()
-def descend(params: Vector, velocity: Vector, gradient: Vector, step: Real, momentum: Real, direct: Real) -> None:
-    """θ ← θ − step·g, or with momentum v ← μ·v − step·g, θ ← θ + v; with a direct share as in `move`."""
-    if momentum != 0:
-        if direct != 0:
-            accelerate(velocity, velocity, gradient, step, momentum)
-            move(params, params, velocity, gradient, step, momentum, direct)
-        else:
-            for i in range(gradient.size):
-                velocity[i] = momentum * velocity[i] - step * gradient[i]
-                params[i] += velocity[i]
-    elif step != 0:  # a zero scale leaves θ as it is, even where the gradient is not finite
-        for i in range(gradient.size):
-            params[i] -= step * gradient[i]
-
-
-@part()
-def descend_into(
-    target: Vector, source: Vector, velocity: Vector, gradient: Vector, step: Real, momentum: Real, direct: Real
-) -> None:
-    """target = what `descend` makes of the source, to the bit; v stays."""
-    if momentum != 0:
-        if direct != 0:
-            accelerate(target, velocity, gradient, step, momentum)
-            move(target, source, target, gradient, step, momentum, direct)
-        else:
-            for i in range(gradient.size):
-                target[i] = source[i] + (momentum * velocity[i] - step * gradient[i])
-    elif step != 0:
-        for i in range(gradient.size):
-            target[i] = source[i] - step * gradient[i]
-    else:
-        for i in range(gradient.size):
-            target[i] = source[i]
-
-
-@part()
-def accelerate(target: Vector, velocity: Vector, gradient: Vector, step: Real, momentum: Real) -> None:
-    """target = μ·v − step·g."""
-    for i in range(gradient.size):
-        target[i] = momentum * velocity[i] - step * gradient[i]
-
-
-@part()
-def move(
-    target: Vector, source: Vector, velocity: Vector, gradient: Vector, step: Real, momentum: Real, direct: Real
-) -> None:
-    """target = source + v; with a direct share d, source + ((1 − d)(1 − μ)·v − d·step·g). v has had this gradient."""
-    if direct != 0:
-        one = velocity.dtype.type(1)
-        weight, now = (one - direct) * (one - momentum), direct * step
-        for i in range(gradient.size):
-            target[i] = source[i] + (weight * velocity[i] - now * gradient[i])
-    else:
-        for i in range(gradient.size):
-            target[i] = source[i] + velocity[i]

@@ -348,7 +348,7 @@ class RunWriter:
         final: NDArray[np.floating] | None,
         counts: ArrayLike,
         attributes: Mapping[str, Any],
-        velocity: NDArray[np.floating] | None = None,
+        moments: Mapping[str, NDArray[np.floating]] | None = None,
         checkpoint: tuple[Mapping[str, NDArray[Any]], Mapping[str, Any]] | None = None,
         *,
         sums: Sums | None = None,
@@ -365,7 +365,7 @@ class RunWriter:
             final: the final parameters, of shape (n_params,); None if there are none.
             counts: each worker's counts of staleness, of shape (workers, largest staleness + 1).
             attributes: further attributes.
-            velocity: with momentum, the velocities, one in a row.
+            moments: what steps carry on, vectors in rows: with momentum `velocity`.
             checkpoint: the arrays and attributes from which the run can go on; None if its file is enough.
             sums: of a summary: what its updates come to.
             steps_at: of a summary: the sums of the steps up to these versions, those of its evaluations.
@@ -375,7 +375,8 @@ class RunWriter:
             The run; its `path` says where it is.
         """
 
-        made = {columns.COUNTS: np.asarray(counts, np.int64), "params/final": final, "params/velocity": velocity}
+        made = {columns.COUNTS: np.asarray(counts, np.int64), "params/final": final}
+        made |= {f"params/{name}": vectors for name, vectors in (moments or {}).items()}
         arrays = {path: array for path, array in made.items() if array is not None}
         if sums is not None:
             at = np.asarray(steps_at(np.array(self._evaluated, np.int64)), np.float64)

@@ -10,7 +10,7 @@ from ..kernels.arrays import LINE, aligned, array_type, tuple_type, whole_lines
 from ..memory import check_memory
 from ..problems.base import Problem
 from ..record.schema import blank_rows, made_by
-from ..training.words import CLIP, COMPENSATION, DIRECT, LOSS_LIMIT, MOMENTUM, NUMBERS, STEP_SIZE, WEIGHT_DECAY
+from ..training.how import numbers_of
 from . import words as at
 from .execution import Execution
 from .operations import OPERATION, Operations
@@ -23,8 +23,10 @@ TASK = np.dtype(
         ("batch", np.int64),  # ticket of its minibatch
         ("needs", np.int64),  # operations that must be done before its view is there
         ("ends", np.int64),  # operations after which it is done
+        ("version", np.int64),  # that it makes
+        ("read_version", np.int64),
         ("slot", np.int32),  # the vector that holds its view
-        ("worker", np.int32),  # whose velocity it changes
+        ("worker", np.int32),  # whose moments it changes
         ("scale", np.float32),
         ("factor", np.float32),
     ],
@@ -45,7 +47,7 @@ class ReplayState(NamedTuple):
     results: NDArray[np.void]  # (rows,) RESULT
     operations: NDArray[np.void]  # OPERATION
     state: NDArray[Any]  # (slots, n_params or more): versions, or parameters and views
-    velocity: NDArray[Any]  # (workers, or 1, or 0, n_params)
+    moments: NDArray[Any]  # (workers, or 1, what steps carry on): vectors of n_params, one after the other
     gradients: NDArray[Any]  # (WINDOW, n_params): of rows in the ring
     total: NDArray[Any]  # (n_params,): the gradients of a round so far; else empty
     ring: NDArray[np.int64]  # (WINDOW · LINE,): the rows that may be computed, and how far they are
@@ -63,7 +65,7 @@ def replay_types(dtype: np.dtype[Any], inputs: np.dtype[Any], labels: np.dtype[A
     words, reals, vectors = array_type(np.int64), array_type(dtype), array_type(dtype, 2)
     state = {"numbers": reals, "total": reals, "inputs": array_type(inputs), "labels": array_type(labels)}
     state |= {"tasks": array_type(TASK), "results": array_type(RESULT), "operations": array_type(OPERATION)}
-    state |= {"state": vectors, "velocity": vectors, "gradients": vectors}
+    state |= {"state": vectors, "moments": vectors, "gradients": vectors}
     return tuple_type(ReplayState, state, words), tuple_type(Own, {"indices": words}, reals)
 
 
@@ -82,13 +84,12 @@ def make_replay_state(execution: Execution, order: Operations, loss_limit: float
     length = whole_lines(n, dtype)
     ahead = LOOK_AHEAD * threads if threads > 1 else 0
     window = max(1, min(order.overlap + ahead, count))
-    one_velocity = options.shares_momentum or options.always_fresh
-    velocities = 0 if options.momentum == 0 else 1 if one_velocity else options.workers
-    check_memory(f"a run with {order.slots + velocities + window:,} vectors of {n:,} parameters at a time",
-                 (order.slots + velocities + window) * length * dtype.itemsize,
+    sets = max(1, options.sets_of_moments)
+    vectors = order.slots + window + sets * options.moments
+    check_memory(f"a run with {vectors:,} vectors of {n:,} parameters at a time", vectors * length * dtype.itemsize,
                  "simulate fewer workers, or a smaller problem")  # fmt: skip
     tasks = np.zeros(count, TASK)
-    for name in ("batch", "worker"):
+    for name in ("batch", "worker", "version", "read_version"):
         tasks[name] = execution.rows[name]
     for name in ("needs", "ends", "slot"):
         tasks[name] = getattr(order, name)
@@ -96,7 +97,7 @@ def make_replay_state(execution: Execution, order: Operations, loss_limit: float
         tasks[name] = scales.columns[name]
     replay = ReplayState(
         control=aligned(at.REPLAY_WORDS, np.int64),
-        numbers=aligned(NUMBERS, dtype),
+        numbers=numbers_of(options, dtype, loss_limit),
         plan=problem.plan,
         inputs=problem.inputs,
         labels=problem.flat_labels,
@@ -104,22 +105,18 @@ def make_replay_state(execution: Execution, order: Operations, loss_limit: float
         results=blank_rows(count, RESULT),
         operations=order.operations,
         state=aligned((order.slots, length), dtype),
-        velocity=aligned((velocities, length), dtype),
+        moments=aligned((sets, whole_lines(n * options.moments, dtype)), dtype),
         gradients=aligned((window, length), dtype),
         total=aligned(n if gradients > 1 else 0, dtype),
         ring=aligned(window * LINE, np.int64),
     )
     replay.state[0, :n] = execution.initial
     replay.ring[::LINE] = np.arange(window) << 2 | at.FREE
-    control, numbers = replay.control, replay.numbers
+    control = replay.control
     control[[at.N_PARAMS, at.N_SAMPLES, at.BATCH_SIZE]] = n, problem.n_samples, options.batch_size
     control[[at.SEED, at.RESHUFFLE]] = options.seed, options.reshuffle
     control[at.HAS_TICKETS] = problem.has_tickets
-    control[[at.ONE_VELOCITY, at.BLOCKS, at.AVERAGED, at.WINDOW]] = one_velocity, order.blocks, gradients, window
-    numbers[[STEP_SIZE, MOMENTUM]] = options.step_size, options.momentum
-    numbers[[WEIGHT_DECAY, LOSS_LIMIT]] = options.weight_decay, loss_limit
-    numbers[[COMPENSATION, CLIP]] = options.compensation, options.clip or 0.0
-    numbers[DIRECT] = options.direct_share
+    control[[at.ONE_SET, at.BLOCKS, at.AVERAGED, at.WINDOW]] = sets == 1, order.blocks, gradients, window
     return replay
 
 

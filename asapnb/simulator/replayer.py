@@ -181,7 +181,7 @@ class Replayer:
         first, window = int(replay.control[FIRST]), int(replay.control[WINDOW])
         arrays = {
             "state": replay.state[:, :n],
-            "velocity": replay.velocity[:, :n],
+            "moments": replay.moments,
             "total": replay.total,
             **{name: replay.results[name][begin : first + window] for name in replay.results.dtype.names or ()},
             "seen_rows": seen_rows,
@@ -203,8 +203,7 @@ class Replayer:
         n, replay, arrays = self.problem.n_params, self.replay, saved.checkpoint.arrays
         rows, done, self.looks = (int(saved.checkpoint.attributes[name]) for name in ("rows", "operations", "looks"))
         window, ends = int(replay.control[WINDOW]), replay.tasks["ends"]
-        replay.state[:, :n], replay.velocity[:, :n] = arrays["state"], arrays["velocity"]
-        replay.total[:] = arrays["total"]
+        replay.state[:, :n], replay.moments[:], replay.total[:] = arrays["state"], arrays["moments"], arrays["total"]
         first = rows
         while first < len(ends) and ends[first] <= done:  # rows of a round that is not complete
             first += 1
@@ -300,7 +299,7 @@ def identity(execution: Execution, replay: ReplayState) -> str:
 
 def saved_parts(replay: ReplayState, n: int) -> tuple[dict[str, Wanted], dict[str, int]]:
     """The dtype and shape of each array of a checkpoint, and the largest value of each of its numbers."""
-    whole = {"state": replay.state[:, :n], "velocity": replay.velocity[:, :n], "total": replay.total}
+    whole = {"state": replay.state[:, :n], "moments": replay.moments, "total": replay.total}
     rows = {name: replay.results.dtype[name] for name in replay.results.dtype.names or ()}
     listed = {**rows, "seen_rows": np.dtype(np.int64), "seen": MICROSCOPE}
     wanted: dict[str, Wanted] = {name: (array.dtype, array.shape) for name, array in whole.items()}

@@ -272,7 +272,7 @@ def _resolved(problem: Problem, scheme: Any, arguments: dict[str, Any], updates:
 def _check_velocity(run: Run, options: Options) -> None:
     """UsageError with momentum if a run of real threads lost its velocities when it went on."""
     lost = [entry["version"] for entry in run.attributes.get("resumed", []) if not entry.get("velocity", True)]
-    if lost and options.momentum != 0:
+    if lost and options.moments != 0:
         raise UsageError(
             f"{run.path} was killed and went on at version {lost[0]:,} with its velocities lost, so with momentum it "
             "cannot be replayed; replay it with momentum=0"

@@ -92,9 +92,24 @@ class Options:
         return self.scheme.gradients(self.workers)
 
     @property
-    def shares_momentum(self) -> bool:
-        """Whether workers share one velocity. False without staleness, where there is one in any case."""
-        return self.momentum != 0 and self.momentum_kind == "shared" and not self.always_fresh
+    def moments(self) -> int:
+        """How many vectors steps carry on, for each worker, or for all: one velocity with momentum."""
+        return int(self.momentum != 0)
+
+    @property
+    def moments_name(self) -> str:
+        """What these vectors are called in a run file."""
+        return "velocity"
+
+    @property
+    def shares_moments(self) -> bool:
+        """Whether all workers share them. Without staleness they always do."""
+        return self.moments > 0 and (self.momentum_kind != "per_worker" or self.always_fresh)
+
+    @property
+    def sets_of_moments(self) -> int:
+        """How often there are these vectors."""
+        return 0 if self.moments == 0 else 1 if self.shares_moments else self.workers
 
 
 def cores() -> list[int]:

@@ -18,8 +18,10 @@ from numba import types
 
 import asapnb as ab
 from asapnb.compiled import kernel, specialise
-from asapnb.kernels.arithmetic import copy, descend
+from asapnb.kernels.arithmetic import copy
 from asapnb.kernels.atomics import fetch_add, load
+from asapnb.kernels.kinds import HOW
+from asapnb.kernels.steps import descend
 
 BATCH = 16
 VIEWS = {"in place": HOGWILD, "snapshot": SNAPSHOT}
@@ -27,7 +29,7 @@ TICKET, BEGUN, ENDED, TORN = 0, 8, 16, 24  # shared words, a cache line apart: m
 
 
 @kernel()
-def _work(updates, snapshot, words, shared, gradient, view, update, batches, plan, workspace, inputs, labels):
+def _work(updates, snapshot, words, shared, plain, gradient, view, update, batches, plan, workspace, inputs, labels):
     if not snapshot:
         view = shared
     while True:
@@ -44,16 +46,18 @@ def _work(updates, snapshot, words, shared, gradient, view, update, batches, pla
         if begun > ended:  # a write that began before the view was complete had not ended when it was begun
             fetch_add(words, TORN, 1)
         fetch_add(words, BEGUN, 1)
-        descend(shared, update, update, np.float32(1e-4), np.float32(0), np.float32(0))
+        descend(shared, update[:0], update, 0, update.size, np.float32(1e-4), plain, ticket + 1, ticket)
         fetch_add(words, ENDED, 1)
 
 
 def torn_share(problem: ab.Problem, snapshot: bool, updates: int) -> float:
     """The share of torn views with as many workers as cores."""
     types_, states = zip(*(training_state(problem, BATCH) for _ in range(CORES)), strict=True)
-    words, shared = np.zeros(32, np.int64), problem.init(0)
-    work = specialise(_work, types.int64, types.boolean, types.int64[::1], types.float32[::1], *types_[0])
-    threads = [threading.Thread(target=work, args=(updates, snapshot, words, shared, *state)) for state in states]
+    words, shared, plain = np.zeros(32, np.int64), problem.init(0), np.zeros(HOW, np.float32)
+    work = specialise(_work, types.int64, types.boolean, types.int64[::1], *2 * [types.float32[::1]], *types_[0])
+    threads = [
+        threading.Thread(target=work, args=(updates, snapshot, words, shared, plain, *state)) for state in states
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

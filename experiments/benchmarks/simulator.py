@@ -25,8 +25,10 @@ from start import python
 
 import asapnb as ab
 from asapnb.compiled import kernel
-from asapnb.kernels.arithmetic import copy, descend, descend_into
+from asapnb.kernels.arithmetic import copy
 from asapnb.kernels.arrays import aligned, whole_lines
+from asapnb.kernels.kinds import HOW
+from asapnb.kernels.steps import descend, descend_from
 from asapnb.simulator.scheduling import Simulation, staleness_only
 from asapnb.simulator.world import ROW
 
@@ -206,15 +208,15 @@ def replayed(problem: ab.Problem, batch: int, workers: int, threads: int, update
 
 
 @kernel()
-def _move(n, vectors, gradient, views):
-    zero, step = gradient.dtype.type(0), gradient.dtype.type(1e-4)
+def _move(n, vectors, gradient, views, how):
+    none, size, step = gradient[:0], gradient.size, gradient.dtype.type(1e-4)
     for number in range(n):
         source, target = vectors[number % len(vectors)], vectors[(number + 1) % len(vectors)]
         copy(gradient, vectors[(number + 1 - views) % len(vectors)])  # in the place of computing it
         if views == 1:
-            descend(source, gradient, gradient, step, zero, zero)
+            descend(source, none, gradient, 0, size, step, how, number + 1, number)
         else:
-            descend_into(target, source, gradient, gradient, step, zero, zero)
+            descend_from(target, source, none, gradient, 0, size, step, how, number + 1, number)
 
 
 def moving(problem: ab.Problem, workers: int, seconds: float) -> Callable[[], float]:
@@ -222,7 +224,8 @@ def moving(problem: ab.Problem, workers: int, seconds: float) -> Callable[[], fl
     length = whole_lines(problem.n_params, problem.dtype)
     vectors = aligned((workers + (workers > 1), length), problem.dtype)
     gradient = aligned(length, problem.dtype)
-    return timed(lambda n: _move(n, vectors, gradient, workers), seconds)
+    how = np.zeros(HOW, problem.dtype)  # plain steps
+    return timed(lambda n: _move(n, vectors, gradient, workers, how), seconds)
 
 
 def replays(effort: Effort) -> Table:

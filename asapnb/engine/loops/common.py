@@ -18,20 +18,20 @@ Which function fills which field of a row (`Own.row`), here and in a replay:
 """
 
 from ...compiled import part
-from ...kernels.arithmetic import add_decay, clip_norm, compensate, copy, descend
+from ...kernels.arithmetic import add_decay, clip_norm, compensate, copy
 from ...kernels.arrays import LINE
 from ...kernels.atomics import clock, compare_and_swap, fence, fetch_add, load, nap, store
+from ...kernels.steps import descend
 from ...kernels.types import Real, Rows, Vector, Words
 from ...problems.minibatch import draw_batch, hand_over_ticket
 from ...training.factors import applied, own_factor
 from ...training.words import (
     CLIP,
     COMPENSATION,
-    DIRECT,
     DIVERGED,
     LOSS_LIMIT,
-    MOMENTUM,
     NEVER,
+    STEP,
     STEP_SIZE,
     WEIGHT_DECAY,
 )
@@ -150,12 +150,24 @@ def added_scale(own: Own) -> int:
 
 
 @part()
-def update(shared: Shared, own: Own, params: Vector, view: Vector, velocity: Vector, step: Real) -> None:
+def update(shared: Shared, own: Own, params: Vector, view: Vector, step: Real) -> None:
     """Apply the worker's gradient, taken at `view`, to the shared parameters; note when. Twin: `updated`."""
     if shared.numbers[COMPENSATION] != 0:
         compensate(own.gradient, own.gradient, params, view, shared.numbers[COMPENSATION])
-    descend(params, velocity, own.gradient, step, shared.numbers[MOMENTUM], shared.numbers[DIRECT])
+    make_step(shared, own, own.gradient, 0, params.size, step)
     own.row[0].t_apply = seconds(shared.control)
+
+
+@part()
+def make_step(shared: Shared, own: Own, gradient: Vector, low: int, high: int, step: Real) -> None:
+    """Change the shared parameters from `low` to `high` in place, by a gradient, to the version in the worker's row.
+
+    What steps carry on stands after the parameters, or is the worker's own.
+    """
+    n, row = shared.control[at.N_PARAMS], own.row[0]
+    params = shared.state[at.PARAMS][:n]
+    moments = shared.state[at.PARAMS][n:] if shared.control[at.SHARES_MOMENTS] != 0 else own.moments
+    descend(params, moments, gradient, low, high, step, shared.numbers[STEP:], row.version, row.read_version)
 
 
 @part()
@@ -248,11 +260,11 @@ def post(control: Words, box: int, version: int, t: float, vector: int, pinned: 
 
 @part()
 def hand_over_copy(shared: Shared, own: Own, params: Vector, version: int) -> None:
-    """Copy the parameters of this version and ask for their evaluation."""
+    """Copy the parameters of this version, and what steps carry on if all share it; ask for their evaluation."""
     box = free_box(shared.control, version)
     if box >= 0:
         vector = at.EXTRA + (box - at.MAILBOXES) // LINE
-        copy(shared.state[vector][: params.size], params)
+        copy(shared.state[vector], shared.state[at.PARAMS])
         post(shared.control, box, version, own.row[0].t_apply, vector, 0)
 
 

@@ -4,7 +4,7 @@ from ...compiled import kernel
 from ...kernels.arithmetic import copy
 from ...kernels.atomics import fetch_add, load
 from ...kernels.types import Gradient
-from ..words import APPLIED, N_PARAMS, PARAMS, QUOTA, SETTINGS, SHARED_MOMENTUM, VELOCITY, VERSION
+from ..words import APPLIED, N_PARAMS, PARAMS, QUOTA, SETTINGS, VERSION
 from . import common as worker
 from .types import Own, Shared
 
@@ -24,7 +24,6 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
     """
     worker.begin(shared, me, own.row)
     params = shared.state[PARAMS][: shared.control[N_PARAMS]]
-    velocity = shared.state[VELOCITY][: params.size] if shared.control[SHARED_MOMENTUM] != 0 else own.velocity
     snapshot = shared.control[VIEW] == 1
     view = own.snapshot if snapshot else params
     while worker.goes_on(shared.control):
@@ -49,7 +48,7 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
         step = worker.choose_step(shared, own, version, read_version, load(shared.control, APPLIED) - read_sum)
         fetch_add(shared.control, APPLIED, worker.added_scale(own))
         # 4. Write
-        worker.update(shared, own, params, view, velocity, step)
+        worker.update(shared, own, params, view, step)
         if worker.evaluation_due(shared.control, version + 1):
             worker.hand_over_copy(shared, own, params, version + 1)
         worker.finish(shared.control)

@@ -1,11 +1,12 @@
 """Leashed-SGD: lock-free, with consistent views; every update is a new vector, published by compare-and-swap."""
 
 from ...compiled import kernel, part
-from ...kernels.arithmetic import accelerate, compensate, descend_into
+from ...kernels.arithmetic import compensate, copy
 from ...kernels.atomics import load, store
+from ...kernels.steps import descend_into
 from ...kernels.types import Gradient, Real, Vector
-from ...training.words import COMPENSATION, DIRECT, MOMENTUM
-from ..words import HEADER, N_PARAMS, POINTER, QUOTA, SETTINGS, SHARED_MOMENTUM, SUM, VERSION
+from ...training.words import COMPENSATION, STEP
+from ..words import HEADER, N_PARAMS, POINTER, QUOTA, SETTINGS, SHARES_MOMENTS, SUM, VERSION
 from . import common as worker
 from .pool import acquire, claim, pin, publish, release, slot_of, sum_of, version_of
 from .types import Own, Shared
@@ -21,23 +22,22 @@ def prepare(shared: Shared, own: Own, gradient: Vector, pointer: int, mine: int,
 
     Only early checks look for that.
     """
-    n = shared.control[N_PARAMS]
-    momentum, direct = shared.numbers[MOMENTUM], shared.numbers[DIRECT]
+    n, how, row = shared.control[N_PARAMS], shared.numbers[STEP:], own.row[0]
     target = shared.state[mine]
     source = shared.state[slot_of(pointer)]
-    velocity = own.velocity
-    if shared.control[SHARED_MOMENTUM] != 0:
-        velocity = source[n:]
-        accelerate(target[n:], velocity, gradient, step, momentum)
-    if shared.control[CHECK_EARLY] == 0:
-        descend_into(target[:n], source[:n], velocity, gradient, step, momentum, direct)
-        return True
-    for low in range(0, n, _BLOCK):
-        if load(shared.control, POINTER) != pointer:
+    half = own.moments.size // 2
+    before, after = own.moments[:half], own.moments[half:]
+    if shared.control[SHARES_MOMENTS] != 0:
+        before, after = source[n:], target[n:]
+    early = shared.control[CHECK_EARLY] != 0
+    block = _BLOCK if early else n
+    for low in range(0, n, block):
+        if early and load(shared.control, POINTER) != pointer:
             return False
-        high = min(low + _BLOCK, n)
-        part = slice(low, high)
-        descend_into(target[part], source[part], velocity[part], gradient[part], step, momentum, direct)
+        descend_into(
+            target[:n], source[:n], after, before, gradient, low, min(low + block, n), step, how, row.version,
+            row.read_version,
+        )  # fmt: skip
     return True
 
 
@@ -52,7 +52,7 @@ def land(shared: Shared, own: Own, mine: int, view: Vector, read_version: int, r
     3. Write the next vector into `mine`. If it is to be evaluated, pin it for the evaluator.
     4. Replace the current vector by `mine` with one compare-and-swap. On success go to 6.
     5. Count the failure. Drop the gradient if there are more failures than the persistence bound.
-    6. After success: store the version, update the worker's own velocity, ask for an evaluation that is due.
+    6. After success: store the version, keep the worker's own moments, ask for an evaluation that is due.
 
     Twin: the loop in `leashed` in tests/naive_simulator.py. tests/test_engine_steps.py scripts the failures.
     """
@@ -93,8 +93,8 @@ def land(shared: Shared, own: Own, mine: int, view: Vector, read_version: int, r
             return _DROPPED
     # 6. Published
     store(shared.control, VERSION, version + 1)  # for information: it may lag behind the published pointer
-    if shared.numbers[MOMENTUM] != 0 and shared.control[SHARED_MOMENTUM] == 0:
-        accelerate(own.velocity, own.velocity, gradient, step, shared.numbers[MOMENTUM])
+    half = own.moments.size // 2
+    copy(own.moments[:half], own.moments[half:])
     if evaluated:
         hand_over_slot(shared, own, mine, version + 1)
     return _APPLIED

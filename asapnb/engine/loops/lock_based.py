@@ -5,7 +5,7 @@ from ...kernels.arithmetic import copy
 from ...kernels.atomics import load, store
 from ...kernels.types import Gradient
 from ...kernels.waiting import lock, unlock
-from ..words import APPLIED, LOCK, N_PARAMS, PARAMS, QUOTA, SHARED_MOMENTUM, VELOCITY, VERSION
+from ..words import APPLIED, LOCK, N_PARAMS, PARAMS, QUOTA, VERSION
 from . import common as worker
 from .types import Own, Shared
 
@@ -22,7 +22,6 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
     worker.begin(shared, me, own.row)
     control = shared.control
     params = shared.state[PARAMS][: shared.control[N_PARAMS]]
-    velocity = shared.state[VELOCITY][: params.size] if shared.control[SHARED_MOMENTUM] != 0 else own.velocity
     while worker.goes_on(shared.control):
         # 1. Read
         count = worker.next_batch(shared, own)
@@ -47,7 +46,7 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
             break
         total = load(control, APPLIED)
         step = worker.choose_step(shared, own, version, read_version, total - read_sum)
-        worker.update(shared, own, params, own.snapshot, velocity, step)
+        worker.update(shared, own, params, own.snapshot, step)
         store(control, APPLIED, total + worker.added_scale(own))
         store(control, VERSION, version + 1)
         if worker.evaluation_due(shared.control, version + 1):

@@ -22,7 +22,7 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
         )
         worker.note_gradient(shared, own, params, loss)
         step = worker.choose_step(shared, own, version, version, 0)
-        worker.update(shared, own, params, params, own.velocity, step)
+        worker.update(shared, own, params, params, step)
         store(shared.control, VERSION, version + 1)
         worker.hand_in(shared, own, version)
         if worker.evaluation_due(shared.control, version + 1):

@@ -13,7 +13,7 @@ from ...kernels.arithmetic import copy
 from ...kernels.atomics import clock, fetch_add, load, store
 from ...kernels.types import Vector
 from ...training.words import STEP_SIZE
-from ..words import APPLIED, N_PARAMS, PARAMS, QUOTA, SETTINGS, SHARED_MOMENTUM, TICKET, VELOCITY, VERSION
+from ..words import APPLIED, N_PARAMS, PARAMS, QUOTA, SETTINGS, TICKET, VERSION
 from . import common as worker
 from .types import Own, Shared
 
@@ -95,8 +95,7 @@ def apply(shared: Shared, own: Own) -> None:
     step = shared.numbers[STEP_SIZE] * own.row[0].scale * own.row[0].factor
     version = load(control, VERSION)
     params = shared.state[PARAMS][: control[N_PARAMS]]
-    velocity = shared.state[VELOCITY][: params.size] if control[SHARED_MOMENTUM] != 0 else own.velocity
-    worker.update(shared, own, params, own.snapshot, velocity, step)
+    worker.update(shared, own, params, own.snapshot, step)
     store(control, APPLIED, load(control, APPLIED) + worker.added_scale(own))
     store(control, VERSION, version + 1)
     if worker.evaluation_due(control, version + 1):

@@ -5,11 +5,10 @@ do not depend on which worker is first.
 """
 
 from ...compiled import kernel, part
-from ...kernels.arithmetic import copy, descend
+from ...kernels.arithmetic import copy
 from ...kernels.atomics import fetch_add, load, store, wake
 from ...kernels.types import Gradient, Vector, Vectors, Words
 from ...kernels.waiting import doze, relax
-from ...training.words import DIRECT, MOMENTUM
 from ..words import ARRIVED, BROKEN, CROWDED, EXTRA, GOING, N_PARAMS, PARAMS, PHASE, VERSION, WORKERS
 from . import common as worker
 from .types import Own, Shared
@@ -108,8 +107,7 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
         # 4. Update the own slice
         step = worker.choose_step(shared, own, version, version, 0)
         average(own.snapshot, shared.state, workers, low, high)
-        mine, momentum, direct = slice(low, high), shared.numbers[MOMENTUM], shared.numbers[DIRECT]
-        descend(params[mine], own.velocity[mine], own.snapshot[mine], step, momentum, direct)
+        worker.make_step(shared, own, own.snapshot, low, high, step)
         own.row[0].t_apply = worker.seconds(control)
         worker.hand_in(shared, own, version * workers + me)
         version += 1

@@ -56,7 +56,7 @@ def lock_based(gradient: Gradient, shared: Shared, own: Own, me: int, times: Wor
         version = load(control, VERSION)
         total = load(control, APPLIED)
         step = worker.choose_step(shared, own, version, read_version, total - read_sum)
-        worker.update(shared, own, params, own.snapshot, own.velocity, step)
+        worker.update(shared, own, params, own.snapshot, step)
         store(control, APPLIED, total + worker.added_scale(own))
         store(control, VERSION, version + 1)
         unlock(control, LOCK)

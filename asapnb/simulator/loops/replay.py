@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...compiled import kernel, part
-from ...kernels.arithmetic import accelerate, add_decay, clip_norm, compensate, copy, descend, descend_into, move
+from ...kernels.arithmetic import add_decay, clip_norm, compensate, copy
 from ...kernels.arrays import LINE
 from ...kernels.atomics import compare_and_swap, load, store
+from ...kernels.steps import descend, descend_from
 from ...kernels.types import Gradient, Real, Vector
 from ...kernels.waiting import relax
 from ...problems.minibatch import draw_batch, hand_over_ticket
-from ...training.words import CLIP, COMPENSATION, DIRECT, DIVERGED, LOSS_LIMIT, MOMENTUM, STEP_SIZE, WEIGHT_DECAY
+from ...training.words import CLIP, COMPENSATION, DIVERGED, LOSS_LIMIT, STEP, STEP_SIZE, WEIGHT_DECAY
 from .. import words as at
 
 if TYPE_CHECKING:
@@ -94,21 +95,15 @@ def _step(replay: ReplayState, row: int) -> Real:
 
 
 @part()
-def _owner(replay: ReplayState, row: int) -> int:
-    """The velocity that an update changes."""
-    return 0 if replay.control[at.ONE_VELOCITY] != 0 else replay.tasks[row].worker
-
-
-@part()
-def _descend(replay: ReplayState, row: int, gradient: Vector, source: Vector, target: Vector) -> None:
-    """target = what `descend` makes of the source; with momentum the velocity changes, too."""
-    momentum, direct, step = replay.numbers[MOMENTUM], replay.numbers[DIRECT], _step(replay, row)
-    if momentum != 0:
-        velocity = replay.velocity[_owner(replay, row)][: target.size]
-        accelerate(velocity, velocity, gradient, step, momentum)
-        move(target, source, velocity, gradient, step, momentum, direct)
+def _descend(replay: ReplayState, row: int, gradient: Vector, source: int, target: int, low: int, high: int) -> None:
+    """Make the step of a row from one vector of `ReplayState.state` into another, or in place, as the engine does."""
+    n, task, how = replay.control[at.N_PARAMS], replay.tasks[row], replay.numbers[STEP:]
+    moments, step = replay.moments[0 if replay.control[at.ONE_SET] != 0 else task.worker], _step(replay, row)
+    new, old = replay.state[target][:n], replay.state[source][:n]
+    if source == target:
+        descend(new, moments, gradient, low, high, step, how, task.version, task.read_version)
     else:
-        descend_into(target, source, gradient, gradient, step, momentum, direct)
+        descend_from(new, old, moments, gradient, low, high, step, how, task.version, task.read_version)
 
 
 @part()
@@ -116,15 +111,11 @@ def _apply(replay: ReplayState, operation: Any) -> None:
     """Make the next version from the gradient of a row; of a round, add to the sum and close it with its average."""
     n, row = replay.control[at.N_PARAMS], operation.row
     gradient = replay.gradients[row % replay.control[at.WINDOW]][:n]
-    source, target = replay.state[operation.source][:n], replay.state[operation.target][:n]
     if operation.kind == at.APPLY:
         if replay.numbers[COMPENSATION] != 0:
-            view = replay.state[replay.tasks[row].slot][:n]
+            source, view = replay.state[operation.source][:n], replay.state[replay.tasks[row].slot][:n]
             compensate(gradient, gradient, source, view, replay.numbers[COMPENSATION])
-        if operation.source == operation.target and replay.numbers[MOMENTUM] == 0:
-            descend(target, gradient, gradient, _step(replay, row), replay.numbers[MOMENTUM], replay.numbers[DIRECT])
-        else:
-            _descend(replay, row, gradient, source, target)
+        _descend(replay, row, gradient, operation.source, operation.target, 0, n)
         return
     if row % replay.control[at.AVERAGED] == 0:
         copy(replay.total, gradient)
@@ -135,7 +126,7 @@ def _apply(replay: ReplayState, operation: Any) -> None:
         share = replay.total.dtype.type(1) / replay.total.dtype.type(replay.control[at.AVERAGED])
         for i in range(n):
             replay.total[i] *= share
-        _descend(replay, row, replay.total, source, target)
+        _descend(replay, row, replay.total, operation.source, operation.target, 0, n)
 
 
 @part()
@@ -148,12 +139,11 @@ def _move_block(replay: ReplayState, operation: Any) -> None:
     if operation.kind == at.READ:
         copy(view, params)
         return
-    gradient = replay.gradients[row % replay.control[at.WINDOW]][low:high]
+    gradient = replay.gradients[row % replay.control[at.WINDOW]][:n]
     if replay.numbers[COMPENSATION] != 0:
-        compensate(gradient, gradient, params, view, replay.numbers[COMPENSATION])
-    momentum = replay.numbers[MOMENTUM]
-    velocity = replay.velocity[_owner(replay, row)][low:high] if momentum != 0 else gradient
-    descend(params, velocity, gradient, _step(replay, row), momentum, replay.numbers[DIRECT])
+        part_of = gradient[low:high]
+        compensate(part_of, part_of, params, view, replay.numbers[COMPENSATION])
+    _descend(replay, row, gradient, 0, 0, low, high)
 
 
 @part()

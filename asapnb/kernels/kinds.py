@@ -1,0 +1,8 @@
+"""The kinds of steps, and the words that say which one a run makes: see `steps`."""
+
+KIND, FIRST = 0, 1  # positions: the kind, and where its numbers begin
+HOW = 4  # words
+
+SGD = 0
+MOMENTUM = 1  # μ
+QUASI_HYPERBOLIC = 2  # μ, the direct share d
