@@ -1,6 +1,8 @@
 """The experiments: their sweeps can be read, the commands on their pages exist, their links lead somewhere."""
 
+import json
 import re
+import runpy
 import shlex
 import tomllib
 from pathlib import Path
@@ -51,3 +53,19 @@ def test_every_experiment_is_on_the_list():
     listed = (FOLDER / "README.md").read_text()
     for page in PAGES:
         assert page.parent == FOLDER or f"]({page.parent.name}/README.md)" in listed, page
+
+
+def test_every_contestant_of_the_field_runs(tmp_path, monkeypatch, capsys):
+    """All of them on a small network; called again, it goes on, and makes a line that was cut off anew."""
+    monkeypatch.syspath_prepend(FOLDER / "field")
+    field = runpy.run_path(str(FOLDER / "field/field.py"))
+    assert [field["search"](lambda k: abs(k - 5), start, 8) for start in (-9, -3, 5, 20)] == [-1, 5, 5, 12]
+    main = field["main"]
+    out = tmp_path / "quick.jsonl"
+    monkeypatch.setattr("sys.argv", ["field.py", str(out), "--quick"])
+    main()
+    said, lines = capsys.readouterr().out, out.read_text().splitlines()
+    out.write_text("\n".join(lines)[:-9])
+    main()
+    assert capsys.readouterr().out == said
+    assert [json.loads(line) for line in out.read_text().splitlines()[len(lines) :]] == [json.loads(lines[-1])]

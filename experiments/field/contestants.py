@@ -40,6 +40,8 @@ CONTESTANTS = (
     Contestant("synchronous", "synchronous", -5),
     Contestant("K-sync, 12", "synchronous(wait_for=12)", -5),
     Contestant("K-batch-sync, 16", "synchronous(wait_for=16, batches=True)", -5),
+    Contestant("interval 32", "lock-based(interval=32)"),
+    Contestant("interval 128", "lock-based(interval=128)"),
     Contestant("bound 4", "parameter-server(bound=4)"),
     Contestant("discard after 16", "parameter-server(discard_after=16)"),
     Contestant("discard after 32", "parameter-server(discard_after=32)"),

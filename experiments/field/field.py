@@ -24,7 +24,6 @@ import asapnb as ab
 from asapnb.analysis import Target, crossing, records
 from asapnb.schemes import as_scheme
 
-FARTHEST = 8  # steps of the search from where it begins: a factor of 16
 Key = tuple[str, str, str, int, int]  # contestant, schedule, data, k of the step size 2^(k/2), seed
 Found = dict[str, Any]
 
@@ -41,12 +40,13 @@ class Size:
     schedules: tuple[str, ...]
     reported: tuple[int, ...]
     tuning: tuple[int, ...]
+    farthest: int  # steps of the search from where it begins: 8 are a factor of 16
 
 
 FULL = Size(lambda: ab.lenet(ab.load_dataset("fashion-mnist-mini")), 0.6, 250.0, 64, 1000, tuple(SCHEDULES), REPORTED,
-            TUNING)  # fmt: skip
-QUICK = Size(lambda: ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(8,)), 1.5, 12.0, 64, 200, ("equal",),
-             (0, 1), (100,))  # fmt: skip
+            TUNING, 8)  # fmt: skip
+QUICK = Size(lambda: ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(8,)), 1.5, 8.0, 64, 200, ("equal",),
+             (0,), (100,), 0)  # fmt: skip
 
 
 def carry_out(problem: ab.Problem, size: Size, one: Contestant, schedule: str, data: str, k: int, seed: int) -> Found:
@@ -85,18 +85,18 @@ def compete(size: Size, one: Contestant, schedule: str, data: str, known: dict[K
         losses = [math.inf if run["loss"] is None else run["loss"] for run in runs]
         return sum(times), sum(losses)
 
-    best = search(cost, one.start)
+    best = search(cost, one.start, size.farthest)
     for seed in size.reported:
         outcome(best, seed)
     return f"{schedule}, {data}, {one.name}: step size {2.0 ** (best / 2):.3g}"
 
 
-def search(cost: Callable[[int], Any], start: int) -> int:
+def search(cost: Callable[[int], Any], start: int, farthest: int) -> int:
     """The place of the least cost: from the start downhill, until both neighbours cost more."""
     costs = {start: cost(start)}
     while True:
         best = min(costs, key=lambda k: costs[k])
-        new = [k for k in (best - 1, best + 1) if k not in costs and abs(k - start) <= FARTHEST]
+        new = [k for k in (best - 1, best + 1) if k not in costs and abs(k - start) <= farthest]
         if not new:
             return best
         for k in new:
@@ -130,6 +130,9 @@ def main() -> None:
     given = parser.parse_args()
     size, known = QUICK if given.quick else FULL, load(given.path)
     given.path.parent.mkdir(parents=True, exist_ok=True)
+    with given.path.open("a+") as file:
+        file.seek(0)
+        file.write("" if file.read()[-1:] in ("", "\n") else "\n")  # after a line that was cut off
     tasks = [
         (one, schedule, data)
         for data in DATA for schedule in size.schedules for one in CONTESTANTS

@@ -1,0 +1,96 @@
+"""Every scheme with each of its options, and with each argument of a run: on threads and in virtual time, replayed.
+
+What is tried follows from the declarations, so that an option or argument that somebody adds is tried, too, or is an
+error here until it has a line in one of the tables.
+"""
+
+from types import NoneType
+from typing import get_args
+
+import pytest
+from problems import quadratic, train
+from simulations import simulate
+
+import asapnb as ab
+from asapnb.schemes import SCHEMES
+from asapnb.training.arguments import of_replay
+
+NEEDS = {  # what an option means nothing without
+    ("synchronous", "batches"): "wait_for=7",
+    ("parameter-server", "restart"): "discard_after=3",
+}
+RULE = {"rule": "tail(refresh=every(10))"}
+ARGUMENTS = {  # of each argument that changes what is computed, a value, with what it means nothing without
+    "momentum": {"momentum": 0.5},
+    "momentum_kind": {"momentum": 0.5, "momentum_kind": "shared"},
+    "direct_share": {"momentum": 0.5, "direct_share": 0.2},
+    "weight_decay": {"weight_decay": 0.01},
+    "compensation": {"compensation": 0.1},
+    "clip": {"clip": 0.5},
+    "reshuffle": {"reshuffle": False},
+    "worker_tables": {"worker_tables": True, **RULE},
+    "prior": {"prior": "geometric(m=4)", **RULE},
+}
+OF_EVERY_RUN = {"workers", "step_size", "batch_size", "seed"}
+OF_ASAPNB = {name: scheme for name, scheme in SCHEMES.items() if scheme.__module__.startswith("asapnb.")}
+
+
+def other(option):
+    """A value of an option that is not its default."""
+    if option.hint is bool:
+        return not option.default
+    parts = get_args(option.hint)
+    if parts and all(isinstance(part, str) for part in parts):
+        return next(part for part in parts if part != option.default)
+    assert option.hint is int or NoneType in parts, f"tests/test_every_option.py knows no value of {option}"
+    return next(value for value in (3, 1, 2) if value != option.default)
+
+
+def variants():
+    """The text of each scheme, also with each of its options, and whether only the simulator has it."""
+    for name, scheme in OF_ASAPNB.items():
+        yield pytest.param(name, False, id=name)
+        for option in scheme.options:
+            needed = NEEDS.get((name, option.name))
+            text = f"{name}({needed + ', ' if needed else ''}{option.name}={other(option)})"
+            yield pytest.param(text, option.simulated, id=text)
+
+
+def carried_out(scheme, simulated_only, **arguments):
+    """The runs of a scheme, each replayed to the same bits, if what its views held is known."""
+    kind = OF_ASAPNB[scheme.partition("(")[0]]
+    if kind.event_loop:
+        yield simulate(scheme=scheme, updates=24, **arguments), True
+    if kind.worker_loop and not simulated_only:
+        yield train(quadratic(), scheme, updates=24, step_size=0.02, **arguments), kind.consistent
+
+
+def check(made):
+    runs = list(made)
+    assert runs
+    for run, known in runs:
+        assert (run.status, run.updates["version"].max()) == ("finished", 24)
+        if known:
+            again = ab.replay(run, quadratic())
+            assert again.params["final"].tobytes() == run.params["final"].tobytes()
+
+
+@pytest.mark.parametrize(("scheme", "simulated_only"), list(variants()))
+def test_a_scheme_with_an_option(scheme, simulated_only):
+    check(carried_out(scheme, simulated_only, momentum=0.5, **RULE))
+
+
+@pytest.mark.parametrize("argument", ARGUMENTS)
+@pytest.mark.parametrize("scheme", OF_ASAPNB)
+def test_a_scheme_with_an_argument(scheme, argument):
+    """Or an error that names the argument."""
+    try:
+        made = list(carried_out(scheme, False, **ARGUMENTS[argument]))
+    except ab.UsageError as error:
+        assert argument in str(error)  # noqa: PT017 (most do not raise)
+    else:
+        check(made)
+
+
+def test_every_argument_that_changes_what_is_computed_is_tried():
+    assert {*of_replay("changed", "kept")} - OF_EVERY_RUN == {*ARGUMENTS}, "give it a line in ARGUMENTS"
