@@ -15,6 +15,7 @@ import multiprocessing
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,20 @@ class Size:
     farthest: int  # steps of the search from where it begins: 8 are a factor of 16
 
 
-FULL = Size(lambda: ab.lenet(ab.load_dataset("fashion-mnist-mini")), 0.6, 250.0, 64, 1000, tuple(SCHEDULES), REPORTED,
-            TUNING, 8)  # fmt: skip
-QUICK = Size(lambda: ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(8,)), 1.5, 8.0, 64, 200, ("equal",),
-             (0,), (100,), 0)  # fmt: skip
+@cache
+def lenet() -> ab.Problem:
+    """The problem."""
+    return ab.lenet(ab.load_dataset("fashion-mnist-mini"))
+
+
+@cache
+def small() -> ab.Problem:
+    """That of the quick runs."""
+    return ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(8,))
+
+
+FULL = Size(lenet, 0.6, 250.0, 64, 1000, tuple(SCHEDULES), REPORTED, TUNING, 8)
+QUICK = Size(small, 1.5, 8.0, 64, 200, ("equal",), (0,), (100,), 0)
 
 
 def carry_out(problem: ab.Problem, size: Size, one: Contestant, schedule: str, data: str, k: int, seed: int) -> Found:
@@ -143,14 +154,9 @@ def main() -> None:
             print(compete(size, *task, known, given.path), flush=True)
         return
     with ProcessPoolExecutor(given.jobs, multiprocessing.get_context("spawn")) as pool:
-        waiting = [pool.submit(_compete, given.quick, *task, known, given.path) for task in tasks]
+        waiting = [pool.submit(compete, size, *task, known, given.path) for task in tasks]
         for number, done in enumerate(as_completed(waiting), 1):
             print(f"{number} of {len(tasks)}: {done.result()}", flush=True)
-
-
-def _compete(quick: bool, *arguments: Any) -> str:
-    """`compete` in another process, to which no function without a name can be sent."""
-    return compete(QUICK if quick else FULL, *arguments)
 
 
 if __name__ == "__main__":
