@@ -11,7 +11,7 @@ from scipy import stats
 from asapnb import timing as times
 from asapnb.schemes import Hogwild, Leashed, LockBased, ParameterServer, Synchronous
 from asapnb.simulator import schedule
-from asapnb.theory import leashed_fluid, machine_repairman
+from asapnb.theory import interval_staleness, interval_time, leashed_fluid, machine_repairman
 from asapnb.timing import Timing
 
 RISK = 1e-5  # of a test that fails although all is well, had the seed not been fixed
@@ -64,6 +64,46 @@ def test_equal_exponential_workers_come_in_any_order_and_staleness_is_the_gap():
     for t in range(3000):
         assert made.tau[t] == t - last[made.worker[t]]
         last[made.worker[t]] = t + 1
+
+
+def test_exponential_workers_in_intervals():
+    m, size, n = 6, 20, 200_000
+    made = schedule("exponential(1)", LockBased(interval=size), m, n, seed=4)
+    by_interval = made.tau.reshape(-1, size)
+    assert (by_interval.sum(axis=1) == (m - 1) * (size - m / 2)).all(), "whatever the times"
+    law = np.append(interval_staleness(m, size).pmf, np.zeros(size))[:size]
+    for place in (3, 9, size - 2):  # one of each interval, so that they are independent
+        possible = np.flatnonzero(naive_interval(m, size, place))
+        seen = tally(by_interval[:, place], size)
+        assert seen[possible].sum() == seen.sum()
+        assert fits(seen[possible], naive_interval(m, size, place)[possible])
+    np.testing.assert_allclose(np.mean([naive_interval(m, size, place) for place in range(size)], axis=0), law)
+    took = np.diff(made.t_apply[size - 1 :: size], prepend=0.0)
+    assert agrees(took, interval_time(m, size), within=0.02)
+
+
+def naive_interval(m, size, place):
+    """The law of the staleness of the update at this place of an interval, from who has begun when."""
+    begun = {0: m}  # expected gradients in flight, by the update after which they began
+    for update in range(place + 1):
+        flight = sum(begun.values())
+        law = {since: count / flight for since, count in begun.items()}
+        begun = {since: count - law[since] for since, count in begun.items()}
+        if m + update < size:
+            begun[update + 1] = begun.get(update + 1, 0) + 1
+    return np.array([law.get(place - k, 0.0) for k in range(size)])
+
+
+@pytest.mark.parametrize("timing", ["1.5", "[exponential(1), 3, gamma(2, 0.5), 0.25]", "pareto(1, 1.1)"])
+@pytest.mark.parametrize("size", [1, 3, 4, 5, 11])
+def test_the_staleness_of_an_interval_adds_up_to_the_same_whatever_the_times(timing, size):
+    m = 4
+    n = min(m, size)
+    for scheme in (LockBased(interval=size), Hogwild(interval=size), Leashed(interval=size)):
+        tau = schedule(timing, scheme, m, 20 * size, seed=3).tau.reshape(-1, size)
+        assert (2 * tau.sum(axis=1) == (n - 1) * (2 * size - n)).all()
+        if size <= m:
+            assert (np.sort(tau, axis=1) == np.arange(size)).all()
 
 
 def test_staleness_of_the_first_updates_and_in_the_long_run():

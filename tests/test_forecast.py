@@ -100,6 +100,9 @@ def test_what_an_update_takes_in_the_file(tmp_path):
         ("exponential(1)", "synchronous", 6, True),
         ("exponential(1)", "synchronous(wait_for=2)", 6, True),
         ("shifted_exponential(1, 0.5)", "synchronous", 6, True),
+        ("exponential(2)", "lock-based(interval=20)", 6, True),
+        ("exponential(2)", "hogwild(interval=4)", 6, True),
+        ("1.5", "leashed(interval=20)", 6, False),
         ("compute=exponential(1), update=exponential(0.1)", "lock-based(fused=True)", 16, False),
         ("compute=exponential(1), update=0.1", "lock-based(fused=True)", 16, False),
         ("compute=exponential(1), update=0.1, read=0.05", "sequential", 1, True),
@@ -127,6 +130,9 @@ def test_formulas_agree_with_schedules(timing, scheme, workers, deviation):
         ("pareto(1, 0.9)", "lock-based", 4),
         ("compute=1, pauses=[(0, 1, 1)]", "lock-based", 2),
         ("[exponential(1), 2]", "synchronous", 2),
+        ("compute=exponential(1), update=0.1", "lock-based(interval=8)", 4),
+        ("exponential(1)", "lock-based(interval=[(0, 8), (100, 2)])", 4),
+        ("[exponential(1), 2]", "lock-based(interval=9)", 2),
     ],
 )
 def test_where_there_is_no_formula(timing, scheme, workers):

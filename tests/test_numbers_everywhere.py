@@ -144,6 +144,8 @@ CALLS = {
         "independent_growth": {"staleness": LAW, "step": 0.25, "workers": 4, "rest": 0.25},
         "independent_limit": {"staleness": LAW, "workers": 4, "rest": 0.25},
         "independent_variance": {"staleness": LAW, "step": 0.25, "workers": 4, "noise": 0.5, "rest": 0.25},
+        "interval_staleness": {"workers": 4, "interval": 9},
+        "interval_time": {"workers": 4, "interval": 9, "mean": 1.5},
         "leashed_fluid": {"workers": 4, "compute": 1.5, "update": 0.5},
         "machine_repairman": {"workers": 4, "compute": 1.5, "service": 0.5},
         "mean_exponential": {"beta": 0.5, "workers": 4},

@@ -50,6 +50,24 @@ def test_the_law_of_one_update_is_the_mean_over_all_orders(rates):
                                theory.exponential_workers(rates).pmf[:50], rtol=1e-9)  # fmt: skip
 
 
+@given(st.integers(1, 40), st.integers(1, 300))
+def test_in_intervals_the_law_has_the_mean_that_all_compute_times_have(m, interval):
+    law, n = theory.interval_staleness(m, interval), min(m, interval)
+    assert law.mean() == pytest.approx((n - 1) * (1 - n / (2 * interval)), rel=1e-9, abs=1e-12)
+    assert law.support < interval
+    if interval <= m:
+        np.testing.assert_allclose(law.pmf[:interval], 1 / interval, rtol=1e-12)
+    rounds = theory.interval_time(m, interval)
+    assert rounds >= interval / m * (1 - 1e-12)
+    if interval == m:
+        assert rounds == theory.round_time(m)
+
+
+def test_long_intervals_are_none():
+    assert ks(theory.interval_staleness(8, 10**6), geometric(m=8)) < 1e-4
+    assert 10**6 / theory.interval_time(8, 10**6) == pytest.approx(8, rel=1e-4)
+
+
 def test_staleness_follows_the_time_that_a_gradient_took():
     times = np.array([0.5, 1.0, 3.0])
     given_time = theory.staleness_given_time(times, times.mean(), 5)

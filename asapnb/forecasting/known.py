@@ -4,8 +4,9 @@ import math
 from dataclasses import dataclass
 
 from ..schemes import Hogwild, LockBased, Scheme, Sequential, Synchronous
-from ..staleness import StalenessDistribution, constant
-from ..theory import exponential_workers, machine_repairman, round_time
+from ..staleness import StalenessDistribution, constant, uniform
+from ..staleness.models import LONGEST
+from ..theory import exponential_workers, interval_staleness, interval_time, machine_repairman, round_time
 from ..timing import Time, Timing
 
 _MOST = 1024  # exponential workers whose distribution is made
@@ -46,6 +47,8 @@ def known(timing: Timing, scheme: Scheme, workers: int) -> Known:
     compute = timing.times("compute", workers)
     if scheme.fresh:
         return Known(0.0, constant(0), _pace_of_fresh(timing, scheme, compute), "nothing is stale")
+    if scheme.intervals:
+        return _in_intervals(timing, scheme, compute)
     at_once = scheme.instant or isinstance(scheme, Hogwild)
     if at_once and not timing.pauses and _takes_none(timing, workers, "read", "update"):
         means = [time.mean for time in compute]
@@ -58,6 +61,24 @@ def known(timing: Timing, scheme: Scheme, workers: int) -> Known:
         pace = _pace_of_queue(timing, compute)
         return Known(workers - 1.0, None, pace, f"mean m − 1{'' if pace is None else '; machine repairman'}")
     return Known()
+
+
+def _in_intervals(timing: Timing, scheme: Scheme, compute: tuple[Time, ...]) -> Known:
+    """What is known of intervals of one length, where reads and updates take no time and all join at once."""
+    workers, (size, *more) = len(compute), (length for _, length in scheme.intervals)
+    if more or timing.pauses or size > LONGEST or not _takes_none(timing, workers, "read", "update", "join"):
+        return Known()
+    n = min(workers, size)
+    mean, why = (n - 1) * (1 - n / (2 * size)), "mean (n − 1)(1 − n/2K), n = min(m, K)"
+    if len(set(compute)) > 1:
+        return Known(mean, uniform(0, size - 1) if size == n else None, None, why)
+    if compute[0].name == "exponential":
+        rate = size / interval_time(workers, size, compute[0].mean)
+        return Known(mean, interval_staleness(workers, size), rate, f"{why}; exponential")
+    if compute[0].variance == 0:
+        rate = size / (math.ceil(size / workers) * compute[0].mean)
+        return Known(mean, uniform(0, size - 1) if size == n else None, rate, why)
+    return Known(mean, uniform(0, size - 1) if size == n else None, None, why)
 
 
 def _law(compute: tuple[Time, ...]) -> tuple[StalenessDistribution | None, str]:

@@ -9,7 +9,6 @@ from .builtin import Hogwild, Leashed, LockBased, ParameterServer, Sequential, S
 from .scheme import (
     SCHEMES,
     Scheme,
-    Steps,
     as_scheme,
     boundary_after,
     length_at,
@@ -29,7 +28,6 @@ __all__ = [
     "ParameterServer",
     "Scheme",
     "Sequential",
-    "Steps",
     "Synchronous",
     "about",
     "as_scheme",

@@ -14,7 +14,9 @@ class _InIntervals(Scheme):
     @property
     def intervals(self) -> Steps:
         """As the option says."""
-        return ((0, self.interval),) if isinstance(self.interval, int) else self.interval or ()
+        if self.interval is None:
+            return ()
+        return self.interval if isinstance(self.interval, tuple) else ((0, self.interval),)
 
     @property
     def instant(self) -> bool:

@@ -29,7 +29,15 @@ from .scales import (
     tail_variance,
 )
 from .stability import StableStep, stable_step
-from .workers import exponential_workers, round_time, staleness_by_worker, staleness_given_time, update_shares
+from .workers import (
+    exponential_workers,
+    interval_staleness,
+    interval_time,
+    round_time,
+    staleness_by_worker,
+    staleness_given_time,
+    update_shares,
+)
 
 __all__ = [
     "HeavyBall",
@@ -51,6 +59,8 @@ __all__ = [
     "independent_growth",
     "independent_limit",
     "independent_variance",
+    "interval_staleness",
+    "interval_time",
     "leashed_fluid",
     "machine_repairman",
     "mean_exponential",

@@ -7,6 +7,7 @@ from .. import staleness
 from ..errors import UsageError
 from ..numbers import integer, real, reals
 from ..staleness import StalenessDistribution
+from ..staleness.models import LONGEST
 from .arguments import Array, positive
 
 
@@ -93,3 +94,46 @@ def round_time(workers: int, mean: float = 1.0, shift: float = 0.0, wait_for: in
     if first > m:
         raise UsageError(f"wait_for is {first}: must be at most the number of workers, {m}")
     return real("shift", shift, 0) + real("mean", mean, 0) * float((1.0 / np.arange(m, m - first, -1)).sum())
+
+
+def interval_staleness(workers: int, interval: int) -> StalenessDistribution:
+    """The staleness of m equal workers with exponential compute times, in intervals of K gradients.
+
+    With n = min(m, K) and q = 1 - 1/n, a gradient that begins when G more are still to begin in its interval has
+    staleness k with probability q^min(k, G) / n, for k < G + n. Of the K gradients n begin with G = K - n, and one
+    with each G below that. The mean is (n - 1)(1 - n / 2K), whatever the compute times: the staleness of each whole
+    interval adds up to (n - 1)(K - n/2). For K <= m the law is uniform on 0 … K - 1, whatever the compute times.
+
+    Args:
+        workers: m, how many there are; >= 1.
+        interval: K, the gradients of an interval (Garby, Tsigas 2025); >= 1.
+
+    >>> interval_staleness(4, 3).pmf.round(3), interval_staleness(4, 16).mean()
+    (array([0.333, 0.333, 0.333]), 2.625)
+    """
+    size = integer("interval", interval, 1, LONGEST)
+    n = min(integer("workers", workers, 1), size)
+    k, left = np.arange(size), size - n
+    powers = (1.0 - 1.0 / n) ** np.arange(left + 1)
+    sums = np.concatenate(([0.0], np.cumsum(powers[:left])))  # sums[i]: of the first i powers
+    below = sums[np.minimum(k + 1, left)] - sums[np.minimum(np.maximum(k - n + 1, 0), left)]
+    above = np.maximum(left - 1 - k, 0) * powers[np.minimum(k, left)]
+    return StalenessDistribution.from_pmf((n * powers[np.minimum(k, left)] + below + above) / (n * size))
+
+
+def interval_time(workers: int, interval: int, mean: float = 1.0) -> float:
+    """E[time] of an interval of K gradients of m equal workers with exponential compute times.
+
+    mean ((K - n) / n + H_n), with n = min(m, K) and H_n the harmonic number. Without boundaries they take mean K / m.
+
+    Args:
+        workers: m, how many there are; >= 1.
+        interval: K, the gradients of an interval; >= 1.
+        mean: of the compute times, in any unit, which the result then has; >= 0.
+
+    >>> interval_time(4, 16), interval_time(4, 1, mean=2.0)
+    (5.083333333333333, 2.0)
+    """
+    size = integer("interval", interval, 1)
+    n = min(integer("workers", workers, 1), size)
+    return (size - n) / n * real("mean", mean, 0) + round_time(n, mean)
