@@ -75,7 +75,8 @@ def _text(base: Mapping[str, Any] | None, row: Mapping[str, Any] | None) -> str 
     ratio, low, high = gain(base, row)
     arrived = sum(one is not None for one in row["seconds"])
     few = "" if arrived == len(row["seconds"]) else f", {arrived} of {len(row['seconds'])} arrive"
-    return f"{ratio:.2f} ({low:.2f} – {high:.2f}), {row['step_size']:.3g}, {times(row).mean():.0f}{few}"
+    spread = "" if row is base else f"{ratio:.2f} ({low:.2f} – {high:.2f}), "
+    return f"{spread}{row['step_size']:.3g}, {times(row).mean():.0f}{few}"
 
 
 @styled
