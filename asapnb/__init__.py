@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     )
     from .forecasting import Forecast, forecast
     from .problems import Problem, cnn, custom, lenet, mlp, network
+    from .problems.shards import shards
     from .record import Run, load_run
     from .resuming import resume
     from .rules import Report, Rule, check, constant, every, inverse, once, preserve, tail
@@ -59,6 +60,7 @@ _MODULES = {
     ),
     "forecasting": ("Forecast", "forecast"),
     "problems": ("Problem", "cnn", "custom", "lenet", "mlp", "network"),
+    "problems.shards": ("shards",),
     "record": ("Run", "load_run"),
     "resuming": ("resume",),
     "rules": ("Report", "Rule", "check", "constant", "every", "inverse", "once", "preserve", "tail"),

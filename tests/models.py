@@ -117,7 +117,7 @@ MODELLED = {  # the functions that each model stands for, with the digests of th
         "prepare": "cceb4fea1ec0",
         "land": "7089c082f8da",
         "hand_over_slot": "083e4d442031",
-        "work": "791e6ad49d6c",
+        "work": "0e9b9b7fc4c2",
     },
     ("leashed", "engine/loops/common.py"): {
         "goes_on": "b81fef0be144",
@@ -137,10 +137,10 @@ MODELLED = {  # the functions that each model stands for, with the digests of th
         "unlock": "bf84c8f62679",
     },
     ("lock", "engine/loops/lock_based.py"): {
-        "work": "ef0a2f6c1451",
+        "work": "35170f625d71",
     },
     ("rows", "engine/loops/hogwild.py"): {
-        "work": "8c90609c6efe",
+        "work": "7e91f04dee89",
     },
     ("rows", "engine/loops/common.py"): {
         "hand_in": "6cfe95688ce8",

@@ -10,8 +10,10 @@ from operator import add
 
 import numpy as np
 
+from asapnb import shards
 from asapnb.problems.activations import Activation
 from asapnb.problems.losses import CROSS_ENTROPY
+from asapnb.problems.minibatch import draw_batch
 from asapnb.record.schema import blank_rows
 from asapnb.rules import ScaleTables, scale_table
 from asapnb.schemes import parse_scheme
@@ -105,14 +107,11 @@ def versions_of(problem, run):
     A row is an update: the gradient of its minibatch at the version that was read, applied to the newest version.
     """
     config, rows, real = run.config, run.updates, problem.dtype.type
-    decay, strength = (real(config[name]) for name in ("weight_decay", "compensation"))
-    most = config.get("clip")
+    strength = real(config["compensation"])
     versions, velocities = [run.params["initial"]], {}
     for i in np.flatnonzero(rows["dropped"] != 1):
         params, view = versions[-1], versions[rows["read_version"][i]]
-        loss, gradient = problem.loss_and_gradient(view, minibatch(problem, config, rows["batch"][i]))
-        assert np.float32(loss) == rows["loss"][i]
-        gradient = corrected(clipped(gradient, most, rows["norm"][i]), view, params, decay, strength)
+        gradient = corrected(local_gradient(problem, run, i, view), view, params, 0, strength)
         step = real(size_of(run, rows["version"][i])) * rows["scale"][i] * rows["factor"][i]
         owner = 0 if config["momentum_kind"] == "shared" else int(rows["worker"][i])
         velocity = velocities.get(owner, np.zeros_like(view))
@@ -130,11 +129,32 @@ def size_of(run, version):
     return size
 
 
-def clipped(gradient, most, recorded):
-    """The gradient, no longer than `most`, if that is given; the norm from before is `recorded`, else 0."""
+def local_gradient(problem, run, i, view):
+    """The gradient of row i: the sum of those on the worker's own path from its view, one for each local step.
+
+    Each is clipped, and has the weight decay of its own point. The row has their mean loss and their largest norm.
+    """
+    config, rows, real = run.config, run.updates, problem.dtype.type
+    steps, size = config.get("local_steps", 1), real(size_of(run, rows["read_version"][i] + 1))
+    total, losses, norms = 0, [], []
+    for step in range(steps):
+        point = view - size * total if step else view
+        batch = minibatch(problem, config, steps * rows["batch"][i] + step, rows["worker"][i])
+        loss, gradient = problem.loss_and_gradient(point, batch)
+        gradient, norm = clipped(gradient, config.get("clip"))
+        total = total + corrected(gradient, point, point, real(config["weight_decay"]), 0)
+        losses.append(loss)
+        norms.append(norm)
+    assert np.float32(sum(losses) / steps) == rows["loss"][i]
+    assert np.float32(max(norms)) == rows["norm"][i]
+    return total
+
+
+def clipped(gradient, most):
+    """The gradient, no longer than `most`, if that is given; and the norm from before, else 0."""
     norm = np.sqrt((gradient.astype(np.float64) ** 2).sum()) if most else 0.0
-    assert np.float32(norm) == recorded
-    return gradient * gradient.dtype.type(gradient.dtype.type(most) / norm) if most and norm > most else gradient
+    share = gradient.dtype.type(gradient.dtype.type(most) / norm) if most and norm > most else None
+    return (gradient if share is None else gradient * share), norm
 
 
 def corrected(gradient, view, params, decay, strength):
@@ -157,29 +177,35 @@ def updated(params, velocity, gradient, step, config):
     return params + velocity, velocity
 
 
-def minibatch(problem, config, ticket):
-    """The samples of a ticket: tickets number the minibatches of all epochs in turn."""
-    epoch, position = divmod(int(ticket), problem.batches_per_epoch(config["batch_size"]))
-    return _epoch(problem, config["seed"], epoch, config["batch_size"], config["reshuffle"])[position]
+def minibatch(problem, config, ticket, worker=0):
+    """The samples of a ticket: tickets number the minibatches of all epochs; with shards, those of a worker."""
+    own, seed, size = None, config["seed"], config["batch_size"]
+    if config.get("shards"):
+        own = shards(problem, config["shards"], config["workers"], seed)[worker]
+        seed = (splitmix64((splitmix64(seed) + int(worker)) % 2**64) + 2**63) % 2**64 - 2**63
+    samples = problem.n_samples if own is None else len(own)
+    epoch, position = divmod(int(ticket), -(-samples // size))
+    batch = _order(samples, seed, epoch if config["reshuffle"] else 0)[position * size : (position + 1) * size]
+    return batch if own is None else own[batch]
 
 
-@lru_cache(maxsize=8)
-def _epoch(problem, seed, epoch, batch_size, reshuffle):
-    return problem.batches(seed, epoch, batch_size, reshuffle)
+@lru_cache(maxsize=64)
+def _order(samples, seed, epoch):
+    """The order of the samples in an epoch."""
+    order = np.empty(samples, np.int64)
+    draw_batch(order, epoch, samples, samples, seed, True)
+    return order
 
 
 def synchronous(problem, run):
     """The final parameters of a synchronous run: a round adds the workers' gradients in worker order."""
     config, real, workers = run.config, problem.dtype.type, run.config["workers"]
-    step, decay = (real(config[name]) for name in ("step_size", "weight_decay"))
+    step = real(config["step_size"])
     params, velocity = run.params["initial"], np.zeros_like(run.params["initial"])
-    norms = dict(zip(run.updates["batch"].tolist(), run.updates["norm"], strict=True))
     for version in range(config["updates"]):
         total = 0
-        for ticket in range(version * workers, (version + 1) * workers):
-            gradient = problem.loss_and_gradient(params, minibatch(problem, config, ticket))[1]
-            gradient = clipped(gradient, config.get("clip"), norms[ticket])
-            total = total + corrected(gradient, params, params, decay, 0)
+        for row in range(version * workers, (version + 1) * workers):
+            total = total + local_gradient(problem, run, row, params)
         average = total * (real(1) / real(workers))
         params, velocity = updated(params, velocity, average, step, config)
     return params
@@ -206,7 +232,8 @@ def assert_rows_are_sound(run):
     assert np.isfinite([rows["t_apply"], rows["loss"], rows["scale"]]).all()
     seen = np.where(applied, rows["version"], rows["read_version"] + rows["tau"])
     assert (np.diff(seen) >= 0).all(), "a dropped gradient follows the last version that its worker saw"
-    assert len(np.unique(rows["batch"])) == len(rows["batch"])
+    tickets = rows["batch"] * workers + rows["worker"] if "shards" in run.config else rows["batch"]
+    assert len(np.unique(tickets)) == len(tickets)
     assert scheme.drops or scheme.worker_loop is None or applied.all(), "of threads, only those that may"
     if scheme.published and scheme.drops:
         assert (rows["tries"][~applied] == scheme.persistence + 1).all(), "dropped by the first attempt beyond it"
@@ -452,15 +479,11 @@ def noise(sample, samples, variance, n, seed):
 def rounds(problem, run):
     """The final parameters of a simulated run of rounds: a round adds the gradients of its rows in their order."""
     config, rows, real = run.config, run.updates, problem.dtype.type
-    decay = real(config["weight_decay"])
     params, velocity = run.params["initial"], np.zeros_like(run.params["initial"])
     for version in range(1, int(rows["version"].max()) + 1):
         total, members = 0, np.flatnonzero(rows["version"] == version)
         for i in members:
-            loss, gradient = problem.loss_and_gradient(params, minibatch(problem, config, rows["batch"][i]))
-            assert np.float32(loss) == rows["loss"][i]
-            gradient = clipped(gradient, config.get("clip"), rows["norm"][i])
-            total = total + corrected(gradient, params, params, decay, 0)
+            total = total + local_gradient(problem, run, i, params)
         step = real(config["step_size"]) * rows["scale"][i] * rows["factor"][i]
         average = total * (real(1) / real(len(members)))
         params, velocity = updated(params, velocity, average, step, config)
@@ -495,7 +518,7 @@ def hogwild(problem, run, blocks):
     its view and the parameters just before it wrote its first block.
     """
     config, rows, n, real = run.config, run.updates, problem.n_params, problem.dtype.type
-    decay, strength = (real(config[name]) for name in ("weight_decay", "compensation"))
+    strength = real(config["compensation"])
     params = run.params["initial"].copy()
     views, gradients, velocities, befores = {}, {}, {}, {}
     events = hogwild_events(rows, blocks)
@@ -509,10 +532,7 @@ def hogwild(problem, run, blocks):
         view = views[row]
         if row not in gradients:
             befores[row] = params.copy()
-            loss, gradients[row] = problem.loss_and_gradient(view, minibatch(problem, config, rows["batch"][row]))
-            assert np.float32(loss) == rows["loss"][row]
-            gradients[row] = clipped(gradients[row], config.get("clip"), rows["norm"][row])
-            gradients[row] = corrected(gradients[row], view, params, decay, 0)
+            gradients[row] = local_gradient(problem, run, row, view)
         gradient = corrected(gradients[row][part], view[part], params[part], 0, strength)
         step = real(config["step_size"]) * rows["scale"][row] * rows["factor"][row]
         owner = 0 if config["momentum_kind"] == "shared" else int(rows["worker"][row])

@@ -74,8 +74,8 @@ class Done(Exception):
 class Simulation:
     """The clock and the heap of events, the times to draw, the version so far and the rows."""
 
-    def __init__(self, timing, workers, updates, seed):
-        self.workers, self.updates, self.seed = workers, updates, seed
+    def __init__(self, timing, workers, updates, seed, local_steps=1):
+        self.workers, self.updates, self.seed, self.local_steps = workers, updates, seed, local_steps
         self.times = timing.compiled(workers)
         self.drawn = {}
         self.now, self.sequence, self.version, self.tickets = 0.0, 0, 0, 0
@@ -92,8 +92,10 @@ class Simulation:
         return left[1].popleft()
 
     def ready(self, worker, start):
-        """When a gradient is finished that begins at `start`."""
-        return float(_finish(self.times, worker, start, self.draw(COMPUTE, worker)))
+        """When the gradients of all local steps are finished, of which the first begins at `start`."""
+        for _ in range(self.local_steps):
+            start = float(_finish(self.times, worker, start, self.draw(COMPUTE, worker)))
+        return start
 
     def ticket(self):
         """The number of the next minibatch."""
@@ -418,9 +420,9 @@ def in_rounds(sim, worker, rounds):
             worker.row = worker.row | {"batch": sim.ticket(), "t_read": start}
 
 
-def simulate(timing, scheme, workers, updates, seed):
+def simulate(timing, scheme, workers, updates, seed, local_steps=1):
     """The rows of a schedule (dtype ROW), and t_view (None but for Hogwild)."""
-    sim = Simulation(timing, workers, updates, seed)
+    sim = Simulation(timing, workers, updates, seed, local_steps)
     team = [Worker(number) for number in range(workers)]
     gate = Gate(sim, scheme.intervals)
     if isinstance(scheme, Sequential):

@@ -56,6 +56,7 @@ def test_every_flag_reaches_the_run(tmp_path, run):
     values = {
         "scheme": "Leashed(persistence=1, check_early=False)", "rule": "tail(amplitude=0.5)", "updates": 30,
         "seed": 7, "momentum": 0.5, "momentum_kind": "shared", "weight_decay": 0.001, "reshuffle": False,
+        "local_steps": 2, "shards": "label",
         "target_loss": 0.001, "target_accuracy": 0.99, "patience": 9, "monitor": "test_loss", "max_seconds": 60.0,
         "keep_params": "evals", "clip": 2.0, "start": f"{run.path}@200", "divergence_factor": 20.0, "eval_every": 10,
         "eval_samples": 200, "schedule": "warmup(n=500)",

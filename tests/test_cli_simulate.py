@@ -33,7 +33,8 @@ def test_every_flag_reaches_the_run(tmp_path, folder):
     values = {
         "scheme": "LockBased(order='random', fused=True)", "rule": "tail(amplitude=0.5)", "updates": 30, "seed": 7,
         "timing": "Timing(compute=gamma(mean=1.0, cv=0.5), update=0.05)", "momentum": 0.5, "momentum_kind": "shared",
-        "weight_decay": 0.001, "reshuffle": False, "target_loss": 0.001, "max_seconds": 60.0,
+        "weight_decay": 0.001, "reshuffle": False,
+        "local_steps": 2, "shards": "label", "target_loss": 0.001, "max_seconds": 60.0,
         "divergence_factor": 20.0, "eval_every": 10, "eval_samples": 200, "compensation": 0.04, "direct_share": 0.2,
         "prior": "geometric(m=4)", "worker_tables": True, "schedule": "warmup(n=500)", "clip": 2.0,
         "target_accuracy": 0.99, "patience": 9, "monitor": "test_loss", "keep_params": "evals",

@@ -49,7 +49,12 @@ def smoothed(run: Run, window: int | None) -> Curve:
     first, _ = evaluated(run)
     total = len(rows) - 1
     if window is None:
-        window = round(int(run.attributes["batches_per_epoch"]) / 5 / max(1.0, rows[1:].mean() if total else 1.0))
+        window = round(
+            int(run.attributes["batches_per_epoch"])
+            / 5
+            / max(1.0, rows[1:].mean() if total else 1.0)
+            / run.local_steps
+        )
         window = max(1, window)
     if not total:
         return Curve(first.updates[:1], first.seconds[:1], first.steps[:1], first.loss[:1])

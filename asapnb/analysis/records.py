@@ -170,7 +170,7 @@ class Record:
 
     def _facts_of(self, run: Run) -> tuple[dict[str, Any], Curve, float]:
         curve, each = evaluated(run)
-        return run.summary(), curve, float(run.attributes["batches_per_epoch"] / each)
+        return run.summary(), curve, float(run.attributes["batches_per_epoch"] / (each * run.local_steps))
 
     @cached_property
     def values(self) -> dict[str, Any]:

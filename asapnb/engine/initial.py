@@ -36,6 +36,10 @@ class InitialState:
     beyond_table: int = 0
     waited_for_room: int = 0
 
+    def own_ticket(self, worker: int) -> int:
+        """The next minibatch of a worker among its own."""
+        return int(self.updates["batch"][self.updates["worker"] == worker].max(initial=-1)) + 1
+
     def applied(self, *names: str) -> dict[str, np.ndarray]:
         """These columns of the updates that made a version."""
         chosen = self.updates["dropped"] != ABANDONED

@@ -8,6 +8,7 @@ from ..problems.base import Problem
 from ..record.schema import UPDATES, blank_rows
 from ..rules import MAX_TABLE
 from ..schemes import boundary_after, settings
+from ..training.drawing import drawing_of
 from ..training.how import numbers_of
 from ..training.options import Options, at_once
 from ..training.steps import StepTables
@@ -29,6 +30,7 @@ def allocate(problem: Problem, options: Options, steps: StepTables, start: Initi
         control=aligned(words.READING + m * LINE, np.int64),
         numbers=numbers_of(options, dtype, loss_limit),
         factors=aligned(len(steps.schedule) + len(steps.numbers), np.float64),
+        drawing=drawing_of(problem, options),
         plan=problem.plan,
         inputs=problem.inputs,
         labels=problem.flat_labels,
@@ -49,13 +51,10 @@ def allocate(problem: Problem, options: Options, steps: StepTables, start: Initi
     control[words.WAITED] = start.waited_for_room
     control[words.READING :] = NEVER
     control[[words.WORKERS, words.QUOTA, words.N_PARAMS]] = m, options.updates, n
-    control[[words.N_SAMPLES, words.BATCH_SIZE]] = problem.n_samples, options.batch_size
-    control[[words.SEED, words.RESHUFFLE]] = options.seed, options.reshuffle
     control[words.EVAL_EVERY] = options.eval_every
     control[words.CROWDED] = m > at_once()
     control[words.SHARES_MOMENTS] = options.shares_moments
     control[[words.FACTOR, words.FIRST]] = steps.kind, first
-    control[words.HAS_TICKETS] = problem.has_tickets
     chosen = settings(options.scheme)
     control[words.SETTINGS : words.SETTINGS + len(chosen)] = chosen
     _set_gate(control, options, start)
@@ -114,7 +113,7 @@ def own_buffers(problem: Problem, options: Options, shared: Shared, start: Initi
     n, scheme = problem.n_params, options.scheme
     sizes = _own_sizes(n, problem.workspace_size(options.batch_size), options)
     starts = np.cumsum([0, *(whole_lines(size, problem.dtype) for size in sizes.values())])
-    room = aligned(int(starts[-1]), problem.dtype)  # one block for all four: as few pages as possible
+    room = aligned(int(starts[-1]), problem.dtype)  # one block for all: as few pages as possible
     room.fill(0)
     parts = {name: room[start : start + sizes[name]] for name, start in zip(sizes, starts, strict=False)}
     if start.moments is not None and not options.shares_moments:
@@ -122,7 +121,10 @@ def own_buffers(problem: Problem, options: Options, shared: Shared, start: Initi
     if scheme.averages:
         parts["gradient"] = shared.state[words.EXTRA + me, :n]
         parts["gradient"].fill(0)
-    return Own(indices=aligned(options.batch_size, np.int64), row=blank_rows(1), **parts)
+    row = blank_rows(1)
+    if options.shards is not None:
+        row["batch"] = start.own_ticket(me) - 1
+    return Own(indices=aligned(options.batch_size, np.int64), row=row, **parts)
 
 
 def _own_sizes(n: int, workspace: int, options: Options) -> dict[str, int]:
@@ -133,7 +135,13 @@ def _own_sizes(n: int, workspace: int, options: Options) -> dict[str, int]:
         "gradient": 0 if scheme.averages else n,
         "snapshot": n if scheme.copies_view or options.compensation != 0 else 0,
         "moments": 0 if options.shares_moments else n * options.moments * (1 + scheme.published),
+        "local": 0 if scheme.messages else local_room(n, options),
     }
+
+
+def local_room(n: int, options: Options) -> int:
+    """Numbers that further local steps take: a point and a gradient of n parameters."""
+    return 2 * n if options.local_steps > 1 else 0
 
 
 def final_parameters(problem: Problem, options: Options, shared: Shared) -> np.ndarray:

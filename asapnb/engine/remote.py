@@ -23,7 +23,7 @@ from ..training.reporting import Hooks
 from ..training.steps import ONES
 from .initial import InitialState
 from .loops.server import begin, finish
-from .memory import allocate, check_fits
+from .memory import allocate, check_fits, local_room
 from .messages import ALIVE, BROKEN, GRADIENT, LEAVING, NOT_FINITE, STOP, Message, Watch, awaited
 from .ranks import LEAVING_SECONDS, Ranks, said
 from .shared import Own, worker_types
@@ -61,7 +61,7 @@ def prepared(problem: Problem, options: Options, ranks: Ranks) -> Worker:
 def compile_steps(dtypes: Dtypes) -> tuple[Callable[..., int], Callable[..., bool]]:
     """The compiled steps of a worker before and after its gradient."""
     own = worker_types(*dtypes)
-    return specialise(begin, *own), specialise(finish, *own, types.float64)
+    return specialise(begin, *own, types.int64), specialise(finish, *own, types.float64, types.int64)
 
 
 def compile_rest(loop: str, *dtypes: str) -> None:
@@ -91,8 +91,12 @@ class Worker:
             workspace=aligned(problem.workspace_size(options.batch_size), dtype),
             snapshot=self._inbox.vector,
             moments=aligned(0, dtype),
+            local=aligned(local_room(n, options), dtype),
             row=self._outbox.row,
         )
+        own = self._own  # where each gradient of a row is computed, and into what
+        path = (own.local[:n], own.local[n:])
+        self._places = [(own.snapshot, own.gradient), *[path] * (options.local_steps - 1)]
         self._leaving = False
         self._hooks, self._status = Hooks(), self._mpi.Status()
         self._error: BaseException | None = None
@@ -124,12 +128,15 @@ class Worker:
         self._outbox.row[:] = self._inbox.row
         self._outbox.row["t_apply"] = time.monotonic()
         shared, own = self._shared, self._own
+        total, finite = 0.0, True
         try:
-            indices = own.indices[: self._begin(shared, own)]
-            loss = self._gradient(
-                own.snapshot, own.gradient, indices, shared.plan, own.workspace, shared.inputs, shared.labels
-            )
-            finite = self._finish(shared, own, loss)
+            for made, (point, gradient) in enumerate(self._places):
+                indices = own.indices[: self._begin(shared, own, made)]
+                loss = self._gradient(
+                    point, gradient, indices, shared.plan, own.workspace, shared.inputs, shared.labels
+                )
+                total = loss if made == 0 else total + loss
+                finite = self._finish(shared, own, total, made)
             if (failure := self._hooks.failure()) is not None:
                 raise failure
         except BaseException as error:

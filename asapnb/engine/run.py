@@ -72,6 +72,8 @@ def train(
     compensation: float = 0.0,
     clip: float | None = None,
     reshuffle: bool = True,
+    local_steps: int = 1,
+    shards: str | None = None,
     target_loss: float | None = None,
     target_accuracy: float | None = None,
     target_r2: float | None = None,

@@ -101,12 +101,15 @@ class ServerTeam(Team):
         if start is not None and not options.shares_moments:
             moments[:] = start[me % len(start)]
         self._outbox[me].row[:] = blank_rows(1)
+        if options.shards is not None:
+            self._outbox[me].row["batch"] = self._start.own_ticket(me) - 1
         return Own(
             indices=aligned(0, np.int64),
             gradient=self._inbox[me].vector,
             workspace=aligned(0, dtype),
             snapshot=self._outbox[me].vector,
             moments=moments,
+            local=aligned(0, dtype),
             row=self._inbox[me].row,
         )
 

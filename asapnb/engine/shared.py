@@ -19,6 +19,7 @@ class Shared(NamedTuple):
     control: NDArray[np.int64]  # counters and constants: see `words`
     numbers: NDArray[Any]  # dtype of the problem: see `training.words`
     factors: NDArray[np.float64]  # by version, the last holding for all later ones; then the rule's own numbers
+    drawing: NDArray[np.int64]  # how minibatches are drawn: see `training.drawing`
     plan: NDArray[np.int64]  # the program of the problem
     inputs: NDArray[Any]  # uint8 or float: the training split, flat
     labels: NDArray[Any]  # int64 or float: those of the training split, flat
@@ -38,6 +39,7 @@ class Own(NamedTuple):
     workspace: NDArray[Any]
     snapshot: NDArray[Any]  # its copy of the parameters; of Leashed, the compensated gradient
     moments: NDArray[Any]  # what its steps carry on: its velocity, under Leashed twice; empty if all share them
+    local: NDArray[Any]  # of local steps: its moving point, then the gradient there; else empty
     row: NDArray[Any]  # (1,) UPDATES: the row of the update that it works on
 
 

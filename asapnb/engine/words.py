@@ -29,12 +29,11 @@ CLOSES = 19 * LINE  # with intervals: only gradients below this number may begin
 
 # Words that do not change while workers run
 CONSTANTS = 20 * LINE
-WORKERS, QUOTA, N_PARAMS, N_SAMPLES, BATCH_SIZE, SEED, RESHUFFLE, EVAL_EVERY = range(CONSTANTS, CONSTANTS + 8)
-SHARES_MOMENTS = CONSTANTS + 8  # 1 if what steps carry on stands after the parameters, in every vector of them
-FACTOR, FIRST = CONSTANTS + 9, CONSTANTS + 10  # the kind of the rule's own factor; where its numbers begin
-HAS_TICKETS = CONSTANTS + 11  # 1 if gradients ask for their ticket and the seed
-CROWDED = CONSTANTS + 12  # 1 if there are more workers than threads that can run at once
-LOST = CONSTANTS + 13  # minibatches handed out before the run went on that left no row
+WORKERS, QUOTA, N_PARAMS, EVAL_EVERY = range(CONSTANTS, CONSTANTS + 4)
+SHARES_MOMENTS = CONSTANTS + 4  # 1 if what steps carry on stands after the parameters, in every vector of them
+FACTOR, FIRST = CONSTANTS + 5, CONSTANTS + 6  # the kind of the rule's own factor; where its numbers begin
+CROWDED = CONSTANTS + 7  # 1 if there are more workers than threads that can run at once
+LOST = CONSTANTS + 8  # minibatches handed out before the run went on that left no row
 SETTINGS = CONSTANTS + 2 * LINE  # the scheme's options, in the order of its fields; LINE of them at most
 INTERVALS = SETTINGS + LINE  # pairs: after so many finished gradients, the length of intervals; at last NEVER
 

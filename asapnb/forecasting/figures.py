@@ -60,7 +60,7 @@ def figures_of(
         sums: over them.
         steps: scale · factor of each applied row; None where there are no rows.
         seconds: that the run took.
-        batches: in a pass over the data; None if that is not known.
+        batches: gradients in a pass over the data; None if that is not known.
         bytes_per_row: of a run file; None if that is not known.
     """
     by_tau, applied, updates = sums.by_tau, sums.numbers["applied"], sums.numbers["updates"]
@@ -95,5 +95,5 @@ def measured(run: Run) -> Figures:
     if not run.is_summary:
         columns = run.applied("scale", "factor")
         steps = columns["scale"].astype(np.float64) * columns["factor"]
-    batches = -(-int(run.attributes["n_samples"]) // int(run.config["batch_size"]))
+    batches = -(-int(run.attributes["n_samples"]) // (int(run.config["batch_size"]) * run.local_steps))
     return figures_of(run.sums, steps, run.summary()["seconds"], batches, stored_per_row(run))

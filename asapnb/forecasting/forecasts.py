@@ -145,6 +145,7 @@ def forecast(
     momentum: float = 0.0,
     momentum_kind: MomentumKind = "per_worker",
     direct_share: float = 0.0,
+    local_steps: int = 1,
     worker_tables: bool = False,
     prior: PriorLike | None = None,
     L: float | None = None,
@@ -193,7 +194,7 @@ def forecast(
     of, (smooth, noisy) = parts.objective(problem, given, options), parts.constants(problem, given, options)
     made = abandonable(lambda: schedule_of(law, options))
     ruled, unruled = parts.steps_of(made, chosen, options, of.n_samples)
-    formulas = known(law, options.scheme, options.workers)
+    formulas = known(law, options.scheme, options.workers, options.local_steps)
     stable, unlimited = parts.limit(chosen, law, options, formulas)
     notes = (*law.notes(), unruled, unlimited, parts.differences(run, chosen, options))
     return Forecast(

@@ -34,8 +34,8 @@ class Known:
         return None if self.staleness is None else math.sqrt(max(self.staleness.variance(), 0.0))
 
 
-def known(timing: Timing, scheme: Scheme, workers: int) -> Known:
-    """What formulas say of so many workers.
+def known(timing: Timing, scheme: Scheme, workers: int, local_steps: int = 1) -> Known:
+    """What formulas say of so many workers, each of whose updates takes so many gradients.
 
     >>> from asapnb.timing import exponential
     >>> found = known(Timing(exponential(2.0)), LockBased(), 4)
@@ -46,19 +46,20 @@ def known(timing: Timing, scheme: Scheme, workers: int) -> Known:
     """
     compute = timing.times("compute", workers)
     if scheme.fresh:
-        return Known(0.0, constant(0), _pace_of_fresh(timing, scheme, compute), "nothing is stale")
+        pace = _pace_of_fresh(timing, scheme, compute) if local_steps == 1 else None
+        return Known(0.0, constant(0), pace, "nothing is stale")
     if scheme.intervals:
-        return _in_intervals(timing, scheme, compute)
+        return _in_intervals(timing, scheme, compute) if local_steps == 1 else Known()
     at_once = scheme.instant or isinstance(scheme, Hogwild)
     if at_once and not timing.pauses and _takes_none(timing, workers, "read", "update"):
         means = [time.mean for time in compute]
         if not all(map(math.isfinite, means)):
             return Known()
-        law, why = _law(compute)
-        rate = math.fsum(1.0 / mean for mean in means)
+        law, why = _law(compute) if local_steps == 1 else (None, "")
+        rate = math.fsum(1.0 / (local_steps * mean) for mean in means)
         return Known(workers - 1.0, law, rate, f"mean m − 1 and rate Σ 1/E[C]{why}")
     if isinstance(scheme, LockBased) and scheme.fused and not timing.pauses:
-        pace = _pace_of_queue(timing, compute)
+        pace = _pace_of_queue(timing, compute) if local_steps == 1 else None
         return Known(workers - 1.0, None, pace, f"mean m − 1{'' if pace is None else '; machine repairman'}")
     return Known()
 

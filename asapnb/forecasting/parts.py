@@ -22,7 +22,7 @@ from ..simulator.schedules import Schedule
 from ..theory import StableStep, stable_step
 from ..timing import Timing
 from ..training.arguments import MAX_WORKERS
-from ..training.options import Options, check_seen, expected_staleness, resolve_for, updates_per_epoch
+from ..training.options import Options, check_seen, expected_staleness, resolve_for
 from ..training.steps import step_tables
 from ..training.warm_start import fitting
 from .estimates import Estimate, gradient_variance, smoothness
@@ -129,7 +129,7 @@ def steps_of(made: Schedule, rule: Rule, options: Options, n_samples: int | None
     check_seen(rule, options)
     workers, per_epoch = options.workers, options.updates
     if n_samples is not None:
-        per_epoch = updates_per_epoch(n_samples, options.scheme, workers, options.batch_size)
+        per_epoch = options.per_epoch(n_samples)
     scales = scales_of(
         made.rows,
         rule,
@@ -152,7 +152,7 @@ def figures(made: Schedule, ruled: Any, options: Options, n_samples: int | None)
     kept = columns["dropped"] != ABANDONED
     sums = Sums(options.workers)
     sums.add(columns, np.zeros(int(kept.sum()), bool))
-    batches = None if n_samples is None else -(-n_samples // options.batch_size)
+    batches = None if n_samples is None else -(-n_samples // (options.batch_size * options.local_steps))
     losses = np.random.default_rng(0).random(len(made.rows))  # as hard to compress as any
     steps = columns["scale"][kept].astype(np.float64) * columns["factor"][kept]
     found = figures_of(sums, steps, made.seconds, batches, bytes_per_row({**columns, "loss": losses}))
@@ -161,6 +161,8 @@ def figures(made: Schedule, ruled: Any, options: Options, n_samples: int | None)
 
 def limit(rule: Rule, timing: Timing, options: Options, formulas: Known) -> tuple[StableStep | None, str]:
     """The largest stable step on a quadratic, or None and why there is none."""
+    if options.local_steps > 1:
+        return None, "The largest stable step is that of single gradients, and not known with local_steps."
     if options.workers > _MOST and formulas.staleness is None:
         return None, (
             f"The largest stable step of {options.workers:,} workers would take minutes: asapnb.theory.stable_step "
@@ -230,7 +232,7 @@ def differences(run: Run | None, rule: Rule, options: Options) -> str:
         return ""
     ours = {"scheme": options.scheme, "rule": rule, "workers": options.workers, "step_size": options.step_size,
             "batch_size": options.batch_size, "momentum": options.momentum, "direct_share": options.direct_share,
-            "schedule": options.schedule}  # fmt: skip
+            "schedule": options.schedule, "local_steps": options.local_steps}  # fmt: skip
     theirs = {**run.config, "workers": int(run.attributes["workers"])}
     found = [f"{name} {theirs[name]}" for name, value in ours.items() if str(theirs.get(name, value)) != str(value)]
     found += [f"{name} {theirs[name]}" for name in _UNHEARD if theirs.get(name)]

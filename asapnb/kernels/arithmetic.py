@@ -22,6 +22,20 @@ def copy(target: Vector, source: Vector) -> None:
 
 
 @part()
+def add(target: Vector, source: Vector) -> None:
+    """target += source."""
+    for i in range(target.size):
+        target[i] += source[i]
+
+
+@part()
+def step_into(target: Vector, source: Vector, gradient: Vector, step: Real) -> None:
+    """target = source − step·g."""
+    for i in range(target.size):
+        target[i] = source[i] - step * gradient[i]
+
+
+@part()
 def clip_norm(gradient: Vector, most: Real) -> float:
     """g ← g·min(1, most/|g|); returns |g| from before. Eight sums at once, as one waits for each of its additions."""
     a = b = c = d = e = f = g = h = 0.0

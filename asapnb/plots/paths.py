@@ -10,11 +10,11 @@ from ..errors import UsageError
 from ..formatting import count, number
 from ..numbers import integer
 from ..problems import Problem
-from ..problems.minibatch import draw_batch
 from ..problems.text import is_known, parse_problem
 from ..record.changes import step_size_of
 from ..record.schema import ABANDONED
 from ..schemes import parse_scheme
+from ..training.drawing import drawing_from, minibatches, row_gradient
 from .executions import one
 from .groups import Runs, clock_of
 from .labels import short
@@ -53,22 +53,21 @@ def trace(record: Record, problem: Problem | None = None) -> Path:
         raise UsageError(f"{record.name} has {extra[0]} {config[extra[0]]}: a path needs runs without it")
     problem = parse_problem(str(config["problem"]), str(config.get("data"))) if problem is None else problem
     rows = np.flatnonzero(run.updates["dropped"] != ABANDONED)
-    views, batches = run.updates["read_version"][rows], run.updates["batch"][rows]
+    views, batches, workers = (run.updates[name][rows] for name in ("read_version", "batch", "worker"))
     scales = run.updates["scale"][rows].astype(float) * run.updates["factor"][rows]
-    steps = step_size_of(run, run.updates["version"][rows]) * scales
+    sizes = np.broadcast_to(step_size_of(run, run.updates["version"][rows]), len(rows))
+    steps = sizes * scales
     if not np.array_equal(run.updates["version"][rows], np.arange(1, len(rows) + 1)):
         raise UsageError(f"{record.name} has rounds of several gradients: a path needs one update a row, such as "
                          "of LockBased or Leashed")  # fmt: skip
     points = np.empty((len(rows) + 1, problem.n_params))
     gradients = np.empty((len(rows), problem.n_params))
     points[0] = run.params["initial"]
-    indices = np.empty(int(config["batch_size"]), np.int64)
+    drawing = drawing_from(problem, run.config)
     for v in range(len(rows)):
-        size = draw_batch(
-            indices, batches[v], problem.n_samples, len(indices), run.config["seed"], config["reshuffle"]
-        )
+        drawn = minibatches(drawing, int(workers[v]), int(batches[v]))
         at = points[views[v]].astype(problem.dtype)
-        gradients[v] = problem.loss_and_gradient(at, indices[:size], int(batches[v]), run.config["seed"])[1]
+        gradients[v] = row_gradient(problem, at, float(sizes[v]), drawn)
         points[v + 1] = points[v] - steps[v] * gradients[v]
     if "final" in run.params and not _close(points[-1], run.params["final"], problem):
         raise UsageError(

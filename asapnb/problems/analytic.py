@@ -174,6 +174,7 @@ def analytic(
     constants: Constants,
     arguments: dict[str, Any],
     *written: Numbers,
+    targets: NDArray[Any] = np.zeros(0),  # noqa: B008 (empty)
 ) -> Problem:
     """The problem of the objective in `objectives` that has the name of the builder.
 
@@ -186,6 +187,7 @@ def analytic(
         constants: what is known of the objective.
         arguments: of the builder, by name; "noise", "seed" and "start" are among them.
         written: its arguments that are arrays, in order; they begin the text.
+        targets: of the samples, by which shards tell them apart; empty if they differ in noise alone.
     """
     by_rows = gradient is objectives.of_rows
     table = objectives.OF_ROWS if by_rows else objectives.OF_COORDINATES
@@ -208,6 +210,7 @@ def analytic(
         plan=plan,
         initial=initial,
         evaluation=_Exact(gradient, (seen, quiet, np.empty(0), inputs, labels)),
+        targets=targets,
         constants=constants if by_rows else replace(constants, noise=noise),
         config={"problem": call_text(builder, arguments | {"noise": noise, "start": start}, written)},
     )

@@ -82,6 +82,7 @@ class Problem(ByValue):
         has_tickets: whether the workspace of `gradient` must begin with the ticket of the minibatch and the seed of
             the run, as int64.
         data: the data set; None if there is none.
+        targets: what `shards` divides the samples by; None for their labels, empty if they differ in noise alone.
         constants: what theory knows of the objective; None if nothing.
         config: what a run file stores to build the problem again.
     """
@@ -102,6 +103,7 @@ class Problem(ByValue):
     outputs: int = 0
     has_tickets: bool = False
     data: Dataset | None = None
+    targets: Labels | None = None
     constants: Constants | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
 

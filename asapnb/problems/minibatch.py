@@ -31,6 +31,12 @@ def hand_over_ticket(workspace: NDArray[Any], ticket: int, seed: int) -> None:
     words[0], words[1] = ticket, seed
 
 
+@part()
+def own_seed(seed: int, worker: int) -> int:
+    """The seed of the order of a worker's own part of the data."""
+    return int64(splitmix64(splitmix64(uint64(seed)) + uint64(worker)))
+
+
 @kernel()
 def draw_batch(
     indices: NDArray[np.int64], ticket: int, n_samples: int, batch_size: int, seed: int, reshuffle: bool

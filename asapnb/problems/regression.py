@@ -112,7 +112,10 @@ def _of_rows(
     """The problem of these rows; they begin its text unless it can generate them again."""
     written = [] if arguments["samples"] else [a, targets]
     values = np.concatenate([[arguments.get("ridge", 0.0)], targets, a.ravel()])
-    return analytic(builder, objectives.of_rows, a.shape[1], values, len(a), constants, arguments, *written)
+    classes = targets.astype(np.int64) if builder is logistic else targets
+    return analytic(
+        builder, objectives.of_rows, a.shape[1], values, len(a), constants, arguments, *written, targets=classes
+    )
 
 
 def _rows(

@@ -110,6 +110,8 @@ _TABLE = (
               "value before and after"),
     Attribute("sessions", [{"token": str | None, "version": int}], "of a run that went on: the `token` of each "
               "process that wrote it, and the `version` that it began at"),
+    Attribute("shards", {"sha256": str, "least": int, "most": int}, "of a run whose workers have parts of the data: "
+              "the sizes of the smallest and the largest, and the `sha256` of the division"),
     Attribute("data", {"shape": [int], "path": str | None}, "of the data: full `path` if it is from a file, `shape` "
               "of a sample, dtypes, classes, and how rows were prepared: columns, means, deviations"),
     Attribute("data_sha256", str, "which data: pixels and labels, training and test"),
@@ -143,7 +145,7 @@ ATTRIBUTES = {attribute.name: attribute for attribute in _TABLE}
 OPTIONAL = {
     "data", "schedule", "epochs", "threads", "max_seconds", "target_loss", "target_accuracy", "target_r2", "patience",
     "monitor", "start", "prior", "direct_share", "clip", "keep_params", "record", "pin_workers", "timing",
-    "timing_seed", "trace", "microscope",
+    "timing_seed", "trace", "microscope", "local_steps", "shards",
 }  # fmt: skip
 
 # The keys of a configuration that are read from a run file. `training.arguments` declares their ranges, which are
@@ -162,6 +164,7 @@ _KEYS: Mapping[type, tuple[str, ...]] = {
         "keep_params",
         "record",
         "trace",
+        "shards",
     ),
     int: ("epochs", "updates", "seed", "timing_seed", "threads"),
     float: ("momentum", "direct_share", "weight_decay", "compensation", "clip", "max_seconds", "divergence_factor"),
@@ -171,6 +174,7 @@ CONFIG = {name: Attribute(name, shape) for shape, names in _KEYS.items() for nam
     "workers": Attribute("workers", int, least=1, most=MOST_WORKERS),
     "step_size": Attribute("step_size", float),
     "batch_size": Attribute("batch_size", int, least=1),
+    "local_steps": Attribute("local_steps", int, least=1),
     "target_loss": Attribute("target_loss", float, least=-math.inf),
     "target_accuracy": Attribute("target_accuracy", float, most=1),
     "target_r2": Attribute("target_r2", float, least=-math.inf, most=1),

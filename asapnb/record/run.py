@@ -186,6 +186,11 @@ class Run:
         return pieces_from(self.attributes.get("code"), self._name)
 
     @property
+    def local_steps(self) -> int:
+        """The minibatches of a row."""
+        return int(self.config.get("local_steps", 1))
+
+    @property
     def is_summary(self) -> bool:
         """Whether it was recorded with `record="summary"`, without a row for each update."""
         return self.attributes.get("record") == SUMMARY

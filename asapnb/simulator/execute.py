@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from ..record.schema import ABANDONED
 from ..training.apart import Session, abandonable, apart
 from ..training.attributes import loss_limit, run_attributes
 from ..training.evaluation import Evaluator
-from ..training.options import at_once, updates_per_epoch
+from ..training.options import at_once
 from ..training.stopping import check_measured
 from ..training.words import NEVER
 from .execution import Execution, SavedReplay
@@ -48,8 +47,8 @@ def execute(
     replay = abandonable(lambda: make_replay_state(execution, _operations(execution), limit, count))
     if saved is not None:
         saved.check(identity(execution, replay), *saved_parts(replay, problem.n_params))
-    per_epoch = updates_per_epoch(problem.n_samples, options.scheme, options.workers, options.batch_size)
-    threads = ReplayThreads(problem, options.batch_size, replay, loop, count)
+    per_epoch = options.per_epoch(problem.n_samples)
+    threads = ReplayThreads(problem, options, replay, loop, count)
 
     def work(session: Session[Run]) -> Run:
         told = replace(execution, hooks=session.hooks)
@@ -121,9 +120,6 @@ def _pauses(execution: Execution, replayer: Replayer) -> list[Pause]:
     making = np.flatnonzero(~abandoned)
     making = making[options.rows_per_version - 1 :: options.rows_per_version]  # the row that makes each version
     pauses = _of_tables(execution, replay)
-    for version, size in execution.step_sizes.items():
-        place = int(replay.tasks["ends"][making[version - 1]]) if version else 0
-        pauses.append(Pause(place, partial(replayer.change_step_size, size)))
     if options.eval_every != NEVER:
         ends = np.maximum.accumulate(replay.tasks["ends"])
         seconds = np.maximum.accumulate(np.where(abandoned, 0.0, rows["t_apply"]))

@@ -1,5 +1,7 @@
 """The staleness microscope: what the age of a view does to one update.
 
+With local steps, g is the mean of the gradients along the worker's path from there, on their minibatches.
+
 An update with the gradient g(view) of a minibatch is the gradient G(x) of all samples at the parameters it is applied
 to, plus the noise of the minibatch there, g(x) − G(x), plus the error that asynchrony adds, g(view) − g(x).
 """
@@ -10,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..problems.minibatch import draw_batch
 from ..record.schema import MICROSCOPE
+from ..training.drawing import minibatches, row_gradient
 from .execution import Execution
 from .replay_state import ReplayState
 from .replayer import Pause
@@ -42,17 +44,16 @@ class Microscope:
         self._sightings[row] = np.array([(version, tau, *self._seen(row))], MICROSCOPE)
 
     def _seen(self, row: int) -> tuple[float, ...]:
-        replay, options, n = self._replay, self._options, self._problem.n_params
+        replay, n = self._replay, self._problem.n_params
         source = int(replay.operations["source"][self._begins[row]])
         x, view = (replay.state[slot, :n] for slot in (source, int(replay.tasks["slot"][row])))
-        indices = np.empty(options.batch_size, np.int64)
-        count = draw_batch(
-            indices, int(replay.tasks["batch"][row]), self._problem.n_samples, options.batch_size, options.seed,
-            options.reshuffle,
-        )  # fmt: skip
-        ticket = int(replay.tasks["batch"][row])
-        old, new = (self._gradient(params, indices[:count], ticket) for params in (view, x))
-        whole = self._whole_gradient(x, ticket)
+        task = replay.tasks[row]
+        batches = minibatches(replay.drawing, int(task["worker"]), int(task["batch"]))
+        old, new = (
+            row_gradient(self._problem, params, float(task["step_size"]), batches).astype(np.float64) / len(batches)
+            for params in (view, x)
+        )
+        whole = self._whole_gradient(x, batches[0].ticket)
         along, size = float(old @ whole), float(whole @ whole)
         norms = _norm(old), _norm(new)
         return (

@@ -10,7 +10,9 @@ from ..kernels.arrays import LINE, aligned, array_type, tuple_type, whole_lines
 from ..memory import check_memory
 from ..problems.base import Problem
 from ..record.schema import blank_rows, made_by
+from ..training.drawing import drawing_of
 from ..training.how import numbers_of
+from ..training.options import Options
 from . import words as at
 from .execution import Execution
 from .operations import OPERATION, Operations
@@ -26,9 +28,10 @@ TASK = np.dtype(
         ("version", np.int64),  # that it makes
         ("read_version", np.int64),
         ("slot", np.int32),  # the vector that holds its view
-        ("worker", np.int32),  # whose moments it changes
+        ("worker", np.int32),  # whose moments it changes, and whose part of the data it draws from
         ("scale", np.float32),
         ("factor", np.float32),
+        ("step_size", np.float64),
     ],
     align=True,
 )
@@ -40,6 +43,7 @@ class ReplayState(NamedTuple):
 
     control: NDArray[np.int64]  # see `words`
     numbers: NDArray[Any]  # dtype of the problem: see `training.words`
+    drawing: NDArray[np.int64]  # how minibatches are drawn: see `training.drawing`
     plan: NDArray[np.int64]  # the program of the problem
     inputs: NDArray[Any]
     labels: NDArray[Any]
@@ -58,6 +62,7 @@ class Own(NamedTuple):
 
     indices: NDArray[np.int64]  # a minibatch
     workspace: NDArray[Any]
+    local: NDArray[Any]  # of local steps: the moving point, then the gradient there; else empty
 
 
 def replay_types(dtype: np.dtype[Any], inputs: np.dtype[Any], labels: np.dtype[Any]) -> tuple[types.Type, types.Type]:
@@ -95,9 +100,11 @@ def make_replay_state(execution: Execution, order: Operations, loss_limit: float
         tasks[name] = getattr(order, name)
     for name in ("scale", "factor"):
         tasks[name] = scales.columns[name]
+    tasks["step_size"] = _step_sizes(execution)
     replay = ReplayState(
         control=aligned(at.REPLAY_WORDS, np.int64),
         numbers=numbers_of(options, dtype, loss_limit),
+        drawing=drawing_of(problem, options),
         plan=problem.plan,
         inputs=problem.inputs,
         labels=problem.flat_labels,
@@ -113,13 +120,22 @@ def make_replay_state(execution: Execution, order: Operations, loss_limit: float
     replay.state[0, :n] = execution.initial
     replay.ring[::LINE] = np.arange(window) << 2 | at.FREE
     control = replay.control
-    control[[at.N_PARAMS, at.N_SAMPLES, at.BATCH_SIZE]] = n, problem.n_samples, options.batch_size
-    control[[at.SEED, at.RESHUFFLE]] = options.seed, options.reshuffle
-    control[at.HAS_TICKETS] = problem.has_tickets
+    control[at.N_PARAMS] = n
     control[[at.ONE_SET, at.BLOCKS, at.AVERAGED, at.WINDOW]] = sets == 1, order.blocks, gradients, window
     return replay
 
 
-def own_buffers(problem: Problem, batch_size: int) -> Own:
+def _step_sizes(execution: Execution) -> Any:
+    """The step size of each row: that of the run, or, if it changed when the run went on, that of its time."""
+    if not execution.step_sizes:
+        return execution.options.step_size
+    begins, sizes = list(execution.step_sizes), np.array(list(execution.step_sizes.values()))
+    return sizes[np.searchsorted(begins, execution.rows["read_version"], side="right") - 1]
+
+
+def own_buffers(problem: Problem, options: Options) -> Own:
     """Allocate what one thread has for itself."""
-    return Own(aligned(batch_size, np.int64), aligned(problem.workspace_size(batch_size), problem.dtype))
+    size, local = options.batch_size, 2 * problem.n_params if options.local_steps > 1 else 0
+    return Own(*(aligned(*one) for one in (
+        (size, np.int64), (problem.workspace_size(size), problem.dtype), (local, problem.dtype),
+    )))  # fmt: skip

@@ -116,10 +116,6 @@ class Replayer:
 
         return look
 
-    def change_step_size(self, size: float) -> None:
-        """From here on updates are of this step size, as they were when the run went on."""
-        self.replay.numbers[STEP_SIZE] = size
-
     def end(self) -> None:
         """Evaluate the final parameters, unless that has been done or in a hurry; what stopped the run stands."""
         self._commit(int(self.replay.control[FIRST]))

@@ -19,6 +19,7 @@ from ..schemes import parse_scheme
 from ..training.apart import abandonable
 from ..training.arguments import documented, of_replay
 from ..training.code import pieces, same_rule
+from ..training.drawing import shards_facts
 from ..training.evaluation import Evaluation
 from ..training.options import KeptParams, Monitor, Options, Record, resolve
 from ..training.prior import PriorLike
@@ -27,7 +28,7 @@ from ..training.watching import ProgressHook
 from .execute import execute
 from .execution import Execution
 from .recorded import check_views, known_rule, known_schedule, refactored, rows_of, total
-from .run import new_file, observation, scales_for, unfactored
+from .run import new_file, numbered, observation, scales_for, unfactored
 from .scales import recorded_scales
 from .schedules import Schedule
 
@@ -55,6 +56,8 @@ def replay(
     prior: PriorLike | None = None,
     batch_size: int | None = None,
     seed: int | None = None,
+    local_steps: int | None = None,
+    shards: str | None = None,
     target_loss: float | None = None,
     target_accuracy: float | None = None,
     target_r2: float | None = None,
@@ -88,9 +91,9 @@ def replay(
 
     For a run, `step_size`, `momentum`, `momentum_kind`, `direct_share`, `weight_decay`, `compensation`, `clip`,
     `worker_tables`, `divergence_factor`, `eval_every` and `eval_samples` have by default the values of that run, and
-    `batch_size` and `seed` cannot be changed. For a schedule they have the defaults of `simulate`, except for the
-    seed, which is that of the schedule if it has one. Targets and patience are None unless given, so that all of a
-    run is replayed.
+    `batch_size`, `seed`, `local_steps` and `shards` cannot be changed. For a schedule they have the defaults of
+    `simulate`, except for the seed, if it has one, and `local_steps`, which are those of the schedule. Targets and
+    patience are None unless given, so that all of a run is replayed.
 
     Returns:
         The `Run`, of kind "replay", on the clock of its source.
@@ -131,17 +134,18 @@ def _of_schedule(
     if problem is None:
         raise UsageError("problem is missing: a schedule needs one, for example replay(schedule, asapnb.lenet(data))")
     seed = {} if source.seed is None else {"seed": source.seed}
-    arguments = {"workers": source.workers, **seed, **given}
+    arguments = {"workers": source.workers, "local_steps": source.local_steps, **seed, **given}
     options = _resolved(problem, source.scheme, arguments, source.updates)
     chosen = as_rule(constant() if rule is None else rule)
     code = pieces(problem, chosen, options.schedule, source.scheme, source.timing)
-    scales = scales_for(source.rows, chosen, problem, options)
+    rows = numbered(source.rows, options)
+    scales = scales_for(rows, chosen, problem, options)
     config = {**source.facts, "microscope": observed["microscope"]}
     return Execution(
         problem,
         options,
         chosen,
-        source.rows,
+        rows,
         source.t_view,
         scales,
         kind="replay",
@@ -186,7 +190,7 @@ def _of_run(
 ) -> Execution:
     config, scheme = source.config, parse_scheme(source.config["scheme"])
     rule = None if isinstance(rule, str) and rule == RECORDED else rule
-    for name in ("batch_size", "seed"):
+    for name in ("batch_size", "seed", "local_steps", "shards"):
         if name in given:
             raise UsageError(f"{name} is {given[name]}: the minibatches of a run stay what they were; leave it out")
     check_replayable(source, problem)
@@ -197,6 +201,7 @@ def _of_run(
         check_piece(config["problem"], "problem", code_of(problem))
     rows = rows_of(source)
     options = options_of(source, problem, given)
+    _check_shards(source, problem, options)
     rows = rows[: len(rows) - len(rows) % options.rows_per_version]  # whole rounds
     as_it_was = rule is None and not given.keys() & {"worker_tables", "prior"}
     changed = {name for _, name, _, _ in changes_of(source)}
@@ -267,6 +272,17 @@ def _resolved(problem: Problem, scheme: Any, arguments: dict[str, Any], updates:
     if arguments.get("eval_samples") == "none":
         arguments["eval_samples"] = None
     return resolve("simulate", problem, {**arguments, "scheme": scheme, "updates": updates})
+
+
+def _check_shards(run: Run, problem: Problem, options: Options) -> None:
+    """UsageError if the parts of the data are not those that the run had."""
+    before, now = run.attributes.get("shards"), shards_facts(problem, options)
+    if now is not None and before is not None and before["sha256"] != now["sha256"]:
+        raise UsageError(
+            f"the parts of the data that follow from shards {options.shards} and the seed are not those that "
+            f"{run.path or 'the run'} had: with another version of NumPy, or on another machine, random numbers may "
+            f"differ. It was made with NumPy {run.attributes['versions'].get('numpy', 'unknown')}"
+        )
 
 
 def _check_velocity(run: Run, options: Options) -> None:

@@ -19,6 +19,7 @@ from ..training.apart import abandonable
 from ..training.arguments import checked_argument, documented
 from ..training.code import pieces
 from ..training.compiling import compiling_beside
+from ..training.drawing import own_numbers
 from ..training.evaluation import Evaluation
 from ..training.options import (
     KeptParams,
@@ -68,6 +69,8 @@ def simulate(
     compensation: float = 0.0,
     clip: float | None = None,
     reshuffle: bool = True,
+    local_steps: int = 1,
+    shards: str | None = None,
     target_loss: float | None = None,
     target_accuracy: float | None = None,
     target_r2: float | None = None,
@@ -150,7 +153,7 @@ def scheduled(
     check_rows(options.updates * options.rows_per_version, _ROW)
     code = pieces(problem, rule, options.schedule, options.scheme, timing)  # before any of it has been called
     made = schedule_of(timing, options)
-    rows, views = made.rows, made.t_view
+    rows, views = numbered(made.rows, options), made.t_view
     late = rows["t_apply"] > (math.inf if options.max_seconds is None else options.max_seconds)
     if late.any():
         count = int(late.argmax())
@@ -173,7 +176,18 @@ def scheduled(
 def schedule_of(timing: Timing, options: Options) -> Schedule:
     """The schedule of a run with these options, made in this thread."""
     seed = options.seed if options.timing_seed is None else options.timing_seed
-    return make_schedule(timing, options.scheme, options.workers, options.updates, seed)
+    return make_schedule(
+        timing, options.scheme, options.workers, options.updates, seed, local_steps=options.local_steps
+    )
+
+
+def numbered(rows: Any, options: Options) -> Any:
+    """The rows of a schedule; if the data have parts, their minibatches are numbered among those of their workers."""
+    if options.shards is None:
+        return rows
+    rows = rows.copy()
+    rows["batch"] = own_numbers(rows["worker"], rows["batch"])
+    return rows
 
 
 def scales_for(rows: Any, rule: Rule, problem: Problem, options: Options) -> Scales:

@@ -33,6 +33,7 @@ class Schedule:
         given: the rows, or what they follow from.
         t_view: for Hogwild, when each view had been read to its end, in virtual seconds; else None.
         origin: of a trace its name and digest; else None.
+        local_steps: gradients that a worker computes, one after the other, for a row.
 
     `rows` has one row for each gradient, in the order of application (dtype `ROW`). Each column is an attribute, too,
     a read-only array of one entry a row: `worker`, `batch` (the ticket of the minibatch), `version` (made by the
@@ -52,6 +53,7 @@ class Schedule:
     given: NDArray[Any] | BriefRows
     t_view: NDArray[np.float64] | None = field(default=None)
     origin: str | None = None
+    local_steps: int = 1
 
     @cached_property
     def rows(self) -> NDArray[Any]:
@@ -119,6 +121,7 @@ class Tally:
         dropped: gradients that were not applied.
         failed: failed attempts of Leashed.
         gradient_seconds: the mean time from the beginning of a read to the gradient, in virtual seconds.
+        local_steps: gradients that a worker computes, one after the other, for an update.
     """
 
     scheme: Scheme
@@ -132,6 +135,7 @@ class Tally:
     dropped: int
     failed: int
     gradient_seconds: float
+    local_steps: int = 1
 
     @cached_property
     def staleness(self) -> StalenessDistribution:

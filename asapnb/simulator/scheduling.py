@@ -48,6 +48,7 @@ def schedule(
     workers: int = 16,
     updates: int = 10_000,
     seed: int = 0,
+    local_steps: int = 1,
 ) -> Schedule:
     """Simulate who reads which version and when it is applied, in virtual time, until there are enough updates.
 
@@ -58,6 +59,7 @@ def schedule(
         workers: 1 to 16 million.
         updates: versions to make; Synchronous: rounds.
         seed: all times follow from it. The k-th gradient of a worker takes the same time whatever the scheme.
+        local_steps: gradients that a worker computes, one after the other, for an update.
 
     Raises:
         UsageError: for arguments that cannot be used, or times so long that virtual time overflows.
@@ -71,14 +73,14 @@ def schedule(
     >>> round(made.staleness.mean(), 2), made.tau[:3]
     (3.0, array([0, 0, 2], dtype=int32))
     """
-    return abandonable(lambda: make_schedule(timing, scheme, workers, updates, seed, brief=True))
+    return abandonable(lambda: make_schedule(timing, scheme, workers, updates, seed, local_steps, brief=True))
 
 
 def make_schedule(
-    timing: Any, scheme: Any, workers: int, updates: int, seed: int, *, brief: bool = False
+    timing: Any, scheme: Any, workers: int, updates: int, seed: int, local_steps: int = 1, *, brief: bool = False
 ) -> Schedule:
     """Make a schedule in this thread; see `schedule`. Unless it may be `brief`, its rows hold all columns."""
-    simulation = Simulation(timing, scheme, workers, updates, seed)
+    simulation = Simulation(timing, scheme, workers, updates, seed, local_steps)
     if brief and simulation.instant:
         return Schedule(**simulation.facts, given=_brief(simulation))
     check_rows(simulation.updates * simulation.rows_per_update, ROW.itemsize)
@@ -120,6 +122,7 @@ def staleness_only(
     updates: int = 1_000_000,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
+    local_steps: int = 1,
 ) -> Tally:
     """Make a schedule as `schedule` does, but keep counts only: without rows there may be 10⁹ updates.
 
@@ -130,6 +133,7 @@ def staleness_only(
         updates: versions to make, 1 to 2⁴⁶; Synchronous: rounds.
         seed: all times follow from it; an integer >= 0.
         progress: called now and then with the number of updates so far.
+        local_steps: gradients that a worker computes, one after the other, for an update.
 
     Returns:
         The `Tally`.
@@ -141,7 +145,7 @@ def staleness_only(
     >>> round(tally.staleness.mean(), 2), int(tally.by_worker.sum())
     (3.0, 100000)
     """
-    simulation = Simulation(timing, scheme, workers, updates, seed)
+    simulation = Simulation(timing, scheme, workers, updates, seed, local_steps)
     check_rows(simulation.rows_per_update, ROW.itemsize)
     part = aligned(max(_CHUNK, simulation.rows_per_update) + simulation.margin, ROW)
     views = np.empty(len(part) if simulation.has_views else 0)
@@ -174,16 +178,17 @@ def check_rows(count: int, each: int) -> None:
 class Simulation:
     """Checked arguments and the world that they describe."""
 
-    def __init__(self, timing: Any, scheme: Any, workers: Any, updates: Any, seed: Any) -> None:
+    def __init__(self, timing: Any, scheme: Any, workers: Any, updates: Any, seed: Any, local_steps: Any = 1) -> None:
         self.scheme = as_scheme(scheme)
         self.workers = integer("workers", workers, 1, MAX_SIMULATED)
         self.timing = as_timing(timing, self.workers)
         self.updates = integer("updates", updates, 1, MOST_UPDATES)
         self.seed = integer("seed", seed, 0, 2**63 - 1)
+        self.local_steps = integer("local_steps", local_steps, 1)
         check_possible(self.scheme, threaded=False)
         self.scheme.check_workers(self.workers)
         check_memory(f"the state of {self.workers:,} workers", self.workers * _WORKER, "simulate fewer")
-        self._world = make_world(self.timing, self.scheme, self.workers, self.updates)
+        self._world = make_world(self.timing, self.scheme, self.workers, self.updates, self.local_steps)
         if not self.scheme.messages and _takes_time(self._world, NETWORK):
             raise UsageError(
                 f"network is {shortened(self.timing.network)}: {self.scheme} sends no messages; leave it out, or "
@@ -216,7 +221,8 @@ class Simulation:
     @property
     def facts(self) -> dict[str, Any]:
         """The fields that a schedule and a tally have in common."""
-        return {name: getattr(self, name) for name in ("scheme", "timing", "workers", "updates", "seed")}
+        names = ("scheme", "timing", "workers", "updates", "seed", "local_steps")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def rows_per_update(self) -> int:

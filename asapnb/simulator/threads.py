@@ -11,6 +11,7 @@ from numba import types
 from ..compiled import specialise
 from ..problems.base import Dtypes, Problem, gradient_signature
 from ..training.compiling import load, of_names
+from ..training.options import Options
 from ..training.starting import start_all
 from ..training.words import FAILED
 from .replay_state import Own, ReplayState, own_buffers, replay_types
@@ -47,10 +48,10 @@ class ReplayThreads:
     """The threads of a replay, which exist only while they carry out a segment."""
 
     def __init__(
-        self, problem: Problem, batch_size: int, replay: ReplayState, loop: Callable[..., None], threads: int
+        self, problem: Problem, options: Options, replay: ReplayState, loop: Callable[..., None], threads: int
     ) -> None:
         self._gradient, self._replay, self._loop = problem.gradient, replay, loop
-        self._owns = [own_buffers(problem, batch_size) for _ in range(threads)]
+        self._owns = [own_buffers(problem, options) for _ in range(threads)]
         self._pace = float("inf")  # seconds per operation in the last segment
         self.errors: list[BaseException] = []  # what was raised in threads
 

@@ -14,7 +14,8 @@ GRADIENTS = 8  # gradients that make a version
 MEMBERS = 9  # workers in the publish loop, or held back by a bound
 SLOWEST = 10  # gradients made by the slowest worker that has joined
 OLDEST, YOUNGEST = 11, 12  # of the workers that compute, those that read first and last; NOBODY: none
-SETTINGS = 13  # the scheme's options, in the order of its fields; 8 of them at most
+LOCAL_STEPS = 13  # compute times of a gradient
+SETTINGS = 14  # the scheme's options, in the order of its fields; 8 of them at most
 FINISHED = SETTINGS + 8  # with intervals: gradients that were written to the end or given up
 CLOSES = SETTINGS + 9  # only gradients below this number may begin
 FIRST_HELD, HELD = SETTINGS + 10, SETTINGS + 11  # who waits at the gate: where the ring begins, and how many
@@ -35,10 +36,9 @@ FIRST = 3 * LINE  # the first row that is not done
 STOP = 4 * LINE  # not 0: threads leave as soon as possible, for this reason
 UNTIL = 5 * LINE  # operations after which threads leave
 CONSTANTS = 6 * LINE
-N_PARAMS, N_SAMPLES, BATCH_SIZE, SEED, RESHUFFLE, ONE_SET, BLOCKS, AVERAGED = range(CONSTANTS, CONSTANTS + 8)
-WINDOW = CONSTANTS + 8  # places in the ring
-HAS_TICKETS = CONSTANTS + 9  # 1 if gradients ask for their ticket and the seed
-ALONE = CONSTANTS + 10  # 1 while one thread carries out all
+N_PARAMS, ONE_SET, BLOCKS, AVERAGED = range(CONSTANTS, CONSTANTS + 4)
+WINDOW = CONSTANTS + 4  # places in the ring
+ALONE = CONSTANTS + 5  # 1 while one thread carries out all
 REPLAY_WORDS = CONSTANTS + 2 * LINE
 
 # The state of a place of the ring: row << 2 | one of these

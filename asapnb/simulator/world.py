@@ -54,7 +54,7 @@ class World(NamedTuple):
     held: NDArray[np.int32]  # (workers,), or empty without intervals: a ring of those that wait at the gate
 
 
-def make_world(timing: Timing, scheme: Scheme, workers: int, updates: int) -> World:
+def make_world(timing: Timing, scheme: Scheme, workers: int, updates: int, local_steps: int = 1) -> World:
     """The world before anybody has joined."""
     world = World(
         words=np.zeros(at.WORDS, np.int64),
@@ -69,7 +69,7 @@ def make_world(timing: Timing, scheme: Scheme, workers: int, updates: int) -> Wo
         held=np.zeros(workers if scheme.intervals else 0, np.int32),
     )
     chosen = settings(scheme)
-    world.words[[at.QUOTA, at.GRADIENTS]] = updates, scheme.gradients(workers)
+    world.words[[at.QUOTA, at.GRADIENTS, at.LOCAL_STEPS]] = updates, scheme.gradients(workers), local_steps
     world.words[[at.OLDEST, at.YOUNGEST]] = at.NOBODY
     world.words[at.SETTINGS : at.SETTINGS + len(chosen)] = chosen
     pairs = np.array([*scheme.intervals, (NEVER, 0)]).ravel()

@@ -46,6 +46,8 @@ class AsyncSGD(BaseEstimator):
         direct_share: float = 0.0,
         weight_decay: float = 0.0,
         clip: float | None = None,
+        local_steps: int = 1,
+        shards: str | None = None,
         target_loss: float | None = None,
         patience: int | None = None,
         max_seconds: float | None = None,
@@ -67,6 +69,8 @@ class AsyncSGD(BaseEstimator):
         self.direct_share = direct_share
         self.weight_decay = weight_decay
         self.clip = clip
+        self.local_steps = local_steps
+        self.shards = shards
         self.target_loss = target_loss
         self.patience = patience
         self.max_seconds = max_seconds
@@ -116,7 +120,7 @@ class AsyncSGD(BaseEstimator):
         self.loss_curve_ = run.evals["train_loss"].tolist()
         self.loss_ = self.loss_curve_[-1]
         per_epoch = run.attributes["batches_per_epoch"]
-        self.n_iter_ = -(-run.sums.numbers["applied"] // per_epoch)
+        self.n_iter_ = -(-run.sums.numbers["applied"] * run.local_steps // per_epoch)
         if run.status == "diverged":
             warnings.warn(
                 f"the run diverged after {run.made:,} updates: scale the inputs, as StandardScaler does, or take a "
@@ -163,6 +167,8 @@ _ARGUMENTS = """hidden: the units of each hidden layer; () for a linear model.
         direct_share: the share of a gradient that is applied at once, beside momentum; see `asapnb.train`.
         weight_decay: λ; λ · parameters is added to every gradient.
         clip: gradients that are longer are scaled to this norm; None for never.
+        local_steps: steps that a worker makes on its own copy for an update; see `asapnb.train`.
+        shards: "iid", "label" or "dirichlet(alpha)": each worker has its own part of the samples; see `asapnb.train`.
         target_loss: stop when the training loss of an epoch is at most this.
         patience: stop when the training loss has not improved in so many epochs; None for never.
         max_seconds: stop after so much time of training: virtual seconds where it is simulated.

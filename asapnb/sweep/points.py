@@ -119,7 +119,7 @@ def _resolved(point: Point, made: dict[Hashable, Any]) -> str:
     factors = ("factors", repr(schedule), repr(rule.schedule), options.updates)  # an error, if they cannot be used
     once(factors, lambda: len(step_tables(schedule, rule, options.updates).schedule))
     check_seen(rule, options, threaded=point.kind == "train")
-    expected = str(options.prior), str(options.scheme), options.workers
+    expected = str(options.prior), str(options.scheme), options.workers, options.local_steps
     prior = once(("prior", *expected), lambda: expected_staleness(options))
     if not options.always_fresh:  # raises RuleError for scales that cannot be used
         once(("tables", repr(rule), *expected), lambda: ScaleTables(rule, options.workers, prior))

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..identity import plain_text
 from ..numbers import choice, integer, real, switch
+from ..problems.shards import as_shards
 from ..record.schema import RECORDS, ROWS
 from ..rules import constant
 from ..schedules import as_schedule
@@ -196,6 +197,16 @@ _TABLE = (
              lambda *given: _optional(_real(0))(*given) or None, in_replay="changed"),
     Argument("reshuffle", True, _BOOL, "a fresh order of the data in every epoch, rather than the same.", _switch,
              _RUNS, in_replay="kept"),
+    Argument("local_steps", 1, _INT, """H: a worker makes H steps on a copy of its own, each on another minibatch,
+        and its update applies the sum of the H gradients: y ← y − step_size · gradient(y) from y = view. `clip` and
+        `weight_decay` are of each of them. An update takes H minibatches, and in virtual time H compute times
+        (asynchronous local SGD: Liu et al. 2024, arXiv 2401.09135).""", _integer(1, 2**20), _SCALED,
+             in_replay="kept"),
+    Argument("shards", None, (str, NoneType), """each worker has its own part of the training samples, and draws its
+        minibatches from it: "iid", at random, "label", sorted by label or target, so that workers have few classes
+        each, or "dirichlet(alpha)", shares of each class that are more unequal the smaller alpha is; see
+        `asapnb.shards`. All parts follow from the seed. By default all workers draw from all samples.""",
+             lambda name, value, context: as_shards(value), _ALL, in_replay="kept"),
     Argument("target_loss", None, _MAYBE_FLOAT, """stop with status "converged" when an evaluated training loss is at
         most this.""", _optional(_real(-np.inf, rounded=False)), in_replay="watched", in_resume=True),
     Argument("target_accuracy", None, _MAYBE_FLOAT, """stop with status "converged" when the test accuracy, 0 to 1, is

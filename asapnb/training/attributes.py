@@ -14,6 +14,7 @@ from ..problems.base import Problem
 from ..record import machine
 from ..record.burn_in import NOTHING, PRIOR, RULE
 from ..rules import Rule
+from .drawing import shards_facts
 from .evaluation import Evaluation
 from .options import Options, refreshes
 from .words import NEVER
@@ -51,6 +52,7 @@ def run_attributes(problem: Problem, options: Options, rule: Rule, code: Sequenc
         "n_params": problem.n_params,
         "n_samples": problem.n_samples,
         "batches_per_epoch": problem.batches_per_epoch(options.batch_size),
+        "shards": shards_facts(problem, options),
         "data": None if problem.data is None else facts_of(problem.data),
         "data_sha256": None if problem.data is None else problem.data.sha256(),
     }

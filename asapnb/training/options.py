@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..errors import RuleError, UsageError
 from ..numbers import integer
 from ..problems.base import Problem, check_is_problem
+from ..problems.shards import Shards, shards
 from ..quota import cpu_quota
 from ..record import core_of_each
 from ..record.schema import ROWS, kept_type
@@ -53,6 +54,8 @@ class Options:
     compensation: float
     clip: float | None
     reshuffle: bool
+    local_steps: int
+    shards: Shards | None
     target_loss: float | None
     target_accuracy: float | None
     target_r2: float | None
@@ -90,6 +93,10 @@ class Options:
     def rows_per_version(self) -> int:
         """Rows that make one version: one, or the gradients of a round."""
         return self.scheme.gradients(self.workers)
+
+    def per_epoch(self, n_samples: int) -> int:
+        """The updates in a pass over so many samples."""
+        return updates_per_epoch(n_samples, self.scheme, self.workers, self.batch_size, self.local_steps)
 
     @property
     def moments(self) -> int:
@@ -171,6 +178,8 @@ def resolve(command: Command, problem: Problem, given: Mapping[str, Any]) -> Opt
     """
     check_is_problem(problem)
     options = resolve_for(command, problem.dtype, problem.n_samples, given)
+    if options.shards is not None:
+        shards(problem, options.shards, options.workers, options.seed)  # or an error
     return replace(options, start=fitting(options.start, problem))
 
 
@@ -190,7 +199,12 @@ def resolve_for(command: Command, dtype: np.dtype[Any], n_samples: int, given: M
             f"compensation is {values['compensation']}: it needs the view that the gradient was taken at, and "
             f"{scheme} keeps none; choose hogwild(view=snapshot), lock-based or leashed"
         )
-    per_epoch = updates_per_epoch(n_samples, scheme, workers, values["batch_size"])
+    if values["local_steps"] > 1 and threaded and not scheme.keeps_view:
+        raise UsageError(
+            f"local_steps is {values['local_steps']}: a worker walks on from its view, and under {scheme} others "
+            "write over it; choose hogwild(view=snapshot), lock-based or leashed"
+        )
+    per_epoch = updates_per_epoch(n_samples, scheme, workers, values["batch_size"], values["local_steps"])
     every = per_epoch if values["eval_every"] is None else values["eval_every"] or NEVER
     found = {**values, "workers": workers, "updates": _total(values, per_epoch), "eval_every": every}
     _check_patience(values)
@@ -240,17 +254,18 @@ def default_workers(scheme: Scheme, threaded: bool) -> int:
     return several if scheme.most_workers is None else min(several, scheme.most_workers)
 
 
-def updates_per_epoch(n_samples: int, scheme: Scheme, workers: int, batch_size: int) -> int:
-    """Updates in a pass over the data. Each takes one minibatch, or, in rounds, one for each gradient.
+def updates_per_epoch(n_samples: int, scheme: Scheme, workers: int, batch_size: int, local_steps: int = 1) -> int:
+    """Updates in a pass over the data. Each takes a minibatch for each local step, in rounds of each gradient.
 
     Args:
         n_samples: training samples.
         scheme: how the workers share the parameters.
         workers: how many there are.
         batch_size: samples per gradient.
+        local_steps: gradients of a worker that are summed up.
     """
     batches = -(-n_samples // batch_size)
-    return -(-batches // scheme.gradients(workers))
+    return -(-batches // (scheme.gradients(workers) * local_steps))
 
 
 def _check_patience(values: Mapping[str, Any]) -> None:
@@ -266,15 +281,16 @@ def _check_patience(values: Mapping[str, Any]) -> None:
 
 def pace(problem: Problem, options: Options) -> Pace:
     """How far a run goes, for what its rule sees."""
-    per_epoch = updates_per_epoch(problem.n_samples, options.scheme, options.workers, options.batch_size)
-    return Pace(options.updates, per_epoch)
+    return Pace(options.updates, options.per_epoch(problem.n_samples))
 
 
 def expected_staleness(options: Options) -> StalenessDistribution | None:
     """What the first tables are made from, if that is known: of a scheme that makes nothing stale, or of a prior."""
     if options.always_fresh:
         return FRESH
-    return None if options.prior is None else options.prior.staleness(options.scheme, options.workers)
+    if options.prior is None:
+        return None
+    return options.prior.staleness(options.scheme, options.workers, options.local_steps)
 
 
 def refreshes(rule: Rule, options: Options) -> bool:

@@ -42,11 +42,13 @@ class Prior:
     def __str__(self) -> str:
         return self.text
 
-    def staleness(self, scheme: Scheme, workers: int) -> StalenessDistribution:
+    def staleness(self, scheme: Scheme, workers: int, local_steps: int = 1) -> StalenessDistribution:
         """The distribution; of a timing, what a simulation of this scheme and so many workers shows."""
         if _COUNTS.match(self.text):
             return _of_counts(self.text)
-        return parse_staleness(self.text) if _MODEL.match(self.text) else _simulated(self.text, scheme, workers)
+        if _MODEL.match(self.text):
+            return parse_staleness(self.text)
+        return _simulated(self.text, scheme, workers, local_steps)
 
 
 def as_prior(value: Any) -> Prior | None:
@@ -125,7 +127,8 @@ PriorLike: TypeAlias = Prior | Run | StalenessDistribution | Timing | ArrayLike 
 
 
 @functools.lru_cache(16)
-def _simulated(text: str, scheme: Scheme, workers: int) -> StalenessDistribution:
+def _simulated(text: str, scheme: Scheme, workers: int, local_steps: int) -> StalenessDistribution:
     updates = max(_UPDATES[0], _UPDATES[1] * workers) // scheme.gradients(workers) + 1
-    seen: StalenessDistribution = import_module(_SIMULATOR).staleness_only(text, scheme, workers, updates).staleness
+    count = import_module(_SIMULATOR).staleness_only
+    seen: StalenessDistribution = count(text, scheme, workers, updates, local_steps=local_steps).staleness
     return seen

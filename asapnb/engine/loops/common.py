@@ -7,10 +7,10 @@ Which function fills which field of a row (`Own.row`), here and in a replay:
 
     field                      engine                          replay of a schedule or a run
     worker                     begin                           as scheduled
-    batch                      draw                            as scheduled
+    batch                      next_batch                      as scheduled
     t_read, tries              the loop itself                 as scheduled
-    loss, norm                 note_gradient                   loops.replay `_compute`
-    t_ready                    note_gradient                   as scheduled
+    loss, norm                 compute                         loops.replay `_compute`
+    t_ready                    compute                         as scheduled
     version, read_version, tau choose_step                     as scheduled
     row, scale, factor         choose_step                     `scales.scales_of`, or as recorded
     dropped                    choose_step, hand_in_dropped    `scales.scales_of`, or as recorded
@@ -18,23 +18,14 @@ Which function fills which field of a row (`Own.row`), here and in a replay:
 """
 
 from ...compiled import part
-from ...kernels.arithmetic import add_decay, clip_norm, compensate, copy
+from ...kernels.arithmetic import compensate, copy
 from ...kernels.arrays import LINE
 from ...kernels.atomics import clock, compare_and_swap, fence, fetch_add, load, nap, store
 from ...kernels.steps import descend
-from ...kernels.types import Real, Rows, Vector, Words
-from ...problems.minibatch import draw_batch, hand_over_ticket
+from ...kernels.types import Gradient, Real, Rows, Vector, Words
+from ...training import gradients
 from ...training.factors import applied, own_factor
-from ...training.words import (
-    CLIP,
-    COMPENSATION,
-    DIVERGED,
-    LOSS_LIMIT,
-    NEVER,
-    STEP,
-    STEP_SIZE,
-    WEIGHT_DECAY,
-)
+from ...training.words import COMPENSATION, DIVERGED, LOSS_LIMIT, NEVER, PARTS, STEP, STEP_SIZE
 from .. import words as at
 from .gate import admitted, finish  # noqa: F401 (`finish` is a step of loops, too)
 from .types import Own, Shared
@@ -70,36 +61,29 @@ def request_stop(control: Words, reason: int) -> None:
 
 
 @part()
-def draw(shared: Shared, own: Own, ticket: int) -> int:
-    """Fill `own.indices` with the minibatch of this ticket; returns its size. Twin: `minibatch`."""
-    own.row[0].batch = ticket
-    control = shared.control
-    n_samples, size, seed = control[at.N_SAMPLES], control[at.BATCH_SIZE], control[at.SEED]
-    if control[at.HAS_TICKETS] != 0:
-        hand_over_ticket(own.workspace, ticket, seed)
-    return draw_batch(own.indices, ticket, n_samples, size, seed, control[at.RESHUFFLE] != 0)
+def next_batch(shared: Shared, own: Own) -> bool:
+    """Take the next ticket and wait at the gate; False if the run ends before it opens.
 
-
-@part()
-def next_batch(shared: Shared, own: Own) -> int:
-    """Take the next ticket, fill `own.indices` with its minibatch and wait at the gate; returns the size.
-
-    0 if the run ends before the gate opens.
+    A ticket is the number of a gradient among those of all workers or, if the data have parts, among those of this
+    worker, whose last one stands in its row.
     """
-    ticket = fetch_add(shared.control, at.TICKET, 1)
-    count = draw(shared, own, ticket)
-    return count if admitted(shared.control, ticket) else 0
+    number = fetch_add(shared.control, at.TICKET, 1)
+    own.row[0].batch = number if shared.drawing[PARTS] == 0 else own.row[0].batch + 1
+    return admitted(shared.control, number)
 
 
 @part()
-def note_gradient(shared: Shared, own: Own, view: Vector, loss: float) -> None:
-    """Finish a gradient: clip it, add the weight decay of its view, note its norm, the loss and the time."""
-    if shared.numbers[CLIP] != 0:
-        own.row[0].norm = clip_norm(own.gradient, shared.numbers[CLIP])
-    if shared.numbers[WEIGHT_DECAY] != 0:
-        add_decay(own.gradient, view, shared.numbers[WEIGHT_DECAY])
-    own.row[0].loss = loss
-    own.row[0].t_ready = seconds(shared.control)
+def compute(gradient: Gradient, shared: Shared, own: Own, view: Vector) -> None:
+    """Compute the gradient of the row's ticket, with its local steps, into `own.gradient`; note loss, norm and time.
+
+    Twin: `local_gradient` in tests/naive.py.
+    """
+    row, numbers = own.row, shared.numbers
+    row[0].loss, row[0].norm = gradients.compute(
+        gradient, view, own.gradient, own.local, own.indices, own.workspace, shared.drawing, numbers,
+        numbers[STEP_SIZE], shared.plan, shared.inputs, shared.labels, row[0].worker, row[0].batch,
+    )  # fmt: skip
+    row[0].t_ready = seconds(shared.control)
 
 
 @part()

@@ -28,8 +28,7 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
     view = own.snapshot if snapshot else params
     while worker.goes_on(shared.control):
         # 1. Read
-        count = worker.next_batch(shared, own)
-        if count == 0:
+        if not worker.next_batch(shared, own):
             break
         read_version = load(shared.control, VERSION)
         read_sum = load(shared.control, APPLIED)
@@ -37,10 +36,7 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
         if snapshot:
             copy(view, params)
         # 2. Compute
-        loss = gradient(
-            view, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
-        )
-        worker.note_gradient(shared, own, view, loss)
+        worker.compute(gradient, shared, own, view)
         # 3. Claim
         version = fetch_add(shared.control, VERSION, 1)
         if version >= shared.control[QUOTA]:

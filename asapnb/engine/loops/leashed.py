@@ -124,8 +124,7 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
     mine = claim(slots, 2 * me)
     while worker.goes_on(shared.control):
         # 1. Read
-        count = worker.next_batch(shared, own)
-        if count == 0:
+        if not worker.next_batch(shared, own):
             break
         worker.announce_view(control, me, version_of(load(control, POINTER)))
         pointer = acquire(control, slots)
@@ -135,10 +134,7 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
         own.row[0].t_read = worker.seconds(shared.control)
         view = shared.state[slot_of(pointer)][: shared.control[N_PARAMS]]
         # 2. Compute
-        loss = gradient(
-            view, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
-        )
-        worker.note_gradient(shared, own, view, loss)
+        worker.compute(gradient, shared, own, view)
         # 3. Publish
         kept = shared.numbers[COMPENSATION] != 0
         if not kept:

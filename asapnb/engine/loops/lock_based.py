@@ -24,8 +24,7 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
     params = shared.state[PARAMS][: shared.control[N_PARAMS]]
     while worker.goes_on(shared.control):
         # 1. Read
-        count = worker.next_batch(shared, own)
-        if count == 0:
+        if not worker.next_batch(shared, own):
             break
         lock(control, LOCK)
         read_version = load(control, VERSION)
@@ -34,10 +33,7 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
         copy(own.snapshot, params)
         unlock(control, LOCK)
         # 2. Compute
-        loss = gradient(
-            own.snapshot, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
-        )
-        worker.note_gradient(shared, own, own.snapshot, loss)
+        worker.compute(gradient, shared, own, own.snapshot)
         # 3. Update
         lock(control, LOCK)
         version = load(control, VERSION)

@@ -14,13 +14,10 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
     worker.begin(shared, me, own.row)
     params = shared.state[PARAMS][: shared.control[N_PARAMS]]
     while worker.goes_on(shared.control):
-        count = worker.next_batch(shared, own)
+        worker.next_batch(shared, own)
         version = load(shared.control, VERSION)
         own.row[0].t_read = worker.seconds(shared.control)
-        loss = gradient(
-            params, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
-        )
-        worker.note_gradient(shared, own, params, loss)
+        worker.compute(gradient, shared, own, params)
         step = worker.choose_step(shared, own, version, version, 0)
         worker.update(shared, own, params, params, step)
         store(shared.control, VERSION, version + 1)

@@ -1,19 +1,20 @@
 """A parameter server: it applies the gradients of workers in other processes, and answers with the parameters.
 
-`serve` and `answer` are steps of the server, `begin` and `finish` those of a worker. `full`, `choose`, `apply` and
-`discard` are the parts of `serve`, also for schemes that serve otherwise. A row travels with the parameters to the
-worker, and comes back with the gradient: each side fills in its own fields. The messages are those of
-`engine.serving` and `engine.remote`.
+`serve` and `answer` are steps of the server, `begin` and `finish` those of a worker, before and after each gradient.
+`full`, `choose`, `apply` and `discard` are the parts of `serve`, also for schemes that serve otherwise. A row travels
+with the parameters to the worker, and comes back with the gradient: each side fills in its own fields. The messages
+are those of `engine.serving` and `engine.remote`.
 """
 
 import math
 
 from ...compiled import kernel, part
 from ...kernels.arithmetic import copy
-from ...kernels.atomics import clock, fetch_add, load, store
+from ...kernels.atomics import clock, load, store
 from ...kernels.types import Vector
-from ...training.words import STEP_SIZE
-from ..words import APPLIED, N_PARAMS, PARAMS, QUOTA, SETTINGS, TICKET, VERSION
+from ...training import gradients
+from ...training.words import LOCAL_STEPS, STEP_SIZE
+from ..words import APPLIED, N_PARAMS, PARAMS, QUOTA, SETTINGS, VERSION
 from . import common as worker
 from .types import Own, Shared
 
@@ -34,7 +35,7 @@ def answer(shared: Shared, own: Own, me: int) -> int:
     """Begin an answer to a worker: fill its row and `own.snapshot`; returns the sum of applied scales at the read."""
     control, row = shared.control, own.row
     row[0].worker = me
-    row[0].batch = fetch_add(control, TICKET, 1)
+    worker.next_batch(shared, own)
     row[0].read_version = load(control, VERSION)
     row[0].t_read = worker.seconds(control)
     copy(own.snapshot, shared.state[PARAMS][: control[N_PARAMS]])
@@ -42,19 +43,25 @@ def answer(shared: Shared, own: Own, me: int) -> int:
 
 
 @kernel()
-def begin(shared: Shared, own: Own) -> int:
-    """Begin the gradient that a row asks for: draw its minibatch; returns the size."""
-    return worker.draw(shared, own, own.row[0].batch)
+def begin(shared: Shared, own: Own, made: int) -> int:
+    """Begin a gradient of the row that is asked for, of which so many are made; returns the size of its minibatch."""
+    row, step = own.row[0], shared.numbers[STEP_SIZE]
+    return gradients.begin(
+        own.snapshot, own.gradient, own.local, own.indices, own.workspace, shared.drawing, step, row.worker,
+        row.batch, made,
+    )  # fmt: skip
 
 
 @kernel()
-def finish(shared: Shared, own: Own, loss: float) -> bool:
-    """Finish a gradient that was taken at `own.snapshot`; returns whether it is finite.
+def finish(shared: Shared, own: Own, total: float, made: int) -> bool:
+    """Finish a gradient of the row; returns whether the sum so far is finite. `total` is the sum of losses.
 
     `t_read` of the row is the server's. As `t_apply` the worker has noted when it got the row, by its own clock. It
     adds its own duration to the server's time, so the clocks need not agree.
     """
-    worker.note_gradient(shared, own, own.snapshot, loss)
+    norm = gradients.finish(own.snapshot, own.gradient, own.local, shared.numbers, made)
+    own.row[0].norm = norm if made == 0 else max(own.row[0].norm, norm)
+    own.row[0].loss = total / shared.drawing[LOCAL_STEPS]
     finite = all_finite(own.gradient)
     own.row[0].t_ready = own.row[0].t_read + clock() * 1e-9 - own.row[0].t_apply
     return finite

@@ -9,6 +9,7 @@ from ...kernels.arithmetic import copy
 from ...kernels.atomics import fetch_add, load, store, wake
 from ...kernels.types import Gradient, Vector, Vectors, Words
 from ...kernels.waiting import doze, relax
+from ...training.words import PARTS
 from ..words import ARRIVED, BROKEN, CROWDED, EXTRA, GOING, N_PARAMS, PARAMS, PHASE, VERSION, WORKERS
 from . import common as worker
 from .types import Own, Shared
@@ -92,12 +93,9 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
         if load(control, GOING) == 0:
             break
         # 2. Compute
-        count = worker.draw(shared, own, version * workers + me)
+        own.row[0].batch = version * workers + me if shared.drawing[PARTS] == 0 else version
         own.row[0].t_read = worker.seconds(control)
-        loss = gradient(
-            params, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
-        )
-        worker.note_gradient(shared, own, params, loss)
+        worker.compute(gradient, shared, own, params)
         # 3. Wait
         phase = load(control, PHASE)
         if is_last(control):

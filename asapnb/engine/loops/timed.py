@@ -36,7 +36,7 @@ def lock_based(gradient: Gradient, shared: Shared, own: Own, me: int, times: Wor
     rounds, ended = 0, clock()
     while another(control, rounds, least):
         row = times[rounds % len(times)]
-        count = worker.next_batch(shared, own)
+        worker.next_batch(shared, own)
         drawn = clock()
         lock(control, LOCK)
         begun = clock()
@@ -46,10 +46,7 @@ def lock_based(gradient: Gradient, shared: Shared, own: Own, me: int, times: Wor
         copy(own.snapshot, params)
         unlock(control, LOCK)
         copied = clock()
-        loss = gradient(
-            own.snapshot, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
-        )
-        worker.note_gradient(shared, own, own.snapshot, loss)
+        worker.compute(gradient, shared, own, own.snapshot)
         ready = clock()
         lock(control, LOCK)
         locked = clock()
@@ -92,7 +89,7 @@ def leashed(gradient: Gradient, shared: Shared, own: Own, me: int, times: Words,
     rounds, retries, ended = 0, 0, clock()
     while another(control, rounds, least):
         row = times[rounds % len(times)]
-        count = worker.next_batch(shared, own)
+        worker.next_batch(shared, own)
         drawn = clock()
         pointer = acquire(control, slots)
         read_version = version_of(pointer)
@@ -101,10 +98,7 @@ def leashed(gradient: Gradient, shared: Shared, own: Own, me: int, times: Words,
         own.row[0].t_read = worker.seconds(control)
         pinned = clock()
         view = shared.state[slot_of(pointer)][: control[N_PARAMS]]
-        loss = gradient(
-            view, own.gradient, own.indices[:count], shared.plan, own.workspace, shared.inputs, shared.labels
-        )
-        worker.note_gradient(shared, own, view, loss)
+        worker.compute(gradient, shared, own, view)
         release(slots, slot_of(pointer))
         ready = clock()
         published = attempt(shared, own, mine, read_version, read_sum)

@@ -26,7 +26,7 @@ from ...timing.sampling import (
     stream,
     uniform_integer,
 )
-from ..words import BUSY, CHOICE, HEAD, QUOTA, SEQUENCE, TICKET, VERSION, WAITING
+from ..words import BUSY, CHOICE, HEAD, LOCAL_STEPS, QUOTA, SEQUENCE, TICKET, VERSION, WAITING
 from .tournament import build, idle, key_of, next_key, poke, put, time_of
 from .types import World
 
@@ -101,10 +101,12 @@ def duration(world: World, worker: int, purpose: int) -> float:
 
 @part()
 def computed(world: World, worker: int, start: float) -> float:
-    """Draw a compute time; returns when a gradient begun at `start` is finished, pauses included."""
+    """Draw a compute time for each local step; returns when a gradient begun at `start` is finished, with pauses."""
     self = world.workers[np.uint32(worker)]
-    value, self.stream = draw(world.times, component(world.times, COMPUTE, worker), self.stream)
-    return finish(world.times, worker, start, value)
+    for _ in range(world.words[LOCAL_STEPS]):
+        value, self.stream = draw(world.times, component(world.times, COMPUTE, worker), self.stream)
+        start = finish(world.times, worker, start, value)
+    return start
 
 
 @part(forceinline=True)

@@ -8,7 +8,7 @@ import numpy as np
 from ...compiled import kernel
 from ...kernels.types import Reals, Rows
 from ...timing.sampling import COMPUTE, component, draw, finish
-from ..words import QUOTA, SEQUENCE, TICKET, VERSION
+from ..words import LOCAL_STEPS, QUOTA, SEQUENCE, TICKET, VERSION
 from .common import COMPUTED
 from .tournament import key_of, next_key, next_worker, put, time_of
 from .types import World
@@ -19,7 +19,7 @@ def run(world: World, rows: Rows, views: Reals) -> int:
     """Fill rows; returns how many."""
     words, tree, workers, times = world.words, world.tree, world.workers, world.times
     version, ticket, sequence, quota = words[VERSION], words[TICKET], words[SEQUENCE], words[QUOTA]
-    count, size = 0, rows.size
+    count, size, steps = 0, rows.size, words[LOCAL_STEPS]
     while count < size and version < quota:
         worker = next_worker(tree)
         time = time_of(next_key(tree))
@@ -47,8 +47,10 @@ def run(world: World, rows: Rows, views: Reals) -> int:
         self.sequence = sequence
         ticket += 1
         sequence += 1
-        value, self.stream = draw(times, component(times, COMPUTE, worker), self.stream)
-        put(tree, workers, worker, key_of(finish(times, worker, time, value)))
+        for _ in range(steps):
+            value, self.stream = draw(times, component(times, COMPUTE, worker), self.stream)
+            time = finish(times, worker, time, value)
+        put(tree, workers, worker, key_of(time))
     words[VERSION], words[TICKET], words[SEQUENCE] = version, ticket, sequence
     return count
 
@@ -61,7 +63,7 @@ def moves(world: World, rows: Rows, views: Reals) -> int:
     """
     words, tree, workers, times = world.words, world.tree, world.workers, world.times
     version, ticket, sequence, quota = words[VERSION], words[TICKET], words[SEQUENCE], words[QUOTA]
-    count, size = 0, rows.size
+    count, size, steps = 0, rows.size, words[LOCAL_STEPS]
     while count < size and version < quota:
         worker = next_worker(tree)
         time = time_of(next_key(tree))
@@ -84,7 +86,9 @@ def moves(world: World, rows: Rows, views: Reals) -> int:
         self.sequence = sequence
         ticket += 1
         sequence += 1
-        value, self.stream = draw(times, component(times, COMPUTE, worker), self.stream)
-        put(tree, workers, worker, key_of(finish(times, worker, time, value)))
+        for _ in range(steps):
+            value, self.stream = draw(times, component(times, COMPUTE, worker), self.stream)
+            time = finish(times, worker, time, value)
+        put(tree, workers, worker, key_of(time))
     words[VERSION], words[TICKET], words[SEQUENCE] = version, ticket, sequence
     return count

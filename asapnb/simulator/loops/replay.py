@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...compiled import kernel, part
-from ...kernels.arithmetic import add_decay, clip_norm, compensate, copy
+from ...kernels.arithmetic import compensate, copy
 from ...kernels.arrays import LINE
 from ...kernels.atomics import compare_and_swap, load, store
 from ...kernels.steps import descend, descend_from
 from ...kernels.types import Gradient, Real, Vector
 from ...kernels.waiting import relax
-from ...problems.minibatch import draw_batch, hand_over_ticket
-from ...training.words import CLIP, COMPENSATION, DIVERGED, LOSS_LIMIT, STEP, STEP_SIZE, WEIGHT_DECAY
+from ...training import gradients
+from ...training.words import COMPENSATION, DIVERGED, LOSS_LIMIT, STEP
 from .. import words as at
 
 if TYPE_CHECKING:
@@ -67,31 +67,30 @@ def _fetch(vector: Vector) -> None:
 
 
 @part()
+def _step_size(replay: ReplayState, row: int) -> Real:
+    """The step size of a row, in the dtype of the problem."""
+    return replay.numbers.dtype.type(replay.tasks[row].step_size)
+
+
+@part()
 def _compute(gradient: Gradient, replay: ReplayState, own: Own, row: int) -> None:
-    """Compute the gradient of a row, clipped, with the weight decay of its view."""
+    """Compute the gradient of a row, as the engine does."""
     control, task = replay.control, replay.tasks[row]
-    n_samples, size, seed = control[at.N_SAMPLES], control[at.BATCH_SIZE], control[at.SEED]
-    count = draw_batch(own.indices, task.batch, n_samples, size, seed, control[at.RESHUFFLE] != 0)
-    if control[at.HAS_TICKETS] != 0:
-        hand_over_ticket(own.workspace, task.batch, seed)
     result = replay.gradients[row % control[at.WINDOW]]
     view = replay.state[task.slot]
     n = control[at.N_PARAMS]
     if task.needs < load(control, at.DONE):  # else the view has just been written
         _fetch(view)
-    replay.results[row].loss = gradient(
-        view[:n], result[:n], own.indices[:count], replay.plan, own.workspace, replay.inputs, replay.labels
-    )
-    if replay.numbers[CLIP] != 0:
-        replay.results[row].norm = clip_norm(result[:n], replay.numbers[CLIP])
-    if replay.numbers[WEIGHT_DECAY] != 0:
-        add_decay(result[:n], view[:n], replay.numbers[WEIGHT_DECAY])
+    replay.results[row].loss, replay.results[row].norm = gradients.compute(
+        gradient, view[:n], result[:n], own.local, own.indices, own.workspace, replay.drawing, replay.numbers,
+        _step_size(replay, row), replay.plan, replay.inputs, replay.labels, task.worker, task.batch,
+    )  # fmt: skip
 
 
 @part()
 def _step(replay: ReplayState, row: int) -> Real:
     """The step of an update: the same product, in the same order, as in the engine."""
-    return replay.numbers[STEP_SIZE] * replay.tasks[row].scale * replay.tasks[row].factor
+    return _step_size(replay, row) * replay.tasks[row].scale * replay.tasks[row].factor
 
 
 @part()
