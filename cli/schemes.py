@@ -43,7 +43,7 @@ def list_(as_json: bool) -> None:
     for one in found:
         table.add_row(one.name, ", ".join(one.where), _options(one), one.line)
     screen.print(table)
-    screen.print(Text("* simulator only", "dim"))
+    screen.print(Text("* not everywhere: see asapnb schemes show", "dim"))
     screen.print(Text("\nBeside the scheme, any run takes:", "bold"))
     screen.print(pairs([(f"--{name.replace('_', '-')}", ARGUMENTS[name].says("train")) for name in beside]))
 
@@ -75,7 +75,7 @@ def show(scheme: str, as_json: bool) -> None:
 
 
 def _options(found: About) -> str:
-    """The names of options, with a star after those of the simulator only."""
+    """The names of options, with a star after those that are not everywhere."""
     return ", ".join(f"{one.name}{'' if one.where == found.where else '*'}" for one in found.options)
 
 

@@ -18,6 +18,7 @@ from asapnb.training.arguments import of_replay
 NEEDS = {  # what an option means nothing without
     ("synchronous", "batches"): "wait_for=7",
     ("parameter-server", "restart"): "discard_after=3",
+    **{(name, "adaptive"): "interval=3" for name in ("lock-based", "hogwild", "leashed")},
 }
 RULE = {"rule": "tail(refresh=every(10))"}
 ARGUMENTS = {  # of each argument that changes what is computed, a value, with what it means nothing without
@@ -31,6 +32,7 @@ ARGUMENTS = {  # of each argument that changes what is computed, a value, with w
     "worker_tables": {"worker_tables": True, **RULE},
     "prior": {"prior": "geometric(m=4)", **RULE},
 }
+BOTH = True, True  # simulated, measured
 OF_EVERY_RUN = {"workers", "step_size", "batch_size", "seed"}
 OF_ASAPNB = {name: scheme for name, scheme in SCHEMES.items() if scheme.__module__.startswith("asapnb.")}
 
@@ -47,21 +49,21 @@ def other(option):
 
 
 def variants():
-    """The text of each scheme, also with each of its options, and whether only the simulator has it."""
+    """The text of each scheme, also with each of its options, and who has it."""
     for name, scheme in OF_ASAPNB.items():
-        yield pytest.param(name, False, id=name)
+        yield pytest.param(name, BOTH, id=name)
         for option in scheme.options:
             needed = NEEDS.get((name, option.name))
             text = f"{name}({needed + ', ' if needed else ''}{option.name}={other(option)})"
-            yield pytest.param(text, option.simulated, id=text)
+            yield pytest.param(text, (not option.measured, not option.simulated), id=text)
 
 
-def carried_out(scheme, simulated_only, **arguments):
-    """The runs of a scheme, each replayed to the same bits, if what its views held is known."""
+def carried_out(scheme, has, **arguments):
+    """The runs of a scheme, where it `has` them, replayed to the same bits, if what its views held is known."""
     kind = OF_ASAPNB[scheme.partition("(")[0]]
-    if kind.event_loop:
+    if kind.event_loop and has[0]:
         yield simulate(scheme=scheme, updates=24, **arguments), True
-    if kind.worker_loop and not simulated_only:
+    if kind.worker_loop and has[1]:
         yield train(quadratic(), scheme, updates=24, step_size=0.02, **arguments), kind.consistent
 
 
@@ -75,9 +77,9 @@ def check(made):
             assert again.params["final"].tobytes() == run.params["final"].tobytes()
 
 
-@pytest.mark.parametrize(("scheme", "simulated_only"), list(variants()))
-def test_a_scheme_with_an_option(scheme, simulated_only):
-    check(carried_out(scheme, simulated_only, momentum=0.5, **RULE))
+@pytest.mark.parametrize(("scheme", "has"), list(variants()))
+def test_a_scheme_with_an_option(scheme, has):
+    check(carried_out(scheme, has, momentum=0.5, **RULE))
 
 
 @pytest.mark.parametrize("argument", ARGUMENTS)
@@ -85,7 +87,7 @@ def test_a_scheme_with_an_option(scheme, simulated_only):
 def test_a_scheme_with_an_argument(scheme, argument):
     """Or an error that names the argument."""
     try:
-        made = list(carried_out(scheme, False, **ARGUMENTS[argument]))
+        made = list(carried_out(scheme, BOTH, **ARGUMENTS[argument]))
     except ab.UsageError as error:
         assert argument in str(error)  # noqa: PT017 (most do not raise)
     else:

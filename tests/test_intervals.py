@@ -13,7 +13,8 @@ from problems import SCRIPT, failing, pull_slowly, quadratic, train, with_neighb
 
 import asapnb as ab
 from asapnb.compiled import part
-from asapnb.engine import words
+from asapnb.engine import adapting, words
+from asapnb.engine.adapting import progress, trials
 from asapnb.engine.loops import gate
 from asapnb.errors import UsageError
 from asapnb.schemes import boundary_after, length_at, parse_scheme
@@ -148,6 +149,73 @@ def test_without_intervals_nothing_is_counted():
     FINISH(control)
     assert ADMITTED(control, 10**9)
     assert control[words.FINISHED] == 0
+
+
+# --- adapted to the progress --------------------------------------------------------------------------------------
+
+
+def test_the_length_under_which_the_loss_falls_faster_is_kept():
+    best, lengths = 32, []
+    windows = trials(4, most=256)
+    length = next(windows)
+    for number in range(200):  # progress that slows down steadily, as it does
+        lengths.append(length)
+        length = windows.send(1000.0 - number - 10 * abs(np.log2(length / best)))
+    kept = lengths[3::4]  # the last window of a trial is that of the length that is in force
+    assert kept[:5] == [4, 8, 16, 32, 32]
+    assert set(kept[3:]) == {best}
+    assert set(lengths[12:]) == {best // 2, best, 2 * best}
+
+
+@pytest.mark.parametrize(("start", "most"), [(1, 4), (4, 4), (3, 5), (9, 4)])
+def test_no_length_is_tried_beyond_the_limits(start, most):
+    for better in (-1, 1):
+        windows = trials(start, most)
+        length, lengths = next(windows), []
+        for _ in range(60):
+            lengths.append(length)
+            length = windows.send(float(better * length))
+        assert min(lengths) >= 1
+        assert max(lengths) <= max(most, start)
+        assert lengths[-1] in ((1, 2) if better < 0 else (max(lengths), max(lengths) // 2))
+
+
+def test_progress_is_the_fall_of_a_line():
+    seconds = np.linspace(3, 5, 101)
+    wave = np.cos(2 * np.pi * (seconds - 4))  # symmetric about the middle: no slope
+    assert progress(seconds, np.float32(7 - 0.25 * seconds + wave)) == pytest.approx(0.25, rel=1e-5)
+
+
+@pytest.mark.parametrize("scheme", ["lock-based", "hogwild", "leashed(persistence=0)"])
+def test_adapted_lengths_are_recorded_and_go_on(scheme, tmp_path, monkeypatch, stops_when):
+    monkeypatch.setattr(adapting, "_WINDOW", 20)
+    path, given, changes = tmp_path / "run.h5", {"workers": 3, "step_size": 0.01, "eval_every": 0}, [3]
+    stops_when(lambda controller: len(controller._adapting.history) > changes[-1])
+    run = train(SLOW, in_intervals(scheme, "3, adaptive=True"), updates=10**6, out=path, **given)
+    lengths = tuple((one["after"], one["length"]) for one in run.attributes["intervals"])
+    assert lengths[0] == (0, 3)
+    assert len(lengths) > 3
+    changes.append(len(lengths) + 1)
+    assert all(b == boundary_after(lengths, b - 1) for b, _ in lengths[1:])
+    assert_none_crosses(run.updates, lengths)
+    longer = ab.resume(path, problem=SLOW)
+    more = tuple((one["after"], one["length"]) for one in longer.attributes["intervals"])
+    assert more[: len(lengths)] == lengths
+    assert len(more) > len(lengths) + 1
+    assert longer.status == "interrupted"
+    assert all(b == boundary_after(more, b - 1) for b, _ in more[1:])
+    shown = CliRunner().invoke(main, ["show", str(path)]).output
+    assert f"length 3 → {more[-1][1]}" in shown, shown
+    if scheme != "hogwild":
+        assert (ab.replay(longer, SLOW).params["final"] == longer.params["final"]).all()
+
+
+def test_what_is_measured_cannot_be_simulated():
+    for wrong, says in (({}, "needs interval=K"), ({"interval": [(0, 3), (9, 4)]}, "needs interval=K")):
+        with pytest.raises(UsageError, match=says):
+            ab.LockBased(adaptive=True, **wrong)
+    with pytest.raises(UsageError, match="the simulator has no adaptive=True; run it for real with train"):
+        ab.simulate(quadratic(), "leashed(interval=4, adaptive=True)", updates=10)
 
 
 # --- what can be given --------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from ..training.reporting import FLUSH_SECONDS, REPORT_SECONDS, STATUS, Hooks, R
 from ..training.stopping import Stopping
 from ..training.words import LOSS_LIMIT, STEP_SIZE, STOPPED, TIMED_OUT
 from . import words
+from .adapting import Adapting
 from .checkpoints import Checkpoints
 from .collect import Access
 from .initial import InitialState
@@ -71,6 +72,8 @@ class Controller:
         self._checkpoints = Checkpoints(writer, options.keeps_rows)
         self._carried = options.moments if options.shares_moments else 0  # vectors after the parameters
         self.summed = None if options.keeps_rows else Summed(options, tables)
+        adapts = options.scheme.adapts
+        self._adapting = Adapting(shared.control, access, start, options.workers) if adapts else None
         self.hurried, self.failure = hooks.hurried, hooks.failure
         self._flushed = self._reported = time.monotonic()
         for owner, table in enumerate(first):
@@ -155,7 +158,11 @@ class Controller:
             facts["first_table"] = first_table(self.options, self.tables[0].rule) | {
                 "due": max(made) if len(made) == len(self.tables) else None  # a little later than planned, or never
             }
-        return {**facts, "waited_for_room": self.access.get(self.shared.control, words.WAITED)}
+        return {
+            **facts,
+            "intervals": self._lengths_of_intervals(),
+            "waited_for_room": self.access.get(self.shared.control, words.WAITED),
+        }
 
     def _take_rows(self, *, ended: bool = False) -> bool:
         """Take rows once; True if there were so many that more should be taken at once."""
@@ -173,6 +180,8 @@ class Controller:
         chosen = self.totals.add(rows, self._lengths)
         if self.summed is not None:
             self.summed.add(rows, chosen, self._made_at, self._published)
+        if self._adapting is not None and not ended:
+            self._adapting.observe(rows)
         if self._refreshes and not ended:
             applied = rows[chosen]
             for owner, tables in enumerate(self.tables):
@@ -256,4 +265,11 @@ class Controller:
         """Save a checkpoint, if there is one, once its evaluation and all rows up to its version are known."""
         complete = min(self.reporter.latest.step, self.totals.updates // self.options.rows_per_version)
         waited = self.access.get(self.shared.control, words.WAITED)
-        self._checkpoints.save(complete, beyond_table=self.totals.beyond_table, waited_for_room=waited)
+        counts = {"beyond_table": self.totals.beyond_table, "waited_for_room": waited}
+        self._checkpoints.save(complete, **counts, intervals=self._lengths_of_intervals())
+
+    def _lengths_of_intervals(self) -> list[dict[str, int]] | None:
+        """All lengths of intervals so far, if they are adapted: after how many finished gradients each began."""
+        if self._adapting is None:
+            return None
+        return [{"after": after, "length": length} for after, length in self._adapting.history]

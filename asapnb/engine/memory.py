@@ -70,9 +70,12 @@ def _carried(options: Options) -> int:
 
 def _set_gate(control: np.ndarray, options: Options, start: InitialState) -> None:
     """Open the gate for the first interval of a run, or for the rest of the one that it goes on in."""
-    lengths, finished = options.scheme.intervals, len(start.updates["version"])
+    lengths, finished = start.lengths or options.scheme.intervals, len(start.updates["version"])
     control[words.FINISHED], control[words.LOST] = finished, start.ticket - finished
     control[words.CLOSES] = boundary_after(lengths, finished) if lengths else NEVER
+    if options.scheme.adapts:
+        lengths = ((0, lengths[-1][1]),)
+    control[words.LENGTH] = lengths[-1][1] if lengths else 0
     pairs = np.array([*lengths, (NEVER, 0)]).ravel()
     control[words.INTERVALS : words.INTERVALS + len(pairs)] = pairs
 

@@ -31,6 +31,7 @@ _END_ATTRIBUTES = (
     "target_seconds",
     "stopped_by",
     "pinned",
+    "intervals",
     *COUNTS,
 )
 _RENEWED = ("config", "code", "ranks", "hosts", "mpi")
@@ -144,6 +145,7 @@ def _start(run: Run, checkpoint: Checkpoint | None, options: Options) -> tuple[I
         tables=tables.scales[:kept_tables],
         made_at=tuple(tables.steps[:kept_tables].tolist()),
         steps=_steps(run, updates, options),
+        lengths=tuple((one["after"], one["length"]) for one in facts.get("intervals") or () if one["after"] <= rows),
         **{name: int(facts.get(name, 0)) for name in COUNTS},
     )
     kept = {"updates": rows, "evals": evals, "rule": kept_tables}
@@ -187,4 +189,5 @@ def _as_checkpoint(run: Run, start: InitialState, options: Options) -> tuple[dic
     arrays = {"params": start.params} | ({} if start.moments is None else {options.moments_name: start.moments})
     identity = {name: run.attributes.get(name) for name in ("run_id", "token")}
     counts = {name: getattr(start, name) for name in COUNTS}
-    return arrays, {"version": start.version, "t": start.seconds, **counts, **identity}
+    lengths = [{"after": after, "length": length} for after, length in start.lengths]
+    return arrays, {"version": start.version, "t": start.seconds, **counts, "intervals": lengths, **identity}

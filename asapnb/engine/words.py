@@ -26,6 +26,7 @@ PAUSED = 16 * LINE  # the monotonic clock, in ns, while it stands still for an e
 APPLIED = 17 * LINE  # the sum of scale · factor of all updates, in units of 1 / UNIT; a published vector has its own
 FINISHED = 18 * LINE  # with intervals: gradients that were written to the end or given up
 CLOSES = 19 * LINE  # with intervals: only gradients below this number may begin; else NEVER
+LENGTH, SINCE = CLOSES + 1, CLOSES + 2  # of the interval under way; the first boundary from which it was this length
 
 # Words that do not change while workers run
 CONSTANTS = 20 * LINE

@@ -126,6 +126,8 @@ _TABLE = (
     Attribute("summary", COUNTED, "of a summary: how many updates there were, were applied, dropped, zeroed and "
               "clipped, failed compare-and-swaps, and the sum, least and most of their scales; see below"),
     Attribute("beyond_table", int, "updates staler than their table is long"),
+    Attribute("intervals", [{"after": int, "length": int}], "of adaptive intervals: each `length` that they had, and "
+              "`after` how many finished gradients the first of this length began"),
     Attribute("waited_for_room", int, "how often a worker had to wait for its row to be taken"),
     Attribute("target_step", int, "the update at which a target was reached"),
     Attribute("stopped_by", str, "of a run that was stopped: patience, on_eval or progress, with the reason"),

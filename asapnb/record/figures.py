@@ -96,6 +96,9 @@ def figures(run: Run, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     if (step := run.attributes.get("target_step")) is not None:
         at = seconds(run.attributes["target_seconds"])
         found.append(("target", f"reached at update {step:,}, {at} {unit}"))
+    if lengths := run.attributes.get("intervals"):
+        sizes = [one["length"] for one in lengths]
+        found.append(("intervals", f"length {sizes[0]:,} → {sizes[-1]:,}, tried {min(sizes):,} to {max(sizes):,}"))
     lost = {"dropped": "dropped", "zeroed": "scaled to zero", "failed_cas": "failed compare-and-swaps"}
     found.append(("gradients", ", ".join(f"{facts[name]:,} {what}" for name, what in lost.items() if facts[name])))
     if (most := run.config.get("clip")) is not None:

@@ -69,7 +69,7 @@ def _paragraphs(scheme: type[Scheme]) -> list[str]:
 
 
 def _about(option: Option, where: tuple[str, ...], meanings: dict[str, str]) -> OptionAbout:
-    places = ("simulator",) if option.simulated else where
+    places = ("simulator",) if option.simulated else ("threads",) if option.measured else where
     return OptionAbout(option.name, option.default, _allowed(option), places,
                        " ".join(meanings.get(option.name, "").split()))  # fmt: skip
 

@@ -10,6 +10,14 @@ class _InIntervals(Scheme):
     """What the option `interval` means."""
 
     interval: int | Steps | None
+    adaptive: bool
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.adaptive and (self.interval is None or isinstance(self.interval, tuple)):
+            raise UsageError(
+                f"{type(self).__name__}(adaptive=True): needs interval=K, the length of intervals to begin with"
+            )
 
     @property
     def intervals(self) -> Steps:
@@ -17,6 +25,11 @@ class _InIntervals(Scheme):
         if self.interval is None:
             return ()
         return self.interval if isinstance(self.interval, tuple) else ((0, self.interval),)
+
+    @property
+    def adapts(self) -> bool:
+        """As the option says."""
+        return self.adaptive
 
     @property
     def instant(self) -> bool:
@@ -101,6 +114,8 @@ class LockBased(_InIntervals):
             all of earlier intervals are finished. So the staleness is at most K - 1. 1 is sequential, None has no
             boundaries. [(0, 64), (5000, 16)]: intervals of 64, and of 16 from the first boundary on after which
             5000 gradients or more are finished.
+        adaptive: with interval=K, to begin with: the length doubles and halves as the training loss falls faster,
+            in windows in which one and the other is tried (threads only).
 
     Source of the intervals: Garby, Tsigas, "Interval-Asynchrony: Delimited Intervals of Localised Asynchrony for Fast
     Parallel SGD", Euro-Par 2025.
@@ -117,6 +132,7 @@ class LockBased(_InIntervals):
     order: Literal["fifo", "random"] = option(default="fifo", simulated=True)
     fused: bool = option(default=False, simulated=True)
     interval: int | Steps | None = option(default=None, least=1, quiet=True)
+    adaptive: bool = option(default=False, measured=True)
 
 
 @register
@@ -130,6 +146,7 @@ class Hogwild(_InIntervals):
             to 1024. As they are read and written at different times, views are inconsistent (simulator only).
         interval: no gradient crosses a boundary, see `LockBased`. At a boundary all updates have been written to
             their end, so no view mixes two intervals.
+        adaptive: the length of intervals follows the measured progress, see `LockBased` (threads only).
 
     The staleness counts the updates claimed between the start of the view and the update; as the view mixes
     versions, it does not bound what is missing from it.
@@ -146,6 +163,7 @@ class Hogwild(_InIntervals):
     view: Literal["in_place", "snapshot"] = "in_place"
     blocks: int = option(default=16, least=1, most=1024, simulated=True)
     interval: int | Steps | None = option(default=None, least=1, quiet=True)
+    adaptive: bool = option(default=False, measured=True)
 
     @property
     def instant(self) -> bool:
@@ -177,6 +195,7 @@ class Leashed(_InIntervals):
             its update. None means never.
         check_early: end an attempt as soon as another worker has published, before the vector is finished.
         interval: no gradient crosses a boundary, see `LockBased`. A gradient that is dropped is finished, too.
+        adaptive: the length of intervals follows the measured progress, see `LockBased` (threads only).
 
     Source: Bäckström, Walulya, Papatriantafilou, Tsigas, "Consistent lock-free parallel stochastic gradient
     descent for fast and stable convergence", IPDPS 2021, arXiv 2102.09032.
@@ -193,6 +212,7 @@ class Leashed(_InIntervals):
     persistence: int | None = None
     check_early: bool = False
     interval: int | Steps | None = option(default=None, least=1, quiet=True)
+    adaptive: bool = option(default=False, measured=True)
 
     @property
     def drops(self) -> bool:

@@ -14,7 +14,15 @@ Steps = tuple[tuple[int, int], ...]  # (from when on, value), the first from 0
 LARGEST = 2**31 - 1
 
 
-def option(*, default: Any, least: int = 0, most: int = LARGEST, simulated: bool = False, quiet: bool = False) -> Any:
+def option(
+    *,
+    default: Any,
+    least: int = 0,
+    most: int = LARGEST,
+    simulated: bool = False,
+    measured: bool = False,
+    quiet: bool = False,
+) -> Any:
     """Declare an option of a scheme.
 
     Args:
@@ -22,10 +30,11 @@ def option(*, default: Any, least: int = 0, most: int = LARGEST, simulated: bool
         least: the least integer, for an option of type int, int | None or int | Steps | None.
         most: the largest integer.
         simulated: whether only the simulator has it.
+        measured: whether only real workers have it.
         quiet: whether a scheme that prints itself leaves it out where it has its default.
     """
-    given = {"least": least, "most": most, "simulated": simulated, "quiet": quiet or simulated}
-    return field(default=default, metadata=given)
+    given = {"least": least, "most": most, "simulated": simulated, "measured": measured}
+    return field(default=default, metadata={**given, "quiet": quiet or simulated or measured})
 
 
 _STEPPED = int | Steps | None
@@ -40,6 +49,7 @@ class Option(NamedTuple):
     least: int = 0
     most: int = LARGEST
     simulated: bool = False
+    measured: bool = False
     quiet: bool = False
 
     def checked(self, scheme: str, value: Any) -> Any:
@@ -144,6 +154,11 @@ class Scheme:
         return ()
 
     @property
+    def adapts(self) -> bool:
+        """Whether threads adapt the length of intervals to the progress that they measure."""
+        return False
+
+    @property
     def pieces(self) -> int:
         """The pieces in which the simulator reads and writes the parameters, where views are inconsistent."""
         return 1
@@ -234,7 +249,7 @@ def settings(scheme: Scheme) -> list[int]:
 
     >>> from asapnb.schemes import Leashed, LockBased
     >>> settings(Leashed(persistence=None, check_early=True)), settings(LockBased(order="random"))
-    ([-1, 1], [1, 0])
+    ([-1, 1, -1, 0], [1, 0, -1, 0])
     """
     return [one.word(getattr(scheme, one.name)) for one in scheme.options]
 
@@ -269,7 +284,22 @@ def simulated_only(scheme: Scheme) -> str | None:
     """
     if scheme.worker_loop is None and scheme.server_loop is None:
         return type(scheme).__name__
-    values = [(one.name, getattr(scheme, one.name), one.default) for one in scheme.options if one.simulated]
+    return _given(scheme, [one for one in scheme.options if one.simulated])
+
+
+def measured_only(scheme: Scheme) -> str | None:
+    """The options of a scheme that only real workers have, as text; None without any.
+
+    >>> from asapnb.schemes import LockBased
+    >>> measured_only(LockBased(interval=8, adaptive=True)), measured_only(LockBased(interval=8))
+    ('adaptive=True', None)
+    """
+    return _given(scheme, [one for one in scheme.options if one.measured])
+
+
+def _given(scheme: Scheme, options: list[Option]) -> str | None:
+    """Those of the options that do not have their default, as text; None without any."""
+    values = [(one.name, getattr(scheme, one.name), one.default) for one in options]
     return ", ".join(f"{name}={value!r}" for name, value, default in values if value != default) or None
 
 

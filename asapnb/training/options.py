@@ -20,7 +20,7 @@ from ..record.schema import ROWS, kept_type
 from ..rules import Pace, Rule
 from ..rules.tables import FRESH
 from ..schedules import StepSchedule
-from ..schemes import Scheme, simulated_only
+from ..schemes import Scheme, measured_only, simulated_only
 from ..staleness import StalenessDistribution
 from .arguments import MOST_UPDATES, SIMULATED_WORKERS, Command, check
 from .exclusions import check_together
@@ -246,6 +246,8 @@ def check_possible(scheme: Scheme, threaded: bool) -> None:
         raise UsageError(f"scheme is {scheme}: real workers have no {only}; run it in virtual time with simulate")
     if not threaded and scheme.event_loop is None:
         raise UsageError(f"scheme is {scheme}: it is not simulated; run it for real with train")
+    if not threaded and (only := measured_only(scheme)):
+        raise UsageError(f"scheme is {scheme}: the simulator has no {only}; run it for real with train")
 
 
 def default_workers(scheme: Scheme, threaded: bool) -> int:

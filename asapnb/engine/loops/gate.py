@@ -47,15 +47,22 @@ def finish(control: Words) -> None:
     """Count a gradient as finished: written to the end, or given up. The last of an interval opens the next."""
     closes = load(control, at.CLOSES)
     if closes != NEVER and fetch_add(control, at.FINISHED, 1) + 1 == closes:
-        store(control, at.CLOSES, closes + length_from(control, closes))
+        length = length_from(control, closes)
+        if length != load(control, at.LENGTH):
+            store(control, at.SINCE, closes)
+            store(control, at.LENGTH, length)
+        store(control, at.CLOSES, closes + length)
         if control[at.CROWDED] != 0:
             wake(control, at.CLOSES, control[at.WORKERS])
 
 
 @part()
 def length_from(control: Words, finished: int) -> int:
-    """The length of the interval that begins after so many finished gradients. Twin: `length_at`."""
+    """The length of the interval that begins after so many finished gradients. Twin: `length_at`.
+
+    Where lengths are adapted there is one, which the controller changes.
+    """
     place = at.INTERVALS
     while control[place + 2] <= finished:
         place += 2
-    return control[place + 1]
+    return load(control, place + 1)
