@@ -1,7 +1,7 @@
 """Runs that were recorded by an earlier commit, one of each scheme: they load, show and replay to the same bits.
 
-`data/runs-of-0.1.tar.xz` was written at commit 2d3cfc1, and `data/run-on-mpi-of-0.1.tar.xz` when there was such a
-scheme. A file is never made anew: it stands for the files of users.
+`data/runs-of-0.1.tar.xz` was written at commit 2d3cfc1, the others when there were such schemes or options. A file is
+never made anew: it stands for the files of users.
 """
 
 import tarfile
