@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import analysis, arena, plots, problems, rules, schedules, staleness, sweep, theory, timing
+    from . import analysis, arena, optimizers, plots, problems, rules, schedules, staleness, sweep, theory, timing
     from .analysis import compare
     from .data import Dataset, load_dataset
     from .engine import Evaluation, Progress, train
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from .forecasting import Forecast, forecast
+    from .optimizers import SGD, AdaGrad, Adam, AMSGrad
     from .problems import Problem, cnn, custom, lenet, mlp, network
     from .problems.shards import shards
     from .record import Run, load_run
@@ -59,6 +60,7 @@ _MODULES = {
         "UsageError",
     ),
     "forecasting": ("Forecast", "forecast"),
+    "optimizers": ("SGD", "AMSGrad", "AdaGrad", "Adam"),
     "problems": ("Problem", "cnn", "custom", "lenet", "mlp", "network"),
     "problems.shards": ("shards",),
     "record": ("Run", "load_run"),
@@ -75,6 +77,7 @@ __all__ = [
     *sorted(_HOME),
     "analysis",
     "arena",
+    "optimizers",
     "plots",
     "problems",
     "rules",

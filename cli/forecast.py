@@ -78,6 +78,7 @@ def _header(found: Forecast) -> Text:
     size = [] if of.n_params is None else [f"{of.n_params:,} parameters"]
     size += [] if of.n_samples is None else [f"{of.n_samples:,} samples"]
     momentum = f", momentum {options.momentum:g}" if options.momentum else ""
+    momentum += f", {options.optimizer}" if options.optimizer.moments else ""
     return pairs([
         ("problem", ", ".join(filter(None, [of.text, *size]))),
         ("scheme", f"{options.scheme}, {count(options.workers, 'worker')}"),

@@ -11,6 +11,7 @@ from operator import add
 import numpy as np
 
 from asapnb import shards
+from asapnb.optimizers import parse_optimizer
 from asapnb.problems.activations import Activation
 from asapnb.problems.losses import CROSS_ENTROPY
 from asapnb.problems.minibatch import draw_batch
@@ -108,15 +109,15 @@ def versions_of(problem, run):
     """
     config, rows, real = run.config, run.updates, problem.dtype.type
     strength = real(config["compensation"])
-    versions, velocities = [run.params["initial"]], {}
+    versions, carried = [run.params["initial"]], {}
     for i in np.flatnonzero(rows["dropped"] != 1):
         params, view = versions[-1], versions[rows["read_version"][i]]
         gradient = corrected(local_gradient(problem, run, i, view), view, params, 0, strength)
         step = real(size_of(run, rows["version"][i])) * rows["scale"][i] * rows["factor"][i]
-        owner = 0 if config["momentum_kind"] == "shared" else int(rows["worker"][i])
-        velocity = velocities.get(owner, np.zeros_like(view))
-        params, velocities[owner] = updated(params, velocity, gradient, step, config)
-        versions.append(params)
+        owner = int(rows["worker"][i]) if carries_each(config) else 0
+        moments = carried.setdefault(owner, np.zeros((3, len(view)), real))
+        made, read = int(rows["version"][i]), int(rows["read_version"][i])
+        versions.append(stepped(params, moments, gradient, step, config, made, read))
     return versions
 
 
@@ -166,6 +167,62 @@ def corrected(gradient, view, params, decay, strength):
     return gradient
 
 
+def carries_each(config):
+    """Whether each worker has a velocity of its own."""
+    return config["momentum_kind"] == "per_worker" and config.get("optimizer", "sgd") == "sgd"
+
+
+def stepped(params, moments, gradient, step, config, version, read_version):
+    """The parameters of this version, from those before; `moments`, what steps carry on, change in place."""
+    optimizer = parse_optimizer(config.get("optimizer", "sgd"))
+    if optimizer.moments:
+        return optimized(params, moments, gradient, step, optimizer, version)
+    if config["momentum"] and config["momentum_kind"] == "ordered":
+        return ordered(params, moments[0], gradient, step, config, version, read_version)
+    params, moments[0] = updated(params, moments[0], gradient, step, config)
+    return params
+
+
+def optimized(params, moments, gradient, step, optimizer, version):
+    """The parameters after a step of an optimizer; a gradient with a step of 0 has been given up."""
+    real, (m, v, largest) = params.dtype.type, moments
+    numbers = {name: real(value) for name, value in vars(optimizer).items()}
+    if step == 0:
+        return params
+    if optimizer.name == "adagrad":
+        m += gradient * gradient
+        return params - step * gradient / (np.sqrt(m) + numbers["epsilon"])
+    beta1, beta2 = numbers["beta1"], numbers["beta2"]
+    m[:] = beta1 * m + (1 - beta1) * gradient
+    v[:] = beta2 * v + (1 - beta2) * gradient * gradient
+    if optimizer.name == "amsgrad":
+        largest[:] = np.maximum(v, largest)
+        return params - step * m / (np.sqrt(largest) + numbers["epsilon"])
+    rate = real(float(step) / (1 - power(float(beta1), version)))
+    share = real(1 / np.sqrt(1 - power(float(beta2), version)))
+    return params - rate * m / (share * np.sqrt(v) + numbers["epsilon"])
+
+
+def power(base, exponent):
+    """base ** exponent, of multiplications alone: of base, its square, the square of that, …"""
+    result = 1.0
+    for digit in reversed(f"{exponent:b}"):
+        result *= base if digit == "1" else 1.0
+        base *= base
+    return result
+
+
+def ordered(params, velocity, gradient, step, config, version, read_version):
+    """The gradient counts as in the group of its view: 0, then as many versions as there are workers in each."""
+    real, workers, momentum = params.dtype.type, config["workers"], params.dtype.type(config["momentum"])
+    group, before, late = (-(-one // workers) for one in (version - 1, max(version - 2, 0), read_version))
+    kept, moved = (momentum, momentum * velocity) if group > before else (real(1), real(0) * velocity)
+    mu, late = float(momentum), group - late
+    once, whole = real(power(mu, late)), real((1 - power(mu, late + 1)) / (1 - mu))
+    velocity[:] = kept * velocity - once * step * gradient
+    return params + (moved - whole * step * gradient)
+
+
 def updated(params, velocity, gradient, step, config):
     """x − step·g; with momentum v ← μ·v − step·g, x + v; with a direct share s x + ((1 − s)(1 − μ)·v − s·step·g)."""
     momentum, direct = (params.dtype.type(config.get(name, 0)) for name in ("momentum", "direct_share"))
@@ -201,13 +258,15 @@ def synchronous(problem, run):
     """The final parameters of a synchronous run: a round adds the workers' gradients in worker order."""
     config, real, workers = run.config, problem.dtype.type, run.config["workers"]
     step = real(config["step_size"])
-    params, velocity = run.params["initial"], np.zeros_like(run.params["initial"])
+    params = run.params["initial"]
+    moments = np.zeros((3, len(params)), real)
     for version in range(config["updates"]):
         total = 0
         for row in range(version * workers, (version + 1) * workers):
             total = total + local_gradient(problem, run, row, params)
         average = total * (real(1) / real(workers))
-        params, velocity = updated(params, velocity, average, step, config)
+        fresh = {**config, "momentum_kind": "shared"}  # whatever it says, there is one velocity
+        params = stepped(params, moments, average, step, fresh, version + 1, version)
     return params
 
 
@@ -479,14 +538,16 @@ def noise(sample, samples, variance, n, seed):
 def rounds(problem, run):
     """The final parameters of a simulated run of rounds: a round adds the gradients of its rows in their order."""
     config, rows, real = run.config, run.updates, problem.dtype.type
-    params, velocity = run.params["initial"], np.zeros_like(run.params["initial"])
+    params = run.params["initial"]
+    moments = np.zeros((3, len(params)), real)
     for version in range(1, int(rows["version"].max()) + 1):
         total, members = 0, np.flatnonzero(rows["version"] == version)
         for i in members:
             total = total + local_gradient(problem, run, i, params)
         step = real(config["step_size"]) * rows["scale"][i] * rows["factor"][i]
         average = total * (real(1) / real(len(members)))
-        params, velocity = updated(params, velocity, average, step, config)
+        fresh = {**config, "momentum_kind": "shared"}  # whatever it says, there is one velocity
+        params = stepped(params, moments, average, step, fresh, version, version - 1)
     return params
 
 

@@ -61,7 +61,7 @@ def test_every_flag_reaches_the_run(tmp_path, run):
         "keep_params": "evals", "clip": 2.0, "start": f"{run.path}@200", "divergence_factor": 20.0, "eval_every": 10,
         "eval_samples": 200, "schedule": "warmup(n=500)",
         "compensation": 0.04, "prior": "geometric(m=4)", "worker_tables": True, "pin_workers": False,
-        "record": "updates", "direct_share": 0.25,
+        "record": "updates", "direct_share": 0.25, "optimizer": "sgd",
         "data": "fashion-mnist-mini", **SMALL,
     }  # fmt: skip
     assert set(values) == set(keys()) - {"epochs", "target_r2"}  # no problem has both an accuracy and R²

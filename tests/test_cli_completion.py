@@ -68,7 +68,7 @@ def test_tab_completes_what_there_is(line, found, shell):
     ("words", "found"),
     [
         (["compare", "--where", "rule", "=", "tai"], ["tail"]),
-        (["train", "--momentum-kind", "="], ["per_worker", "shared"]),
+        (["train", "--momentum-kind", "="], ["per_worker", "shared", "ordered"]),
         (["train", "--set", "seed", "=", "3", "--scheme", "=", "lea"], ["leashed"]),
         (["plot", "--kind", "surv"], ["survival"]),
     ],

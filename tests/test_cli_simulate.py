@@ -38,7 +38,7 @@ def test_every_flag_reaches_the_run(tmp_path, folder):
         "divergence_factor": 20.0, "eval_every": 10, "eval_samples": 200, "compensation": 0.04, "direct_share": 0.2,
         "prior": "geometric(m=4)", "worker_tables": True, "schedule": "warmup(n=500)", "clip": 2.0,
         "target_accuracy": 0.99, "patience": 9, "monitor": "test_loss", "keep_params": "evals",
-        "start": f"{folder}/train.h5@20", "record": "updates",
+        "start": f"{folder}/train.h5@20", "record": "updates", "optimizer": "sgd",
         "microscope": 3, "threads": 2, "timing_seed": 5, "data": "fashion-mnist-mini", **SMALL,
     }  # fmt: skip
     assert set(values) == set(keys("simulate")) - {"epochs", "target_r2"}  # no problem has both an accuracy and R²

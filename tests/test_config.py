@@ -13,7 +13,7 @@ SMALL = {"problem": "mlp(hidden=[8])", "workers": 2, "updates": 20, "batch_size"
 def test_the_keys_are_the_arguments_of_train_that_are_data():
     arguments = set(inspect.signature(train).parameters) - {"out", "force", "on_eval", "progress", "comm"}
     assert set(keys()) == arguments | {"data"}
-    assert keys()["momentum_kind"].choices == ("per_worker", "shared")
+    assert keys()["momentum_kind"].choices == ("per_worker", "shared", "ordered")
     assert keys()["scheme"].kinds == keys()["rule"].kinds == (str,)
     assert all(key.kinds for key in keys().values())
 

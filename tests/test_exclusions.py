@@ -7,7 +7,13 @@ import asapnb as ab
 from asapnb.training.arguments import ARGUMENTS
 from asapnb.training.exclusions import EXCLUSIONS
 
-EXAMPLES = {"epochs": 2, "updates": 10}  # a value of each argument that is not its default
+EXAMPLES = {
+    "optimizer": ab.Adam(),
+    "momentum": 0.5,
+    "direct_share": 0.25,
+    "epochs": 2,
+    "updates": 10,
+}  # a value of each argument that is not its default
 
 
 @pytest.mark.parametrize("pair", EXCLUSIONS, ids=lambda pair: f"{pair.one.name}-{pair.other.name}")

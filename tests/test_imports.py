@@ -13,7 +13,7 @@ LAYERS = [
     {"errors", "places", "compile_cache", "parts", "quota", "signals"},
     {"text", "numbers", "extras", "formatting", "compiled", "memory", "identity"},
     {"mpi", "random", "kernels", "loading", "markup"},
-    {"data", "schedules", "staleness"},
+    {"data", "optimizers", "schedules", "staleness"},
     {"problems", "rules", "schemes", "timing"},
     {"record", "testing"},
     {"training"},

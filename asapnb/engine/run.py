@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import UsageError
 from ..identity import plain_text
+from ..optimizers import SGD, Optimizer
 from ..problems.base import Problem
 from ..record import UPDATES, Run, RunWriter, claim
 from ..rules import Context, Rule, ScaleTables, as_rule, constant
@@ -65,6 +66,7 @@ def train(
     updates: int | None = None,
     seed: int = 0,
     start: StartLike | None = None,
+    optimizer: Optimizer | str = SGD(),  # noqa: B008 (frozen)
     momentum: float = 0.0,
     momentum_kind: MomentumKind = "per_worker",
     direct_share: float = 0.0,

@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import UsageError
 from ..markup import block, table
 from ..markup import pairs as listed
+from ..optimizers import SGD, Optimizer
 from ..problems.base import Problem
 from ..record import Run, load_run
 from ..rules import Rule, as_rule, constant
@@ -92,10 +93,10 @@ class Forecast:
 
         That is how far the loss stays above the least one, in the mean, when a run has settled. Here s is the scale,
         σ² the noise and μ the momentum; without 1 − μ where momentum has a direct share. The step size must be far
-        below the largest stable one.
+        below the largest stable one. None for an optimizer, whose steps depend on more.
         """
         mean, variance = self.simulated.mean_scale, self.simulated.scale_variance
-        if self.noise is None or not mean or variance is None:
+        if self.noise is None or not mean or variance is None or self.options.optimizer.moments:
             return None
         least = self.options.step_size * self.noise.value * (mean + variance / mean) / 4
         return least if self.options.direct_share else least / (1 - self.options.momentum)
@@ -142,6 +143,7 @@ def forecast(
     seed: int = 0,
     timing_seed: int | None = None,
     start: StartLike | None = None,
+    optimizer: Optimizer | str = SGD(),  # noqa: B008 (frozen)
     momentum: float = 0.0,
     momentum_kind: MomentumKind = "per_worker",
     direct_share: float = 0.0,

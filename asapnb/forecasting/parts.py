@@ -163,6 +163,10 @@ def limit(rule: Rule, timing: Timing, options: Options, formulas: Known) -> tupl
     """The largest stable step on a quadratic, or None and why there is none."""
     if options.local_steps > 1:
         return None, "The largest stable step is that of single gradients, and not known with local_steps."
+    if options.optimizer.moments:
+        return None, f"No largest stable step of {options.optimizer} is known, only of plain steps and of momentum."
+    if options.orders_momentum:
+        return None, "No largest stable step of ordered momentum is known."
     if options.workers > _MOST and formulas.staleness is None:
         return None, (
             f"The largest stable step of {options.workers:,} workers would take minutes: asapnb.theory.stable_step "
@@ -231,8 +235,9 @@ def differences(run: Run | None, rule: Rule, options: Options) -> str:
     if run is None:
         return ""
     ours = {"scheme": options.scheme, "rule": rule, "workers": options.workers, "step_size": options.step_size,
-            "batch_size": options.batch_size, "momentum": options.momentum, "direct_share": options.direct_share,
-            "schedule": options.schedule, "local_steps": options.local_steps}  # fmt: skip
+            "batch_size": options.batch_size, "optimizer": options.optimizer, "momentum": options.momentum,
+            "direct_share": options.direct_share, "schedule": options.schedule,
+            "local_steps": options.local_steps}  # fmt: skip
     theirs = {**run.config, "workers": int(run.attributes["workers"])}
     found = [f"{name} {theirs[name]}" for name, value in ours.items() if str(theirs.get(name, value)) != str(value)]
     found += [f"{name} {theirs[name]}" for name in _UNHEARD if theirs.get(name)]

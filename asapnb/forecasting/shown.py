@@ -118,7 +118,7 @@ def _memory(found: Forecast) -> str:
 def document_of(found: Forecast) -> dict[str, Any]:
     """A forecast as plain data, for JSON; numbers in the units of its attributes."""
     options, stable = found.options, found.stable
-    names = ("scheme", "workers", "schedule", "step_size", "batch_size", "momentum", "seed")
+    names = ("scheme", "workers", "schedule", "step_size", "batch_size", "optimizer", "momentum", "seed")
     return {
         **{name: getattr(options, name) for name in names},
         "rule": str(found.rule),

@@ -3,6 +3,11 @@
 KIND, FIRST = 0, 1  # positions: the kind, and where its numbers begin
 HOW = 4  # words
 
+# Kinds, and their numbers
 SGD = 0
 MOMENTUM = 1  # μ
 QUASI_HYPERBOLIC = 2  # μ, the direct share d
+ORDERED = 3  # μ, the workers
+ADAM = 4  # β₁, β₂, ε
+AMSGRAD = 5  # β₁, β₂, ε
+ADAGRAD = 6  # ε

@@ -10,9 +10,13 @@ The words `how`: the kind of the step, then its numbers, in the dtype of the pro
 Twin: `updated` in tests/naive.py.
 """
 
+import math
+
+import numpy as np
+
 from ..compiled import part
 from .arithmetic import copy
-from .kinds import FIRST, KIND, MOMENTUM, QUASI_HYPERBOLIC, SGD
+from .kinds import ADAGRAD, ADAM, FIRST, KIND, MOMENTUM, ORDERED, QUASI_HYPERBOLIC, SGD
 from .types import Real, Vector
 
 _BLOCK = 4096  # parameters that are copied, then changed: they are in the first-level cache meanwhile
@@ -50,8 +54,17 @@ def descend(
         _momentum(x, moments[low:high], g, step, one)
     elif kind == QUASI_HYPERBOLIC:
         _quasi_hyperbolic(x, moments[low:high], g, step, one, how[FIRST + 1])
-    elif step != 0:
+    elif kind == ORDERED:
+        _ordered(x, moments[low:high], g, step, one, int(how[FIRST + 1]), version, read_version)
+    elif step == 0:
+        return
+    elif kind == SGD:
         _plain(x, g, step)
+    elif kind == ADAGRAD:
+        _adagrad(x, moments[low:high], g, step, one)
+    else:
+        for start in range(low, high, _BLOCK):
+            _adam(params, moments, gradient, start, min(start + _BLOCK, high), step, how, version)
 
 
 @part()
@@ -130,3 +143,93 @@ def _quasi_hyperbolic(x: Vector, v: Vector, g: Vector, step: Real, momentum: Rea
     for i in range(x.size):
         v[i] = momentum * v[i] - step * g[i]
         x[i] += weight * v[i] - now * g[i]
+
+
+@part()
+def _group(version: int, workers: int) -> int:
+    """The group of a version: 0 has its own, and then as many as there are workers make the next."""
+    return (version + workers - 1) // workers
+
+
+@part()
+def power(base: float, exponent: int) -> float:
+    """base ** exponent, of multiplications alone: so all machines have the same bits. Twin: `power`."""
+    result = 1.0
+    while exponent > 0:
+        if exponent & 1:
+            result *= base
+        base *= base
+        exponent >>= 1
+    return result
+
+
+@part(error_model="numpy")
+def _ordered(
+    x: Vector, v: Vector, g: Vector, step: Real, momentum: Real, workers: int, version: int, read_version: int
+) -> None:
+    """Ordered momentum: each gradient counts as in the group of the version that it was computed at.
+
+    The first update of a group moves by the velocity, θ ← θ + μ·v, v ← μ·v. Then, of a gradient that is l groups old,
+    v ← v − μˡ·step·g, θ ← θ − (1 + μ + … + μˡ)·step·g: what it would have done meanwhile.
+    """
+    group, mu = _group(version - 1, workers), np.float64(momentum)
+    begins = version > 1 and _group(version - 2, workers) < group
+    late = group - _group(read_version, workers)
+    kept, moved = x.dtype.type(1), x.dtype.type(0)
+    if begins:
+        kept, moved = momentum, momentum
+    now = x.dtype.type(power(mu, late)) * step
+    whole = x.dtype.type((1 - power(mu, late + 1)) / (1 - mu)) * step
+    for i in range(x.size):
+        before = v[i]
+        v[i] = kept * before - now * g[i]
+        x[i] += moved * before - whole * g[i]
+
+
+@part(error_model="numpy")
+def _adagrad(x: Vector, s: Vector, g: Vector, step: Real, epsilon: Real) -> None:
+    """s ← s + g², θ ← θ − step·g / (√s + ε)."""
+    for i in range(x.size):
+        s[i] += g[i] * g[i]
+        x[i] -= step * g[i] / (math.sqrt(s[i]) + epsilon)
+
+
+@part()
+def _adam(
+    params: Vector, moments: Vector, gradient: Vector, low: int, high: int, step: Real, how: Vector, version: int
+) -> None:
+    """m ← β₁·m + (1 − β₁)·g, v ← β₂·v + (1 − β₂)·g², θ ← θ − step·m̂ / (√v̂ + ε), of parameters that fit into a cache.
+
+    Adam: m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ), of version t. AMSGrad: m̂ = m, and v̂ is the largest v so far.
+    """
+    n, beta1, beta2, epsilon = params.size, how[FIRST], how[FIRST + 1], how[FIRST + 2]
+    x, m, v = params[low:high], moments[low:high], moments[n + low : n + high]
+    _means(m, v, gradient[low:high], beta1, beta2)
+    if how[KIND] == ADAM:
+        _towards(x, m, v, step, beta1, beta2, epsilon, version)
+    else:
+        largest = moments[2 * n + low : 2 * n + high]
+        for i in range(v.size):
+            largest[i] = v[i] if v[i] > largest[i] else largest[i]
+        _towards(x, m, largest, step, x.dtype.type(0), x.dtype.type(0), epsilon, version)
+
+
+@part()
+def _means(m: Vector, v: Vector, g: Vector, beta1: Real, beta2: Real) -> None:
+    """m ← β₁·m + (1 − β₁)·g, v ← β₂·v + (1 − β₂)·g²."""
+    one = m.dtype.type(1)
+    rest1, rest2 = one - beta1, one - beta2
+    for i in range(m.size):
+        m[i] = beta1 * m[i] + rest1 * g[i]
+        v[i] = beta2 * v[i] + rest2 * g[i] * g[i]
+
+
+@part(error_model="numpy")
+def _towards(
+    x: Vector, m: Vector, v: Vector, step: Real, beta1: Real, beta2: Real, epsilon: Real, version: int
+) -> None:
+    """θ ← θ − step·m̂ / (√v̂ + ε), m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ); with zeros for β, m and v themselves."""
+    rate = x.dtype.type(step / (1 - power(np.float64(beta1), version)))
+    share = x.dtype.type(1 / math.sqrt(1 - power(np.float64(beta2), version)))
+    for i in range(x.size):
+        x[i] -= rate * m[i] / (share * math.sqrt(v[i]) + epsilon)

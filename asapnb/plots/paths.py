@@ -44,11 +44,11 @@ class Path(NamedTuple):
 def trace(record: Record, problem: Problem | None = None) -> Path:
     """All versions of the parameters of a run, computed again from its rows in float64: x − step · g(view).
 
-    UsageError for momentum, weight decay or compensation, for rounds of several gradients, and if the last version is
-    not the recorded one, as when views mix versions.
+    UsageError for momentum, an optimizer, weight decay or compensation, for rounds of several gradients, and if the
+    last version is not the recorded one, as when views mix versions.
     """
     run, config = record.run, record.config
-    extra = [name for name in _EXTRAS if config.get(name)]
+    extra = [name for name in _EXTRAS if config.get(name)] + ["optimizer"] * (config.get("optimizer", "sgd") != "sgd")
     if extra:
         raise UsageError(f"{record.name} has {extra[0]} {config[extra[0]]}: a path needs runs without it")
     problem = parse_problem(str(config["problem"]), str(config.get("data"))) if problem is None else problem

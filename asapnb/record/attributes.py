@@ -146,8 +146,8 @@ ATTRIBUTES = {attribute.name: attribute for attribute in _TABLE}
 # What a configuration lacks where it does not apply
 OPTIONAL = {
     "data", "schedule", "epochs", "threads", "max_seconds", "target_loss", "target_accuracy", "target_r2", "patience",
-    "monitor", "start", "prior", "direct_share", "clip", "keep_params", "record", "pin_workers", "timing",
-    "timing_seed", "trace", "microscope", "local_steps", "shards",
+    "monitor", "start", "prior", "optimizer", "direct_share", "clip", "keep_params", "record", "pin_workers",
+    "timing", "timing_seed", "trace", "microscope", "local_steps", "shards",
 }  # fmt: skip
 
 # The keys of a configuration that are read from a run file. `training.arguments` declares their ranges, which are
@@ -160,6 +160,7 @@ _KEYS: Mapping[type, tuple[str, ...]] = {
         "rule",
         "schedule",
         "prior",
+        "optimizer",
         "momentum_kind",
         "monitor",
         "start",

@@ -38,6 +38,7 @@ def run_rows(config: Mapping[str, Any], facts: Mapping[str, Any], rest: str) -> 
         ("rule", f"{config['rule']}"),
         ("schedule", _scheduled(str(config.get("schedule") or ""))),
         ("start", f"{config['start']}" if config.get("start") is not None else ""),
+        ("optimizer", "" if (optimizer := f"{config.get('optimizer', 'sgd')}") == "sgd" else optimizer),
         ("steps", f"size {config['step_size']:g}, batches of {config['batch_size']:,}, {rest}"),
         *(timing_rows(as_timing(config["timing"], workers)) if "timing" in config else ()),
         ("trace", f"{config.get('trace') or ''}"),

@@ -27,7 +27,7 @@ from .files import Source, claim, copy, put_in_place, reading, state_of
 from .heaps import check_heaps
 from .held import Held
 from .predicting import predict
-from .schema import ABANDONED, COLUMNS, EVALS, MICROSCOPE, RUNNING, SUMMARY, UPDATES, VIEWS, VIRTUAL
+from .schema import ABANDONED, CARRIED, COLUMNS, EVALS, MICROSCOPE, RUNNING, SUMMARY, UPDATES, VIEWS, VIRTUAL
 from .sums import Sums, sums_of, versions
 from .synopsis import Synopsis, sealed, synopsis_of, unpacked
 from .tables import PIECE, TABLES, table_of
@@ -55,7 +55,7 @@ class Run:
     * `microscope`: columns of what the microscope saw; empty without one
     * `tables`: all of these, the scales and the staleness as columns, for `pandas.DataFrame` and its like
     * `staleness`, `staleness_counts`, `rule_tables`, and `params` with `initial`, `final`, `layout`, and
-      with momentum `velocity`
+      with momentum `velocity`, with an optimizer `moments`, as the last update left them
 
     Args:
         source: its file, or a run in memory.
@@ -139,8 +139,8 @@ class Run:
 
     @cached_property
     def params(self) -> Columns:
-        """The parameters: `initial`, `final`, their `layout`, and with momentum the `velocity`."""
-        more = ("velocity",) if "velocity" in self._structure.params else ()
+        """The parameters: `initial`, `final`, their `layout`, and what steps carry on: `velocity` or `moments`."""
+        more = tuple(name for name in CARRIED if name in self._structure.params)
         return Columns(("initial", "final", "layout", *more), self._read_params)
 
     @property
@@ -366,7 +366,7 @@ class Run:
                 self.rule_tables, self.is_summary and (self.sums, self.eval_steps)  # noqa: B018
                 for version in self.kept_rows.tolist():
                     self.params_at(version)
-                for name in ("initial", "velocity") if self.status == RUNNING else self.params:
+                for name in ("initial", *CARRIED) if self.status == RUNNING else self.params:
                     self.params.get(name)
             finally:
                 self._held = None

@@ -21,6 +21,7 @@ STATUSES = (*UNENDED, "finished", *EARLY, "diverged", "timed-out")
 MOST_WORKERS = 2**24
 ROWS, SUMMARY = "updates", "summary"  # what a run records: a row for each update, or their sums
 RECORDS = (ROWS, SUMMARY)
+CARRIED = ("velocity", "moments")  # what steps carry on, beside the parameters; a run has one of them, or none
 
 APPLIED, ABANDONED, ZEROED = 0, 1, 2
 Source = Literal["schedule", "rule", "gradient"]

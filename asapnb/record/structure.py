@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import RecordError
 from . import tail
 from .attributes import Facts, checked_attributes
-from .schema import COLUMNS, GROUPS, RUNNING, SCHEMA, SUMMARY, SUMMARY_COLUMNS
+from .schema import CARRIED, COLUMNS, GROUPS, RUNNING, SCHEMA, SUMMARY, SUMMARY_COLUMNS
 from .text import from_attribute
 
 _NEEDED = ("evals", "rule", "params")
@@ -235,7 +235,7 @@ def _tails(found: dict[str, Any], size: int, name: str) -> set[str]:
 def _params(found: dict[str, Any], attributes: Facts, size: int, name: str) -> tuple[frozenset[str], list[Any]]:
     """The names of the arrays of parameters, and the layout."""
     _check_group(found["params"], "params", name)
-    names = [one for one in ("initial", "final", "velocity") if f"params/{one}" in found]
+    names = [one for one in ("initial", "final", *CARRIED) if f"params/{one}" in found]
     if "initial" not in names:
         raise RecordError(f"{name} has no /params/initial: it is no complete run file")
     initial = found["params/initial"]
@@ -247,8 +247,9 @@ def _params(found: dict[str, Any], attributes: Facts, size: int, name: str) -> t
         )
     for one in names[1:]:
         place = f"/params/{one} of {name}"
-        shape = array_shape(found[f"params/{one}"], place, 1 + (one == "velocity"), size, (initial.dtype,))
-        if shape[-1] != n_params or shape[:-1] not in ((), (1,), (attributes["workers"],)):
+        shape = array_shape(found[f"params/{one}"], place, 1 + (one in CARRIED), size, (initial.dtype,))
+        vectors = {"velocity": (1, attributes["workers"]), "moments": (1, 2, 3)}
+        if shape[-1] != n_params or (one in CARRIED and shape[0] not in vectors[one]):
             raise RecordError(f"{place} has the shape {shape}, with {n_params:,} parameters: the file is damaged")
     if "kept/params" in found:
         kept = found["kept/params"]

@@ -26,7 +26,7 @@ from .held import Held
 from .owner import Owner, own
 from .provenance import machine, new_id, process, versions
 from .run import Run, summed_up
-from .schema import CLOCK, EVALS, GROUPS, ROWS, RUNNING, SCHEMA, UPDATES
+from .schema import CARRIED, CLOCK, EVALS, GROUPS, ROWS, RUNNING, SCHEMA, UPDATES
 from .store import End, Store
 from .sums import Sums
 from .text import set_attributes
@@ -38,7 +38,7 @@ _AT_THE_END = (
     "staleness",
     "summary",
     "params/final",
-    "params/velocity",
+    *(f"params/{name}" for name in CARRIED),
     synopsis.NAME,
 )  # groups and datasets that `finish` writes
 
@@ -365,7 +365,7 @@ class RunWriter:
             final: the final parameters, of shape (n_params,); None if there are none.
             counts: each worker's counts of staleness, of shape (workers, largest staleness + 1).
             attributes: further attributes.
-            moments: what steps carry on, vectors in rows: with momentum `velocity`.
+            moments: what steps carry on, vectors in rows, by its name, one of `schema.CARRIED`.
             checkpoint: the arrays and attributes from which the run can go on; None if its file is enough.
             sums: of a summary: what its updates come to.
             steps_at: of a summary: the sums of the steps up to these versions, those of its evaluations.

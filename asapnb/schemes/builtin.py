@@ -158,6 +158,7 @@ class Hogwild(_InIntervals):
     worker_loop = "asapnb.engine.loops.hogwild:work"
     event_loop = "asapnb.simulator.loops.hogwild:run"
     consistent = False
+    races = True
     mass_drops = False
 
     view: Literal["in_place", "snapshot"] = "in_place"

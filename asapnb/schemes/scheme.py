@@ -93,6 +93,7 @@ class Scheme:
         published: threads publish vectors of a pool by compare-and-swap, instead of changing one in place.
         copied_for_evaluation: threads copy the parameters that are to be evaluated, and go on.
         consistent: a view is one version of the parameters, not a mixture.
+        races: updates are written at the same time, component by component, so what they carry on is no whole.
         messages: gradients and parameters travel: between processes on MPI, or in virtual time, where they take the
             `network` times of a timing.
         most_workers: how many workers there can be; None for any number.
@@ -110,6 +111,7 @@ class Scheme:
     published: ClassVar[bool] = False
     copied_for_evaluation: ClassVar[bool] = True
     consistent: ClassVar[bool] = True
+    races: ClassVar[bool] = False
     messages: ClassVar[bool] = False
     most_workers: ClassVar[int | None] = None
 

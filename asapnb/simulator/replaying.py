@@ -9,6 +9,7 @@ from ..compiled import KERNEL_PATH
 from ..data.recorded import trusted
 from ..errors import UsageError
 from ..identity import Piece, check_piece, plain_text
+from ..optimizers import Optimizer
 from ..problems.base import Problem
 from ..problems.text import code_of, is_custom, parse_problem
 from ..record import Run, checked_target, claim, versions
@@ -46,6 +47,7 @@ def replay(
     *,
     schedule: StepSchedule | str | Callable[..., Any] | None = None,
     step_size: float | None = None,
+    optimizer: Optimizer | str | None = None,
     momentum: float | None = None,
     momentum_kind: str | None = None,
     direct_share: float | None = None,
@@ -89,10 +91,10 @@ def replay(
         problem: what is minimised; for a run, by default its own, built as its configuration says.
         {arguments}
 
-    For a run, `step_size`, `momentum`, `momentum_kind`, `direct_share`, `weight_decay`, `compensation`, `clip`,
-    `worker_tables`, `divergence_factor`, `eval_every` and `eval_samples` have by default the values of that run, and
-    `batch_size`, `seed`, `local_steps` and `shards` cannot be changed. For a schedule they have the defaults of
-    `simulate`, except for the seed, if it has one, and `local_steps`, which are those of the schedule. Targets and
+    For a run, `step_size`, `optimizer`, `momentum`, `momentum_kind`, `direct_share`, `weight_decay`, `compensation`,
+    `clip`, `worker_tables`, `divergence_factor`, `eval_every` and `eval_samples` have by default the values of that
+    run, and `batch_size`, `seed`, `local_steps` and `shards` cannot be changed. For a schedule they have the defaults
+    of `simulate`, except for the seed, if it has one, and `local_steps`, which are those of the schedule. Targets and
     patience are None unless given, so that all of a run is replayed.
 
     Returns:
@@ -290,6 +292,6 @@ def _check_velocity(run: Run, options: Options) -> None:
     lost = [entry["version"] for entry in run.attributes.get("resumed", []) if not entry.get("velocity", True)]
     if lost and options.moments != 0:
         raise UsageError(
-            f"{run.path} was killed and went on at version {lost[0]:,} with its velocities lost, so with momentum it "
-            "cannot be replayed; replay it with momentum=0"
+            f"{run.path} was killed and went on at version {lost[0]:,} with its {options.moments_name} lost, so with "
+            "them it cannot be replayed; replay it with momentum=0 and optimizer='sgd'"
         )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..identity import plain_text
+from ..optimizers import SGD, Optimizer
 from ..problems.base import Problem
 from ..record import Owner, Run, RunWriter, claim
 from ..rules import Rule, as_rule, constant
@@ -62,6 +63,7 @@ def simulate(
     seed: int = 0,
     timing_seed: int | None = None,
     start: StartLike | None = None,
+    optimizer: Optimizer | str = SGD(),  # noqa: B008 (frozen)
     momentum: float = 0.0,
     momentum_kind: MomentumKind = "per_worker",
     direct_share: float = 0.0,

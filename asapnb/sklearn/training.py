@@ -16,6 +16,7 @@ from ..data import Dataset
 from ..data.dataset import PLAIN, Split
 from ..engine import train
 from ..numbers import choice, integer
+from ..optimizers import Optimizer
 from ..problems import Problem, mlp
 from ..record import Run
 from ..rules import Rule
@@ -42,6 +43,7 @@ class AsyncSGD(BaseEstimator):
         step_size: float = 0.01,
         batch_size: int = 32,
         epochs: int = 50,
+        optimizer: Optimizer | str = "sgd",
         momentum: float = 0.0,
         direct_share: float = 0.0,
         weight_decay: float = 0.0,
@@ -65,6 +67,7 @@ class AsyncSGD(BaseEstimator):
         self.step_size = step_size
         self.batch_size = batch_size
         self.epochs = epochs
+        self.optimizer = optimizer
         self.momentum = momentum
         self.direct_share = direct_share
         self.weight_decay = weight_decay
@@ -163,6 +166,7 @@ _ARGUMENTS = """hidden: the units of each hidden layer; () for a linear model.
         step_size: of the rule.
         batch_size: samples of a minibatch; no more than there are.
         epochs: passes over the data.
+        optimizer: "sgd", "adam", "amsgrad" or "adagrad", with options as in "adam(beta1=0.8)"; see `asapnb.train`.
         momentum: μ; see `asapnb.train`.
         direct_share: the share of a gradient that is applied at once, beside momentum; see `asapnb.train`.
         weight_decay: λ; λ · parameters is added to every gradient.

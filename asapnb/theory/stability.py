@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -92,7 +92,7 @@ def stable_step(
         timing: how long gradients, reads, updates and messages take, as of `schedule`.
         scheme: how the workers share the parameters. Not Hogwild, unless reads and updates take no time.
         momentum: in [0, 1).
-        momentum_kind: "per_worker" or "shared", as of a run.
+        momentum_kind: "per_worker" or "shared", as of a run; of ordered momentum no limit is known.
         direct_share: in [0, 1], as of a run.
         replicas: executions at once; >= 2. Too few make the limit of broad laws, such as Pareto's, too large.
         batches: independent repetitions, from which the standard error comes; >= 2.
@@ -111,7 +111,7 @@ def stable_step(
     batches = integer("batches", batches, 2)
     momentum, seed = real("momentum", momentum, 0, 1, below=True), integer("seed", seed, 0, 2**63 - 1)
     direct = real("direct_share", direct_share, 0, 1) if momentum else 0.0
-    shared = choice("momentum_kind", momentum_kind, get_args(MomentumKind)) == "shared"
+    shared = choice("momentum_kind", momentum_kind, ("per_worker", "shared")) == "shared"
     _check_rule(rule)
     whole = Simulation(timing, scheme, workers, MOST_UPDATES, seed)
     if (known := _known(rule, whole, momentum, direct)) is not None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..identity import plain_text
 from ..numbers import choice, integer, real, switch
+from ..optimizers import SGD, as_optimizer
 from ..problems.shards import as_shards
 from ..record.schema import RECORDS, ROWS
 from ..rules import constant
@@ -118,7 +119,7 @@ def _switch(name: str, value: Any, context: Context) -> bool:
 
 _INT, _FLOAT, _BOOL, _TEXT = (int,), (float,), (bool,), (str,)
 _MAYBE_INT, _MAYBE_FLOAT = (int, NoneType), (float, NoneType)
-_KINDS = ("per_worker", "shared")
+_KINDS = ("per_worker", "shared", "ordered")
 _KEPT = ("evals",)
 _MONITORS = tuple(Evaluation.__dataclass_fields__)[2:]  # all but version and time
 
@@ -177,9 +178,15 @@ _TABLE = (
         shape (n_params,), a `Run` or a run file, whose final ones are taken, or RUN.h5@VERSION for those of a version
         that it holds.""",
              lambda name, value, context: as_start(value), _FORETOLD),
+    Argument("optimizer", SGD(), _TEXT, """how a gradient becomes a step: "sgd", "adam", "amsgrad" or "adagrad", with
+        options as in "adam(beta1=0.8)", or one of `asapnb.optimizers`. The scale and the factor of an update multiply
+        its step, not the moments, which all workers share. Not for Hogwild, whose updates race.""",
+             lambda name, value, context: as_optimizer(value).fits(context.dtype), _SCALED, in_replay="changed"),
     Argument("momentum", 0.0, _FLOAT, "μ in v ← μ·v − step·g, x ← x + v.", _real(0, 1, below=True),
              _SCALED, in_replay="changed"),
-    Argument("momentum_kind", _KINDS[0], _TEXT, 'one velocity "per_worker", or one "shared" with the parameters.',
+    Argument("momentum_kind", _KINDS[0], _TEXT, """one velocity "per_worker"; or one "shared" with the
+        parameters; or one in which each gradient is "ordered" by the version that it was computed at, and counts as
+        if it had come in time (OrMo: Shi, Yang and Li, NeurIPS 2024). Ordered, not for Hogwild.""",
              lambda name, value, context: choice(name, value, _KINDS), _SCALED, choices=_KINDS,
              in_replay="changed"),
     Argument("direct_share", 0.0, _FLOAT, """the share s of a gradient that is applied at once, beside the running

@@ -27,7 +27,17 @@ class Exclusion(NamedTuple):
     why: str
 
 
-EXCLUSIONS = (Exclusion(Use("epochs"), Use("updates"), "both say how far the run goes"),)
+_OWN = "an optimizer has moments of its own"
+EXCLUSIONS = (
+    Exclusion(Use("optimizer"), Use("momentum"), _OWN),
+    Exclusion(Use("optimizer"), Use("direct_share"), _OWN),
+    Exclusion(
+        Use("momentum_kind", "ordered"),
+        Use("direct_share"),
+        "ordered momentum applies each gradient with what it would have done meanwhile",
+    ),
+    Exclusion(Use("epochs"), Use("updates"), "both say how far the run goes"),
+)
 
 
 def check_together(values: Mapping[str, Any]) -> None:

@@ -29,9 +29,13 @@ def numbers_of(options: Options, dtype: np.dtype[Any], loss_limit: float) -> NDA
 
 def _how(options: Options, dtype: np.dtype[Any]) -> list[float]:
     """The kind of the steps, and its numbers."""
-    momentum, direct = options.momentum, options.direct_share
+    optimizer, momentum, direct = options.optimizer, options.momentum, options.direct_share
+    if optimizer.moments:
+        return [optimizer.kind, *optimizer.numbers]
     if dtype.type(momentum) == 0:
         return [kinds.SGD]
+    if options.orders_momentum:
+        return [kinds.ORDERED, momentum, options.workers]
     if dtype.type(direct) == 0:
         return [kinds.MOMENTUM, momentum]
     return [kinds.QUASI_HYPERBOLIC, momentum, direct]

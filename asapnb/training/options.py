@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import RuleError, UsageError
 from ..numbers import integer
+from ..optimizers import Optimizer
 from ..problems.base import Problem, check_is_problem
 from ..problems.shards import Shards, shards
 from ..quota import cpu_quota
@@ -31,7 +32,7 @@ from .words import NEVER
 Monitor = Literal["train_loss", "test_loss", "test_accuracy", "test_r2", "test_rmse"]
 KeptParams = Literal["evals"]
 Record = Literal["updates", "summary"]
-MomentumKind = Literal["per_worker", "shared"]
+MomentumKind = Literal["per_worker", "shared", "ordered"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Options:
     seed: int
     timing_seed: int | None
     start: Start | None
+    optimizer: Optimizer
     momentum: float
     momentum_kind: MomentumKind
     direct_share: float
@@ -100,18 +102,24 @@ class Options:
 
     @property
     def moments(self) -> int:
-        """How many vectors steps carry on, for each worker, or for all: one velocity with momentum."""
-        return int(self.momentum != 0)
+        """How many vectors steps carry on, for each worker, or for all: with momentum one velocity."""
+        return self.optimizer.moments or int(self.momentum != 0)
 
     @property
     def moments_name(self) -> str:
         """What these vectors are called in a run file."""
-        return "velocity"
+        return "moments" if self.optimizer.moments else "velocity"
 
     @property
     def shares_moments(self) -> bool:
         """Whether all workers share them. Without staleness they always do."""
-        return self.moments > 0 and (self.momentum_kind != "per_worker" or self.always_fresh)
+        own = self.momentum_kind == "per_worker" and not self.optimizer.moments
+        return self.moments > 0 and (not own or self.always_fresh)
+
+    @property
+    def orders_momentum(self) -> bool:
+        """Whether each gradient counts as at the version that it was computed at. Fresh ones do so anyway."""
+        return self.momentum != 0 and self.momentum_kind == "ordered" and not self.always_fresh
 
     @property
     def sets_of_moments(self) -> int:
@@ -204,6 +212,7 @@ def resolve_for(command: Command, dtype: np.dtype[Any], n_samples: int, given: M
             f"local_steps is {values['local_steps']}: a worker walks on from its view, and under {scheme} others "
             "write over it; choose hogwild(view=snapshot), lock-based or leashed"
         )
+    _check_steps(scheme, values)
     per_epoch = updates_per_epoch(n_samples, scheme, workers, values["batch_size"], values["local_steps"])
     every = per_epoch if values["eval_every"] is None else values["eval_every"] or NEVER
     found = {**values, "workers": workers, "updates": _total(values, per_epoch), "eval_every": every}
@@ -268,6 +277,17 @@ def updates_per_epoch(n_samples: int, scheme: Scheme, workers: int, batch_size: 
     """
     batches = -(-n_samples // batch_size)
     return -(-batches // (scheme.gradients(workers) * local_steps))
+
+
+def _check_steps(scheme: Scheme, values: Mapping[str, Any]) -> None:
+    """UsageError for steps that need updates to be made one after the other, where they race."""
+    optimizer, ordered = values["optimizer"], values["momentum"] and values["momentum_kind"] == "ordered"
+    if scheme.races and (optimizer.moments or ordered):
+        what = f"optimizer is {optimizer}" if optimizer.moments else "momentum_kind is 'ordered'"
+        raise UsageError(
+            f"{what}: the updates of {scheme} race, component by component, and so would what they carry on; "
+            "choose lock-based, leashed or parameter-server, or plain steps"
+        )
 
 
 def _check_patience(values: Mapping[str, Any]) -> None:

@@ -1,0 +1,17 @@
+"""Optimizers: how a gradient becomes a step of the parameters, and what a step carries on to the next.
+
+The rule's scale and the schedule's factor multiply the step. They do not enter the moments: an optimizer divides its
+step by the size of the gradients, so a scale of the gradients would largely cancel. Where scale or factor is 0, the
+gradient has been given up: parameters and moments stay as they are, and only the version counts.
+
+All workers share one set of moments, which every update changes. So updates must be made one after the other, as
+under all schemes but Hogwild.
+
+>>> parse_optimizer("adam(beta1=0.8)")
+adam(beta1=0.8, beta2=0.999, epsilon=1e-08)
+"""
+
+from .builtin import SGD, AdaGrad, Adam, AMSGrad
+from .optimizer import OPTIMIZERS, Optimizer, as_optimizer, parse_optimizer
+
+__all__ = ["OPTIMIZERS", "SGD", "AMSGrad", "AdaGrad", "Adam", "Optimizer", "as_optimizer", "parse_optimizer"]

@@ -1,0 +1,102 @@
+"""The base of all optimizers, the table of them by name, and their texts."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, TypeVar, dataclass_transform
+
+import numpy as np
+
+from ..errors import UsageError, unknown
+from ..numbers import real
+from ..text import parse_call
+
+
+def option(*, default: float, least: float = 0.0, below: float = np.inf, above: bool = False) -> Any:
+    """Declare an option of an optimizer, a real number.
+
+    Args:
+        default: its default.
+        least: the smallest value; with `above`, values must be larger.
+        below: values must be smaller than this.
+        above: whether `least` itself is excluded.
+    """
+    return field(default=default, metadata={"least": least, "most": below, "below": True, "above": above})
+
+
+class Optimizer:
+    """How a gradient becomes a step: options, as the fields of a frozen dataclass.
+
+    The step of every optimizer is compiled in `kernels.steps`, for the engine and a replay alike.
+
+    Attributes:
+        name: as the command line and configuration files spell it.
+        kind: of the compiled step, in `kernels.kinds`. Its numbers are the options, in their order.
+        moments: how many vectors, as long as the parameters, a step carries on to the next.
+        source: where it was published.
+    """
+
+    name: ClassVar[str]
+    kind: ClassVar[int]
+    moments: ClassVar[int]
+    source: ClassVar[str]
+
+    def fits(self, dtype: np.dtype[Any]) -> "Optimizer":
+        """Itself, if its options are in their ranges in the dtype of a problem, too; else a UsageError."""
+        for one in fields(self):  # type: ignore[arg-type]
+            real(f"{one.name} of {self.name}", getattr(self, one.name), dtype=dtype, **one.metadata)
+        return self
+
+    @property
+    def numbers(self) -> list[float]:
+        """The options, in their order."""
+        return [getattr(self, one.name) for one in fields(self)]  # type: ignore[arg-type]
+
+    def __post_init__(self) -> None:
+        for one in fields(self):  # type: ignore[arg-type]
+            value = real(f"{one.name} of {self.name}", getattr(self, one.name), **one.metadata)
+            object.__setattr__(self, one.name, value)
+
+    def __repr__(self) -> str:
+        options = [f"{one.name}={getattr(self, one.name)!r}" for one in fields(self)]  # type: ignore[arg-type]
+        return f"{self.name}({', '.join(options)})" if options else self.name
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {}
+Made = TypeVar("Made", bound=type[Optimizer])
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(option,))
+def register(optimizer: Made) -> Made:
+    """Make a class a frozen dataclass, and an optimizer known by its name."""
+    dataclass(frozen=True, repr=False)(optimizer)
+    OPTIMIZERS[optimizer.name] = optimizer
+    return optimizer
+
+
+def as_optimizer(value: Any) -> Optimizer:
+    """An optimizer, or the one that a text names; UsageError for anything else.
+
+    >>> from asapnb.optimizers import Adam
+    >>> as_optimizer(Adam(beta1=0.8)), as_optimizer("adagrad"), as_optimizer("sgd")
+    (adam(beta1=0.8, beta2=0.999, epsilon=1e-08), adagrad(epsilon=1e-10), sgd)
+    """
+    if isinstance(value, str):
+        return parse_optimizer(value)
+    if not isinstance(value, Optimizer):
+        raise UsageError(
+            f"optimizer is {value!r:.80}: give the text of one, such as 'adam(beta1=0.9)', or an optimizer, such as "
+            "asapnb.Adam(beta1=0.9)"
+        )
+    return value
+
+
+def parse_optimizer(text: str) -> Optimizer:
+    """The optimizer that a text names, as it prints itself: "adam", "adam(beta1=0.8)".
+
+    >>> parse_optimizer("amsgrad(beta2=0.99)")
+    amsgrad(beta1=0.9, beta2=0.99, epsilon=1e-08)
+    """
+    name, bracket, rest = text.strip().partition("(")
+    if name.lower() not in OPTIMIZERS:
+        raise unknown("optimizer", name, OPTIMIZERS)
+    found: Optimizer = parse_call(name.lower() + bracket + rest, OPTIMIZERS, "optimizer")
+    return found
