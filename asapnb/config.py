@@ -8,7 +8,7 @@ texts, too, and a timing may be a table.
 import ast
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from functools import cache
 from types import NoneType
@@ -27,6 +27,8 @@ from .problems.text import code_of, parse_problem
 from .record import Run, load_run
 from .simulator.replaying import RECORDED
 from .simulator.run import simulate
+from .simulator.schedules import Schedule
+from .simulator.traces import is_trace, schedule_from
 from .text import parse_toml, read_toml, regular_file
 from .training.arguments import ARGUMENTS, Argument, Command, arguments_of, of_replay
 from .training.code import checked
@@ -50,8 +52,11 @@ _PROBLEM = {
     "data": _text("data", "fashion-mnist-mini", "the data set, for problems on one."),
     "problem": _text("problem", "lenet", "what is minimised."),
 }
+OF_A_TRACE = ("scheme", "workers", "batch_size", "seed")  # with the problem, what a run file says itself
 _REPLAYED = {
-    "source": _text("source", "", "the run file to replay."),
+    "source": _text("source", "", "the run file, or the trace, to replay."),
+    **_PROBLEM,
+    **{name: ARGUMENTS[name] for name in OF_A_TRACE},
     **{name: replace(ARGUMENTS[name], default=RECORDED) for name in ("rule", "schedule")},
 }
 
@@ -60,7 +65,7 @@ _REPLAYED = {
 def keys(kind: Command = "train") -> dict[str, Argument]:
     """Every key, by name: `data`, `problem` and the arguments of `train`, or of another command, that are plain data.
 
-    A replay has a `source` instead, and what it may change or watch.
+    A replay has a `source`, too, and what it may change or watch.
 
     >>> keys()["step_size"].default, keys()["step_size"].kinds
     (0.01, (<class 'float'>,))
@@ -184,6 +189,33 @@ def prepare(
     if isinstance(text, Recorded) and not force:
         check_piece(text, "problem", code_of(problem))
     return problem, checked(arguments, force)
+
+
+def prepare_replay(
+    config: Mapping[str, Any], force: bool = False, once: Callable[[Hashable, Callable[[], Any]], Any] | None = None
+) -> tuple[Run | Schedule, Problem | None, dict[str, Any]]:
+    """The source of a replay, its problem (None for that of a run), and the arguments of `replay`.
+
+    Args:
+        config: the configuration, by key.
+        force: take code of one's own that is not what it was.
+        once: makes a value under a key, and keeps it for others that need it.
+    """
+    once = once or (lambda key, make: make())
+    arguments = check_keys(config, "replay")
+    source = arguments.pop("source")
+    own = {name: arguments.pop(name) for name in (*_PROBLEM, "scheme", "workers") if name in arguments}
+    if is_trace(source):
+        shared = own.pop("scheme", None), own.pop("workers", None)
+        made = once(("trace", source, *shared), lambda: schedule_from(source, shared[0], workers=shared[1]))
+        return made, once(("problem", *own.items()), lambda: prepare(own, force=force)[0]), arguments
+    for name, value in (own | arguments).items():
+        if name in (*_PROBLEM, *OF_A_TRACE):
+            raise UsageError(
+                f"{name} is {value}: only a trace, such as delays.csv, needs it; of a run the "
+                f"{name.replace('_', ' ')} stays what it was"
+            )
+    return load_run(source), None, arguments
 
 
 def run_config(

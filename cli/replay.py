@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from asapnb.config import keys
+from asapnb.config import OF_A_TRACE, keys, prepare_replay
 from asapnb.errors import UsageError
 from asapnb.formatting import NONE, fixed, loss, measured, number
 from asapnb.record import Run, checked_target, load_run
@@ -26,7 +26,7 @@ from .options import JSON, QUIET
 from .replays import is_for_many, replay_many
 from .running import Job, carry_out
 from .text import Columns, pairs
-from .traces import OF_A_TRACE, the_trace, trace_job
+from .traces import the_trace, trace_job
 
 _COMPARED: dict[str, Callable[[Any], str]] = {  # figures, and how they are shown
     "updates": number,
@@ -44,6 +44,7 @@ _DEFAULTS = {  # of flags whose default is not "as recorded"
     **dict.fromkeys(
         ("target_loss", "target_accuracy", "target_r2", "patience", "keep_params"), "none, whatever was recorded"
     ),
+    **dict.fromkeys(("problem", "data", *OF_A_TRACE), "of a run its own, and no other"),
     "monitor": None,
     "microscope": None,
     "threads": None,
@@ -74,14 +75,13 @@ def command(
     A trace is a .csv or .parquet file of delays, or with the columns worker, read_version and version, or worker,
     t_read and t_apply. It is carried out on --problem.
     """
-    own = {name: given.pop(name) for name in OF_A_TRACE}
-    trace = the_trace(runs, own)
+    trace = the_trace(runs)
     chosen = {name: value for name, value in said(given, "replay").items() if value != RECORDED}
     if trace is not None:
         _check_single(skip_bad, resume, jobs)
         if out is not None:
             checked_target(out, force)
-        carry_out(partial(trace_job, trace, own, chosen, out, force), out, quiet=quiet, as_json=as_json)
+        carry_out(partial(trace_job, trace, chosen, out, force), out, quiet=quiet, as_json=as_json)
         return
     changed = [name for name in chosen if name not in _WATCHING]
     if is_for_many(runs, out):
@@ -91,7 +91,9 @@ def command(
                     resume=resume, jobs=jobs)  # fmt: skip
         return
     _check_single(skip_bad, resume, jobs)
-    source = load_run(runs[0])
+    loaded, _, chosen = prepare_replay({"source": runs[0], **chosen}, force)
+    assert isinstance(loaded, Run)
+    source = loaded
     if out is not None:
         checked_target(out, force)
 
@@ -187,4 +189,4 @@ def _columns(figures: dict[str, dict[str, Any]]) -> Columns:
 
 command.params[1:1] = [
     flag(name, "simulate", _DEFAULTS.get(name, "as recorded")) for name in keys("replay") if name != "source"
-] + [flag(name, "simulate", "of a trace") for name in OF_A_TRACE]
+]

@@ -119,8 +119,7 @@ def test_sources_are_files_folders_and_patterns_in_base_or_grid(here, source, fo
         ({"base": {"source": 3}, "grid": {}}, "source = 3: must be a text or a list of texts"),
         ({"base": {"source": "nothing/*.h5"}, "grid": {}}, "'nothing/\\*.h5' holds no run file"),
         ({"base": {"source": "empty"}, "grid": {}}, "'empty' holds no run file"),
-        ({"base": {"source": "runs"}, "grid": {"workers": [1, 2]}}, "replay has no workers"),
-        ({"base": {"source": "runs"}, "grid": {"seed": [1, 2]}}, "replay has no seed"),
+        ({"base": {"source": "runs"}, "grid": {"epochs": [1, 2]}}, "replay has no epochs"),
         ({"base": {"source": "runs"}, "grid": {}, "seed": 3}, "seed = 3: a replay has the seed of its run"),
         ({"base": {"source": "runs"}, "grid": {}, "seed_axes": ["data"]}, "seed_axes = .*: a replay has the seed"),
         ({"base": {"source": "runs"}, "grid": {}, "repetitions": 2}, "repetitions is 2, but the seeds are those of"),
@@ -137,6 +136,8 @@ def test_what_cannot_be_replayed_is_refused_before_anything_runs(here, table, sa
     [
         ({"source": ["runs/none.h5"]}, "source=runs/none.h5: there is no run file"),
         ({"source": ["hogwild.h5"]}, "was never recorded, so it cannot be replayed"),
+        ({"workers": [1, 2]}, "workers is 1: only a trace"),
+        ({"seed": [1, 2]}, "seed is 1: only a trace"),
         ({"rule": ["tail", "tial"]}, "unknown rule 'tial'"),
         ({"step_size": [-1.0]}, "step_size is -1"),
         ({"rule": ["tail", "tail()"]}, "two points of the sweep are equal"),

@@ -11,11 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from naive_simulator import fewest_workers
 from problems import quadratic
+from sweeps import at_once
 from test_cli import call
 
 import asapnb as ab
-from asapnb.errors import DataError, UsageError
+from asapnb.errors import AsapnbError, DataError, UsageError
 from asapnb.simulator.world import ROW
+from asapnb.sweep import parse_sweep, run_sweep
+from asapnb.sweep import run as run_of_sweeps
+from asapnb.sweep.points import check_points
 
 MADE = ab.schedule("compute=exponential(1), update=0.05", workers=6, updates=120, seed=3)
 COLUMNS = {name: MADE.rows[name] for name in ROW.names}
@@ -127,6 +131,38 @@ def test_on_the_command_line(tmp_path):
     ):
         result = call("replay", *wrong)
         assert (result.exit_code, said in result.stderr) == (2, True), result.stderr
+
+
+def test_rules_are_swept_and_compared_on_a_trace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run_of_sweeps, "in_processes", at_once)
+    np.savetxt("delays.csv", COLUMNS["tau"][:60])
+    base = {"source": "delays.csv", "problem": "quadratic([1, 10])", "step_size": 0.02, "eval_every": 10}
+    sweep = parse_sweep({"kind": "replay", "base": base, "grid": {"rule": ["constant", "tail"], "seed": [1, 2, 3]}})
+    manifest = run_sweep(sweep, "replays")
+    assert [outcome.status for outcome in manifest.outcomes.values()] == ["finished"] * 6
+    run = ab.load_run(tmp_path / "replays" / manifest.points[0].file)
+    assert run.config["trace"] == ab.schedule_from("delays.csv").origin
+    lines = (tmp_path / "replays/manifest.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "replays/manifest.jsonl").write_text("".join(lines[:-1]))  # the file of the last is whole
+    made = []
+    run_sweep(sweep, "replays", resume=True, progress=made.append)
+    assert [now.point for now in made if now.point] == []
+    assert "seed by seed" in str(ab.compare("replays", target_fraction=0.9))
+    np.savetxt("delays.csv", COLUMNS["tau"][:50])
+    with pytest.raises(ab.RecordError, match=r"delays\.csv"):
+        run_sweep(sweep, "replays", resume=True)
+    ab.replay(run, out="run.h5")
+    for wrong, said in (
+        ({"source": "run.h5"}, r"problem is quadratic\(.*: only a trace"),
+        ({"source": "delays.csv", "workers": 2}, "needs 6"),
+        ({"source": "delays.csv", "problem": "quadratc"}, "quadratc"),
+        ({"source": "delays.csv", "rule": "tial"}, "tial"),
+        ({"source": "delays.csv", "schedule": "x"}, "unknown schedule"),
+    ):
+        points = parse_sweep({"kind": "replay", "base": {**base, **wrong}, "grid": {"step_size": [0.1, 0.2]}}).points
+        with pytest.raises(AsapnbError, match=said):
+            check_points(points)
 
 
 def altered(columns, **changes):

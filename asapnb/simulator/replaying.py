@@ -135,9 +135,7 @@ def _of_schedule(
 ) -> Execution:
     if problem is None:
         raise UsageError("problem is missing: a schedule needs one, for example replay(schedule, asapnb.lenet(data))")
-    seed = {} if source.seed is None else {"seed": source.seed}
-    arguments = {"workers": source.workers, "local_steps": source.local_steps, **seed, **given}
-    options = _resolved(problem, source.scheme, arguments, source.updates)
+    options = options_for(source, problem, given)
     chosen = as_rule(constant() if rule is None else rule)
     code = pieces(problem, chosen, options.schedule, source.scheme, source.timing)
     rows = numbered(source.rows, options)
@@ -155,6 +153,19 @@ def _of_schedule(
         code=code,
         **observed,
     )
+
+
+def options_for(source: Schedule, problem: Problem, given: dict[str, Any]) -> Options:
+    """The checked arguments of a replay of a schedule.
+
+    Args:
+        source: the schedule.
+        problem: what is minimised.
+        given: the arguments that are given.
+    """
+    seed = {} if source.seed is None else {"seed": source.seed}
+    arguments = {"workers": source.workers, "local_steps": source.local_steps, **seed, **given}
+    return _resolved(problem, source.scheme, arguments, source.updates)
 
 
 def check_replayable(source: Run, problem: Problem | None = None) -> None:

@@ -255,7 +255,9 @@ def _is_of(run: Run, point: Point, since: str) -> bool:
     """Whether a run is that of a point, made since the sweep began."""
     if point.kind == "replay":
         source = os.path.realpath(point.config[SOURCE])
-        ours = run.kind == "replay" and str(run.attributes.get("replayed", {}).get("path")) == source
+        known = str(run.attributes.get("replayed", {}).get("path")) == source
+        traced = str(run.config.get("trace", "")).startswith(f"{os.path.basename(source)} (")
+        ours = run.kind == "replay" and (known or traced)
     else:
         ours = run.kind == point.kind and run.config.get("seed") == point.config.get("seed", 0)
     return ours and run.attributes["created_utc"] >= since

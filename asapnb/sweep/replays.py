@@ -1,4 +1,4 @@
-"""Sweeps of replays: which recorded runs they replay, what is checked beforehand, and how one is made."""
+"""Sweeps of replays: which recorded runs or traces they replay, what is checked beforehand, and how one is made."""
 
 import glob
 import os
@@ -6,14 +6,14 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..config import check_keys
+from ..config import prepare_replay
 from ..errors import RecordError, UsageError, shown
 from ..problems.text import parse_problem
-from ..record import Run, load_run, own
+from ..record import Run, own
 from ..rules import ScaleTables, as_rule
-from ..schedules import tabulate
+from ..schedules import as_schedule, tabulate
 from ..simulator.recorded import total
-from ..simulator.replaying import RECORDED, check_replayable, options_of, replay
+from ..simulator.replaying import RECORDED, check_replayable, options_for, options_of, replay
 from ..simulator.run import observation
 from ..text import to_json
 
@@ -75,32 +75,41 @@ def check_point(config: Mapping[str, Any], once: Callable[[Hashable, Callable[[]
         config: the configuration of the point.
         once: makes a value that points share, under a key.
     """
-    given = {name: value for name, value in config.items() if name not in (SOURCE, "rule") and value is not None}
+    origin: Any
+    source, problem, arguments = prepare_replay(config, once=once)
+    given = {name: value for name, value in arguments.items() if name != "rule" and value is not None}
     if given.get("schedule") == RECORDED:
         del given["schedule"]
-    source = load_run(config[SOURCE])
-    check_replayable(source)
-    made = [source.config.get(name, "") for name in ("problem", "data")]
-    problem = once(to_json(["problem", *made]), lambda: parse_problem(*made))
-    options = options_of(source, problem, {"target_loss": None, **given})
-    if "schedule" in given:  # an error, if its factors cannot be used
-        once(
-            ("factors", repr(options.schedule), total(source)), lambda: len(tabulate(options.schedule, total(source)))
+    if isinstance(source, Run):
+        check_replayable(source)
+        made = [source.config.get(name, "") for name in ("problem", "data")]
+        problem = once(to_json(["problem", *made]), lambda: parse_problem(*made))
+        options, updates, origin = (
+            options_of(source, problem, {"target_loss": None, **given}),
+            total(source),
+            source.path,
         )
+    else:
+        assert problem is not None
+        if "schedule" in given:
+            given["schedule"] = as_schedule(given["schedule"])
+        options = options_for(source, problem, {"target_loss": None, **given})
+        updates, origin = source.updates, (source.origin, problem.config)
+    if "schedule" in given:  # an error, if its factors cannot be used
+        once(("factors", repr(options.schedule), updates), lambda: len(tabulate(options.schedule, updates)))
     if (text := config.get("rule", RECORDED)) != RECORDED:
         rule = once(("rule", text), lambda: as_rule(text))
         if not options.always_fresh:
             once(("tables", repr(rule), options.workers), lambda: ScaleTables(rule, options.workers))
         text = repr(rule)
     recorded = "schedule" not in given  # factors made anew may be others, as those of a run that went on
-    return str((str(source.path), options, text, recorded, observation({**given, "progress": False})))
+    return str((str(origin), options, text, recorded, observation({**given, "progress": False})))
 
 
 def carry_out(config: Mapping[str, Any], out: Path) -> Run:
-    """Replay a run as a point of a sweep says, into a file, which is replaced if it exists."""
-    arguments = check_keys(config, "replay")
-    source = load_run(arguments.pop(SOURCE))
+    """Replay a run or a trace as a point of a sweep says, into a file, which is replaced if it exists."""
+    source, problem, arguments = prepare_replay(config)
     if out.exists():
         with own(out.resolve()):
             out.unlink()
-    return replay(source, **arguments, out=out)
+    return replay(source, problem, **arguments, out=out)
