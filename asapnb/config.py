@@ -52,7 +52,7 @@ _PROBLEM = {
     "data": _text("data", "fashion-mnist-mini", "the data set, for problems on one."),
     "problem": _text("problem", "lenet", "what is minimised."),
 }
-OF_A_TRACE = ("scheme", "workers", "batch_size", "seed")  # with the problem, what a run file says itself
+OF_A_TRACE = ("scheme", "workers", "batch_size", "seed", "local_steps", "shards")  # what a run file says itself
 _REPLAYED = {
     "source": _text("source", "", "the run file, or the trace, to replay."),
     **_PROBLEM,

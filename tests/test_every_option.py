@@ -29,6 +29,8 @@ ARGUMENTS = {  # of each argument that changes what is computed, a value, with w
     "compensation": {"compensation": 0.1},
     "clip": {"clip": 0.5},
     "reshuffle": {"reshuffle": False},
+    "local_steps": {"local_steps": 3},
+    "shards": {"shards": "dirichlet(0.5)"},
     "worker_tables": {"worker_tables": True, **RULE},
     "prior": {"prior": "geometric(m=4)", **RULE},
 }

@@ -111,6 +111,17 @@ def test_a_run_and_its_exported_updates_are_traces(scheme, tmp_path):
         assert ab.replay(again).params["final"].tobytes() == again.params["final"].tobytes()
 
 
+def test_a_run_whose_workers_have_their_own_data_and_make_several_steps():
+    more = {"local_steps": 2, "shards": "label"}
+    run = ab.simulate(PROBLEM, "lock-based", "tail", 6, 0.05, timing="exponential(1)", updates=30, **more)
+    made = ab.schedule_from(run)
+    assert sorted(made.batch) == list(range(30)), "tickets, not numbers of each worker"
+    assert made.local_steps == 2
+    again = ab.replay(made, PROBLEM, "tail", step_size=0.05, shards="label")
+    assert again.params["final"].tobytes() == run.params["final"].tobytes()
+    assert ab.schedule_from(made.rows).local_steps == 1
+
+
 def test_on_the_command_line(tmp_path):
     path = tmp_path / "delays.csv"
     np.savetxt(path, COLUMNS["tau"][:50])

@@ -143,8 +143,14 @@ def made_rows(columns: Mapping[str, Any], gradients: Callable[[int], int], refus
             refuse(at, f"{then} is {rows[then][at]:g}, before {first}, {rows[first][at]:g}: time goes back")
     if each == 1:
         _check_workers(rows, seen, dropped, refuse)
-    rows["batch"][np.lexsort((rows["read_version"], rows["t_read"]))] = np.arange(len(rows))
-    rows["batch"] = columns.get("batch", rows["batch"])
+    rows["batch"] = columns.get("batch", 0)
+    return ticketed(rows)
+
+
+def ticketed(rows: NDArray[Any]) -> NDArray[Any]:
+    """Rows with a minibatch each: their own or, if some have the same (as with `shards`), in the order of reads."""
+    if len(np.unique(rows["batch"])) < len(rows):
+        rows["batch"][np.lexsort((rows["read_version"], rows["t_read"]))] = np.arange(len(rows))
     return rows
 
 

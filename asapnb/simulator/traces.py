@@ -21,7 +21,7 @@ from ..schemes import LockBased, Scheme, as_scheme, parse_scheme
 from ..training.arguments import MAX_SIMULATED
 from .recorded import check_views, rows_of
 from .schedules import Schedule
-from .trace_rows import GIVEN_UP, Refuse, made_rows, of_ages, of_delays, of_times, refuse_in
+from .trace_rows import GIVEN_UP, Refuse, made_rows, of_ages, of_delays, of_times, refuse_in, ticketed
 from .world import ROW
 
 DELAYS = ("delay", "tau", "staleness")  # what a column of delays may be called
@@ -93,7 +93,8 @@ def schedule_from(
         raise UsageError(f"workers is {workers}: {name} needs {least:,}, as so many gradients are in flight at once")
     scheme.check_workers(workers or least)
     last = int(made["version"].max(initial=0))
-    return Schedule(scheme, None, workers or least, last, None, made, views, _origin(name, made, views))
+    steps = int(trace.config.get("local_steps", 1)) if isinstance(trace, Run) else 1
+    return Schedule(scheme, None, workers or least, last, None, made, views, _origin(name, made, views), steps)
 
 
 Made = tuple[Scheme, int, NDArray[Any], NDArray[np.float64] | None, str]  # scheme, workers, rows, t_view, name
@@ -105,7 +106,7 @@ def _of_run(run: Run, scheme: Scheme | str | None) -> Made:
     if scheme is not None and as_scheme(scheme) != own:
         raise UsageError(f"scheme is {as_scheme(scheme)}, and the run was made by {own}: leave scheme out")
     name = "a run in memory" if run.path is None else run.path.name
-    return own, int(run.attributes["workers"]), rows_of(run), run.updates.get("t_view"), name
+    return own, int(run.attributes["workers"]), ticketed(rows_of(run)), run.updates.get("t_view"), name
 
 
 def _of_table(trace: Any, scheme: Scheme | str | None) -> Made:

@@ -11,7 +11,7 @@ SCHEDULES = {  # how long gradients take; reads and updates take no time
     "SMT": "machine(cores=12, smt=1.66, cv=0.2)",  # 8 workers alone on a core, 8 in pairs, 1.66 times as slow
     "straggler": "slowed(gamma(mean=1, cv=0.2), factor=10, workers=[0])",
 }
-DATA = {"iid": {}}
+DATA = {"iid": {}, "label": {"shards": "label"}}  # workers draw from all samples, or have few labels each
 REPORTED, TUNING = tuple(range(10)), (100, 101, 102, 103)  # seeds
 BASE = "lock-based"  # the contestant with which all are compared
 
@@ -45,6 +45,7 @@ CONTESTANTS = (
     Contestant("bound 4", "parameter-server(bound=4)"),
     Contestant("discard after 16", "parameter-server(discard_after=16)"),
     Contestant("discard after 32", "parameter-server(discard_after=32)"),
+    Contestant("local steps 4", more={"local_steps": 4}),
     Contestant("tail", more={"rule": "tail"}),
     Contestant("inverse", start=-6, more={"rule": "inverse"}),
     Contestant("delay-adaptive", more={"rule": "delay_adaptive"}),
