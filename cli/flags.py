@@ -17,6 +17,7 @@ from asapnb.schedules import SCHEDULES
 from asapnb.schemes import SCHEMES, Scheme, as_scheme
 from asapnb.training.arguments import Command
 from asapnb.training.options import default_workers, quota_note
+from asapnb.workforce import Workforce, as_workforce
 
 from .completion import of_key
 from .text import pairs
@@ -72,7 +73,8 @@ def said(given: Mapping[str, Any], kind: Command) -> dict[str, Any]:
 def _read(name: str, value: Any, kind: Command) -> Any:
     """What a flag holds, as a value of its key."""
     known = keys(kind)
-    return parse_value(value) if isinstance(value, str) and name in known and str not in known[name].kinds else value
+    plain_text = name not in known or known[name].kinds[0] is str
+    return parse_value(value) if isinstance(value, str) and not plain_text else value
 
 
 def configuration(
@@ -86,11 +88,11 @@ def configuration(
     )
 
 
-def scheme_and_workers(arguments: Mapping[str, Any], kind: Command) -> tuple[Scheme, int]:
+def scheme_and_workers(arguments: Mapping[str, Any], kind: Command) -> tuple[Scheme, Workforce]:
     """What a run takes for these where nothing was said."""
     scheme = as_scheme(arguments.get("scheme", keys(kind)["scheme"].default))
     workers = arguments.get("workers")
-    return scheme, default_workers(scheme, kind == "train") if workers is None else workers
+    return scheme, as_workforce(default_workers(scheme, kind == "train") if workers is None else workers)
 
 
 def with_defaults(arguments: Mapping[str, Any], kind: Command) -> dict[str, Any]:
@@ -102,9 +104,10 @@ def header(problem: Problem, arguments: Mapping[str, Any], kind: Command, ranks:
     """What is going to run; on MPI with these ranks."""
     values = with_defaults(arguments, kind)
     scheme, workers = scheme_and_workers(arguments, kind)
-    named = {"problem": problem.name, "data": problem.data and problem.data.name, "scheme": scheme}
+    named: dict[str, Any] = {"problem": problem.name, "data": problem.data and problem.data.name, "scheme": scheme}
+    named["workers"] = values["workers"] if ranks is not None else workers
     length = f"{values['updates']:,} updates" if values["updates"] else f"{values['epochs'] or 1:,} epochs"
-    facts = {"n_params": problem.n_params, "n_samples": problem.n_samples, "workers": workers, **at_work(ranks)}
+    facts = {"n_params": problem.n_params, "n_samples": problem.n_samples, "workers": workers.most, **at_work(ranks)}
     note = quota_note() if kind == "train" and ranks is None else ""
     return pairs([*run_rows(values | named, facts, length), ("note", note)])
 

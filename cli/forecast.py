@@ -9,7 +9,7 @@ from asapnb.config import check_keys, keys, load_config, merge, parse_setting, p
 from asapnb.forecasting import Forecast, forecast
 from asapnb.forecasting.estimates import ITERATIONS, SAMPLES
 from asapnb.forecasting.shown import COLUMNS, document_of
-from asapnb.formatting import count, shortened
+from asapnb.formatting import shortened
 from asapnb.record import to_json
 
 from .compiling import announced
@@ -81,7 +81,7 @@ def _header(found: Forecast) -> Text:
     momentum += f", {options.optimizer}" if options.optimizer.moments else ""
     return pairs([
         ("problem", ", ".join(filter(None, [of.text, *size]))),
-        ("scheme", f"{options.scheme}, {count(options.workers, 'worker')}"),
+        ("scheme", f"{options.scheme}, {options.workforce.said}"),
         ("rule", f"{found.rule}"),
         ("schedule", "" if str(options.schedule) == "constant()" else f"{options.schedule}"),
         ("steps", f"size {options.step_size:g}, batches of {options.batch_size:,}{momentum}"),

@@ -147,7 +147,7 @@ def _close(run: Run, out: str | None, screen: Console) -> int:
 def to_go_on(run: Run, path: str) -> str:
     """How to go on with a run."""
     if "ranks" in run.attributes:
-        return f"To go on: mpiexec -n {run.config['workers'] + 1} asapnb resume --mpi {path}"
+        return f"To go on: mpiexec -n {run.attributes['workers'] + 1} asapnb resume --mpi {path}"
     return f"To go on: asapnb resume {path}"
 
 

@@ -32,7 +32,7 @@ def tally(arguments: Mapping[str, Any], *, quiet: bool, as_json: bool) -> None:
         as_json: print a JSON document instead.
     """
     scheme, workers = scheme_and_workers(arguments, "simulate")
-    timing = as_timing(with_defaults(arguments, "simulate")["timing"], workers)
+    timing = as_timing(with_defaults(arguments, "simulate")["timing"], workers.most)
     updates, seed = arguments.get("updates", _UPDATES), arguments.get("seed", 0)
     screen = console(quiet=quiet or as_json)
     with ExitStack() as showing:
@@ -94,7 +94,7 @@ def _facts(found: Tally, wall_seconds: float) -> dict[str, Any]:
         "scheme": str(found.scheme),
         "timing": str(found.timing),
         "notes": found.timing.notes(),
-        "workers": found.workers,
+        "workers": found.workers if found.workforce is None else found.workforce.plain,
         "updates": found.updates,
         "seed": found.seed,
         "virtual_seconds": found.seconds,

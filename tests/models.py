@@ -117,7 +117,7 @@ MODELLED = {  # the functions that each model stands for, with the digests of th
         "prepare": "cceb4fea1ec0",
         "land": "7089c082f8da",
         "hand_over_slot": "083e4d442031",
-        "work": "0e9b9b7fc4c2",
+        "work": "f53181da49f1",
     },
     ("leashed", "engine/loops/common.py"): {
         "goes_on": "b81fef0be144",
@@ -137,10 +137,10 @@ MODELLED = {  # the functions that each model stands for, with the digests of th
         "unlock": "bf84c8f62679",
     },
     ("lock", "engine/loops/lock_based.py"): {
-        "work": "35170f625d71",
+        "work": "ff81c9d3b47a",
     },
     ("rows", "engine/loops/hogwild.py"): {
-        "work": "7e91f04dee89",
+        "work": "29d52270db04",
     },
     ("rows", "engine/loops/common.py"): {
         "hand_in": "6cfe95688ce8",

@@ -18,6 +18,7 @@ from asapnb.compiled import kernel
 from asapnb.schemes import Hogwild, Leashed, LockBased, ParameterServer, Sequential, Synchronous
 from asapnb.simulator.world import ROW
 from asapnb.timing import sampling
+from asapnb.workforce import as_workforce
 
 COMPUTE, READ, UPDATE, NETWORK, JOIN, RETRY = range(6)
 CHOICE = 100
@@ -75,8 +76,10 @@ class Simulation:
     """The clock and the heap of events, the times to draw, the version so far and the rows."""
 
     def __init__(self, timing, workers, updates, seed, local_steps=1):
-        self.workers, self.updates, self.seed, self.local_steps = workers, updates, seed, local_steps
-        self.times = timing.compiled(workers)
+        self.workforce = as_workforce(workers)
+        self.workers, self.updates, self.seed, self.local_steps = self.workforce.most, updates, seed, local_steps
+        self.standing_by = []  # workers that are not in force, with what lets each go on
+        self.times = timing.compiled(self.workers)
         self.drawn = {}
         self.now, self.sequence, self.version, self.tickets = 0.0, 0, 0, 0
         self.heap, self.soon, self.later, self.rows = [], deque(), deque(), []
@@ -150,6 +153,29 @@ class Simulation:
         self.version += 1
         if self.version == self.updates:
             raise Done
+        self.let_in()
+
+    def in_force(self, worker):
+        """Whether a worker may begin a gradient."""
+        return worker.number < self.workforce.at(self.version)
+
+    def enter(self, worker):
+        """Stand by until the worker is in force."""
+        while not self.in_force(worker):
+            self.stand_by(worker, lambda: self.wake(worker.process))
+            yield None
+
+    def stand_by(self, worker, go_on):
+        """Call `go_on` at the version that brings the worker into force."""
+        self.standing_by.append((worker, go_on))
+
+    def let_in(self):
+        """Let those go on that are in force by now, in the order of workers."""
+        waiting = sorted(self.standing_by, key=lambda one: one[0].number)
+        self.standing_by = [one for one in waiting if not self.in_force(one[0])]
+        for worker, go_on in waiting:
+            if self.in_force(worker):
+                go_on()
 
     def drop(self, seen, **row):
         """Drop a gradient after the worker has seen version `seen`: its row makes no version."""
@@ -165,23 +191,27 @@ class Lock:
         self.sim, self.order, self.queue, self.owner = sim, order, [], None
         self.state = _opening(sim.seed, CHOICE, 0)
 
-    def acquire(self, worker):
-        """Take the lock, or wait for it."""
+    def acquire(self, worker, reads):
+        """Take the lock, or wait for it; to read, while the worker is in force."""
         if self.owner is None:
             self.owner = worker
         else:
-            self.queue.append(worker)
+            self.queue.append((worker, reads))
             yield None
 
     def release(self):
-        """Pass the lock on to the next in the queue, or to one drawn at random."""
+        """Pass the lock on to the next in the queue, or to one drawn at random, unless it is out of force to read."""
         self.owner = None
-        if self.queue:
+        while self.queue and self.owner is None:
             if self.order == "random" and len(self.queue) > 1:
                 k, self.state = _integer(np.uint64(self.state), len(self.queue))
                 self.queue[0], self.queue[k] = self.queue[k], self.queue[0]
-            self.owner = self.queue.pop(0)
-            self.sim.wake(self.owner.process)
+            worker, reads = self.queue.pop(0)
+            if reads and not self.sim.in_force(worker):
+                self.sim.stand_by(worker, lambda worker=worker: self.sim.wake(worker.process))
+            else:
+                self.owner = worker
+                self.sim.wake(worker.process)
 
 
 class Gate:
@@ -226,37 +256,52 @@ def read(sim, worker, batch):
 def lock_based(sim, worker, gate, lock, fused):
     """Read under the lock, compute without it, update under it. If fused, one visit updates and reads anew."""
     yield Event(sim.draw(JOIN, worker.number))
-    batch = yield from gate.enter(worker)
-    yield from lock.acquire(worker)
+    batch = yield from enter_to_read(sim, worker, gate, lock)
     while True:
         read(sim, worker, batch)
-        yield Until(sim.now + sim.draw(READ, worker.number))
+        yield from until(sim, sim.now + sim.draw(READ, worker.number))
         lock.release()
         yield Event(sim.ready(worker.number, sim.now))
         worker.row["t_ready"] = sim.now
-        yield from lock.acquire(worker)
+        yield from lock.acquire(worker, reads=False)
         yield Until(sim.now + sim.draw(UPDATE, worker.number))
         sim.apply(**worker.row)
         gate.finish()
-        if fused and sim.tickets < gate.closes:
+        if fused and sim.tickets < gate.closes and sim.in_force(worker):
             batch = sim.ticket()
             continue
         lock.release()
+        batch = yield from enter_to_read(sim, worker, gate, lock)
+
+
+def until(sim, time):
+    """Wait until this time; if it is now, go on before those that an update has just brought into force."""
+    if time > sim.now:
+        yield Until(time)
+
+
+def enter_to_read(sim, worker, gate, lock):
+    """Take a minibatch, then the lock, in force all the while; returns the number of the minibatch."""
+    while True:
+        yield from sim.enter(worker)
         batch = yield from gate.enter(worker)
-        yield from lock.acquire(worker)
+        yield from lock.acquire(worker, reads=True)
+        if lock.owner is worker:  # else it has stood by
+            return batch
 
 
 def hogwild(sim, worker, gate, view):
     """Read, compute, claim the next version, write. Others do the same meanwhile."""
     yield Event(sim.draw(JOIN, worker.number))
     while True:
+        yield from sim.enter(worker)
         read(sim, worker, (yield from gate.enter(worker)))
         copied = sim.now + sim.draw(READ, worker.number)
         yield Event(sim.ready(worker.number, copied))
         written = sim.now + sim.draw(UPDATE, worker.number)
         end_of_view = copied if view == "snapshot" else sim.now
         sim.apply(**worker.row, t_ready=sim.now, t_view=end_of_view, t_apply=written)  # claims its version now
-        yield Until(written)
+        yield from until(sim, written)
         gate.finish()
 
 
@@ -268,6 +313,7 @@ def leashed(sim, worker, gate, publishing, persistence, early):
     """
     yield Event(sim.draw(JOIN, worker.number))
     while True:
+        yield from sim.enter(worker)
         read(sim, worker, (yield from gate.enter(worker)))
         yield Event(sim.ready(worker.number, sim.now + sim.draw(READ, worker.number)))
         row = worker.row | {"t_ready": sim.now, "tries": 0}
@@ -336,6 +382,9 @@ class Server:
                         self.call(other, False)
                     if worker in ahead:
                         continue
+            if not sim.in_force(worker):
+                sim.stand_by(worker, lambda worker=worker: self.call(worker, False))
+                continue
             read(sim, worker, sim.ticket())
             yield Until(sim.now + sim.draw(READ, worker.number))
             sim.resume(worker.process, "answered")
@@ -423,7 +472,7 @@ def in_rounds(sim, worker, rounds):
 def simulate(timing, scheme, workers, updates, seed, local_steps=1):
     """The rows of a schedule (dtype ROW), and t_view (None but for Hogwild)."""
     sim = Simulation(timing, workers, updates, seed, local_steps)
-    team = [Worker(number) for number in range(workers)]
+    team = [Worker(number) for number in range(sim.workers)]
     gate = Gate(sim, scheme.intervals)
     if isinstance(scheme, Sequential):
         scheme = LockBased()

@@ -13,6 +13,7 @@ from asapnb.engine.loops.pool import publish, release, slot_of
 from asapnb.kernels.atomics import fetch_add, load, nap
 from asapnb.problems import custom
 from asapnb.problems.text import code_of
+from asapnb.workforce import as_workforce
 
 CONSISTENT = [ab.LockBased(), ab.Leashed(), ab.Leashed(persistence=0), ab.Leashed(persistence=1, check_early=True)]
 BEGUN, WORKERS, MEETING = range(3)  # words of `labels`, of which `pull` has no need: see `pull_slowly`
@@ -139,5 +140,6 @@ def train(problem, scheme, *, meetings=0, **arguments):
     defaults = {"workers": 1 if scheme == "sequential" else 4, "step_size": 0.1, "batch_size": 7, "seed": 3}
     arguments = {**defaults, **arguments}
     if problem.config.get("problem") == "custom(pull_slowly)":
-        problem.labels[[BEGUN, WORKERS, MEETING]] = 0, arguments["workers"], meetings * arguments["workers"]
+        workers = as_workforce(arguments["workers"]).most
+        problem.labels[[BEGUN, WORKERS, MEETING]] = 0, workers, meetings * workers
     return ab.train(problem, scheme=scheme, **arguments)

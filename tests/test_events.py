@@ -21,6 +21,7 @@ from asapnb.simulator.words import QUOTA, VERSION
 from asapnb.simulator.world import ROW, WORKER, make_world
 from asapnb.timing import Timing
 from asapnb.training.compiling import load
+from asapnb.workforce import as_workforce
 
 LENGTHS = st.integers(1, 12) | st.builds(
     lambda first, start, then: ((0, first), (start, then)), st.integers(1, 9), st.integers(1, 50), st.integers(1, 90)
@@ -92,7 +93,7 @@ def cases(draw, family, compute=ANY, other=PER_UPDATE, paused=True, most=200):
 
 def fill(timing, scheme, workers, updates, seed, loop=None, updates_at_once=None):
     """The rows of a loop as it makes them, into buffers that have room for so many updates at least."""
-    world = make_world(timing, scheme, workers, updates)
+    world = make_world(timing, scheme, as_workforce(workers), updates)
     open_world(world, seed, loop is not None)
     run = load(f"asapnb.simulator.loops.{loop}:run" if loop else scheme.event_loop)
     each = scheme.gradients(workers)

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"errors", "places", "compile_cache", "parts", "quota", "signals"},
     {"text", "numbers", "extras", "formatting", "compiled", "memory", "identity"},
-    {"mpi", "random", "kernels", "loading", "markup"},
+    {"mpi", "random", "kernels", "loading", "markup", "workforce"},
     {"data", "optimizers", "schedules", "staleness"},
     {"problems", "rules", "schemes", "timing"},
     {"record", "testing"},

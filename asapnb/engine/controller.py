@@ -10,9 +10,10 @@ import numpy as np
 
 from ..kernels.arrays import LINE
 from ..rules import Context, Pace, ScaleTables
+from ..rules.changes import Change
 from ..training.attributes import first_table
 from ..training.evaluation import Evaluation, Evaluator
-from ..training.options import Options, refreshes
+from ..training.options import Options, expected_staleness, refreshes
 from ..training.reporting import FLUSH_SECONDS, REPORT_SECONDS, STATUS, Hooks, Reporter, Totals
 from ..training.stopping import Stopping
 from ..training.words import LOSS_LIMIT, STEP_SIZE, STOPPED, TIMED_OUT
@@ -68,6 +69,7 @@ class Controller:
         self._lengths = [start.tables.shape[1]] * len(start.tables)  # of all tables recorded
         self._made_at = list(start.made_at)  # and after how many updates
         self._published = [0] * len(tables)  # how many of each owner
+        self._observed = start.version  # the rule has seen the updates up to here
         self._seconds_before = start.seconds
         self._checkpoints = Checkpoints(writer, options.keeps_rows)
         self._carried = options.moments if options.shares_moments else 0  # vectors after the parameters
@@ -184,11 +186,28 @@ class Controller:
             self._adapting.observe(rows)
         if self._refreshes and not ended:
             applied = rows[chosen]
-            for owner, tables in enumerate(self.tables):
-                own = applied if len(self.tables) == 1 else applied[applied["worker"] == owner]
-                table = tables.observe(own["tau"], functools.partial(self._context, owner))
-                if table is not None:
-                    self._publish(owner, table)
+            for change in self._changes(applied["version"]):
+                count = int(np.searchsorted(applied["version"], change.version, "right"))
+                self._observe(applied[:count], change)
+                applied = applied[count:]
+            self._observe(applied)
+
+    def _changes(self, versions: np.ndarray) -> list[Change]:
+        """The changes of the number of workers at these versions and since the last ones."""
+        before, self._observed = self._observed, int(versions.max(initial=self._observed))
+        found = self.options.workforce.within(before, self._observed)
+        return [Change(*one, prior=expected_staleness(self.options, one[1])) for one in found]
+
+    def _observe(self, applied: np.ndarray, change: Change | None = None) -> None:
+        """Let the rule see rows of applied updates, and then the number of workers that is in force."""
+        for owner, tables in enumerate(self.tables):
+            own = applied if len(self.tables) == 1 else applied[applied["worker"] == owner]
+            sight = functools.partial(self._context, owner)
+            table = tables.observe(own["tau"], sight)
+            if change is not None:
+                table = tables.change(change, at=sight)
+            if table is not None:
+                self._publish(owner, table)
 
     def _context(self, owner: int, seen: int) -> Context:
         """What the rule sees now, for the table of a worker, or of all."""

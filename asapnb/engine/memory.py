@@ -13,6 +13,7 @@ from ..training.how import numbers_of
 from ..training.options import Options, at_once
 from ..training.steps import StepTables
 from ..training.words import NEVER
+from ..workforce import MOST_CHANGES
 from . import words
 from .initial import InitialState
 from .shared import Own, Shared
@@ -39,6 +40,7 @@ def allocate(problem: Problem, options: Options, steps: StepTables, start: Initi
         tables=aligned((owners, LINE + 2 * TABLES), np.int64),
         scales=aligned((TABLES * owners, MAX_TABLE if owners == 1 else _WORKER_TABLE), np.float32),
         rows=aligned(2 * RING, UPDATES),
+        workforce=aligned(words.FIRST_CHANGE + 2 * MOST_CHANGES, np.int64),
         written=aligned(2 * RING, np.int64),
     )
     first = len(steps.schedule)
@@ -55,6 +57,10 @@ def allocate(problem: Problem, options: Options, steps: StepTables, start: Initi
     control[words.CROWDED] = m > at_once()
     control[words.SHARES_MOMENTS] = options.shares_moments
     control[[words.FACTOR, words.FIRST]] = steps.kind, first
+    control[words.ELASTIC] = not options.workforce.is_steady
+    table = np.array(options.workforce.changes).ravel()
+    shared.workforce[words.CHANGES] = len(options.workforce.changes)
+    shared.workforce[words.FIRST_CHANGE : words.FIRST_CHANGE + len(table)] = table
     chosen = settings(options.scheme)
     control[words.SETTINGS : words.SETTINGS + len(chosen)] = chosen
     _set_gate(control, options, start)

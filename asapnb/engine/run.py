@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..optimizers import SGD, Optimizer
 from ..problems.base import Problem
 from ..record import UPDATES, Run, RunWriter, claim
 from ..rules import Context, Rule, ScaleTables, as_rule, constant
+from ..rules.changes import Change
 from ..rules.context import OUTSIDE
 from ..schedules import StepSchedule
 from ..schedules import constant as unscheduled
@@ -42,6 +44,7 @@ from ..training.steps import step_tables
 from ..training.stopping import check_measured
 from ..training.warm_start import StartLike
 from ..training.watching import ProgressHook, watched
+from ..workforce import WorkersLike
 from .collect import compile_access
 from .controller import Controller
 from .initial import InitialState
@@ -57,7 +60,7 @@ def train(
     problem: Problem,
     scheme: Scheme | str = LockBased(),  # noqa: B008 (frozen)
     rule: Rule | str | Callable[..., Any] = constant(),  # noqa: B008 (frozen)
-    workers: int | None = None,
+    workers: WorkersLike | None = None,
     step_size: float = 0.01,
     batch_size: int = 16,
     *,
@@ -251,9 +254,9 @@ def _tables(
     when the controller takes rows, unless the rule sees how far the run is.
     """
     past, owners = start.applied("worker", "tau", "version"), options.workers if options.worker_tables else 1
-    prior = expected_staleness(options)
-    going = pace(problem, options)
-    tables = [ScaleTables(rule, options.workers, prior, Context(loss=loss, worker=owner)) for owner in range(owners)]
+    going, first = pace(problem, options), options.workforce.at(0)
+    prior = expected_staleness(options, first)
+    tables = [ScaleTables(rule, first, prior, Context(loss=loss, worker=owner)) for owner in range(owners)]
     for owner, one in enumerate(tables if refreshes(rule, options) else ()):
         own = np.flatnonzero(past["worker"] == owner) if owners > 1 else np.arange(len(past["tau"]))
 
@@ -261,5 +264,16 @@ def _tables(
             version = int(past["version"][own[seen - 1]])
             return going.context(version, loss=start.recent_loss(version), worker=owner)
 
+        for version, number in options.workforce.within(0, start.version):
+            before = own[past["version"][own] <= version]
+            one.catch_up(past["tau"][before], at)
+            own = own[len(before) :]
+            seen = going.context(version, loss=start.recent_loss(version), worker=owner)
+            change = Change(version, number, prior=expected_staleness(options, number))
+            one.change(change, at=partial(_seen, seen))
         one.catch_up(past["tau"][own], at)
     return tables, [one.current for one in tables]
+
+
+def _seen(context: Context, updates: int) -> Context:
+    return context

@@ -83,7 +83,7 @@ class ServerTeam(Team):
         self.owns = [*self._taken]
         self._sums = [0] * m  # of the scales that had been applied when a worker got its parameters
         self._made = np.zeros(m, np.int64)  # gradients of each worker
-        self._held: list[int] = []  # workers that are too far ahead of the slowest
+        self._held: list[int] = []  # workers that are too far ahead of the slowest, or not in force
         self._asked: dict[int, float] = {}  # workers that compute, and since when
         self._longest = 0.0  # seconds from an answer to its gradient
         self._watch = Watch()
@@ -196,7 +196,8 @@ class ServerTeam(Team):
             self._lasts.append(self._ranks.comm.Isend(self._last_word(server), me + 1, STOP))
             return
         most = self._options.scheme.most_ahead
-        if most is not None and self._made[me] - self._made.min() > most:
+        ahead = most is not None and self._made[me] - self._made.min() > most
+        if ahead or me >= self._options.workforce.at(get(control, words.VERSION)):
             self._held.append(me)
             return
         self._sends[me].Wait()  # for the one before, which has arrived

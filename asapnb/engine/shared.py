@@ -28,6 +28,7 @@ class Shared(NamedTuple):
     tables: NDArray[np.int64]  # (1, or one per worker; see `words`)
     scales: NDArray[np.float32]  # (TABLES for each row of `tables`, width): scale by staleness
     rows: NDArray[Any]  # two rings of UPDATES: applied updates in their order, and dropped gradients
+    workforce: NDArray[np.int64]  # how many workers are in force, and from which versions on (see `words`)
     written: NDArray[np.int64]  # for each place of the rings: 1 + the number of the row that is there
 
 

@@ -35,6 +35,7 @@ SHARES_MOMENTS = CONSTANTS + 4  # 1 if what steps carry on stands after the para
 FACTOR, FIRST = CONSTANTS + 5, CONSTANTS + 6  # the kind of the rule's own factor; where its numbers begin
 CROWDED = CONSTANTS + 7  # 1 if there are more workers than threads that can run at once
 LOST = CONSTANTS + 8  # minibatches handed out before the run went on that left no row
+ELASTIC = CONSTANTS + 9  # 1 if the number of workers in force may change: see `Shared.workforce`
 SETTINGS = CONSTANTS + 2 * LINE  # the scheme's options, in the order of its fields; LINE of them at most
 INTERVALS = SETTINGS + LINE  # pairs: after so many finished gradients, the length of intervals; at last NEVER
 
@@ -57,6 +58,10 @@ TABLES = 16  # scale tables kept; a reader that was overtaken by so many reads a
 NEWEST = 0  # the number of its newest table, which stands in place NEWEST % TABLES
 LENGTHS = LINE  # of the tables kept
 RECORDED = LINE + TABLES  # the row of /rule of each table
+
+# `Shared.workforce`: how many changes there are, then a version and the workers in force from it on for each
+CHANGES = 0
+FIRST_CHANGE = LINE
 
 # Vectors of `Shared.state`, unless it is a pool
 PARAMS, EXTRA = 0, 1  # from EXTRA on: copies to evaluate, or the gradients of a round

@@ -25,6 +25,7 @@ from ..training.arguments import documented
 from ..training.options import MomentumKind, Options
 from ..training.prior import PriorLike
 from ..training.warm_start import StartLike
+from ..workforce import WorkersLike
 from . import parts
 from .estimates import SAMPLES
 from .figures import Figures, measured
@@ -118,7 +119,7 @@ class Forecast:
     def __repr__(self) -> str:
         step = "" if self.largest_step is None else f", largest stable step {self.largest_step:.4g}"
         return (
-            f"<Forecast of {self.options.scheme}, {self.options.workers:,} workers, rule {self.rule}: mean staleness "
+            f"<Forecast of {self.options.scheme}, {self.options.workforce.said}, rule {self.rule}: mean staleness "
             f"{self.simulated.mean_staleness:.4g}{step}>"
         )
 
@@ -132,7 +133,7 @@ def forecast(
     problem: Problem | None = None,
     scheme: Scheme | str = LockBased(),  # noqa: B008 (frozen)
     rule: Rule | str | Callable[..., Any] = constant(),  # noqa: B008 (frozen)
-    workers: int | None = None,
+    workers: WorkersLike | None = None,
     step_size: float = 0.01,
     batch_size: int = 16,
     *,
@@ -196,7 +197,8 @@ def forecast(
     of, (smooth, noisy) = parts.objective(problem, given, options), parts.constants(problem, given, options)
     made = abandonable(lambda: schedule_of(law, options))
     ruled, unruled = parts.steps_of(made, chosen, options, of.n_samples)
-    formulas = known(law, options.scheme, options.workers, options.local_steps)
+    steady, local = options.workforce.is_steady, options.local_steps
+    formulas = known(law, options.scheme, options.workers, local) if steady else Known()
     stable, unlimited = parts.limit(chosen, law, options, formulas)
     notes = (*law.notes(), unruled, unlimited, parts.differences(run, chosen, options))
     return Forecast(

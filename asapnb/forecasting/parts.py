@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -127,16 +128,16 @@ def steps_of(made: Schedule, rule: Rule, options: Options, n_samples: int | None
         unseen = "loss, which no forecast knows" if "loss" in rule.sees else "epoch: give n_samples"
         return None, f"The rule {rule} sees the {unseen}, so its scales are not known."
     check_seen(rule, options)
-    workers, per_epoch = options.workers, options.updates
+    per_epoch = options.updates
     if n_samples is not None:
         per_epoch = options.per_epoch(n_samples)
     scales = scales_of(
         made.rows,
         rule,
-        workers,
+        options.workforce,
         per_worker=options.worker_tables,
         always_fresh=options.always_fresh,
-        prior=expected_staleness(options),
+        prior=partial(expected_staleness, options),
         seed=options.seed,
         pace=Pace(options.updates, per_epoch),
     )
@@ -167,6 +168,8 @@ def limit(rule: Rule, timing: Timing, options: Options, formulas: Known) -> tupl
         return None, f"No largest stable step of {options.optimizer} is known, only of plain steps and of momentum."
     if options.orders_momentum:
         return None, "No largest stable step of ordered momentum is known."
+    if not options.workforce.is_steady:
+        return None, "There is no largest stable step: the number of workers changes."
     if options.workers > _MOST and formulas.staleness is None:
         return None, (
             f"The largest stable step of {options.workers:,} workers would take minutes: asapnb.theory.stable_step "
@@ -234,11 +237,11 @@ def differences(run: Run | None, rule: Rule, options: Options) -> str:
     """In what a run differs from what is forecast; empty if in nothing that counts."""
     if run is None:
         return ""
-    ours = {"scheme": options.scheme, "rule": rule, "workers": options.workers, "step_size": options.step_size,
+    ours = {"scheme": options.scheme, "rule": rule, "workers": options.workforce, "step_size": options.step_size,
             "batch_size": options.batch_size, "optimizer": options.optimizer, "momentum": options.momentum,
             "direct_share": options.direct_share, "schedule": options.schedule,
             "local_steps": options.local_steps}  # fmt: skip
-    theirs = {**run.config, "workers": int(run.attributes["workers"])}
+    theirs = {**run.config, "workers": run.config.get("workers", run.attributes["workers"])}
     found = [f"{name} {theirs[name]}" for name, value in ours.items() if str(theirs.get(name, value)) != str(value)]
     found += [f"{name} {theirs[name]}" for name in _UNHEARD if theirs.get(name)]
     return f"{run.name} has {', '.join(found)}, which the forecast has not." if found else ""

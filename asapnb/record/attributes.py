@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from ..errors import RecordError
+from ..errors import RecordError, UsageError
+from ..workforce import as_workforce
 from .schema import MOST_WORKERS, RECORDS, SCHEMA, STATUSES
 from .sums import COUNTED
 
@@ -90,7 +91,8 @@ _TABLE = (
     Attribute("start", {"path": str | None, "run_id": str | None, "version": int | None, "sha256": str},
               "where the initial parameters are from, if not from the seed: `path`, `run_id` and `version` of a run, "
               "and the `sha256` of the parameters"),
-    Attribute("workers", int, "how many there are", required=True, least=1, most=MOST_WORKERS),
+    Attribute("workers", int, "how many there are; of a number that changes, the largest", required=True, least=1,
+              most=MOST_WORKERS),
     Attribute("n_params", int, "the number of parameters", least=1),
     Attribute("n_samples", int, "the number of training samples", least=1),
     Attribute("batches_per_epoch", int, "minibatches in a pass over the data", least=1),
@@ -174,7 +176,7 @@ _KEYS: Mapping[type, tuple[str, ...]] = {
     bool: ("reshuffle", "worker_tables", "pin_workers"),
 }
 CONFIG = {name: Attribute(name, shape) for shape, names in _KEYS.items() for name in names} | {
-    "workers": Attribute("workers", int, least=1, most=MOST_WORKERS),
+    "workers": Attribute("workers", int | str, least=1, most=MOST_WORKERS),
     "step_size": Attribute("step_size", float),
     "batch_size": Attribute("batch_size", int, least=1),
     "local_steps": Attribute("local_steps", int, least=1),
@@ -244,9 +246,19 @@ def checked_config(text: str, attributes: Mapping[str, Any], name: str) -> Facts
     for key, value in config.items():
         if key in CONFIG and (wanted := CONFIG[key].wrong(value)):
             raise _mismatch(f"{key} in the configuration of {name}", value, wanted)
+        if key == "workers":
+            value = _most(value, name)
         if key in ("workers", "seed") and value != attributes.get(key, value):
             raise _mismatch(f"{key} in the configuration of {name}", value, f"{attributes[key]}, as its attribute")
     return Facts(config, f"the configuration of {name}")
+
+
+def _most(workers: int | str, name: str) -> int:
+    """The largest number of workers of a configuration."""
+    try:
+        return as_workforce(workers).most
+    except UsageError as error:
+        raise RecordError(f"the configuration of {name}: {error}") from None
 
 
 def _from_toml(text: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from ..formatting import count, fixed, loss, measured, number, seconds, shortene
 from ..markup import block, pairs
 from ..staleness.bins import bars_of
 from ..timing import Timing, as_timing
+from ..workforce import Workforce, as_workforce
 from .schema import METRICS
 
 if TYPE_CHECKING:
@@ -30,17 +31,17 @@ def run_rows(config: Mapping[str, Any], facts: Mapping[str, Any], rest: str) -> 
         facts: the numbers "n_params", "n_samples" and "workers"; on MPI also "ranks", as in a run file.
         rest: what there is to say of its steps besides their size.
     """
-    workers, data = facts["workers"], f" on {config['data']}" if config.get("data") else ""
+    force, data = _force(config, facts), f" on {config['data']}" if config.get("data") else ""
     return [
         ("problem", f"{config['problem']}{data}, {facts['n_params']:,} parameters, {facts['n_samples']:,} samples"),
-        ("scheme", f"{config['scheme']}, {count(workers, 'worker')}"),
+        ("scheme", f"{config['scheme']}, {force.said}"),
         ("ranks", ranks_in(facts)),
         ("rule", f"{config['rule']}"),
         ("schedule", _scheduled(str(config.get("schedule") or ""))),
         ("start", f"{config['start']}" if config.get("start") is not None else ""),
         ("optimizer", "" if (optimizer := f"{config.get('optimizer', 'sgd')}") == "sgd" else optimizer),
         ("steps", f"size {config['step_size']:g}, batches of {config['batch_size']:,}, {rest}"),
-        *(timing_rows(as_timing(config["timing"], workers)) if "timing" in config else ()),
+        *(timing_rows(as_timing(config["timing"], force.most)) if "timing" in config else ()),
         ("trace", f"{config.get('trace') or ''}"),
     ]
 
@@ -76,7 +77,12 @@ def work_done(run: Run, facts: Mapping[str, Any]) -> str:
     unit, second = f"{whose} s".strip(), f"{whose} second".strip()
     rate = (number if whose else fixed)(facts["updates_per_second"])
     took = f"{facts['updates']:,} updates in {seconds(facts['seconds'])} {unit}"
-    return f"{took}, {rate} per {second}, {count(facts['workers'], 'worker')}"
+    return f"{took}, {rate} per {second}, {_force(run.config, facts).said}"
+
+
+def _force(config: Mapping[str, Any], facts: Mapping[str, Any]) -> Workforce:
+    """The workers of a run, from its configuration or, where it does not say, its attributes."""
+    return as_workforce(config.get("workers") or facts["workers"])
 
 
 def figures(run: Run, facts: Mapping[str, Any]) -> list[tuple[str, str]]:

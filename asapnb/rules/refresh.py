@@ -1,15 +1,19 @@
 """When a rule looks at the staleness seen so far and makes a new table: once, or every so many updates.
 
-Updates are numbered from 1 in the order in which they are applied; update t creates version t.
+Updates are numbered from 1 in the order in which they are applied; update t creates version t. When another number of
+workers comes into force, a table is made in any case. What `every` has counted is of another staleness then, so it
+begins anew, with a warm-up, unless it is to keep it.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from ..errors import UsageError
-from ..numbers import integer, real
+from ..numbers import choice, integer, real
 
+OnChange = Literal["restart", "keep"]
 WARM_UP = 10  # updates per worker before the first table of `every`
 
 
@@ -21,6 +25,7 @@ class Once:
     end: int
 
     half_life = None
+    restarts = False  # when the number of workers changes
 
     def __repr__(self) -> str:
         return f"once({self.start}, {self.end})"
@@ -41,6 +46,12 @@ class Every:
     n: int
     half_life: float | None = None
     warmup: int = WARM_UP
+    on_change: OnChange = "restart"
+
+    @property
+    def restarts(self) -> bool:
+        """Whether counting begins anew when the number of workers changes."""
+        return self.on_change == "restart"
 
     def __repr__(self) -> str:
         said = [f"{self.n}"]
@@ -48,6 +59,8 @@ class Every:
             said.append(f"half_life={int(self.half_life) if self.half_life.is_integer() else self.half_life}")
         if self.warmup != WARM_UP:
             said.append(f"warmup={self.warmup}")
+        if not self.restarts:
+            said.append(f"on_change={self.on_change}")
         return f"every({', '.join(said)})"
 
     def window(self, workers: int) -> tuple[int, int | None]:
@@ -65,6 +78,7 @@ class ReleasedCode:
     """One table, from a window that depends on the number of workers; see `released_code`."""
 
     half_life = None
+    restarts = False
     share = 0.8  # of the sample, in the CDF
 
     def __repr__(self) -> str:
@@ -93,7 +107,7 @@ def once(start: int, end: int) -> Once:
     return Once(first, integer("end", end, first + 1))
 
 
-def every(n: int, half_life: float | None = None, warmup: int = WARM_UP) -> Every:
+def every(n: int, half_life: float | None = None, warmup: int = WARM_UP, on_change: OnChange = "restart") -> Every:
     """Make a table after `warmup` updates per worker and then after each further n; every scale is 1 until then.
 
     With a warm-up of 0 the first table is made after n updates. The fewer updates a table is made from, the more it
@@ -104,20 +118,24 @@ def every(n: int, half_life: float | None = None, warmup: int = WARM_UP) -> Ever
         half_life: in updates; > 0. The past is forgotten: an update counts half as much after that many more. None to
             forget nothing.
         warmup: updates per worker; >= 0.
+        on_change: what happens when the number of workers changes: "restart" forgets all that was counted, so that a
+            table is made after a new warm-up and every scale is 1 until then, or as the run's `prior` says. "keep"
+            goes on counting, and makes a table for the new number at once.
 
     >>> every(200, half_life=2000)
     every(200, half_life=2000)
     """
     period, warmup = integer("n", n, 1), integer("warmup", warmup, note=" (updates per worker)")
+    choice("on_change", on_change, ("restart", "keep"))
     if half_life is None:
-        return Every(period, None, warmup)
+        return Every(period, None, warmup, on_change)
     half_life = real("half_life", half_life, 0, above=True, note=" (in updates), or None to forget nothing")
     if period < half_life / 10:
         raise UsageError(
             f"n = {period} with half_life = {half_life}: refresh at most 10 times per half-life, "
             f"so n >= {math.ceil(half_life / 10)}"
         )
-    return Every(period, half_life, warmup)
+    return Every(period, half_life, warmup, on_change)
 
 
 def released_code() -> ReleasedCode:

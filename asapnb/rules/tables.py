@@ -6,9 +6,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import RuleError
 from ..numbers import integer
 from ..staleness import StalenessDistribution, StalenessEstimator, staleness_array
+from .changes import Change, Clock
 from .context import OUTSIDE, Context
 from .reading import RuleLike, as_rule, scale_table
 
@@ -61,13 +61,13 @@ class ScaleTables:
         self.rule = as_rule(rule)
         self.workers = workers = integer("workers", workers, 1)
         refresh = self.rule.refresh
-        self._estimator = StalenessEstimator(refresh.half_life if refresh else None)
+        self._clock = Clock(refresh, workers)
+        self._restart(prior)
         self.seen = 0
         self.first_made: int | None = None  # the updates seen when the first table of staleness seen was made
         self.next_refresh = self._due_after(0)
         self.current: NDArray[np.float64]
-        first = self._staleness() if prior is None else prior.padded(table_length(workers, prior.support))
-        self._put_in_force(scale_table(self.rule, first, workers, start))
+        self._put_in_force(scale_table(self.rule, self._staleness(), workers, start))
         scale_table(self.rule, _typical(workers), workers, start)
 
     def observe(self, staleness: ArrayLike, at: Sight | None = None) -> NDArray[np.float64] | None:
@@ -81,18 +81,60 @@ class ScaleTables:
         tau = staleness_array(staleness)
         if self.rule.refresh is None:
             return None
-        start, end = self.rule.refresh.window(self.workers)
-        self._estimator.observe(tau[max(0, start - self.seen) : None if end is None else max(0, end - self.seen)])
-        self.seen += len(tau)
+        self._count(tau)
         if self.next_refresh is None or self.seen < self.next_refresh:
             return None
         self.next_refresh = self._due_after(self.seen)
+        self._counts = True
+        table = self._made(at)
+        self.first_made = self.seen if self.first_made is None else self.first_made
+        return table
+
+    def change(
+        self, change: Change, staleness: ArrayLike = (), at: Sight | None = None
+    ) -> NDArray[np.float64] | None:
+        """Count these updates, then make a table for another number of workers; that table if it differs.
+
+        A rule that restarts forgets what it has counted, and begins anew, as at the start of the run.
+
+        Args:
+            change: the number, and the staleness to expect of so many.
+            staleness: of the updates since the last that were given.
+            at: as of `observe`.
+
+        >>> from asapnb.rules import every, tail
+        >>> tables = ScaleTables(tail(refresh=every(2)), workers=1)  # due at 10, 12, 14 …
+        >>> _ = tables.observe([0, 1] * 5)
+        >>> tables.change(Change(version=10, workers=2))[:3], tables.next_refresh
+        (array([1., 1., 1.]), 30)
+        """
+        tau = staleness_array(staleness)
+        self.workers = integer("workers", change.workers, 1)
+        if self.rule.refresh is not None:
+            self._count(tau)
+        if self._clock.change(self.seen, self.workers):
+            self._restart(change.prior)
+        self.next_refresh = self._due_after(self.seen)
+        return self._made(at)
+
+    def _count(self, tau: NDArray[np.int64]) -> None:
+        start, end = self._clock.window()
+        self._estimator.observe(tau[max(0, start - self.seen) : None if end is None else max(0, end - self.seen)])
+        self.seen += len(tau)
+
+    def _made(self, at: Sight | None) -> NDArray[np.float64] | None:
+        """Make a table, and put it in force if it differs."""
         context = Context(version=self.seen) if at is None else at(self.seen)
         if "loss" in self.rule.sees and not math.isfinite(context.loss):
             return None  # the run ends here, as it diverges
         table = scale_table(self.rule, self._staleness(), self.workers, context)
-        self.first_made = self.seen if self.first_made is None else self.first_made
         return None if np.array_equal(table, self.current) else self._put_in_force(table)
+
+    def _restart(self, prior: StalenessDistribution | None) -> None:
+        """Forget all that was counted. Until the next table is due, the prior stands for it, if there is one."""
+        refresh = self.rule.refresh
+        self._estimator = StalenessEstimator(refresh.half_life if refresh else None)
+        self._prior, self._counts = prior, False
 
     def catch_up(self, staleness: ArrayLike, at: Sight | None = None) -> None:
         """Count the updates of an earlier part of the run, and put the table of the last refresh due in force.
@@ -114,15 +156,15 @@ class ScaleTables:
         self.observe(tau[last:], at)
 
     def _due_after(self, seen: int) -> int | None:
-        """The number of the next update, after `seen`, at which a table is made; loops rely on its being later."""
-        due = None if self.rule.refresh is None else self.rule.refresh.due(seen, self.workers)
-        if due is not None and due <= seen:
-            raise RuleError(f"refresh {self.rule.refresh} is due at update {due} after {seen}: must be a later one")
-        return due
+        return self._clock.due_after(seen)
 
     def _staleness(self) -> StalenessDistribution:
-        seen = self._estimator.distribution()
-        return seen.padded(table_length(self.workers, seen.support))
+        """What a table is made from: the staleness counted, once it has been looked at; before, what is expected."""
+        if self._counts:
+            known = self._estimator.distribution()
+        else:
+            known = StalenessEstimator().distribution() if self._prior is None else self._prior
+        return known.padded(table_length(self.workers, known.support))
 
     def _put_in_force(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
         table.setflags(write=False)

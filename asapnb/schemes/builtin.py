@@ -128,6 +128,7 @@ class LockBased(_InIntervals):
     timed_loop = "asapnb.engine.loops.timed:lock_based"
     event_loop = "asapnb.simulator.loops.lock_based:run"
     mass_drops = False
+    elastic = True
 
     order: Literal["fifo", "random"] = option(default="fifo", simulated=True)
     fused: bool = option(default=False, simulated=True)
@@ -160,6 +161,7 @@ class Hogwild(_InIntervals):
     consistent = False
     races = True
     mass_drops = False
+    elastic = True
 
     view: Literal["in_place", "snapshot"] = "in_place"
     blocks: int = option(default=16, least=1, most=1024, simulated=True)
@@ -209,6 +211,7 @@ class Leashed(_InIntervals):
     published = True
     copied_for_evaluation = False
     copies_view = False
+    elastic = True
 
     persistence: int | None = None
     check_early: bool = False
@@ -249,6 +252,7 @@ class ParameterServer(Scheme):
     server_loop = "asapnb.engine.loops.server:serve"
     event_loop = "asapnb.simulator.loops.server:run"
     messages = True
+    elastic = True
 
     bound: int | None = option(default=None, most=10**6)
     discard_after: int | None = option(default=None, least=1)

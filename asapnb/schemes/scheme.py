@@ -97,6 +97,7 @@ class Scheme:
         messages: gradients and parameters travel: between processes on MPI, or in virtual time, where they take the
             `network` times of a timing.
         most_workers: how many workers there can be; None for any number.
+        elastic: the number of workers may change during a run: its loops let those wait that are not in force.
         options: the options; `register` fills them in.
     """
 
@@ -114,6 +115,7 @@ class Scheme:
     races: ClassVar[bool] = False
     messages: ClassVar[bool] = False
     most_workers: ClassVar[int | None] = None
+    elastic: ClassVar[bool] = False
 
     @property
     def loops(self) -> tuple[str | None, ...]:

@@ -6,7 +6,6 @@ out, and none that needs the new scales.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..record.schema import ABANDONED, ZEROED
 from ..rules import Context, Pace, Rule, ScaleTables
+from ..rules.changes import Change, moments
 from ..rules.context import OUTSIDE, RECENT, recent_loss
 from ..staleness import StalenessDistribution
 from .words import READ
@@ -29,10 +29,11 @@ class LateScales:
     Args:
         rows: with the columns `worker`, `tau`, `version` and `dropped`, in order of application.
         rule: the step-size rule.
-        workers: how many there are.
+        workers: how many are in force at first.
         owned: for each table owner, a worker or all, its rows.
         pace: how far the run goes.
         prior: what the first tables are made from.
+        changes: for each table owner, those of the number of workers.
     """
 
     def __init__(
@@ -43,12 +44,26 @@ class LateScales:
         owned: list[NDArray[np.intp]],
         pace: Pace,
         prior: StalenessDistribution | None,
+        changes: list[list[Change]],
     ) -> None:
         self._rows, self._rule, self._pace = rows, rule, pace
         self._made_with = rule, workers, prior
         self._owned = owned
         abandoned = rows["dropped"] == ABANDONED
         self._counted = [own[~abandoned[own]] for own in owned]
+        lands = rows["read_version"] + rows["tau"]
+        self._dues = [  # of each owner: the row after which a table is made, the updates seen by then, and the change
+            [
+                (
+                    int(places[seen - 1]) if change is None else int(np.searchsorted(lands, change.version)) - 1,
+                    seen,
+                    change,
+                )
+                for seen, change in moments(rule.refresh, workers, len(places), changes[owner])
+            ]
+            for owner, places in enumerate(self._counted)
+        ]
+        self._place = [0] * len(owned)  # of each owner: the next of these
         self._tables: list[ScaleTables] = []
         self._number = list(range(len(owned)))  # of the table in force, of each owner
         self._restart(OUTSIDE.loss)
@@ -68,7 +83,7 @@ class LateScales:
 
     def dues(self) -> list[tuple[int, int]]:
         """For each table that will be made, the row after which that is, and its owner; in order."""
-        return sorted((row, owner) for owner in range(len(self._owned)) for row in self._due_rows(owner))
+        return sorted((row, owner) for owner, dues in enumerate(self._dues) for row, _, _ in dues)
 
     def make(self, owner: int, row: int, losses: NDArray[np.float32]) -> NDArray[np.intp]:
         """Make the table of an owner that is due after a row; returns the rows whose scales were filled in.
@@ -79,9 +94,14 @@ class LateScales:
             losses: of the last minibatches.
         """
         tables, places, version = self._tables[owner], self._counted[owner], int(self._rows["version"][row])
-        seen = int(np.searchsorted(places, row)) + 1
+        _, seen, change = self._dues[owner][self._place[owner]]
+        self._place[owner] += 1
+        if change is not None:
+            version = change.version
         context = self._pace.context(version, loss=recent_loss(losses), worker=owner)
-        if tables.observe(self._rows["tau"][places[tables.seen : seen]], lambda _: context) is not None:
+        new, sight = self._rows["tau"][places[tables.seen : seen]], lambda _: context
+        made = tables.observe(new, sight) if change is None else tables.change(change, new, sight)
+        if made is not None:
             self._number[owner] = len(self._scales.tables)
             self._scales.tables.append(tables.current)
             self._scales.made_at.append(version)
@@ -89,21 +109,15 @@ class LateScales:
 
     def _restart(self, loss: float) -> None:
         rule, workers, prior = self._made_with
+        self._place = [0] * len(self._owned)
         self._tables = [
             ScaleTables(rule, workers, prior, Context(loss=loss, worker=owner)) for owner in range(len(self._owned))
         ]
 
-    def _due_rows(self, owner: int) -> Iterator[int]:
-        refresh, places, seen = self._rule.refresh, self._counted[owner], 0
-        assert refresh is not None
-        while (due := refresh.due(seen, self._made_with[1])) is not None and due <= len(places):
-            yield int(places[due - 1])
-            seen = due
-
     def _fill(self, owner: int, after: int) -> NDArray[np.intp]:
         """Give the rows of an owner after this one, up to the next that is due, their scales."""
-        next_due, places, columns = self._tables[owner].next_refresh, self._counted[owner], self._scales.columns
-        last = len(self._rows) - 1 if next_due is None or next_due > len(places) else int(places[next_due - 1])
+        dues, place, columns = self._dues[owner], self._place[owner], self._scales.columns
+        last = dues[place][0] if place < len(dues) else len(self._rows) - 1
         own = self._owned[owner]
         chosen = own[np.searchsorted(own, after, "right") : np.searchsorted(own, last, "right")]
         table = self._tables[owner].current

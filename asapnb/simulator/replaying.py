@@ -164,7 +164,7 @@ def options_for(source: Schedule, problem: Problem, given: dict[str, Any]) -> Op
         given: the arguments that are given.
     """
     seed = {} if source.seed is None else {"seed": source.seed}
-    arguments = {"workers": source.workers, "local_steps": source.local_steps, **seed, **given}
+    arguments = {"workers": source.workforce or source.workers, "local_steps": source.local_steps, **seed, **given}
     return _resolved(problem, source.scheme, arguments, source.updates)
 
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ..identity import plain_text
@@ -37,6 +38,7 @@ from ..training.prior import PriorLike
 from ..training.steps import step_tables
 from ..training.warm_start import StartLike
 from ..training.watching import ProgressHook, watched
+from ..workforce import WorkersLike
 from .execute import execute
 from .execution import Execution
 from .scales import Scales, factored, scales_of
@@ -52,7 +54,7 @@ def simulate(
     problem: Problem,
     scheme: Scheme | str = LockBased(),  # noqa: B008 (frozen)
     rule: Rule | str | Callable[..., Any] = constant(),  # noqa: B008 (frozen)
-    workers: int | None = None,
+    workers: WorkersLike | None = None,
     step_size: float = 0.01,
     batch_size: int = 16,
     *,
@@ -179,7 +181,7 @@ def schedule_of(timing: Timing, options: Options) -> Schedule:
     """The schedule of a run with these options, made in this thread."""
     seed = options.seed if options.timing_seed is None else options.timing_seed
     return make_schedule(
-        timing, options.scheme, options.workers, options.updates, seed, local_steps=options.local_steps
+        timing, options.scheme, options.workforce, options.updates, seed, local_steps=options.local_steps
     )
 
 
@@ -204,10 +206,10 @@ def unfactored(rows: Any, rule: Rule, problem: Problem, options: Options, update
     return scales_of(
         rows,
         rule,
-        options.workers,
+        options.workforce,
         per_worker=options.worker_tables,
         always_fresh=options.always_fresh,
-        prior=expected_staleness(options),
+        prior=partial(expected_staleness, options),
         seed=options.seed,
         pace=replace(pace(problem, options), updates=updates),
     )

@@ -7,8 +7,9 @@ are made while the replay goes on (`late_scales`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,16 +19,19 @@ from ..errors import RecordError, RuleError
 from ..record import Run
 from ..record.schema import ABANDONED, APPLIED, ZEROED, made_by
 from ..rules import Budget, Context, Pace, Rule, ScaleTables
+from ..rules.changes import Change, moments
 from ..rules.kinds import NO_FACTOR
 from ..rules.tables import FRESH
 from ..staleness import StalenessDistribution
 from ..training.factors import fill_factors
 from ..training.steps import StepTables
+from ..workforce import Numbers, Workforce, as_workforce
 from .late_scales import LateScales
 
 RULED = made_by("rule")  # rows of the columns that a rule makes
 _FACTORED = np.dtype([("version", "i8"), ("read_version", "i8"), ("tau", "i4"), ("scale", "f4"), ("factor", "f4"),
                       ("dropped", "u1")], align=True)  # fmt: skip
+Expected = Callable[[int], StalenessDistribution | None]  # the staleness of so many workers, if it is known
 SHUFFLED = 1024  # updates among which a control experiment permutes the scales
 
 
@@ -54,45 +58,46 @@ def recorded_scales(run: Run, rows: int) -> Scales:
 def scales_of(
     rows: NDArray[Any],
     rule: Rule,
-    workers: int,
+    workers: Numbers,
     *,
     per_worker: bool,
     always_fresh: bool,
     seed: int,
     pace: Pace = Pace(1, 1),  # noqa: B008 (frozen)
-    prior: StalenessDistribution | None = None,
+    prior: Expected = lambda workers: None,
 ) -> Scales:
     """Apply a rule to the rows of a schedule or a run. All factors are 1; see `factored`.
 
     Args:
         rows: with the columns `worker`, `tau`, `version`, `read_version` and `dropped`, in order of application.
         rule: the step-size rule.
-        workers: how many there are.
+        workers: how many there are, or a workforce.
         per_worker: give each worker tables made from its own staleness.
         always_fresh: the scheme makes nothing stale, so the rule sees only staleness 0 from the start.
         seed: of shuffled scales.
         pace: how far the run goes, for what the rule sees besides.
-        prior: what the first tables are made from, if anything is expected.
+        prior: what the first tables are made from for so many workers, if anything is expected.
     """
-    owned = [np.arange(len(rows))]  # the rows of each owner of tables
+    owned, force = [np.arange(len(rows))], as_workforce(workers)  # the rows of each owner of tables
     if per_worker:
-        owned = [np.flatnonzero(rows["worker"] == owner) for owner in range(workers)]
-    prior = FRESH if always_fresh else prior
+        owned = [np.flatnonzero(rows["worker"] == owner) for owner in range(force.most)]
+    prior = (lambda workers: FRESH) if always_fresh else prior
+    changes = changes_in(rows, owned, force, prior)
     if "loss" in rule.sees:
-        return _late(rows, rule, workers, owned, pace, prior)
+        return _late(rows, rule, force, owned, pace, prior, changes)
     number, scale = np.zeros(len(rows), np.int32), np.ones(len(rows), np.float32)
     made: list[tuple[int, int, NDArray[np.float64]]] = []  # for each table: made at which update, owner, scales
     pieces: list[tuple[NDArray[np.intp], int]] = []  # rows, and the place in `made` of their table
     abandoned = rows["dropped"] == ABANDONED  # these have a scale, but rules do not count them
     for owner, mine in enumerate(owned):
         own = rows[mine] if per_worker else rows
-        tables = ScaleTables(rule, workers, prior, Context(worker=owner))
+        tables = ScaleTables(rule, force.at(0), prior(force.at(0)), Context(worker=owner))
         refreshes = not always_fresh or bool(rule.sees)
 
         def at(version: int, owner: int = owner) -> Context:
             return pace.context(version, worker=owner)
 
-        for low, high, made_at, table in _tables(own, ~abandoned[mine], tables, refreshes, at):
+        for low, high, made_at, table in _tables(own, ~abandoned[mine], tables, refreshes, at, changes[owner]):
             pieces.append((mine[low:high], len(made)))
             made.append((made_at, owner, table))
     order = sorted(range(len(made)), key=lambda i: made[i][:2])
@@ -110,13 +115,29 @@ def scales_of(
     return Scales(columns, [made[i][0] for i in order], [made[i][2] for i in order])
 
 
+def changes_in(
+    rows: NDArray[Any], owned: Sequence[NDArray[np.intp]], force: Workforce, prior: Expected
+) -> list[list[Change]]:
+    """For each owner of tables, the changes of the number of workers, with their places among the owner's rows."""
+    lands = rows["read_version"] + rows["tau"]
+    counted = rows["dropped"] != ABANDONED
+    found: list[list[Change]] = [[] for _ in owned]
+    for version, number in force.within(0, int(lands.max(initial=0))):
+        expected = prior(number)
+        for own, changes in zip(owned, found, strict=True):
+            row = int(np.searchsorted(lands[own], version))
+            changes.append(Change(version, number, int(counted[own[:row]].sum()), row, expected))
+    return found
+
+
 def _late(
     rows: NDArray[Any],
     rule: Rule,
-    workers: int,
+    force: Workforce,
     owned: list[NDArray[np.intp]],
     pace: Pace,
-    prior: StalenessDistribution | None,
+    prior: Expected,
+    changes: list[list[Change]],
 ) -> Scales:
     """Scales that are not known yet, with what will make them."""
     if isinstance(rule.schedule, Budget):
@@ -126,7 +147,8 @@ def _late(
         )
     columns = np.zeros(len(rows), RULED)
     columns["scale"], columns["factor"], columns["dropped"] = 1, 1, rows["dropped"] & ABANDONED
-    return Scales(columns, [], [], LateScales(rows, rule, workers, owned, pace, prior))
+    first = force.at(0)
+    return Scales(columns, [], [], LateScales(rows, rule, first, owned, pace, prior(first), changes))
 
 
 def _tables(
@@ -135,27 +157,34 @@ def _tables(
     tables: ScaleTables,
     refreshes: bool,
     at: Callable[[int], Context],
+    changes: list[Change],
 ) -> Iterator[tuple[int, int, int, NDArray[np.float64]]]:
     """For each table in turn: its first row, the row after its last, the version at which it was made, its scales."""
     if not refreshes:
         yield 0, len(rows), 0, tables.current
         return
     places = np.flatnonzero(counted)  # of the updates that are counted
-    tau, seen, low, made_at = rows["tau"][places], 0, 0, 0
+    tau, versions, low, made_at, done = rows["tau"][places], rows["version"][places], 0, 0, 0
     current = tables.current
-    while True:
-        due = tables.next_refresh
-        stop = len(places) if due is None else min(due, len(places))
-        table = tables.observe(tau[seen:stop], lambda seen: at(int(rows["version"][places[seen - 1]])))
-        seen = stop
-        if table is None and seen < len(places):
-            continue
-        high = len(rows) if table is None else int(places[seen - 1]) + 1
+    for seen, change in moments(tables.rule.refresh, tables.workers, len(places), changes):
+        if change is None:
+            version, high = int(versions[seen - 1]), int(places[seen - 1]) + 1
+        else:
+            version, high = change.version, change.row
+        sight = partial(_at_version, at, version)
+        new = tau[done:seen]
+        table = tables.observe(new, sight) if change is None else tables.change(change, new, sight)
+        done = seen
         if high == len(rows):
+            break
+        if table is not None:
             yield low, high, made_at, current
-            return
-        yield low, high, made_at, current
-        low, made_at, current = high, int(rows["version"][places[seen - 1]]), tables.current
+            low, made_at, current = high, version, tables.current
+    yield low, len(rows), made_at, current
+
+
+def _at_version(at: Callable[[int], Context], version: int, seen: int) -> Context:
+    return at(version)
 
 
 def _shuffle(applied_rows: NDArray[np.intp], scale: Any, number: Any, seed: int) -> None:

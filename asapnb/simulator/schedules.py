@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..formatting import count, number, seconds
+from ..formatting import number, seconds
 from ..markup import block, pairs
 from ..record.figures import timing_rows
 from ..schemes import Scheme
 from ..staleness import StalenessDistribution
 from ..staleness.bins import bars_of
 from ..timing import Timing
+from ..workforce import Workforce, as_workforce
 from .brief import BriefRows
 from .world import ROW
 
@@ -27,13 +28,14 @@ class Schedule:
     Attributes:
         scheme: how the workers share the parameters.
         timing: how long gradients, reads, updates and messages take; None of a trace.
-        workers: how many there are.
+        workers: how many there are, at most.
         updates: versions made; in Synchronous, rounds.
         seed: all times follow from it; None of a trace.
         given: the rows, or what they follow from.
         t_view: for Hogwild, when each view had been read to its end, in virtual seconds; else None.
         origin: of a trace its name and digest; else None.
         local_steps: gradients that a worker computes, one after the other, for a row.
+        workforce: how many workers are in force at each version; None for all.
 
     `rows` has one row for each gradient, in the order of application (dtype `ROW`). Each column is an attribute, too,
     a read-only array of one entry a row: `worker`, `batch` (the ticket of the minibatch), `version` (made by the
@@ -54,6 +56,7 @@ class Schedule:
     t_view: NDArray[np.float64] | None = field(default=None)
     origin: str | None = None
     local_steps: int = 1
+    workforce: Workforce | None = None
 
     @cached_property
     def rows(self) -> NDArray[Any]:
@@ -88,8 +91,8 @@ class Schedule:
     def __repr__(self) -> str:
         dropped = int(self.dropped.sum())
         return (
-            f"<Schedule of {self.updates:,} updates by {self.workers:,} workers, {self.scheme}, in {self.seconds:.6g}"
-            f" virtual s: mean staleness {self.staleness.mean():.4g}{f', {dropped:,} dropped' if dropped else ''}"
+            f"<Schedule of {self.updates:,} updates by {_by(self)}, {self.scheme}, in {self.seconds:.6g} virtual s: "
+            f"mean staleness {self.staleness.mean():.4g}{f', {dropped:,} dropped' if dropped else ''}"
             f"{'' if self.origin is None else f', from {self.origin}'}>"
         )
 
@@ -112,7 +115,7 @@ class Tally:
     Attributes:
         scheme: how the workers share the parameters.
         timing: how long gradients, reads, updates and messages take.
-        workers: how many there are.
+        workers: how many there are, at most.
         updates: versions made; in Synchronous, rounds.
         seed: all times follow from it.
         seconds: virtual seconds until the last update was applied.
@@ -122,6 +125,7 @@ class Tally:
         failed: failed attempts of Leashed.
         gradient_seconds: the mean time from the beginning of a read to the gradient, in virtual seconds.
         local_steps: gradients that a worker computes, one after the other, for an update.
+        workforce: how many workers are in force at each version; None for all.
     """
 
     scheme: Scheme
@@ -136,6 +140,7 @@ class Tally:
     failed: int
     gradient_seconds: float
     local_steps: int = 1
+    workforce: Workforce | None = None
 
     @cached_property
     def staleness(self) -> StalenessDistribution:
@@ -159,7 +164,7 @@ class Tally:
         lost = [(self.dropped, f"dropped ({self.dropped_share:.2%})"), (self.failed, "failed attempts")]
         took = f"{self.updates:,} in {seconds(self.seconds)} virtual s, {rate} per virtual second"
         return [
-            ("scheme", f"{self.scheme}, {count(self.workers, 'worker')}"),
+            ("scheme", f"{self.scheme}, {_by(self)}"),
             *timing_rows(self.timing),
             ("updates", f"{took}; seed {self.seed}"),
             ("staleness", f"mean {tau.mean():.4f}, variance {tau.variance():.4g}, largest {tau.support:,}"),
@@ -170,7 +175,12 @@ class Tally:
 
     def __repr__(self) -> str:
         spread = f"mean staleness {self.staleness.mean():.4g}, largest {self.staleness.support:,}"
-        return f"<Tally of {self.updates:,} updates by {self.workers:,} workers, {self.scheme}: {spread}>"
+        return f"<Tally of {self.updates:,} updates by {_by(self)}, {self.scheme}: {spread}>"
 
     def _repr_html_(self) -> str:
         return block(pairs(self.figures()), bars_of(self.staleness), title="Staleness of a schedule")
+
+
+def _by(made: Schedule | Tally) -> str:
+    """By how many workers, in words."""
+    return (made.workforce or as_workforce(made.workers)).said

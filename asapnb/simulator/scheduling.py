@@ -18,7 +18,8 @@ from ..timing.sampling import CONSTANT, NETWORK, READ, UPDATE
 from ..training.apart import abandonable
 from ..training.arguments import MAX_SIMULATED, MOST_UPDATES
 from ..training.compiling import load
-from ..training.options import check_possible
+from ..training.options import check_elastic, check_possible
+from ..workforce import WorkersLike, workforce_of
 from .brief import MOVE, BriefRows
 from .loops.common import JOINED, open_world
 from .loops.counting import count as count_rows
@@ -45,7 +46,7 @@ _INSTANT, _MOVES = "asapnb.simulator.loops.instant:run", "asapnb.simulator.loops
 def schedule(
     timing: Timing | str,
     scheme: Scheme | str = LockBased(),  # noqa: B008 (frozen)
-    workers: int = 16,
+    workers: WorkersLike = 16,
     updates: int = 10_000,
     seed: int = 0,
     local_steps: int = 1,
@@ -56,7 +57,8 @@ def schedule(
         timing: how long gradients, reads, updates and messages take: a `Timing`, or its text, such as
             "compute=exponential(1), update=0.05".
         scheme: how the workers share the parameters.
-        workers: 1 to 16 million.
+        workers: 1 to 16 million; or, for a number that changes, "0:8, 5000:16", pairs [(0, 8), (5000, 16)], or a
+            function of the version.
         updates: versions to make; Synchronous: rounds.
         seed: all times follow from it. The k-th gradient of a worker takes the same time whatever the scheme.
         local_steps: gradients that a worker computes, one after the other, for an update.
@@ -77,7 +79,7 @@ def schedule(
 
 
 def make_schedule(
-    timing: Any, scheme: Any, workers: int, updates: int, seed: int, local_steps: int = 1, *, brief: bool = False
+    timing: Any, scheme: Any, workers: Any, updates: int, seed: int, local_steps: int = 1, *, brief: bool = False
 ) -> Schedule:
     """Make a schedule in this thread; see `schedule`. Unless it may be `brief`, its rows hold all columns."""
     simulation = Simulation(timing, scheme, workers, updates, seed, local_steps)
@@ -118,7 +120,7 @@ def _filled(simulation: "Simulation", rows: NDArray[Any], views: NDArray[np.floa
 def staleness_only(
     timing: Timing | str,
     scheme: Scheme | str = LockBased(),  # noqa: B008 (frozen)
-    workers: int = 16,
+    workers: WorkersLike = 16,
     updates: int = 1_000_000,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
@@ -129,7 +131,8 @@ def staleness_only(
     Args:
         timing: how long gradients, reads, updates and messages take: a `Timing`, or its text.
         scheme: how the workers share the parameters.
-        workers: 1 to 16 million.
+        workers: 1 to 16 million; or, for a number that changes, "0:8, 5000:16", pairs [(0, 8), (5000, 16)], or a
+            function of the version.
         updates: versions to make, 1 to 2⁴⁶; Synchronous: rounds.
         seed: all times follow from it; an integer >= 0.
         progress: called now and then with the number of updates so far.
@@ -180,21 +183,23 @@ class Simulation:
 
     def __init__(self, timing: Any, scheme: Any, workers: Any, updates: Any, seed: Any, local_steps: Any = 1) -> None:
         self.scheme = as_scheme(scheme)
-        self.workers = integer("workers", workers, 1, MAX_SIMULATED)
-        self.timing = as_timing(timing, self.workers)
         self.updates = integer("updates", updates, 1, MOST_UPDATES)
+        self.workforce = workforce_of(workers, self.updates, MAX_SIMULATED)
+        self.workers = self.workforce.most
+        self.timing = as_timing(timing, self.workers)
         self.seed = integer("seed", seed, 0, 2**63 - 1)
         self.local_steps = integer("local_steps", local_steps, 1)
         check_possible(self.scheme, threaded=False)
         self.scheme.check_workers(self.workers)
+        check_elastic(self.scheme, self.workforce)
         check_memory(f"the state of {self.workers:,} workers", self.workers * _WORKER, "simulate fewer")
-        self._world = make_world(self.timing, self.scheme, self.workers, self.updates, self.local_steps)
+        self._world = make_world(self.timing, self.scheme, self.workforce, self.updates, self.local_steps)
         if not self.scheme.messages and _takes_time(self._world, NETWORK):
             raise UsageError(
                 f"network is {shortened(self.timing.network)}: {self.scheme} sends no messages; leave it out, or "
                 "choose parameter-server"
             )
-        self.instant = self.scheme.instant and self.only_computes
+        self.instant = self.scheme.instant and self.only_computes and self.workforce.is_steady
         open_world(self._world, self.seed, self.instant)
         self._run = load(_INSTANT if self.instant else self.scheme.event_loop or "")
 
@@ -221,7 +226,7 @@ class Simulation:
     @property
     def facts(self) -> dict[str, Any]:
         """The fields that a schedule and a tally have in common."""
-        names = ("scheme", "timing", "workers", "updates", "seed", "local_steps")
+        names = ("scheme", "timing", "workers", "updates", "seed", "local_steps", "workforce")
         return {name: getattr(self, name) for name in names}
 
     @property

@@ -17,10 +17,13 @@ OLDEST, YOUNGEST = 11, 12  # of the workers that compute, those that read first 
 LOCAL_STEPS = 13  # compute times of a gradient
 SETTINGS = 14  # the scheme's options, in the order of its fields; 8 of them at most
 FINISHED = SETTINGS + 8  # with intervals: gradients that were written to the end or given up
-CLOSES = SETTINGS + 9  # only gradients below this number may begin
+CLOSES = SETTINGS + 9  # only gradients below this number may begin; NOBODY: if their workers are in force
 FIRST_HELD, HELD = SETTINGS + 10, SETTINGS + 11  # who waits at the gate: where the ring begins, and how many
 INTERVALS = SETTINGS + 12  # pairs: after so many finished gradients, the length of intervals; at last NEVER
-WORDS = INTERVALS + 64
+IN_FORCE = INTERVALS + 64  # workers in force; the others do not begin
+CHANGE_AT = IN_FORCE + 1  # the version that changes their number next; more than there are if none does
+NEXT_CHANGE = IN_FORCE + 2  # the place of that change in `World.changes`
+WORDS = IN_FORCE + 3
 
 NOBODY = -1
 

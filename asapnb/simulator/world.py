@@ -16,6 +16,7 @@ from ..schemes import Scheme, boundary_after, settings
 from ..timing import Timing
 from ..timing.sampling import RETRY, Times
 from ..training.words import NEVER
+from ..workforce import LAST_VERSION, Workforce
 from . import words as at
 from .tournament import Tournament, tournament
 
@@ -51,11 +52,13 @@ class World(NamedTuple):
     queue: NDArray[np.int32]  # (workers,): a ring of the workers that wait for the lock or the server
     others: NDArray[np.int32]  # (3, workers): workers in the loop or held back; links to the reader after, and before
     paces: NDArray[np.int64]  # a ring: how many workers have made SLOWEST, SLOWEST + 1, … gradients
-    held: NDArray[np.int32]  # (workers,), or empty without intervals: a ring of those that wait at the gate
+    held: NDArray[np.int32]  # (workers,), or empty if nobody ever waits: a ring of those that wait at the gate
+    changes: NDArray[np.int64]  # (changes, 2): a version and the workers in force from then on; the last is never
 
 
-def make_world(timing: Timing, scheme: Scheme, workers: int, updates: int, local_steps: int = 1) -> World:
+def make_world(timing: Timing, scheme: Scheme, workforce: Workforce, updates: int, local_steps: int = 1) -> World:
     """The world before anybody has joined."""
+    workers = workforce.most
     world = World(
         words=np.zeros(at.WORDS, np.int64),
         clock=np.zeros(1),
@@ -66,13 +69,18 @@ def make_world(timing: Timing, scheme: Scheme, workers: int, updates: int, local
         queue=np.zeros(workers, np.int32),
         others=np.full((3, workers if scheme.mass_drops else 0), at.NOBODY, np.int32),
         paces=np.zeros(scheme.paces, np.int64),
-        held=np.zeros(workers if scheme.intervals else 0, np.int32),
+        held=np.zeros(workers if scheme.intervals or not workforce.is_steady else 0, np.int32),
+        changes=np.array([*workforce.changes, (2 * LAST_VERSION, 0)]),
     )
     chosen = settings(scheme)
     world.words[[at.QUOTA, at.GRADIENTS, at.LOCAL_STEPS]] = updates, scheme.gradients(workers), local_steps
     world.words[[at.OLDEST, at.YOUNGEST]] = at.NOBODY
+    world.words[at.IN_FORCE] = workforce.at(0)
+    world.words[[at.CHANGE_AT, at.NEXT_CHANGE]] = world.changes[1, 0], 1
     world.words[at.SETTINGS : at.SETTINGS + len(chosen)] = chosen
     pairs = np.array([*scheme.intervals, (NEVER, 0)]).ravel()
     world.words[at.INTERVALS : at.INTERVALS + len(pairs)] = pairs
     world.words[at.CLOSES] = boundary_after(scheme.intervals, 0) if scheme.intervals else NEVER
+    if not workforce.is_steady:
+        world.words[at.CLOSES] = at.NOBODY  # each worker asks whether it is in force
     return world

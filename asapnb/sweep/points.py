@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -119,17 +120,18 @@ def _resolved(point: Point, made: dict[Hashable, Any]) -> str:
     factors = ("factors", repr(schedule), repr(rule.schedule), options.updates)  # an error, if they cannot be used
     once(factors, lambda: len(step_tables(schedule, rule, options.updates).schedule))
     check_seen(rule, options, threaded=point.kind == "train")
-    expected = str(options.prior), str(options.scheme), options.workers, options.local_steps
-    prior = once(("prior", *expected), lambda: expected_staleness(options))
-    if not options.always_fresh:  # raises RuleError for scales that cannot be used
-        once(("tables", repr(rule), *expected), lambda: ScaleTables(rule, options.workers, prior))
+    for number in {number for _, number in options.workforce.changes}:
+        expected = str(options.prior), str(options.scheme), number, options.local_steps
+        prior = once(("prior", *expected), partial(expected_staleness, options, number))
+        if not options.always_fresh:  # raises RuleError for scales that cannot be used
+            once(("tables", repr(rule), *expected), partial(ScaleTables, rule, number, prior))
     if point.kind == "train":
         if rule.shuffled:
             raise UsageError(f'rule is {rule}: real threads cannot shuffle scales; take kind = "simulate"')
         return str((problem.config, options, rule))
     given = arguments["timing"]
     timing = once(("timing", str(given), options.workers), lambda: as_timing(given, options.workers))
-    world = timing, options.scheme, options.workers
+    world = timing, options.scheme, options.workforce
     once(("world", str(world)), lambda: Simulation(*world, options.updates, options.seed))
     return str((problem.config, options, rule, timing, observation({**arguments, "progress": False})))
 

@@ -3,6 +3,7 @@
 import glob
 import os
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,8 @@ def check_point(config: Mapping[str, Any], once: Callable[[Hashable, Callable[[]
     if (text := config.get("rule", RECORDED)) != RECORDED:
         rule = once(("rule", text), lambda: as_rule(text))
         if not options.always_fresh:
-            once(("tables", repr(rule), options.workers), lambda: ScaleTables(rule, options.workers))
+            for number in {number for _, number in options.workforce.changes}:
+                once(("tables", repr(rule), number), partial(ScaleTables, rule, number))
         text = repr(rule)
     recorded = "schedule" not in given  # factors made anew may be others, as those of a run that went on
     return str((str(origin), options, text, recorded, observation({**given, "progress": False})))

@@ -25,6 +25,7 @@ from ..schedules import as_schedule
 from ..schedules import constant as unscheduled
 from ..schemes import LockBased, as_scheme
 from ..timing import Timing, exponential
+from ..workforce import Workforce, as_workforce
 from .evaluation import Evaluation
 from .prior import as_prior
 from .warm_start import as_start
@@ -104,9 +105,14 @@ def _optional(check: Check) -> Check:
     return lambda name, value, context: None if value is None else check(name, value, context)
 
 
-def _workers(name: str, value: Any, context: Context) -> int | None:
-    most = MAX_WORKERS if context.command == "train" else MAX_SIMULATED
-    return None if value is None else integer(name, value, 1, most)
+def most_workers(command: Command) -> int:
+    """The largest number of workers of a run."""
+    return MAX_WORKERS if command == "train" else MAX_SIMULATED
+
+
+def _workers(name: str, value: Any, context: Context) -> Workforce | Callable[[int], int] | None:
+    """A workforce, or a function that one is made of when the number of updates is known."""
+    return value if value is None or callable(value) else as_workforce(value, most_workers(context.command), name)
 
 
 def _as_it_is(name: str, value: Any, context: Context) -> Any:
@@ -142,11 +148,13 @@ _TABLE = (
         "replay": """the factor of the step over time; by default, or for "recorded", the factors that were recorded
             (of a schedule: constant).""",
     }, lambda name, value, context: as_schedule(value), _SCALED),
-    Argument("workers", None, _MAYBE_INT, {
+    Argument("workers", None, (int, str, NoneType), {
         "train": """threads, 1 to 1024; more than cores is fine. By default one per core, or what a CPU quota allows
-            (Sequential: one).""",
+            (Sequential: one). Or, for a number that changes, version:number for each change, such as
+            "0:8, 5000:16", pairs [(0, 8), (5000, 16)], or a function of the version.""",
         "simulate": """simulated workers, 1 to 16 million; default 16 (Sequential: one). Memory grows with the
-            gradients in flight, one vector of parameters for each.""",
+            gradients in flight, one vector of parameters for each. Or, for a number that changes, version:number for
+            each change, such as "0:8, 5000:16", pairs [(0, 8), (5000, 16)], or a function of the version.""",
         "forecast": "workers, 1 to 16 million; default 16 (Sequential: one).",
     }, _workers, _FORETOLD, in_replay="kept"),
     Argument("step_size", 0.01, _FLOAT, "η₀ > 0.", _real(0, above=True), _SCALED, in_replay="changed",

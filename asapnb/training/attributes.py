@@ -36,6 +36,7 @@ def run_attributes(problem: Problem, options: Options, rule: Rule, code: Sequenc
         code: the pieces of code of one's own.
     """
     config = {**problem.config, "rule": rule, **vars(options)}
+    config["workers"] = config.pop("workforce").plain
     if options.eval_every == NEVER:
         config["eval_every"] = 0
     if options.eval_samples is None:
@@ -62,7 +63,7 @@ def first_table(options: Options, rule: Rule) -> dict[str, Any]:
     """What the first tables of a rule are made from, and when the next are due."""
     refresh = rule.refresh if refreshes(rule, options) else None
     made_from = RULE if rule.refresh is None or options.always_fresh else NOTHING if options.prior is None else PRIOR
-    return {"made_from": made_from, "due": None if refresh is None else refresh.due(0, options.workers)}
+    return {"made_from": made_from, "due": None if refresh is None else refresh.due(0, options.workforce.at(0))}
 
 
 def _plain(value: Any) -> Any:

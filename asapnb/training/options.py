@@ -21,9 +21,10 @@ from ..record.schema import ROWS, kept_type
 from ..rules import Pace, Rule
 from ..rules.tables import FRESH
 from ..schedules import StepSchedule
-from ..schemes import Scheme, measured_only, simulated_only
+from ..schemes import SCHEMES, Scheme, measured_only, simulated_only
 from ..staleness import StalenessDistribution
-from .arguments import MOST_UPDATES, SIMULATED_WORKERS, Command, check
+from ..workforce import Workforce, as_workforce, workforce_of
+from .arguments import MOST_UPDATES, SIMULATED_WORKERS, Command, check, most_workers
 from .exclusions import check_together
 from .prior import Prior
 from .warm_start import Start, fitting
@@ -37,11 +38,15 @@ MomentumKind = Literal["per_worker", "shared", "ordered"]
 
 @dataclass(frozen=True)
 class Options:
-    """The checked arguments of a run, apart from its problem and its rule, with all defaults filled in."""
+    """The checked arguments of a run, apart from its problem and its rule, with all defaults filled in.
+
+    `workers` is the largest number of workers that are ever in force; `workforce` says how many are, and when.
+    """
 
     scheme: Scheme
     schedule: StepSchedule
     workers: int
+    workforce: Workforce
     step_size: float
     batch_size: int
     updates: int
@@ -199,9 +204,11 @@ def resolve_for(command: Command, dtype: np.dtype[Any], n_samples: int, given: M
     threaded = command == "train"
     if threaded:  # a schedule makes sure of the other; a replay needs neither
         check_possible(scheme, threaded=True)
-        values["workers"] = _workers_of(scheme, values)
-    workers = values["workers"] or default_workers(scheme, threaded)
+        _check_place(scheme, values)
+    workforce = _workforce(command, scheme, values, n_samples)
+    workers = workforce.most
     scheme.check_workers(workers)
+    check_elastic(scheme, workforce)
     if values["compensation"] and threaded and not scheme.keeps_view:
         raise UsageError(
             f"compensation is {values['compensation']}: it needs the view that the gradient was taken at, and "
@@ -215,14 +222,31 @@ def resolve_for(command: Command, dtype: np.dtype[Any], n_samples: int, given: M
     _check_steps(scheme, values)
     per_epoch = updates_per_epoch(n_samples, scheme, workers, values["batch_size"], values["local_steps"])
     every = per_epoch if values["eval_every"] is None else values["eval_every"] or NEVER
-    found = {**values, "workers": workers, "updates": _total(values, per_epoch), "eval_every": every}
+    found = {**values, "workers": workers, "workforce": workforce, "eval_every": every}
+    found["updates"] = _total(values, per_epoch)
     _check_patience(values)
     return Options(**{field.name: found[field.name] for field in fields(Options)})
 
 
-def _workers_of(scheme: Scheme, values: Mapping[str, Any]) -> int | None:
-    """The workers of a run: given or, of one on MPI, all ranks but the server."""
-    workers, ranks = values["workers"], values["comm"]
+def _workforce(command: Command, scheme: Scheme, values: Mapping[str, Any], n_samples: int) -> Workforce:
+    """The workers of a run, from what was given for them."""
+    given, ranks = values["workers"], values["comm"]
+    if given is None:
+        return as_workforce(default_workers(scheme, command == "train") if ranks is None else ranks.workers)
+    per_epoch = updates_per_epoch(n_samples, scheme, 1, values["batch_size"])  # as for any number that changes
+    found = workforce_of(given, _total(values, per_epoch), most_workers(command))
+    if ranks is not None and found.most != ranks.workers:
+        raise UsageError(
+            f"workers is {found}, and there are {ranks.workers + 1} ranks: one is the server, the others are "
+            f"workers. Start one more than workers, as in mpiexec -n {found.most + 1}; a new run may leave "
+            "workers out"
+        )
+    return found
+
+
+def _check_place(scheme: Scheme, values: Mapping[str, Any]) -> None:
+    """UsageError if the scheme needs MPI, and the run is not on it, or the other way round."""
+    ranks = values["comm"]
     if scheme.messages and ranks is None:
         or_else = "" if scheme.event_loop is None else "; or simulate it"
         raise UsageError(
@@ -230,23 +254,17 @@ def _workers_of(scheme: Scheme, values: Mapping[str, Any]) -> int | None:
             f"train --mpi … (or resume --mpi), or from Python with comm=MPI.COMM_WORLD{or_else}"
         )
     if ranks is None:
-        return workers
+        return
     if not scheme.messages:
         raise UsageError(
             f"scheme is {scheme}: its workers are threads of one process; on MPI choose parameter-server, or leave "
             "out comm (--mpi)"
-        )
-    if workers not in (None, ranks.workers):
-        raise UsageError(
-            f"workers is {workers}, and there are {ranks.workers + 1} ranks: one is the server, the others are "
-            f"workers. Start one more than workers, as in mpiexec -n {workers + 1}; a new run may leave workers out"
         )
     if values["pin_workers"]:
         raise UsageError(
             "pin_workers is True: on MPI the launcher pins the ranks, as with mpiexec -bind-to core (MPICH), "
             "--bind-to core (Open MPI) or srun --cpu-bind=cores"
         )
-    return int(ranks.workers)
 
 
 def check_possible(scheme: Scheme, threaded: bool) -> None:
@@ -257,6 +275,27 @@ def check_possible(scheme: Scheme, threaded: bool) -> None:
         raise UsageError(f"scheme is {scheme}: it is not simulated; run it for real with train")
     if not threaded and (only := measured_only(scheme)):
         raise UsageError(f"scheme is {scheme}: the simulator has no {only}; run it for real with train")
+
+
+def check_elastic(scheme: Scheme, workforce: Workforce) -> None:
+    """UsageError if the number of workers changes under a scheme that cannot have that."""
+    if workforce.is_steady:
+        return
+    if not scheme.elastic:
+        able = ", ".join(name for name, one in SCHEMES.items() if one.elastic)
+        why = "a round needs a fixed number" if scheme.fresh else "its workers do not wait until they are in force"
+        raise UsageError(
+            f"workers is {workforce}, which changes, and scheme is {scheme}: {why}; give one number, or choose {able}"
+        )
+    for option, used, why in (
+        ("bound", scheme.most_ahead is not None, "the slowest worker, which it counts from, might be one that waits"),
+        ("interval", bool(scheme.intervals), "a gradient that it admits might be one of a worker that waits"),
+    ):
+        if used:
+            raise UsageError(
+                f"workers is {workforce}, which changes, and scheme is {scheme}, with {option}: {why}; give one "
+                f"number, or no {option}"
+            )
 
 
 def default_workers(scheme: Scheme, threaded: bool) -> int:
@@ -306,13 +345,18 @@ def pace(problem: Problem, options: Options) -> Pace:
     return Pace(options.updates, options.per_epoch(problem.n_samples))
 
 
-def expected_staleness(options: Options) -> StalenessDistribution | None:
-    """What the first tables are made from, if that is known: of a scheme that makes nothing stale, or of a prior."""
+def expected_staleness(options: Options, workers: int) -> StalenessDistribution | None:
+    """What the first tables are made from, if that is known: of a scheme that makes nothing stale, or of a prior.
+
+    Args:
+        options: of the run.
+        workers: how many are in force.
+    """
     if options.always_fresh:
         return FRESH
     if options.prior is None:
         return None
-    return options.prior.staleness(options.scheme, options.workers, options.local_steps)
+    return options.prior.staleness(options.scheme, workers, options.local_steps)
 
 
 def refreshes(rule: Rule, options: Options) -> bool:

@@ -7,6 +7,7 @@ from ...kernels.types import Gradient
 from ..words import APPLIED, N_PARAMS, PARAMS, QUOTA, SETTINGS, VERSION
 from . import common as worker
 from .types import Own, Shared
+from .workforce import in_force, may_begin
 
 VIEW = SETTINGS  # 0: in place, 1: a snapshot
 
@@ -15,7 +16,8 @@ VIEW = SETTINGS  # 0: in place, 1: a snapshot
 def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
     """Work until the quota is reached or the run is stopped. Twin: `hogwild` in tests/naive_simulator.py.
 
-    1. Read: note the counter of versions, then use the shared parameters as the view, or copy them.
+    1. Read: note the counter of versions, then use the shared parameters as the view, or copy them, if
+       the worker is still in force.
     2. Compute the gradient, while others may write.
     3. Claim the next version with one atomic addition.
     4. Write the update, while others may read and write.
@@ -26,11 +28,13 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
     params = shared.state[PARAMS][: shared.control[N_PARAMS]]
     snapshot = shared.control[VIEW] == 1
     view = own.snapshot if snapshot else params
-    while worker.goes_on(shared.control):
+    while may_begin(shared, me):
         # 1. Read
         if not worker.next_batch(shared, own):
             break
         read_version = load(shared.control, VERSION)
+        if not in_force(shared, me, read_version):
+            continue
         read_sum = load(shared.control, APPLIED)
         own.row[0].t_read = worker.seconds(shared.control)
         if snapshot:

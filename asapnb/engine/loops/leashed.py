@@ -10,6 +10,7 @@ from ..words import HEADER, N_PARAMS, POINTER, QUOTA, SETTINGS, SHARES_MOMENTS, 
 from . import common as worker
 from .pool import acquire, claim, pin, publish, release, slot_of, sum_of, version_of
 from .types import Own, Shared
+from .workforce import in_force, may_begin
 
 PERSISTENCE, CHECK_EARLY = SETTINGS, SETTINGS + 1  # −1 or the persistence bound; 1 with early checks
 _BLOCK = 4096  # parameters between two looks at the pointer, with check_early
@@ -114,7 +115,8 @@ def hand_over_slot(shared: Shared, own: Own, slot: int, version: int) -> None:
 def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
     """Work until the quota is reached or the run is stopped. Twin: `leashed` in tests/naive_simulator.py.
 
-    1. Announce a version no newer than the view, then pin the current vector: it is the view.
+    1. Announce a version no newer than the view, then pin the current vector: it is the view, if the worker is
+       still in force.
     2. Compute the gradient at the view, without a copy.
     3. Release the view, unless the compensation needs it. Then attempt to publish: see `land`.
     4. Hand in the row. Take the announcement back before a row of an applied update may have to wait for room.
@@ -122,13 +124,17 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
     worker.begin(shared, me, own.row)
     control, slots = shared.control, shared.slots
     mine = claim(slots, 2 * me)
-    while worker.goes_on(shared.control):
+    while may_begin(shared, me):
         # 1. Read
         if not worker.next_batch(shared, own):
             break
         worker.announce_view(control, me, version_of(load(control, POINTER)))
         pointer = acquire(control, slots)
         read_version = version_of(pointer)
+        if not in_force(shared, me, read_version):
+            release(slots, slot_of(pointer))
+            worker.forget_view(control, me)
+            continue
         read_sum = sum_of(slots, pointer)
         worker.note_tries(own, 0)
         own.row[0].t_read = worker.seconds(shared.control)

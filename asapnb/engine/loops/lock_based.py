@@ -8,13 +8,14 @@ from ...kernels.waiting import lock, unlock
 from ..words import APPLIED, LOCK, N_PARAMS, PARAMS, QUOTA, VERSION
 from . import common as worker
 from .types import Own, Shared
+from .workforce import in_force, may_begin
 
 
 @kernel()
 def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
     """Work until the quota is reached or the run is stopped. Twin: `lock_based` in tests/naive_simulator.py.
 
-    1. Read: copy the parameters under the lock.
+    1. Read: copy the parameters under the lock, if the worker is still in force.
     2. Compute the gradient at the copy, without the lock.
     3. Update the parameters under the lock. Stop if the quota is reached.
     4. Hand in the row after the lock is released.
@@ -22,12 +23,15 @@ def work(gradient: Gradient, shared: Shared, own: Own, me: int) -> None:
     worker.begin(shared, me, own.row)
     control = shared.control
     params = shared.state[PARAMS][: shared.control[N_PARAMS]]
-    while worker.goes_on(shared.control):
+    while may_begin(shared, me):
         # 1. Read
         if not worker.next_batch(shared, own):
             break
         lock(control, LOCK)
         read_version = load(control, VERSION)
+        if not in_force(shared, me, read_version):
+            unlock(control, LOCK)
+            continue
         read_sum = load(control, APPLIED)
         own.row[0].t_read = worker.seconds(shared.control)
         copy(own.snapshot, params)

@@ -26,11 +26,25 @@ from ...timing.sampling import (
     stream,
     uniform_integer,
 )
-from ..words import BUSY, CHOICE, HEAD, LOCAL_STEPS, QUOTA, SEQUENCE, TICKET, VERSION, WAITING
+from ..words import (
+    BUSY,
+    CHANGE_AT,
+    CHOICE,
+    HEAD,
+    IN_FORCE,
+    LOCAL_STEPS,
+    NEXT_CHANGE,
+    QUOTA,
+    SEQUENCE,
+    TICKET,
+    VERSION,
+    WAITING,
+)
 from .tournament import build, idle, key_of, next_key, poke, put, time_of
 from .types import World
 
 JOINED, COMPUTED = 0, 1  # phases of a worker: the action that its event ends; each loop adds its own
+STANDING_BY = -1  # the phase of a worker that is not in force
 _CHOICE = 100  # the purpose of the stream that chooses from a queue
 _AT_ONCE = 2**62  # subtracted from a sequence number, it puts an event before all others of its moment
 
@@ -147,6 +161,45 @@ def apply(world: World, rows: Rows, count: int, worker: int, time: float) -> int
     world.words[VERSION] += 1
     note(world, rows, count, worker, world.words[VERSION], tau, time)
     return count + 1
+
+
+@part(forceinline=True)
+def in_force(world: World, worker: int) -> bool:
+    """Whether a worker may begin a gradient."""
+    return worker < world.words[IN_FORCE]
+
+
+@part()
+def stand_by(world: World, worker: int) -> None:
+    """Have a worker wait that is not in force."""
+    world.workers[np.uint32(worker)].phase = STANDING_BY
+    idle(world.tree, world.workers, worker)
+
+
+@part(forceinline=True)
+def update_workforce(world: World, phase: int, time: float) -> None:
+    """After an update: if it changes the number of workers in force, those that come into force begin, in `phase`."""
+    if world.words[VERSION] == world.words[CHANGE_AT]:
+        _change(world, phase, time)
+
+
+@part()
+def _change(world: World, phase: int, time: float) -> None:
+    """Put the next number of workers in force. Those that stand by go on in the order of workers.
+
+    They join anew or, in another phase, wait in the queue. A worker that finishes its gradient, or has not joined
+    yet, does not stand by: it sees the number when it would begin.
+    """
+    before, change = world.words[IN_FORCE], world.words[NEXT_CHANGE]
+    world.words[IN_FORCE] = world.changes[change, 1]
+    world.words[NEXT_CHANGE] = change + 1
+    world.words[CHANGE_AT] = world.changes[change + 1, 0]
+    for worker in range(before, world.words[IN_FORCE]):
+        if world.workers[worker].phase == STANDING_BY:
+            if phase == JOINED:
+                until(world, worker, phase, time, time)
+            else:
+                enqueue(world, worker, phase)
 
 
 @part()

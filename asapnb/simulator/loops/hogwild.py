@@ -9,7 +9,17 @@ from ...compiled import kernel
 from ...kernels.types import Reals, Rows
 from ...timing.sampling import READ, UPDATE
 from ..words import SETTINGS
-from .common import COMPUTED, apply, at, computed, duration, goes_on, read
+from .common import (
+    COMPUTED,
+    JOINED,
+    apply,
+    at,
+    computed,
+    duration,
+    goes_on,
+    read,
+    update_workforce,
+)
 from .gate import ADMITTED, admitted, finish
 from .tournament import next_key, next_worker, time_of
 from .types import World
@@ -32,6 +42,7 @@ def run(world: World, rows: Rows, views: Reals) -> int:
             self.t_ready = now
             written = now + duration(world, worker, UPDATE)
             count = apply(world, rows, count, worker, written)
+            update_workforce(world, JOINED, now)
             if written > now:
                 at(world, worker, _WRITTEN, written)
                 continue

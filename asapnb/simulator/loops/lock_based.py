@@ -29,14 +29,18 @@ def _served(world: World, worker: int, phase: int, time: float) -> float:
 
 @part()
 def _release(world: World, time: float) -> None:
-    """Release the lock, or pass it on to the next worker that waits."""
+    """Release the lock, or pass it on to the next worker that waits, unless it is to read and not in force."""
     world.words[BUSY] = 0
-    if world.words[WAITING] > 0:
-        world.words[BUSY] = 1
+    while world.words[WAITING] > 0:
         worker = event.dequeue(world, world.words[ORDER] == 1)
         phase = world.workers[np.uint32(worker)].phase
+        if phase == _TO_READ and not event.in_force(world, worker):
+            event.stand_by(world, worker)
+            continue
+        world.words[BUSY] = 1
         end = _served(world, worker, phase, time)
         event.until(world, worker, _UPDATED if phase == _TO_UPDATE else _COPIED, time, end)
+        break
 
 
 @kernel(error_model="numpy")

@@ -13,7 +13,24 @@ from ...compiled import kernel, part
 from ...kernels.types import Reals, Rows
 from ...timing.sampling import NETWORK, READ, UPDATE
 from ..words import BUSY, MEMBERS, NOBODY, OLDEST, QUOTA, SETTINGS, SLOWEST, VERSION, WAITING, YOUNGEST
-from .common import JOINED, apply, at, computed, dequeue, duration, enqueue, goes_on, note, read, seize, take_ticket
+from .common import (
+    JOINED,
+    STANDING_BY,
+    apply,
+    at,
+    computed,
+    dequeue,
+    duration,
+    enqueue,
+    goes_on,
+    in_force,
+    note,
+    read,
+    seize,
+    stand_by,
+    take_ticket,
+    update_workforce,
+)
 from .tournament import idle, next_key, next_worker, time_of
 from .types import World
 
@@ -123,8 +140,8 @@ def _visit(world: World, rows: Rows, count: int, worker: int, phase: int, now: f
 
     1. A gradient has arrived: discard it if it is too stale, else begin the update.
     2. The update ends: apply the gradient.
-    3. The worker may go on: begin the answer.
-    4. The answer has been given, or the worker is held back: serve the next of the queue.
+    3. The worker may go on: begin the answer, if it is in force.
+    4. The answer has been given, or the worker is held back or stands by: serve the next of the queue.
     5. What takes time ends with an event.
     """
     self = world.workers[np.uint32(worker)]
@@ -144,12 +161,16 @@ def _visit(world: World, rows: Rows, count: int, worker: int, phase: int, now: f
             count = apply(world, rows, count, worker, now)
             if world.words[VERSION] == world.words[QUOTA]:
                 return count
+            update_workforce(world, _TO_ASK, now)
             if world.words[RESTART] != 0:
                 count = _restart(world, rows, count, now)
             phase = _TO_ASK if _advance(world, worker) else _AHEAD
         # 3. Answer
         elif phase == _TO_ASK:
-            phase, time = _ANSWERED, _answered(world, worker, now)
+            if in_force(world, worker):
+                phase, time = _ANSWERED, _answered(world, worker, now)
+            else:
+                phase = STANDING_BY
         # 4. Next
         else:
             if phase == _ANSWERED:
@@ -157,6 +178,8 @@ def _visit(world: World, rows: Rows, count: int, worker: int, phase: int, now: f
                 if world.words[RESTART] != 0:
                     _link(world, worker)
                 at(world, worker, _ARRIVED, self.t_ready + duration(world, worker, NETWORK))
+            elif phase == STANDING_BY:
+                stand_by(world, worker)
             else:
                 _hold_back(world, worker)
             world.words[BUSY] = 0

@@ -1,0 +1,131 @@
+"""How many workers are in force at each version: a number, or a table of changes during a run."""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from .errors import UsageError
+from .formatting import count, shortened
+from .numbers import integer, steps
+
+MOST_CHANGES = 10_000  # of a table: it is kept as one text in a run file
+_MOST_CALLS = 10_000_000  # of a function of the version, which is called for each
+LAST_VERSION = 2**46
+
+
+@dataclass(frozen=True, repr=False)
+class Workforce:
+    """The workers in force: from each of these versions on, that many; worker i is in force when i < number.
+
+    Attributes:
+        changes: (version, number) each, the first of version 0, in the order of versions. The numbers differ from one
+            to the next.
+
+    >>> force = as_workforce([(0, 8), (5000, 16)])
+    >>> print(force), force.most, force.at(4999), force.at(5000)
+    0:8, 5000:16
+    (None, 16, 8, 16)
+    >>> as_workforce(str(force)) == force
+    True
+    """
+
+    changes: tuple[tuple[int, int], ...]
+
+    @property
+    def most(self) -> int:
+        """The largest number."""
+        return max(number for _, number in self.changes)
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether the number never changes."""
+        return len(self.changes) == 1
+
+    @property
+    def plain(self) -> int | str:
+        """What `as_workforce` reads: the number if there is one, else the text of the table."""
+        return self.most if self.is_steady else str(self)
+
+    @property
+    def said(self) -> str:
+        """How many there are, in words.
+
+        >>> as_workforce(8).said, as_workforce("0:8, 5000:16").said
+        ('8 workers', '8 to 16 workers (0:8, 5000:16)')
+        """
+        if self.is_steady:
+            return count(self.most, "worker")
+        least = min(number for _, number in self.changes)
+        return f"{least:,} to {count(self.most, 'worker')} ({shortened(self)})"
+
+    def at(self, version: int) -> int:
+        """The number in force once `version` updates have been made."""
+        return self.changes[bisect_right(self.changes, version, key=lambda change: change[0]) - 1][1]
+
+    def within(self, after: int, until: int) -> Iterator[tuple[int, int]]:
+        """The changes at versions above `after` and up to `until`."""
+        return (change for change in self.changes if after < change[0] <= until)
+
+    def then(self, version: int, number: int) -> Workforce:
+        """This, with another number from a later version on."""
+        return self if number == self.changes[-1][1] else Workforce((*self.changes, (version, number)))
+
+    def __str__(self) -> str:
+        if self.is_steady:
+            return str(self.most)
+        return ", ".join(f"{version}:{number}" for version, number in self.changes)
+
+    def __repr__(self) -> str:
+        return f"Workforce({str(self)!r})"
+
+
+Numbers: TypeAlias = Workforce | int | str | Iterable[tuple[int, int]]  # what `as_workforce` takes
+WorkersLike: TypeAlias = Numbers | Callable[[int], int]  # what a run takes
+
+
+def as_workforce(value: Any, most: int | None = None, name: str = "workers") -> Workforce:
+    """The workforce of a number, of pairs (version, number), or of the text of either; UsageError if it is none.
+
+    Args:
+        value: what was given.
+        most: the largest number allowed; None for any.
+        name: of the value, for the error.
+
+    >>> as_workforce("0:8, 5000:16"), as_workforce(8)
+    (Workforce('0:8, 5000:16'), Workforce('8'))
+    """
+    if isinstance(value, Workforce):
+        value = value.changes
+    elif isinstance(value, str):
+        value = int(value) if value.strip().isdecimal() and len(value) < 20 else value
+    elif isinstance(value, Iterable):
+        value = list(itertools.islice(value, MOST_CHANGES + 1))
+    found = steps(name, value, 1, LAST_VERSION if most is None else most, MOST_CHANGES)
+    changes = ((0, found),) if isinstance(found, int) else found
+    integer(f"the last version of {name}", changes[-1][0], 0, LAST_VERSION)
+    return Workforce(tuple(one for i, one in enumerate(changes) if not i or one[1] != changes[i - 1][1]))
+
+
+def workforce_of(value: Any, updates: int, most: int | None = None) -> Workforce:
+    """As `as_workforce`, also of a function of the version, which is called beforehand for each version of a run.
+
+    >>> workforce_of(lambda version: 2 if version < 30 else 4, updates=100)
+    Workforce('0:2, 30:4')
+    """
+    if isinstance(value, Workforce) or not callable(value):
+        return as_workforce(value, most)
+    if updates > _MOST_CALLS:
+        raise UsageError(
+            f"workers is a function, and the run has {updates:,} updates: it would be called for each, at most "
+            f'{_MOST_CALLS:,}; give a table, such as "0:8, 5000:16"'
+        )
+    found: list[tuple[int, int]] = []
+    for version in range(updates):
+        number = value(version)
+        if not found or number != found[-1][1]:
+            found.append((version, number))
+    return as_workforce(found, most)

@@ -1,0 +1,263 @@
+"""A number of workers that changes during a run: on threads, on MPI, resumed, replayed, and as rules see it."""
+
+import numpy as np
+import pytest
+from asapnb.cli import main
+from click.testing import CliRunner
+from mpi_runs import train as train_on_ranks
+from naive import assert_rows_are_sound, recompute
+from problems import pull_slowly, quadratic, train
+
+import asapnb as ab
+from asapnb.config import run_config
+from asapnb.rules import Rule, ScaleTables, every, tail
+from asapnb.training.options import Options
+from asapnb.training.prior import as_prior
+from asapnb.workforce import MOST_CHANGES, Workforce, as_workforce
+
+TABLE = "0:2, 30:5, 60:1, 90:3, 91:5, 200:2"
+SLOW = quadratic(gradient=pull_slowly)
+
+
+def one_over_workers(staleness, workers):
+    """A static rule that is told the number of workers only."""
+    return np.full(len(staleness), 1 / workers)
+
+
+def assert_only_workers_in_force_read(run):
+    force = as_workforce(run.config["workers"])
+    assert run.attributes["workers"] == force.most
+    for worker, version in zip(run.updates["worker"], run.updates["read_version"], strict=True):
+        assert worker < force.at(int(version))
+
+
+# --- what may be given -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "given", ["0:8, 5000:16", [(0, 8), (5000, 16)], ((0, 8), (10, 8), (5000, 16)), "0:8,5000:16"]
+)
+def test_all_ways_to_write_a_table(given):
+    force = as_workforce(given)
+    assert (force.plain, force.most, force.is_steady) == ("0:8, 5000:16", 16, False)
+    assert as_workforce(force.plain) == force
+    assert hash(as_workforce(str(force))) == hash(force)
+    assert eval(repr(force), {"Workforce": as_workforce}) == force
+    assert [force.at(version) for version in (0, 4999, 5000, 10**9)] == [8, 8, 16, 16]
+
+
+@pytest.mark.parametrize("given", [8, "8", [(0, 8)], "0:8, 10:8", np.int64(8), lambda version: 8])
+def test_what_is_one_number(given):
+    run = ab.simulate(quadratic(), workers=given, updates=20)
+    assert run.config["workers"] == 8
+    assert run.attributes["workers"] == 8
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("eight", "workers is 'eight': must be an integer"),
+        ("0:8, x:16", "'x'"),
+        ("5:8", "first step must begin at 0"),
+        ([(0, 8), (10, 4), (10, 5)], "each other one after the last"),
+        ([(0, 8), (10, 0)], "is 0: must be an integer from 1"),
+        ([(0, 8), (10, 2000)], "is 2000: must be an integer from 1 to 1024"),
+        ([(0, 8), (2**60, 4)], "last version of workers"),
+        ([], "must be 1 to"),
+        ([(i, 1 + i % 2) for i in range(MOST_CHANGES + 1)], "must be 1 to"),
+        (lambda version: 0, "is 0: must be an integer from 1"),
+        (True, "workers is True"),
+    ],
+)
+def test_what_is_no_workforce_is_named(given, says):
+    with pytest.raises(ab.UsageError, match=says):
+        ab.train(quadratic(), workers=given, updates=20)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "says"),
+    [
+        ("synchronous", "a round needs a fixed number; give one number, or choose lock-based, hogwild, leashed"),
+        ("parameter-server(bound=2)", "with bound"),
+        ("leashed(interval=8)", "with interval"),
+    ],
+)
+def test_schemes_that_need_a_fixed_number_say_so(scheme, says):
+    with pytest.raises(ab.UsageError, match=f"workers is 0:2, 10:4, which changes.*{says}"):
+        ab.simulate(quadratic(), scheme, workers="0:2, 10:4", updates=20)
+    with pytest.raises(ab.UsageError, match="which changes"):
+        ab.schedule("exponential(1)", scheme, workers="0:2, 10:4", updates=20)
+
+
+def test_a_function_of_the_version_is_made_a_table():
+    run = ab.simulate(quadratic(), workers=lambda version: 1 + version // 20, updates=50)
+    assert run.config["workers"] == "0:1, 20:2, 40:3"
+    assert ab.schedule(1.0, workers=lambda version: 1 + version // 20, updates=50).workforce.most == 3
+
+
+# --- runs --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["lock-based", "hogwild", "leashed(persistence=0)"])
+@pytest.mark.parametrize("workers", [TABLE, [(7 * i, 1 + i % 4) for i in range(40)]], ids=["few", "many"])
+def test_threads_that_are_not_in_force_read_nothing(scheme, workers):
+    run = train(SLOW, scheme, workers=workers, updates=250, step_size=1e-3)
+    assert run.status == "finished"
+    assert run.updates["version"].max() == 250
+    assert_rows_are_sound(run)
+    assert_only_workers_in_force_read(run)
+    if scheme != "hogwild":
+        np.testing.assert_array_equal(recompute(SLOW, run), run.params["final"])
+        np.testing.assert_array_equal(ab.replay(run, SLOW).params["final"], run.params["final"])
+
+
+def test_who_waits_ends_with_the_run():
+    stopped = train(quadratic(), "leashed", workers="0:1, 1000000000:8", updates=10**9, eval_every=50,
+                    on_eval=lambda evaluation: evaluation.step < 50)  # fmt: skip
+    assert stopped.status == "stopped"
+    assert (stopped.updates["worker"] == 0).all()
+
+
+@pytest.mark.parametrize("engine", [train, ab.simulate])
+@pytest.mark.parametrize("cut", [45, 90, 150])
+def test_a_run_goes_on_with_its_table(engine, cut, tmp_path):
+    arguments = {"workers": TABLE, "rule": tail(refresh=every(10, warmup=3)), "step_size": 1e-3, "seed": 3}
+    before = engine(quadratic(), "lock-based", updates=cut, out=tmp_path / "run.h5", **arguments)
+    run = ab.resume(before, updates=250, problem=quadratic())
+    assert run.config["workers"] == TABLE
+    assert run.status == "finished"
+    assert_only_workers_in_force_read(run)
+    if engine is ab.simulate:
+        whole = ab.simulate(quadratic(), "lock-based", updates=250, **arguments)
+        np.testing.assert_array_equal(run.params["final"], whole.params["final"])
+        np.testing.assert_array_equal(run.rule_tables.steps, whole.rule_tables.steps)
+    else:
+        np.testing.assert_array_equal(recompute(quadratic(), run), run.params["final"])
+
+
+def test_workers_of_mpi_that_are_not_in_force_get_no_parameters(four):
+    pytest.importorskip("mpi4py")
+    table = "0:1, 20:3, 50:2, 80:3"
+    run = four.call(
+        train_on_ranks, quadratic, {"scheme": "parameter-server", "workers": table, "updates": 120, "seed": 1}
+    )[0]
+    assert run.status == "finished"
+    assert run.config["workers"] == table
+    assert_rows_are_sound(run)
+    assert_only_workers_in_force_read(run)
+    np.testing.assert_array_equal(recompute(quadratic(), run), run.params["final"])
+    with pytest.raises(ab.UsageError, match=r"workers is 0:1, 5:9, and there are 4 ranks"):
+        four.call(train_on_ranks, quadratic, {"scheme": "parameter-server", "workers": "0:1, 5:9", "updates": 9})
+
+
+def test_it_is_configured_shown_and_made_again(tmp_path):
+    path, runner = tmp_path / "run.h5", CliRunner()
+    made = runner.invoke(main, ["simulate", "--problem", "mlp(hidden=[4])", "-m", "0:2, 10:4", "--updates", "30",
+                                "--timing", "exponential(1)", "-o", str(path)])  # fmt: skip
+    assert made.exit_code == 0, made.output
+    assert "2 to 4 workers (0:2, 10:4)" in runner.invoke(main, ["show", str(path)]).output
+    run = ab.load_run(path)
+    again = run_config(run.config, "simulate")
+    np.testing.assert_array_equal(again.params["final"], run.params["final"])
+    assert "2 to 4 workers (0:2, 10:4)" in run._repr_html_()
+    for arguments in (["compare", str(path)], ["report", str(path), "-o", str(tmp_path / "report.html")]):
+        shown = runner.invoke(main, arguments)
+        assert shown.exit_code == 0, shown.output
+    counted = runner.invoke(main, ["simulate", "--staleness-only", "-m", "0:2, 10:4", "--updates", "30", "--json"])
+    assert '"0:2, 10:4"' in counted.output
+    refused = runner.invoke(main, ["train", "--problem", "mlp(hidden=[4])", "-m", "2:4", "--updates", "9"])
+    assert refused.exit_code == 2
+    assert "must begin at 0" in refused.output
+
+
+def test_a_forecast_has_the_staleness_and_no_formulas():
+    found = ab.forecast(workers="0:2, 500:4", timing="exponential(1)", updates=2000, step_size=0.01)
+    assert found.known.mean is None
+    assert found.stable is None
+    assert "2 to 4 workers" in repr(found)
+    made = ab.schedule("exponential(1)", workers="0:2, 500:4", updates=2000)
+    assert found.simulated.mean_staleness == pytest.approx(made.staleness.mean())
+
+
+# --- what rules see ----------------------------------------------------------------------------------------------
+
+
+def test_a_rule_is_told_how_many_are_in_force():
+    rule = Rule("one_over_workers", one_over_workers)
+    run = ab.simulate(quadratic(), "leashed(persistence=0)", rule, workers=TABLE, updates=250)
+    force, lands = as_workforce(TABLE), run.updates["read_version"] + run.updates["tau"]
+    expected = np.array([1 / force.at(int(version)) for version in lands], np.float32)
+    np.testing.assert_array_equal(run.updates["scale"], expected)
+    assert run.rule_tables.steps.tolist() == [0, 30, 60, 90, 91, 200]
+    threaded = train(quadratic(), "lock-based", rule=rule, workers=TABLE, updates=250)
+    assert {*threaded.updates["scale"].tolist()} <= {*np.float32([1 / m for m in (1, 2, 3, 5)]).tolist()}
+    replayed = ab.replay(threaded, quadratic(), rule=rule)
+    lands = threaded.updates["version"] - 1
+    expected = np.array([1 / force.at(int(version)) for version in lands], np.float32)
+    np.testing.assert_array_equal(replayed.updates["scale"], expected)
+
+
+def tables_one_by_one(rows, rule, force, owner=None):
+    """The scale of each row of a schedule without drops, by one ScaleTables for each number of workers."""
+    restarts, tables, found = rule.refresh.restarts, ScaleTables(rule, force.at(0)), {}
+    changes = [*force.changes[1:]]
+    for i, row in enumerate(rows):
+        while changes and row["version"] > changes[0][0]:
+            workers = changes.pop(0)[1]
+            if restarts:
+                tables = ScaleTables(rule, workers)
+        if owner in (None, row["worker"]):
+            found[i] = np.float32(tables.current[min(int(row["tau"]), len(tables.current) - 1)])
+            tables.observe([row["tau"]])
+    return found
+
+
+@pytest.mark.parametrize("worker_tables", [False, True])
+@pytest.mark.parametrize("on_change", ["restart", "keep"])
+def test_histories_restart_or_are_kept(worker_tables, on_change):
+    rule = tail(refresh=every(10, half_life=50, warmup=2, on_change=on_change))
+    run = ab.simulate(quadratic(), rule=rule, workers=TABLE, updates=400, worker_tables=worker_tables, step_size=1e-3)
+    force = as_workforce(TABLE)
+    for owner in range(force.most) if worker_tables else [None]:
+        expected = tables_one_by_one(run_rows(run), rule, force, owner)
+        if on_change == "keep":  # the tables at a change are further ones, from the staleness seen by then
+            expected = {i: scale for i, scale in expected.items() if run.updates["version"][i] <= 30}
+        for i, scale in expected.items():
+            assert run.updates["scale"][i] == scale, (owner, i)
+    assert {30, 60, 90, 91, 200} & {*run.rule_tables.steps.tolist()}
+
+
+def run_rows(run):
+    names = ("worker", "tau", "version")
+    return [dict(zip(names, row, strict=True)) for row in zip(*(run.updates[name] for name in names), strict=True)]
+
+
+def test_a_prior_holds_again_after_a_change():
+    rule = tail(refresh=every(10, warmup=5))
+    run = ab.simulate(quadratic(), rule=rule, workers="0:2, 100:6", updates=200, prior="exponential(1)")
+    step = run.rule_tables.steps.tolist().index(100)
+    expected = ScaleTables(rule, 6, as_prior("exponential(1)").staleness(ab.LockBased(), 6)).current
+    np.testing.assert_array_equal(run.rule_tables.scales[step][: len(expected)], expected)
+
+
+@pytest.mark.parametrize("worker_tables", [False, True])
+def test_a_rule_that_sees_the_loss_has_its_tables_at_the_same_updates(worker_tables):
+    def plain(staleness, workers):
+        return 1 / (workers + np.arange(len(staleness)))
+
+    def seeing(staleness, workers, loss):
+        return 1 / (workers + np.arange(len(staleness)))
+
+    plain.refresh = seeing.refresh = every(10, warmup=1)
+    runs = [
+        ab.simulate(quadratic(), "leashed(persistence=0)", rule, workers=TABLE, updates=250, step_size=1e-3,
+                    timing="compute=exponential(1), update=0.1", worker_tables=worker_tables)
+        for rule in (plain, seeing)
+    ]  # fmt: skip
+    np.testing.assert_array_equal(runs[0].updates["scale"], runs[1].updates["scale"])
+    np.testing.assert_array_equal(runs[0].params["final"], runs[1].params["final"])
+
+
+def test_options_hold_the_largest_number_and_the_table():
+    assert {"workers", "workforce"} <= Options.__dataclass_fields__.keys()
+    assert Workforce(((0, 2), (5, 1))).then(9, 4) == as_workforce("0:2, 5:1, 9:4")
