@@ -6,6 +6,7 @@ import click
 from rich.text import Text
 
 from asapnb.errors import unknown
+from asapnb.optimizers import OPTIMIZERS
 from asapnb.record import to_json
 from asapnb.schemes import SCHEMES, About, about
 from asapnb.training.arguments import ARGUMENTS
@@ -34,6 +35,7 @@ def list_(as_json: bool) -> None:
     beside = [name for name in _BESIDE if name in ARGUMENTS]
     if as_json:
         echo(to_json({"schemes": [_document(one) for one in found],
+                      "optimizers": _optimizers(),
                       "beside": {name: ARGUMENTS[name].says("train") for name in beside}}))  # fmt: skip
         return
     screen = console()
@@ -46,6 +48,8 @@ def list_(as_json: bool) -> None:
     screen.print(Text("* not everywhere: see asapnb schemes show", "dim"))
     screen.print(Text("\nBeside the scheme, any run takes:", "bold"))
     screen.print(pairs([(f"--{name.replace('_', '-')}", ARGUMENTS[name].says("train")) for name in beside]))
+    screen.print(Text("\nOptimizers:", "bold"))
+    screen.print(pairs([(one["name"], f"{one['line']} {one['source']}") for one in _optimizers()]))
 
 
 @command.command()
@@ -72,6 +76,12 @@ def show(scheme: str, as_json: bool) -> None:
         screen.print("", table, sep="\n")
     for text in found.more:
         screen.print("", Text(text), sep="\n")
+
+
+def _optimizers() -> list[dict[str, str]]:
+    """What the declarations of optimizers say."""
+    return [{"name": name, "line": (one.__doc__ or "").partition("\n")[0], "source": one.source}
+            for name, one in OPTIMIZERS.items()]  # fmt: skip
 
 
 def _options(found: About) -> str:

@@ -22,6 +22,8 @@ def test_list_has_every_scheme_with_its_options_and_what_can_be_combined():
     assert "restart*" in rows["parameter-server"]
     found = json.loads(call("schemes", "list", "--json").stdout)
     assert {one["name"] for one in found["schemes"]} == rows.keys()
+    assert {one["name"] for one in found["optimizers"]} == {*ab.optimizers.OPTIMIZERS}
+    assert all(one["source"] and one["line"] for one in found["optimizers"])
     assert {"rule", "momentum_kind"} <= found["beside"].keys() <= ARGUMENTS.keys()
 
 

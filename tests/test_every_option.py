@@ -24,6 +24,9 @@ RULE = {"rule": "tail(refresh=every(10))"}
 ARGUMENTS = {  # of each argument that changes what is computed, a value, with what it means nothing without
     "momentum": {"momentum": 0.5},
     "momentum_kind": {"momentum": 0.5, "momentum_kind": "shared"},
+    "momentum_kind, ordered": {"momentum": 0.5, "momentum_kind": "ordered"},
+    "optimizer": {"optimizer": "adam"},
+    "optimizer, adagrad": {"optimizer": "adagrad"},
     "direct_share": {"momentum": 0.5, "direct_share": 0.2},
     "weight_decay": {"weight_decay": 0.01},
     "compensation": {"compensation": 0.1},
@@ -91,10 +94,11 @@ def test_a_scheme_with_an_argument(scheme, argument):
     try:
         made = list(carried_out(scheme, BOTH, **ARGUMENTS[argument]))
     except ab.UsageError as error:
-        assert argument in str(error)  # noqa: PT017 (most do not raise)
+        assert argument.partition(",")[0] in str(error)  # noqa: PT017 (most do not raise)
     else:
         check(made)
 
 
 def test_every_argument_that_changes_what_is_computed_is_tried():
-    assert {*of_replay("changed", "kept")} - OF_EVERY_RUN == {*ARGUMENTS}, "give it a line in ARGUMENTS"
+    tried = {name.partition(",")[0] for name in ARGUMENTS}
+    assert {*of_replay("changed", "kept")} - OF_EVERY_RUN == tried, "give it a line in ARGUMENTS"

@@ -35,7 +35,7 @@ def test_a_sweep_can_be_read_and_says_its_own_command(path):
 def test_commands_are_those_that_there_are(path):
     for command in COMMAND.findall(path.read_text().replace("#   asapnb", "asapnb")):
         name, *arguments = shlex.split(command.replace("\\\n", " "), comments=True)[1:]
-        with click.Context(main) as context:
+        with click.Context(main, **main.context_settings) as context:
             made = main.get_command(context, name)
             made.make_context(name, list(arguments), parent=context)  # an unknown flag is an error
         if name == "sweep":

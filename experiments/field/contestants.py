@@ -51,4 +51,7 @@ CONTESTANTS = (
     Contestant("delay-adaptive", more={"rule": "delay_adaptive"}),
     Contestant("momentum 0.9", start=-19, more={"momentum": 0.9}),
     Contestant("momentum 0.9, shared", start=-19, more={"momentum": 0.9, "momentum_kind": "shared"}),
+    Contestant("momentum 0.9, ordered", start=-19, more={"momentum": 0.9, "momentum_kind": "ordered"}),
+    Contestant("adam", start=-19, more={"optimizer": "adam"}),
+    Contestant("adagrad", start=-11, more={"optimizer": "adagrad"}),
 )
