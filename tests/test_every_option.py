@@ -33,12 +33,13 @@ ARGUMENTS = {  # of each argument that changes what is computed, a value, with w
     "clip": {"clip": 0.5},
     "reshuffle": {"reshuffle": False},
     "local_steps": {"local_steps": 3},
+    "workers": {"workers": "0:2, 8:4, 16:3"},
     "shards": {"shards": "dirichlet(0.5)"},
     "worker_tables": {"worker_tables": True, **RULE},
     "prior": {"prior": "geometric(m=4)", **RULE},
 }
 BOTH = True, True  # simulated, measured
-OF_EVERY_RUN = {"workers", "step_size", "batch_size", "seed"}
+OF_EVERY_RUN = {"step_size", "batch_size", "seed"}
 OF_ASAPNB = {name: scheme for name, scheme in SCHEMES.items() if scheme.__module__.startswith("asapnb.")}
 
 

@@ -122,6 +122,16 @@ def test_a_run_whose_workers_have_their_own_data_and_make_several_steps():
     assert ab.schedule_from(made.rows).local_steps == 1
 
 
+def test_a_number_of_workers_that_changes():
+    given = {"timing": "exponential(1)", "updates": 40, "workers": "0:2, 20:6"}
+    run = ab.simulate(PROBLEM, rule="concurrency()", step_size=0.05, **given)
+    for made in (ab.schedule_from(run), ab.schedule_from(ab.schedule_from(run).rows, workers="0:2, 20:6")):
+        assert made.workers == 6
+        again = ab.replay(made, PROBLEM, "concurrency()", step_size=0.05)
+        assert again.config["workers"] == run.config["workers"]
+        assert again.params["final"].tobytes() == run.params["final"].tobytes()
+
+
 def test_on_the_command_line(tmp_path):
     path = tmp_path / "delays.csv"
     np.savetxt(path, COLUMNS["tau"][:50])

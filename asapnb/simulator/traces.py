@@ -19,6 +19,7 @@ from ..numbers import integer
 from ..record import Run, load_run
 from ..schemes import LockBased, Scheme, as_scheme, parse_scheme
 from ..training.arguments import MAX_SIMULATED
+from ..workforce import WorkersLike, workforce_of
 from .recorded import check_views, rows_of
 from .schedules import Schedule
 from .trace_rows import GIVEN_UP, Refuse, made_rows, of_ages, of_delays, of_times, refuse_in, ticketed
@@ -35,7 +36,7 @@ _FORMS = (
 
 
 def schedule_from(
-    trace: Any, scheme: Scheme | str | None = None, *, workers: int | None = None, updates: int | None = None
+    trace: Any, scheme: Scheme | str | None = None, *, workers: WorkersLike | None = None, updates: int | None = None
 ) -> Schedule:
     """A schedule that was recorded elsewhere: `replay` carries it out, under any rule.
 
@@ -45,8 +46,8 @@ def schedule_from(
             .h5 of a run).
         scheme: how the workers shared the parameters, of one in which views are versions. By default `LockBased`; of
             a run its own, which stands.
-        workers: how many there are; by default those that are named or, if nobody is named, as few as can have made
-            the updates.
+        workers: how many there are, or a number that changes, as of `simulate`, which rules are told; by default
+            those that are named or, if nobody is named, as few as can have made the updates.
         updates: take only so many, the first ones.
 
     Returns:
@@ -85,19 +86,22 @@ def schedule_from(
     """
     if isinstance(trace, str | os.PathLike) and os.fspath(trace).endswith(".h5"):
         trace = load_run(trace)
-    scheme, least, made, views, name = (_of_run if isinstance(trace, Run) else _of_table)(trace, scheme)
+    scheme, force, made, views, name = (_of_run if isinstance(trace, Run) else _of_table)(trace, scheme)
+    least = int(made["worker"].max(initial=0)) + 1
     if updates is not None:
         end = int(np.searchsorted(np.maximum.accumulate(made["version"]), integer("updates", updates, 1), "right"))
         made, views = made[:end], None if views is None else views[:end]
-    if workers is not None and integer("workers", workers, 1, MAX_SIMULATED) < least:
-        raise UsageError(f"workers is {workers}: {name} needs {least:,}, as so many gradients are in flight at once")
-    scheme.check_workers(workers or least)
     last = int(made["version"].max(initial=0))
+    force = workforce_of(force if workers is None else workers, last, MAX_SIMULATED)
+    if force.most < least:
+        raise UsageError(f"workers is {workers}: {name} needs {least:,}, as so many gradients are in flight at once")
+    scheme.check_workers(force.most)
     steps = int(trace.config.get("local_steps", 1)) if isinstance(trace, Run) else 1
-    return Schedule(scheme, None, workers or least, last, None, made, views, _origin(name, made, views), steps)
+    origin = _origin(name, made, views)
+    return Schedule(scheme, None, force.most, last, None, made, views, origin, steps, force)
 
 
-Made = tuple[Scheme, int, NDArray[Any], NDArray[np.float64] | None, str]  # scheme, workers, rows, t_view, name
+Made = tuple[Scheme, Any, NDArray[Any], NDArray[np.float64] | None, str]  # scheme, workers, rows, t_view, name
 
 
 def _of_run(run: Run, scheme: Scheme | str | None) -> Made:
@@ -106,7 +110,8 @@ def _of_run(run: Run, scheme: Scheme | str | None) -> Made:
     if scheme is not None and as_scheme(scheme) != own:
         raise UsageError(f"scheme is {as_scheme(scheme)}, and the run was made by {own}: leave scheme out")
     name = "a run in memory" if run.path is None else run.path.name
-    return own, int(run.attributes["workers"]), ticketed(rows_of(run)), run.updates.get("t_view"), name
+    workers = run.config.get("workers") or run.attributes["workers"]
+    return own, workers, ticketed(rows_of(run)), run.updates.get("t_view"), name
 
 
 def _of_table(trace: Any, scheme: Scheme | str | None) -> Made:

@@ -45,6 +45,7 @@ CONTESTANTS = (
     Contestant("bound 4", "parameter-server(bound=4)"),
     Contestant("discard after 16", "parameter-server(discard_after=16)"),
     Contestant("discard after 32", "parameter-server(discard_after=32)"),
+    Contestant("workers 8, then 16", more={"workers": "0:8, 640:16"}),
     Contestant("local steps 4", more={"local_steps": 4}),
     Contestant("tail", more={"rule": "tail"}),
     Contestant("inverse", start=-6, more={"rule": "inverse"}),

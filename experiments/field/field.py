@@ -63,11 +63,12 @@ QUICK = Size(small, 1.5, 8.0, 64, 200, ("equal",), (0,), (100,), 0)
 def carry_out(problem: ab.Problem, size: Size, one: Contestant, schedule: str, data: str, k: int, seed: int) -> Found:
     """One run: when it reached the target, in virtual seconds (None if it did not), and its last loss."""
     each = as_scheme(one.scheme).gradients(WORKERS) * int(one.more.get("local_steps", 1))  # gradients of a version
+    given = {"workers": WORKERS, **DATA[data], **one.more}
     run = ab.simulate(
-        problem, one.scheme, workers=WORKERS, step_size=2.0 ** (k / 2), timing=SCHEDULES[schedule], seed=seed,
+        problem, one.scheme, step_size=2.0 ** (k / 2), timing=SCHEDULES[schedule], seed=seed,
         updates=math.ceil(1.2 * WORKERS * size.seconds / each), max_seconds=size.seconds, target_loss=size.target,
         eval_every=max(1, size.look // each), eval_samples=size.samples, record="summary", threads=1, progress=False,
-        **DATA[data], **one.more,
+        **given,
     )  # fmt: skip
     (record,) = records(run)
     loss = float(run.evals["train_loss"][-1])
