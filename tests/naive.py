@@ -246,6 +246,16 @@ def minibatch(problem, config, ticket, worker=0):
     return batch if own is None else own[batch]
 
 
+def weights_of_samples(problem, run):
+    """For each sample the sum of scale · factor over the minibatches that had it, each divided by its size."""
+    found, steps = np.zeros(problem.n_samples), run.config.get("local_steps", 1)
+    for i in np.flatnonzero(run.updates["dropped"] != 1):
+        for ticket in range(steps * run.updates["batch"][i], steps * (run.updates["batch"][i] + 1)):
+            batch = minibatch(problem, run.config, ticket, run.updates["worker"][i])
+            found[batch] += float(run.updates["scale"][i]) * float(run.updates["factor"][i]) / len(batch)
+    return found
+
+
 @lru_cache(maxsize=64)
 def _order(samples, seed, epoch):
     """The order of the samples in an epoch."""

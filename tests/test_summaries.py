@@ -186,8 +186,8 @@ def test_it_has_no_file_before_its_end_and_if_that_fails_it_is_elsewhere(tmp_pat
 def test_all_tables_but_that_of_updates_are_exported(tmp_path):
     runs = [ab.simulate(quadratic(), workers=2, updates=20, seed=seed, record="summary") for seed in (0, 1)]
     names = {Path(file).stem for file in export(runs, tmp_path)}
-    assert names == {"runs", "evals", "rule", "staleness"}
-    with pytest.raises(RecordError, match=r"no table updates \(there are runs, evals, rule and staleness\)"):
+    assert names == {"runs", "evals", "rule", "staleness", "workers"}
+    with pytest.raises(RecordError, match=r"no table updates \(there are runs, evals, rule, staleness and workers\)"):
         stacked([ab.load_run(_saved(runs[0], tmp_path))], "updates")
 
 

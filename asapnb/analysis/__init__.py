@@ -6,6 +6,7 @@ Sets of runs are lists of `Record`, told apart by the keys in which their config
 from .comparison import Comparison, compare, comparison
 from .curves import Curve
 from .export import export
+from .favour import by_class, by_sample
 from .records import Record, grouped, matching, records, seeds, varying
 from .speed import SpeedUp, speed_up
 from .stacking import stacked
@@ -36,6 +37,8 @@ __all__ = [
     "Target",
     "best_step_size",
     "bootstrap",
+    "by_class",
+    "by_sample",
     "compare",
     "comparison",
     "crossing",

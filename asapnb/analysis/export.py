@@ -98,7 +98,8 @@ def export(
         runs: `Run`, run files, or folders of them.
         out: a file that ends with .csv, .csv.gz or .parquet, for one table; a folder for several, which is made if
             need be; or a binary stream.
-        tables: "runs" (settings and figures), "updates", "evals", "rule", "staleness", "microscope". By default all
+        tables: "runs" (settings and figures), "updates", "evals", "rule", "staleness", "workers", "microscope". By
+            default all
             that there are for a folder, else "updates", which a summary does not have.
         form: "csv", "csv.gz" or "parquet"; by default as the file is called, else CSV.
         by: the settings that become columns; by default all that vary, with the seed.

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..formatting import count, fixed, loss, measured, number, seconds, shortened
 from ..markup import block, pairs
 from ..staleness.bins import bars_of
@@ -106,6 +108,7 @@ def figures(run: Run, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     if lengths := run.attributes.get("intervals"):
         sizes = [one["length"] for one in lengths]
         found.append(("intervals", f"length {sizes[0]:,} → {sizes[-1]:,}, tried {min(sizes):,} to {max(sizes):,}"))
+    found.append(("by worker", by_worker(run)))
     lost = {"dropped": "dropped", "zeroed": "scaled to zero", "failed_cas": "failed compare-and-swaps"}
     found.append(("gradients", ", ".join(f"{facts[name]:,} {what}" for name, what in lost.items() if facts[name])))
     if (most := run.config.get("clip")) is not None:
@@ -115,6 +118,26 @@ def figures(run: Run, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     if (work := run.attributes.get("replay")) is not None:
         found.append(("real time", f"{work['wall_seconds']:.2f} s on {count(work['threads'], 'thread')}"))
     return found
+
+
+def by_worker(run: Run) -> str:
+    """Whose gradients counted for how much; empty if all did alike, or if that is not known."""
+    found = run.by_worker()
+    scale = found.get("mean_scale", np.zeros(0))
+    if len(scale) < 2 or np.isnan(scale).all():
+        return ""
+    least, most = int(np.nanargmin(scale)), int(np.nanargmax(scale))
+    lost = found["dropped"] / np.maximum(found["gradients"], 1)
+    texts = []
+    if scale[most] - scale[least] > 5e-4:
+        share, of = found["share_of_steps"][least], found["share_of_gradients"][least]
+        texts.append(
+            f"mean scale {scale[least]:.3f} (worker {least}, {of:.1%} of the gradients, {share:.1%} of the steps) to "
+            f"{scale[most]:.3f} (worker {most})"
+        )
+    if lost.any():
+        texts.append(f"most given up by worker {int(lost.argmax())}, {lost.max():.1%}")
+    return "; ".join(texts)
 
 
 def _factor(facts: Mapping[str, Any]) -> str:

@@ -28,7 +28,7 @@ from .heaps import check_heaps
 from .held import Held
 from .predicting import predict
 from .schema import ABANDONED, CARRIED, COLUMNS, EVALS, MICROSCOPE, RUNNING, SUMMARY, UPDATES, VIEWS, VIRTUAL
-from .sums import Sums, sums_of, versions
+from .sums import WORKER_ROWS, Sums, sums_of, versions
 from .synopsis import Synopsis, sealed, synopsis_of, unpacked
 from .tables import PIECE, TABLES, table_of
 
@@ -230,7 +230,10 @@ class Run:
             found = {
                 name: self._between(file, "summary", name, 0, self.rows["summary"]) for name in COLUMNS["summary"]
             }
-            return Sums.restored(self.attributes["summary"], found, file["summary"]["worker_steps"][:], self._name)
+            steps, rows = file["summary"]["worker_steps"][:], None
+            if "worker_rows" in file["summary"]:
+                rows = dict(zip(WORKER_ROWS, file["summary"]["worker_rows"][:], strict=True))
+            return Sums.restored(self.attributes["summary"], found, steps, self._name, rows)
 
     @property
     def by_staleness(self) -> dict[str, NDArray[Any]]:
@@ -303,8 +306,30 @@ class Run:
         * updates, evals, microscope: the attributes of these names
         * rule: row (of the table), step (updates seen when it was made), tau, scale
         * staleness: worker, tau, updates (how many of the worker's had that staleness, where any had)
+        * workers: what became of each worker's gradients: see `by_worker`
         """
         return Columns(tuple(TABLES), partial(table_of, self))
+
+    def by_worker(self) -> dict[str, NDArray[Any]]:
+        """What became of the gradients of each worker, as columns of one entry a worker.
+
+        * worker, gradients: how many it computed; of these `applied`, `dropped` (given up: no version), and `zeroed`,
+          which are applied, too, but with a scale of zero
+        * mean_scale: the mean of scale · factor of those that were applied; NaN if none was
+        * share_of_gradients, share_of_steps: of the gradients of all workers, and of the sum of all steps. A worker
+          whose share of the steps is the smaller one has been dampened.
+
+        A summary that was made before these were counted has worker and share_of_steps only.
+
+        >>> import asapnb as ab
+        >>> bowl = ab.problems.quadratic([1.0], noise=0.1)
+        >>> times = "compute=[constant(1), constant(1), constant(10)]"
+        >>> run = ab.simulate(bowl, rule="inverse", workers=3, timing=times, updates=210)
+        >>> found = run.by_worker()
+        >>> found["applied"].tolist(), found["mean_scale"].round(2).tolist()
+        ([100, 100, 10], [0.49, 0.48, 0.05])
+        """
+        return self.sums.by_worker()
 
     @cached_property
     def made(self) -> int:

@@ -15,6 +15,7 @@ from ..errors import RecordError
 from . import tail
 from .attributes import Facts, checked_attributes
 from .schema import CARRIED, COLUMNS, GROUPS, RUNNING, SCHEMA, SUMMARY, SUMMARY_COLUMNS
+from .sums import WORKER_COUNTS, WORKER_ROWS
 from .text import from_attribute
 
 _NEEDED = ("evals", "rule", "params")
@@ -292,6 +293,10 @@ def _sums(found: dict[str, Any], attributes: Facts, evaluations: int, size: int,
         place = f"/summary/{one} of {name}"
         if array_shape(found.get(f"summary/{one}"), place, 1, size, (np.float64,)) != (length,):
             raise RecordError(f"{place} must have {length:,} entries: the file is damaged")
+    if WORKER_COUNTS in found:
+        place, wanted = f"/{WORKER_COUNTS} of {name}", (len(WORKER_ROWS), attributes["workers"])
+        if array_shape(found[WORKER_COUNTS], place, 2, size, (np.int64,)) != wanted:
+            raise RecordError(f"{place} must have the shape {wanted}: the file is damaged")
 
 
 def _counts(found: dict[str, Any], size: int, name: str) -> None:

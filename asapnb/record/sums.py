@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import RecordError
 from .changes import step_size_of, step_sizes
-from .schema import ABANDONED, SUMMARY_COLUMNS, ZEROED
+from .schema import ABANDONED, APPLIED, SUMMARY_COLUMNS, ZEROED
 
 if TYPE_CHECKING:
     from .run import Run
@@ -19,6 +19,8 @@ Rows = Mapping[str, NDArray[Any]] | NDArray[Any]
 COUNTED = {"updates": int, "applied": int, "dropped": int, "zeroed": int, "failed_cas": int, "clipped": int,
            "burn_in": int, "scale": float, "factor": float, "steps": float, "later_scale": float,
            "least_scale": float, "most_scale": float}  # fmt: skip
+WORKER_ROWS = {"applied": APPLIED, "dropped": ABANDONED, "zeroed": ZEROED}  # `applied` are those scaled to zero, too
+WORKER_COUNTS = "summary/worker_rows"
 _BY_TAU = SUMMARY_COLUMNS[1:]
 _STALEST = 2**26
 
@@ -32,13 +34,19 @@ class Sums:
             factors and of the steps; the rows before the rule had seen any staleness, and the sum of the later ones.
         by_tau: by the names of /summary but `tau`: sums by staleness, from 0 on.
         worker_steps: (workers,): the sum of the steps of each.
+        worker_scale: (workers,): the sum of scale · factor of each.
+        worker_rows: by the names of `WORKER_ROWS`, (workers,): the rows of each that were applied, given up, and
+            scaled to zero; None for a summary that was made before they were counted.
     """
 
     def __init__(self, workers: int, clip: float | None = None) -> None:
         self._clip = clip
         self.numbers: dict[str, Any] = {name: kind() for name, kind in COUNTED.items()}
         self.by_tau: dict[str, NDArray[Any]] = {column.name: np.zeros(0, column.dtype) for column in _BY_TAU}
-        self.worker_steps = np.zeros(workers)
+        self.worker_steps, self.worker_scale = np.zeros(workers), np.zeros(workers)
+        self.worker_rows: dict[str, NDArray[np.int64]] | None = {
+            name: np.zeros(workers, np.int64) for name in WORKER_ROWS
+        }
 
     def add(self, rows: Rows, first: NDArray[np.bool_], sizes: Any = 1.0) -> None:
         """Add rows of /updates, as rows or as columns.
@@ -77,7 +85,13 @@ class Sums:
         self._count("updates", np.bincount(tau))
         self._count("dropped", np.bincount(rows["tau"][~made]))
         self._count("scale", np.bincount(tau, scale))
-        self.worker_steps += np.bincount(worker, steps, minlength=len(self.worker_steps))
+        workers = len(self.worker_steps)
+        self.worker_steps += np.bincount(worker, steps, minlength=workers)
+        self.worker_scale += np.bincount(worker, scale, minlength=workers)
+        for name, code in WORKER_ROWS.items():
+            chosen = made if code == APPLIED else rows["dropped"] == code
+            if self.worker_rows is not None:
+                self.worker_rows[name] += np.bincount(rows["worker"][chosen], minlength=workers)
 
     def _grow(self, length: int) -> None:
         for name, sums in self.by_tau.items():
@@ -112,11 +126,29 @@ class Sums:
         """The datasets of /summary: of each staleness that occurred, and of each worker."""
         occurs = np.flatnonzero((self.by_tau["updates"] != 0) | (self.by_tau["dropped"] != 0))
         by_tau = {f"summary/{name}": sums[occurs] for name, sums in self.by_tau.items()}
-        return {"summary/tau": occurs, **by_tau, "summary/worker_steps": self.worker_steps}
+        by_worker = {} if self.worker_rows is None else {WORKER_COUNTS: np.array([*self.worker_rows.values()])}
+        return {"summary/tau": occurs, **by_tau, "summary/worker_steps": self.worker_steps, **by_worker}
+
+    def by_worker(self) -> dict[str, NDArray[Any]]:
+        """What became of the gradients of each worker: the columns of the table `workers`, see `tables`."""
+        found: dict[str, NDArray[Any]] = {"worker": np.arange(len(self.worker_steps))}
+        if self.worker_rows is not None:
+            found |= {"gradients": self.worker_rows["applied"] + self.worker_rows["dropped"], **self.worker_rows}
+            with np.errstate(invalid="ignore"):  # NaN without any
+                found["mean_scale"] = self.worker_scale / found["applied"]
+                found["share_of_gradients"] = found["gradients"] / found["gradients"].sum()
+        with np.errstate(invalid="ignore"):
+            found["share_of_steps"] = self.worker_steps / self.worker_steps.sum()
+        return found
 
     @classmethod
     def restored(
-        cls, numbers: Mapping[str, Any], columns: Mapping[str, NDArray[Any]], worker_steps: NDArray[Any], where: str
+        cls,
+        numbers: Mapping[str, Any],
+        columns: Mapping[str, NDArray[Any]],
+        worker_steps: NDArray[Any],
+        where: str,
+        worker_rows: dict[str, NDArray[np.int64]] | None = None,
     ) -> Sums:
         """The sums that a file keeps; RecordError for what no run has.
 
@@ -125,16 +157,22 @@ class Sums:
             columns: those of /summary.
             worker_steps: likewise.
             where: the name of the file.
+            worker_rows: likewise, if there are any.
         """
         sums = cls(0)
         sums.numbers = {name: kind(numbers[name]) for name, kind in COUNTED.items()}
-        sums.worker_steps = np.array(worker_steps)
+        sums.worker_steps, sums.worker_rows = np.array(worker_steps), worker_rows
+        sums.worker_scale = sums.worker_steps
         tau, most = columns["tau"], min(sums.numbers["updates"], _STALEST)
         if (np.diff(tau, prepend=-1) <= 0).any() or tau.max(initial=0) > most:
             raise RecordError(f"/summary/tau of {where} must rise, to {most:,} at most: the file is damaged")
         sums._grow(int(tau.max(initial=-1)) + 1)
         for name in sums.by_tau:
             sums.by_tau[name][tau] = columns[name]
+        for name in worker_rows or {}:
+            counts = (worker_rows or {})[name]
+            if (counts < 0).any() or counts.sum() != sums.numbers[name]:
+                raise RecordError(f"/{WORKER_COUNTS} of {where} does not add up to {name}: the file is damaged")
         for name, total in (("updates", "applied"), ("dropped", "dropped")):
             if sums.by_tau[name].sum() != sums.numbers[total]:
                 raise RecordError(f"/summary/{name} of {where} does not add up to {total}: the file is damaged")

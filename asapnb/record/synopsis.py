@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from .attributes import Facts, checked_attributes
 from .schema import COLUMNS, RUNNING
-from .sums import COUNTED, Sums
+from .sums import COUNTED, WORKER_ROWS, Sums
 from .text import from_attribute, to_attribute
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ def synopsis_of(run: Run) -> Synopsis | None:
         "eval_steps": run.eval_steps,
         **{f"by_tau/{name}": sums_of_it for name, sums_of_it in sums.by_tau.items()},
         "worker_steps": sums.worker_steps,
+        "worker_scale": sums.worker_scale,
+        **{f"worker_rows/{name}": counts for name, counts in (sums.worker_rows or {}).items()},
     }
     text = {
         "attributes": {name: to_attribute(name, value) for name, value in sorted(run.attributes.items())},
@@ -116,6 +118,11 @@ def _read(content: bytes, name: str) -> Synopsis:
     sums.numbers = {key: kind(found["sums"][key]) for key, kind in COUNTED.items()}
     sums.by_tau = {key: _typed(arrays[f"by_tau/{key}"], column.dtype) for key, column in sums.by_tau.items()}
     sums.worker_steps = _typed(arrays["worker_steps"], np.float64, facts["workers"])
+    sums.worker_scale = _typed(arrays.get("worker_scale", sums.worker_steps), np.float64, facts["workers"])
+    known = all(f"worker_rows/{name}" in arrays for name in WORKER_ROWS)
+    sums.worker_rows = {
+        name: _typed(arrays[f"worker_rows/{name}"], np.int64, facts["workers"]) for name in WORKER_ROWS if known
+    } or None
     steps = _typed(arrays["eval_steps"], np.float64, rows["evals"])
     evals = {
         key: _typed(arrays[f"evals/{key}"], column.dtype, len(steps)) if f"evals/{key}" in arrays

@@ -21,7 +21,7 @@ Piece = Mapping[str, NDArray[Any]]
 def check_there(run: Any, name: str) -> None:
     """RecordError if a run has no such table."""
     if name == "updates":
-        run.check_rows("it has no table updates (there are runs, evals, rule and staleness)")
+        run.check_rows("it has no table updates (there are runs, evals, rule, staleness and workers)")
 
 
 def _updates(run: Any, size: int) -> Iterator[Piece]:
@@ -67,6 +67,10 @@ def _staleness(run: Any, size: int) -> Iterator[Piece]:
     yield from _cut(dict(zip(_STALENESS, seen.entries(), strict=True)), size)
 
 
+def _workers(run: Any, size: int) -> Iterator[Piece]:
+    yield from _cut(run.by_worker(), size)
+
+
 def _cut(columns: Piece, size: int) -> Iterator[Piece]:
     for start in range(0, len(next(iter(columns.values()), ())), size):
         yield {name: column[start : start + size] for name, column in columns.items()}
@@ -88,6 +92,10 @@ class Table:
 
 
 _STALENESS = dict.fromkeys(("worker", "tau", "updates"), np.int64)
+_WORKERS = {
+    **dict.fromkeys(("worker", "gradients", "applied", "dropped", "zeroed"), np.int64),
+    **dict.fromkeys(("mean_scale", "share_of_gradients", "share_of_steps"), np.float64),
+}
 TABLES = {
     "updates": Table("an update", _updates),
     "evals": Table("an evaluation", partial(_group, "evals")),
@@ -97,6 +105,7 @@ TABLES = {
         {"row": np.int64, "step": np.int64, "tau": np.int64, "scale": np.float64},
     ),
     "staleness": Table("how many updates of a worker had a staleness, where any had", _staleness, _STALENESS),
+    "workers": Table("what became of the gradients of a worker", _workers, _WORKERS),
     "microscope": Table("an update that a microscope looked at", partial(_group, "microscope")),
 }
 
@@ -109,6 +118,8 @@ def there_are(run: Any) -> list[str]:
 def columns_of(run: Any, name: str) -> dict[str, np.dtype[Any]]:
     """The dtype of each column of a table; none of one that the run does not have."""
     declared = TABLES[name].columns if name in there_are(run) else {}
+    if name == "workers":  # a summary may lack some
+        declared = {key: dtype for key, dtype in _WORKERS.items() if key in run.by_worker()}
     if declared is None:
         known = COLUMNS[name] | (COLUMNS["views"] if name == "updates" else {})
         declared = {key: known[key].dtype for key in getattr(run, name)}

@@ -11,7 +11,7 @@ from ..problems.base import Problem
 from ..problems.shards import Shards, as_shards, digest_of, shards
 from ..problems.signature import Integers
 from . import words as at
-from .gradients import drawn
+from .gradients import drawn, weigh
 from .options import Options
 
 
@@ -70,6 +70,37 @@ def row_gradient(problem: Problem, view: NDArray[Any], step_size: float, batches
         point = view - view.dtype.type(step_size) * total
         total += problem.loss_and_gradient(point, *batch)[1]
     return total
+
+
+class Weights(NamedTuple):
+    """What the gradients of each training sample came to, each (samples,).
+
+    Attributes:
+        gradients: minibatches that had the sample.
+        weight: the sum of scale · factor over these, divided by their sizes; 0 for gradients that were given up.
+        full: the same if all scales had been 1, and no gradient given up.
+    """
+
+    gradients: Integers
+    weight: NDArray[np.float64]
+    full: NDArray[np.float64]
+
+
+def weights_of(drawing: NDArray[np.int64], worker: Any, batch: Any, weight: Any) -> Weights:
+    """The weights of all samples in a run.
+
+    Args:
+        drawing: of the run.
+        worker: of each row.
+        batch: likewise.
+        weight: of each row its scale · factor, or 0 if it was given up.
+    """
+    count = int(drawing[at.N_SAMPLES])
+    found = Weights(np.zeros(count, np.int64), np.zeros(count), np.zeros(count))
+    who, which = (np.ascontiguousarray(one, np.int64) for one in (worker, batch))
+    room, weight = np.empty(drawing[at.BATCH_SIZE], np.int64), np.ascontiguousarray(weight, np.float64)
+    weigh(drawing, who, which, weight, room, found.weight, found.full, found.gradients)
+    return found
 
 
 def own_numbers(worker: NDArray[Any], batch: NDArray[Any]) -> NDArray[np.int64]:

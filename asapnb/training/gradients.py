@@ -48,6 +48,25 @@ def drawn(indices: Words, drawing: Words, worker: int, number: int) -> int:
     return draw(indices, drawing, worker, number)
 
 
+@kernel()
+def weigh(
+    drawing: Words, workers: Vector, batches: Vector, weights: Vector, indices: Words, given: Vector, full: Vector,
+    times: Words,
+) -> None:  # fmt: skip
+    """Add each row's weight, and 1, to the samples of its minibatches, shared out evenly; and count how often.
+
+    Twin: `weights_of_samples` in tests/naive.py.
+    """
+    steps = drawing[LOCAL_STEPS]
+    for row in range(workers.size):
+        for number in range(steps * batches[row], steps * (batches[row] + 1)):
+            count = draw(indices, drawing, workers[row], number)
+            for i in range(count):
+                given[indices[i]] += weights[row] / count
+                full[indices[i]] += 1.0 / count
+                times[indices[i]] += 1
+
+
 @part()
 def ticket_of(drawing: Words, worker: int, number: int) -> int:
     """The number of a minibatch among those of all workers."""
