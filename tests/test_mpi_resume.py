@@ -22,10 +22,17 @@ def other():
     return quadratic(7)
 
 
-@pytest.mark.parametrize(("momentum", "kind"), [(0.3, "per_worker"), (0.3, "shared")])
-def test_it_goes_on_as_if_it_had_not_ended(four, tmp_path, momentum, kind):
+STEPS = [
+    {"momentum": 0.3, "momentum_kind": "per_worker"},
+    {"momentum": 0.3, "momentum_kind": "ordered"},
+    {"optimizer": "amsgrad(beta2=0.9)"},
+]
+
+
+@pytest.mark.parametrize("steps", STEPS, ids=str)
+def test_it_goes_on_as_if_it_had_not_ended(four, tmp_path, steps):
     path = tmp_path / "run.h5"
-    arguments = {"momentum": momentum, "momentum_kind": kind, "compensation": 0.1, "updates": 100, "out": path}
+    arguments = {**steps, "compensation": 0.1, "updates": 100, "out": path}
     before, *_ = four.call(train, quadratic, arguments, size=SIZE, rule="tail")
     server_alone = ByRank({0: str(path)})
     run, *nothing = four.call(resume, server_alone, quadratic, size=SIZE, updates=250, step_size=0.05)

@@ -54,6 +54,8 @@ RUNS = {
         3,
         {"momentum": 0.8, "momentum_kind": "shared", "direct_share": 0.3, "compensation": 0.1, "step_size": 0.02},
     ),
+    "adam": (3, {"optimizer": "adam(beta2=0.9)", "step_size": 0.01}),
+    "ordered momentum": (4, {"momentum": 0.8, "momentum_kind": "ordered", "step_size": 0.02}),
     "a table of each worker": (4, {"rule": "tail(refresh=every(20))", "worker_tables": True, "prior": "poisson(2)"}),
     "a schedule": (4, {"schedule": "warmup(20) * cosine()", "rule": "inverse"}),
 }

@@ -205,3 +205,7 @@ def test_no_largest_stable_step_is_said_to_be_known():
         assert (found.noise_loss is None) == ("optimizer" in steps)
     with pytest.raises(ab.UsageError, match="unknown momentum_kind 'ordered'"):
         ab.theory.stable_step("constant", workers=2, momentum=0.5, momentum_kind="ordered")
+
+
+def test_a_contestant_of_the_arena_may_have_an_optimizer():
+    assert ab.arena.contestant("constant", optimizer="adagrad").name == "constant, optimizer=adagrad"

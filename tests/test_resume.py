@@ -399,6 +399,7 @@ KILLED = [
     *((scheme, 0.9, "late") for scheme in ("sequential", "lock-based", "leashed")),
     *((scheme, 0.9, "seam") for scheme in ("synchronous", "lock-based", "leashed")),
     ("leashed", 0.9, "early"),
+    *((scheme, "adam", "late") for scheme in ("synchronous", "lock-based", "leashed")),
 ]
 
 
@@ -420,6 +421,8 @@ def be_killed(out, scheme, momentum, when):
     """Train until there are rows after a checkpoint (late), before there is any (early), or after going on (seam)."""
     controller.FLUSH_SECONDS = 0.0
     arguments = {"momentum": momentum, "step_size": 1e-3, "eval_every": 10}
+    if momentum == "adam":
+        arguments |= {"momentum": 0.0, "optimizer": "adam(beta2=0.9)"}
     if when == "seam":
         train(SLOW, scheme, updates=57, out=out, **arguments)
     if when == "late":
@@ -467,11 +470,12 @@ def test_a_killed_run_goes_on_from_its_checkpoint(killed, number):
     assert (np.diff(run.evals["step"]) > 0).all()
     assert set(range(0, total + 1, 10)) <= set(run.evals["step"])
     assert "hogwild" in scheme or (np.diff(run.evals["t"]) > 0).all()
-    entry = {"version": version, "velocity": momentum == 0 or when != "late" or scheme in FRESH}
+    entry = {"version": version, "velocity": momentum in (0, "adam") or when != "late" or scheme in FRESH}
     assert run.attributes["resumed"] == [entry]
     assert [path.name for path in killed.glob(f"{number}.h5*")] == [out.name]
-    if scheme in FRESH and entry["velocity"]:
-        assert_same_updates(run, train(SLOW, scheme, updates=total, momentum=momentum, step_size=1e-3))
+    if scheme in FRESH:
+        steps = {"optimizer": run.config["optimizer"], "momentum": run.config["momentum"], "step_size": 1e-3}
+        assert_same_updates(run, train(SLOW, scheme, updates=total, **steps))
     elif "hogwild" not in scheme:
         np.testing.assert_array_equal(
             recompute(SLOW, from_version(run, 0 if entry["velocity"] else version, checkpoint)), run.params["final"]

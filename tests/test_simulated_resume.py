@@ -36,6 +36,11 @@ ARGUMENTS = {
     "microscope": 3,
     "step_size": 0.01,
 }
+STEPS = {  # schemes with other steps than those of momentum for each worker
+    "leashed": {"momentum_kind": "ordered"},
+    "parameter-server": {"optimizer": "amsgrad(beta2=0.9)", "momentum": 0.0},
+    "synchronous(wait_for=3)": {"optimizer": "adam(beta2=0.9)", "momentum": 0.0},
+}
 FEW = [
     "lock-based",
     "leashed(persistence=0)",
@@ -49,7 +54,7 @@ SCHEMES = [*CONSISTENT, *ROUNDS, *HOGWILD[1:3], "hogwild(blocks=1)", "hogwild"]
 
 def arguments_of(scheme):
     changed = {"compensation": 0.0} if scheme in ("hogwild", *ROUNDS) else {}
-    return {**ARGUMENTS, **changed}
+    return {**ARGUMENTS, **changed, **STEPS.get(scheme, {})}
 
 
 def broken(monkeypatch, at, act):

@@ -219,3 +219,9 @@ def test_importing_asapnb_does_not_import_scikit_learn_and_the_extra_is_named():
     code = "import sys, asapnb.cli; assert 'sklearn' not in sys.modules\n"
     code += "sys.modules['sklearn'] = None\ntry: import asapnb.sklearn\nexcept ImportError as error: print(error)"
     assert 'pip install "asapnb[sklearn]"' in python("-c", code).stdout
+
+
+def test_an_optimizer_reaches_the_run():
+    made = AsyncSGDClassifier(optimizer="adam", engine="simulate", epochs=1, random_state=0)
+    inputs = np.random.default_rng(0).normal(size=(40, 3))
+    assert made.fit(inputs, inputs[:, 0] > 0).run_.config["optimizer"] == str(ab.Adam())
