@@ -252,3 +252,6 @@ def test_arguments_that_do_not_fit():
             ab.schedule_from(COLUMNS, **wrong)
     with pytest.raises(UsageError, match="leave scheme out"):
         ab.schedule_from(run, "leashed")
+    for trace in (AGES, [0, 1], {"delay": [0, 1]}):
+        with pytest.raises(UsageError, match="several gradients make a version, and in the trace each makes one"):
+            ab.schedule_from(trace, "synchronous")

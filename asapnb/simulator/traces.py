@@ -166,6 +166,7 @@ def _rows(table: Table, scheme: Scheme, place: Callable[[int], str]) -> NDArray[
     columns, refuse = table.columns, refuse_in(table.where, place)
     if all(name.isdecimal() for name in columns):
         whole = [_whole(table, name, refuse) for name in columns]
+        _check_single(table, scheme)
         several = len(whole) > 1
         found = of_ages(np.stack(whole, axis=1), refuse) if several else of_delays(whole[0], None, refuse)
         return made_rows(found, scheme.gradients, refuse)
@@ -174,6 +175,7 @@ def _rows(table: Table, scheme: Scheme, place: Callable[[int], str]) -> NDArray[
     taken: dict[str, NDArray[Any]] = {name: _whole(table, name, refuse) for name in _WHOLE if name in columns}
     taken |= {name: _seconds(table, name, refuse) for name in _SECONDS if name in columns}
     if delays and not ({*_WHOLE[:2], *_SECONDS} & columns.keys()):
+        _check_single(table, scheme)
         found = of_delays(_whole(table, delays, refuse), worker, refuse)
         return made_rows(found, scheme.gradients, refuse)
     if worker is not None and "version" in taken and ("read_version" in taken or delays):
@@ -185,6 +187,15 @@ def _rows(table: Table, scheme: Scheme, place: Callable[[int], str]) -> NDArray[
         order = found.pop("order")
         return made_rows(found, scheme.gradients, lambda row, why: refuse(int(order[row]), why))
     raise DataError(f"{table.where} has the columns {', '.join(columns)}: a trace has {_FORMS}")
+
+
+def _check_single(table: Table, scheme: Scheme) -> None:
+    """UsageError for a scheme whose versions are made of several gradients, as delays are of versions of one."""
+    if scheme.gradients(2) != 1:
+        raise UsageError(
+            f"scheme is {scheme}, where several gradients make a version, and in {table.where} each makes one: take "
+            "lock-based, or give the columns worker, read_version and version"
+        )
 
 
 def _of_versions(columns: dict[str, Any], scheme: Scheme, refuse: Refuse) -> NDArray[Any]:
