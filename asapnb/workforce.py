@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from .errors import UsageError
 from .formatting import count, shortened
 from .numbers import integer, steps
+from .text import parse_call
 
 MOST_CHANGES = 10_000  # of a table: it is kept as one text in a run file
 _MOST_CALLS = 10_000_000  # of a function of the version, which is called for each
@@ -24,6 +25,8 @@ class Workforce:
     Attributes:
         changes: (version, number) each, the first of version 0, in the order of versions. The numbers differ from one
             to the next.
+        adapts_to: of a number that follows the measured progress of a run on threads, the largest; the changes are
+            then those so far. None for a table that is known beforehand.
 
     >>> force = as_workforce([(0, 8), (5000, 16)])
     >>> print(force), force.most, force.at(4999), force.at(5000)
@@ -34,16 +37,21 @@ class Workforce:
     """
 
     changes: tuple[tuple[int, int], ...]
+    adapts_to: int | None = None
 
     @property
     def most(self) -> int:
         """The largest number."""
-        return max(number for _, number in self.changes)
+        return max(number for _, number in self.changes) if self.adapts_to is None else self.adapts_to
 
     @property
     def is_steady(self) -> bool:
         """Whether the number never changes."""
-        return len(self.changes) == 1
+        return len(self.changes) == 1 and self.adapts_to is None
+
+    def until(self, version: int) -> Workforce:
+        """The changes up to a version, as a table."""
+        return Workforce(tuple(change for change in self.changes if change[0] <= version))
 
     @property
     def plain(self) -> int | str:
@@ -59,7 +67,7 @@ class Workforce:
         """
         if self.is_steady:
             return count(self.most, "worker")
-        least = min(number for _, number in self.changes)
+        least = 1 if self.adapts_to is not None else min(number for _, number in self.changes)
         return f"{least:,} to {count(self.most, 'worker')} ({shortened(self)})"
 
     def at(self, version: int) -> int:
@@ -72,15 +80,29 @@ class Workforce:
 
     def then(self, version: int, number: int) -> Workforce:
         """This, with another number from a later version on."""
-        return self if number == self.changes[-1][1] else Workforce((*self.changes, (version, number)))
+        if number == self.changes[-1][1]:
+            return self
+        return Workforce((*self.changes, (version, number)), self.adapts_to)
 
     def __str__(self) -> str:
         if self.is_steady:
             return str(self.most)
+        if self.adapts_to is not None:
+            return f"adaptive({self.most})"
         return ", ".join(f"{version}:{number}" for version, number in self.changes)
 
     def __repr__(self) -> str:
         return f"Workforce({str(self)!r})"
+
+
+def adaptive(most: int) -> Workforce:
+    """A number of workers that follows the measured progress of a run on threads or on MPI, from `most` at first.
+
+    >>> adaptive(16)
+    Workforce('adaptive(16)')
+    """
+    most = integer("the largest number of adaptive workers", most, 1)
+    return Workforce(((0, most),), most)
 
 
 Numbers: TypeAlias = Workforce | int | str | Iterable[tuple[int, int]]  # what `as_workforce` takes
@@ -99,7 +121,13 @@ def as_workforce(value: Any, most: int | None = None, name: str = "workers") -> 
     (Workforce('0:8, 5000:16'), Workforce('8'))
     """
     if isinstance(value, Workforce):
+        if value.adapts_to is not None:
+            integer(name, value.most, 1, most)
+            return value
         value = value.changes
+    elif isinstance(value, str) and value.strip().startswith("adaptive"):
+        adapting: Workforce = parse_call(value, {"adaptive": adaptive}, name)
+        return as_workforce(adapting, most, name)
     elif isinstance(value, str):
         value = int(value) if value.strip().isdecimal() and len(value) < 20 else value
     elif isinstance(value, Iterable):

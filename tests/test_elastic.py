@@ -1,5 +1,7 @@
 """A number of workers that changes during a run: on threads, on MPI, resumed, replayed, and as rules see it."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from asapnb.cli import main
@@ -10,9 +12,15 @@ from problems import pull_slowly, quadratic, train
 
 import asapnb as ab
 from asapnb.config import run_config
+from asapnb.engine import elastic, words
+from asapnb.engine.collect import compile_access
+from asapnb.engine.initial import InitialState
+from asapnb.engine.memory import allocate
+from asapnb.record.schema import UPDATES
 from asapnb.rules import Rule, ScaleTables, every, tail
-from asapnb.training.options import Options
+from asapnb.training.options import Options, resolve
 from asapnb.training.prior import as_prior
+from asapnb.training.steps import step_tables
 from asapnb.workforce import MOST_CHANGES, Workforce, as_workforce
 
 TABLE = "0:2, 30:5, 60:1, 90:3, 91:5, 200:2"
@@ -256,6 +264,69 @@ def test_a_rule_that_sees_the_loss_has_its_tables_at_the_same_updates(worker_tab
     ]  # fmt: skip
     np.testing.assert_array_equal(runs[0].updates["scale"], runs[1].updates["scale"])
     np.testing.assert_array_equal(runs[0].params["final"], runs[1].params["final"])
+
+
+# --- a number that adapts ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["lock-based", "hogwild", "leashed"])
+def test_a_number_that_follows_the_progress_is_recorded_to_the_version(scheme, monkeypatch, tmp_path):
+    monkeypatch.setattr(elastic, "_WINDOW", 20)
+    run = train(quadratic(), scheme, workers="adaptive(4)", updates=4000, step_size=1e-4, out=tmp_path / "run.h5")
+    table = run.attributes["in_force"]
+    assert run.config["workers"] == "adaptive(4)"
+    assert "in force" in run._repr_html_()
+    force = as_workforce(table)
+    assert all(version <= 4000 for version, _ in force.changes)
+    reads = [*zip(run.updates["worker"].tolist(), run.updates["read_version"].tolist(), strict=True)]
+    assert all(worker < force.at(version) for worker, version in reads)
+    if scheme != "hogwild":
+        rule = Rule("one_over_workers", one_over_workers)
+        replayed = ab.replay(run, quadratic(), rule=rule)
+        expected = [np.float32(1 / force.at(version - 1)) for version in replayed.updates["version"].tolist()]
+        assert replayed.updates["scale"].tolist() == expected
+        assert as_workforce(replayed.config["workers"]) == force
+    further = ab.resume(run, updates=4200, problem=quadratic()).attributes["in_force"]
+    assert as_workforce(further).until(4000) == force
+    assert ab.simulate(quadratic(), workers=table, updates=50).status == "finished"
+
+
+def test_changes_are_those_of_the_trials_and_hold_from_a_version_that_nobody_has_read(monkeypatch):
+    monkeypatch.setattr(elastic, "_WINDOW", 10)
+    options = resolve("train", quadratic(), {"workers": "adaptive(8)", "updates": 1000})
+    shared = allocate(quadratic(), options, step_tables(options.schedule, Rule("one", one_over_workers), 1000),
+                      InitialState(quadratic().init(0)), 1.0)  # fmt: skip
+    made = elastic.Elastic(shared, compile_access(UPDATES), options, 0)
+    version = 0
+    for number, slope in ((8, 1.0), (4, 2.0), (4, 2.0), (8, 1.0), (4, 1.0), (2, 0.5)):
+        assert made.workforce.changes[-1][1] == number
+        assert elastic.number_at(shared, made.workforce.changes[-1][0]) == number
+        rows = np.zeros(80, UPDATES)
+        rows["version"], rows["t_apply"] = 1 + version + np.arange(80), version + np.arange(80)
+        rows["loss"] = 1000 - slope * np.arange(80)
+        version += 80
+        shared.control[words.VERSION] = version
+        made.observe(rows)
+    changes = made.workforce.changes
+    assert all(made.workforce.at(v) == elastic.number_at(shared, v) for v in range(600))
+    assert [v % 80 for v, _ in changes[1:]] == [32] * (len(changes) - 1), "4 × 8 versions after the window ended"
+
+
+@pytest.mark.parametrize(
+    "given", ["adaptive", "adaptive()", "adaptive(0)", "adaptive(2000)", "adaptive(4, 5)", "adaptive("]
+)
+def test_what_is_no_adaptive_number_is_named(given):
+    with pytest.raises(ab.UsageError):
+        ab.train(quadratic(), workers=given, updates=20)
+
+
+def test_in_virtual_time_the_number_must_be_known():
+    given = {"workers": "adaptive(4)"}
+    for make in (partial(ab.simulate, quadratic()), partial(ab.schedule, 1.0), ab.forecast):
+        with pytest.raises(ab.UsageError, match=r"follows the progress that is measured.*attribute in_force"):
+            make(**given)
+    with pytest.raises(ab.UsageError, match="a round needs a fixed number"):
+        ab.train(quadratic(), "synchronous", workers="adaptive(4)")
 
 
 def test_options_hold_the_largest_number_and_the_table():

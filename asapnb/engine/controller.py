@@ -21,6 +21,7 @@ from . import words
 from .adapting import Adapting
 from .checkpoints import Checkpoints
 from .collect import Access
+from .elastic import Elastic
 from .initial import InitialState
 from .rows import RowCollector
 from .shared import Shared
@@ -75,6 +76,7 @@ class Controller:
         self._carried = options.moments if options.shares_moments else 0  # vectors after the parameters
         self.summed = None if options.keeps_rows else Summed(options, tables)
         adapts = options.scheme.adapts
+        self._elastic = Elastic(shared, access, options, start.version)
         self._adapting = Adapting(shared.control, access, start, options.workers) if adapts else None
         self.hurried, self.failure = hooks.hurried, hooks.failure
         self._flushed = self._reported = time.monotonic()
@@ -163,6 +165,7 @@ class Controller:
         return {
             **facts,
             "intervals": self._lengths_of_intervals(),
+            "in_force": self._in_force(),
             "waited_for_room": self.access.get(self.shared.control, words.WAITED),
         }
 
@@ -184,8 +187,10 @@ class Controller:
             self.summed.add(rows, chosen, self._made_at, self._published)
         if self._adapting is not None and not ended:
             self._adapting.observe(rows)
+        applied = rows[chosen]
+        if not ended:
+            self._elastic.observe(applied)
         if self._refreshes and not ended:
-            applied = rows[chosen]
             for change in self._changes(applied["version"]):
                 count = int(np.searchsorted(applied["version"], change.version, "right"))
                 self._observe(applied[:count], change)
@@ -195,7 +200,7 @@ class Controller:
     def _changes(self, versions: np.ndarray) -> list[Change]:
         """The changes of the number of workers at these versions and since the last ones."""
         before, self._observed = self._observed, int(versions.max(initial=self._observed))
-        found = self.options.workforce.within(before, self._observed)
+        found = self._elastic.workforce.within(before, self._observed)
         return [Change(*one, prior=expected_staleness(self.options, one[1])) for one in found]
 
     def _observe(self, applied: np.ndarray, change: Change | None = None) -> None:
@@ -285,7 +290,12 @@ class Controller:
         complete = min(self.reporter.latest.step, self.totals.updates // self.options.rows_per_version)
         waited = self.access.get(self.shared.control, words.WAITED)
         counts = {"beyond_table": self.totals.beyond_table, "waited_for_room": waited}
-        self._checkpoints.save(complete, **counts, intervals=self._lengths_of_intervals())
+        self._checkpoints.save(complete, **counts, intervals=self._lengths_of_intervals(), in_force=self._in_force())
+
+    def _in_force(self) -> str | None:
+        """How many workers were in force from which version on, if that is adapted, as a table."""
+        force = self._elastic.workforce
+        return None if force.adapts_to is None else str(force.until(self.totals.version))
 
     def _lengths_of_intervals(self) -> list[dict[str, int]] | None:
         """All lengths of intervals so far, if they are adapted: after how many finished gradients each began."""

@@ -33,6 +33,7 @@ class InitialState:
     tables: np.ndarray = field(default_factory=lambda: np.empty((0, 1)))  # recorded so far, as /rule/scale
     made_at: tuple[int, ...] = ()  # of each of them: after how many updates
     steps: float | None = None  # the sum of the steps so far, if they were of another size; else None
+    in_force: str | None = None  # how many workers were, so far, if that is adapted
     lengths: tuple[tuple[int, int], ...] = ()  # of intervals so far, if they are adapted
     beyond_table: int = 0
     waited_for_room: int = 0

@@ -15,6 +15,7 @@ from ..training.steps import StepTables
 from ..training.words import NEVER
 from ..workforce import MOST_CHANGES
 from . import words
+from .elastic import fill
 from .initial import InitialState
 from .shared import Own, Shared
 from .words import BOXES, RING, TABLES
@@ -57,10 +58,7 @@ def allocate(problem: Problem, options: Options, steps: StepTables, start: Initi
     control[words.CROWDED] = m > at_once()
     control[words.SHARES_MOMENTS] = options.shares_moments
     control[[words.FACTOR, words.FIRST]] = steps.kind, first
-    control[words.ELASTIC] = not options.workforce.is_steady
-    table = np.array(options.workforce.changes).ravel()
-    shared.workforce[words.CHANGES] = len(options.workforce.changes)
-    shared.workforce[words.FIRST_CHANGE : words.FIRST_CHANGE + len(table)] = table
+    fill(shared, options.workforce)
     chosen = settings(options.scheme)
     control[words.SETTINGS : words.SETTINGS + len(chosen)] = chosen
     _set_gate(control, options, start)

@@ -1,6 +1,7 @@
 """Go on with a run of `train`: from its end, or, if it was killed, from the checkpoint beside its file."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from ..training.options import Options, resolve
 from ..training.reporting import Hooks
 from ..training.resuming import check_going_on, check_lost, check_problem, evaluations_of
 from ..training.words import NEVER
+from ..workforce import Workforce, as_workforce
 from .initial import COUNTS, InitialState
 from .ranks import Ranks
 from .remote import work
@@ -62,6 +64,7 @@ def resume_training(
     check_problem(run, problem)
     checkpoint = find_checkpoint(run) if run.status == RUNNING else None
     start, kept = _start(run, checkpoint, options)
+    options = replace(options, workforce=_workforce(start, options))
     if start.version == 0 and not force:
         again = " (the same ones would be made again)" if options.always_fresh else ""
         check_lost(run, *_extent(run), again)
@@ -146,12 +149,21 @@ def _start(run: Run, checkpoint: Checkpoint | None, options: Options) -> tuple[I
         made_at=tuple(tables.steps[:kept_tables].tolist()),
         steps=_steps(run, updates, options),
         lengths=tuple((one["after"], one["length"]) for one in facts.get("intervals") or () if one["after"] <= rows),
+        in_force=facts.get("in_force"),
         **{name: int(facts.get(name, 0)) for name in COUNTS},
     )
     kept = {"updates": rows, "evals": evals, "rule": kept_tables}
     if "kept" in run.rows:
         kept["kept"] = int((run.kept_rows <= version).sum())
     return start, kept
+
+
+def _workforce(start: InitialState, options: Options) -> Workforce:
+    """The workers of a run that goes on: those that adapt go on from the number that was in force."""
+    force = options.workforce
+    if force.adapts_to is None or start.in_force is None:
+        return force
+    return replace(as_workforce(start.in_force).until(start.version), adapts_to=force.adapts_to)
 
 
 def _steps(run: Run, updates: Mapping[str, np.ndarray], options: Options) -> float | None:
@@ -190,4 +202,5 @@ def _as_checkpoint(run: Run, start: InitialState, options: Options) -> tuple[dic
     identity = {name: run.attributes.get(name) for name in ("run_id", "token")}
     counts = {name: getattr(start, name) for name in COUNTS}
     lengths = [{"after": after, "length": length} for after, length in start.lengths]
-    return arrays, {"version": start.version, "t": start.seconds, **counts, "intervals": lengths, **identity}
+    adapted = {"intervals": lengths, "in_force": start.in_force}
+    return arrays, {"version": start.version, "t": start.seconds, **counts, **adapted, **identity}

@@ -24,6 +24,7 @@ from ..training.options import Options
 from ..training.words import DIVERGED, FAILED, INTERRUPTED
 from . import words
 from .collect import compile_access
+from .elastic import number_at
 from .initial import InitialState
 from .loops.server import answer
 from .messages import ALIVE, ANSWER, BROKEN, LEAVING, NOT_FINITE, STOP, Message, Watch, awaited, over
@@ -197,7 +198,7 @@ class ServerTeam(Team):
             return
         most = self._options.scheme.most_ahead
         ahead = most is not None and self._made[me] - self._made.min() > most
-        if ahead or me >= self._options.workforce.at(get(control, words.VERSION)):
+        if ahead or me >= number_at(self._shared, get(control, words.VERSION)):
             self._held.append(me)
             return
         self._sends[me].Wait()  # for the one before, which has arrived

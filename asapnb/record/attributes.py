@@ -130,6 +130,8 @@ _TABLE = (
     Attribute("beyond_table", int, "updates staler than their table is long"),
     Attribute("intervals", [{"after": int, "length": int}], "of adaptive intervals: each `length` that they had, and "
               "`after` how many finished gradients the first of this length began"),
+    Attribute("in_force", str, "of an adaptive number of workers: how many were in force from which version on, as a "
+              "table that `workers` takes"),
     Attribute("waited_for_room", int, "how often a worker had to wait for its row to be taken"),
     Attribute("target_step", int, "the update at which a target was reached"),
     Attribute("stopped_by", str, "of a run that was stopped: patience, on_eval or progress, with the reason"),

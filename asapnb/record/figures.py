@@ -105,6 +105,8 @@ def figures(run: Run, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     if (step := run.attributes.get("target_step")) is not None:
         at = seconds(run.attributes["target_seconds"])
         found.append(("target", f"reached at update {step:,}, {at} {unit}"))
+    if force := run.attributes.get("in_force"):
+        found.append(("in force", shortened(force)))
     if lengths := run.attributes.get("intervals"):
         sizes = [one["length"] for one in lengths]
         found.append(("intervals", f"length {sizes[0]:,} → {sizes[-1]:,}, tried {min(sizes):,} to {max(sizes):,}"))

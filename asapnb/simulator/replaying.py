@@ -26,6 +26,7 @@ from ..training.options import KeptParams, Monitor, Options, Record, resolve
 from ..training.prior import PriorLike
 from ..training.resuming import check_problem
 from ..training.watching import ProgressHook
+from ..workforce import as_workforce
 from .execute import execute
 from .execution import Execution
 from .recorded import check_views, known_rule, known_schedule, refactored, rows_of, total
@@ -194,6 +195,8 @@ def options_of(source: Run, problem: Problem, given: dict[str, Any]) -> Options:
     """
     own = {name: source.config[name] for name in _TAKEN_OVER if name in source.config}
     own["schedule"] = known_schedule(source)
+    if as_workforce(own.get("workers", 1)).adapts_to is not None:  # a run that was killed does not say
+        own["workers"] = source.attributes.get("in_force") or source.attributes["workers"]
     updates = int(source.updates["version"].max(initial=0))
     return _resolved(problem, parse_scheme(source.config["scheme"]), own | given, updates)
 

@@ -18,7 +18,7 @@ from ..timing.sampling import CONSTANT, NETWORK, READ, UPDATE
 from ..training.apart import abandonable
 from ..training.arguments import MAX_SIMULATED, MOST_UPDATES
 from ..training.compiling import load
-from ..training.options import check_elastic, check_possible
+from ..training.options import check_elastic, check_known, check_possible
 from ..workforce import WorkersLike, workforce_of
 from .brief import MOVE, BriefRows
 from .loops.common import JOINED, open_world
@@ -192,6 +192,7 @@ class Simulation:
         check_possible(self.scheme, threaded=False)
         self.scheme.check_workers(self.workers)
         check_elastic(self.scheme, self.workforce)
+        check_known(self.workforce)
         check_memory(f"the state of {self.workers:,} workers", self.workers * _WORKER, "simulate fewer")
         self._world = make_world(self.timing, self.scheme, self.workforce, self.updates, self.local_steps)
         if not self.scheme.messages and _takes_time(self._world, NETWORK):

@@ -151,7 +151,8 @@ _TABLE = (
     Argument("workers", None, (int, str, NoneType), {
         "train": """threads, 1 to 1024; more than cores is fine. By default one per core, or what a CPU quota allows
             (Sequential: one). Or, for a number that changes, version:number for each change, such as
-            "0:8, 5000:16", pairs [(0, 8), (5000, 16)], or a function of the version.""",
+            "0:8, 5000:16", pairs [(0, 8), (5000, 16)], or a function of the version; or "adaptive(16)", which
+            follows the measured progress.""",
         "simulate": """simulated workers, 1 to 16 million; default 16 (Sequential: one). Memory grows with the
             gradients in flight, one vector of parameters for each. Or, for a number that changes, version:number for
             each change, such as "0:8, 5000:16", pairs [(0, 8), (5000, 16)], or a function of the version.""",

@@ -206,6 +206,8 @@ def resolve_for(command: Command, dtype: np.dtype[Any], n_samples: int, given: M
         check_possible(scheme, threaded=True)
         _check_place(scheme, values)
     workforce = _workforce(command, scheme, values, n_samples)
+    if not threaded:
+        check_known(workforce)
     workers = workforce.most
     scheme.check_workers(workers)
     check_elastic(scheme, workforce)
@@ -275,6 +277,16 @@ def check_possible(scheme: Scheme, threaded: bool) -> None:
         raise UsageError(f"scheme is {scheme}: it is not simulated; run it for real with train")
     if not threaded and (only := measured_only(scheme)):
         raise UsageError(f"scheme is {scheme}: the simulator has no {only}; run it for real with train")
+
+
+def check_known(workforce: Workforce) -> None:
+    """UsageError if it is not known beforehand how many workers are in force."""
+    if workforce.adapts_to is not None:
+        raise UsageError(
+            f"workers is {workforce}: it follows the progress that is measured, and in virtual time it is settled "
+            "before any gradient who works when. Train it on threads; the attribute in_force of such a run is a "
+            "table that simulate takes"
+        )
 
 
 def check_elastic(scheme: Scheme, workforce: Workforce) -> None:
