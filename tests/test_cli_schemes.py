@@ -1,8 +1,10 @@
 """`asapnb schemes`, and what the declarations of schemes say for it."""
 
 import json
+import re
 
 import pytest
+from pages import ROOT
 from test_cli import call
 
 import asapnb as ab
@@ -41,6 +43,17 @@ def test_show_says_what_is_declared(name):
         assert (said["where"] == ["simulator"]) == (one.simulated or found["where"] == ["simulator"])
         assert (said["where"] == ["threads"]) == (one.measured or found["where"] == ["threads"])
     assert "Source" not in text
+
+
+def test_the_table_of_the_field_has_all_that_there_is():
+    """docs/field.md: schemes, their options, rules, and what can be combined with them."""
+    text = "\n".join(line for line in (ROOT / "docs/field.md").read_text().splitlines() if line.startswith("| "))
+    options = {option.name for scheme in OF_ASAPNB.values() for option in scheme.options}
+    beside = json.loads(call("schemes", "list", "--json").stdout)["beside"].keys() - {"rule", "schedule"}
+    plain = {"sequential", "sgd", "constant"}
+    named = {*OF_ASAPNB, *options, *beside, *ab.rules.available(), *ab.optimizers.OPTIMIZERS} - plain
+    words = set(re.findall(r"[\w-]+", text))
+    assert not named - words, "give them a row, or a word in one, of docs/field.md"
 
 
 def test_ranges_and_sources():
