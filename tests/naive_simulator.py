@@ -236,6 +236,7 @@ class Gate:
             self.closes += [length for start, length in self.lengths if start <= self.finished][-1]
             while self.held and self.held[0][0] < self.closes:
                 self.sim.wake_after(self.held.popleft()[1].process)
+            return True
 
 
 @dataclass(eq=False)
@@ -340,9 +341,9 @@ def leashed(sim, worker, gate, publishing, persistence, early):
 class Server:
     """Serves one worker at a time, in the order of calls: it takes a gradient, if there is one, and answers."""
 
-    def __init__(self, sim, scheme, workers):
-        self.sim, self.scheme, self.workers = sim, scheme, workers
-        self.queue, self.held, self.idle = deque(), [], False
+    def __init__(self, sim, scheme, workers, gate):
+        self.sim, self.scheme, self.workers, self.gate = sim, scheme, workers, gate
+        self.queue, self.held, self.waiting, self.idle = deque(), [], [], False
         self.process = sim.start(self.steps())
 
     def call(self, worker, gradient):
@@ -367,9 +368,11 @@ class Server:
             if gradient:
                 if scheme.discard_after and sim.version - worker.row["read_version"] >= scheme.discard_after:
                     sim.drop(sim.version, **worker.row)
+                    self.finish()
                 else:
                     yield Until(sim.now + sim.draw(UPDATE, worker.number))
                     sim.apply(**worker.row)
+                    self.finish()
                     if scheme.restart:
                         self.restart()
                 worker.made += 1
@@ -385,9 +388,19 @@ class Server:
             if not sim.in_force(worker):
                 sim.stand_by(worker, lambda worker=worker: self.call(worker, False))
                 continue
+            if sim.tickets >= self.gate.closes:
+                self.waiting.append(worker)
+                continue
             read(sim, worker, sim.ticket())
             yield Until(sim.now + sim.draw(READ, worker.number))
             sim.resume(worker.process, "answered")
+
+    def finish(self):
+        """A gradient has been applied or dropped. If the next interval begins, who waited for it asks again."""
+        if self.gate.finish():
+            waiting, self.waiting = self.waiting, []
+            for worker in waiting:
+                self.call(worker, False)
 
     def restart(self):
         """Drop the gradients that would be too stale on arrival; their workers ask for new parameters."""
@@ -396,6 +409,7 @@ class Server:
             computes = worker.row.get("t_ready", 0.0) > sim.now
             if computes and sim.version - worker.row["read_version"] >= self.scheme.discard_after:
                 sim.drop(sim.version, **worker.row | {"t_ready": sim.now})
+                self.finish()
                 sim.resume(worker.process, "restart")
                 worker.row = {}
                 self.call(worker, False)
@@ -483,7 +497,7 @@ def simulate(timing, scheme, workers, updates, seed, local_steps=1):
     elif isinstance(scheme, Leashed):
         kind, shared = leashed, (gate, [], scheme.persistence, scheme.check_early)
     elif isinstance(scheme, ParameterServer):
-        kind, shared = remote, (Server(sim, scheme, team),)
+        kind, shared = remote, (Server(sim, scheme, team, gate),)
     elif isinstance(scheme, Synchronous):
         kind, shared = in_rounds, (Round(sim, scheme, team),)
     for worker in team:

@@ -38,6 +38,9 @@ FAMILIES = {
         LockBased, st.sampled_from(["fifo", "random"]), st.booleans(), LENGTHS
     ),
     "hogwild in intervals": lambda m: st.builds(Hogwild, st.just("snapshot"), interval=LENGTHS),
+    "server in intervals": lambda m: st.builds(
+        ParameterServer, st.sampled_from([None, 0, 2]), st.integers(1, 6), st.booleans(), LENGTHS
+    ),
     "leashed in intervals": lambda m: st.builds(Leashed, st.sampled_from([None, 0, 1]), st.booleans(), LENGTHS),
     "parameter-server": lambda m: st.builds(ParameterServer, st.sampled_from([None, 0, 1, 3])),
     "ringmaster": lambda m: st.builds(
@@ -54,6 +57,7 @@ ONE_OF_EACH = {
     "leashed": Leashed(persistence=1),
     "lock-based in intervals": LockBased(interval=3),
     "hogwild in intervals": Hogwild(interval=((0, 7), (20, 2))),
+    "server in intervals": ParameterServer(discard_after=4, interval=3),
     "leashed in intervals": Leashed(persistence=0, interval=4),
     "parameter-server": ParameterServer(bound=2),
     "ringmaster": ParameterServer(discard_after=2, restart=True),
@@ -78,7 +82,7 @@ def cases(draw, family, compute=ANY, other=PER_UPDATE, paused=True, most=200):
         return draw(time | st.lists(time, min_size=workers, max_size=workers))
 
     given = {"compute": each(compute), "read": each(other), "update": each(other)}
-    if family in ("parameter-server", "ringmaster"):
+    if family in ("parameter-server", "ringmaster", "server in intervals"):
         given["network"] = each(other)
     if family == "leashed" and draw(st.booleans()):
         given["retry"] = each(other)

@@ -4,12 +4,14 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+from intervals import assert_none_crosses
 from mpi_runs import train
 from naive import assert_rows_are_sound, recompute
 from problems import quadratic
 from processes import until
 
 import asapnb as ab
+from asapnb.schemes import parse_scheme
 
 pytest.importorskip("mpi4py")
 
@@ -76,3 +78,15 @@ def test_gradients_that_are_too_stale_are_discarded_and_no_others(four, given):
     np.testing.assert_array_equal(recompute(quadratic(), run), run.params["final"])
     np.testing.assert_array_equal(ab.replay(run, quadratic()).params["final"], run.params["final"])
     assert leads(run).max() <= given["bound"]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "size"), [("interval=1", 3), ("interval=3", 4), ("interval=5, discard_after=2, bound=1", 4)]
+)
+def test_the_server_lets_no_gradient_cross_a_boundary(four, scheme, size):
+    given = {"scheme": f"parameter-server({scheme})", "updates": 50, "step_size": 0.01}
+    run = four.call(train, quadratic, given, size=size)[0]
+    assert run.status == "finished"
+    assert_rows_are_sound(run)
+    assert_none_crosses(run.updates, parse_scheme(given["scheme"]).intervals)
+    np.testing.assert_array_equal(recompute(quadratic(), run), run.params["final"])

@@ -69,7 +69,7 @@ class ServerTeam(Team):
     """The workers of a run on MPI. A thread of the server serves them in the order in which their messages come.
 
     Each message of a worker gets one of the server: the parameters, or that the run is over. A worker that is too far
-    ahead of the slowest gets it later.
+    ahead of the slowest, or for whom the interval has no gradient left, gets it later.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class ServerTeam(Team):
         self.owns = [*self._taken]
         self._sums = [0] * m  # of the scales that had been applied when a worker got its parameters
         self._made = np.zeros(m, np.int64)  # gradients of each worker
-        self._held: list[int] = []  # workers that are too far ahead of the slowest, or not in force
+        self._held: list[int] = []  # workers that get their parameters later
         self._asked: dict[int, float] = {}  # workers that compute, and since when
         self._longest = 0.0  # seconds from an answer to its gradient
         self._watch = Watch()
@@ -198,6 +198,7 @@ class ServerTeam(Team):
             return
         most = self._options.scheme.most_ahead
         ahead = most is not None and self._made[me] - self._made.min() > most
+        ahead |= get(control, words.TICKET) - control[words.LOST] >= get(control, words.CLOSES)
         if ahead or me >= number_at(self._shared, get(control, words.VERSION)):
             self._held.append(me)
             return

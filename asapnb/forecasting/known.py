@@ -67,7 +67,12 @@ def known(timing: Timing, scheme: Scheme, workers: int, local_steps: int = 1) ->
 def _in_intervals(timing: Timing, scheme: Scheme, compute: tuple[Time, ...]) -> Known:
     """What is known of intervals of one length, where reads and updates take no time and all join at once."""
     workers, (size, *more) = len(compute), (length for _, length in scheme.intervals)
-    if more or timing.pauses or size > LONGEST or not _takes_none(timing, workers, "read", "update", "join"):
+    if (
+        more
+        or timing.pauses
+        or size > LONGEST
+        or not _takes_none(timing, workers, "read", "update", "join", "network")
+    ):
         return Known()
     n = min(workers, size)
     mean, why = (n - 1) * (1 - n / (2 * size)), "mean (n − 1)(1 − n/2K), n = min(m, K)"

@@ -10,6 +10,18 @@ class _InIntervals(Scheme):
     """What the option `interval` means."""
 
     interval: int | Steps | None
+
+    @property
+    def intervals(self) -> Steps:
+        """As the option says."""
+        if self.interval is None:
+            return ()
+        return self.interval if isinstance(self.interval, tuple) else ((0, self.interval),)
+
+
+class _OnThreads(_InIntervals):
+    """What the options `interval` and `adaptive` mean where workers are threads."""
+
     adaptive: bool
 
     def __post_init__(self) -> None:
@@ -18,13 +30,6 @@ class _InIntervals(Scheme):
             raise UsageError(
                 f"{type(self).__name__}(adaptive=True): needs interval=K, the length of intervals to begin with"
             )
-
-    @property
-    def intervals(self) -> Steps:
-        """As the option says."""
-        if self.interval is None:
-            return ()
-        return self.interval if isinstance(self.interval, tuple) else ((0, self.interval),)
 
     @property
     def adapts(self) -> bool:
@@ -103,7 +108,7 @@ class Synchronous(Scheme):
 
 
 @register
-class LockBased(_InIntervals):
+class LockBased(_OnThreads):
     """One lock: a worker holds it while it copies the parameters, and again while it updates them.
 
     Args:
@@ -137,7 +142,7 @@ class LockBased(_InIntervals):
 
 
 @register
-class Hogwild(_InIntervals):
+class Hogwild(_OnThreads):
     """No synchronization of the parameters: reads and writes race, component by component.
 
     Args:
@@ -190,7 +195,7 @@ class Hogwild(_InIntervals):
 
 
 @register
-class Leashed(_InIntervals):
+class Leashed(_OnThreads):
     """Lock-free and consistent: a new parameter vector is published by compare-and-swap on one word.
 
     Args:
@@ -230,7 +235,7 @@ class Leashed(_InIntervals):
 
 
 @register
-class ParameterServer(Scheme):
+class ParameterServer(_InIntervals):
     """Workers on other machines: gradients travel to a server, which applies one at a time and sends parameters back.
 
     In virtual time every message takes a `network` time of the timing; the server serves in the order of arrival,
@@ -243,9 +248,11 @@ class ParameterServer(Scheme):
             (Ringmaster ASGD). None discards nothing.
         restart: with `discard_after`: a worker whose gradient would be discarded is told so and starts anew
             (simulator only: a gradient that is being computed cannot be left).
+        interval: no gradient crosses a boundary, see `LockBased`: the server answers nobody with parameters of the
+            next interval before all gradients of this one have arrived.
 
     Sources: Ho et al., "More effective distributed ML via a stale synchronous parallel parameter server", NIPS 2013;
-    Maranjyan, Tyurin, Richtárik, "Ringmaster ASGD", ICML 2025, arXiv 2501.16168.
+    Maranjyan, Tyurin, Richtárik, "Ringmaster ASGD", ICML 2025, arXiv 2501.16168. The intervals: see `LockBased`.
     """
 
     name = "parameter-server"
@@ -257,6 +264,7 @@ class ParameterServer(Scheme):
     bound: int | None = option(default=None, most=10**6)
     discard_after: int | None = option(default=None, least=1)
     restart: bool = option(default=False, simulated=True)
+    interval: int | Steps | None = option(default=None, least=1, quiet=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

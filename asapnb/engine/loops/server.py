@@ -123,3 +123,4 @@ def serve(shared: Shared, own: Own, me: int, read_sum: int) -> None:
         discard(shared, own, me)
     else:
         apply(shared, own)
+    worker.finish(shared.control)

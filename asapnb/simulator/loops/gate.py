@@ -28,9 +28,7 @@ def admitted(world: World, worker: int) -> bool:
 def _in_force(world: World, worker: int) -> bool:
     """Where the number of workers changes: whether a worker is in force. Else, or without that, it waits."""
     if world.words[CLOSES] != NOBODY:
-        world.held[(world.words[FIRST_HELD] + world.words[HELD]) % world.held.size] = worker
-        world.words[HELD] += 1
-        idle(world.tree, world.workers, worker)
+        hold(world, worker)
         return False
     if in_force(world, worker):
         return True
@@ -39,12 +37,43 @@ def _in_force(world: World, worker: int) -> bool:
     return False
 
 
+@part()
+def hold(world: World, worker: int) -> None:
+    """Let a worker wait at the gate."""
+    world.held[(world.words[FIRST_HELD] + world.words[HELD]) % world.held.size] = worker
+    world.words[HELD] += 1
+    idle(world.tree, world.workers, worker)
+
+
+@part()
+def release(world: World) -> int:
+    """Take the worker from the gate that has waited longest."""
+    words = world.words
+    worker = world.held[words[FIRST_HELD]]
+    words[FIRST_HELD] = (words[FIRST_HELD] + 1) % world.held.size
+    words[HELD] -= 1
+    return worker
+
+
+@part()
+def opens(world: World) -> bool:
+    """Count a gradient as finished: it has been written, or given up. True if another interval has begun by that."""
+    words = world.words
+    if world.held.size == 0:
+        return False
+    words[FINISHED] += 1
+    if words[FINISHED] != words[CLOSES]:
+        return False
+    words[CLOSES] += length_from(world, words[FINISHED])
+    return True
+
+
 @part(forceinline=True)
 def finish(world: World, time: float) -> None:
-    """Count a gradient as finished: it has been written, or given up. The last of an interval opens the next.
+    """Count a gradient as finished. If another interval begins, let in those who wait with a ticket of it.
 
-    Those who waited go on in the order of their tickets, after what this worker does at once. Where the number of
-    workers changes, those go on that its version brings into force.
+    They go on in the order of their tickets, after what this worker does at once. If the number of workers changes,
+    those go on that its version brings into force.
     """
     if world.held.size != 0:
         _finish(world, time)
@@ -54,17 +83,12 @@ def finish(world: World, time: float) -> None:
 def _finish(world: World, time: float) -> None:
     words = world.words
     update_workforce(world, JOINED, time)
-    words[FINISHED] += 1
-    if words[FINISHED] != words[CLOSES]:
-        return
-    words[CLOSES] += length_from(world, words[FINISHED])
-    while words[HELD] > 0:
-        worker = world.held[words[FIRST_HELD]]
-        if world.workers[np.uint32(worker)].batch >= words[CLOSES]:
-            break
-        words[FIRST_HELD] = (words[FIRST_HELD] + 1) % world.held.size
-        words[HELD] -= 1
-        until(world, worker, ADMITTED, time, time)
+    if opens(world):
+        while words[HELD] > 0:
+            first = world.held[words[FIRST_HELD]]
+            if world.workers[np.uint32(first)].batch >= words[CLOSES]:
+                break
+            until(world, release(world), ADMITTED, time, time)
 
 
 @part()

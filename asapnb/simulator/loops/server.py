@@ -12,7 +12,21 @@ import numpy as np
 from ...compiled import kernel, part
 from ...kernels.types import Reals, Rows
 from ...timing.sampling import NETWORK, READ, UPDATE
-from ..words import BUSY, MEMBERS, NOBODY, OLDEST, QUOTA, SETTINGS, SLOWEST, VERSION, WAITING, YOUNGEST
+from ..words import (
+    BUSY,
+    CLOSES,
+    HELD,
+    MEMBERS,
+    NOBODY,
+    OLDEST,
+    QUOTA,
+    SETTINGS,
+    SLOWEST,
+    TICKET,
+    VERSION,
+    WAITING,
+    YOUNGEST,
+)
 from .common import (
     JOINED,
     STANDING_BY,
@@ -31,11 +45,12 @@ from .common import (
     take_ticket,
     update_workforce,
 )
+from .gate import hold, opens, release
 from .tournament import idle, next_key, next_worker, time_of
 from .types import World
 
 BOUND, DISCARD_AFTER, RESTART = SETTINGS, SETTINGS + 1, SETTINGS + 2  # −1 or a bound; −1 or R; 1 to start anew
-_ASKED, _ARRIVED, _UPDATED, _ANSWERED, _TO_ASK, _TO_UPDATE, _AHEAD = 2, 3, 4, 5, 6, 7, 8
+_ASKED, _ARRIVED, _UPDATED, _ANSWERED, _TO_ASK, _TO_UPDATE, _AHEAD, _WAITS = 2, 3, 4, 5, 6, 7, 8, 9
 _HELD, _AFTER, _BEFORE = 0, 1, 2  # rows of `World.others`
 
 
@@ -84,8 +99,17 @@ def _restart(world: World, rows: Rows, count: int, time: float) -> int:
             self.t_ready = time
             note(world, rows, count, worker, -1, tau, time)
             count += 1
+            _finish(world)
             enqueue(world, worker, _TO_ASK)
     return count
+
+
+@part()
+def _finish(world: World) -> None:
+    """Count a gradient as finished. If another interval begins, those who wait for it ask again."""
+    if opens(world):
+        while world.words[HELD] > 0:
+            enqueue(world, release(world), _TO_ASK)
 
 
 @part()
@@ -140,7 +164,7 @@ def _visit(world: World, rows: Rows, count: int, worker: int, phase: int, now: f
 
     1. A gradient has arrived: discard it if it is too stale, else begin the update.
     2. The update ends: apply the gradient.
-    3. The worker may go on: begin the answer, if it is in force.
+    3. The worker may go on: begin the answer, if it is in force and the interval has a gradient left.
     4. The answer has been given, or the worker is held back or stands by: serve the next of the queue.
     5. What takes time ends with an event.
     """
@@ -153,6 +177,7 @@ def _visit(world: World, rows: Rows, count: int, worker: int, phase: int, now: f
             if 0 < world.words[DISCARD_AFTER] <= tau:
                 note(world, rows, count, worker, -1, tau, now)
                 count += 1
+                _finish(world)
                 phase = _TO_ASK if _advance(world, worker) else _AHEAD
             else:
                 phase, time = _UPDATED, now + duration(world, worker, UPDATE)
@@ -162,15 +187,18 @@ def _visit(world: World, rows: Rows, count: int, worker: int, phase: int, now: f
             if world.words[VERSION] == world.words[QUOTA]:
                 return count
             update_workforce(world, _TO_ASK, now)
+            _finish(world)
             if world.words[RESTART] != 0:
                 count = _restart(world, rows, count, now)
             phase = _TO_ASK if _advance(world, worker) else _AHEAD
         # 3. Answer
         elif phase == _TO_ASK:
-            if in_force(world, worker):
-                phase, time = _ANSWERED, _answered(world, worker, now)
-            else:
+            if not in_force(world, worker):
                 phase = STANDING_BY
+            elif 0 <= world.words[CLOSES] <= world.words[TICKET]:
+                phase = _WAITS
+            else:
+                phase, time = _ANSWERED, _answered(world, worker, now)
         # 4. Next
         else:
             if phase == _ANSWERED:
@@ -180,8 +208,10 @@ def _visit(world: World, rows: Rows, count: int, worker: int, phase: int, now: f
                 at(world, worker, _ARRIVED, self.t_ready + duration(world, worker, NETWORK))
             elif phase == STANDING_BY:
                 stand_by(world, worker)
-            else:
+            elif phase == _AHEAD:
                 _hold_back(world, worker)
+            else:
+                hold(world, worker)
             world.words[BUSY] = 0
             if world.words[WAITING] == 0:
                 return count
