@@ -35,8 +35,6 @@ class Contestant:
 
 CONTESTANTS = (
     Contestant(BASE),
-    Contestant("leashed", "leashed"),
-    Contestant("hogwild", "hogwild(view=snapshot)"),
     Contestant("synchronous", "synchronous", -5),
     Contestant("K-sync, 12", "synchronous(wait_for=12)", -5),
     Contestant("K-batch-sync, 16", "synchronous(wait_for=16, batches=True)", -5),
