@@ -18,7 +18,7 @@ from .text import Columns, console, pairs
 
 _BESIDE = (  # arguments of any run that say what an update is made of; `list` names those that there are
     "rule", "schedule", "optimizer", "momentum_kind", "direct_share", "compensation", "clip", "local_steps", "shards",
-    "worker_tables",
+    "workers", "worker_tables",
 )  # fmt: skip
 
 
