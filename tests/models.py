@@ -52,6 +52,9 @@ CHECKS = {
     "broken: the mark before the row": Check("rows", "-DMARK_FIRST", "rows"),
     "broken: the view forgotten before the row has its number": Check("rows", "-DFORGET_FIRST", "held"),
     "broken: the view announced after the last look": Check("rows", "-DANNOUNCE_LATE", "held"),
+    "the gate": Check("gate", ""),
+    "broken: finished before the update": Check("gate", "-DFINISH_FIRST", "written"),
+    "broken: who waits looks at a word that lags": Check("gate", "-DVERSION_ONLY", "invalid end state"),
 }
 LARGER = {
     "two workers, four versions, early checks": Check("leashed", "-DPERSISTENCE=1 -DCHECK_EARLY -DQUOTA=4"),
@@ -67,6 +70,9 @@ LARGER = {
     "rows, three gradients of each worker": Check("rows", "-DROUNDS=3 -DQUOTA=4"),
     "rows, two places": Check("rows", "-DRING=2 -DROUNDS=3"),
     "rows, three workers": Check("rows", "-DWORKERS=3 -DROUNDS=1"),
+    "the gate, intervals of three": Check("gate", "-DQUOTA=7 -DINTERVAL=3 -DDROPS=2"),
+    "the gate, intervals of one": Check("gate", "-DQUOTA=6 -DINTERVAL=1"),
+    "the gate, four workers": Check("gate", "-DWORKERS=4 -DQUOTA=4"),
     "broken: no version in the state of a slot": Check(
         "leashed", "-DNO_STATE_TAG -DSTART=0 -DEVAL_EVERY=2 -DQUOTA=4 -DBLOCKS=1 -DMERGED -DROUNDS=9*me+1", "slots"
     ),
@@ -138,6 +144,12 @@ MODELLED = {  # the functions that each model stands for, with the digests of th
     },
     ("lock", "engine/loops/lock_based.py"): {
         "work": "ff81c9d3b47a",
+    },
+    ("gate", "engine/loops/gate.py"): {
+        "admitted": "04b1a39e2400",
+        "is_over": "c58b2ae4e372",
+        "finish": "6dab0b2e8d91",
+        "length_from": "2d983aa5e27d",
     },
     ("rows", "engine/loops/hogwild.py"): {
         "work": "29d52270db04",
