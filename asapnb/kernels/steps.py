@@ -48,23 +48,22 @@ def descend(
         version: that is made.
         read_version: of the view of the gradient.
     """
-    kind, one = how[KIND], how[FIRST]
-    x, g = params[low:high], gradient[low:high]
+    kind, one, two = how[KIND], how[FIRST], how[FIRST + 1]
+    x, v, g = params[low:high], moments[low:high], gradient[low:high]
     if kind == MOMENTUM:
-        _momentum(x, moments[low:high], g, step, one)
-    elif kind == QUASI_HYPERBOLIC:
-        _quasi_hyperbolic(x, moments[low:high], g, step, one, how[FIRST + 1])
+        _momentum(x, v, g, one, step, one, step)
     elif kind == ORDERED:
-        _ordered(x, moments[low:high], g, step, one, int(how[FIRST + 1]), version, read_version)
+        _ordered(x, v, g, step, one, int(two), version, read_version)
+    elif kind == QUASI_HYPERBOLIC:
+        _quasi_hyperbolic(x, v, g, step, one, two)
     elif step == 0:
         return
     elif kind == SGD:
         _plain(x, g, step)
     elif kind == ADAGRAD:
-        _adagrad(x, moments[low:high], g, step, one)
+        _adagrad(x, v, g, step, one)
     else:
-        for start in range(low, high, _BLOCK):
-            _adam(params, moments, gradient, start, min(start + _BLOCK, high), step, how, version)
+        _adam(params, moments, gradient, low, high, step, how, version)
 
 
 @part()
@@ -128,11 +127,12 @@ def _plain_from(target: Vector, source: Vector, g: Vector, step: Real) -> None:
 
 
 @part()
-def _momentum(x: Vector, v: Vector, g: Vector, step: Real, momentum: Real) -> None:
-    """v ← μ·v − step·g, θ ← θ + v."""
+def _momentum(x: Vector, v: Vector, g: Vector, kept: Real, now: Real, moved: Real, whole: Real) -> None:
+    """v ← kept·v − now·g, θ ← θ + (moved·v − whole·g), both of v before. Momentum: μ, the step, μ, the step."""
     for i in range(x.size):
-        v[i] = momentum * v[i] - step * g[i]
-        x[i] += v[i]
+        before = v[i]
+        v[i] = kept * before - now * g[i]
+        x[i] += moved * before - whole * g[i]
 
 
 @part()
@@ -180,10 +180,7 @@ def _ordered(
         kept, moved = momentum, momentum
     now = x.dtype.type(power(mu, late)) * step
     whole = x.dtype.type((1 - power(mu, late + 1)) / (1 - mu)) * step
-    for i in range(x.size):
-        before = v[i]
-        v[i] = kept * before - now * g[i]
-        x[i] += moved * before - whole * g[i]
+    _momentum(x, v, g, kept, now, moved, whole)
 
 
 @part(error_model="numpy")
@@ -194,42 +191,31 @@ def _adagrad(x: Vector, s: Vector, g: Vector, step: Real, epsilon: Real) -> None
         x[i] -= step * g[i] / (math.sqrt(s[i]) + epsilon)
 
 
-@part()
+@part(error_model="numpy")
 def _adam(
     params: Vector, moments: Vector, gradient: Vector, low: int, high: int, step: Real, how: Vector, version: int
 ) -> None:
-    """m ← β₁·m + (1 − β₁)·g, v ← β₂·v + (1 − β₂)·g², θ ← θ − step·m̂ / (√v̂ + ε), of parameters that fit into a cache.
+    """m ← β₁·m + (1 − β₁)·g, v ← β₂·v + (1 − β₂)·g², θ ← θ − step·m̂ / (√v̂ + ε).
 
-    Adam: m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ), of version t. AMSGrad: m̂ = m, and v̂ is the largest v so far.
+    Adam: m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ), of version t. AMSGrad: m̂ = m, and v̂ is the largest v so far. Each
+    loop has few vectors, else it is not vectorised; so the parameters are taken in blocks that fit into a cache.
     """
     n, beta1, beta2, epsilon = params.size, how[FIRST], how[FIRST + 1], how[FIRST + 2]
-    x, m, v = params[low:high], moments[low:high], moments[n + low : n + high]
-    _means(m, v, gradient[low:high], beta1, beta2)
+    one = params.dtype.type(1)
+    rest1, rest2, rate, share = one - beta1, one - beta2, step, one
     if how[KIND] == ADAM:
-        _towards(x, m, v, step, beta1, beta2, epsilon, version)
-    else:
-        largest = moments[2 * n + low : 2 * n + high]
-        for i in range(v.size):
-            largest[i] = v[i] if v[i] > largest[i] else largest[i]
-        _towards(x, m, largest, step, x.dtype.type(0), x.dtype.type(0), epsilon, version)
-
-
-@part()
-def _means(m: Vector, v: Vector, g: Vector, beta1: Real, beta2: Real) -> None:
-    """m ← β₁·m + (1 − β₁)·g, v ← β₂·v + (1 − β₂)·g²."""
-    one = m.dtype.type(1)
-    rest1, rest2 = one - beta1, one - beta2
-    for i in range(m.size):
-        m[i] = beta1 * m[i] + rest1 * g[i]
-        v[i] = beta2 * v[i] + rest2 * g[i] * g[i]
-
-
-@part(error_model="numpy")
-def _towards(
-    x: Vector, m: Vector, v: Vector, step: Real, beta1: Real, beta2: Real, epsilon: Real, version: int
-) -> None:
-    """θ ← θ − step·m̂ / (√v̂ + ε), m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ); with zeros for β, m and v themselves."""
-    rate = x.dtype.type(step / (1 - power(np.float64(beta1), version)))
-    share = x.dtype.type(1 / math.sqrt(1 - power(np.float64(beta2), version)))
-    for i in range(x.size):
-        x[i] -= rate * m[i] / (share * math.sqrt(v[i]) + epsilon)
+        rate = params.dtype.type(step / (1 - power(np.float64(beta1), version)))
+        share = params.dtype.type(1 / math.sqrt(1 - power(np.float64(beta2), version)))
+    for start in range(low, high, _BLOCK):
+        end = min(start + _BLOCK, high)
+        x, g, m, v = params[start:end], gradient[start:end], moments[start:end], moments[n + start : n + end]
+        for i in range(x.size):
+            m[i] = beta1 * m[i] + rest1 * g[i]
+            v[i] = beta2 * v[i] + rest2 * g[i] * g[i]
+        if how[KIND] != ADAM:
+            largest = moments[2 * n + start : 2 * n + end]
+            for i in range(x.size):
+                largest[i] = v[i] if v[i] > largest[i] else largest[i]
+            v = largest
+        for i in range(x.size):
+            x[i] -= rate * m[i] / (share * math.sqrt(v[i]) + epsilon)

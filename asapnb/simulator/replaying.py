@@ -304,8 +304,8 @@ def _check_shards(run: Run, problem: Problem, options: Options) -> None:
 def _check_velocity(run: Run, options: Options) -> None:
     """UsageError with momentum if a run of real threads lost its velocities when it went on."""
     lost = [entry["version"] for entry in run.attributes.get("resumed", []) if not entry.get("velocity", True)]
-    if lost and options.moments != 0:
+    if lost and options.momentum != 0:
         raise UsageError(
-            f"{run.path} was killed and went on at version {lost[0]:,} with its {options.moments_name} lost, so with "
-            "them it cannot be replayed; replay it with momentum=0 and optimizer='sgd'"
+            f"{run.path} was killed and went on at version {lost[0]:,} with its velocities lost, so with momentum it "
+            "cannot be replayed; replay it with momentum=0"
         )
