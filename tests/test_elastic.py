@@ -11,6 +11,7 @@ from naive import assert_rows_are_sound, recompute
 from problems import pull_slowly, quadratic, train
 
 import asapnb as ab
+from asapnb.analysis import grouped, records
 from asapnb.config import run_config
 from asapnb.engine import elastic, words
 from asapnb.engine.collect import compile_access
@@ -176,6 +177,21 @@ def test_it_is_configured_shown_and_made_again(tmp_path):
     refused = runner.invoke(main, ["train", "--problem", "mlp(hidden=[4])", "-m", "2:4", "--updates", "9"])
     assert refused.exit_code == 2
     assert "must begin at 0" in refused.output
+
+
+def test_runs_whose_number_changes_stand_beside_others_in_figures():
+    problem = ab.problems.quadratic([1.0, 2.0])
+    runs = [
+        ab.simulate(problem, workers=workers, updates=60, batch_size=1, step_size=step, eval_every=20)
+        for workers in (2, "0:2, 30:4")
+        for step in (0.05, 0.1)
+    ]
+    for kind in ("loss", "staleness", "magnitude", "time_to_target", "survival"):
+        assert getattr(ab.plots, kind)(runs) is not None
+    assert "workers 0:2, 30:4" in ab.plots.path(runs[2]).axes[0].get_title("left")
+    with pytest.raises(ab.UsageError, match="no place on the axis of workers"):
+        ab.plots.stability(runs)
+    assert [value for (value,) in grouped(records(runs), ["workers"])] == [2, "0:2, 30:4"]
 
 
 def test_a_forecast_has_the_staleness_and_no_formulas():

@@ -215,7 +215,7 @@ def named(key: str, value: str | None) -> str:
     if value is None:
         return f"no {title}"
     if key == "workers":
-        return count(int(value), "worker")
+        return count(int(value), "worker") if value.isdecimal() else f"workers {value}"  # of a number that changes
     return value if key in _BARE else f"{title} {value}"
 
 

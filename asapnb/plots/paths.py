@@ -16,7 +16,7 @@ from ..record.schema import ABANDONED
 from ..schemes import parse_scheme
 from ..training.drawing import drawing_from, minibatches, row_gradient
 from .executions import one
-from .groups import Runs, clock_of
+from .groups import Runs, clock_of, named
 from .labels import short
 from .style import BLACK, BLUE, GREY, VERMILION, Axes, Figure, new_figure, note, styled
 
@@ -84,7 +84,7 @@ def _close(found: NDArray[Any], recorded: NDArray[Any], problem: Problem) -> boo
 def _follows_versions(record: Record) -> bool:
     """Whether each update of a run is one gradient, taken at one version."""
     scheme = parse_scheme(record.config["scheme"])
-    return scheme.consistent and scheme.gradients(int(record.value("workers"))) == 1
+    return scheme.consistent and scheme.gradients(int(record.run.attributes["workers"])) == 1
 
 
 def has_path(record: Record) -> bool:
@@ -143,7 +143,8 @@ def path(run: Runs, update: int | None = None, *, problem: Problem | None = None
     _write_update(axes, found, chosen, problem)
     axes.set(xlim=shown[0], ylim=shown[1], xlabel="x₁", ylabel="x₂")
     scheme, rule = short([record.value("scheme")])[0], short([record.value("rule")])[0]
-    axes.set_title(f"{short([record.value('problem')])[0]}, {scheme}, {record.value('workers')} workers, {rule}, "
+    workers = named("workers", str(record.value("workers")))
+    axes.set_title(f"{short([record.value('problem')])[0]}, {scheme}, {workers}, {rule}, "
                    f"step size {number(record.config['step_size'], 3)}")  # fmt: skip
     note(figure, "level lines: equal steps of √f", "dots: parameters after each update", clock_of([record]))
     return figure

@@ -48,6 +48,12 @@ def stability(
             "the runs have one step size: a stability region needs several, and numbers of workers; make such runs "
             "with asapnb sweep, whose grid has step_size = [0.01, 0.02, 0.04] and workers = [2, 4, 8]"
         )
+    for record in found:
+        if isinstance(record.value("workers"), str):
+            raise UsageError(
+                f"{record.name} has workers {record.value('workers')}, a number that changes, which has no place on "
+                "the axis of workers: leave it out (--where)"
+            )
     keys = [key for key in keys_of(found, by) if key not in ("step_size", "workers")]
     parts = groups(found, keys)
     columns = min(len(parts), 3)

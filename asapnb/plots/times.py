@@ -10,6 +10,7 @@ from .. import analysis
 from ..analysis import Crossing, Record, SpeedUp, Target, crossing, grouped, matching
 from ..analysis.records import Loss
 from ..errors import UsageError
+from ..formatting import shortened
 from .crowds import BOX_FROM, SINGLE, runs_each, singled
 from .curves import axis_label
 from .groups import Group, Runs, as_records, clock_of, groups, keys_of, named, rules_coloured
@@ -145,7 +146,8 @@ def _rows(axes: Axes, lost: Sequence[str]) -> None:
 
 def _columns(axes: Axes, columns: Sequence[Any]) -> None:
     axes.set_xlim(-0.55, len(columns) - 0.45)
-    axes.set_xticks(range(len(columns)), ["" if value is None else f"{value:,}" for value in columns])
+    said = [shortened(one) if isinstance(one, str) else "" if one is None else f"{one:,}" for one in columns]
+    axes.set_xticks(range(len(columns)), said)
     axes.tick_params(axis="x", length=0)
     axes.set_xlabel("" if columns == [None] else "workers")
 
