@@ -136,14 +136,14 @@ MODELLED = {  # the functions that each model stands for, with the digests of th
         "_empty": "380b92c9a85a",
     },
     ("leashed", "engine/memory.py"): {
-        "_vectors": "b304a835e2da",
+        "_vectors": "b456c1450389",
     },
     ("lock", "kernels/waiting.py"): {
         "lock": "fdfcf7fc2114",
         "unlock": "bf84c8f62679",
     },
     ("lock", "engine/loops/lock_based.py"): {
-        "work": "ff81c9d3b47a",
+        "work": "2850c870ffa7",
     },
     ("gate", "engine/loops/gate.py"): {
         "admitted": "04b1a39e2400",
@@ -155,9 +155,9 @@ MODELLED = {  # the functions that each model stands for, with the digests of th
         "work": "29d52270db04",
     },
     ("rows", "engine/loops/common.py"): {
-        "hand_in": "6cfe95688ce8",
-        "hand_in_dropped": "e247ce20bd6e",
-        "_hand_in": "52d2da6392de",
+        "hand_in": "ba5a8e372df2",
+        "hand_in_dropped": "def24d88c722",
+        "_hand_in": "dd789b5871bb",
         "announce_view": "6d89291c7205",
         "forget_view": "dbcdd38e2438",
     },
@@ -167,7 +167,7 @@ MODELLED = {  # the functions that each model stands for, with the digests of th
     },
     ("rows", "engine/rows.py"): {
         "_in_order": "edcdf27735a9",
-        "take": "cc840431d5c4",
+        "take": "8be925843249",
         "acknowledge": "e8d5edc3b3e1",
         "_finished": "6a70db92f840",
     },

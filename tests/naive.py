@@ -105,16 +105,26 @@ def recompute(problem, run):
 def versions_of(problem, run):
     """Every version of a recorded run with consistent views, from its rows alone, to the bit.
 
-    A row is an update: the gradient of its minibatch at the version that was read, applied to the newest version.
+    A row is an update: the gradient of its minibatch at the version that was read, applied to the newest version. If
+    several make a version, each is added with its own scale and factor, and the last applies their mean.
     """
     config, rows, real = run.config, run.updates, problem.dtype.type
     strength = real(config["compensation"])
-    versions, carried = [run.params["initial"]], {}
+    versions, carried, added = [run.params["initial"]], {}, []
+    scheme = parse_scheme(config["scheme"])
+    together = scheme.gradients(config["workers"])
     for i in np.flatnonzero(rows["dropped"] != 1):
         params, view = versions[-1], versions[rows["read_version"][i]]
         gradient = corrected(local_gradient(problem, run, i, view), view, params, 0, strength)
-        step = real(size_of(run, rows["version"][i])) * rows["scale"][i] * rows["factor"][i]
-        owner = int(rows["worker"][i]) if carries_each(config) else 0
+        size, weight = real(size_of(run, rows["version"][i])), rows["scale"][i] * rows["factor"][i]
+        step = size * rows["scale"][i] * rows["factor"][i]
+        if together > 1:
+            added.append(gradient if scheme.fresh else weight * gradient if weight else 0 * view)
+            if len(added) < together:
+                continue
+            gradient, added = reduce(add, added) * (real(1) / real(together)), []
+            step = step if scheme.fresh else size
+        owner = int(rows["worker"][i]) if carries_each(config) and together == 1 else 0
         moments = carried.setdefault(owner, np.zeros((3, len(view)), real))
         made, read = int(rows["version"][i]), int(rows["read_version"][i])
         versions.append(stepped(params, moments, gradient, step, config, made, read))
@@ -312,7 +322,8 @@ def assert_rows_are_sound(run):
         assert name in ("tries", "norm") or (rows[name] != blank).all(), f"nobody filled in {name}"
     for worker in range(workers):
         own = rows["worker"][applied] == worker
-        assert (read[own][1:] >= version[own][:-1]).all(), "a worker reads no older than its own last update"
+        made = version[own][:-1] - (scheme.gradients(workers) > 1)  # its own may still wait for others
+        assert (read[own][1:] >= made).all(), "a worker reads no older than its own last update"
 
 
 # --- problems: a network in float64, kernel position by kernel position ----------------------------------------
@@ -631,6 +642,7 @@ def scales(rows, rule, workers, per_worker=False, always_fresh=False, schedule=N
         current = [scale_table(rule, fresh, workers)] * owners
     made, place = [(0, owner, table) for owner, table in enumerate(current)], list(range(owners))
     sums, found = {0: 0}, []
+    together = max(1, int((rows["dropped"] != 1).sum()) // max(1, int(rows["version"].max(initial=0))))
     for row in rows:
         owner = int(row["worker"]) if per_worker else 0
         tau, t = int(row["tau"]), int(row["read_version"] + row["tau"])
@@ -643,7 +655,8 @@ def scales(rows, rule, workers, per_worker=False, always_fresh=False, schedule=N
         found.append((place[owner], scale, factor, fate))
         if fate == 1:
             continue
-        sums[int(row["version"])] = sums[int(row["version"]) - 1] + round(float(scale) * float(factor) * 2**32)
+        version, step = int(row["version"]), round(float(scale) * float(factor) * 2**32) // together
+        sums[version] = (sums[version] if version in sums else sums[version - 1]) + step
         table = None if always_fresh else tables[owner].observe([tau])
         if table is not None:
             current[owner], place[owner] = table, len(made)

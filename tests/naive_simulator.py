@@ -75,7 +75,8 @@ class Done(Exception):
 class Simulation:
     """The clock and the heap of events, the times to draw, the version so far and the rows."""
 
-    def __init__(self, timing, workers, updates, seed, local_steps=1):
+    def __init__(self, timing, workers, updates, seed, local_steps=1, gradients=1):
+        self.gradients, self.added = gradients, 0
         self.workforce = as_workforce(workers)
         self.workers, self.updates, self.seed, self.local_steps = self.workforce.most, updates, seed, local_steps
         self.standing_by = []  # workers that are not in force, with what lets each go on
@@ -145,12 +146,14 @@ class Simulation:
             pass
 
     def apply(self, **row):
-        """Apply a gradient: its row makes the next version. The last version ends the simulation."""
+        """Apply a gradient: as many as make a version do so together. The last version ends the simulation."""
         row = {"t_apply": self.now, **row}
         self.rows.append(
             row | {"tau": self.version - row["read_version"], "version": self.version + 1, "seen": self.version + 1}
         )
-        self.version += 1
+        self.added += 1
+        if self.added == self.gradients:
+            self.added, self.version = 0, self.version + 1
         if self.version == self.updates:
             raise Done
         self.let_in()
@@ -254,8 +257,11 @@ def read(sim, worker, batch):
     worker.row = {"worker": worker.number, "batch": batch, "read_version": sim.version, "t_read": sim.now}
 
 
-def lock_based(sim, worker, gate, lock, fused):
-    """Read under the lock, compute without it, update under it. If fused, one visit updates and reads anew."""
+def lock_based(sim, worker, gate, lock, fused, most):
+    """Read under the lock, compute without it, update under it. If fused, one visit updates and reads anew.
+
+    A gradient of staleness `most` or more is given up.
+    """
     yield Event(sim.draw(JOIN, worker.number))
     batch = yield from enter_to_read(sim, worker, gate, lock)
     while True:
@@ -265,8 +271,12 @@ def lock_based(sim, worker, gate, lock, fused):
         yield Event(sim.ready(worker.number, sim.now))
         worker.row["t_ready"] = sim.now
         yield from lock.acquire(worker, reads=False)
-        yield Until(sim.now + sim.draw(UPDATE, worker.number))
-        sim.apply(**worker.row)
+        if most is not None and sim.version - worker.row["read_version"] >= most:
+            yield Until(sim.now)
+            sim.drop(sim.version, **worker.row)
+        else:
+            yield Until(sim.now + sim.draw(UPDATE, worker.number))
+            sim.apply(**worker.row)
         gate.finish()
         if fused and sim.tickets < gate.closes and sim.in_force(worker):
             batch = sim.ticket()
@@ -485,13 +495,14 @@ def in_rounds(sim, worker, rounds):
 
 def simulate(timing, scheme, workers, updates, seed, local_steps=1):
     """The rows of a schedule (dtype ROW), and t_view (None but for Hogwild)."""
-    sim = Simulation(timing, workers, updates, seed, local_steps)
+    together = 1 if isinstance(scheme, Synchronous) else scheme.gradients(as_workforce(workers).most)
+    sim = Simulation(timing, workers, updates, seed, local_steps, together)
     team = [Worker(number) for number in range(sim.workers)]
     gate = Gate(sim, scheme.intervals)
     if isinstance(scheme, Sequential):
         scheme = LockBased()
     if isinstance(scheme, LockBased):
-        kind, shared = lock_based, (gate, Lock(sim, scheme.order), scheme.fused)
+        kind, shared = lock_based, (gate, Lock(sim, scheme.order), scheme.fused, scheme.discard_after)
     elif isinstance(scheme, Hogwild):
         kind, shared = hogwild, (gate, scheme.view)
     elif isinstance(scheme, Leashed):
@@ -505,7 +516,7 @@ def simulate(timing, scheme, workers, updates, seed, local_steps=1):
     if isinstance(scheme, Synchronous):  # who is there from 0 on has joined when the first round begins
         shared[0].process = sim.start(shared[0].steps())
     sim.run()
-    if isinstance(scheme, Leashed):
+    if not isinstance(scheme, Synchronous):
         sim.rows.sort(key=lambda row: (row["seen"], row["version"] < 0))
     rows = np.zeros(len(sim.rows), ROW)
     for i, row in enumerate(sim.rows):

@@ -22,6 +22,8 @@ CONSISTENT = [
     "parameter-server(bound=1)",
     "parameter-server(discard_after=3)",
     "parameter-server(discard_after=3, restart=True)",
+    "lock-based(buffer=3, discard_after=2)",
+    "parameter-server(buffer=4)",
 ]
 ROUNDS = ["synchronous", "synchronous(wait_for=3)", "synchronous(wait_for=7, batches=True)"]
 HOGWILD = ["hogwild", "hogwild(view=snapshot)", "hogwild(view=snapshot, blocks=1)", "hogwild(blocks=7)"]

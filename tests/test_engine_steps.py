@@ -74,7 +74,7 @@ def test_a_row_waits_until_its_place_in_the_ring_is_free(memory, number, looks, 
 def test_a_row_whose_loss_is_above_the_limit_stops_the_run(memory, loss):
     shared, own = memory()
     own.row["loss"], shared.numbers[LOSS_LIMIT] = loss, 1.99
-    HAND_IN(shared, own, 0, words.DRAINED, 0)
+    with_neighbours(common.hand_in)(shared, own, 0)
     assert shared.control[words.STOP] == DIVERGED
     assert shared.written[0] == 1
 

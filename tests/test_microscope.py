@@ -27,7 +27,7 @@ def seen_by_hand(problem, run, exact=None):
     count = problem.n_samples if samples == "none" else min(problem.n_samples, samples)
     everything = np.arange(count) * problem.n_samples // count
     for version in run.microscope["version"]:
-        row = int(np.flatnonzero(rows["version"] == version)[0])
+        row = int(np.flatnonzero(rows["version"] == version)[-1])
         view, x = pairs[row]
         batch = minibatch(problem, config, rows["batch"][row])
         old, new = (problem.loss_and_gradient(params, batch)[1].astype(float) for params in (view, x))

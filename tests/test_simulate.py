@@ -23,7 +23,7 @@ from simulations import (
 
 import asapnb as ab
 from asapnb.analysis import records, varying
-from asapnb.schemes import Hogwild, Synchronous, parse_scheme
+from asapnb.schemes import Hogwild, parse_scheme
 from asapnb.simulator.operations import of_blocks, of_versions
 from asapnb.simulator.replay_state import make_replay_state
 from asapnb.simulator.words import ADD, APPLY, CLOSE, DONE, READ, SKIP, UNTIL, WRITE
@@ -141,7 +141,7 @@ def schedules(draw, schemes):
 @given(schedules([*CONSISTENT, *ROUNDS]))
 def test_every_slot_holds_the_version_that_is_read(made):
     rows, dropped = made.rows, made.rows["dropped"]
-    gradients = made.scheme.gradients(made.workers) if isinstance(made.scheme, Synchronous) else 1
+    gradients = made.scheme.gradients(made.workers)
     plan = of_versions(rows, dropped, gradients)
     assert plan.slots <= made.workers + 1
     assert plan.operations["row"].tolist() == list(range(len(rows)))

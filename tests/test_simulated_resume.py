@@ -202,7 +202,7 @@ def test_the_end_that_was_to_come_comes(scheme, share, interrupted, tmp_path):
         assert_same_contents(out, expected)
 
 
-@pytest.mark.parametrize("scheme", ["lock-based", "synchronous", "hogwild"])
+@pytest.mark.parametrize("scheme", ["lock-based", "synchronous", "hogwild", "lock-based(buffer=3, discard_after=2)"])
 def test_an_interruption_and_divergence_in_one_moment(scheme, monkeypatch):
     whole = simulate(scheme=scheme, step_size=3.0, updates=400, eval_every=0)
     keep, now = Replayer._keep_divergence, []

@@ -53,7 +53,8 @@ class Controller:
         self.tables, self.writer, self.evaluator, self.pace = tables, writer, evaluator, pace
         self._refreshes = refreshes(tables[0].rule, options)
         self._goes_on = any(one.first_made is not None for one in tables)
-        self.rows = RowCollector(shared, access, drops=options.scheme.drops, version=start.version)
+        scheme, sums = options.scheme, options.scheme.sums(options.workers) > 0
+        self.rows = RowCollector(shared, access, drops=scheme.drops, sums=sums, version=start.version)
         self.totals = Totals(options.workers)
         self.totals.add(start.updates)
         self.totals.beyond_table = start.beyond_table

@@ -50,7 +50,9 @@ def allocate(problem: Problem, options: Options, steps: StepTables, start: Initi
     shared.slots[words.STATE] = start.version << 2 | words.CURRENT  # slot 0 is the first that is read
     control = shared.control
     control[[words.VERSION, words.POINTER]] = start.version, start.version << words.SLOT_BITS
-    control[[words.TICKET, words.DRAINED]] = start.ticket, start.version * options.rows_per_version
+    control[words.TICKET] = start.ticket
+    control[[words.ADDED, words.CLOSED, words.DRAINED]] = start.version * options.rows_per_version
+    control[[words.GRADIENTS, words.WEIGHTED]] = options.rows_per_version, options.weighs
     control[words.WAITED] = start.waited_for_room
     control[words.READING :] = NEVER
     control[[words.WORKERS, words.QUOTA, words.N_PARAMS]] = m, options.updates, n
@@ -112,7 +114,8 @@ def _vectors(options: Options) -> int:
     scheme, m = options.scheme, options.workers
     if scheme.published:
         return (2 + (options.compensation != 0)) * m + 1 + BOXES
-    return words.EXTRA + (m if scheme.averages else BOXES if scheme.copied_for_evaluation else 0)
+    copies = m if scheme.averages else BOXES if scheme.copied_for_evaluation else 0
+    return words.EXTRA + copies + scheme.sums(m)
 
 
 def own_buffers(problem: Problem, options: Options, shared: Shared, start: InitialState, me: int) -> Own:

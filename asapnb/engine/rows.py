@@ -18,10 +18,20 @@ class RowCollector:
     it reads, and reads this version or a newer one.
 
     Rows that were given out are given out again, unless they have been acknowledged.
+
+    Where gradients are added up to make a version, its rows are given out together, once all are there. Those of a
+    version that was never made are not given out.
+
+    Args:
+        shared: the memory of the run.
+        access: to its words.
+        drops: whether gradients may be dropped.
+        sums: whether gradients are added up.
+        version: at which the run begins.
     """
 
-    def __init__(self, shared: Shared, access: Access, *, drops: bool, version: int = 0) -> None:
-        self._shared, self._access, self._drops = shared, access, drops
+    def __init__(self, shared: Shared, access: Access, *, drops: bool, sums: bool = False, version: int = 0) -> None:
+        self._shared, self._access, self._drops, self._sums = shared, access, drops, sums
         self._out = np.empty(RING, UPDATES)
         self._held = np.empty(0, UPDATES)  # in order; a dropped row may still go between
         self._newest = version  # the last whose row has been given out
@@ -31,10 +41,14 @@ class RowCollector:
         """The next rows in order (dtype UPDATES). With `ended`, when all workers have ended: all that are left."""
         control, access = self._shared.control, self._access
         drained = access.get(control, words.DRAINED)
+        made, closed = access.get(control, words.VERSION), access.get(control, words.CLOSED)
         rows = self._finished(drained, 0)
         drained += len(rows)
         newest = int(rows["version"][-1]) if len(rows) else self._newest
-        if self._drops:
+        if self._sums:
+            newest = made if drained >= closed else self._newest  # all rows up to the version `made` are there
+            rows, held = self._in_order(rows, newest if ended else min(newest, access.oldest_view(control)))
+        elif self._drops:
             rows, held = self._in_order(rows, NEVER if ended else min(newest, access.oldest_view(control)))
         elif ended and access.get(control, words.DROPPED):
             raise RuntimeError("a worker loop has dropped gradients, but the trait `drops` of its scheme is False")

@@ -27,15 +27,22 @@ APPLIED = 17 * LINE  # the sum of scale · factor of all updates, in units of 1 
 FINISHED = 18 * LINE  # with intervals: gradients that were written to the end or given up
 CLOSES = 19 * LINE  # with intervals: only gradients below this number may begin; else NEVER
 LENGTH, SINCE = CLOSES + 1, CLOSES + 2  # of the interval under way; the first boundary from which it was this length
+# Where several gradients are added up, one at a time, to make a version (under the lock, or at the server):
+ADDED = 20 * LINE  # gradients that were added: the number of the next row
+CLOSED = 21 * LINE  # those of them that have made versions
+PENDING = 22 * LINE  # what they add to APPLIED once they make a version
+SPOILT = 23 * LINE  # 1 if one of them shows divergence
 
 # Words that do not change while workers run
-CONSTANTS = 20 * LINE
+CONSTANTS = 24 * LINE
 WORKERS, QUOTA, N_PARAMS, EVAL_EVERY = range(CONSTANTS, CONSTANTS + 4)
 SHARES_MOMENTS = CONSTANTS + 4  # 1 if what steps carry on stands after the parameters, in every vector of them
 FACTOR, FIRST = CONSTANTS + 5, CONSTANTS + 6  # the kind of the rule's own factor; where its numbers begin
 CROWDED = CONSTANTS + 7  # 1 if there are more workers than threads that can run at once
 LOST = CONSTANTS + 8  # minibatches handed out before the run went on that left no row
 ELASTIC = CONSTANTS + 9  # 1 if the number of workers in force may change: see `Shared.workforce`
+GRADIENTS = CONSTANTS + 10  # that make a version
+WEIGHTED = CONSTANTS + 11  # 1 if each of them has a scale and a factor of its own
 SETTINGS = CONSTANTS + 2 * LINE  # the scheme's options, in the order of its fields; LINE of them at most
 INTERVALS = SETTINGS + LINE  # pairs: after so many finished gradients, the length of intervals; at last NEVER
 
@@ -65,6 +72,7 @@ FIRST_CHANGE = LINE
 
 # Vectors of `Shared.state`, unless it is a pool
 PARAMS, EXTRA = 0, 1  # from EXTRA on: copies to evaluate, or the gradients of a round
+SUMS = EXTRA + BOXES  # from here on: sums of gradients
 
 # The pool that vectors are published from
 SLOT_BITS = 16

@@ -72,3 +72,25 @@ def compensate(target: Vector, gradient: Vector, params: Vector, view: Vector, s
     for i in range(gradient.size):
         g = gradient[i]
         target[i] = g + strength * g * g * (params[i] - view[i])
+
+
+@part()
+def accumulate(total: Vector, gradient: Vector, weight: Real, first: bool) -> None:
+    """total ← weight·g for the first gradient of a sum, else total += weight·g; a weight of 0 adds nothing."""
+    if weight == 0:  # even where the gradient is not finite
+        for i in range(total.size if first else 0):
+            total[i] = 0
+    elif first:
+        for i in range(total.size):
+            total[i] = weight * gradient[i]
+    else:
+        for i in range(total.size):
+            total[i] += weight * gradient[i]
+
+
+@part()
+def divide(total: Vector, count: int) -> None:
+    """total ← total·(1/count), of a sum of so many gradients."""
+    share = total.dtype.type(1) / total.dtype.type(count)
+    for i in range(total.size):
+        total[i] *= share

@@ -5,6 +5,8 @@ from typing import Literal
 from ..errors import UsageError
 from .scheme import Scheme, Steps, option, register
 
+MOST_BUFFERED = 10**6  # gradients of a version
+
 
 class _InIntervals(Scheme):
     """What the option `interval` means."""
@@ -121,11 +123,18 @@ class LockBased(_OnThreads):
             5000 gradients or more are finished.
         adaptive: with interval=K, to begin with: the length doubles and halves as the training loss falls faster,
             in windows in which one and the other is tried (threads only).
+        buffer: K: gradients are added up, each with its own scale and factor, and the K-th makes a version with their
+            mean: x ← x − step_size · (1/K) Σ scale·factor·gradient. Without a buffer, 1.
+        discard_after: R >= 1: a gradient of staleness R or more is given up, and makes no version. None gives up
+            nothing. With R = 1 a version is the mean of K gradients, all taken at the parameters before it.
 
-    Source of the intervals: Garby, Tsigas, "Interval-Asynchrony: Delimited Intervals of Localised Asynchrony for Fast
-    Parallel SGD", Euro-Par 2025.
+    Views are consistent and the staleness is the exact number of updates missing from the view. A worker whose
+    gradient waits in the buffer goes on meanwhile. With a buffer there is one velocity.
 
-    Views are consistent and the staleness is the exact number of updates missing from the view.
+    Sources: of the intervals, Garby, Tsigas, "Interval-Asynchrony: Delimited Intervals of Localised Asynchrony for
+    Fast Parallel SGD", Euro-Par 2025; of buffers, Nguyen et al., "Federated learning with buffered asynchronous
+    aggregation", AISTATS 2022, arXiv 2106.06639; of buffers of fresh gradients, Attia, Gaash, Koren, "Faster
+    stochastic optimization with arbitrary delays via asynchronous mini-batching", ICML 2025, arXiv 2408.07503.
     """
 
     name = "lock-based"
@@ -139,6 +148,26 @@ class LockBased(_OnThreads):
     fused: bool = option(default=False, simulated=True)
     interval: int | Steps | None = option(default=None, least=1, quiet=True)
     adaptive: bool = option(default=False, measured=True)
+    buffer: int = option(default=1, least=1, most=MOST_BUFFERED, quiet=True)
+    discard_after: int | None = option(default=None, least=1, quiet=True)
+
+    @property
+    def instant(self) -> bool:
+        """Where each gradient makes a version, as soon as it can."""
+        return not self.intervals and self.buffer == 1 and not self.drops
+
+    @property
+    def drops(self) -> bool:
+        """If gradients may be given up."""
+        return self.discard_after is not None
+
+    def gradients(self, workers: int) -> int:
+        """The buffer."""
+        return self.buffer
+
+    def sums(self, workers: int) -> int:
+        """One, if gradients wait in the buffer."""
+        return int(self.buffer > 1)
 
 
 @register
@@ -250,9 +279,11 @@ class ParameterServer(_InIntervals):
             (simulator only: a gradient that is being computed cannot be left).
         interval: no gradient crosses a boundary, see `LockBased`: the server answers nobody with parameters of the
             next interval before all gradients of this one have arrived.
+        buffer: K: the server adds gradients up, each with its own scale and factor, and the K-th makes a version with
+            their mean (FedBuff), as in `LockBased`. Without a buffer, 1.
 
     Sources: Ho et al., "More effective distributed ML via a stale synchronous parallel parameter server", NIPS 2013;
-    Maranjyan, Tyurin, Richtárik, "Ringmaster ASGD", ICML 2025, arXiv 2501.16168. The intervals: see `LockBased`.
+    Maranjyan, Tyurin, Richtárik, "Ringmaster ASGD", ICML 2025, arXiv 2501.16168. Intervals, buffers: see `LockBased`.
     """
 
     name = "parameter-server"
@@ -265,6 +296,7 @@ class ParameterServer(_InIntervals):
     discard_after: int | None = option(default=None, least=1)
     restart: bool = option(default=False, simulated=True)
     interval: int | Steps | None = option(default=None, least=1, quiet=True)
+    buffer: int = option(default=1, least=1, most=MOST_BUFFERED, quiet=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -287,3 +319,11 @@ class ParameterServer(_InIntervals):
     def paces(self) -> int:
         """One place for each possible lead over the slowest worker: 0 to the bound, and one more."""
         return 1 if self.bound is None else self.bound + 2
+
+    def gradients(self, workers: int) -> int:
+        """The buffer."""
+        return self.buffer
+
+    def sums(self, workers: int) -> int:
+        """One, if gradients wait in the buffer."""
+        return int(self.buffer > 1)

@@ -89,9 +89,7 @@ class Scheme:
             messages travel; None where there is none.
         event_loop: the compiled loop of the simulator; None where there is none.
         fresh: no update is ever stale, so there is one table, one velocity, and the clock stops for evaluations.
-        averages: an update is the average of gradients in shared memory; each worker makes a slice of it.
         published: threads publish vectors of a pool by compare-and-swap, instead of changing one in place.
-        copied_for_evaluation: threads copy the parameters that are to be evaluated, and go on.
         consistent: a view is one version of the parameters, not a mixture.
         races: updates are written at the same time, component by component, so what they carry on is no whole.
         messages: gradients and parameters travel: between processes on MPI, or in virtual time, where they take the
@@ -108,9 +106,7 @@ class Scheme:
     server_loop: ClassVar[str | None] = None
     event_loop: ClassVar[str | None] = None
     fresh: ClassVar[bool] = False
-    averages: ClassVar[bool] = False
     published: ClassVar[bool] = False
-    copied_for_evaluation: ClassVar[bool] = True
     consistent: ClassVar[bool] = True
     races: ClassVar[bool] = False
     messages: ClassVar[bool] = False
@@ -121,6 +117,16 @@ class Scheme:
     def loops(self) -> tuple[str | None, ...]:
         """The loops that carry out the scheme, each as text, or None."""
         return self.worker_loop, self.server_loop, self.event_loop
+
+    @property
+    def averages(self) -> bool:
+        """Whether an update is the average of gradients in shared memory; each worker makes a slice of it."""
+        return False
+
+    @property
+    def copied_for_evaluation(self) -> bool:
+        """Whether threads copy the parameters that are to be evaluated, and go on."""
+        return True
 
     @property
     def mass_drops(self) -> bool:
@@ -175,6 +181,10 @@ class Scheme:
     def gradients(self, workers: int) -> int:
         """The gradients that make one version, each of which has a row."""
         return 1
+
+    def sums(self, workers: int) -> int:
+        """The vectors in which gradients are added up, one at a time, before their mean makes a version."""
+        return 0
 
     def check_workers(self, workers: int) -> None:
         """UsageError if the scheme cannot have so many workers."""

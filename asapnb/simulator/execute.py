@@ -18,7 +18,7 @@ from ..training.words import NEVER
 from .execution import Execution, SavedReplay
 from .late_scales import Moments
 from .microscope import Microscope
-from .operations import Operations, of_blocks, of_versions
+from .operations import Operations, makes_version, of_blocks, of_versions
 from .replay_state import ReplayState, make_replay_state
 from .replayer import Pause, Replayer, identity, saved_parts
 from .threads import LOOP, ReplayThreads, compile_loop
@@ -117,8 +117,7 @@ def _pauses(execution: Execution, replayer: Replayer) -> list[Pause]:
     """
     options, rows, replay = execution.options, execution.rows, replayer.replay
     abandoned = execution.scales.columns["dropped"] == ABANDONED
-    making = np.flatnonzero(~abandoned)
-    making = making[options.rows_per_version - 1 :: options.rows_per_version]  # the row that makes each version
+    making = np.flatnonzero(makes_version(rows["version"], abandoned))
     pauses = _of_tables(execution, replay)
     if options.eval_every != NEVER:
         ends = np.maximum.accumulate(replay.tasks["ends"])

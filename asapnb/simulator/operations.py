@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..record.schema import ABANDONED
 from .loops.ordering import lay_out, lend
-from .words import ALL, READ, WRITE
+from .words import ADD, ALL, APPLY, CLOSE, READ, SKIP, WRITE
 
 OPERATION = np.dtype(
     [
@@ -21,7 +21,7 @@ OPERATION = np.dtype(
         ("source", np.int32),  # the slot of the parameters before
         ("target", np.int32),  # and after
         ("kind", np.int16),
-        ("block", np.int16),
+        ("block", np.int16),  # of a read or a write; of a sum, 0 for its first gradient, else 1
     ],
     align=True,
 )
@@ -39,6 +39,37 @@ class Operations(NamedTuple):
     blocks: int  # pieces of a view
 
 
+def makes_version(version: Any, abandoned: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Of each row, whether it makes a version: the last of those that were applied to make it together."""
+    found = ~abandoned
+    applied = np.flatnonzero(found)
+    found[applied[:-1]] = np.diff(np.asarray(version)[applied]) != 0
+    return found
+
+
+def whole(rows: Any, abandoned: NDArray[np.bool_], gradients: int) -> int:
+    """How many of the first rows are of versions of which all rows are there.
+
+    Args:
+        rows: the rows, in order.
+        abandoned: of each row, whether it was given up.
+        gradients: rows that make a version.
+    """
+    if gradients == 1:
+        return len(rows)
+    applied = np.cumsum(~abandoned)
+    complete = (applied[-1] if len(applied) else 0) // gradients * gradients
+    return int(np.searchsorted(applied, complete, side="right"))
+
+
+def ends_of(execution_rows: Any, abandoned: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """The numbers of first rows with which no version is left half made."""
+    applied = np.flatnonzero(~abandoned)
+    half = np.zeros(len(abandoned), bool)
+    half[applied] = ~makes_version(execution_rows["version"], abandoned)[applied]
+    return np.flatnonzero(~half) + 1
+
+
 def of_versions(rows: Any, dropped: NDArray[np.uint8], gradients: int) -> Operations:
     """The operations of rows with consistent views.
 
@@ -50,10 +81,16 @@ def of_versions(rows: Any, dropped: NDArray[np.uint8], gradients: int) -> Operat
     count, versions = len(rows["version"]), int(rows["version"].max(initial=0))
     read = np.ascontiguousarray(rows["read_version"])
     readers = np.bincount(read, minlength=versions + 1).astype(np.int32)
-    operations = np.zeros(count, OPERATION)
+    operations, abandoned = np.zeros(count, OPERATION), dropped == ABANDONED
+    operations["kind"] = np.where(abandoned, SKIP, APPLY)
+    if gradients > 1:
+        makes = makes_version(rows["version"], abandoned)
+        operations["kind"][~abandoned] = np.where(makes, CLOSE, ADD)[~abandoned]
+        first = np.append(True, makes[~abandoned][:-1])[: len(makes) - abandoned.sum()]
+        operations["block"][~abandoned] = ~first
     view, needs = np.zeros(count, np.int32), np.zeros(count, np.int64)
     slots = lay_out(
-        read, dropped == ABANDONED, readers, gradients, operations, view, needs, np.zeros(versions + 1, np.int32),
+        read, readers, operations, view, needs, np.zeros(versions + 1, np.int32),
         np.zeros(versions + 1, np.int64), np.zeros(count + 1, np.int32),
     )  # fmt: skip
     return Operations(operations, view, needs, np.arange(1, count + 1), slots, 1, 1)

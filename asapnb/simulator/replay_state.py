@@ -53,7 +53,7 @@ class ReplayState(NamedTuple):
     state: NDArray[Any]  # (slots, n_params or more): versions, or parameters and views
     moments: NDArray[Any]  # (workers, or 1, what steps carry on): vectors of n_params, one after the other
     gradients: NDArray[Any]  # (WINDOW, n_params): of rows in the ring
-    total: NDArray[Any]  # (n_params,): the gradients of a round so far; else empty
+    total: NDArray[Any]  # (n_params,): the gradients of a version so far; else empty
     ring: NDArray[np.int64]  # (WINDOW · LINE,): the rows that may be computed, and how far they are
 
 
@@ -120,8 +120,8 @@ def make_replay_state(execution: Execution, order: Operations, loss_limit: float
     replay.state[0, :n] = execution.initial
     replay.ring[::LINE] = np.arange(window) << 2 | at.FREE
     control = replay.control
-    control[at.N_PARAMS] = n
-    control[[at.ONE_SET, at.BLOCKS, at.AVERAGED, at.WINDOW]] = sets == 1, order.blocks, gradients, window
+    control[at.N_PARAMS], control[at.WEIGHTED] = n, options.weighs
+    control[[at.ONE_SET, at.BLOCKS, at.TOGETHER, at.WINDOW]] = sets == 1, order.blocks, gradients, window
     return replay
 
 

@@ -22,7 +22,7 @@ from .execution import Execution, SavedReplay, Wanted, digest
 from .replay_state import ReplayState
 from .rows import ReplayedRows
 from .threads import ReplayThreads
-from .words import CLAIM, DONE, FIRST, FREE, STOP, WINDOW
+from .words import CLAIM, DONE, FIRST, FREE, JUDGED, STOP, WINDOW
 
 CHECKPOINT_SECONDS = 30.0  # of real time, at least, between two checkpoints
 
@@ -203,7 +203,7 @@ class Replayer:
         first = rows
         while first < len(ends) and ends[first] <= done:  # rows of a round that is not complete
             first += 1
-        replay.control[DONE], replay.control[[FIRST, CLAIM]] = done, first
+        replay.control[DONE], replay.control[[FIRST, CLAIM]], replay.control[JUDGED] = done, first, rows
         for row in range(first, first + window):
             over = row < len(ends) and ends[row] <= done  # it was done before rows that began earlier
             replay.ring[row % window * LINE] = (row + window * over) << 2 | FREE
@@ -276,9 +276,10 @@ class Replayer:
 
     def _keep_divergence(self) -> None:
         """Divergence takes precedence over what came from outside at the same time."""
-        rows, averaged = int(self.replay.control[FIRST]), self.options.rows_per_version
-        losses = self.replay.results["loss"][max(0, rows - averaged) : rows]
-        diverged = rows % averaged == 0 and not (losses <= self.replay.numbers[LOSS_LIMIT]).all()
+        rows = int(self.replay.control[FIRST])
+        before = self.rows.whole(rows - 1)
+        losses = self.replay.results["loss"][before:rows]
+        diverged = self.rows.whole(rows) == rows and not (losses <= self.replay.numbers[LOSS_LIMIT]).all()
         if diverged and self.replay.control[STOP] in (INTERRUPTED, STOPPED):
             self.replay.control[STOP] = DIVERGED
 

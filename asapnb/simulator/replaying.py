@@ -29,6 +29,7 @@ from ..training.watching import ProgressHook
 from ..workforce import as_workforce
 from .execute import execute
 from .execution import Execution
+from .operations import whole
 from .recorded import check_views, known_rule, known_schedule, refactored, rows_of, total
 from .run import new_file, numbered, observation, scales_for, unfactored
 from .scales import recorded_scales
@@ -218,7 +219,7 @@ def _of_run(
     rows = rows_of(source)
     options = options_of(source, problem, given)
     _check_shards(source, problem, options)
-    rows = rows[: len(rows) - len(rows) % options.rows_per_version]  # whole rounds
+    rows = rows[: whole(rows, rows["dropped"] != 0, options.rows_per_version)]
     as_it_was = rule is None and not given.keys() & {"worker_tables", "prior"}
     changed = {name for _, name, _, _ in changes_of(source)}
     if rule is None and "rule" in changed and given.keys() & {"worker_tables", "prior", "schedule"}:
@@ -246,8 +247,8 @@ def _of_run(
     kept = {name: source.attributes.get(name) for name in ("rule_factor",) if rule is None}
     if as_it_was:
         kept["first_table"] = source.attributes.get("first_table")
-    if (whole := total(source)) != options.updates:
-        replayed["updates"] = whole
+    if (asked := total(source)) != options.updates:
+        replayed["updates"] = asked
     return Execution(
         problem,
         options,

@@ -13,6 +13,7 @@ from ..record.sums import Sums, steps_by_version
 from ..training.attributes import first_table
 from ..training.reporting import Totals
 from .execution import Execution
+from .operations import ends_of
 from .replay_state import ReplayState
 
 _PIECE = 2**18  # rows that are given to the writer at a time: 20 MB
@@ -28,6 +29,8 @@ class ReplayedRows:
         self._has_views = "views" in execution.groups
         self._sources = (execution.rows, replay.results, execution.scales.columns)  # the later ones take precedence
         self._workers, self._round = execution.options.workers, execution.options.rows_per_version
+        abandoned = execution.scales.columns["dropped"] == ABANDONED
+        self._ends = None if self._round == 1 else ends_of(execution.rows, abandoned)
         self._lengths = np.zeros(0, np.int64)  # of the tables made so far
         self.tables = 0  # given to the writer
         self.committed = 0  # rows given to the writer
@@ -85,12 +88,19 @@ class ReplayedRows:
         rows = sorted(self.seen)
         return np.array(rows, np.int64), np.concatenate([np.empty(0, MICROSCOPE), *(self.seen[row] for row in rows)])
 
+    def whole(self, rows: int) -> int:
+        """How many of the first rows are of versions that these rows make whole."""
+        if self._ends is None or rows <= 0:
+            return max(rows, 0)
+        place = int(np.searchsorted(self._ends, rows, side="right"))
+        return int(self._ends[place - 1]) if place else 0
+
     def commit(self, rows: int) -> None:
-        """Give the first rows, of whole rounds only, to the writer."""
-        rows -= rows % self._round
-        most = max(1, _PIECE // self._round) * self._round
+        """Give the first rows, of whole versions only, to the writer."""
+        rows = self.whole(rows)
         while self.committed < rows:
-            self._give(min(rows, self.committed + most))
+            piece = self.whole(self.committed + _PIECE)
+            self._give(rows if piece <= self.committed else min(rows, piece))
 
     def _give(self, stop: int) -> None:
         """Give the rows up to this one to the writer."""

@@ -41,6 +41,7 @@ from ..training.watching import ProgressHook, watched
 from ..workforce import WorkersLike
 from .execute import execute
 from .execution import Execution
+from .operations import whole
 from .scales import Scales, factored, scales_of
 from .schedules import Schedule
 from .scheduling import check_rows, make_schedule
@@ -161,6 +162,7 @@ def scheduled(
     late = rows["t_apply"] > (math.inf if options.max_seconds is None else options.max_seconds)
     if late.any():
         count = int(late.argmax())
+        count = whole(rows[:count], rows["dropped"][:count] != 0, options.rows_per_version)
         rows, views = rows[:count], None if views is None else views[:count]
     return Execution(
         problem,

@@ -15,6 +15,7 @@ MEMBERS = 9  # workers in the publish loop, or held back by a bound
 SLOWEST = 10  # gradients made by the slowest worker that has joined
 OLDEST, YOUNGEST = 11, 12  # of the workers that compute, those that read first and last; NOBODY: none
 LOCAL_STEPS = 13  # compute times of a gradient
+ADDED = 14  # gradients that wait for more, to make a version together
 SETTINGS = 15  # the scheme's options, in the order of its fields; 8 of them at most
 FINISHED = SETTINGS + 8  # with intervals: gradients that were written to the end or given up
 CLOSES = SETTINGS + 9  # only gradients below this number may begin; NOBODY: if their workers are in force
@@ -39,9 +40,11 @@ FIRST = 3 * LINE  # the first row that is not done
 STOP = 4 * LINE  # not 0: threads leave as soon as possible, for this reason
 UNTIL = 5 * LINE  # operations after which threads leave
 CONSTANTS = 6 * LINE
-N_PARAMS, ONE_SET, BLOCKS, AVERAGED = range(CONSTANTS, CONSTANTS + 4)
+N_PARAMS, ONE_SET, BLOCKS, TOGETHER = range(CONSTANTS, CONSTANTS + 4)
 WINDOW = CONSTANTS + 4  # places in the ring
 ALONE = CONSTANTS + 5  # 1 while one thread carries out all
+WEIGHTED = CONSTANTS + 6  # 1 if each gradient of a version has a scale and a factor of its own
+JUDGED = CONSTANTS + 7  # rows whose losses have been looked at; they end with the last of a version
 REPLAY_WORDS = CONSTANTS + 2 * LINE
 
 # The state of a place of the ring: row << 2 | one of these
@@ -50,8 +53,8 @@ FREE, CLAIMED, READY = range(3)
 # The kinds of operations of a replay
 APPLY = 0  # write the next version
 SKIP = 1  # do nothing: the gradient was dropped
-ADD = 2  # add a gradient to the sum of its round
-CLOSE = 3  # add the last gradient of a round, and apply the average
+ADD = 2  # add a gradient to the sum of its version
+CLOSE = 3  # add the last gradient of a version, and apply the mean
 READ = 4  # copy a block of the parameters, or all, into the row's view
 WRITE = 5  # update a block of the parameters, or all, in place by the row's gradient
 

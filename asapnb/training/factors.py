@@ -40,11 +40,13 @@ def applied(scale: Any, factor: Any) -> int:
 
 
 @kernel()
-def fill_factors(rows: Any, kind: int, numbers: Any, sums: Any) -> None:
+def fill_factors(rows: Any, kind: int, numbers: Any, sums: Any, gradients: int) -> None:
     """Multiply `factor` of rows in order by that of their rule, and fill `dropped`.
 
-    `factor` is that of the schedule before. `sums[v]` is the sum of scale · factor up to version v.
+    `factor` is that of the schedule before. `sums[v]` is the sum of scale · factor up to version v; where several
+    `gradients` make a version, of their means.
     """
+    newest = 0
     for i in range(rows.size):
         row = rows[i]
         t = row.read_version + row.tau
@@ -52,4 +54,7 @@ def fill_factors(rows: Any, kind: int, numbers: Any, sums: Any) -> None:
         if row.dropped != _ABANDONED:
             if row.scale * row.factor == 0:
                 row.dropped = _ZEROED
-            sums[row.version] = sums[row.version - 1] + applied(row.scale, row.factor)
+            if row.version > newest:
+                newest = row.version
+                sums[newest] = sums[newest - 1]
+            sums[newest] += applied(row.scale, row.factor) // gradients

@@ -106,6 +106,11 @@ class Options:
         return updates_per_epoch(n_samples, self.scheme, self.workers, self.batch_size, self.local_steps)
 
     @property
+    def weighs(self) -> bool:
+        """Whether each gradient of a version has a scale and a factor of its own. Without staleness all are equal."""
+        return self.rows_per_version > 1 and not self.always_fresh
+
+    @property
     def moments(self) -> int:
         """How many vectors steps carry on, for each worker, or for all: with momentum one velocity."""
         return self.optimizer.moments or int(self.momentum != 0)
@@ -117,9 +122,9 @@ class Options:
 
     @property
     def shares_moments(self) -> bool:
-        """Whether all workers share them. Without staleness they always do."""
+        """Whether all workers share them. Without staleness they always do, and for a mean of gradients."""
         own = self.momentum_kind == "per_worker" and not self.optimizer.moments
-        return self.moments > 0 and (not own or self.always_fresh)
+        return self.moments > 0 and (not own or self.always_fresh or self.rows_per_version > 1)
 
     @property
     def orders_momentum(self) -> bool:
@@ -338,6 +343,11 @@ def _check_steps(scheme: Scheme, values: Mapping[str, Any]) -> None:
         raise UsageError(
             f"{what}: the updates of {scheme} race, component by component, and so would what they carry on; "
             "choose lock-based, leashed or parameter-server, or plain steps"
+        )
+    if ordered and not scheme.fresh and scheme.gradients(1) > 1:
+        raise UsageError(
+            f"momentum_kind is 'ordered': the gradients of a version of {scheme} were taken at several versions, so "
+            "their mean has no place in the order; leave the buffer out, or choose another momentum_kind"
         )
 
 

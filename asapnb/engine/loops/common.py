@@ -158,6 +158,13 @@ def make_step(shared: Shared, own: Own, gradient: Vector, low: int, high: int, s
 def hand_in(shared: Shared, own: Own, version: int) -> None:
     """Hand in the row of the update that was applied to `version`. In a round, `version` is the number of the row."""
     _hand_in(shared, own, 0, at.DRAINED, version)
+    _look_for_divergence(shared, own)
+
+
+@part()
+def hand_in_added(shared: Shared, own: Own, number: int) -> None:
+    """Hand in the row of a gradient that was added to others. What makes the version has looked for divergence."""
+    _hand_in(shared, own, 0, at.DRAINED, number)
 
 
 @part()
@@ -171,15 +178,15 @@ def hand_in_dropped(shared: Shared, own: Own, me: int) -> None:
     number = fetch_add(shared.control, at.DROPPED, 1)
     forget_view(shared.control, me)
     _hand_in(shared, own, 1, at.DROPPED_DRAINED, number)
+    _look_for_divergence(shared, own)
 
 
 @part()
 def _hand_in(shared: Shared, own: Own, ring: int, drained: int, number: int) -> None:
-    """Put the worker's row into ring 0 or 1 as row `number`. Stop the run if the loss shows divergence.
+    """Put the worker's row into ring 0 or 1 as row `number`.
 
     1. Wait until the controller has taken the row that stood in this place before.
     2. Write the row, then its number: the controller reads a row only after it has seen the number.
-    3. Stop all workers if the loss is above the limit, or not a number.
     """
     # 1. Wait for the place
     if number - load(shared.control, drained) >= at.RING:
@@ -190,7 +197,11 @@ def _hand_in(shared: Shared, own: Own, ring: int, drained: int, number: int) -> 
     place = ring * at.RING + number % at.RING
     shared.rows[place] = own.row[0]
     store(shared.written, place, number + 1)
-    # 3. Divergence
+
+
+@part()
+def _look_for_divergence(shared: Shared, own: Own) -> None:
+    """Stop all workers if the loss is above the limit, or not a number."""
     if not own.row[0].loss <= shared.numbers[LOSS_LIMIT]:
         request_stop(shared.control, DIVERGED)
 

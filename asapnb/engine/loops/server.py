@@ -14,8 +14,9 @@ from ...kernels.atomics import clock, load, store
 from ...kernels.types import Vector
 from ...training import gradients
 from ...training.words import LOCAL_STEPS, STEP_SIZE
-from ..words import APPLIED, N_PARAMS, PARAMS, QUOTA, SETTINGS, VERSION
+from ..words import APPLIED, GRADIENTS, N_PARAMS, PARAMS, QUOTA, SETTINGS, VERSION
 from . import common as worker
+from .groups import add
 from .types import Own, Shared
 
 DISCARD_AFTER = SETTINGS + 1  # −1, or R
@@ -96,10 +97,14 @@ def discard(shared: Shared, own: Own, me: int) -> None:
 def apply(shared: Shared, own: Own) -> None:
     """Apply a gradient, ask for an evaluation if it is time, and hand in the row. Twin: `updated`.
 
-    The step is that of scale and factor in the row, multiplied as in `choose_step`.
+    The step is that of scale and factor in the row, multiplied as in `choose_step`. Where several gradients make a
+    version, this one is added to them; only the last makes the version.
     """
     control = shared.control
     step = shared.numbers[STEP_SIZE] * own.row[0].scale * own.row[0].factor
+    if control[GRADIENTS] > 1:
+        worker.hand_in_added(shared, own, add(shared, own, own.snapshot, step))
+        return
     version = load(control, VERSION)
     params = shared.state[PARAMS][: control[N_PARAMS]]
     worker.update(shared, own, params, own.snapshot, step)

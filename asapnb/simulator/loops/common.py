@@ -27,9 +27,11 @@ from ...timing.sampling import (
     uniform_integer,
 )
 from ..words import (
+    ADDED,
     BUSY,
     CHANGE_AT,
     CHOICE,
+    GRADIENTS,
     HEAD,
     IN_FORCE,
     LOCAL_STEPS,
@@ -156,10 +158,20 @@ def note(world: World, rows: Rows, count: int, worker: int, version: int, tau: i
 
 @part(forceinline=True)
 def apply(world: World, rows: Rows, count: int, worker: int, time: float) -> int:
-    """Apply a worker's gradient; returns the number of rows."""
-    tau = world.words[VERSION] - world.workers[np.uint32(worker)].read_version
-    world.words[VERSION] += 1
-    note(world, rows, count, worker, world.words[VERSION], tau, time)
+    """Apply a worker's gradient, or add it to those that make a version with it; returns the number of rows."""
+    words, version = world.words, world.words[VERSION]
+    words[ADDED] += 1
+    if words[ADDED] == words[GRADIENTS]:
+        words[ADDED] = 0
+        words[VERSION] = version + 1
+    note(world, rows, count, worker, version + 1, version - world.workers[np.uint32(worker)].read_version, time)
+    return count + 1
+
+
+@part()
+def give_up(world: World, rows: Rows, count: int, worker: int, time: float) -> int:
+    """Give up a worker's gradient; returns the number of rows."""
+    note(world, rows, count, worker, -1, world.words[VERSION] - world.workers[np.uint32(worker)].read_version, time)
     return count + 1
 
 

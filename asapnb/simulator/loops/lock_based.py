@@ -8,21 +8,29 @@ import numpy as np
 from ...compiled import kernel, part
 from ...kernels.types import Reals, Rows
 from ...timing.sampling import READ, UPDATE
-from ..words import BUSY, SETTINGS, WAITING
+from ..words import BUSY, SETTINGS, VERSION, WAITING
 from . import common as event
 from .gate import ADMITTED, admitted, finish
 from .tournament import next_key, next_worker, time_of
 from .types import World
 
 ORDER, FUSED = SETTINGS, SETTINGS + 1  # 0: first come, first served, 1: at random; 1: one visit updates and reads
+DISCARD_AFTER = SETTINGS + 5  # −1, or R
 _COPIED, _UPDATED, _TO_READ, _TO_UPDATE = 2, 3, 4, 5
 
 
 @part(forceinline=True)
+def _useless(world: World, worker: int) -> bool:
+    """Whether a gradient is too stale, so that it is given up. Nobody else updates while its worker has the lock."""
+    tau = world.words[VERSION] - world.workers[np.uint32(worker)].read_version
+    return 0 < world.words[DISCARD_AFTER] <= tau
+
+
+@part(forceinline=True)
 def _served(world: World, worker: int, phase: int, time: float) -> float:
-    """Begin a worker's visit to the lock; returns when it ends."""
+    """Begin a worker's visit to the lock; returns when it ends. To give a gradient up takes no time."""
     if phase == _TO_UPDATE:
-        return time + event.duration(world, worker, UPDATE)
+        return time if _useless(world, worker) else time + event.duration(world, worker, UPDATE)
     event.read(world, worker, time)
     return time + event.duration(world, worker, READ)
 
@@ -59,7 +67,10 @@ def run(world: World, rows: Rows, views: Reals) -> int:
                     break
                 phase, time = _UPDATED, _served(world, worker, _TO_UPDATE, now)
             elif phase == _UPDATED:
-                count = event.apply(world, rows, count, worker, now)
+                if _useless(world, worker):
+                    count = event.give_up(world, rows, count, worker, now)
+                else:
+                    count = event.apply(world, rows, count, worker, now)
                 finish(world, now)
                 if fused:
                     if not admitted(world, worker):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ...compiled import kernel
 from ...kernels.types import Rows, Words
-from ..words import ADD, APPLY, CLOSE, READ, SKIP
+from ..words import APPLY, CLOSE, READ
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,17 +19,15 @@ if TYPE_CHECKING:
 
 @kernel()
 def lay_out(
-    read: Words, abandoned: NDArray[np.bool_], readers: NDArray[np.int32], gradients: int, operations: Rows,
+    read: Words, readers: NDArray[np.int32], operations: Rows,
     view: NDArray[np.int32], needs: Words, slot_of: NDArray[np.int32], made: Words, free: NDArray[np.int32],
 ) -> int:  # fmt: skip
     """Choose the slots of consistent views; returns their number.
 
     Args:
         read: the version that each row reads.
-        abandoned: the rows that are not applied.
         readers: how many rows read each version; counted down to 0.
-        gradients: rows that make a version.
-        operations: filled, one for each row.
+        operations: one for each row; row, source and target are filled.
         view: filled: the slot that holds the view of each row.
         needs: filled: operations that must be done before a view is there.
         slot_of: filled: the slot of each version.
@@ -39,8 +37,8 @@ def lay_out(
     For each row, in order of application:
 
     1. Its view is in the slot of the version it reads. If no later row reads that version, its slot is free.
-    2. The operation of a dropped row does nothing. Those of a round, but for the last, add to a sum.
-    3. An update is made in place if nobody will read the current version again, else in a free or a new slot.
+    2. The operation of a dropped row does nothing. Those of a version, but for the last, add to a sum.
+    3. The version is made in place if nobody will read the current version again, else in a free or a new slot.
     """
     current, slots, spare = 0, 1, 0
     for i in range(read.size):
@@ -54,13 +52,8 @@ def lay_out(
             spare += 1
         # 2. Not an update
         operations[i].row, operations[i].source, operations[i].target = i, source, source
-        if abandoned[i]:
-            operations[i].kind = SKIP
-        elif gradients > 1 and (i + 1) % gradients != 0:
-            operations[i].kind = ADD
-        else:
+        if operations[i].kind in (APPLY, CLOSE):
             # 3. Update
-            operations[i].kind = CLOSE if gradients > 1 else APPLY
             if readers[current] > 0:  # later rows read it
                 if spare > 0:
                     spare -= 1

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...compiled import kernel, part
-from ...kernels.arithmetic import compensate, copy
+from ...kernels.arithmetic import accumulate, compensate, copy, divide
 from ...kernels.arrays import LINE
 from ...kernels.atomics import compare_and_swap, load, store
 from ...kernels.steps import descend, descend_from
@@ -94,10 +94,12 @@ def _step(replay: ReplayState, row: int) -> Real:
 
 
 @part()
-def _descend(replay: ReplayState, row: int, gradient: Vector, source: int, target: int, low: int, high: int) -> None:
-    """Make the step of a row from one vector of `ReplayState.state` into another, or in place, as the engine does."""
+def _descend(
+    replay: ReplayState, row: int, gradient: Vector, source: int, target: int, low: int, high: int, step: Real
+) -> None:
+    """Make the version of a row, in another vector of `ReplayState.state` or in place, as the engine does."""
     n, task, how = replay.control[at.N_PARAMS], replay.tasks[row], replay.numbers[STEP:]
-    moments, step = replay.moments[0 if replay.control[at.ONE_SET] != 0 else task.worker], _step(replay, row)
+    moments = replay.moments[0 if replay.control[at.ONE_SET] != 0 else task.worker]
     new, old = replay.state[target][:n], replay.state[source][:n]
     if source == target:
         descend(new, moments, gradient, low, high, step, how, task.version, task.read_version)
@@ -107,25 +109,26 @@ def _descend(replay: ReplayState, row: int, gradient: Vector, source: int, targe
 
 @part()
 def _apply(replay: ReplayState, operation: Any) -> None:
-    """Make the next version from the gradient of a row; of a round, add to the sum and close it with its average."""
+    """Make the next version from the gradient of a row; or add it to those that make one, and make it with the last.
+
+    In rounds of equal scales the step is that of the last row. Else each gradient is added with its own scale and
+    factor.
+    """
     n, row = replay.control[at.N_PARAMS], operation.row
     gradient = replay.gradients[row % replay.control[at.WINDOW]][:n]
+    weighted = replay.control[at.WEIGHTED] != 0
+    if replay.numbers[COMPENSATION] != 0 and (weighted or operation.kind == at.APPLY):
+        source, view = replay.state[operation.source][:n], replay.state[replay.tasks[row].slot][:n]
+        compensate(gradient, gradient, source, view, replay.numbers[COMPENSATION])
     if operation.kind == at.APPLY:
-        if replay.numbers[COMPENSATION] != 0:
-            source, view = replay.state[operation.source][:n], replay.state[replay.tasks[row].slot][:n]
-            compensate(gradient, gradient, source, view, replay.numbers[COMPENSATION])
-        _descend(replay, row, gradient, operation.source, operation.target, 0, n)
+        _descend(replay, row, gradient, operation.source, operation.target, 0, n, _step(replay, row))
         return
-    if row % replay.control[at.AVERAGED] == 0:
-        copy(replay.total, gradient)
-    else:
-        for i in range(n):
-            replay.total[i] += gradient[i]
+    weight = replay.tasks[row].scale * replay.tasks[row].factor if weighted else np.float32(1)
+    accumulate(replay.total, gradient, weight, operation.block == 0)
     if operation.kind == at.CLOSE:
-        share = replay.total.dtype.type(1) / replay.total.dtype.type(replay.control[at.AVERAGED])
-        for i in range(n):
-            replay.total[i] *= share
-        _descend(replay, row, replay.total, operation.source, operation.target, 0, n)
+        divide(replay.total, replay.control[at.TOGETHER])
+        step = _step_size(replay, row) if weighted else _step(replay, row)
+        _descend(replay, row, replay.total, operation.source, operation.target, 0, n, step)
 
 
 @part()
@@ -142,7 +145,7 @@ def _move_block(replay: ReplayState, operation: Any) -> None:
     if replay.numbers[COMPENSATION] != 0:
         part_of = gradient[low:high]
         compensate(part_of, part_of, params, view, replay.numbers[COMPENSATION])
-    _descend(replay, row, gradient, 0, 0, low, high)
+    _descend(replay, row, gradient, 0, 0, low, high, _step(replay, row))
 
 
 @part()
@@ -157,17 +160,21 @@ def _possible(replay: ReplayState, done: int) -> bool:
 
 @part()
 def _leave(replay: ReplayState, row: int, done: int) -> None:
-    """Free the place of a finished row for a later one. Stop the replay at the first row, or round, that diverges.
+    """Free the place of a finished row for a later one. Stop the replay at the first version that diverges.
 
-    Losses are judged in the order of rows. Under Hogwild rows finish in another order, so a row may wait here for
-    those before it.
+    Losses are judged in the order of rows, once all rows of a version are done. Under Hogwild rows finish in another
+    order, so a row may wait here for those before it.
     """
     control = replay.control
     store(replay.ring, _place(replay, row), row + control[at.WINDOW] << 2 | at.FREE)
     first = load(control, at.FIRST)
     while first < replay.tasks.size and replay.tasks[first].ends <= done:
         first += 1
-        if first % control[at.AVERAGED] == 0 and _diverges(replay, first - control[at.AVERAGED], first):
+        if control[at.TOGETHER] > 1 and replay.operations[first - 1].kind == at.ADD:
+            continue
+        judged = control[at.JUDGED]
+        control[at.JUDGED] = first
+        if _diverges(replay, judged, first):
             compare_and_swap(control, at.STOP, 0, DIVERGED)
             break
     store(control, at.FIRST, first)
