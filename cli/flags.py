@@ -15,7 +15,7 @@ from asapnb.record.figures import run_rows
 from asapnb.rules import available
 from asapnb.schedules import SCHEDULES
 from asapnb.schemes import SCHEMES, Scheme, as_scheme
-from asapnb.training.arguments import Command
+from asapnb.training.arguments import Command, most_workers
 from asapnb.training.options import default_workers, quota_note
 from asapnb.workforce import Workforce, as_workforce
 
@@ -92,7 +92,8 @@ def scheme_and_workers(arguments: Mapping[str, Any], kind: Command) -> tuple[Sch
     """What a run takes for these where nothing was said."""
     scheme = as_scheme(arguments.get("scheme", keys(kind)["scheme"].default))
     workers = arguments.get("workers")
-    return scheme, as_workforce(default_workers(scheme, kind == "train") if workers is None else workers)
+    given = default_workers(scheme, kind == "train") if workers is None else workers
+    return scheme, as_workforce(given, most_workers(kind))
 
 
 def with_defaults(arguments: Mapping[str, Any], kind: Command) -> dict[str, Any]:

@@ -135,7 +135,7 @@ def test_other_ends_are_exit_code_0(tmp_path):
     [
         (["-m", 0], "workers is 0: must be an integer from 1 to 1024"),
         (["-m", -1], "workers is -1"),
-        (["-m", "many"], "workers = 'many': must be an integer"),
+        (["-m", "many"], "workers is 'many': must be an integer"),
         (["--batch", 0], "batch_size is 0: must be an integer from 1 to 5000"),
         (["--batch", 5001], r"batch_size is 5001: must be an integer from 1 to 5000 \(the training samples\)"),
         (["--step-size", -0.1], "step_size is -0.1: must be a finite number above 0"),

@@ -311,7 +311,7 @@ def test_workers_are_pinned_round_and_round():
         ({"epochs": 1, "updates": 1}, "give one of them"),
         ({"seed": -1}, "seed is -1"),
         ({"momentum": 1.0}, "momentum is 1.0: must be a finite number of at least 0 and below 1, in float32"),
-        ({"momentum_kind": "none"}, "available: per_worker, shared"),
+        ({"momentum_kind": "none"}, "available: ordered, per_worker, shared"),
         ({"weight_decay": -1}, "weight_decay is -1"),
         ({"divergence_factor": 1}, "divergence_factor is 1"),
         ({"max_seconds": 0}, "max_seconds is 0"),
