@@ -81,10 +81,11 @@ def _compute(gradient: Gradient, replay: ReplayState, own: Own, row: int) -> Non
     n = control[at.N_PARAMS]
     if task.needs < load(control, at.DONE):  # else the view has just been written
         _fetch(view)
-    replay.results[row].loss, replay.results[row].norm = gradients.compute(
+    loss, norm = gradients.compute(
         gradient, view[:n], result[:n], own.local, own.indices, own.workspace, replay.drawing, replay.numbers,
         _step_size(replay, row), replay.plan, replay.inputs, replay.labels, task.worker, task.batch,
     )  # fmt: skip
+    replay.results[row].loss, replay.results[row].norm = loss, norm
 
 
 @part()
