@@ -133,7 +133,7 @@ def as_workforce(value: Any, most: int | None = None, name: str = "workers") -> 
     elif isinstance(value, Iterable):
         value = list(itertools.islice(value, MOST_CHANGES + 1))
     found = steps(name, value, 1, LAST_VERSION if most is None else most, MOST_CHANGES)
-    changes = ((0, found),) if isinstance(found, int) else found
+    changes = found if isinstance(found, tuple) else ((0, found),)
     integer(f"the last version of {name}", changes[-1][0], 0, LAST_VERSION)
     return Workforce(tuple(one for i, one in enumerate(changes) if not i or one[1] != changes[i - 1][1]))
 

@@ -90,7 +90,8 @@ def _options(found: About) -> str:
 
 
 def _value(value: Any) -> str:
-    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    text = str(value)
+    return text.lower() if text in ("None", "True", "False") else text
 
 
 def _document(found: About) -> dict[str, Any]:

@@ -58,6 +58,7 @@ def test_every_attribute_and_key_that_a_run_writes_is_declared(tmp_path):
 def test_the_keys_of_a_configuration_have_the_types_that_arguments_declare():
     declared = {name: {*key.kinds} - {type(None)} for name, key in (keys("train") | keys("simulate")).items()}
     declared["eval_samples"].add(str)  # "none", which stands for all of them
+    declared["trace"] = {str}  # of what is replayed on a trace
     assert {name: {*(get_args(key.shape) or (key.shape,))} for name, key in CONFIG.items()} == declared
 
 
