@@ -96,7 +96,8 @@ _TABLE = (
     Attribute("n_params", int, "the number of parameters", least=1),
     Attribute("n_samples", int, "the number of training samples", least=1),
     Attribute("batches_per_epoch", int, "minibatches in a pass over the data", least=1),
-    Attribute("config", str, "the full configuration, as TOML"),
+    Attribute("config", str, "the full configuration, as TOML; of the replay of a trace with `trace`, its name and "
+              "digest, in the place of a timing"),
     Attribute("code", [{"kind": str, "name": str, "digest": str}], "the rule, schedule, problem, scheme and laws "
               "of time that are not of asapnb: name, digest and source text of each; see below"),
     Attribute("first_table", {"made_from": str, "due": int | None}, "what the first tables of the rule were "
