@@ -21,6 +21,7 @@ from asapnb.plots import save
 from asapnb.plots.style import GREY, look, new_figure, note, styled
 
 HERE = Path(__file__).parent
+BEGIN, END = "<!-- tables -->", "<!-- end of tables -->"  # in README.md
 Cell = tuple[str, str]  # schedule, data
 Results = dict[str, dict[Cell, dict[str, Any]]]  # by contestant
 
@@ -111,7 +112,10 @@ def main(arguments: Sequence[str]) -> None:
         rows = results_of(load(Path(arguments[0])))
         kept.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
     found = by_contestant(json.loads(kept.read_text()))
-    print("\n\n".join(table(found, data).markdown() for data in DATA))
+    page, text = HERE / "README.md", "\n\n".join(table(found, data).markdown() for data in DATA)
+    before, _, rest = page.read_text().partition(BEGIN)
+    page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.partition(END)[2]}")
+    print(text)
     save(figure(found), HERE / "field.png", force=True, dpi=95)
 
 
