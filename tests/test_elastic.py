@@ -11,7 +11,7 @@ from naive import assert_rows_are_sound, recompute
 from problems import pull_slowly, quadratic, train
 
 import asapnb as ab
-from asapnb.analysis import grouped, records
+from asapnb.analysis import by_class, grouped, records
 from asapnb.config import run_config
 from asapnb.engine import elastic, words
 from asapnb.engine.collect import compile_access
@@ -201,6 +201,14 @@ def test_a_forecast_has_the_staleness_and_no_formulas():
     assert "2 to 4 workers" in repr(found)
     made = ab.schedule("exponential(1)", workers="0:2, 500:4", updates=2000)
     assert found.simulated.mean_staleness == pytest.approx(made.staleness.mean())
+
+
+def test_parts_of_the_data_are_those_of_all_workers():
+    problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(2,))
+    run = ab.simulate(problem, workers="0:2, 10:4", shards="label", updates=40)
+    assert ab.replay(run).params["final"].tobytes() == run.params["final"].tobytes()
+    assert len(run.by_worker()["applied"]) == 4
+    assert by_class(run, problem)["share_of_weight"].sum() == pytest.approx(1)
 
 
 # --- what rules see ----------------------------------------------------------------------------------------------

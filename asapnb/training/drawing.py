@@ -10,6 +10,7 @@ from ..kernels.arrays import aligned
 from ..problems.base import Problem
 from ..problems.shards import Shards, as_shards, digest_of, shards
 from ..problems.signature import Integers
+from ..workforce import as_workforce
 from . import words as at
 from .gradients import drawn, weigh
 from .options import Options
@@ -22,7 +23,8 @@ def drawing_of(problem: Problem, options: Options) -> NDArray[np.int64]:
 
 def drawing_from(problem: Problem, config: Mapping[str, Any]) -> NDArray[np.int64]:
     """The same from the configuration of a run."""
-    return _words(problem, as_shards(config.get("shards")), {"local_steps": 1, **config})
+    workers = as_workforce(config["workers"]).most
+    return _words(problem, as_shards(config.get("shards")), {"local_steps": 1, **config, "workers": workers})
 
 
 def _words(problem: Problem, how: Shards | None, options: Mapping[str, Any]) -> NDArray[np.int64]:
