@@ -2,8 +2,8 @@
 
 The rule's scale and the schedule's factor multiply the step. They do not enter the moments: an optimizer divides its
 step by the size of the gradients, so a scale of the gradients would largely cancel. Where scale or factor is 0, the
-gradient has been given up: parameters and moments stay as they are, and only the version counts. A buffer is another matter: its mean has each
-gradient with its own scale and factor, and an optimizer steps on the mean.
+gradient has been given up: parameters and moments stay as they are, and only the version counts. A buffer is another
+matter: its mean has each gradient with its own scale and factor, and an optimizer steps on the mean.
 
 All workers share one set of moments, which every update changes. So updates must be made one after the other, as
 under all schemes but Hogwild.

@@ -15,8 +15,9 @@ class Use(NamedTuple):
 
     def is_made(self, values: Mapping[str, Any]) -> bool:
         """Whether the arguments use it so."""
-        given = values[self.name]
-        return bool(given != ARGUMENTS[self.name].default if self.value is None else given == self.value)
+        usual = ARGUMENTS[self.name].default
+        given = values.get(self.name, usual)
+        return bool(given != usual if self.value is None else given == self.value)
 
 
 class Exclusion(NamedTuple):
