@@ -9,6 +9,7 @@ from problems import counting, pull_slowly, quadratic, train
 from simulations import simulate
 
 import asapnb as ab
+from asapnb import theory
 from asapnb.record.schema import ABANDONED
 from asapnb.simulator import staleness_only
 from asapnb.simulator.operations import ends_of, makes_version, whole
@@ -161,3 +162,41 @@ def test_fresh_gradients_alone_are_averaged_at_the_parameters_before():
     assert (run.updates["tau"][applied] == 0).all()
     assert not applied.all()
     np.testing.assert_array_equal(recompute(quadratic(), run), run.params["final"])
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=8).filter(any), st.integers(1, 7))
+def test_the_law_of_a_buffer_is_that_of_every_fill(counts, buffer):
+    delays = ab.StalenessDistribution.from_counts(counts)
+    law = np.zeros(len(counts) + 2)
+    for delay, probability in enumerate(delays.pmf):
+        for fill in range(buffer):
+            law[(fill + delay) // buffer] += probability / buffer
+    found = theory.buffered_staleness(delays, buffer)
+    np.testing.assert_allclose(found.pmf, law[: len(found.pmf)], atol=1e-15)
+    assert found.mean() == pytest.approx(delays.mean() / buffer)
+
+
+def test_the_law_of_a_buffer_of_exponential_workers():
+    tally = staleness_only("exponential(1)", ab.LockBased(buffer=4), 16, updates=200_000, seed=3)
+    law = theory.buffered_staleness(theory.exponential_workers([1.0] * 16), 4)
+    counted = tally.counts / tally.counts.sum()
+    assert np.abs(counted - law.pmf[: len(counted)]).sum() < 0.01
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(st.sampled_from([0.2, 1.0, 1.0, 9.0, 60.0]), min_size=1, max_size=9),
+    st.integers(1, 8),
+    st.floats(0.05, 1.0),
+    st.integers(0, 99),
+)
+def test_with_the_quantile_rule_half_of_what_is_as_early_as_the_quantile_is_kept(means, other, share, seed):
+    """However late the rest is, and for any other buffer and bound: V (K + d) >= N - K + 1."""
+    timing = ab.timing.Timing([ab.timing.exponential(mean) for mean in means])
+    plain = ab.schedule(timing, ab.LockBased(), len(means), 400, seed)
+    for size in (theory.fresh_buffer(plain.staleness, share), other):
+        made = ab.schedule(timing, ab.LockBased(buffer=size, discard_after=1), len(means), 60, seed)
+        arrivals = np.sort(made.t_apply)
+        delay = np.searchsorted(arrivals, made.t_apply, "left") - np.searchsorted(arrivals, made.t_read, "right")
+        for most in (size, 0, 3, 20):
+            assert made.updates * (size + most) >= (delay <= most).sum() - size + 1

@@ -8,6 +8,7 @@ from problems import quadratic
 from test_problems_dropout import make
 
 import asapnb as ab
+from asapnb.schemes import parse_scheme
 
 pytest.importorskip("mpi4py")
 
@@ -24,7 +25,9 @@ def assert_served(run, ranks):
     own = "shards" in run.config  # then a worker counts its own tickets
     applied, by_ticket = rows["dropped"] != 1, np.argsort(rows["t_read" if own else "batch"])
     assert run.attributes["workers"] == workers == len(run.attributes["ranks"]) - 1
-    assert rows["version"].max() == applied.sum() == run.staleness_counts.sum() == run.summary()["updates"]
+    each = parse_scheme(run.config["scheme"]).gradients(workers)
+    assert rows["version"].max() * each == applied.sum() == run.staleness_counts.sum()
+    assert rows["version"].max() == run.summary()["updates"]
     assert rows["batch"].max() < len(applied) + workers, "a ticket for each answer, of which so many are never used"
     for name in ("t_read", "read_version"):
         assert (np.diff(rows[name][by_ticket]) >= 0).all(), "the server answers in the order of tickets"
@@ -57,6 +60,16 @@ RUNS = {
     "adam": (3, {"optimizer": "adam(beta2=0.9)", "step_size": 0.01}),
     "ordered momentum": (4, {"momentum": 0.8, "momentum_kind": "ordered", "step_size": 0.02}),
     "a table of each worker": (4, {"rule": "tail(refresh=every(20))", "worker_tables": True, "prior": "poisson(2)"}),
+    "a buffer, with one momentum, compensated": (
+        4,
+        {
+            "scheme": "parameter-server(buffer=3, discard_after=2)",
+            "momentum": 0.8,
+            "compensation": 0.1,
+            "rule": "inverse",
+        }
+        | {"step_size": 0.02},
+    ),
     "a schedule": (4, {"schedule": "warmup(20) * cosine()", "rule": "inverse"}),
 }
 FACTORS = {"of the steps before": "wu_adaptive(2, 1.5)", "of the time of arrival": "adadelay(1)"}

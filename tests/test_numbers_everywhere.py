@@ -140,6 +140,8 @@ CALLS = {
         "exponential_variance": {"step": 0.25, "workers": 4, "noise": 0.5, "rest": 0.25},
         "exponential_workers": {"rates": [1, 2], "update": 2},
         "fleet_beta": {"threshold": 2.0},
+        "fresh_buffer": {"delays": LAW, "share": 0.5},
+        "buffered_staleness": {"delays": LAW, "buffer": 3},
         "implicit_momentum": {"rule": "constant", "staleness": LAW, "workers": 4},
         "independent_growth": {"staleness": LAW, "step": 0.25, "workers": 4, "rest": 0.25},
         "independent_limit": {"staleness": LAW, "workers": 4, "rest": 0.25},
@@ -185,7 +187,8 @@ CALLS = {
     "schemes": {
         "Hogwild": {"blocks": 4},
         "Leashed": {"persistence": 1},
-        "ParameterServer": {"bound": 2, "discard_after": 3, "restart": True},
+        "LockBased": {"buffer": 2, "discard_after": 3},
+        "ParameterServer": {"bound": 2, "discard_after": 3, "restart": True, "buffer": 2},
         "Synchronous": {"wait_for": 2},
     },
     "forecasting": {

@@ -30,7 +30,9 @@ from .scales import (
 )
 from .stability import StableStep, stable_step
 from .workers import (
+    buffered_staleness,
     exponential_workers,
+    fresh_buffer,
     interval_staleness,
     interval_time,
     round_time,
@@ -43,6 +45,7 @@ __all__ = [
     "HeavyBall",
     "Repairman",
     "StableStep",
+    "buffered_staleness",
     "concurrency_bound",
     "constant_best",
     "constant_limit",
@@ -55,6 +58,7 @@ __all__ = [
     "exponential_variance",
     "exponential_workers",
     "fleet_beta",
+    "fresh_buffer",
     "implicit_momentum",
     "independent_growth",
     "independent_limit",

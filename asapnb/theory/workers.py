@@ -137,3 +137,48 @@ def interval_time(workers: int, interval: int, mean: float = 1.0) -> float:
     size = integer("interval", interval, 1)
     n = min(integer("workers", workers, 1), size)
     return (size - n) / n * real("mean", mean, 0) + round_time(n, mean)
+
+
+def buffered_staleness(delays: StalenessDistribution, buffer: int) -> StalenessDistribution:
+    """The staleness of gradients of which K make a version, from their delays, which count gradients.
+
+    A delay of k is the staleness floor((U + k) / K), where U is how full the buffer was at the read, uniform on
+    0 … K - 1: so floor(k / K), or one more with probability (k mod K) / K. The mean is E[k] / K. This is exact if U
+    does not depend on k, as where workers are many or their times irregular.
+
+    Args:
+        delays: how many gradients others add between a read and the arrival: the staleness without a buffer.
+        buffer: K, the gradients of a version (Nguyen et al. 2022); >= 1.
+
+    >>> from asapnb.staleness import constant
+    >>> buffered_staleness(constant(7), 4).pmf
+    array([0.  , 0.25, 0.75])
+    """
+    size = integer("buffer", buffer, 1, LONGEST)
+    whole, rest = np.divmod(np.arange(len(delays.pmf)), size)
+    more = rest / size
+    found = np.bincount(whole, delays.pmf * (1.0 - more), minlength=int(whole[-1]) + 2)
+    found[1:] += np.bincount(whole, delays.pmf * more, minlength=int(whole[-1]) + 1)
+    return StalenessDistribution.from_pmf(np.trim_zeros(found, "b"))
+
+
+def fresh_buffer(delays: StalenessDistribution, share: float) -> int:
+    """The buffer K for `discard_after=1` with which a fixed share of all gradients is kept: the quantile rule.
+
+    K is the q-quantile of the delays, and 1 at least. A version makes useless those gradients that are in flight. Of
+    those with a delay of d or less at most d are, as all arrive among the next d. So if N gradients have such delays,
+    the versions V made of K each fulfil V (K + d) >= N - K + 1. With d = K, at least q/2 of all gradients are kept in
+    the long run, however late the others are.
+
+    Args:
+        delays: how many gradients arrive between a read and the arrival: the staleness without a buffer.
+        share: q, above 0 and up to 1.
+
+    Source of the idea: Attia, Gaash, Koren, "Faster stochastic optimization with arbitrary delays via asynchronous
+    mini-batching", ICML 2025, arXiv 2408.07503. The bound above is proved here.
+
+    >>> from asapnb.theory import exponential_workers
+    >>> fresh_buffer(exponential_workers([1.0] * 8), 0.5)
+    5
+    """
+    return max(1, int(delays.quantile(real("share", share, 0, 1, above=True))))
