@@ -94,7 +94,7 @@ def test_ages_of_each_worker_s_newest_gradient():
 
 @pytest.mark.parametrize(
     "scheme",
-    ["leashed(persistence=0)", "synchronous(wait_for=3)", "parameter-server(discard_after=4)", "hogwild"],
+    ["leashed(persistence=0)", "synchronous(wait_for=3)", "parameter-server(buffer=3, discard_after=2)", "hogwild"],
 )
 def test_a_run_and_its_exported_updates_are_traces(scheme, tmp_path):
     run = ab.simulate(PROBLEM, scheme, "tail", 6, 0.05, timing="compute=exponential(1), update=0.2", updates=40,
