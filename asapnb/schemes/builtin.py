@@ -73,7 +73,9 @@ class Synchronous(Scheme):
         batches: K-batch-sync: a worker that is ready goes on with the next minibatch at the same parameters, until
             there are K gradients (simulator only).
 
-    The staleness is 0 and a version is a round. The same bits every time.
+    The staleness is 0 and a version is a round. The same bits every time. On threads a gradient that is being
+    computed cannot be left: `LockBased(buffer=K, discard_after=1)` is K-batch-sync there. It gives up late gradients
+    when they arrive, and not when the round ends.
 
     Source of K-sync and K-batch-sync: Dutta, Joshi, Ghosh, Dube, Nagpurkar, "Slow and stale gradients can win the
     race", AISTATS 2018, arXiv 1803.01113.
