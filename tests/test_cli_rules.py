@@ -30,7 +30,7 @@ def test_list_has_every_rule_and_what_holds():
     assert set(rows) == set(available())
     assert rows["tail"] == ["yes"] * 4
     assert rows["inverse"] == ["no", "yes", "yes", "no"]
-    partly = [name for name, rule in examples().items() if rule.schedule or rule.shuffled]
+    partly = [name for name, rule in examples().items() if rule.schedule or rule.shuffled or rule.sees]
     assert lines[-1] == f"Of {', '.join(partly)} only the table is checked, not what each update gets."
     found = json.loads(call("list", "--search", 20, "--json"))
     assert all(entry["source"] for entry in found)

@@ -148,7 +148,7 @@ def test_outside_of_a_run():
     bound = as_rule(functools.partial(fading, progress=0.5))
     assert bound.sees == ()
     np.testing.assert_array_equal(bound(SEEN, 1), [0.75, 0.75])
-    assert set(MEANINGS) == {"version", "epoch", "progress", "loss", "worker"}
+    assert set(MEANINGS) == {"version", "epoch", "progress", "loss", "worker", "own_share"}
 
 
 def test_a_diverging_loss_is_no_reason_to_ask_the_rule():

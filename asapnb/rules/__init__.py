@@ -19,10 +19,11 @@ if TYPE_CHECKING:  # type checkers and editors see all that these modules define
     from .mindthestep import *
     from .preserve import *
     from .profiles import *
+    from .rescaled import *
     from .shuffled import *
     from .static import *
 else:  # at run time, the package has the registered rules and nothing else of them
-    from . import history, mindthestep, preserve, profiles, shuffled, static
+    from . import history, mindthestep, preserve, profiles, rescaled, shuffled, static
 
     globals().update(builders())
 

@@ -24,6 +24,7 @@ MEANINGS: dict[str, str] = {
     "progress": "the share of the updates of the run that is done, from 0 to 1",
     "loss": f"the mean loss of the last {RECENT} minibatches; at the start, the training loss",
     "worker": "the worker whose table is made, with worker_tables",
+    "own_share": "the share of the updates so far that are of that worker; 0 before the first",
 }
 
 
@@ -35,7 +36,7 @@ class Context:
         {meanings}
 
     >>> Context(progress=0.5)
-    Context(version=0, epoch=0.0, progress=0.5, loss=1.0, worker=0)
+    Context(version=0, epoch=0.0, progress=0.5, loss=1.0, worker=0, own_share=0.0)
     """
 
     version: int = 0
@@ -43,6 +44,7 @@ class Context:
     progress: float = 0.0
     loss: float = 1.0
     worker: int = 0
+    own_share: float = 0.0
 
 
 Context.__doc__ = (Context.__doc__ or "").replace(
@@ -57,7 +59,7 @@ class Pace:
     """How far a run goes: its updates, and those of an epoch.
 
     >>> Pace(updates=200, per_epoch=50).context(100, loss=0.25)
-    Context(version=100, epoch=2.0, progress=0.5, loss=0.25, worker=0)
+    Context(version=100, epoch=2.0, progress=0.5, loss=0.25, worker=0, own_share=0.0)
     """
 
     updates: int

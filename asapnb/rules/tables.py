@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -125,6 +126,7 @@ class ScaleTables:
     def _made(self, at: Sight | None) -> NDArray[np.float64] | None:
         """Make a table, and put it in force if it differs."""
         context = Context(version=self.seen) if at is None else at(self.seen)
+        context = replace(context, own_share=self.seen / context.version if context.version else 0.0)
         if "loss" in self.rule.sees and not math.isfinite(context.loss):
             return None  # the run ends here, as it diverges
         table = scale_table(self.rule, self._staleness(), self.workers, context)

@@ -388,9 +388,14 @@ def refreshes(rule: Rule, options: Options) -> bool:
 
 def check_seen(rule: Rule, options: Options, threaded: bool = False) -> None:
     """RuleError if a rule names what it cannot see in this run; `threaded` says whether it is on real threads."""
-    if "worker" in rule.sees and not options.worker_tables:
+    if (own := [name for name in ("worker", "own_share") if name in rule.sees]) and not options.worker_tables:
         raise RuleError(
-            f"rule {rule} names worker, but all workers share one table: give worker_tables=True (--worker-tables)"
+            f"rule {rule} names {own[0]}, but all workers share one table: give worker_tables=True (--worker-tables)"
+        )
+    if "own_share" in rule.sees and options.rows_per_version > 1:
+        raise RuleError(
+            f"rule {rule} names own_share, the worker's share of the updates: under {options.scheme} an update is of "
+            "several workers; choose lock-based, leashed, hogwild or parameter-server"
         )
     if threaded and rule.sees and options.rows_per_version > 1:
         raise RuleError(
