@@ -51,7 +51,7 @@ CONTESTANTS = (
     Contestant("tail", more={"rule": "tail"}),
     Contestant("inverse", start=-6, more={"rule": "inverse"}),
     Contestant("delay-adaptive", more={"rule": "delay_adaptive"}),
-    Contestant("rescaled", more={"rule": "rescaled()", "worker_tables": True}),
+    Contestant("rescaled", more={"rule": "rescaled(refresh=every(10, warmup=0))", "worker_tables": True}),
     Contestant("momentum 0.9", start=-19, more={"momentum": 0.9}),
     Contestant("momentum 0.9, shared", start=-19, more={"momentum": 0.9, "momentum_kind": "shared"}),
     Contestant("momentum 0.9, ordered", start=-19, more={"momentum": 0.9, "momentum_kind": "ordered"}),
