@@ -8,6 +8,7 @@ from pages import ROOT
 from test_cli import call
 
 import asapnb as ab
+from asapnb.problems.shards import SHARDS
 from asapnb.schemes import SCHEMES, about
 from asapnb.training.arguments import ARGUMENTS
 
@@ -51,7 +52,7 @@ def test_the_table_of_the_field_has_all_that_there_is():
     options = {option.name for scheme in OF_ASAPNB.values() for option in scheme.options}
     beside = json.loads(call("schemes", "list", "--json").stdout)["beside"].keys() - {"rule", "schedule"}
     plain = {"sequential", "sgd", "constant"}
-    named = {*OF_ASAPNB, *options, *beside, *ab.rules.available(), *ab.optimizers.OPTIMIZERS} - plain
+    named = {*OF_ASAPNB, *options, *beside, *ab.rules.available(), *ab.optimizers.OPTIMIZERS, *SHARDS} - plain
     words = set(re.findall(r"[\w-]+", text))
     assert not named - words, "give them a row, or a word in one, of docs/field.md"
 

@@ -1,6 +1,8 @@
 """Data that differ between workers: the parts, and runs whose workers draw from them."""
 
 import itertools
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,13 +15,13 @@ from problems import pull_slowly, quadratic, train
 from simulations import simulate
 
 import asapnb as ab
-from asapnb.problems.shards import as_shards, split
+from asapnb.problems.shards import SHARDS, as_shards, split
 from asapnb.training.drawing import drawing_from, minibatches, own_numbers
 
 DATA = ab.load_dataset("fashion-mnist-mini")
 NETWORK = ab.mlp(DATA, hidden=(4,))
 SLOW = quadratic(gradient=pull_slowly)
-KINDS = ["iid", "label", "dirichlet(0.3)"]
+KINDS = [entry.example for entry in SHARDS.values()]
 
 
 @settings(max_examples=60, deadline=None)
@@ -36,11 +38,16 @@ def test_each_sample_is_in_one_part_and_each_part_has_one_at_least(labels, data,
     sizes = [len(part) for part in parts]
     assert len(parts) == workers
     assert min(sizes) >= 1
-    if not kind.startswith("dirichlet"):
+    if kind in ("iid()", "label()"):
         assert max(sizes) - min(sizes) <= 1
-    if kind == "label":
+    if kind == "label()":
         ends = [(min(own), max(own)) for own in ([labels[i] for i in part] for part in parts)]
         assert all(before[1] <= after[0] for before, after in itertools.pairwise(ends))
+
+
+def test_each_division_has_a_row_in_the_table_of_the_page():
+    text = (Path(__file__).parents[1] / "docs/data-per-worker.md").read_text()
+    assert {*re.findall(r"^\| `(\w+)", text, re.MULTILINE)} == {*SHARDS}
 
 
 def test_the_order_is_that_of_the_twin_whatever_machine_it_is_on():

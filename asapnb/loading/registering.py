@@ -9,7 +9,7 @@ from ..errors import UsageError
 
 
 def check_named(
-    kind: str, formula_of: str, builder: Callable[..., Any], example: str, before: Callable[..., Any] | None
+    kind: str, line: str, builder: Callable[..., Any], example: str, before: Callable[..., Any] | None
 ) -> None:
     """UsageError unless what a function returns can be known by its name.
 
@@ -17,13 +17,13 @@ def check_named(
 
     Args:
         kind: what the function returns, such as "rule".
-        formula_of: what the first line of its docstring is the formula of, such as "the scale".
+        line: what the first line of its docstring is, such as "the formula of the scale".
         builder: the function.
         example: the text of a call of it.
         before: the function that has the name, if there is one.
 
     >>> def halves(): "1/2."
-    >>> check_named("rule", "the scale", halves, "halves", None)
+    >>> check_named("rule", "the formula of the scale", halves, "halves", None)
     Traceback (most recent call last):
     asapnb.errors.UsageError: rule 'halves' has the example 'halves': must be a call of it, such as 'halves()'
     """
@@ -32,8 +32,8 @@ def check_named(
         raise UsageError(f"there is a {kind} {name!r} already, in {before.__module__}: choose another name")
     if not about.endswith((".", '"')) and sys.flags.optimize < 2:  # python -OO leaves no docstrings
         raise UsageError(
-            f"{kind} {name!r} has no description: give its function a docstring whose first line is the formula "
-            f"of {formula_of} and ends with a full stop"
+            f"{kind} {name!r} has no description: give its function a docstring whose first line is {line} "
+            "and ends with a full stop"
         )
     if not re.fullmatch(rf"{re.escape(name)}\(.*\)", example):
         raise UsageError(f"{kind} {name!r} has the example {example!r}: must be a call of it, such as '{name}()'")

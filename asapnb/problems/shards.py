@@ -4,46 +4,128 @@ import hashlib
 import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Dataset
-from ..errors import UsageError, shown
-from ..numbers import integer, real
+from ..errors import AsapnbError, UsageError, shown
+from ..loading import check_named, first_line
+from ..numbers import choice, integer, real
 from ..text import parse_call
 from .base import Problem
 from .signature import Integers
 
-_EXAMPLES = '"iid", "label" or "dirichlet(0.5)"'
+Builder = TypeVar("Builder", bound=Callable[..., "Shards"])
+Needs = Literal["nothing", "order", "classes"]
 
 
 @dataclass(frozen=True)
 class Shards:
-    """How the training samples are divided among the workers; made by `as_shards`.
+    """How the training samples are divided among the workers.
 
     Attributes:
-        kind: "iid", "label" or "dirichlet".
-        alpha: of the Dirichlet distribution; None for the others.
+        kind: the name of the function that returns it, under `register`.
+        divide: `divide(targets, samples, workers, seed, *parameters)` gives the samples to the workers: one array of
+            them for each worker. `samples` are all of them, in an order that follows from the seed, and `targets`
+            their labels or targets, in the same order. A worker that gets nothing is given one of the largest part.
+        parameters: its last arguments, numbers or words.
+        needs: of the samples: "nothing"; "order", one label or real target each; or "classes", one label each.
     """
 
     kind: str
-    alpha: float | None = None
+    divide: Callable[..., Sequence[Integers]]
+    parameters: tuple[Any, ...] = ()
+    needs: Needs = "nothing"
+
+    def __post_init__(self) -> None:
+        choice(f"needs of shards {self.kind!r}", self.needs, get_args(Needs))
 
     def __str__(self) -> str:
-        return self.kind if self.alpha is None else f"{self.kind}({self.alpha!r})"
+        return f"{self.kind}({', '.join(map(repr, self.parameters))})" if self.parameters else self.kind
 
 
-def _dirichlet(alpha: float) -> Shards:
-    return Shards("dirichlet", real("alpha of dirichlet", alpha, 1e-6, 1e9))
+@dataclass(frozen=True)
+class Entry:
+    """A division that is known by name.
+
+    Attributes:
+        build: returns it; what a text calls.
+        example: the text of one.
+    """
+
+    build: Callable[..., Shards]
+    example: str
 
 
-_KINDS: dict[str, Callable[..., Shards]] = {
-    "iid": lambda: Shards("iid"),
-    "label": lambda: Shards("label"),
-    "dirichlet": _dirichlet,
-}
+SHARDS: dict[str, Entry] = {}
+
+
+def register(example: str) -> Callable[[Builder], Builder]:
+    """Make a function that returns `Shards` known by its name: a decorator, all that a new division needs.
+
+    The first line of the function's docstring says what the parts are. See docs/extending/shards.md.
+
+    Args:
+        example: the text of a division of that name, such as "dirichlet(0.5)".
+
+    UsageError where any of these is missing, or a division of asapnb has the name. A function that is defined again
+    replaces the first.
+    """
+
+    def enter(builder: Builder) -> Builder:
+        name = builder.__name__
+        check_named("division of data", "a description of the parts", builder, example, _builders().get(name))
+        SHARDS[name] = Entry(builder, example)
+        return builder
+
+    return enter
+
+
+def _builders() -> dict[str, Callable[..., Shards]]:
+    """The functions that return the registered divisions, by name."""
+    return {name: entry.build for name, entry in SHARDS.items()}
+
+
+def available() -> dict[str, str]:
+    """Every registered division by name, with the first line of its description.
+
+    >>> available()["iid"]
+    'at random, of equal size, or one sample more.'
+    """
+    return {name: first_line(entry.build) for name, entry in SHARDS.items()}
+
+
+def _examples() -> str:
+    """The texts of all, for errors."""
+    texts = [f'"{entry.example.removesuffix("()")}"' for entry in SHARDS.values()]
+    return f"{', '.join(texts[:-1])} or {texts[-1]}"
+
+
+@register("iid()")
+def iid() -> Shards:
+    """at random, of equal size, or one sample more."""
+    return Shards("iid", _equal)
+
+
+@register("label()")
+def label() -> Shards:
+    """the samples sorted by label, or real target, and cut into equal parts: a worker has few classes."""
+    return Shards("label", _sorted, needs="order")
+
+
+@register("dirichlet(0.5)")
+def dirichlet(alpha: float) -> Shards:
+    """shares of each class that are the more unequal the smaller alpha is.
+
+    Of each class, worker i gets the share p_i, with p drawn for the class from the symmetric Dirichlet distribution.
+
+    Source: Hsu, Qi, Brown, "Measuring the effects of non-identical data distribution for federated visual
+    classification", 2019, arXiv 1909.06335. There a worker's classes are drawn, in parts of equal size; here a
+    class's workers.
+    """
+    return Shards("dirichlet", _by_dirichlet, (real("alpha of dirichlet", alpha, 1e-6, 1e9),), needs="classes")
 
 
 def as_shards(value: Any) -> Shards | None:
@@ -52,23 +134,24 @@ def as_shards(value: Any) -> Shards | None:
     >>> print(as_shards("dirichlet(alpha=0.5)"), as_shards("label"), as_shards(None))
     dirichlet(0.5) label None
     """
-    if value is None or isinstance(value, Shards):
+    if value is None:
+        return None
+    if isinstance(value, Shards):
+        if value.kind not in SHARDS:
+            raise UsageError(
+                f"shards is {value}: no function of that name is under `register`, so no file can name it"
+            )
         return value
     if not isinstance(value, str):
-        raise UsageError(f"shards is {shown(value)}: must be {_EXAMPLES}")
-    made: Shards = parse_call(value, _KINDS, "kind of shards")
+        raise UsageError(f"shards is {shown(value)}: must be {_examples()}")
+    made: Shards = parse_call(value, _builders(), "kind of shards")
     return made
 
 
 def shards(source: Problem | Dataset, how: str | Shards, workers: int, seed: int = 0) -> list[Integers]:
     """The training samples of each worker, as the argument `shards` of runs divides them.
 
-    - "iid": parts of equal size, or one sample more, drawn at random.
-    - "label": the samples are sorted by their label, or real target, and cut into parts of equal size, or one more.
-      So a worker has few classes.
-    - "dirichlet(alpha)": of each class, worker i gets the share p_i, with p drawn for the class from the symmetric
-      Dirichlet distribution of this alpha. A small alpha gives most of a class to one worker, a large one nearly
-      equal parts. A worker that would get nothing gets one sample of the largest part.
+    `asapnb.problems.shards.available` says which divisions there are, and docs/data-per-worker.md more of each.
 
     Args:
         source: a problem, or its data.
@@ -82,10 +165,6 @@ def shards(source: Problem | Dataset, how: str | Shards, workers: int, seed: int
     Raises:
         UsageError: for what cannot be divided so.
 
-    Source of the Dirichlet division: Hsu, Qi, Brown, "Measuring the effects of non-identical data distribution for
-    federated visual classification", 2019, arXiv 1909.06335. There a worker's classes are drawn, in parts of equal
-    size; here a class's workers.
-
     >>> import asapnb as ab
     >>> data = ab.load_dataset("fashion-mnist-mini")
     >>> parts = ab.shards(data, "label", workers=5)
@@ -94,7 +173,7 @@ def shards(source: Problem | Dataset, how: str | Shards, workers: int, seed: int
     """
     chosen = as_shards(how)
     if chosen is None:
-        raise UsageError(f"there are no parts without shards: give {_EXAMPLES}")
+        raise UsageError(f"there are no parts without shards: give {_examples()}")
     return split(
         _targets(source, chosen), chosen, integer("workers", workers, 1), integer("seed", seed, 0, 2**63 - 1)
     )
@@ -114,9 +193,9 @@ def _targets(source: Problem | Dataset, how: Shards) -> NDArray[Any]:
             f"shards is {how}: the samples of {name} differ in their noise alone; take a problem with data, such as "
             "least_squares, logistic or a network"
         )
-    if how.kind != "iid" and targets.ndim > 1:
+    if how.needs != "nothing" and targets.ndim > 1:
         raise UsageError(f"shards is {how}: a sample of {name} has {targets.shape[1]} labels or targets; take iid")
-    if how.kind == "dirichlet" and targets.dtype.kind == "f":
+    if how.needs == "classes" and targets.dtype.kind == "f":
         raise UsageError(f"shards is {how}: {name} has real targets, and no classes to divide; take label, or iid")
     return targets
 
@@ -127,13 +206,37 @@ def split(targets: NDArray[Any], how: Shards, workers: int, seed: int) -> list[I
         raise UsageError(f"shards is {how} and workers is {workers:,}: there are {len(targets):,} training samples; "
                          "take no more workers than that")  # fmt: skip
     order = _shuffled(len(targets), seed)
-    if how.kind == "dirichlet":
-        parts = _by_dirichlet(targets[order], order, float(how.alpha or 0), workers, seed)
-    else:
-        if how.kind == "label":
-            order = order[np.argsort(targets[order], kind="stable")]
-        parts = np.array_split(order, workers)
-    return [np.sort(part) for part in parts]
+    try:
+        given = how.divide(targets[order], order, workers, seed, *how.parameters)
+        parts = [np.asarray(part).ravel() for part in given]
+    except AsapnbError:
+        raise
+    except Exception as error:  # of a function from outside
+        raise UsageError(f"shards is {how}: it raised {type(error).__name__}: {error!s:.200}") from error
+    return [np.sort(part) for part in _none_empty(_checked(parts, how, len(targets), workers))]
+
+
+def _checked(parts: list[NDArray[Any]], how: Shards, samples: int, workers: int) -> list[Integers]:
+    """The parts as int64; UsageError unless each sample is in one of them, and each worker has one."""
+    given = np.concatenate(parts or [np.empty(0)])
+    if len(parts) != workers or not np.array_equal(np.sort(given), np.arange(samples)):
+        raise UsageError(
+            f"shards is {how}: it gives {len(parts)} workers {len(given):,} samples: must give {workers} workers "
+            f"each of the numbers 0 to {samples - 1:,} once"
+        )
+    return [part.astype(np.int64) for part in parts]
+
+
+def _none_empty(parts: list[Integers]) -> list[Integers]:
+    """The same parts, but one that would be empty gets one sample of the largest."""
+    largest = [(-len(own), worker) for worker, own in enumerate(parts)]
+    heapq.heapify(largest)
+    for worker in range(len(parts)):
+        if not len(parts[worker]):
+            size, giver = heapq.heappop(largest)
+            parts[worker], parts[giver] = parts[giver][-1:], parts[giver][:-1]
+            heapq.heappush(largest, (size + 1, giver))
+    return parts
 
 
 def _shuffled(count: int, seed: int) -> Integers:
@@ -150,10 +253,20 @@ def _mixed(state: NDArray[Any]) -> NDArray[Any]:
     return z ^ (z >> np.uint64(31))
 
 
+def _equal(targets: NDArray[Any], samples: Integers, workers: int, seed: int) -> list[Integers]:
+    """As they come."""
+    return np.array_split(samples, workers)
+
+
+def _sorted(targets: NDArray[Any], samples: Integers, workers: int, seed: int) -> list[Integers]:
+    """In the order of their targets."""
+    return np.array_split(samples[np.argsort(targets, kind="stable")], workers)
+
+
 def _by_dirichlet(
-    classes: NDArray[Any], samples: Integers, alpha: float, workers: int, seed: int
+    classes: NDArray[Any], samples: Integers, workers: int, seed: int, alpha: float
 ) -> Sequence[Integers]:
-    """Each class divided by shares of its own. `samples` are in the order in which they are given out."""
+    """Each class divided by shares of its own."""
     generator = np.random.default_rng([seed, 1])
     parts: list[list[Integers]] = [[] for _ in range(workers)]
     for one in np.unique(classes):
@@ -161,15 +274,7 @@ def _by_dirichlet(
         ends = np.rint(np.cumsum(generator.dirichlet(np.full(workers, alpha)))[:-1] * len(members)).astype(np.int64)
         for worker, own in enumerate(np.split(members, np.minimum(ends, len(members)))):
             parts[worker].append(own)
-    made = [np.concatenate(own) for own in parts]
-    largest = [(-len(own), worker) for worker, own in enumerate(made)]
-    heapq.heapify(largest)
-    for worker in range(workers):
-        if not len(made[worker]):
-            size, giver = heapq.heappop(largest)
-            made[worker], made[giver] = made[giver][-1:], made[giver][:-1]
-            heapq.heappush(largest, (size + 1, giver))
-    return made
+    return [np.concatenate(own) for own in parts]
 
 
 def digest_of(parts: Sequence[Integers]) -> str:

@@ -53,7 +53,7 @@ def register(example: str, conditions: str, source: str = "") -> Callable[[Build
 
     def enter(builder: Builder) -> Builder:
         name = builder.__name__
-        check_named("rule", "the scale", builder, example, builders().get(name))
+        check_named("rule", "the formula of the scale", builder, example, builders().get(name))
         held = frozenset(choice(f"condition of rule {name!r}", one, CONDITIONS) for one in conditions.split())
         RULES[name] = Entry(builder, example, held, source)
         return builder

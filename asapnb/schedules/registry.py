@@ -45,7 +45,7 @@ def register(example: str) -> Callable[[Builder], Builder]:
 
     def enter(builder: Builder) -> Builder:
         name = builder.__name__
-        check_named("schedule", "the factor", builder, example, builders().get(name))
+        check_named("schedule", "the formula of the factor", builder, example, builders().get(name))
         SCHEDULES[name] = Entry(builder, example)
         return builder
 

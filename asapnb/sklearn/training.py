@@ -166,13 +166,13 @@ _ARGUMENTS = """hidden: the units of each hidden layer; () for a linear model.
         step_size: of the rule.
         batch_size: samples of a minibatch; no more than there are.
         epochs: passes over the data.
-        optimizer: "sgd", "adam", "amsgrad" or "adagrad", with options as in "adam(beta1=0.8)"; see `asapnb.train`.
+        optimizer: "sgd", "adam", …, with options as in "adam(beta1=0.8)"; see `asapnb.optimizers`.
         momentum: μ; see `asapnb.train`.
         direct_share: the share of a gradient that is applied at once, beside momentum; see `asapnb.train`.
         weight_decay: λ; λ · parameters is added to every gradient.
         clip: gradients that are longer are scaled to this norm; None for never.
         local_steps: steps that a worker makes on its own copy for an update; see `asapnb.train`.
-        shards: "iid", "label" or "dirichlet(alpha)": each worker has its own part of the samples; see `asapnb.train`.
+        shards: "iid", "label", …: each worker has its own part of the samples; see `asapnb.train`.
         target_loss: stop when the training loss of an epoch is at most this.
         patience: stop when the training loss has not improved in so many epochs; None for never.
         max_seconds: stop after so much time of training: virtual seconds where it is simulated.

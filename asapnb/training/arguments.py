@@ -18,7 +18,7 @@ import numpy as np
 from ..identity import plain_text
 from ..numbers import choice, integer, real, switch
 from ..optimizers import SGD, as_optimizer
-from ..problems.shards import as_shards
+from ..problems.shards import SHARDS, as_shards, available
 from ..record.schema import RECORDS, ROWS
 from ..rules import constant
 from ..schedules import as_schedule
@@ -125,6 +125,7 @@ def _switch(name: str, value: Any, context: Context) -> bool:
 
 _INT, _FLOAT, _BOOL, _TEXT = (int,), (float,), (bool,), (str,)
 _MAYBE_INT, _MAYBE_FLOAT = (int, NoneType), (float, NoneType)
+_PARTS = "; ".join(f'"{SHARDS[name].example}", {line.removesuffix(".")}' for name, line in available().items())
 _KINDS = ("per_worker", "shared", "ordered")
 _KEPT = ("evals",)
 _MONITORS = tuple(Evaluation.__dataclass_fields__)[2:]  # all but version and time
@@ -218,10 +219,9 @@ _TABLE = (
         `weight_decay` are of each of them. An update takes H minibatches, and in virtual time H compute times
         (asynchronous local SGD: Liu et al. 2024, arXiv 2401.09135).""", _integer(1, 2**20), _SCALED,
              in_replay="kept"),
-    Argument("shards", None, (str, NoneType), """each worker has its own part of the training samples, and draws its
-        minibatches from it: "iid", at random, "label", sorted by label or target, so that workers have few classes
-        each, or "dirichlet(alpha)", shares of each class that are more unequal the smaller alpha is; see
-        `asapnb.shards`. All parts follow from the seed. By default all workers draw from all samples.""",
+    Argument("shards", None, (str, NoneType), f"""each worker has its own part of the training samples, and draws its
+        minibatches from it: {_PARTS}; see `asapnb.shards`. All parts follow from the seed. By default all workers
+        draw from all samples.""",
              lambda name, value, context: as_shards(value), _ALL, in_replay="kept"),
     Argument("target_loss", None, _MAYBE_FLOAT, """stop with status "converged" when an evaluated training loss is at
         most this.""", _optional(_real(-np.inf, rounded=False)), in_replay="watched", in_resume=True),
