@@ -58,7 +58,7 @@ def finish(control: Words) -> None:
 
 @part()
 def length_from(control: Words, finished: int) -> int:
-    """The length of the interval that begins after so many finished gradients. Twin: `length_at`.
+    """The length of the interval that begins after so many finished gradients. Compared with `schemes.length_at`.
 
     Where lengths are adapted there is one, which the controller changes.
     """

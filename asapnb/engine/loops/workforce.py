@@ -14,7 +14,7 @@ from .types import Shared
 
 @part()
 def in_force(shared: Shared, me: int, version: int) -> bool:
-    """Whether a worker may read this version. Twin: `Workforce.at`."""
+    """Whether a worker may read this version. Compared with `Workforce.at`."""
     if shared.control[at.ELASTIC] == 0:
         return True
     changes = shared.workforce

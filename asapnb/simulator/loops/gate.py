@@ -81,6 +81,7 @@ def finish(world: World, time: float) -> None:
 
 @part()
 def _finish(world: World, time: float) -> None:
+    """What `finish` does where workers wait at the gate, or their number changes."""
     words = world.words
     update_workforce(world, JOINED, time)
     if opens(world):
