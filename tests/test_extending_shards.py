@@ -45,12 +45,12 @@ def known(monkeypatch):
     [
         (
             lambda targets, samples, workers, seed: [samples],
-            "it gives 1 workers 60 samples: must give 3 workers each",
+            "1 workers 60 samples: must give 3 workers each",
         ),
-        (lambda targets, samples, workers, seed: [samples[:20]] * 3, "it gives 3 workers 60 samples: .* the numbers 0 to 59"),
+        (lambda targets, samples, workers, seed: [samples[:20]] * 3, "3 workers 60 samples: .* the numbers 0 to 59"),
         (lambda targets, samples, workers, seed: [samples, [], []][:workers], None),
-        (lambda targets, samples: [samples], "it raised TypeError: .* takes 2 positional arguments"),
-        (lambda targets, samples, workers, seed: None, "it raised TypeError"),
+        (lambda targets, samples: [samples], "raised TypeError: .* takes 2 positional arguments"),
+        (lambda targets, samples, workers, seed: None, "raised TypeError"),
     ],
 )
 def test_what_divides_nothing_is_an_error_before_the_run(divide, says, known):
@@ -58,7 +58,7 @@ def test_what_divides_nothing_is_an_error_before_the_run(divide, says, known):
     if says is None:
         assert sorted(map(len, ab.shards(quadratic(), "mine", 3))) == [1, 1, 58]
         return
-    with pytest.raises(ab.UsageError, match=f"shards is mine: {says}"):
+    with pytest.raises(ab.UsageError, match=f"shards is mine: it .*{says}"):
         ab.simulate(quadratic(), shards="mine", workers=3, updates=5)
 
 
