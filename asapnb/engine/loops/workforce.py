@@ -1,7 +1,7 @@
 """Workers that are not in force: they wait before they take a minibatch and read.
 
 Nobody waits for ever: worker 0 is in force at every version, so versions are made, and who waits looks at the reason
-to stop and at the quota. Stepped through in tests/test_elastic.py.
+to stop and at the quota. Checked in tests/test_elastic.py.
 """
 
 from ...compiled import part
