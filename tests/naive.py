@@ -106,29 +106,62 @@ def versions_of(problem, run):
     """Every version of a recorded run with consistent views, from its rows alone, to the bit.
 
     A row is an update: the gradient of its minibatch at the version that was read, applied to the newest version. If
-    several make a version, each is added with its own scale and factor, and the last applies their mean.
+    several make a version, each is added with its own scale and factor, and the last applies their mean. With a
+    gradient table it is the mean of the means of all workers.
     """
     config, rows, real = run.config, run.updates, problem.dtype.type
     strength = real(config["compensation"])
     versions, carried, added = [run.params["initial"]], {}, []
     scheme = parse_scheme(config["scheme"])
     together = scheme.gradients(config["workers"])
+    table = Table(config["workers"]) if scheme.table_of(config["workers"]) else None
     for i in np.flatnonzero(rows["dropped"] != 1):
         params, view = versions[-1], versions[rows["read_version"][i]]
         gradient = corrected(local_gradient(problem, run, i, view), view, params, 0, strength)
         size, weight = real(size_of(run, rows["version"][i])), rows["scale"][i] * rows["factor"][i]
         step = size * rows["scale"][i] * rows["factor"][i]
-        if together > 1:
+        if table:
+            entries = table.add(int(rows["worker"][i]), weight * gradient if weight else 0 * view)
+            if entries is None:
+                continue
+            shares = [reduce(add, own) * (real(1) / real(len(own) * len(entries))) for own in entries]
+            gradient, step = reduce(add, shares), size
+        elif together > 1:
             added.append(gradient if scheme.fresh else weight * gradient if weight else 0 * view)
             if len(added) < together:
                 continue
             gradient, added = reduce(add, added) * (real(1) / real(together)), []
             step = step if scheme.fresh else size
-        owner = int(rows["worker"][i]) if carries_each(config) and together == 1 else 0
+        owner = int(rows["worker"][i]) if carries_each(config) and together == 1 and not table else 0
         moments = carried.setdefault(owner, np.zeros((3, len(view)), real))
         made, read = int(rows["version"][i]), int(rows["read_version"][i])
         versions.append(stepped(params, moments, gradient, step, config, made, read))
     return versions
+
+
+class Table:
+    """A gradient table: the gradients of each worker, here and in the next, and who has yet to make a version."""
+
+    def __init__(self, workers):
+        self.here, self.next, self.left = [[] for _ in range(workers)], [[] for _ in range(workers)], set()
+
+    def add(self, worker, gradient=None):
+        """Add a gradient of a worker; if it makes a version, returns the gradients of each worker, else None."""
+        if not self.left:  # the table was not complete
+            self.here[worker].append(gradient)
+            if not all(self.here):
+                return None
+            self.left = {*range(len(self.here))}
+        elif worker not in self.left:
+            self.next[worker].append(gradient)
+            return None
+        else:
+            self.here[worker].append(gradient)
+        self.left.remove(worker)
+        entries = self.here
+        if not self.left:
+            self.here, self.next = self.next, [[] for _ in entries]
+        return entries
 
 
 def size_of(run, version):
@@ -296,7 +329,11 @@ def assert_rows_are_sound(run):
     applied = rows["dropped"] != 1
     version, read = rows["version"][applied], rows["read_version"][applied]
     scheme = parse_scheme(run.config["scheme"])
-    np.testing.assert_array_equal(version, np.arange(len(version)) // scheme.gradients(workers) + 1)
+    makes = (np.arange(len(version)) + 1) % scheme.gradients(workers) == 0
+    if tabled := scheme.table_of(workers) > 0:
+        table = Table(workers)
+        makes = np.array([table.add(worker) is not None for worker in rows["worker"]])
+    np.testing.assert_array_equal(version, np.cumsum(makes) - makes + 1)
     np.testing.assert_array_equal(rows["tau"][applied], version - 1 - read)
     assert (rows["version"][~applied] == -1).all()
     assert (rows["tau"] >= 0).all()
@@ -322,7 +359,7 @@ def assert_rows_are_sound(run):
         assert name in ("tries", "norm") or (rows[name] != blank).all(), f"nobody filled in {name}"
     for worker in range(workers):
         own = rows["worker"][applied] == worker
-        made = version[own][:-1] - (scheme.gradients(workers) > 1)  # its own may still wait for others
+        made = version[own][:-1] - (scheme.gradients(workers) > 1 or tabled)  # its own may still wait for others
         assert (read[own][1:] >= made).all(), "a worker reads no older than its own last update"
 
 

@@ -13,6 +13,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 
 import numpy as np
+from naive import Table
 
 from asapnb.compiled import kernel
 from asapnb.schemes import Hogwild, Leashed, LockBased, ParameterServer, Sequential, Synchronous
@@ -75,8 +76,8 @@ class Done(Exception):
 class Simulation:
     """The clock and the heap of events, the times to draw, the version so far and the rows."""
 
-    def __init__(self, timing, workers, updates, seed, local_steps=1, gradients=1):
-        self.gradients, self.added = gradients, 0
+    def __init__(self, timing, workers, updates, seed, local_steps=1, gradients=1, table=0):
+        self.gradients, self.added, self.table = gradients, 0, Table(table) if table else None
         self.workforce = as_workforce(workers)
         self.workers, self.updates, self.seed, self.local_steps = self.workforce.most, updates, seed, local_steps
         self.standing_by = []  # workers that are not in force, with what lets each go on
@@ -151,9 +152,12 @@ class Simulation:
         self.rows.append(
             row | {"tau": self.version - row["read_version"], "version": self.version + 1, "seen": self.version + 1}
         )
-        self.added += 1
-        if self.added == self.gradients:
-            self.added, self.version = 0, self.version + 1
+        if self.table:
+            self.version += self.table.add(row["worker"]) is not None
+        else:
+            self.added += 1
+            if self.added == self.gradients:
+                self.added, self.version = 0, self.version + 1
         if self.version == self.updates:
             raise Done
         self.let_in()
@@ -496,7 +500,8 @@ def in_rounds(sim, worker, rounds):
 def simulate(timing, scheme, workers, updates, seed, local_steps=1):
     """The rows of a schedule (dtype ROW), and t_view (None but for Hogwild)."""
     together = 1 if isinstance(scheme, Synchronous) else scheme.gradients(as_workforce(workers).most)
-    sim = Simulation(timing, workers, updates, seed, local_steps, together)
+    table = scheme.table_of(as_workforce(workers).most)
+    sim = Simulation(timing, workers, updates, seed, local_steps, together, table)
     team = [Worker(number) for number in range(sim.workers)]
     gate = Gate(sim, scheme.intervals)
     if isinstance(scheme, Sequential):

@@ -24,6 +24,7 @@ CONSISTENT = [
     "parameter-server(discard_after=3, restart=True)",
     "lock-based(buffer=3, discard_after=2)",
     "parameter-server(buffer=4)",
+    "parameter-server(table=True)",
 ]
 ROUNDS = ["synchronous", "synchronous(wait_for=3)", "synchronous(wait_for=7, batches=True)"]
 HOGWILD = ["hogwild", "hogwild(view=snapshot)", "hogwild(view=snapshot, blocks=1)", "hogwild(blocks=7)"]

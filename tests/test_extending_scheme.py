@@ -120,7 +120,7 @@ def test_the_loops_of_each_scheme_read_each_of_its_options():
 
     elsewhere = {"blocks": "pieces of a view, in the order of operations", "wait_for": "`Scheme.gradients`"}
     elsewhere |= {"interval": "`Scheme.intervals`, the gate", "adaptive": "`Scheme.adapts`, the controller"}
-    elsewhere["buffer"] = "`Scheme.gradients`"
+    elsewhere |= {"buffer": "`Scheme.gradients`", "table": "`Scheme.table_of`"}
     for scheme in SCHEMES.values():
         if scheme.__module__.startswith("asapnb."):
             loops = [load(loop).py_func for loop in scheme().loops if loop]

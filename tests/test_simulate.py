@@ -141,8 +141,7 @@ def schedules(draw, schemes):
 @given(schedules([*CONSISTENT, *ROUNDS]))
 def test_every_slot_holds_the_version_that_is_read(made):
     rows, dropped = made.rows, made.rows["dropped"]
-    gradients = made.scheme.gradients(made.workers)
-    plan = of_versions(rows, dropped, gradients)
+    plan = of_versions(rows, dropped, made.scheme.gradients(made.workers), made.scheme.table_of(made.workers))
     assert plan.slots <= made.workers + 1
     assert plan.operations["row"].tolist() == list(range(len(rows)))
     state, version = [None] * plan.slots, 0

@@ -84,7 +84,8 @@ def _close(found: NDArray[Any], recorded: NDArray[Any], problem: Problem) -> boo
 def _follows_versions(record: Record) -> bool:
     """Whether each update of a run is one gradient, taken at one version."""
     scheme = parse_scheme(record.config["scheme"])
-    return scheme.consistent and scheme.gradients(int(record.run.attributes["workers"])) == 1
+    workers = int(record.run.attributes["workers"])
+    return scheme.consistent and scheme.gradients(workers) == 1 and not scheme.table_of(workers)
 
 
 def has_path(record: Record) -> bool:

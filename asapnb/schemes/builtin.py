@@ -21,6 +21,30 @@ class _InIntervals(Scheme):
         return self.interval if isinstance(self.interval, tuple) else ((0, self.interval),)
 
 
+class _WithTable(_InIntervals):
+    """What the option `table` means, and what it cannot be combined with."""
+
+    table: bool
+    buffer: int
+    discard_after: int | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, used, why in (
+            ("interval", self.interval is not None, "a boundary may come before all workers have a gradient there"),
+            ("buffer", self.buffer > 1, "the table says which gradients make a version"),
+            ("discard_after", self.discard_after is not None, "the table needs a gradient of every worker"),
+        ):
+            if self.table and used:
+                raise UsageError(
+                    f"{type(self).__name__}(table=True, {name}={getattr(self, name)!r}): {why}; give one of them"
+                )
+
+    def table_of(self, workers: int) -> int:
+        """All, if there is a table; one alone needs none."""
+        return workers if self.table and workers > 1 else 0
+
+
 class _OnThreads(_InIntervals):
     """What the options `interval` and `adaptive` mean where workers are threads."""
 
@@ -112,7 +136,7 @@ class Synchronous(Scheme):
 
 
 @register
-class LockBased(_OnThreads):
+class LockBased(_OnThreads, _WithTable):
     """One lock: a worker holds it while it copies the parameters, and again while it updates them.
 
     Args:
@@ -129,6 +153,8 @@ class LockBased(_OnThreads):
             mean: x ← x − step_size · (1/K) Σ scale·factor·gradient. Without a buffer, 1.
         discard_after: R >= 1: a gradient of staleness R or more is given up, and makes no version. None gives up
             nothing. With R = 1 a version is the mean of K gradients, all taken at the parameters before it.
+        table: all workers have the same weight in every version, however fast they are: see `ParameterServer`
+            (simulator only).
 
     Views are consistent and the staleness is the exact number of updates missing from the view. A worker whose
     gradient waits in the buffer goes on meanwhile. With a buffer there is one velocity.
@@ -152,21 +178,17 @@ class LockBased(_OnThreads):
     adaptive: bool = option(default=False, measured=True)
     buffer: int = option(default=1, least=1, most=MOST_BUFFERED, quiet=True)
     discard_after: int | None = option(default=None, least=1, quiet=True)
+    table: bool = option(default=False, simulated=True)
 
     @property
     def instant(self) -> bool:
         """Where each gradient makes a version, as soon as it can."""
-        return not self.intervals and self.buffer == 1 and not self.drops
+        return not self.intervals and self.buffer == 1 and not self.drops and not self.table
 
     @property
     def drops(self) -> bool:
         """If gradients may be given up."""
         return self.discard_after is not None
-
-    @property
-    def useless_from(self) -> int | None:
-        """As the option says."""
-        return self.discard_after
 
     def gradients(self, workers: int) -> int:
         """The buffer."""
@@ -271,7 +293,7 @@ class Leashed(_OnThreads):
 
 
 @register
-class ParameterServer(_InIntervals):
+class ParameterServer(_WithTable):
     """Workers on other machines: gradients travel to a server, which applies one at a time and sends parameters back.
 
     In virtual time every message takes a `network` time of the timing; the server serves in the order of arrival,
@@ -288,9 +310,21 @@ class ParameterServer(_InIntervals):
             next interval before all gradients of this one have arrived.
         buffer: K: the server adds gradients up, each with its own scale and factor, and the K-th makes a version with
             their mean (FedBuff), as in `LockBased`. Without a buffer, 1.
+        table: a gradient table (Ringleader ASGD; simulator only): for each worker i of n the sum Gᵢ of gradients,
+            each times its own scale and factor, and their number bᵢ. Every version is made of all of it,
+            x ← x − step_size · (1/n) Σ Gᵢ/bᵢ, so all workers have the same weight, however fast they are.
+
+    With a table, a round makes n versions, one for each worker. First gradients are added to the table until it has
+    one of every worker; the one that completes it makes a version. Then the next gradient of each other worker is
+    added and makes one. Gradients of workers that have made theirs are added to a second table, with which the next
+    round begins. A worker always goes on at the newest parameters (in the paper's analysis all gradients of Gᵢ were
+    taken at one view). The staleness of every gradient is 2n − 2 at most. There is one velocity. One worker alone
+    needs no table, and has none.
 
     Sources: Ho et al., "More effective distributed ML via a stale synchronous parallel parameter server", NIPS 2013;
-    Maranjyan, Tyurin, Richtárik, "Ringmaster ASGD", ICML 2025, arXiv 2501.16168. Intervals, buffers: see `LockBased`.
+    Maranjyan, Tyurin, Richtárik, "Ringmaster ASGD", ICML 2025, arXiv 2501.16168;
+    of the table, Maranjyan, Richtárik, "Ringleader ASGD", ICLR 2026, arXiv 2509.22860. Intervals, buffers: see
+    `LockBased`.
     """
 
     name = "parameter-server"
@@ -304,6 +338,7 @@ class ParameterServer(_InIntervals):
     restart: bool = option(default=False, simulated=True)
     interval: int | Steps | None = option(default=None, least=1, quiet=True)
     buffer: int = option(default=1, least=1, most=MOST_BUFFERED, quiet=True)
+    table: bool = option(default=False, simulated=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -316,11 +351,6 @@ class ParameterServer(_InIntervals):
     def drops(self) -> bool:
         """If gradients may be discarded."""
         return self.discard_after is not None
-
-    @property
-    def useless_from(self) -> int | None:
-        """As the option says."""
-        return self.discard_after
 
     @property
     def most_ahead(self) -> int | None:

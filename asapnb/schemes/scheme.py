@@ -154,11 +154,6 @@ class Scheme:
         return False
 
     @property
-    def useless_from(self) -> int | None:
-        """The staleness from which gradients are given up when they arrive; None where that does not matter."""
-        return None
-
-    @property
     def most_ahead(self) -> int | None:
         """How many gradients a worker may be ahead of the slowest; None for any number."""
         return None
@@ -189,6 +184,13 @@ class Scheme:
 
     def sums(self, workers: int) -> int:
         """The vectors in which gradients are added up, one at a time, before their mean makes a version."""
+        return 0
+
+    def table_of(self, workers: int) -> int:
+        """The workers whose gradients are kept in a table, so that all have the same weight; 0 without one.
+
+        Then `gradients` is 1, the least that make a version; how many do follows from the order of the workers.
+        """
         return 0
 
     def check_workers(self, workers: int) -> None:

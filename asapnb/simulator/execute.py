@@ -98,7 +98,8 @@ def _operations(execution: Execution) -> Operations:
     """The operations that replay the rows of an execution."""
     options = execution.options
     if execution.t_view is None:
-        return of_versions(execution.rows, execution.scales.columns["dropped"], options.rows_per_version)
+        dropped = execution.scales.columns["dropped"]
+        return of_versions(execution.rows, dropped, options.rows_per_version, options.table)
     return of_blocks(execution.rows, execution.t_view, options.scheme.pieces, execution.problem.n_params)
 
 

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..record.schema import ABANDONED
-from .loops.ordering import lay_out, lend
+from ..training.turns import FIRST, MAKES, ODD, new_turns
+from .loops.ordering import lay_out, lend, take_turns
 from .words import ADD, ALL, APPLY, CLOSE, READ, SKIP, WRITE
 
 OPERATION = np.dtype(
@@ -21,7 +22,10 @@ OPERATION = np.dtype(
         ("source", np.int32),  # the slot of the parameters before
         ("target", np.int32),  # and after
         ("kind", np.int16),
-        ("block", np.int16),  # of a read or a write; of a sum, 0 for its first gradient, else 1
+        (
+            "block",
+            np.int16,
+        ),  # of a read or a write; of a sum, 0 for its first gradient, else 1; 2 more in a second table
     ],
     align=True,
 )
@@ -47,14 +51,24 @@ def makes_version(version: Any, abandoned: NDArray[np.bool_]) -> NDArray[np.bool
     return found
 
 
-def whole(rows: Any, abandoned: NDArray[np.bool_], gradients: int) -> int:
+def turns_of(rows: Any, table: int) -> NDArray[np.int64]:
+    """What becomes of the gradients of rows, in order, in the table of so many workers: see `training.turns`."""
+    found = np.zeros(len(rows["worker"]), np.int64)
+    take_turns(new_turns(table), np.asarray(rows["worker"], np.int64), found)
+    return found
+
+
+def whole(rows: Any, abandoned: NDArray[np.bool_], gradients: int, table: int = 0) -> int:
     """How many of the first rows are of versions of which all rows are there.
 
     Args:
         rows: the rows, in order.
         abandoned: of each row, whether it was given up.
         gradients: rows that make a version.
+        table: workers with a gradient table, or 0.
     """
+    if table:
+        return int(np.flatnonzero(turns_of(rows, table) & MAKES).max(initial=-1)) + 1
     if gradients == 1:
         return len(rows)
     applied = np.cumsum(~abandoned)
@@ -70,13 +84,14 @@ def ends_of(execution_rows: Any, abandoned: NDArray[np.bool_]) -> NDArray[np.int
     return np.flatnonzero(~half) + 1
 
 
-def of_versions(rows: Any, dropped: NDArray[np.uint8], gradients: int) -> Operations:
+def of_versions(rows: Any, dropped: NDArray[np.uint8], gradients: int, table: int = 0) -> Operations:
     """The operations of rows with consistent views.
 
     Args:
         rows: the rows, in order.
         dropped: of each row, as in a run file.
         gradients: rows that make a version.
+        table: workers with a gradient table, or 0.
     """
     count, versions = len(rows["version"]), int(rows["version"].max(initial=0))
     read = np.ascontiguousarray(rows["read_version"])
@@ -88,6 +103,10 @@ def of_versions(rows: Any, dropped: NDArray[np.uint8], gradients: int) -> Operat
         operations["kind"][~abandoned] = np.where(makes, CLOSE, ADD)[~abandoned]
         first = np.append(True, makes[~abandoned][:-1])[: len(makes) - abandoned.sum()]
         operations["block"][~abandoned] = ~first
+    if table:
+        turns = turns_of(rows, table)
+        operations["kind"] = np.where(turns & MAKES != 0, CLOSE, ADD)
+        operations["block"] = (turns & FIRST == 0) + 2 * (turns & ODD != 0)
     view, needs = np.zeros(count, np.int32), np.zeros(count, np.int64)
     slots = lay_out(
         read, readers, operations, view, needs, np.zeros(versions + 1, np.int32),

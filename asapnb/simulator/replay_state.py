@@ -53,7 +53,11 @@ class ReplayState(NamedTuple):
     state: NDArray[Any]  # (slots, n_params or more): versions, or parameters and views
     moments: NDArray[Any]  # (workers, or 1, what steps carry on): vectors of n_params, one after the other
     gradients: NDArray[Any]  # (WINDOW, n_params): of rows in the ring
-    total: NDArray[Any]  # (n_params,): the gradients of a version so far; else empty
+    total: NDArray[Any]  # (n_params,): the gradients of a version so far, or their mean; else empty
+    table: NDArray[
+        Any
+    ]  # (2 · workers, n_params or more): sums of gradients of each worker, of two rounds; else empty
+    counts: NDArray[np.int64]  # (2 · workers,): how many there are in each sum
     ring: NDArray[np.int64]  # (WINDOW · LINE,): the rows that may be computed, and how far they are
 
 
@@ -70,7 +74,7 @@ def replay_types(dtype: np.dtype[Any], inputs: np.dtype[Any], labels: np.dtype[A
     words, reals, vectors = array_type(np.int64), array_type(dtype), array_type(dtype, 2)
     state = {"numbers": reals, "total": reals, "inputs": array_type(inputs), "labels": array_type(labels)}
     state |= {"tasks": array_type(TASK), "results": array_type(RESULT), "operations": array_type(OPERATION)}
-    state |= {"state": vectors, "moments": vectors, "gradients": vectors}
+    state |= {"state": vectors, "moments": vectors, "gradients": vectors, "table": vectors}
     return tuple_type(ReplayState, state, words), tuple_type(Own, {"indices": words}, reals)
 
 
@@ -84,13 +88,12 @@ def make_replay_state(execution: Execution, order: Operations, loss_limit: float
         threads: how many there are.
     """
     problem, options, scales = execution.problem, execution.options, execution.scales
-    gradients = options.rows_per_version
     n, dtype, count = problem.n_params, problem.dtype, len(order.slot)
     length = whole_lines(n, dtype)
     ahead = LOOK_AHEAD * threads if threads > 1 else 0
     window = max(1, min(order.overlap + ahead, count))
     sets = max(1, options.sets_of_moments)
-    vectors = order.slots + window + sets * options.moments
+    vectors = order.slots + window + sets * options.moments + 2 * options.table
     check_memory(f"a run with {vectors:,} vectors of {n:,} parameters at a time", vectors * length * dtype.itemsize,
                  "simulate fewer workers, or a smaller problem")  # fmt: skip
     tasks = np.zeros(count, TASK)
@@ -114,14 +117,17 @@ def make_replay_state(execution: Execution, order: Operations, loss_limit: float
         state=aligned((order.slots, length), dtype),
         moments=aligned((sets, whole_lines(n * options.moments, dtype)), dtype),
         gradients=aligned((window, length), dtype),
-        total=aligned(n if gradients > 1 else 0, dtype),
+        total=aligned(n if options.makes_means else 0, dtype),
+        table=aligned((2 * options.table, length if options.table else 0), dtype),
+        counts=np.zeros(2 * options.table, np.int64),
         ring=aligned(window * LINE, np.int64),
     )
     replay.state[0, :n] = execution.initial
     replay.ring[::LINE] = np.arange(window) << 2 | at.FREE
     control = replay.control
     control[at.N_PARAMS], control[at.WEIGHTED] = n, options.weighs
-    control[[at.ONE_SET, at.BLOCKS, at.TOGETHER, at.WINDOW]] = sets == 1, order.blocks, gradients, window
+    control[[at.ONE_SET, at.BLOCKS, at.WINDOW]] = sets == 1, order.blocks, window
+    control[at.TOGETHER] = options.table or options.rows_per_version
     return replay
 
 

@@ -179,6 +179,7 @@ class Replayer:
             "state": replay.state[:, :n],
             "moments": replay.moments,
             "total": replay.total,
+            **tabled(replay),
             **{name: replay.results[name][begin : first + window] for name in replay.results.dtype.names or ()},
             "seen_rows": seen_rows,
             "seen": seen,
@@ -200,6 +201,8 @@ class Replayer:
         rows, done, self.looks = (int(saved.checkpoint.attributes[name]) for name in ("rows", "operations", "looks"))
         window, ends = int(replay.control[WINDOW]), replay.tasks["ends"]
         replay.state[:, :n], replay.moments[:], replay.total[:] = arrays["state"], arrays["moments"], arrays["total"]
+        for name, array in tabled(replay).items():
+            array[:] = arrays[name]
         first = rows
         while first < len(ends) and ends[first] <= done:  # rows of a round that is not complete
             first += 1
@@ -289,6 +292,11 @@ class Replayer:
             self.rows.commit(rows if self._waiting is None else min(rows, self._waiting[0]))
 
 
+def tabled(replay: ReplayState) -> dict[str, NDArray[Any]]:
+    """The arrays of a gradient table, if there is one."""
+    return {"table": replay.table, "counts": replay.counts} if replay.counts.size else {}
+
+
 def identity(execution: Execution, replay: ReplayState) -> str:
     """The digest that identifies a run, from its state before the first operation."""
     return digest(execution, replay.operations, replay.tasks, replay.state[0])
@@ -296,7 +304,7 @@ def identity(execution: Execution, replay: ReplayState) -> str:
 
 def saved_parts(replay: ReplayState, n: int) -> tuple[dict[str, Wanted], dict[str, int]]:
     """The dtype and shape of each array of a checkpoint, and the largest value of each of its numbers."""
-    whole = {"state": replay.state[:, :n], "moments": replay.moments, "total": replay.total}
+    whole = {"state": replay.state[:, :n], "moments": replay.moments, "total": replay.total, **tabled(replay)}
     rows = {name: replay.results.dtype[name] for name in replay.results.dtype.names or ()}
     listed = {**rows, "seen_rows": np.dtype(np.int64), "seen": MICROSCOPE}
     wanted: dict[str, Wanted] = {name: (array.dtype, array.shape) for name, array in whole.items()}

@@ -219,7 +219,7 @@ def _of_run(
     rows = rows_of(source)
     options = options_of(source, problem, given)
     _check_shards(source, problem, options)
-    rows = rows[: whole(rows, rows["dropped"] != 0, options.rows_per_version)]
+    rows = rows[: whole(rows, rows["dropped"] != 0, options.rows_per_version, options.table)]
     as_it_was = rule is None and not given.keys() & {"worker_tables", "prior"}
     changed = {name for _, name, _, _ in changes_of(source)}
     if rule is None and "rule" in changed and given.keys() & {"worker_tables", "prior", "schedule"}:

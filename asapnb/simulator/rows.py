@@ -29,8 +29,9 @@ class ReplayedRows:
         self._has_views = "views" in execution.groups
         self._sources = (execution.rows, replay.results, execution.scales.columns)  # the later ones take precedence
         self._workers, self._round = execution.options.workers, execution.options.rows_per_version
+        self._table = execution.options.table
         abandoned = execution.scales.columns["dropped"] == ABANDONED
-        self._ends = None if self._round == 1 else ends_of(execution.rows, abandoned)
+        self._ends = ends_of(execution.rows, abandoned) if execution.options.makes_means else None
         self._lengths = np.zeros(0, np.int64)  # of the tables made so far
         self.tables = 0  # given to the writer
         self.committed = 0  # rows given to the writer
@@ -51,6 +52,8 @@ class ReplayedRows:
         columns = self._scales.columns[: self.committed]
         applied = columns["dropped"] != ABANDONED
         steps = self._sizes(sizes) * columns["scale"].astype(np.float64) * columns["factor"]
+        if self._table:  # the gradients of a version vary in number
+            return float(steps[applied].sum()) / max(1, int(applied.sum())) * self.totals.version
         return float(steps[applied].sum()) / self._round
 
     def _sizes(self, sizes: Mapping[int, float]) -> NDArray[np.float64]:

@@ -162,7 +162,7 @@ def scheduled(
     late = rows["t_apply"] > (math.inf if options.max_seconds is None else options.max_seconds)
     if late.any():
         count = int(late.argmax())
-        count = whole(rows[:count], rows["dropped"][:count] != 0, options.rows_per_version)
+        count = whole(rows[:count], rows["dropped"][:count] != 0, options.rows_per_version, options.table)
         rows, views = rows[:count], None if views is None else views[:count]
     return Execution(
         problem,

@@ -216,8 +216,7 @@ def factored(
     zeroed = np.where(work["scale"] * work["factor"] == 0, ZEROED, APPLIED)
     work["dropped"] = np.where(rows["dropped"] == ABANDONED, ABANDONED, zeroed)
     if steps.kind != NO_FACTOR:
-        applied = int((rows["dropped"] != ABANDONED).sum())
-        gradients = max(1, applied // max(1, int(rows["version"].max(initial=0))))  # that make a version
+        gradients = np.bincount(work["version"][rows["dropped"] != ABANDONED], minlength=1)  # of each version
         fill_factors(work, steps.kind, steps.numbers, np.zeros(len(rows) + 1, np.int64), gradients)
     columns = scales.columns.copy()
     for name in ("factor", "dropped"):

@@ -39,6 +39,7 @@ _CHANGING = (
     "others",
     "paces",
     "held",
+    "turns",
 )  # of a world, besides the tree
 _INSTANT, _MOVES = "asapnb.simulator.loops.instant:run", "asapnb.simulator.loops.instant:moves"
 
@@ -88,7 +89,7 @@ def make_schedule(
     check_rows(simulation.updates * simulation.rows_per_update, ROW.itemsize)
     parts, left = [], simulation.updates
     while left:  # more than once if gradients were dropped
-        part = aligned(left * simulation.rows_per_update + simulation.margin, ROW)
+        part = aligned(max(left * simulation.rows_per_update, simulation.table) + simulation.margin, ROW)
         views = np.empty(len(part) if simulation.has_views else 0)
         count = _filled(simulation, part, views)
         parts.append((part[:count], views[:count]))
@@ -234,6 +235,11 @@ class Simulation:
     def rows_per_update(self) -> int:
         """The gradients that make a version."""
         return self.scheme.gradients(self.workers)
+
+    @property
+    def table(self) -> int:
+        """Workers with a gradient table, for each of which the next version may have to wait."""
+        return self.scheme.table_of(self.workers)
 
     @property
     def margin(self) -> int:

@@ -15,6 +15,7 @@ from ..record.schema import made_by
 from ..schemes import Scheme, boundary_after, settings
 from ..timing import Timing
 from ..timing.sampling import RETRY, Times
+from ..training.turns import new_turns
 from ..training.words import NEVER
 from ..workforce import LAST_VERSION, Workforce
 from . import words as at
@@ -53,6 +54,7 @@ class World(NamedTuple):
     others: NDArray[np.int32]  # (3, workers): workers in the loop or held back; links to the reader after, and before
     paces: NDArray[np.int64]  # a ring: how many workers have made SLOWEST, SLOWEST + 1, … gradients
     held: NDArray[np.int32]  # (workers,), or empty if nobody ever waits: a ring of those that wait at the gate
+    turns: NDArray[np.int64]  # whose gradient makes a version, see `training.turns`; empty without a gradient table
     changes: NDArray[np.int64]  # (changes, 2): a version and the workers in force from then on; the last is never
 
 
@@ -70,6 +72,7 @@ def make_world(timing: Timing, scheme: Scheme, workforce: Workforce, updates: in
         others=np.full((3, workers if scheme.mass_drops else 0), at.NOBODY, np.int32),
         paces=np.zeros(scheme.paces, np.int64),
         held=np.zeros(workers if scheme.intervals or not workforce.is_steady else 0, np.int32),
+        turns=new_turns(scheme.table_of(workers)),
         changes=np.array([*workforce.changes, (2 * LAST_VERSION, 0)]),
     )
     chosen = settings(scheme)

@@ -40,11 +40,11 @@ def applied(scale: Any, factor: Any) -> int:
 
 
 @kernel()
-def fill_factors(rows: Any, kind: int, numbers: Any, sums: Any, gradients: int) -> None:
+def fill_factors(rows: Any, kind: int, numbers: Any, sums: Any, gradients: Any) -> None:
     """Multiply `factor` of rows in order by that of their rule, and fill `dropped`.
 
     `factor` is that of the schedule before. `sums[v]` is the sum of scale · factor up to version v; where several
-    `gradients` make a version, of their means.
+    gradients make a version, as many as `gradients[v]`, of their means.
     """
     newest = 0
     for i in range(rows.size):
@@ -57,4 +57,4 @@ def fill_factors(rows: Any, kind: int, numbers: Any, sums: Any, gradients: int) 
             if row.version > newest:
                 newest = row.version
                 sums[newest] = sums[newest - 1]
-            sums[newest] += applied(row.scale, row.factor) // gradients
+            sums[newest] += applied(row.scale, row.factor) // gradients[newest]

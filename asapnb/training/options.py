@@ -101,6 +101,16 @@ class Options:
         """Rows that make one version: one, or the gradients of a round."""
         return self.scheme.gradients(self.workers)
 
+    @property
+    def table(self) -> int:
+        """Workers with a gradient table, which says how many rows make a version; 0 without one."""
+        return self.scheme.table_of(self.workers)
+
+    @property
+    def makes_means(self) -> bool:
+        """Whether a version is a mean of several gradients."""
+        return self.rows_per_version > 1 or self.table > 0
+
     def per_epoch(self, n_samples: int) -> int:
         """The updates in a pass over so many samples."""
         return updates_per_epoch(n_samples, self.scheme, self.workers, self.batch_size, self.local_steps)
@@ -108,7 +118,7 @@ class Options:
     @property
     def weighs(self) -> bool:
         """Whether each gradient of a version has a scale and a factor of its own. Without staleness all are equal."""
-        return self.rows_per_version > 1 and not self.always_fresh
+        return self.makes_means and not self.always_fresh
 
     @property
     def moments(self) -> int:
@@ -124,7 +134,7 @@ class Options:
     def shares_moments(self) -> bool:
         """Whether all workers share them. Without staleness they always do, and for a mean of gradients."""
         own = self.momentum_kind == "per_worker" and not self.optimizer.moments
-        return self.moments > 0 and (not own or self.always_fresh or self.rows_per_version > 1)
+        return self.moments > 0 and (not own or self.always_fresh or self.makes_means)
 
     @property
     def orders_momentum(self) -> bool:
@@ -307,6 +317,7 @@ def check_elastic(scheme: Scheme, workforce: Workforce) -> None:
     for option, used, why in (
         ("bound", scheme.most_ahead is not None, "the slowest worker, which it counts from, might be one that waits"),
         ("interval", bool(scheme.intervals), "a gradient that it admits might be one of a worker that waits"),
+        ("table", scheme.table_of(2) > 0, "the table needs a gradient of every worker"),
     ):
         if used:
             raise UsageError(
@@ -344,10 +355,12 @@ def _check_steps(scheme: Scheme, values: Mapping[str, Any]) -> None:
             f"{what}: the updates of {scheme} race, component by component, and so would what they carry on; "
             "choose lock-based, leashed or parameter-server, or plain steps"
         )
-    if ordered and not scheme.fresh and scheme.gradients(1) > 1:
+    table = scheme.table_of(2) > 0
+    if ordered and not scheme.fresh and (scheme.gradients(1) > 1 or table):
         raise UsageError(
             f"momentum_kind is 'ordered': the gradients of a version of {scheme} were taken at several versions, so "
-            "their mean has no place in the order; leave the buffer out, or choose another momentum_kind"
+            f"their mean has no place in the order; leave the {'table' if table else 'buffer'} out, or choose "
+            "another momentum_kind"
         )
 
 

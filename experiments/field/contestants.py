@@ -46,6 +46,7 @@ CONTESTANTS = (
     Contestant("buffer 4", "lock-based(buffer=4)", -7),
     Contestant("buffer 16", "lock-based(buffer=16)", -5),
     Contestant("asynchronous mini-batch 8", "lock-based(buffer=8, discard_after=1)", -5),
+    Contestant("gradient table", "lock-based(table=True)", -7),
     Contestant("workers 8, then 16", more={"workers": "0:8, 640:16"}),
     Contestant("local steps 4", more={"local_steps": 4}),
     Contestant("tail", more={"rule": "tail"}),

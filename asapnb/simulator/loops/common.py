@@ -26,6 +26,7 @@ from ...timing.sampling import (
     stream,
     uniform_integer,
 )
+from ...training.turns import MAKES, take_turn
 from ..words import (
     ADDED,
     BUSY,
@@ -160,10 +161,13 @@ def note(world: World, rows: Rows, count: int, worker: int, version: int, tau: i
 def apply(world: World, rows: Rows, count: int, worker: int, time: float) -> int:
     """Apply a worker's gradient, or add it to those that make a version with it; returns the number of rows."""
     words, version = world.words, world.words[VERSION]
-    words[ADDED] += 1
-    if words[ADDED] == words[GRADIENTS]:
-        words[ADDED] = 0
-        words[VERSION] = version + 1
+    if world.turns.size > 0:
+        words[VERSION] += take_turn(world.turns, worker) & MAKES
+    else:
+        words[ADDED] += 1
+        if words[ADDED] == words[GRADIENTS]:
+            words[ADDED] = 0
+            words[VERSION] = version + 1
     note(world, rows, count, worker, version + 1, version - world.workers[np.uint32(worker)].read_version, time)
     return count + 1
 

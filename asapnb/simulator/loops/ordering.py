@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ...compiled import kernel
 from ...kernels.types import Rows, Words
+from ...training.turns import take_turn
 from ..words import APPLY, CLOSE, READ
 
 if TYPE_CHECKING:
@@ -64,6 +65,13 @@ def lay_out(
             current += 1
             slot_of[current], made[current] = operations[i].target, i + 1
     return slots
+
+
+@kernel()
+def take_turns(turns: Words, workers: Words, found: Words) -> None:
+    """What becomes of the gradients of these workers, in order: see `training.turns`."""
+    for i in range(workers.size):
+        found[i] = take_turn(turns, workers[i])
 
 
 @kernel()

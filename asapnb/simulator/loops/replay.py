@@ -113,7 +113,7 @@ def _apply(replay: ReplayState, operation: Any) -> None:
     """Make the next version from the gradient of a row; or add it to those that make one, and make it with the last.
 
     In rounds of equal scales the step is that of the last row. Else each gradient is added with its own scale and
-    factor.
+    factor, to a sum or to the table.
     """
     n, row = replay.control[at.N_PARAMS], operation.row
     gradient = replay.gradients[row % replay.control[at.WINDOW]][:n]
@@ -125,11 +125,30 @@ def _apply(replay: ReplayState, operation: Any) -> None:
         _descend(replay, row, gradient, operation.source, operation.target, 0, n, _step(replay, row))
         return
     weight = replay.tasks[row].scale * replay.tasks[row].factor if weighted else np.float32(1)
-    accumulate(replay.total, gradient, weight, operation.block == 0)
+    if replay.counts.size > 0:
+        _fill_table(replay, operation, gradient, weight)
+    else:
+        accumulate(replay.total, gradient, weight, operation.block == 0)
+        if operation.kind == at.CLOSE:
+            divide(replay.total, replay.control[at.TOGETHER])
     if operation.kind == at.CLOSE:
-        divide(replay.total, replay.control[at.TOGETHER])
         step = _step_size(replay, row) if weighted else _step(replay, row)
         _descend(replay, row, replay.total, operation.source, operation.target, 0, n, step)
+
+
+@part()
+def _fill_table(replay: ReplayState, operation: Any, gradient: Vector, weight: Real) -> None:
+    """Add a gradient to the table; to make a version, fill `total` with the mean of its workers' means, in order."""
+    workers, block, n = replay.control[at.TOGETHER], operation.block, gradient.size
+    first, begin = block % 2 == 0, block // 2 * workers
+    place = begin + replay.tasks[operation.row].worker
+    accumulate(replay.table[place][:n], gradient, weight, first)
+    replay.counts[place] = 1 if first else replay.counts[place] + 1
+    if operation.kind == at.CLOSE:
+        for worker in range(workers):
+            count = replay.counts[begin + worker] * workers
+            share = replay.total.dtype.type(1) / replay.total.dtype.type(count)
+            accumulate(replay.total, replay.table[begin + worker][:n], share, worker == 0)
 
 
 @part()
