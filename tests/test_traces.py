@@ -245,6 +245,45 @@ def test_what_is_no_trace(trace):
         ab.schedule_from(trace)
 
 
+DELAYS = [min(delay, at) for at, delay in enumerate([5] * 20)]
+PROMISES = [
+    ({"scheme": "lock-based(interval=4)"}, "row 4: the version that was read is 0: under LockBased(interval=4) an "
+     "interval began at version 4"),
+    ({"scheme": "leashed(interval='0:6, 6:3')"}, "row 6: the version that was read is 1"),
+    ({"scheme": "lock-based(discard_after=3)"}, "row 3: the staleness is 3, and LockBased(discard_after=3) gives up"),
+    ({"scheme": "parameter-server(bound=2)", "workers": 7}, "worker 0 of the trace read version 13, when it was 3 "
+     "gradients ahead of the slowest"),
+    ({"workers": "0:2, 10:6"}, "worker 2 of the trace read version 0, when 2 were in force"),
+    ({"workers": "0:6, 10:7", "scheme": "lock-based(interval=20)"}, "workers is 0:6, 10:7, which changes"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "said"), PROMISES, ids=[said[:50] for _, said in PROMISES])
+def test_what_the_scheme_or_the_workers_rule_out_is_refused(given, said):
+    with pytest.raises(AsapnbError, match=re.escape(said)):
+        ab.schedule_from(DELAYS, **given)
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    ["lock-based(interval='0:7, 14:4', buffer=3)", "lock-based(interval=4, discard_after=2)",
+     "leashed(persistence=0, interval=6)", "parameter-server(bound=0)", "parameter-server(bound=2, buffer=3)",
+     "parameter-server(interval=6, discard_after=2, restart=True)"],
+)  # fmt: skip
+def test_what_a_scheme_has_made_it_can_have_made(scheme):
+    for timing in ("exponential(1)", "compute=slowed(exponential(1), factor=5, workers=[0]), update=0.2, read=0.1"):
+        made = ab.schedule(timing, scheme, workers=5, updates=40)
+        assert (ab.schedule_from(made.rows, scheme).rows == made.rows).all()
+
+
+def test_a_run_whose_workers_followed_its_progress(tmp_path):
+    run = ab.train(quadratic(), workers="adaptive(2)", updates=20, step_size=0.02)
+    made = ab.schedule_from(run)
+    again = ab.replay(made, quadratic(), step_size=0.02)
+    assert again.config["workers"] == 2
+    assert again.params["final"].tobytes() == run.params["final"].tobytes()
+
+
 def test_arguments_that_do_not_fit():
     run = ab.simulate(quadratic(), workers=2, updates=5)
     for wrong in ({"workers": 1}, {"updates": 0}, {"scheme": "hogwild"}, {"scheme": "sequential"}):

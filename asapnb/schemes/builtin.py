@@ -190,6 +190,11 @@ class LockBased(_OnThreads, _WithTable):
         """If gradients may be given up."""
         return self.discard_after is not None
 
+    @property
+    def useless_from(self) -> int | None:
+        """As the option says."""
+        return self.discard_after
+
     def gradients(self, workers: int) -> int:
         """The buffer."""
         return self.buffer
@@ -351,6 +356,11 @@ class ParameterServer(_WithTable):
     def drops(self) -> bool:
         """If gradients may be discarded."""
         return self.discard_after is not None
+
+    @property
+    def useless_from(self) -> int | None:
+        """As the option says."""
+        return self.discard_after
 
     @property
     def most_ahead(self) -> int | None:

@@ -154,6 +154,11 @@ class Scheme:
         return False
 
     @property
+    def useless_from(self) -> int | None:
+        """The staleness from which gradients are given up when they arrive; None where that does not matter."""
+        return None
+
+    @property
     def most_ahead(self) -> int | None:
         """How many gradients a worker may be ahead of the slowest; None for any number."""
         return None

@@ -8,9 +8,12 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ..errors import DataError, UsageError
 from ..kernels.arrays import aligned
 from ..record.schema import ABANDONED
+from ..schemes import Scheme, boundary_after
+from ..schemes.scheme import LARGEST
+from ..workforce import Workforce
 from .world import ROW
 
 Ints = NDArray[np.int64]
@@ -110,20 +113,20 @@ def assigned(read: Ints, version: Ints) -> Ints:
     return workers
 
 
-def made_rows(columns: Mapping[str, Any], gradients: Callable[[int], int], refuse: Refuse) -> NDArray[Any]:
+def made_rows(columns: Mapping[str, Any], scheme: Scheme, refuse: Refuse) -> NDArray[Any]:
     """Rows of a schedule with all columns: what is missing follows from versions.
 
     An update takes one second where no times are known, and minibatches are taken in the order of the reads.
 
     Args:
         columns: `worker`, `version` and `read_version`, and any others of `ROW`.
-        gradients: the rows that make a version, of so many workers.
+        scheme: how the workers shared the parameters.
         refuse: raises for a row.
     """
     rows = aligned(len(columns["version"]), ROW)
     for name in ("worker", "version", "read_version"):
         rows[name] = columns[name]
-    dropped, each = rows["version"] == GIVEN_UP, gradients(int(rows["worker"].max()) + 1)
+    dropped, each = rows["version"] == GIVEN_UP, scheme.gradients(int(rows["worker"].max()) + 1)
     rows["dropped"], rows["tries"] = dropped, columns.get("tries", 0)
     now = np.maximum.accumulate(np.where(dropped, 0, rows["version"]))  # the version when a row ends
     rows["tau"] = np.where(dropped, columns.get("tau", now - rows["read_version"]), now - rows["read_version"] - 1)
@@ -143,6 +146,7 @@ def made_rows(columns: Mapping[str, Any], gradients: Callable[[int], int], refus
             refuse(at, f"{then} is {rows[then][at]:g}, before {first}, {rows[first][at]:g}: time goes back")
     if each == 1:
         _check_workers(rows, seen, dropped, refuse)
+    _check_promises(rows, scheme, each, refuse)
     rows["batch"] = columns.get("batch", 0)
     return ticketed(rows)
 
@@ -178,6 +182,63 @@ def _check_workers(rows: NDArray[Any], seen: Ints, dropped: NDArray[np.bool_], r
     _none(twice, refuse, lambda at: (
         f"worker {rows['worker'][at]} read version {rows['read_version'][at]}, before its last gradient was applied: "
         "a worker has one gradient at a time"))  # fmt: skip
+
+
+def _check_promises(rows: NDArray[Any], scheme: Scheme, each: int, refuse: Refuse) -> None:
+    """No gradient crosses a boundary of intervals, and none counts that the scheme gives up."""
+    applied = rows["dropped"] == 0
+    useless = LARGEST if scheme.useless_from is None else scheme.useless_from
+    _none(applied & (rows["tau"] >= useless), refuse, lambda at: (
+        f"the staleness is {rows['tau'][at]}, and {scheme} gives up gradients of {useless} or more"))  # fmt: skip
+    if not scheme.intervals or scheme.adapts:
+        return
+    bounds = [0]
+    while (bound := boundary_after(scheme.intervals, bounds[-1])) < len(rows):
+        bounds.append(bound)
+    whole = np.concatenate([[0], np.cumsum(applied) // each])  # versions that were made by so many rows
+    before = np.repeat(whole[bounds], np.diff([*bounds, len(rows)]))
+    _none(rows["read_version"] < before, refuse, lambda at: (
+        f"the version that was read is {rows['read_version'][at]}: under {scheme} an interval began at version "
+        f"{before[at]}, and no gradient crosses its boundary"))  # fmt: skip
+
+
+def check_reads(rows: NDArray[Any], scheme: Scheme, force: Workforce) -> None:
+    """UsageError if a worker reads when it is not in force, or is further ahead of the slowest than the bound."""
+    worker, read = rows["worker"], rows["read_version"]
+    starts, numbers = np.array(force.changes).T
+    late = worker >= numbers[np.searchsorted(starts, read, "right") - 1]
+    if late.any() and force.adapts_to is None:
+        at = int(late.argmax())
+        raise UsageError(
+            f"workers is {force}: worker {worker[at]} of the trace read version {read[at]}, when "
+            f"{force.at(int(read[at]))} were in force; leave workers out, or give the numbers that were"
+        )
+    if scheme.most_ahead is None or rows["dropped"].any():  # what is given up may count or not
+        return
+    made, slowest = _paces(worker.tolist(), force.most)
+    each = scheme.gradients(force.most)
+    last = np.minimum((read + 1) * each - 1, len(rows) - 1)  # the row before which it read, at the latest
+    ahead = made - slowest[last]
+    if (ahead > scheme.most_ahead).any():
+        at = int((ahead > scheme.most_ahead).argmax())
+        raise UsageError(
+            f"scheme is {scheme}: worker {worker[at]} of the trace read version {read[at]}, when it was {ahead[at]} "
+            "gradients ahead of the slowest; leave the bound out"
+        )
+
+
+def _paces(workers: list[int], most: int) -> tuple[Ints, Ints]:
+    """Before each row, how many the worker has made, and how many the slowest worker has made."""
+    own, at = [0] * most, [most]  # gradients of each worker; workers that have made so many
+    made, slowest, least = np.zeros(len(workers), np.int64), np.zeros(len(workers), np.int64), 0
+    for row, worker in enumerate(workers):
+        made[row], slowest[row] = own[worker], least
+        at[own[worker]] -= 1
+        own[worker] += 1
+        at += [0] * (own[worker] == len(at))
+        at[own[worker]] += 1
+        least += at[least] == 0
+    return made, slowest
 
 
 def _none(wrong: NDArray[np.bool_], refuse: Refuse, why: Callable[[int], str]) -> None:

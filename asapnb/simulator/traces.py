@@ -19,10 +19,11 @@ from ..numbers import integer
 from ..record import Run, load_run
 from ..schemes import LockBased, Scheme, as_scheme, parse_scheme
 from ..training.arguments import MAX_SIMULATED
+from ..training.options import check_elastic
 from ..workforce import WorkersLike, workforce_of
 from .recorded import check_views, rows_of
 from .schedules import Schedule
-from .trace_rows import GIVEN_UP, Refuse, made_rows, of_ages, of_delays, of_times, refuse_in, ticketed
+from .trace_rows import GIVEN_UP, Refuse, check_reads, made_rows, of_ages, of_delays, of_times, refuse_in, ticketed
 from .world import ROW
 
 DELAYS = ("delay", "tau", "staleness")  # what a column of delays may be called
@@ -56,7 +57,8 @@ def schedule_from(
     Raises:
         UsageError, DataError: with the row of the trace, or the line of the file, for what no run can have done:
             delays below 0 or above the number of updates, two gradients of a worker at once, times that go back,
-            versions with gaps, and values that are missing.
+            versions with gaps, values that are missing, and what the options of the scheme or the number of workers
+            rule out.
 
     The forms, told apart by the names of columns; other columns are ignored:
 
@@ -96,6 +98,9 @@ def schedule_from(
     if force.most < least:
         raise UsageError(f"workers is {workers}: {name} needs {least:,}, as so many gradients are in flight at once")
     scheme.check_workers(force.most)
+    check_elastic(scheme, force)
+    if not isinstance(trace, Run):
+        check_reads(made, scheme, force)
     steps = int(trace.config.get("local_steps", 1)) if isinstance(trace, Run) else 1
     origin = _origin(name, made, views)
     return Schedule(scheme, None, force.most, last, None, made, views, origin, steps, force)
@@ -110,7 +115,7 @@ def _of_run(run: Run, scheme: Scheme | str | None) -> Made:
     if scheme is not None and as_scheme(scheme) != own:
         raise UsageError(f"scheme is {as_scheme(scheme)}, and the run was made by {own}: leave scheme out")
     name = "a run in memory" if run.path is None else run.path.name
-    workers = run.config.get("workers") or run.attributes["workers"]
+    workers = run.attributes.get("in_force") or run.config.get("workers") or run.attributes["workers"]
     return own, workers, ticketed(rows_of(run)), run.updates.get("t_view"), name
 
 
@@ -174,7 +179,7 @@ def _rows(table: Table, scheme: Scheme, place: Callable[[int], str]) -> NDArray[
         _check_single(table, scheme)
         several = len(whole) > 1
         found = of_ages(np.stack(whole, axis=1), refuse) if several else of_delays(whole[0], None, refuse)
-        return made_rows(found, scheme.gradients, refuse)
+        return made_rows(found, scheme, refuse)
     delays = next((name for name in DELAYS if name in columns), None)
     worker = _workers(table, refuse) if "worker" in columns else None
     taken: dict[str, NDArray[Any]] = {name: _whole(table, name, refuse) for name in _WHOLE if name in columns}
@@ -182,7 +187,7 @@ def _rows(table: Table, scheme: Scheme, place: Callable[[int], str]) -> NDArray[
     if delays and not ({*_WHOLE[:2], *_SECONDS} & columns.keys()):
         _check_single(table, scheme)
         found = of_delays(_whole(table, delays, refuse), worker, refuse)
-        return made_rows(found, scheme.gradients, refuse)
+        return made_rows(found, scheme, refuse)
     if worker is not None and "version" in taken and ("read_version" in taken or delays):
         if "read_version" not in taken:
             taken["read_version"] = taken["version"] - 1 - _whole(table, str(delays), refuse)
@@ -190,7 +195,7 @@ def _rows(table: Table, scheme: Scheme, place: Callable[[int], str]) -> NDArray[
     if worker is not None and {"t_read", "t_apply"} <= taken.keys() and not {*_WHOLE[:2]} & taken.keys():
         found = of_times({"worker": worker, **taken})
         order = found.pop("order")
-        return made_rows(found, scheme.gradients, lambda row, why: refuse(int(order[row]), why))
+        return made_rows(found, scheme, lambda row, why: refuse(int(order[row]), why))
     raise DataError(f"{table.where} has the columns {', '.join(columns)}: a trace has {_FORMS}")
 
 
@@ -211,7 +216,7 @@ def _of_versions(columns: dict[str, Any], scheme: Scheme, refuse: Refuse) -> NDA
                "tau then, as nothing else says when that was")  # fmt: skip
     order = np.arange(len(given_up)) if given_up.any() else np.argsort(columns["version"], kind="stable")
     sorted_ = {name: column[order] for name, column in columns.items()}
-    return made_rows(sorted_, scheme.gradients, lambda row, why: refuse(int(order[row]), why))
+    return made_rows(sorted_, scheme, lambda row, why: refuse(int(order[row]), why))
 
 
 def _whole(table: Table, name: str, refuse: Refuse) -> NDArray[np.int64]:
