@@ -17,8 +17,9 @@ from asapnb.formatting import NONE, fixed, loss, measured, number
 from asapnb.record import Run, checked_target, load_run
 from asapnb.record.figures import run_rows
 from asapnb.record.schema import METRICS, RUNNING
+from asapnb.schemes import parse_scheme
 from asapnb.simulator import replay
-from asapnb.simulator.replaying import RECORDED
+from asapnb.simulator.replaying import RECORDED, holds_parts
 from asapnb.training.arguments import of_replay
 
 from .flags import flag, said
@@ -156,17 +157,19 @@ def _compared(
     elif facts["updates"] != recorded["updates"]:
         said = f"nothing to compare with: {facts['updates']:,} of {recorded['updates']:,} updates were replayed"
     else:
-        found["equal"], said = _equal(run, final)
+        found["equal"], said = _equal(run, final, recorded["status"])
     return found, pairs([*lines, ("parameters", said)])
 
 
-def _equal(run: Run, recorded: NDArray[Any]) -> tuple[bool, str]:
-    """Whether the final parameters are the recorded ones, and the same in words."""
+def _equal(run: Run, recorded: NDArray[Any], status: str) -> tuple[bool, str]:
+    """Whether the final parameters are those recorded of a run that ended so, and the same in words."""
     final = run.params["final"]
     if final.tobytes() == recorded.tobytes():
         return True, "equal to the recorded ones, to the bit"
     away = float(np.abs(final.astype(np.float64) - recorded).max())
     why = "" if run.attributes["exact"] else ", as kernels or versions are not those it was recorded with"
+    if holds_parts(parse_scheme(run.config["scheme"]), status):
+        why = f": the recorded run ({status}) ended amidst updates, and holds parts of them"
     return False, f"differ from the recorded ones by at most {away:.3g}{why}"
 
 

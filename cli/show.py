@@ -120,6 +120,6 @@ def _replayed(source: dict[str, Any] | None, exact: bool | None) -> str:
     """The run that was replayed; empty if this is no replay."""
     if source is None:
         return ""
-    same = "the same" if exact else "other"
+    same = "by the same kernels and versions" if exact else "by other kernels or versions, or ended amidst updates"
     where = source["path"] or "a run in memory"
-    return f"{where}, kind {source['kind']}, made {source['created_utc']}, by {same} kernels and versions"
+    return f"{where}, kind {source['kind']}, made {source['created_utc']}, {same}"

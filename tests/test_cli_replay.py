@@ -126,6 +126,20 @@ def test_what_differs_is_told(altered):
     assert json.loads(call("replay", altered, "--json").stdout)["equal"] is False
 
 
+def test_a_run_that_ended_amidst_updates_is_not_said_to_be_of_other_kernels(tmp_path):
+    path, again = tmp_path / "run.h5", tmp_path / "again.h5"
+    config = {**SMALL, "scheme": "hogwild", "timing": "compute=exponential(1), update=0.5", "workers": 4,
+              "updates": 90, "eval_every": 10}  # fmt: skip
+    whole = run_config(config, "simulate")
+    run_config({**config, "target_loss": float(whole.evals["train_loss"][4])}, "simulate", out=path)
+    with h5py.File(path, "a") as file:
+        file["params/final"][0] += 0.5
+    text = call("replay", path, "-o", again).stdout
+    assert "the recorded run (converged) ended amidst updates, and holds parts of them" in text
+    assert "kernels" not in text
+    assert "or ended amidst updates" in " ".join(call("show", again).stdout.split())
+
+
 def test_a_killed_run_has_nothing_to_compare_with(altered):
     with h5py.File(altered, "a") as file:
         file.attrs["status"] = "running"

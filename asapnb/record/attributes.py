@@ -121,8 +121,8 @@ _TABLE = (
     Attribute("clock", str, 'what the times mean: "virtual seconds", or what they are seconds of', required=True),
     Attribute("compile_seconds", float, "seconds spent compiling or loading kernels"),
     Attribute("replayed", _SOURCE, "of a replayed run: `path`, `kind` and `created_utc` of its source"),
-    Attribute("exact", bool, "of a replayed run: whether its source was made by the same kernels and versions, so "
-              "that the bits must be the same"),
+    Attribute("exact", bool, "of a replayed run: whether its source was made by the same kernels and versions, and "
+              "did not end amidst updates of Hogwild, so that the bits must be the same"),
     Attribute("seconds", float, "time of the last update"),
     Attribute("mean_scale", float, "the realised mean of scale · factor", least=None),
     Attribute("sum_of_steps", float, "the sum of all step sizes", least=None),

@@ -16,7 +16,7 @@ from ..record import Run, checked_target, claim, versions
 from ..record.changes import changes_of, in_words, step_sizes
 from ..rules import Rule, as_rule, constant
 from ..schedules import StepSchedule, as_schedule
-from ..schemes import parse_scheme
+from ..schemes import Scheme, parse_scheme
 from ..training.apart import abandonable
 from ..training.arguments import documented, of_replay
 from ..training.code import pieces, same_rule
@@ -202,6 +202,11 @@ def options_of(source: Run, problem: Problem, given: dict[str, Any]) -> Options:
     return _resolved(problem, parse_scheme(source.config["scheme"]), own | given, updates)
 
 
+def holds_parts(scheme: Scheme, status: str) -> bool:
+    """Whether the final parameters of a run hold parts of updates that have no row, as it ended amidst them."""
+    return not scheme.consistent and status not in ("finished", "timed-out")
+
+
 def _of_run(
     source: Run, problem: Problem | None, rule: Any, given: dict[str, Any], observed: dict[str, Any], force: bool
 ) -> Execution:
@@ -240,8 +245,7 @@ def _of_run(
         scales = refactored(source, scales, rows, None if rule is None else chosen, given.get("schedule"), force)
     _check_velocity(source, options)
     exact = source.attributes["machine"].get("kernels") == KERNEL_PATH and source.attributes["versions"] == versions()
-    if not scheme.consistent and source.status not in ("finished", "timed-out"):
-        exact = False  # its parameters may hold parts of updates that have no row yet
+    exact &= not holds_parts(scheme, source.status)
     timing = {name: config[name] for name in ("timing", "timing_seed", "trace") if name in config}
     replayed = {"path": source.path, "kind": source.kind, "created_utc": source.attributes["created_utc"]}
     kept = {name: source.attributes.get(name) for name in ("rule_factor",) if rule is None}
