@@ -85,7 +85,8 @@ def resume(
         UsageError, RecordError, RuleError: for what cannot go on; the file is left as it was.
 
     The training clock, versions, minibatches, momentum and the staleness that the rule has seen go on, too. Under
-    Sequential and Synchronous, and in every simulated run, the updates are those of an uninterrupted run, to the bit.
+    Sequential, under Synchronous without `wait_for`, and in every simulated run, the updates are those of an
+    uninterrupted run, to the bit.
     A simulated run with another total is computed again from its beginning. Its schedule and scales are made in
     advance for the whole, so another step size or rule is refused: begin another run with `start=` instead.
 

@@ -115,6 +115,8 @@ def versions_of(problem, run):
     scheme = parse_scheme(config["scheme"])
     together = scheme.gradients(config["workers"])
     table = Table(config["workers"]) if scheme.table_of(config["workers"]) else None
+    if scheme.fresh:
+        config = {**config, "momentum_kind": "shared"}  # whatever it says, there is one velocity
     for i in np.flatnonzero(rows["dropped"] != 1):
         params, view = versions[-1], versions[rows["read_version"][i]]
         gradient = corrected(local_gradient(problem, run, i, view), view, params, 0, strength)

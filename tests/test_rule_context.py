@@ -126,7 +126,7 @@ def test_a_worker_has_a_table_of_its_own_from_the_start():
 def test_what_cannot_be_seen_is_refused():
     with pytest.raises(RuleError, match=r"mine names progress, but its table never changes: .* refresh=every"):
         ab.Rule("mine", fading)
-    with pytest.raises(RuleError, match="each thread updates a part of the parameters"):
+    with pytest.raises(RuleError, match="a new table could come between two of them"):
         train(quadratic(), "synchronous", rule=fading)
     with pytest.raises(UsageError, match="depend on staleness only, and not on the loss"):
         shuffled(of_loss)

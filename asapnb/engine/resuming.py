@@ -66,7 +66,8 @@ def resume_training(
     start, kept = _start(run, checkpoint, options)
     options = replace(options, workforce=_workforce(start, options))
     if start.version == 0 and not force:
-        again = " (the same ones would be made again)" if options.always_fresh else ""
+        repeats = options.always_fresh and not options.scheme.drops  # else the machine decides what is given up
+        again = " (the same ones would be made again)" if repeats else ""
         check_lost(run, *_extent(run), again)
     check_going_on(run, start.version, start.seconds, options)
     had_velocity = start.version == 0 or options.moments == 0 or start.moments is not None

@@ -118,9 +118,9 @@ def train(
         UsageError, RuleError, RecordError: before anything is written, for arguments that cannot be used.
         RankError: for a rank of MPI that has failed, or is silent.
 
-    Sequential and Synchronous give the same bits for the same seed. The others are not reproducible by nature:
-    which update lands first is up to the machine. Compilation and, for Sequential and Synchronous, evaluation are
-    not on the training clock; the other schemes evaluate in a thread beside the workers.
+    Sequential, and Synchronous without `wait_for`, give the same bits for the same seed. The others are not
+    reproducible by nature: which update lands first is up to the machine. Compilation is not on the training clock,
+    nor is evaluation under these two; the others evaluate in a thread beside the workers.
 
     >>> import asapnb as ab
     >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(32,))

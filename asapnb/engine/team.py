@@ -81,7 +81,7 @@ class Crew(NamedTuple):
 
 def threads(scheme: Scheme) -> Crew:
     """The workers of a run of this process alone."""
-    return Crew(scheme.worker_loop or "", compile_rest, compile_loop, Team)
+    return Crew(scheme.chosen_loop or "", compile_rest, compile_loop, Team)
 
 
 class Team:

@@ -32,7 +32,8 @@ def lines_of(found: Forecast) -> list[tuple[str, str, str, str]]:
 
 
 def _labels(found: Forecast) -> list[tuple[str, str]]:
-    per = "round" if found.options.scheme.averages else "update"
+    options = found.options
+    per = "round" if options.always_fresh and options.rows_per_version > 1 else "update"
     labels = [
         ("updates", f"{per}s"),
         ("mean_staleness", "staleness τ, mean (updates)"),

@@ -92,14 +92,16 @@ class Synchronous(Scheme):
     """In every round each worker computes one gradient at the same parameters, and their average is one update.
 
     Args:
-        wait_for: K-sync: a round ends with the first K gradients, and the others are given up (simulator only).
-            From 1 to the workers (any number with `batches`); None waits for all.
+        wait_for: K-sync: a round ends with the first K gradients, and the others are given up. From 1 to the workers
+            (any number with `batches`); None waits for all.
         batches: K-batch-sync: a worker that is ready goes on with the next minibatch at the same parameters, until
-            there are K gradients (simulator only).
+            there are K gradients.
 
-    The staleness is 0 and a version is a round. The same bits every time. On threads a gradient that is being
-    computed cannot be left: `LockBased(buffer=K, discard_after=1)` is K-batch-sync there. It gives up late gradients
-    when they arrive, and not when the round ends.
+    The staleness is 0 and a version is a round. The same bits every time, except with `wait_for` on threads, where
+    the machine decides which gradients are the first.
+
+    In virtual time, gradients are given up when their round ends, and leave no row. On threads, one that is being
+    computed cannot be left: it is given up when it is finished, with a row, and its worker reads anew.
 
     Source of K-sync and K-batch-sync: Dutta, Joshi, Ghosh, Dube, Nagpurkar, "Slow and stale gradients can win the
     race", AISTATS 2018, arXiv 1803.01113.
@@ -109,17 +111,39 @@ class Synchronous(Scheme):
     worker_loop = "asapnb.engine.loops.synchronous:work"
     event_loop = "asapnb.simulator.loops.rounds:run"
     fresh = True
-    averages = True
-    copied_for_evaluation = False
     mass_drops = False
 
-    wait_for: int | None = option(default=None, least=1, simulated=True)
-    batches: bool = option(default=False, simulated=True)
+    wait_for: int | None = option(default=None, least=1, quiet=True)
+    batches: bool = option(default=False, quiet=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.batches and self.wait_for is None:
             raise UsageError("Synchronous(batches=True): say how many gradients a round takes, as wait_for=8")
+
+    @property
+    def chosen_loop(self) -> str | None:
+        """With `wait_for` another one."""
+        return self.worker_loop if self.wait_for is None else "asapnb.engine.loops.k_sync:work"
+
+    @property
+    def averages(self) -> bool:
+        """If a round has a gradient of each worker."""
+        return self.wait_for is None
+
+    @property
+    def copied_for_evaluation(self) -> bool:
+        """If nobody waits for all workers."""
+        return self.wait_for is not None
+
+    @property
+    def drops(self) -> bool:
+        """If a round may end without some gradients."""
+        return self.wait_for is not None
+
+    def sums(self, workers: int) -> int:
+        """One, for the first gradients of a round."""
+        return int(self.wait_for is not None)
 
     def gradients(self, workers: int) -> int:
         """The gradients that a round averages.

@@ -83,12 +83,13 @@ class Scheme:
 
     Attributes:
         name: as the command line and configuration files spell it.
-        worker_loop: the compiled loop of a real thread; None where there is none.
+        worker_loop: the compiled loop of a real thread; None where there is none. Options may choose another: see
+            `chosen_loop`.
         timed_loop: the worker loop with a look at the clock between its steps, for `calibrate`; may be None.
         server_loop: the compiled step of a server on MPI that takes the gradient of a worker, of a scheme whose
             messages travel; None where there is none.
         event_loop: the compiled loop of the simulator; None where there is none.
-        fresh: no update is ever stale, so there is one table, one velocity, and the clock stops for evaluations.
+        fresh: no update is ever stale, so there is one table and one velocity.
         published: threads publish vectors of a pool by compare-and-swap, instead of changing one in place.
         consistent: a view is one version of the parameters, not a mixture.
         races: updates are written at the same time, component by component, so what they carry on is no whole.
@@ -114,9 +115,14 @@ class Scheme:
     elastic: ClassVar[bool] = False
 
     @property
+    def chosen_loop(self) -> str | None:
+        """The loop of a real thread with these options: `worker_loop`, unless they need another; None without any."""
+        return self.worker_loop
+
+    @property
     def loops(self) -> tuple[str | None, ...]:
         """The loops that carry out the scheme, each as text, or None."""
-        return self.worker_loop, self.server_loop, self.event_loop
+        return self.chosen_loop, self.server_loop, self.event_loop
 
     @property
     def averages(self) -> bool:
@@ -125,7 +131,7 @@ class Scheme:
 
     @property
     def copied_for_evaluation(self) -> bool:
-        """Whether threads copy the parameters that are to be evaluated, and go on."""
+        """Whether threads copy the parameters that are to be evaluated, and go on. Else the clock stops for it."""
         return True
 
     @property

@@ -412,8 +412,8 @@ def check_seen(rule: Rule, options: Options, threaded: bool = False) -> None:
         )
     if threaded and rule.sees and options.rows_per_version > 1:
         raise RuleError(
-            f"rule {rule} names {' and '.join(rule.sees)}: under {options.scheme} each thread updates a part of the "
-            "parameters, and a new table could come between two of them; simulate it instead"
+            f"rule {rule} names {' and '.join(rule.sees)}: under {options.scheme} several gradients make a "
+            "version, and a new table could come between two of them; simulate it instead"
         )
 
 
