@@ -39,7 +39,9 @@ def same(made, *names):
     return all((getattr(made, name) == COLUMNS[name]).all() for name in names or ROW.names)
 
 
-@pytest.mark.parametrize("form", [dict, pd.DataFrame, pl.DataFrame, lambda columns: MADE.rows], ids=str)
+@pytest.mark.parametrize(
+    "form", [dict, pd.DataFrame, pl.DataFrame, lambda columns: MADE.rows], ids=["dict", "pandas", "polars", "rows"]
+)
 def test_all_columns_give_the_rows_back(form):
     made = ab.schedule_from(form(COLUMNS))
     assert same(made)
