@@ -11,6 +11,7 @@ import shutil
 from pages import BLOCK, ROOT
 from processes import python
 
+TESTS = ("test_optimizers.py", "test_problems_losses.py", "test_problems_networks.py")
 _TARGET = re.compile(r'^# ([\w/]+\.py)(?:, (at the end)|, above "(.*)")?\n', re.MULTILINE)
 
 
@@ -21,7 +22,7 @@ class Copy:
         self.folder, self.script = folder, ""
         shutil.copytree(ROOT / "asapnb", folder / "asapnb", ignore=shutil.ignore_patterns("__pycache__"))
         (folder / "tests").mkdir()
-        for name in ("naive.py", "processes.py", "test_problems_losses.py", "test_problems_networks.py"):
+        for name in ("naive.py", "problems.py", "processes.py", *TESTS):
             shutil.copy(ROOT / "tests" / name, folder / "tests")
         for language, code in BLOCK.findall((ROOT / page).read_text()):
             assert language == "python"

@@ -220,7 +220,7 @@ def carries_each(config):
 def stepped(params, moments, gradient, step, config, version, read_version):
     """The parameters of this version, from those before; `moments`, what steps carry on, change in place."""
     optimizer = parse_optimizer(config.get("optimizer", "sgd"))
-    if optimizer.moments:
+    if optimizer.name != "sgd":
         return optimized(params, moments, gradient, step, optimizer, version)
     if config["momentum"] and config["momentum_kind"] == "ordered":
         return ordered(params, moments[0], gradient, step, config, version, read_version)
@@ -230,22 +230,39 @@ def stepped(params, moments, gradient, step, config, version, read_version):
 
 def optimized(params, moments, gradient, step, optimizer, version):
     """The parameters after a step of an optimizer; a gradient with a step of 0 has been given up."""
-    real, (m, v, largest) = params.dtype.type, moments
-    numbers = {name: real(value) for name, value in vars(optimizer).items()}
-    if step == 0:
-        return params
-    if optimizer.name == "adagrad":
-        m += gradient * gradient
-        return params - step * gradient / (np.sqrt(m) + numbers["epsilon"])
-    beta1, beta2 = numbers["beta1"], numbers["beta2"]
-    m[:] = beta1 * m + (1 - beta1) * gradient
-    v[:] = beta2 * v + (1 - beta2) * gradient * gradient
-    if optimizer.name == "amsgrad":
-        largest[:] = np.maximum(v, largest)
-        return params - step * m / (np.sqrt(largest) + numbers["epsilon"])
+    numbers = {name: params.dtype.type(value) for name, value in vars(optimizer).items()}
+    return params if step == 0 else OPTIMIZED[optimizer.name](params, moments, gradient, step, version, **numbers)
+
+
+def adam(x, moments, g, step, version, beta1, beta2, epsilon):
+    """The means of gradients and squares, without their bias."""
+    real, m, v = x.dtype.type, *means(moments, g, beta1, beta2)
     rate = real(float(step) / (1 - power(float(beta1), version)))
     share = real(1 / np.sqrt(1 - power(float(beta2), version)))
-    return params - rate * m / (share * np.sqrt(v) + numbers["epsilon"])
+    return x - rate * m / (share * np.sqrt(v) + epsilon)
+
+
+def amsgrad(x, moments, g, step, version, beta1, beta2, epsilon):
+    """The mean of gradients, over the largest mean of squares."""
+    m, v = means(moments, g, beta1, beta2)
+    moments[2] = np.maximum(v, moments[2])
+    return x - step * m / (np.sqrt(moments[2]) + epsilon)
+
+
+def adagrad(x, moments, g, step, version, epsilon):
+    """Over the sum of squares."""
+    moments[0] += g * g
+    return x - step * g / (np.sqrt(moments[0]) + epsilon)
+
+
+def means(moments, g, beta1, beta2):
+    """The means of gradients and of squares, moved on by a gradient."""
+    moments[0] = beta1 * moments[0] + (1 - beta1) * g
+    moments[1] = beta2 * moments[1] + (1 - beta2) * g * g
+    return moments[0], moments[1]
+
+
+OPTIMIZED = {"adam": adam, "amsgrad": amsgrad, "adagrad": adagrad}  # the twin of each optimizer
 
 
 def power(base, exponent):

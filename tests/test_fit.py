@@ -12,7 +12,7 @@ from problems import quadratic
 
 import asapnb as ab
 from asapnb.compiled import kernel, specialise
-from asapnb.problems.choice import by_number
+from asapnb.kernels.choice import by_number
 
 
 def given(body, **options):

@@ -1,19 +1,24 @@
 """Optimizers and ordered momentum: texts, laws, and runs that are recomputed from their rows, to the bit."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from naive import optimized, ordered, recompute, rounds, synchronous, updated
+from naive import OPTIMIZED, optimized, ordered, recompute, rounds, synchronous, updated
 from problems import CONSISTENT, quadratic, train
 
 import asapnb as ab
-from asapnb.optimizers import OPTIMIZERS, parse_optimizer
+from asapnb.kernels.steps import OPTIMIZERS as COMPILED
+from asapnb.optimizers import OPTIMIZERS, Optimizer, parse_optimizer
+from asapnb.optimizers.optimizer import option, register
 
 STEPS = {
     "adam": {"optimizer": ab.Adam(beta1=0.8, beta2=0.9)},
     "amsgrad": {"optimizer": "amsgrad(beta2=0.9, epsilon=0.001)"},
-    "adagrad": {"optimizer": "adagrad"},
+    **{name: {"optimizer": name} for name in OPTIMIZERS if name not in ("sgd", "adam", "amsgrad")},
     "ordered": {"momentum": 0.8, "momentum_kind": "ordered"},
 }
 USUAL = {"step_size": 0.02, "weight_decay": 0.01, "rule": "inverse"}
@@ -61,6 +66,37 @@ def test_what_cannot_be_used_is_said(given, error):
     for run in (ab.train, ab.simulate):
         with pytest.raises(ab.UsageError, match=error):
             run(quadratic(), updates=5, **given)
+
+
+def test_every_optimizer_has_a_step_a_twin_a_name_and_a_row_in_the_page():
+    names = {*OPTIMIZERS} - {"sgd"}
+    assert {*COMPILED} == names
+    assert {*OPTIMIZED} >= names
+    assert {one.__name__ for one in OPTIMIZERS.values()} <= {*ab.optimizers.__all__}
+    page = (
+        (Path(__file__).parents[1] / "docs/rules.md").read_text().partition("## Optimizers")[2].partition("\n## ")[0]
+    )
+    rows = re.findall(r"^\| `(\w+.*?)` \|.*?\| (\d)[^|]* \|", page, re.MULTILINE)
+    assert {parse_optimizer(text): int(vectors) for text, vectors in rows} == {
+        one(): one.moments for one in OPTIMIZERS.values()
+    }
+
+
+def test_an_optimizer_without_a_compiled_step_or_with_too_many_options_is_an_error(monkeypatch):
+    monkeypatch.setattr(ab.optimizers.optimizer, "OPTIMIZERS", {})
+
+    @register
+    class Mine(Optimizer):
+        """x."""
+
+        name, moments, source = "mine", 1, "nowhere"
+
+    for run in (ab.train, ab.simulate):
+        with pytest.raises(ab.UsageError, match="optimizer is mine: it has no compiled step"):
+            run(quadratic(), optimizer=Mine(), updates=5)
+    four = {"__annotations__": dict.fromkeys("abcd", float), "name": "four"}
+    with pytest.raises(ab.UsageError, match="'four' has 4 options: at most 3"):
+        register(type("Four", (Optimizer,), {**four, **{key: option(default=0.5) for key in "abcd"}}))
 
 
 # --- laws --------------------------------------------------------------------------------------------------------
@@ -175,10 +211,11 @@ def test_a_gradient_of_scale_zero_leaves_the_moments_of_an_optimizer(given):
     np.testing.assert_array_equal(recompute(quadratic(), run), run.params["final"])
 
 
-@pytest.mark.parametrize(("name", "vectors"), [("adam", 2), ("amsgrad", 3), ("adagrad", 1), ("ordered", 1)])
+@pytest.mark.parametrize("name", [name for name in STEPS if name == "ordered" or OPTIMIZERS[name].moments])
 @pytest.mark.parametrize("scheme", ["lock-based", "leashed", "synchronous"])
-def test_a_run_goes_on_with_what_its_steps_carry_on(name, vectors, scheme, tmp_path):
+def test_a_run_goes_on_with_what_its_steps_carry_on(name, scheme, tmp_path):
     given, carried = {**USUAL, **STEPS[name]}, "velocity" if name == "ordered" else "moments"
+    vectors = 1 if name == "ordered" else OPTIMIZERS[name].moments
     first = train(quadratic(), scheme, workers=2, updates=20, out=tmp_path / "run.h5", **given)
     assert first.params[carried].shape == (vectors, quadratic().n_params)
     assert ab.load_run(tmp_path / "run.h5").params[carried].any()

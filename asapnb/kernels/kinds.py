@@ -8,6 +8,4 @@ SGD = 0
 MOMENTUM = 1  # μ
 QUASI_HYPERBOLIC = 2  # μ, the direct share d
 ORDERED = 3  # μ, the workers
-ADAM = 4  # β₁, β₂, ε
-AMSGRAD = 5  # β₁, β₂, ε
-ADAGRAD = 6  # ε
+OPTIMIZER = 4  # and on: those of the table `steps.OPTIMIZERS`; their options

@@ -16,7 +16,8 @@ import numpy as np
 
 from ..compiled import part
 from .arithmetic import copy
-from .kinds import ADAGRAD, ADAM, FIRST, KIND, MOMENTUM, ORDERED, QUASI_HYPERBOLIC, SGD
+from .choice import by_number
+from .kinds import FIRST, KIND, MOMENTUM, OPTIMIZER, ORDERED, QUASI_HYPERBOLIC, SGD
 from .types import Real, Vector
 
 _BLOCK = 4096  # parameters that are copied, then changed: they are in the first-level cache meanwhile
@@ -60,10 +61,8 @@ def descend(
         return
     elif kind == SGD:
         _plain(x, g, step)
-    elif kind == ADAGRAD:
-        _adagrad(x, v, g, step, one)
     else:
-        _adam(params, moments, gradient, low, high, step, how, version)
+        _optimize(kind - OPTIMIZER, params, moments, gradient, low, high, step, how, version)
 
 
 @part()
@@ -183,9 +182,14 @@ def _ordered(
     _momentum(x, v, g, kept, now, moved, whole)
 
 
+# What each optimizer makes of the parameters from `low` to `high`, in place. `how` has its options from FIRST on, and
+# `moments` one vector after the other, each as long as all parameters. To add one: see docs/extending/optimizer.md.
 @part(error_model="numpy")
-def _adagrad(x: Vector, s: Vector, g: Vector, step: Real, epsilon: Real) -> None:
+def _adagrad(
+    params: Vector, moments: Vector, gradient: Vector, low: int, high: int, step: Real, how: Vector, version: int
+) -> None:
     """s ← s + g², θ ← θ − step·g / (√s + ε)."""
+    x, s, g, epsilon = params[low:high], moments[low:high], gradient[low:high], how[FIRST]
     for i in range(x.size):
         s[i] += g[i] * g[i]
         x[i] -= step * g[i] / (math.sqrt(s[i]) + epsilon)
@@ -195,27 +199,59 @@ def _adagrad(x: Vector, s: Vector, g: Vector, step: Real, epsilon: Real) -> None
 def _adam(
     params: Vector, moments: Vector, gradient: Vector, low: int, high: int, step: Real, how: Vector, version: int
 ) -> None:
-    """m ← β₁·m + (1 − β₁)·g, v ← β₂·v + (1 − β₂)·g², θ ← θ − step·m̂ / (√v̂ + ε).
+    """θ ← θ − step·m̂ / (√v̂ + ε), with the means m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ), of version t."""
+    rate = params.dtype.type(step / (1 - power(np.float64(how[FIRST]), version)))
+    share = params.dtype.type(1 / math.sqrt(1 - power(np.float64(how[FIRST + 1]), version)))
+    _by_means(params, moments, gradient, low, high, rate, share, how, False)
 
-    Adam: m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ), of version t. AMSGrad: m̂ = m, and v̂ is the largest v so far. Each
-    loop has few vectors, else it is not vectorised; so the parameters are taken in blocks that fit into a cache.
+
+@part()
+def _amsgrad(
+    params: Vector, moments: Vector, gradient: Vector, low: int, high: int, step: Real, how: Vector, version: int
+) -> None:
+    """θ ← θ − step·m / (√v̂ + ε), where v̂ is the largest v so far."""
+    rate, share = params.dtype.type(step), params.dtype.type(1)
+    _by_means(params, moments, gradient, low, high, rate, share, how, True)
+
+
+@part(error_model="numpy")
+def _by_means(
+    params: Vector,
+    moments: Vector,
+    gradient: Vector,
+    low: int,
+    high: int,
+    rate: Real,
+    share: Real,
+    how: Vector,
+    keeps_largest: bool,
+) -> None:
+    """m ← β₁·m + (1 − β₁)·g, v ← β₂·v + (1 − β₂)·g², θ ← θ − rate·m / (share·√v + ε), or of the largest v so far.
+
+    Each loop has few vectors, else it is not vectorised; so the parameters are taken in blocks that fit into a cache.
     """
     n, beta1, beta2, epsilon = params.size, how[FIRST], how[FIRST + 1], how[FIRST + 2]
     one = params.dtype.type(1)
-    rest1, rest2, rate, share = one - beta1, one - beta2, step, one
-    if how[KIND] == ADAM:
-        rate = params.dtype.type(step / (1 - power(np.float64(beta1), version)))
-        share = params.dtype.type(1 / math.sqrt(1 - power(np.float64(beta2), version)))
+    rest1, rest2 = one - beta1, one - beta2
     for start in range(low, high, _BLOCK):
         end = min(start + _BLOCK, high)
         x, g, m, v = params[start:end], gradient[start:end], moments[start:end], moments[n + start : n + end]
         for i in range(x.size):
             m[i] = beta1 * m[i] + rest1 * g[i]
             v[i] = beta2 * v[i] + rest2 * g[i] * g[i]
-        if how[KIND] != ADAM:
+        if keeps_largest:
             largest = moments[2 * n + start : 2 * n + end]
             for i in range(x.size):
                 largest[i] = v[i] if v[i] > largest[i] else largest[i]
             v = largest
         for i in range(x.size):
             x[i] -= rate * m[i] / (share * math.sqrt(v[i]) + epsilon)
+
+
+# The steps of all optimizers, by name
+OPTIMIZERS = {
+    "adam": _adam,
+    "amsgrad": _amsgrad,
+    "adagrad": _adagrad,
+}
+_optimize = by_number(list(OPTIMIZERS.values()))

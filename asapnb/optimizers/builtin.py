@@ -1,6 +1,5 @@
 """The optimizers of asapnb. In formulas, g is the gradient, and a step is step_size · scale · factor."""
 
-from ..kernels import kinds
 from .optimizer import Optimizer, option, register
 
 
@@ -8,7 +7,7 @@ from .optimizer import Optimizer, option, register
 class SGD(Optimizer):
     """x ← x − step · g, and with the argument `momentum` of a run as that says."""
 
-    name, kind, moments = "sgd", kinds.SGD, 0
+    name, moments = "sgd", 0
     source = "Robbins, Monro, Ann. Math. Statist. 22 (1951)"
 
 
@@ -27,7 +26,7 @@ class Adam(Optimizer):
     Source: Kingma, Ba, "Adam: a method for stochastic optimization", ICLR 2015, arXiv 1412.6980.
     """
 
-    name, kind, moments = "adam", kinds.ADAM, 2
+    name, moments = "adam", 2
     source = "Kingma, Ba, ICLR 2015, arXiv 1412.6980"
 
     beta1: float = option(default=0.9, below=1)
@@ -50,7 +49,7 @@ class AMSGrad(Optimizer):
     towards federated adaptive asynchronous optimization", ICML 2024, arXiv 2407.18365.
     """
 
-    name, kind, moments = "amsgrad", kinds.AMSGRAD, 3
+    name, moments = "amsgrad", 3
     source = "Reddi, Kale, Kumar, ICLR 2018; as a server step FADAS, ICML 2024, arXiv 2407.18365"
 
     beta1: float = option(default=0.9, below=1)
@@ -69,7 +68,7 @@ class AdaGrad(Optimizer):
     JMLR 12 (2011).
     """
 
-    name, kind, moments = "adagrad", kinds.ADAGRAD, 1
+    name, moments = "adagrad", 1
     source = "Duchi, Hazan, Singer, JMLR 12 (2011)"
 
     epsilon: float = option(default=1e-10, above=True)

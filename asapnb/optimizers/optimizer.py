@@ -6,6 +6,7 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 import numpy as np
 
 from ..errors import UsageError, unknown
+from ..kernels import kinds
 from ..numbers import real
 from ..text import parse_call
 
@@ -25,17 +26,15 @@ def option(*, default: float, least: float = 0.0, below: float = np.inf, above: 
 class Optimizer:
     """How a gradient becomes a step: options, as the fields of a frozen dataclass.
 
-    The step of every optimizer is compiled in `kernels.steps`, for the engine and a replay alike.
+    Its step is compiled, for the engine and a replay alike: that of its name in the table `kernels.steps.OPTIMIZERS`.
 
     Attributes:
         name: as the command line and configuration files spell it.
-        kind: of the compiled step, in `kernels.kinds`. Its numbers are the options, in their order.
         moments: how many vectors, as long as the parameters, a step carries on to the next.
         source: where it was published.
     """
 
     name: ClassVar[str]
-    kind: ClassVar[int]
     moments: ClassVar[int]
     source: ClassVar[str]
 
@@ -68,6 +67,8 @@ Made = TypeVar("Made", bound=type[Optimizer])
 def register(optimizer: Made) -> Made:
     """Make a class a frozen dataclass, and an optimizer known by its name."""
     dataclass(frozen=True, repr=False)(optimizer)
+    if (count := len(fields(optimizer))) > kinds.HOW - kinds.FIRST:  # type: ignore[arg-type]
+        raise UsageError(f"optimizer {optimizer.name!r} has {count} options: at most {kinds.HOW - kinds.FIRST}")
     OPTIMIZERS[optimizer.name] = optimizer
     return optimizer
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .choice import by_number
+from ..kernels.choice import by_number
 
 _ZERO, _ONE = np.float32(0), np.float32(1)  # float32 constants leave float32 and float64 what they are
 _DECLARED: list[Activation] = []

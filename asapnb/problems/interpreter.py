@@ -12,7 +12,7 @@ import numpy as np
 from numba import float64
 
 from ..compiled import kernel, part
-from .choice import by_number
+from ..kernels.choice import by_number
 from .dropout import drop_nothing, sample_keys
 from .elementwise import rows_through_activation
 from .ends import announce, end, gather, keep

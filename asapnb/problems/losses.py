@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .choice import by_number
+from ..kernels.choice import by_number
 
 _DECLARED: list[Loss] = []
 

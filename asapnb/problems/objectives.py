@@ -12,8 +12,8 @@ from math import cos, exp, log, log1p, pi, sin, sqrt, tanh
 from numba import float64, int64, uint64
 
 from ..compiled import kernel, part
+from ..kernels.choice import by_number
 from ..random import splitmix64
-from .choice import by_number
 
 KIND, NOISY, SEED = range(3)  # of plan
 _LOG_2 = log(2)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import RecordError
+from ..optimizers import OPTIMIZERS
 from . import tail
 from .attributes import Facts, checked_attributes
 from .schema import CARRIED, COLUMNS, GROUPS, RUNNING, SCHEMA, SUMMARY, SUMMARY_COLUMNS
@@ -249,7 +250,7 @@ def _params(found: dict[str, Any], attributes: Facts, size: int, name: str) -> t
     for one in names[1:]:
         place = f"/params/{one} of {name}"
         shape = array_shape(found[f"params/{one}"], place, 1 + (one in CARRIED), size, (initial.dtype,))
-        vectors = {"velocity": (1, attributes["workers"]), "moments": (1, 2, 3)}
+        vectors = {"velocity": (1, attributes["workers"]), "moments": {one.moments for one in OPTIMIZERS.values()}}
         if shape[-1] != n_params or (one in CARRIED and shape[0] not in vectors[one]):
             raise RecordError(f"{place} has the shape {shape}, with {n_params:,} parameters: the file is damaged")
     if "kept/params" in found:

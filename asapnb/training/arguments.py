@@ -17,7 +17,7 @@ import numpy as np
 
 from ..identity import plain_text
 from ..numbers import choice, integer, real, switch
-from ..optimizers import SGD, as_optimizer
+from ..optimizers import OPTIMIZERS, SGD, as_optimizer
 from ..problems.shards import SHARDS, as_shards, available
 from ..record.schema import RECORDS, ROWS
 from ..rules import constant
@@ -126,6 +126,7 @@ def _switch(name: str, value: Any, context: Context) -> bool:
 _INT, _FLOAT, _BOOL, _TEXT = (int,), (float,), (bool,), (str,)
 _MAYBE_INT, _MAYBE_FLOAT = (int, NoneType), (float, NoneType)
 _PARTS = "; ".join(f'"{SHARDS[name].example}", {line.removesuffix(".")}' for name, line in available().items())
+_OPTIMIZERS = ", ".join(f'"{name}"' for name in OPTIMIZERS)
 _KINDS = ("per_worker", "shared", "ordered")
 _KEPT = ("evals",)
 _MONITORS = tuple(Evaluation.__dataclass_fields__)[2:]  # all but version and time
@@ -188,7 +189,7 @@ _TABLE = (
         shape (n_params,), a `Run` or a run file, whose final ones are taken, or RUN.h5@VERSION for those of a version
         that it holds.""",
              lambda name, value, context: as_start(value), _FORETOLD),
-    Argument("optimizer", SGD(), _TEXT, """how a gradient becomes a step: "sgd", "adam", "amsgrad" or "adagrad", with
+    Argument("optimizer", SGD(), _TEXT, f"""how a gradient becomes a step: {_OPTIMIZERS}, with
         options as in "adam(beta1=0.8)", or one of `asapnb.optimizers`. The scale and the factor of an update multiply
         its step, not the moments, which all workers share. Not for Hogwild, whose updates race.""",
              lambda name, value, context: as_optimizer(value).fits(context.dtype), _SCALED, in_replay="changed"),

@@ -5,8 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import UsageError
 from ..kernels import kinds
 from ..kernels.arrays import aligned
+from ..kernels.steps import OPTIMIZERS
+from ..optimizers import SGD
 from .options import Options
 from .words import CLIP, COMPENSATION, LOSS_LIMIT, NUMBERS, STEP, STEP_SIZE, WEIGHT_DECAY
 
@@ -30,8 +33,13 @@ def numbers_of(options: Options, dtype: np.dtype[Any], loss_limit: float) -> NDA
 def _how(options: Options, dtype: np.dtype[Any]) -> list[float]:
     """The kind of the steps, and its numbers."""
     optimizer, momentum, direct = options.optimizer, options.momentum, options.direct_share
-    if optimizer.moments:
-        return [optimizer.kind, *optimizer.numbers]
+    if not isinstance(optimizer, SGD):
+        if optimizer.name not in OPTIMIZERS:
+            raise UsageError(
+                f"optimizer is {optimizer}: it has no compiled step in the table OPTIMIZERS of asapnb.kernels.steps, "
+                "where an optimizer needs one; see docs/extending/optimizer.md"
+            )
+        return [kinds.OPTIMIZER + list(OPTIMIZERS).index(optimizer.name), *optimizer.numbers]
     if dtype.type(momentum) == 0:
         return [kinds.SGD]
     if options.orders_momentum:
