@@ -65,10 +65,18 @@ class Workforce:
         >>> as_workforce(8).said, as_workforce("0:8, 5000:16").said
         ('8 workers', '8 to 16 workers (0:8, 5000:16)')
         """
-        if self.is_steady:
-            return count(self.most, "worker")
+        return self.briefly if self.is_steady else f"{self.briefly} ({shortened(self)})"
+
+    @property
+    def briefly(self) -> str:
+        """How many there are, in words, and not when.
+
+        >>> as_workforce(8).briefly, as_workforce("0:8, 5000:16").briefly
+        ('8 workers', '8 to 16 workers')
+        """
         least = 1 if self.adapts_to is not None else min(number for _, number in self.changes)
-        return f"{least:,} to {count(self.most, 'worker')} ({shortened(self)})"
+        most = count(self.most, "worker")
+        return most if least == self.most else f"{least:,} to {most}"
 
     def at(self, version: int) -> int:
         """The number in force once `version` updates have been made."""

@@ -237,7 +237,7 @@ def test_scales_of_runs_are_their_last_tables(small):
     table = matching(small, {"workers": 12, "rule": "tail"})[0].run.rule_tables.scales[-1]
     assert_allclose(line.get_ydata(), table[: len(line.get_ydata())])
     assert_readable(figure)
-    with pytest.raises(UsageError, match="2, 12 workers"):
+    with pytest.raises(UsageError, match="2 and 12 workers"):
         plots.scale(small)
 
 
@@ -366,6 +366,23 @@ def test_a_timeline_marks_whom_the_stalest_was_overtaken_by(seen):
     assert_readable(figure)
     with pytest.raises(UsageError, match="numbered from 0"):
         plots.timeline(seen, first=60)
+
+
+def test_a_timeline_says_who_worked_and_crosses_what_was_given_up():
+    problem = ab.problems.quadratic([1.0, 8.0])
+    run = ab.simulate(problem, "lock-based(buffer=3, discard_after=1)", workers=4, updates=6, step_size=0.01)
+    lost = int((run.updates["dropped"] == 1).sum())
+    axes = plots.timeline(run, rows=100).axes[0]
+    assert axes.get_title(loc="left") == f"LockBased, 4 workers, gradients 1–{18 + lost}"
+    assert lost
+    assert sorted(len(points.get_offsets()) for points in axes.collections)[-2:] == sorted((18, lost))
+    assert any("cross: given up" in text.get_text() for text in axes.figure.texts)
+    changing = ab.simulate(problem, workers="0:1, 9:3", updates=20, step_size=0.01)
+    assert plots.timeline(changing).axes[0].get_title(loc="left") == "LockBased, 1 to 3 workers, updates 1–20"
+    assert "staleness of 1 to 3 workers" in next(text.get_text() for text in plots.scale(changing).texts)
+    steady = ab.simulate(problem, workers=3, updates=20, step_size=0.01)
+    with pytest.raises(UsageError, match=r"the runs have 0:1, 9:3 and 3 workers.*--where 'workers=0:1, 9:3'"):
+        plots.scale([changing, steady])
 
 
 def test_a_path_is_that_of_the_run(seen):

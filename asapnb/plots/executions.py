@@ -9,6 +9,8 @@ from ..analysis import Record
 from ..errors import UsageError
 from ..formatting import count
 from ..numbers import integer
+from ..record.figures import workforce
+from ..record.schema import ABANDONED
 from .groups import Runs, as_records, time_label
 from .labels import short
 from .style import BLUE, VERMILION, Axes, Figure, new_figure, note, styled
@@ -29,9 +31,10 @@ def one(run: Runs, what: str) -> Record:
 def timeline(run: Runs, first: int = 0, rows: int = ROWS) -> Figure:
     """When each worker read its view, finished its gradient and applied it.
 
-    A bar goes from the read to the end of the gradient, and a line from there to the application, which is a dot. The
-    number in a bar is the staleness. The stalest update is marked, and so are those that overtook it: updates applied
-    between its read and its application. Times are those of the run: virtual, or wall time.
+    A bar goes from the read to the end of the gradient, and a line from there to the application, which is a dot; a
+    gradient that was given up ends with a cross. The number in a bar is the staleness. The stalest update is marked,
+    and so are those that overtook it: updates applied between its read and its application. Times are those of the
+    run: virtual, or wall time.
 
     Args:
         run: one run.
@@ -63,8 +66,10 @@ def timeline(run: Runs, first: int = 0, rows: int = ROWS) -> Figure:
     axes.barh(lane, ready - read, left=read, height=0.52, color=colors, alpha=0.3, linewidth=0)
     axes.hlines(lane, ready, applied, color=colors, linewidth=1.2)
     full = np.isin(np.arange(len(lane)), [*passed, *([] if watched is None else [watched])])
-    for chosen, face, edge in ((~full, "white", BLUE), (full, VERMILION, VERMILION)):
+    lost = shown["dropped"] & ABANDONED != 0
+    for chosen, face, edge in ((~full & ~lost, "white", BLUE), (full, VERMILION, VERMILION)):
         axes.scatter(applied[chosen], lane[chosen], s=16, color=face, edgecolors=edge, linewidths=1.0, zorder=3)
+    axes.scatter(applied[lost], lane[lost], s=16, color=BLUE, marker="x", linewidths=1.0, zorder=3)
     if watched is not None:
         axes.vlines(
             applied[passed], lane[passed], lane[watched], color=VERMILION, linewidth=0.8, linestyle=(0, (1, 1.5))
@@ -75,14 +80,16 @@ def timeline(run: Runs, first: int = 0, rows: int = ROWS) -> Figure:
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     last = min(first + rows, total)
-    scheme, m = short([record.value("scheme")])[0], count(int(record.run.attributes["workers"]), "worker")
+    scheme, m = short([record.value("scheme")])[0], workforce(record.run).briefly
+    each = "update" if total == record.run.updates["version"].max(initial=0) else "gradient"
     axes.set_title(
-        f"{scheme}, {m}, updates {first + 1:,}–{last:,}" + (f" of {total:,}" if last - first < total else "")
+        f"{scheme}, {m}, {each}s {first + 1:,}–{last:,}" + (f" of {total:,}" if last - first < total else "")
     )
     if watched is not None:
-        axes.set_title(f"the stalest, and the {count(len(passed), 'update')} that overtook it", loc="right",
+        axes.set_title(f"the stalest, and the {count(len(passed), each)} that overtook it", loc="right",
                        color=VERMILION, fontsize=8.5)  # fmt: skip
-    note(figure, "bar: from read to gradient · dot: applied · number: staleness τ")
+    crosses = " · cross: given up" if lost.any() else ""
+    note(figure, f"bar: from read to gradient · dot: applied{crosses} · number: staleness τ")
     _write_staleness(axes, lane, read, ready, shown["tau"])
     return figure
 

@@ -1,5 +1,6 @@
 """Scales of rules by staleness, and the mean scale by number of workers."""
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from ..analysis import Record, varying
 from ..errors import UsageError
 from ..formatting import number
 from ..numbers import integer
+from ..record.figures import workforce
 from ..rules import as_rule
 from ..rules.tables import table_length
 from ..staleness import StalenessDistribution, parse_staleness
@@ -91,11 +93,11 @@ def _recorded(runs: Runs) -> tuple[StalenessDistribution, int, str, list[Line]]:
     found = [record for record in given if record.summary()["updates"]]  # each with a table
     if not found:
         raise UsageError(f"{given[0].name} has no table of scales: give a run that got as far as its first update")
-    workers = sorted({int(record.run.attributes["workers"]) for record in found})
-    if len(workers) > 1:
+    forces = sorted({workforce(record.run) for record in found}, key=lambda force: (force.most, force.changes))
+    if len(forces) > 1:
         raise UsageError(
-            f"the runs have {', '.join(map(str, workers))} workers, and so different staleness: choose one number "
-            f"(--where workers={workers[0]})"
+            f"the runs have {' and '.join(map(str, forces))} workers, and so different staleness: choose one number "
+            f"(--where {shlex.quote(f'workers={forces[0]}')})"
         )
     lines = []
     for part in groups(found, ["rule", *(key for key in varying(found) if key == "schedule")]):
@@ -104,7 +106,7 @@ def _recorded(runs: Runs) -> tuple[StalenessDistribution, int, str, list[Line]]:
         lines.append((part.label, table, _mean([one["mean_scale"] for one in facts]), part.look))
     seen = StalenessDistribution.from_counts(counts(found))
     times = "" if all(record.summary()["mean_factor"] in (1, None) for record in found) else " times the mean factor"
-    return seen, workers[0], f"staleness of {workers[0]} workers, {clock_of(found)}; last tables{times}", lines
+    return seen, forces[0].most, f"staleness of {forces[0].briefly}, {clock_of(found)}; last tables{times}", lines
 
 
 def _mean(values: Sequence[float | None], otherwise: float = np.nan) -> float:

@@ -82,6 +82,11 @@ def work_done(run: Run, facts: Mapping[str, Any]) -> str:
     return f"{took}, {rate} per {second}, {_force(run.config, facts).said}"
 
 
+def workforce(run: Run) -> Workforce:
+    """The workers of a run."""
+    return _force(run.config, run.attributes)
+
+
 def _force(config: Mapping[str, Any], facts: Mapping[str, Any]) -> Workforce:
     """The workers of a run, from its configuration or, where it does not say, its attributes."""
     return as_workforce(config.get("workers") or facts["workers"])
