@@ -3,7 +3,7 @@
 docs/how-it-works.md walks through those of a run: `versions_of`, `synchronous`, `hogwild`.
 """
 
-from collections import namedtuple
+from collections import Counter, namedtuple
 from fractions import Fraction
 from functools import lru_cache, reduce
 from operator import add
@@ -698,7 +698,7 @@ def scales(rows, rule, workers, per_worker=False, always_fresh=False, schedule=N
         current = [scale_table(rule, fresh, workers)] * owners
     made, place = [(0, owner, table) for owner, table in enumerate(current)], list(range(owners))
     sums, found = {0: 0}, []
-    together = max(1, int((rows["dropped"] != 1).sum()) // max(1, int(rows["version"].max(initial=0))))
+    together = Counter(rows["version"].tolist())
     for row in rows:
         owner = int(row["worker"]) if per_worker else 0
         tau, t = int(row["tau"]), int(row["read_version"] + row["tau"])
@@ -711,7 +711,8 @@ def scales(rows, rule, workers, per_worker=False, always_fresh=False, schedule=N
         found.append((place[owner], scale, factor, fate))
         if fate == 1:
             continue
-        version, step = int(row["version"]), round(float(scale) * float(factor) * 2**32) // together
+        version = int(row["version"])
+        step = round(float(scale) * float(factor) * 2**32) // together[version]
         sums[version] = (sums[version] if version in sums else sums[version - 1]) + step
         table = None if always_fresh else tables[owner].observe([tau])
         if table is not None:

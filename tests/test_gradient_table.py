@@ -139,6 +139,18 @@ def test_real_workers_say_where_it_can_be_had():
     assert "simulate" in done.output
 
 
+def test_no_stable_step_is_claimed_where_gradients_of_several_ages_make_a_version():
+    for scheme in (LOCKED, "lock-based(buffer=3)"):
+        with pytest.raises(
+            UsageError, match="no limit is known where a version is a mean of gradients of several ages"
+        ):
+            ab.theory.stable_step(workers=4, scheme=scheme)
+    found = ab.forecast(quadratic(), LOCKED, workers=4, timing="exponential(1)", updates=400)
+    assert found.stable is None
+    assert found.vectors_simulated == 5 + 8
+    assert not ab.theory.stable_step(workers=3, scheme="lock-based(interval=3)", replicas=8, batches=2).exact
+
+
 # --- laws -----------------------------------------------------------------------------------------------------------
 
 

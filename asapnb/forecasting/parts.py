@@ -224,7 +224,7 @@ def memory(of: Objective, options: Options) -> tuple[int | None, int | None, int
     Of a run on MPI they are those of the server.
     """
     moments = options.moments * options.sets_of_moments
-    simulated = (2 if options.always_fresh else options.workers + 1) + moments
+    simulated = (2 if options.always_fresh else options.workers + 1) + moments + 2 * options.table
     if simulated_only(options.scheme) or options.workers > MAX_WORKERS:
         return None, None, simulated
     vectors = elements_of_run(1, 0, options)

@@ -90,7 +90,8 @@ def stable_step(
         rule: a rule, its text, a function, or an array of scales whose last entry serves every staler update.
         workers: how many there are; >= 1.
         timing: how long gradients, reads, updates and messages take, as of `schedule`.
-        scheme: how the workers share the parameters. Not Hogwild, unless reads and updates take no time.
+        scheme: how the workers share the parameters. Not Hogwild, unless reads and updates take no time; no buffer or
+            gradient table.
         momentum: in [0, 1).
         momentum_kind: "per_worker" or "shared", as of a run; of ordered momentum no limit is known.
         direct_share: in [0, 1], as of a run.
@@ -114,6 +115,9 @@ def stable_step(
     shared = choice("momentum_kind", momentum_kind, ("per_worker", "shared")) == "shared"
     _check_rule(rule)
     whole = Simulation(timing, scheme, workers, MOST_UPDATES, seed)
+    if not whole.scheme.fresh and (whole.scheme.gradients(workers) > 1 or whole.scheme.table_of(workers)):
+        raise UsageError(f"scheme is {whole.scheme}: no limit is known where a version is a mean of gradients of "
+                         "several ages; choose a scheme in which each gradient makes one")  # fmt: skip
     if (known := _known(rule, whole, momentum, direct)) is not None:
         return known
     if whole.has_views and not whole.only_computes:
@@ -151,6 +155,8 @@ def _known(rule: RuleLike | ArrayLike, whole: Simulation, momentum: float, direc
         return _exact(rule, workers, constant(0), lambda s: 2.0 * (1.0 + momentum) / (gain * s[0]))
     compute = {*whole.timing.times("compute", workers)}
     if momentum or whole.timing.pauses or len(compute) > 1 or not whole.only_computes or whole.scheme.messages:
+        return None
+    if whole.scheme.intervals or whole.scheme.useless_from is not None:
         return None
     law = compute.pop().name
     if law == "constant":
