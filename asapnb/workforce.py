@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .errors import UsageError
 from .formatting import count, shortened
 from .numbers import integer, steps
@@ -81,6 +84,19 @@ class Workforce:
     def at(self, version: int) -> int:
         """The number in force once `version` updates have been made."""
         return self.changes[bisect_right(self.changes, version, key=lambda change: change[0]) - 1][1]
+
+    def check_reads(self, workers: NDArray[Any], versions: NDArray[Any]) -> None:
+        """RuntimeError for a worker that has read a version at which it was not in force, if that is a table."""
+        if self.is_steady or self.adapts_to is not None:
+            return
+        since, numbers = np.array(self.changes).T
+        idle = workers >= numbers[np.searchsorted(since, versions, "right") - 1]
+        if idle.any():
+            row = int(idle.argmax())
+            raise RuntimeError(
+                f"worker {workers[row]} has read version {versions[row]}, where it was not in force: the trait "
+                "`elastic` of its scheme is True, but a loop does not make it wait"
+            )
 
     def within(self, after: int, until: int) -> Iterator[tuple[int, int]]:
         """The changes at versions above `after` and up to `until`."""

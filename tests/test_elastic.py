@@ -104,6 +104,15 @@ def test_a_function_of_the_version_is_made_a_table():
     assert ab.schedule(1.0, workers=lambda version: 1 + version // 20, updates=50).workforce.most == 3
 
 
+def test_who_reads_out_of_turn_is_found():
+    workers, versions = np.array([1, 3, 3, 2]), np.array([0, 50, 70, 49])
+    as_workforce("0:2, 50:4").check_reads(workers[:3], versions[:3])
+    with pytest.raises(RuntimeError, match="worker 2 has read version 49, where it was not in force"):
+        as_workforce("0:2, 50:4").check_reads(workers, versions)
+    for known_by_itself in (as_workforce(1), as_workforce("adaptive(2)")):
+        known_by_itself.check_reads(workers, versions)
+
+
 # --- runs --------------------------------------------------------------------------------------------------------
 
 

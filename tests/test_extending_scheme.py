@@ -67,6 +67,12 @@ def test_what_is_not_simulated_is_replayed_all_the_same(page):
         del SCHEMES["threads"]
 
 
+def test_one_that_is_said_to_be_elastic_and_lets_nobody_wait_is_an_error(page, monkeypatch):
+    monkeypatch.setattr(type(parse_scheme("interval")), "elastic", True)
+    with pytest.raises(RuntimeError, match=r"worker [23] has read version 0, where it was not"):
+        ab.simulate(quadratic(), "interval", workers="0:2, 50:4", updates=60, step_size=0.02, batch_size=4)
+
+
 def test_the_command_line_takes_it_and_prints_it(page):
     def command(*words):
         done = CliRunner().invoke(main, [str(word) for word in words])

@@ -222,6 +222,7 @@ class Controller:
     def _recorded_rows(self, ended: bool) -> np.ndarray:
         """The next rows. They leave the ring once the writer has them, so that no exception loses any."""
         rows = self.rows.take(ended=ended)
+        self._elastic.workforce.check_reads(rows["worker"], rows["read_version"])
         if len(rows):
             self.writer.append_updates(rows)
         self.rows.acknowledge()

@@ -97,6 +97,7 @@ def make_schedule(
     rows, views = parts[0] if len(parts) == 1 else (np.concatenate(columns) for columns in zip(*parts, strict=True))
     if rows["dropped"].any():
         rows = rows[_application_order(rows)]
+    simulation.workforce.check_reads(rows["worker"], rows["read_version"])
     return Schedule(**simulation.facts, given=rows, t_view=views if simulation.has_views else None)
 
 

@@ -8,7 +8,7 @@ from .arguments import ARGUMENTS
 
 
 class Use(NamedTuple):
-    """An argument that is used: with this value or, without one, with any but its default."""
+    """An argument in use: with this value, as its check returns it, or, without one, with any but its default."""
 
     name: str
     value: Any = None
