@@ -76,7 +76,8 @@ def make_world(timing: Timing, scheme: Scheme, workforce: Workforce, updates: in
         changes=np.array([*workforce.changes, (2 * LAST_VERSION, 0)]),
     )
     chosen = settings(scheme)
-    world.words[[at.QUOTA, at.GRADIENTS, at.LOCAL_STEPS]] = updates, scheme.gradients(workers), local_steps
+    gradients = at.BY_TURNS if world.turns.size else scheme.gradients(workers)
+    world.words[[at.QUOTA, at.GRADIENTS, at.LOCAL_STEPS]] = updates, gradients, local_steps
     world.words[[at.OLDEST, at.YOUNGEST]] = at.NOBODY
     world.words[at.IN_FORCE] = workforce.at(0)
     world.words[[at.CHANGE_AT, at.NEXT_CHANGE]] = world.changes[1, 0], 1

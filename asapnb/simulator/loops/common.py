@@ -30,6 +30,7 @@ from ...training.turns import MAKES, take_turn
 from ..words import (
     ADDED,
     BUSY,
+    BY_TURNS,
     CHANGE_AT,
     CHOICE,
     GRADIENTS,
@@ -161,13 +162,12 @@ def note(world: World, rows: Rows, count: int, worker: int, version: int, tau: i
 def apply(world: World, rows: Rows, count: int, worker: int, time: float) -> int:
     """Apply a worker's gradient, or add it to those that make a version with it; returns the number of rows."""
     words, version = world.words, world.words[VERSION]
-    if world.turns.size > 0:
+    words[ADDED] += 1
+    if words[ADDED] == words[GRADIENTS]:
+        words[ADDED] = 0
+        words[VERSION] = version + 1
+    elif words[GRADIENTS] == BY_TURNS:
         words[VERSION] += take_turn(world.turns, worker) & MAKES
-    else:
-        words[ADDED] += 1
-        if words[ADDED] == words[GRADIENTS]:
-            words[ADDED] = 0
-            words[VERSION] = version + 1
     note(world, rows, count, worker, version + 1, version - world.workers[np.uint32(worker)].read_version, time)
     return count + 1
 
