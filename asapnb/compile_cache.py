@@ -28,7 +28,7 @@ from numba.core.compiler import CompileResult
 from numba.core.runtime import _nrt_python
 from numba.core.serialize import dumps
 
-_FORMAT = 2  # of the files
+_FORMAT = 3  # of the files
 _DIGEST = hashlib.sha256().digest_size
 _DAYS_KEPT = 30  # a folder that no process has used for so long belongs to an older version
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH

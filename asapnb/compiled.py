@@ -11,6 +11,7 @@
 """
 
 import hashlib
+import itertools
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from typing import Any
 import llvmlite.binding as llvm
 import numba
 from numba import types
+from numba.core.bytecode import FunctionIdentity
 
 from .parts import PartCompiler
 
@@ -49,6 +51,21 @@ def _choose_path() -> str:
     if "+avx512f" in features:
         return "avx512"
     return "avx2" if {"+avx2", "+fma"} <= features else "portable"
+
+
+def _name_apart() -> None:
+    """Let no two processes give functions one name.
+
+    Numba tells functions of one name apart, such as those that a function makes, by a number that counts from 1 in
+    each process. Where two processes compiled them, and a third one loads both from the cache, the linker takes the
+    first for the other.
+    """
+    FunctionIdentity._unique_ids = itertools.count(int.from_bytes(os.urandom(6)))
+
+
+_name_apart()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_name_apart)
 
 
 def _check_compiling() -> None:

@@ -34,6 +34,25 @@ for name, module in sorted(sys.modules.items()):
 """
 
 
+NAMES = """
+import os
+import numba
+from asapnb.compiled import part
+
+def made(n):
+    return part()(lambda x: x + n)
+
+child = os.fork() if hasattr(os, "fork") else None
+function = made(1)
+function.compile((numba.float64,))
+print(function.overloads[numba.float64,].fndesc.mangled_name, flush=True)
+if child:
+    os.waitpid(child, 0)
+elif child == 0:
+    os._exit(0)
+"""
+
+
 def run(program, **environment):
     return python("-c", program, check=False, environment=environment)
 
@@ -210,3 +229,9 @@ def test_kernels_are_made_of_kernels_and_constants_only(file):
 def test_the_twins_that_docstrings_name_exist(file):
     named = re.findall(r"Twin: (?:the largest of )?`?(\w+)`? in tests/(\w+)\.py", file.read_text())
     assert [pair for pair in named if not hasattr(import_module(pair[1]), pair[0])] == []
+
+
+def test_no_two_processes_give_compiled_functions_one_name():
+    """Else a third that loads both from the cache links one of them in the place of the other."""
+    names = [name for _ in range(2) for name in run(NAMES).stdout.split()]
+    assert len({*names}) == len(names) >= 2
