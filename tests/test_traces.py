@@ -232,6 +232,19 @@ def test_what_no_run_can_have_done_is_refused_with_its_row(trace, said):
 
 
 @pytest.mark.parametrize(
+    ("trace", "said"),
+    [
+        ({"delay": [0, 0], "worker": [0]}, "columns of several lengths ('delay' 2, 'worker' 1)"),
+        ({"worker": [0, 1], "t_read": [0, 0, 0], "t_apply": [1, 1, 1]}, "columns of several lengths"),
+        ({"delay": 5}, "has the shape ()"),
+    ],
+)
+def test_columns_that_do_not_fit_together(trace, said):
+    with pytest.raises(DataError, match=re.escape(said)):
+        ab.schedule_from(trace)
+
+
+@pytest.mark.parametrize(
     ("text", "line"),
     [("0\n1\n9\n", 3), ("delay\n0\n1\n9\n", 4), ("\n-1\n0\n", 2), ("delay\n\n0\n\nx\n", 5), ("delay\n0\n\"\"\n", 3)],
 )  # fmt: skip

@@ -79,7 +79,7 @@ class Arrays:
 
 
 def table_of(where: str, columns: Iterable[tuple[str, ArrayLike]]) -> Table:
-    """A table of these columns, each made plain by `column`; DataError if there is none, or two have one name."""
+    """A table of these columns, each made plain by `column`; DataError for none, a name twice, several lengths."""
     made: dict[str, NDArray[Any]] = {}
     unusable: dict[str, str] = {}
     for name, values in columns:
@@ -89,9 +89,13 @@ def table_of(where: str, columns: Iterable[tuple[str, ArrayLike]]) -> Table:
             made[str(name)] = column(f"column {shown(str(name))} of {where}", values)
         except DataError as error:
             unusable[str(name)] = str(error)
-            made[str(name)] = np.full(len(np.asarray(values, object)), np.nan)
+            made[str(name)] = np.full(len(np.atleast_1d(np.asarray(values, object))), np.nan)
     if not made or not len(next(iter(made.values()))):
         raise DataError(f"{where} holds no rows: give a file with data")
+    lengths = {name: len(values) for name, values in made.items()}
+    if len({*lengths.values()}) > 1:
+        told = ", ".join(f"{shown(name)} {length:,}" for name, length in lengths.items())
+        raise DataError(f"{where} has columns of several lengths ({told}): a column has one value a row")
     return Table(where, made, unusable)
 
 
