@@ -408,7 +408,7 @@ def check_seen(rule: Rule, options: Options, threaded: bool = False) -> None:
     if "own_share" in rule.sees and options.rows_per_version > 1:
         raise RuleError(
             f"rule {rule} names own_share, the worker's share of the updates: under {options.scheme} an update is of "
-            "several workers; choose lock-based, leashed, hogwild or parameter-server"
+            "several workers; choose lock-based, leashed, hogwild or parameter-server, without a buffer"
         )
     if threaded and rule.sees and options.rows_per_version > 1:
         raise RuleError(
