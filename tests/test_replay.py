@@ -15,6 +15,7 @@ from asapnb.engine.loops import leashed
 
 DATA = ab.load_dataset("fashion-mnist-mini")
 NETWORKS = {"mlp": ab.mlp(DATA, hidden=(16,)), "lenet": ab.lenet(DATA)}
+KINDS = ("per_worker", "shared")
 
 
 @pytest.mark.parametrize("workers", [2, 8, 16])
@@ -41,8 +42,10 @@ def test_the_file_of_a_network_s_run_gives_its_parameters(network, scheme, momen
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("kind", ["per_worker", "shared"])
-@pytest.mark.parametrize(("momentum", "decay", "share"), [(0.0, 0.0, 0.0), (0.9, 0.01, 0.0), (0.9, 0.01, 0.2)])
+@pytest.mark.parametrize(
+    ("momentum", "decay", "share", "kind"),
+    [(0.0, 0.0, 0.0, "per_worker"), *((0.9, 0.01, share, kind) for share in (0.0, 0.2) for kind in KINDS)],
+)
 @pytest.mark.parametrize("scheme", CONSISTENT, ids=repr)
 def test_the_rows_give_the_parameters_to_the_bit(scheme, momentum, decay, share, kind, dtype):
     problem = quadratic(n=3000, dtype=dtype, gradient=pull_slowly)
