@@ -35,6 +35,7 @@ from .training.code import checked
 from .training.evaluation import Evaluation
 from .training.warm_start import start_text
 from .training.watching import ProgressHook
+from .workforce import as_workforce
 
 RUNS: dict[Command, Callable[..., Run]] = {"train": train, "simulate": simulate}
 KINDS: tuple[Command, ...] = (*RUNS, "replay")
@@ -97,6 +98,8 @@ def _checked(name: str, value: Any, kind: Command) -> Any:
     given = str if isinstance(value, str) else type(value)
     if NoneType in key.kinds and value in (None, "none"):
         return None
+    if name == "workers" and isinstance(value, list | tuple):
+        value, given = str(as_workforce(value)), str  # pairs, as one text, which run files have
     if isinstance(value, int) and value.bit_length() > 1024:
         raise UsageError(f"{name} = {shown(value)}: no number of a run is that large")
     if given not in key.kinds and not (given is int and float in key.kinds):

@@ -43,6 +43,14 @@ def test_values_are_kept_as_they_are():
     assert type(check_keys(config)["seed"]) is int
 
 
+def test_pairs_of_workers_are_their_text():
+    assert check_keys({"workers": [[0, 2], [30, 4]]}) == {"workers": "0:2, 30:4"}
+    assert check_keys(dict([parse_setting("workers=[(0, 2), (30, 4)]")])) == {"workers": "0:2, 30:4"}
+    for wrong in ([], [[5, 3]], [[0, 2.5]], [0, 4], [[0, 2, 3]]):
+        with pytest.raises(UsageError, match="workers is "):
+            check_keys({"workers": wrong})
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
