@@ -88,7 +88,7 @@ def test_numbers_of_any_kind_are_taken_alike_and_a_bool_is_none(name, as_other):
     if not numeric:
         return
     value = {"momentum": 0, "compensation": 0, "direct_share": 1, "target_accuracy": 1, "target_r2": 1}.get(name, 2)
-    given = {"updates": 5, "workers": 2, name: value}
+    given = {"updates": 5, "workers": 2, **({"momentum": 0.5} if name == "direct_share" else {}), name: value}
     usual = resolve(argument.commands[0], quadratic(), given)
     if float in numeric or as_other is np.int64:
         assert resolve(argument.commands[0], quadratic(), {**given, name: as_other(value)}) == usual
