@@ -5,7 +5,7 @@ from problems import quadratic
 
 import asapnb as ab
 from asapnb.training.arguments import ARGUMENTS
-from asapnb.training.exclusions import EXCLUSIONS, NEEDS
+from asapnb.training.exclusions import EXCLUSIONS
 
 EXAMPLES = {
     "optimizer": ab.Adam(),
@@ -30,15 +30,6 @@ def test_arguments_that_exclude_each_other_name_each_other(pair, command):
         assert f"{name} is {value!r}" in str(error.value)
     assert pair.why in str(error.value)
     assert "give one of them" in str(error.value)
-
-
-@pytest.mark.parametrize("need", NEEDS, ids=lambda need: need.one.name)
-@pytest.mark.parametrize("command", ["train", "simulate"])
-def test_what_means_nothing_without_another_argument_is_refused(need, command):
-    given = {need.one.name: EXAMPLES[need.one.name], "updates": 5}
-    with pytest.raises(ab.UsageError, match=f"{need.one.name} is .*, without {need.other.name}: {need.why}"):
-        getattr(ab, command)(quadratic(), **given)
-    getattr(ab, command)(quadratic(), **given, **{need.other.name: EXAMPLES[need.other.name]})
 
 
 def test_the_table_has_each_pair_once():

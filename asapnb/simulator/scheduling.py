@@ -18,7 +18,7 @@ from ..timing.sampling import CONSTANT, NETWORK, READ, UPDATE
 from ..training.apart import abandonable
 from ..training.arguments import MAX_SIMULATED, MOST_UPDATES
 from ..training.compiling import load
-from ..training.options import check_elastic, check_known, check_possible
+from ..training.possible import check_elastic, check_known, check_possible
 from ..workforce import WorkersLike, workforce_of
 from .brief import MOVE, BriefRows
 from .loops.common import JOINED, open_world

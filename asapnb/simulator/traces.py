@@ -19,7 +19,7 @@ from ..numbers import integer
 from ..record import Run, load_run
 from ..schemes import LockBased, Scheme, as_scheme, parse_scheme
 from ..training.arguments import MAX_SIMULATED
-from ..training.options import check_elastic
+from ..training.possible import check_elastic
 from ..workforce import WorkersLike, workforce_of
 from .recorded import check_views, rows_of
 from .schedules import Schedule

@@ -42,22 +42,8 @@ EXCLUSIONS = (
 )
 
 
-class Need(NamedTuple):
-    """A use of an argument that means nothing without another one, and why."""
-
-    one: Use
-    other: Use
-    why: str
-
-
-NEEDS = (
-    Need(Use("momentum_kind"), Use("momentum"), "it says how momentum counts"),
-    Need(Use("direct_share"), Use("momentum"), "without it all of a gradient is applied at once"),
-)
-
-
 def check_together(values: Mapping[str, Any]) -> None:
-    """UsageError for arguments that exclude each other, or of which one means nothing without the other; names both.
+    """UsageError for arguments that exclude each other; it names both.
 
     >>> check_together({"epochs": 2, "updates": 100})
     Traceback (most recent call last):
@@ -67,9 +53,3 @@ def check_together(values: Mapping[str, Any]) -> None:
         if one.is_made(values) and other.is_made(values):
             given = " and ".join(f"{use.name} is {values[use.name]!r}" for use in (one, other))
             raise UsageError(f"{given}: {why}; give one of them")
-    for one, other, why in NEEDS:
-        if one.is_made(values) and not other.is_made(values):
-            raise UsageError(
-                f"{one.name} is {values[one.name]!r}, without {other.name}: {why}; give {other.name} too, or leave "
-                f"{one.name} out"
-            )
