@@ -279,9 +279,9 @@ def settings(scheme: Scheme) -> list[int]:
 
     None is -1, a switch 0 or 1, a choice its place among the choices, an integer itself.
 
-    >>> from asapnb.schemes import Leashed, LockBased
-    >>> settings(Leashed(persistence=None, check_early=True)), settings(LockBased(order="random"))
-    ([-1, 1, -1, 0], [1, 0, -1, 0])
+    >>> from asapnb.schemes import Hogwild, Synchronous
+    >>> settings(Synchronous()), settings(Synchronous(wait_for=3, batches=True)), settings(Hogwild("snapshot"))[0]
+    ([-1, 0], [3, 1], 1)
     """
     return [one.word(getattr(scheme, one.name)) for one in scheme.options]
 
