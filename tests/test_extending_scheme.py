@@ -90,6 +90,26 @@ def test_the_command_line_takes_it_and_prints_it(page):
     command("compare", "a.h5", "b.h5")
 
 
+def test_a_scheme_of_several_gradients_a_version_whose_loop_does_not_add_them_up_is_an_error(page):
+    class Pairs(type(parse_scheme("interval"))):
+        """As `Interval`, and said to make a version of two gradients."""
+
+        name = "pairs"
+
+        def gradients(self, workers):
+            return 2
+
+        def sums(self, workers):
+            return 1
+
+    register(Pairs)
+    try:
+        with pytest.raises(RuntimeError, match="20 versions of 2 gradients each, and 0 gradients were added up"):
+            ab.train(quadratic(), "pairs", workers=2, updates=20, step_size=0.02, batch_size=4)
+    finally:
+        del SCHEMES["pairs"]
+
+
 def test_a_loop_that_does_not_hand_in_its_rows_is_an_error(monkeypatch):
     monkeypatch.setattr("asapnb.engine.rows.RowCollector._finished", lambda *_: np.empty(0, ab.record.UPDATES))
     with pytest.raises(RuntimeError, match="has made 20 versions, and handed in the rows of 0: see `hand_in`"):

@@ -130,6 +130,12 @@ class Controller:
             raise RuntimeError(
                 f"a loop has made {claimed:,} versions, and handed in the rows of {made:,}: see `hand_in`"
             )
+        each, added = self.options.rows_per_version, self.access.get(control, words.CLOSED)
+        if self.options.scheme.sums(self.options.workers) and added != claimed * each:
+            raise RuntimeError(
+                f"a loop has made {claimed:,} versions of {each:,} gradients each, and {added:,} gradients were "
+                "added up for them: see `groups.add`"
+            )
         self._collect_mail()
         self._note_evaluated(ended=True)
         if self.reporter.latest.step != self.totals.version and not self.hurried():
