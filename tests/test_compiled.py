@@ -186,6 +186,7 @@ ELSEWHERE = ("kernels", "problems", "simulator", "timing", "training")
                 "simulator/world",
                 "simulator/replay_state",
                 "schemes/builtin",
+                "schemes/common",
                 "record/schema",
                 "rules/schedules",
                 "timing/timing",

@@ -3,69 +3,8 @@
 from typing import Literal
 
 from ..errors import UsageError
+from .common import MOST_BUFFERED, AtOnePlace, OnThreads
 from .scheme import Scheme, Steps, option, register
-
-MOST_BUFFERED = 10**6  # gradients of a version
-
-
-class _InIntervals(Scheme):
-    """What the option `interval` means."""
-
-    interval: int | Steps | None
-
-    @property
-    def intervals(self) -> Steps:
-        """As the option says."""
-        if self.interval is None:
-            return ()
-        return self.interval if isinstance(self.interval, tuple) else ((0, self.interval),)
-
-
-class _WithTable(_InIntervals):
-    """What the option `table` means, and what it cannot be combined with."""
-
-    table: bool
-    buffer: int
-    discard_after: int | None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name, used, why in (
-            ("interval", self.interval is not None, "a boundary may come before all workers have a gradient there"),
-            ("buffer", self.buffer > 1, "the table says which gradients make a version"),
-            ("discard_after", self.discard_after is not None, "the table needs a gradient of every worker"),
-        ):
-            if self.table and used:
-                raise UsageError(
-                    f"{type(self).__name__}(table=True, {name}={getattr(self, name)!r}): {why}; give one of them"
-                )
-
-    def table_of(self, workers: int) -> int:
-        """All, if there is a table; one alone needs none."""
-        return workers if self.table and workers > 1 else 0
-
-
-class _OnThreads(_InIntervals):
-    """What the options `interval` and `adaptive` mean where workers are threads."""
-
-    adaptive: bool
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.adaptive and (self.interval is None or isinstance(self.interval, tuple)):
-            raise UsageError(
-                f"{type(self).__name__}(adaptive=True): needs interval=K, the length of intervals to begin with"
-            )
-
-    @property
-    def adapts(self) -> bool:
-        """As the option says."""
-        return self.adaptive
-
-    @property
-    def instant(self) -> bool:
-        """Without intervals."""
-        return not self.intervals
 
 
 @register
@@ -160,7 +99,7 @@ class Synchronous(Scheme):
 
 
 @register
-class LockBased(_OnThreads, _WithTable):
+class LockBased(OnThreads, AtOnePlace):
     """One lock: a worker holds it while it copies the parameters, and again while it updates them.
 
     Args:
@@ -209,27 +148,9 @@ class LockBased(_OnThreads, _WithTable):
         """Where each gradient makes a version, as soon as it can."""
         return not self.intervals and self.buffer == 1 and not self.drops and not self.table
 
-    @property
-    def drops(self) -> bool:
-        """If gradients may be given up."""
-        return self.discard_after is not None
-
-    @property
-    def useless_from(self) -> int | None:
-        """As the option says."""
-        return self.discard_after
-
-    def gradients(self, workers: int) -> int:
-        """The buffer."""
-        return self.buffer
-
-    def sums(self, workers: int) -> int:
-        """One, if gradients wait in the buffer."""
-        return int(self.buffer > 1)
-
 
 @register
-class Hogwild(_OnThreads):
+class Hogwild(OnThreads):
     """No synchronization of the parameters: reads and writes race, component by component.
 
     Args:
@@ -282,7 +203,7 @@ class Hogwild(_OnThreads):
 
 
 @register
-class Leashed(_OnThreads):
+class Leashed(OnThreads):
     """Lock-free and consistent: a new parameter vector is published by compare-and-swap on one word.
 
     Args:
@@ -322,7 +243,7 @@ class Leashed(_OnThreads):
 
 
 @register
-class ParameterServer(_WithTable):
+class ParameterServer(AtOnePlace):
     """Workers on other machines: gradients travel to a server, which applies one at a time and sends parameters back.
 
     In virtual time every message takes a `network` time of the timing; the server serves in the order of arrival,
@@ -377,16 +298,6 @@ class ParameterServer(_WithTable):
             )
 
     @property
-    def drops(self) -> bool:
-        """If gradients may be discarded."""
-        return self.discard_after is not None
-
-    @property
-    def useless_from(self) -> int | None:
-        """As the option says."""
-        return self.discard_after
-
-    @property
     def most_ahead(self) -> int | None:
         """The bound."""
         return self.bound
@@ -395,11 +306,3 @@ class ParameterServer(_WithTable):
     def paces(self) -> int:
         """One place for each possible lead over the slowest worker: 0 to the bound, and one more."""
         return 1 if self.bound is None else self.bound + 2
-
-    def gradients(self, workers: int) -> int:
-        """The buffer."""
-        return self.buffer
-
-    def sums(self, workers: int) -> int:
-        """One, if gradients wait in the buffer."""
-        return int(self.buffer > 1)
