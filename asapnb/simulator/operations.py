@@ -76,11 +76,11 @@ def whole(rows: Any, abandoned: NDArray[np.bool_], gradients: int, table: int = 
     return int(np.searchsorted(applied, complete, side="right"))
 
 
-def ends_of(execution_rows: Any, abandoned: NDArray[np.bool_]) -> NDArray[np.intp]:
+def ends_of(rows: Any, abandoned: NDArray[np.bool_]) -> NDArray[np.intp]:
     """The numbers of first rows with which no version is left half made."""
     applied = np.flatnonzero(~abandoned)
     half = np.zeros(len(abandoned), bool)
-    half[applied] = ~makes_version(execution_rows["version"], abandoned)[applied]
+    half[applied] = ~makes_version(rows["version"], abandoned)[applied]
     return np.flatnonzero(~half) + 1
 
 
@@ -99,10 +99,9 @@ def of_versions(rows: Any, dropped: NDArray[np.uint8], gradients: int, table: in
     operations, abandoned = np.zeros(count, OPERATION), dropped == ABANDONED
     operations["kind"] = np.where(abandoned, SKIP, APPLY)
     if gradients > 1:
-        makes = makes_version(rows["version"], abandoned)
-        operations["kind"][~abandoned] = np.where(makes, CLOSE, ADD)[~abandoned]
-        first = np.append(True, makes[~abandoned][:-1])[: len(makes) - abandoned.sum()]
-        operations["block"][~abandoned] = ~first
+        applied, makes = np.flatnonzero(~abandoned), makes_version(rows["version"], abandoned)
+        operations["kind"][applied] = np.where(makes[applied], CLOSE, ADD)
+        operations["block"][applied[1:]] = ~makes[applied[:-1]]
     if table:
         turns = turns_of(rows, table)
         operations["kind"] = np.where(turns & MAKES != 0, CLOSE, ADD)
