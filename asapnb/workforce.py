@@ -104,8 +104,6 @@ class Workforce:
 
     def then(self, version: int, number: int) -> Workforce:
         """This, with another number from a later version on."""
-        if number == self.changes[-1][1]:
-            return self
         return Workforce((*self.changes, (version, number)), self.adapts_to)
 
     def __str__(self) -> str:

@@ -13,7 +13,7 @@ from problems import pull_slowly, quadratic, train
 import asapnb as ab
 from asapnb.analysis import by_class, grouped, records
 from asapnb.config import run_config
-from asapnb.engine import elastic, words
+from asapnb.engine import adapting, elastic, words
 from asapnb.engine.collect import compile_access
 from asapnb.engine.initial import InitialState
 from asapnb.engine.memory import allocate
@@ -304,7 +304,7 @@ def test_a_rule_that_sees_the_loss_has_its_tables_at_the_same_updates(worker_tab
 
 @pytest.mark.parametrize("scheme", ["lock-based", "hogwild", "leashed"])
 def test_a_number_that_follows_the_progress_is_recorded_to_the_version(scheme, monkeypatch, tmp_path):
-    monkeypatch.setattr(elastic, "_WINDOW", 20)
+    monkeypatch.setattr(adapting, "_WINDOW", 20)
     run = train(quadratic(), scheme, workers="adaptive(4)", updates=4000, step_size=1e-4, out=tmp_path / "run.h5")
     table = run.attributes["in_force"]
     assert run.config["workers"] == "adaptive(4)"
@@ -325,7 +325,7 @@ def test_a_number_that_follows_the_progress_is_recorded_to_the_version(scheme, m
 
 
 def test_changes_are_those_of_the_trials_and_hold_from_a_version_that_nobody_has_read(monkeypatch):
-    monkeypatch.setattr(elastic, "_WINDOW", 10)
+    monkeypatch.setattr(adapting, "_WINDOW", 10)
     options = resolve("train", quadratic(), {"workers": "adaptive(8)", "updates": 1000})
     shared = allocate(quadratic(), options, step_tables(options.schedule, Rule("one", one_over_workers), 1000),
                       InitialState(quadratic().init(0)), 1.0)  # fmt: skip

@@ -17,7 +17,7 @@ from .collect import Access
 from .initial import InitialState
 
 _LONGEST = 64  # times the workers: the longest interval that is tried
-_WINDOW = 500  # gradients of a window, at least; of long intervals it has some
+_WINDOW = 500  # gradients of a window, at least
 
 
 def trials(length: int, most: int) -> Generator[int, float, None]:
@@ -64,6 +64,21 @@ def progress(seconds: NDArray[np.float64], losses: NDArray[Any]) -> float:
     return float(-(apart @ losses.astype(np.float64)) / (apart @ apart))
 
 
+class Window:
+    """Times and losses of the rows of one window so far."""
+
+    def __init__(self) -> None:
+        self._rows: list[NDArray[Any]] = []
+
+    def progress(self, rows: NDArray[Any], least: int) -> float | None:
+        """Take the next rows; once there are `least` and 500, over some time, the progress, else None."""
+        self._rows.append(rows[["t_apply", "loss"]])
+        if sum(map(len, self._rows)) < max(_WINDOW, least):
+            return None
+        window = np.concatenate(self._rows)
+        return progress(window["t_apply"], window["loss"]) if np.ptp(window["t_apply"]) > 0 else None
+
+
 class Adapting:
     """Sets the length of the next interval while workers go on; `history` are all lengths, as `Scheme.intervals`."""
 
@@ -79,7 +94,7 @@ class Adapting:
         """Ask for the length of the next window."""
         self._since = self._seen if length == self._length else None  # the first gradient of the window
         self._length = length
-        self._rows: list[NDArray[Any]] = []
+        self._window = Window()
         self._access.put(self._control, words.INTERVALS + 1, length)
 
     def observe(self, rows: NDArray[Any]) -> None:
@@ -91,7 +106,7 @@ class Adapting:
                 return
             self._since = get(self._control, words.SINCE)
             self.history.append((self._since, self._length))
-        self._rows.append(rows[["t_apply", "loss"]][max(self._since - first, 0) :])
-        window = np.concatenate(self._rows)
-        if len(window) >= max(_WINDOW, 4 * self._length, 4 * self._workers) and np.ptp(window["t_apply"]) > 0:
-            self._begin(self._trials.send(progress(window["t_apply"], window["loss"])))
+        rows = rows[max(self._since - first, 0) :]
+        found = self._window.progress(rows, 4 * max(self._length, self._workers))
+        if found is not None:
+            self._begin(self._trials.send(found))

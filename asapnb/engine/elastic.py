@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 from ..training.options import Options
 from ..workforce import MOST_CHANGES, Workforce
 from . import words
-from .adapting import progress, trials
+from .adapting import Window, trials
 from .collect import Access
 from .shared import Shared
 
-_WINDOW = 500  # updates of a window, at least
 _AHEAD = 4  # times the workers: how many versions before it holds a change is announced
 
 
@@ -37,7 +36,7 @@ class Elastic:
         self._shared, self._access, self._workers = shared, access, options.workers
         self.workforce = options.workforce
         self._since = version  # the window holds the updates after this version
-        self._rows: list[NDArray[Any]] = []
+        self._window = Window()
         most = options.workforce.adapts_to
         self._trials = None if most is None else trials(options.workforce.at(version), most)
         if self._trials is not None:
@@ -47,17 +46,15 @@ class Elastic:
         """Take the next rows of applied updates. Once a window is complete, another begins."""
         if self._trials is None or len(self.workforce.changes) == MOST_CHANGES:
             return
-        self._rows.append(applied[["version", "t_apply", "loss"]][applied["version"] > self._since])
-        if sum(map(len, self._rows)) < max(_WINDOW, 4 * self._workers):
+        found = self._window.progress(applied[applied["version"] > self._since], 4 * self._workers)
+        if found is None:
             return
-        window = np.concatenate(self._rows)
-        if np.ptp(window["t_apply"]) > 0:
-            number = self._trials.send(progress(window["t_apply"], window["loss"]))
-            before = self.workforce
-            self.workforce = before.then(self._change(number), number) if number != before.changes[-1][1] else before
-            changed = self.workforce is not before
-            self._since = self.workforce.changes[-1][0] if changed else int(window["version"][-1])
-            self._rows = []
+        number = self._trials.send(found)
+        self._since = int(applied["version"].max(initial=self._since))
+        if number != self.workforce.changes[-1][1]:
+            self._since = self._change(number)
+            self.workforce = self.workforce.then(self._since, number)
+        self._window = Window()
 
     def _change(self, number: int) -> int:
         """Put another number in force, from a version on that is returned.
