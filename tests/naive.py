@@ -10,7 +10,7 @@ from operator import add
 
 import numpy as np
 
-from asapnb import shards
+from asapnb import replay, shards
 from asapnb.optimizers import parse_optimizer
 from asapnb.problems.activations import Activation
 from asapnb.problems.losses import CROSS_ENTROPY
@@ -100,6 +100,18 @@ def first_of_each_class(labels, count):
 def recompute(problem, run):
     """The final parameters of a recorded run with consistent views, from its rows alone, to the bit."""
     return versions_of(problem, run)[-1]
+
+
+def assert_recomputed(run, problem, threads=None):
+    """All versions that a run kept, its evaluations and a replay follow from the rows, to the bit."""
+    versions = versions_of(problem, run)
+    np.testing.assert_array_equal(versions[-1], run.params["final"])
+    for version, loss in zip(run.evals["step"], run.evals["train_loss"], strict=True):
+        np.testing.assert_array_equal(run.params_at(int(version)), versions[version])
+        assert problem.evaluate(versions[version], "train", 10_000)[0] == loss
+    again = replay(run, problem, threads=threads)
+    np.testing.assert_array_equal(again.params["final"], run.params["final"])
+    np.testing.assert_array_equal(again.evals["train_loss"], run.evals["train_loss"])
 
 
 def versions_of(problem, run):

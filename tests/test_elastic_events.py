@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_simulator import simulate
-from test_events import assert_same, cases
+from test_events import assert_same, assert_that_of_the_twin, cases
 
 from asapnb.schemes import LockBased, ParameterServer
 from asapnb.simulator import schedule, staleness_only
@@ -36,11 +36,7 @@ def test_a_schedule_with_another_number_of_workers_is_that_of_the_twin(family):
     @settings(max_examples=40)
     @given(changing(family))
     def compare(case):
-        made = schedule(*case)
-        rows, views = simulate(*case)
-        assert_same(made.rows, rows)
-        if views is not None:
-            np.testing.assert_array_equal(made.t_view, views)
+        assert_that_of_the_twin(*case)
 
     compare()
 

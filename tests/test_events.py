@@ -134,6 +134,14 @@ def assert_same(rows, expected):
         np.testing.assert_array_equal(rows[name], expected[name], name)
 
 
+def assert_that_of_the_twin(*case):
+    made = schedule(*case)
+    rows, views = simulate(*case)
+    assert_same(made.rows, rows)
+    if views is not None:
+        np.testing.assert_array_equal(made.t_view, views)
+
+
 # --- the twin, and one loop beside another -----------------------------------------------------------------------
 
 
@@ -142,11 +150,7 @@ def test_a_schedule_is_that_of_the_twin(family):
     @settings(max_examples=40 if "intervals" in family else 200)
     @given(cases(family))
     def compare(case):
-        made = schedule(*case)
-        rows, views = simulate(*case)
-        assert_same(made.rows, rows)
-        if views is not None:
-            np.testing.assert_array_equal(made.t_view, views)
+        assert_that_of_the_twin(*case)
 
     compare()
 

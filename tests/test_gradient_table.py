@@ -6,7 +6,7 @@ from asapnb.cli import main
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive import Table, assert_rows_are_sound, recompute, versions_of
+from naive import Table, assert_recomputed, assert_rows_are_sound, recompute
 from problems import quadratic
 from simulations import simulate
 from test_events import cases
@@ -32,11 +32,7 @@ def test_rows_give_every_version_to_the_bit(scheme, given, dtype):
     run = simulate(problem, scheme, **more, **given)
     assert_rows_are_sound(run)
     assert (run.updates["scale"] != 1).any()
-    versions = versions_of(problem, run)
-    np.testing.assert_array_equal(versions[-1], run.params["final"])
-    for version in run.evals["step"].tolist():
-        np.testing.assert_array_equal(run.params_at(version), versions[version])
-    np.testing.assert_array_equal(ab.replay(run, problem, threads=3).params["final"], run.params["final"])
+    assert_recomputed(run, problem, threads=3)
 
 
 @pytest.mark.parametrize("rule", ["wu_adaptive(2, 1.5)", "tail"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from mpi_runs import train
-from naive import assert_rows_are_sound, versions_of
+from naive import assert_recomputed, assert_rows_are_sound
 from problems import quadratic
 from test_problems_dropout import make
 
@@ -35,17 +35,6 @@ def assert_served(run, ranks):
     for worker in range(workers):
         own = by_ticket[rows["worker"][by_ticket] == worker]
         assert (rows["t_read"][own][1:] >= rows["t_apply"][own][:-1]).all(), "one gradient at a time"
-
-
-def assert_recomputed(run, problem):
-    """The parameters and the evaluations follow from the rows."""
-    versions = versions_of(problem, run)
-    np.testing.assert_array_equal(versions[-1], run.params["final"])
-    for version, loss in zip(run.evals["step"], run.evals["train_loss"], strict=True):
-        np.testing.assert_array_equal(run.params_at(int(version)), versions[version])
-        assert problem.evaluate(versions[version], "train", 10_000)[0] == loss
-    again = ab.replay(run, problem)
-    np.testing.assert_array_equal(again.params["final"], run.params["final"])
 
 
 RUNS = {
