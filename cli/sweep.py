@@ -40,7 +40,7 @@ def command(source: str, out: str | None, listed: bool, quiet: bool, as_json: bo
     """Run every point of a grid, in parallel, each into a run file of its own.
 
     SWEEP.toml has a table [base] with the keys that all runs have in common, and a table [grid] of lists, of which
-    every combination is run; docs/sweeps.md says more. A point that fails is recorded, and the others go on.
+    every combination is run; docs/how-to/sweeps.md says more. A point that fails is recorded, and the others go on.
     """
     sweep = load_sweep(source)
     folder = Path(out) if out is not None else Path("runs", Path(source).stem)

@@ -1,4 +1,4 @@
-"""Make the figures of docs/figures.md: the sweep of runs and the commands that the page lists, in a few minutes.
+"""Make the figures of docs/how-to/figures.md: its sweep of runs and its commands, in a few minutes.
 
 .venv/bin/python docs/make_figures.py [FOLDER OF RUNS]
 """

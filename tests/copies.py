@@ -1,4 +1,4 @@
-"""A copy of asapnb that a page of docs/extending has been applied to, and what runs in it.
+"""A copy of asapnb that a page of docs/how-to/extending has been applied to, and what runs in it.
 
 A block of Python is applied where it names a file: `# FILE`, `# FILE, at the end` or `# FILE, above "TEXT"`, which is
 the start of a line. The other blocks are what a user runs then.

@@ -1,6 +1,6 @@
 """The models of tests/model, checked with Spin: which checks there are, how one runs, and which code they model.
 
-`make model` runs all of them, the larger ones too: `python tests/models.py`. docs/model.md explains.
+`make model` runs all of them, the larger ones too: `python tests/models.py`. docs/explanation/model.md explains.
 """
 
 import ast

@@ -1,6 +1,6 @@
 """Slow, obvious twins of what asapnb computes: loops, fractions, the definition and nothing else.
 
-docs/how-it-works.md walks through those of a run: `versions_of`, `synchronous`, `hogwild`.
+docs/explanation/how-it-works.md walks through those of a run: `versions_of`, `synchronous`, `hogwild`.
 """
 
 from collections import Counter, namedtuple

@@ -2,7 +2,7 @@
 
 A process is a generator. It yields when it wants to go on: `Until` a time, or at an `Event`, or, with None, when
 another process wakes it. If `Until` is now, it goes on before any event of this moment; an `Event` always waits its
-turn. The workers of real threads do the same steps, so docs/how-it-works.md explains both by this twin.
+turn. The workers of real threads do the same steps, so docs/explanation/how-it-works.md explains both by this twin.
 
 Times are those that compiled code draws.
 """

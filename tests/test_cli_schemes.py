@@ -47,14 +47,16 @@ def test_show_says_what_is_declared(name):
 
 
 def test_the_table_of_the_field_has_all_that_there_is():
-    """docs/field.md: schemes, their options, rules, and what can be combined with them."""
-    text = "\n".join(line for line in (ROOT / "docs/field.md").read_text().splitlines() if line.startswith("| "))
+    """docs/explanation/field.md: schemes, their options, rules, and what can be combined with them."""
+    text = "\n".join(
+        line for line in (ROOT / "docs/explanation/field.md").read_text().splitlines() if line.startswith("| ")
+    )
     options = {option.name for scheme in OF_ASAPNB.values() for option in scheme.options}
     beside = json.loads(call("schemes", "list", "--json").stdout)["beside"].keys() - {"rule", "schedule"}
     plain = {"sequential", "sgd", "constant"}
     named = {*OF_ASAPNB, *options, *beside, *ab.rules.available(), *ab.optimizers.OPTIMIZERS, *SHARDS} - plain
     words = set(re.findall(r"[\w-]+", text))
-    assert not named - words, "give them a row, or a word in one, of docs/field.md"
+    assert not named - words, "give them a row, or a word in one, of docs/explanation/field.md"
 
 
 def test_ranges_and_sources():

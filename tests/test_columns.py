@@ -27,17 +27,17 @@ def test_every_column_of_updates_is_made_by_the_schedule_the_rule_or_the_gradien
 
 @pytest.mark.parametrize("group", schema.COLUMNS)
 def test_the_page_of_run_files_has_a_row_for_each_column(group):
-    page = (ROOT / "docs/run-file.md").read_text()
+    page = (ROOT / "docs/reference/run-file.md").read_text()
     for column in schema.COLUMNS[group].values():
         name = f"`{column.name}`" if group == "updates" else f"`/{group}/{column.name}`"
         unit = f" ({column.unit})" if column.unit == "s" else ""
         shapes = {"`/rule/scale`": ", (rows, K)", "`/kept/params`": " or float64, (rows, n_params)"}
         row = f"| {name} | {np.dtype(column.dtype)}{shapes.get(name, '')} | {column.meaning}{unit} |"
-        assert row in page.splitlines(), f"docs/run-file.md lacks this row:\n{row}"
+        assert row in page.splitlines(), f"docs/reference/run-file.md lacks this row:\n{row}"
 
 
 def test_the_page_of_run_files_has_a_row_for_each_attribute():
-    page = (ROOT / "docs/run-file.md").read_text().splitlines()
+    page = (ROOT / "docs/reference/run-file.md").read_text().splitlines()
     lacking = [
         one.name for one in ATTRIBUTES.values() if f"| `{one.name}` | {one.kind} | {one.meaning} |" not in page
     ]

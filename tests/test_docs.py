@@ -1,24 +1,31 @@
 """README and docs say what is so: every code block runs, every command works and prints what is shown, links lead on.
 
-The pages of docs/extending add something to asapnb, which their own tests take away again.
+The pages of docs/how-to/extending add something to asapnb, which their own tests take away again.
 """
 
 import os
 import re
+from pathlib import Path
 
 import click
 import pytest
 from asapnb.cli import COMMANDS, main
 from pages import ROOT, run_page
 
+
+def named(page):
+    """The path of a page in the repository."""
+    return page.relative_to(ROOT).as_posix()
+
+
+EXPERIMENTS = sorted(map(named, ROOT.glob("experiments/*/README.md")))
+EXTENDING = sorted(map(named, ROOT.glob("docs/how-to/extending/*.md")))
 PAGES = [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
-    *sorted(f"docs/{page.name}" for page in ROOT.glob("docs/*.md")),
+    *sorted(set(map(named, ROOT.glob("docs/**/*.md"))) - set(EXTENDING)),
 ]
-EXPERIMENTS = sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("experiments/*/README.md"))
-EXTENDING = sorted(f"docs/extending/{page.name}" for page in ROOT.glob("docs/extending/*.md"))
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -29,8 +36,8 @@ def test_blocks_run(page, tmp_path, monkeypatch, request):
 
 @pytest.mark.parametrize("page", EXTENDING)
 def test_every_way_to_extend_is_tried(page):
-    assert (ROOT / f"tests/test_extending_{page[len('docs/extending/') : -len('.md')]}.py").is_file()
-    most = {"docs/extending/scheme.md": 140, "docs/extending/server.md": 70}.get(page, 60)
+    assert (ROOT / f"tests/test_extending_{Path(page).stem}.py").is_file()
+    most = {"docs/how-to/extending/scheme.md": 140, "docs/how-to/extending/server.md": 70}.get(page, 60)
     assert len((ROOT / page).read_text().splitlines()) <= most
 
 
@@ -81,7 +88,7 @@ def test_every_page_is_reachable_from_the_readme():
 def test_the_run_file_page_names_every_column_and_dtype():
     from asapnb.record.schema import EVALS, MICROSCOPE, UPDATES, VIEWS
 
-    page = (ROOT / "docs/run-file.md").read_text()
+    page = (ROOT / "docs/reference/run-file.md").read_text()
     for name, (dtype, _) in UPDATES.fields.items():
         assert f"| `{name}` | {dtype} |" in page, name
     assert all(name in page for name in EVALS.names)
@@ -94,7 +101,7 @@ def test_every_attribute_of_a_run_is_documented(tmp_path):
     problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(4,))
     run = ab.train(problem, workers=2, updates=5, target_loss=100.0, pin_workers=hasattr(os, "sched_setaffinity"))
     simulated = ab.simulate(problem, workers=2, updates=5, target_loss=100.0)
-    page = (ROOT / "docs/run-file.md").read_text()
+    page = (ROOT / "docs/reference/run-file.md").read_text()
     for made in (run, simulated, ab.replay(ab.train(problem, workers=2, updates=5))):
         assert [name for name in made.attributes if f"`{name}`" not in page] == []
 

@@ -1,11 +1,11 @@
-"""docs/extending/activation.md: its activation trains, agrees with its twin, and misses no part unnoticed."""
+"""docs/how-to/extending/activation.md: its activation trains, agrees with its twin, and misses no part unnoticed."""
 
 import pytest
 from copies import Copy
 
 from asapnb.compiled import KERNEL_PATH
 
-PAGE = "docs/extending/activation.md"
+PAGE = "docs/how-to/extending/activation.md"
 DECLARATIONS = "asapnb/problems/activations.py"
 CHECK = """
 import test_problems_networks as t

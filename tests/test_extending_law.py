@@ -1,4 +1,4 @@
-"""docs/extending/law.md: its law does what every law of asapnb is tested for."""
+"""docs/how-to/extending/law.md: its law does what every law of asapnb is tested for."""
 
 import pytest
 from pages import run_page
@@ -12,7 +12,7 @@ from asapnb.timing.times import LAWS, TIMES
 def law(tmp_path, monkeypatch):
     """The law that the page declares; it is forgotten in the end."""
     monkeypatch.chdir(tmp_path)
-    run_page("docs/extending/law.md")
+    run_page("docs/how-to/extending/law.md")
     yield LAWS["arcsine"]
     del LAWS["arcsine"], TIMES["arcsine"]
 

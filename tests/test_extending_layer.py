@@ -1,11 +1,11 @@
-"""docs/extending/layer.md: its layer agrees with its twin, trains by its text, and misses no part unnoticed."""
+"""docs/how-to/extending/layer.md: its layer agrees with its twin, trains by its text; a part forgotten is noticed."""
 
 import pytest
 from copies import Copy
 
 from asapnb.compiled import KERNEL_PATH
 
-PAGE = "docs/extending/layer.md"
+PAGE = "docs/how-to/extending/layer.md"
 CHECK = """
 import test_problems_networks as t
 t.test_every_layer_has_a_twin()

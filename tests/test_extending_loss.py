@@ -1,9 +1,9 @@
-"""docs/extending/loss.md: its loss trains, agrees with its twin, and misses no part unnoticed."""
+"""docs/how-to/extending/loss.md: its loss trains, agrees with its twin, and misses no part unnoticed."""
 
 import pytest
 from copies import Copy
 
-PAGE = "docs/extending/loss.md"
+PAGE = "docs/how-to/extending/loss.md"
 DECLARATIONS = "asapnb/problems/losses.py"
 CHECK = """
 import test_problems_losses as l, test_problems_networks as t

@@ -1,8 +1,8 @@
-"""docs/extending/optimizer.md: its optimizer trains, resumes and replays as its twin says."""
+"""docs/how-to/extending/optimizer.md: its optimizer trains, resumes and replays as its twin says."""
 
 from copies import Copy
 
-PAGE = "docs/extending/optimizer.md"
+PAGE = "docs/how-to/extending/optimizer.md"
 CHECK = """
 import pathlib
 import test_optimizers as t

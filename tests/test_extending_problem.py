@@ -1,4 +1,4 @@
-"""docs/extending/problem.md: its problem is known by name."""
+"""docs/how-to/extending/problem.md: its problem is known by name."""
 
 import pytest
 from pages import run_page
@@ -12,7 +12,7 @@ def page(tmp_path, monkeypatch):
     """What the page defines, in the folder of its files; what it registers is forgotten in the end."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(text, "PROBLEMS", dict(PROBLEMS))
-    return run_page("docs/extending/problem.md")
+    return run_page("docs/how-to/extending/problem.md")
 
 
 def test_the_problem_of_the_page_is_known_by_name(page):

@@ -1,4 +1,4 @@
-"""docs/extending/rule.md: its rule works by name and from its file, as those of asapnb do."""
+"""docs/how-to/extending/rule.md: its rule works by name and from its file, as those of asapnb do."""
 
 import doctest
 import pickle
@@ -19,7 +19,7 @@ def page(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(RULES, "ramp", None)  # so that it is forgotten in the end
     del RULES["ramp"]
-    return run_page("docs/extending/rule.md")
+    return run_page("docs/how-to/extending/rule.md")
 
 
 def test_the_rule_of_the_page_is_known_by_name(page):

@@ -1,4 +1,4 @@
-"""docs/extending/schedule.md: its schedule works by name and from its file, as those of asapnb do."""
+"""docs/how-to/extending/schedule.md: its schedule works by name and from its file, as those of asapnb do."""
 
 import doctest
 import pickle
@@ -17,7 +17,7 @@ def page(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(SCHEDULES, "cycle", None)
     del SCHEDULES["cycle"]
-    return run_page("docs/extending/schedule.md")
+    return run_page("docs/how-to/extending/schedule.md")
 
 
 def test_the_schedule_of_the_page_is_known_by_name_and_from_its_file(page):

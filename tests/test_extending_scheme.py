@@ -1,4 +1,4 @@
-"""docs/extending/scheme.md: a scheme from outside the package does all that the schemes of asapnb do."""
+"""docs/how-to/extending/scheme.md: a scheme from outside the package does all that the schemes of asapnb do."""
 
 import dataclasses
 import sys
@@ -21,7 +21,7 @@ def page(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("page"))
         patch.syspath_prepend(".")
-        yield run_page("docs/extending/scheme.md")
+        yield run_page("docs/how-to/extending/scheme.md")
     del SCHEMES["interval"]
     for module in ("my_loops", "my_schemes"):
         sys.modules.pop(module, None)
@@ -156,11 +156,11 @@ def test_the_loops_of_each_scheme_read_each_of_its_options():
 
 
 def test_every_scheme_is_exported_and_documented():
-    page = (ROOT / "docs/schemes.md").read_text()
+    page = (ROOT / "docs/explanation/schemes.md").read_text()
     for name, scheme in SCHEMES.items():
         if scheme.__module__.startswith("asapnb."):
             assert getattr(ab, scheme.__name__) is getattr(ab.schemes, scheme.__name__) is scheme
-            assert f"| `{name}` | `{scheme.__name__}(" in page, f"docs/schemes.md has no row for {name}"
+            assert f"| `{name}` | `{scheme.__name__}(" in page, f"docs/explanation/schemes.md has no row for {name}"
 
 
 def test_a_scheme_that_is_defined_again_replaces_the_first_and_another_of_its_name_is_refused():

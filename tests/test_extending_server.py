@@ -1,4 +1,4 @@
-"""docs/extending/server.md: a scheme of one's own on MPI trains, resumes and replays, and says what it lacks."""
+"""docs/how-to/extending/server.md: its scheme on MPI trains, resumes and replays, and says what it lacks."""
 
 import sys
 from pathlib import Path
@@ -87,7 +87,7 @@ def ranks(request, tmp_path, monkeypatch):
 
 
 def test_the_page_runs(ranks):
-    run_page("docs/extending/server.md", lambda: ranks)
+    run_page("docs/how-to/extending/server.md", lambda: ranks)
 
 
 def test_what_a_step_of_ones_own_lacks_is_an_error_on_all_ranks(ranks):

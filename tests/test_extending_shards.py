@@ -1,4 +1,4 @@
-"""docs/extending/shards.md: its division works by name; one that is none is an error that says so."""
+"""docs/how-to/extending/shards.md: its division works by name; one that is none is an error that says so."""
 
 import pickle
 
@@ -16,7 +16,7 @@ def page(tmp_path, monkeypatch):
     """What the page defines, in the folder of its files; what it registers is forgotten in the end."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("asapnb.problems.shards.SHARDS", dict(SHARDS))
-    return run_page("docs/extending/shards.md")
+    return run_page("docs/how-to/extending/shards.md")
 
 
 def test_the_division_of_the_page_is_known_by_name(page):

@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-FOLDER = Path(__file__).parents[1] / "docs" / "notebooks"
+FOLDER = Path(__file__).parents[1] / "docs" / "tutorials"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 SPEC = importlib.util.spec_from_file_location("execute", FOLDER / "execute.py")
 execute = importlib.util.module_from_spec(SPEC)
@@ -47,4 +47,4 @@ def test_a_notebook_is_kept_small_and_whole(file):
 def test_there_are_three_and_the_pages_link_them():
     readme = (FOLDER.parents[1] / "README.md").read_text(encoding="utf-8")
     assert len(NOTEBOOKS) == 3
-    assert all(f"docs/notebooks/{file.name}" in readme for file in NOTEBOOKS)
+    assert all(f"docs/tutorials/{file.name}" in readme for file in NOTEBOOKS)

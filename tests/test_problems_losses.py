@@ -60,7 +60,7 @@ def test_losses_survive_pickling():
 
 
 def test_every_loss_is_in_the_docs():
-    page = (Path(__file__).parents[1] / "docs/problems.md").read_text()
+    page = (Path(__file__).parents[1] / "docs/reference/problems.md").read_text()
     for loss in LOSSES:
         assert f'| `"{loss}"` | `{loss.formula}` |' in page
 

@@ -10,7 +10,7 @@ from asapnb.errors import UsageError
 from asapnb.problems import log_cosh, quadratic
 from asapnb.problems.text import PROBLEMS, call_text, is_custom, is_known, parse_problem, register
 
-PAGE = (Path(__file__).parents[1] / "docs/problems.md").read_text()
+PAGE = (Path(__file__).parents[1] / "docs/reference/problems.md").read_text()
 names = pytest.mark.parametrize("name", PROBLEMS)
 
 

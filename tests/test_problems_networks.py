@@ -172,7 +172,7 @@ def test_every_layer_has_a_twin():
 
 
 def test_every_layer_and_every_activation_is_in_the_docs():
-    page = (Path(__file__).parents[1] / "docs/problems.md").read_text()
+    page = (Path(__file__).parents[1] / "docs/reference/problems.md").read_text()
     for name in LAYERS:
         assert f"`{name}(" in page
     for activation in ACTIVATIONS[1:]:

@@ -125,8 +125,8 @@ def test_a_file_that_is_copied_while_the_run_goes_on_has_its_rows(tmp_path):
 
 
 def test_the_tail_is_read_without_asapnb(tmp_path, monkeypatch):
-    """As docs/run-file.md says."""
-    page = (Path(__file__).parents[1] / "docs/run-file.md").read_text(encoding="utf-8")
+    """As docs/reference/run-file.md says."""
+    page = (Path(__file__).parents[1] / "docs/reference/run-file.md").read_text(encoding="utf-8")
     code = next(block for block in re.findall("```python\n(.*?)```", page, re.S) if "def read_column" in block)
     monkeypatch.chdir(tmp_path)
     writer, world = make("run.h5"), {}

@@ -71,12 +71,12 @@ def test_every_registered_rule_is_exported_and_documented():
     assert {name for name in rules.__all__ if getattr(rules, name) in builders().values()} == set(RULES)
     for name, builder in builders().items():
         assert f">>> {name}(" in builder.__doc__, f"{name} has no example"
-    page = (SOURCE.parents[1] / "docs/rules.md").read_text()
+    page = (SOURCE.parents[1] / "docs/reference/rules.md").read_text()
     rows = [
         row.split(" | ") for row in re.findall(r"^\| (`.*) \|$", page.partition("m is the number")[0], re.MULTILINE)
     ]
     documented = {name: row for row in rows for name in re.findall(r"`(\w+)\(", row[0])}
-    assert documented.keys() == set(RULES), "docs/rules.md has a row for every rule"
+    assert documented.keys() == set(RULES), "docs/reference/rules.md has a row for every rule"
     for name, (_, formula, *conditions, source) in documented.items():
         assert formula.strip(), name
         assert source.strip(), name

@@ -46,7 +46,7 @@ def test_each_sample_is_in_one_part_and_each_part_has_one_at_least(labels, data,
 
 
 def test_each_division_has_a_row_in_the_table_of_the_page():
-    text = (Path(__file__).parents[1] / "docs/data-per-worker.md").read_text()
+    text = (Path(__file__).parents[1] / "docs/how-to/data-per-worker.md").read_text()
     assert {*re.findall(r"^\| `(\w+)", text, re.MULTILINE)} == {*SHARDS}
 
 

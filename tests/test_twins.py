@@ -1,4 +1,4 @@
-"""docs/how-it-works.md and the docstrings of compiled functions name twins, files and functions that there are."""
+"""docs/explanation/how-it-works.md and docstrings of compiled functions name what there is."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ PLACES = ("engine/loops/*.py", "simulator/loops/*.py", "kernels/*.py", "training
 COMPILED = ("kernel", "part", "intrinsic")
 TWINS = "".join((ROOT / "tests" / f"{name}.py").read_text() for name in ("naive", "naive_simulator"))
 FACTORS = (PACKAGE / "rules/schedules.py").read_text()  # whose definitions are the twins of compiled factors
-PAGE = (ROOT / "docs/how-it-works.md").read_text()
+PAGE = (ROOT / "docs/explanation/how-it-works.md").read_text()
 
 
 def compiled(tree):

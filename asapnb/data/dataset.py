@@ -171,7 +171,7 @@ class Dataset:
 
         A folder holds images in a folder for each class, `train.csv` and `test.csv` (or others of these files),
         arrays in .npy, or files in the formats of MNIST or CIFAR-10. Parquet, Feather and images need the extra
-        `data`. See docs/data.md.
+        `data`. See docs/how-to/data.md.
 
         Args:
             path: of the file or folder; ~ is the home folder.

@@ -183,7 +183,8 @@ def _ordered(
 
 
 # What each optimizer makes of the parameters from `low` to `high`, in place. `how` has its options from FIRST on, and
-# `moments` one vector after the other, each as long as all parameters. To add one: see docs/extending/optimizer.md.
+# `moments` one vector after the other, each as long as all parameters. To add one:
+# see docs/how-to/extending/optimizer.md.
 @part(error_model="numpy")
 def _adagrad(
     params: Vector, moments: Vector, gradient: Vector, low: int, high: int, step: Real, how: Vector, version: int

@@ -1,7 +1,7 @@
 """Activation functions: one declaration each, of which plans, kernels, texts, twins and docs are made.
 
 An activation is a non-decreasing function whose derivative follows from its output, so that the backward pass needs
-nothing else and pooling may come first. To add one, declare it here: see `docs/extending/activation.md`.
+nothing else and pooling may come first. To add one, declare it here: see `docs/how-to/extending/activation.md`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""All layers. A plan holds their places in these tables; to add one, see `docs/extending/layer.md`.
+"""All layers. A plan holds their places in these tables; to add one, see `docs/how-to/extending/layer.md`.
 
 The plain ones, which most networks do with, have an interpreter of their own, and the same places in both tables.
 """

@@ -1,7 +1,7 @@
 """Losses of networks: one declaration each, of which plans, kernels, texts, twins and docs are made.
 
 A loss is a sum over the outputs of a sample, each compared with a label or target of its own; only the cross-entropy
-takes all outputs together. To add one, declare it here: see `docs/extending/loss.md`.
+takes all outputs together. To add one, declare it here: see `docs/how-to/extending/loss.md`.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ SHARDS: dict[str, Entry] = {}
 def register(example: str) -> Callable[[Builder], Builder]:
     """Make a function that returns `Shards` known by its name: a decorator, all that a new division needs.
 
-    The first line of the function's docstring says what the parts are. See docs/extending/shards.md.
+    The first line of the function's docstring says what the parts are. See docs/how-to/extending/shards.md.
 
     Args:
         example: the text of a division of that name, such as "dirichlet(0.5)".
@@ -151,7 +151,7 @@ def as_shards(value: Any) -> Shards | None:
 def shards(source: Problem | Dataset, how: str | Shards, workers: int, seed: int = 0) -> list[Integers]:
     """The training samples of each worker, as the argument `shards` of runs divides them.
 
-    `asapnb.problems.shards.available` says which divisions there are, and docs/data-per-worker.md more of each.
+    `asapnb.problems.shards.available` names the divisions. docs/how-to/data-per-worker.md explains each.
 
     Args:
         source: a problem, or its data.

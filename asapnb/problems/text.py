@@ -46,7 +46,7 @@ def register(example: str, build: Builder | None = None) -> Callable[[Declared],
 
     Texts, run files, `resume`, `replay` and the command line's help then know it. A problem that is made by `custom`
     gets the call as its text. A first parameter `data` means that the problem is one on a data set. See
-    docs/extending/problem.md.
+    docs/how-to/extending/problem.md.
 
     Args:
         example: the text of a problem of that name, such as "quadratic([1, 10], noise=0.1)".

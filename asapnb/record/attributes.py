@@ -28,7 +28,7 @@ class Attribute:
     Attributes:
         name: of the attribute.
         shape: its type: str, int, float or bool; or the shape of its JSON.
-        meaning: what it says, for docs/run-file.md.
+        meaning: what it says, for docs/reference/run-file.md.
         required: whether every file has it.
         least: the smallest number; None: any, also NaN.
         most: the largest number.

@@ -288,7 +288,7 @@ class Run:
         if counts.shape == (workers, 0):
             raise RecordError(
                 f"{self._name} is a summary, which counts the staleness of each worker only for few of them (see "
-                "docs/run-file.md): use run.staleness, of all"
+                "docs/reference/run-file.md): use run.staleness, of all"
             )
         if counts.shape != (workers, longest) or (counts.sum(axis=0) != self.sums.by_tau["updates"][:longest]).any():
             raise RecordError(f"/{COUNTS} of {self._name} is not what /summary adds up to: the file is damaged")

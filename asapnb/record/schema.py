@@ -1,8 +1,8 @@
 """A run file, schema 1: every column, declared once; `attributes` has the attributes.
 
 From these declarations come the rings of the engine, the rows of a schedule, what a replay computes, checkpoints, the
-datasets of the file, what `structure` and `values` check when it is read, and the tables of docs/run-file.md, which
-also says how to read a file without asapnb.
+datasets of the file, what `structure` and `values` check when it is read, and the tables of
+docs/reference/run-file.md, which also says how to read a file without asapnb.
 """
 
 from collections.abc import Iterable
@@ -35,7 +35,7 @@ class Column:
         name: of the dataset.
         dtype: of its entries.
         unit: of its entries; empty where there is none.
-        meaning: what an entry says, for docs/run-file.md.
+        meaning: what an entry says, for docs/reference/run-file.md.
         sources: of /updates: what makes the entries of a simulated or replayed run: the schedule, the rule (after
             it), or the computation of the gradient. On threads, `engine.loops.common` says which function does.
         default: what stands where a loop fills nothing in; None: every loop does.

@@ -35,7 +35,7 @@ def register(example: str, conditions: str, source: str = "") -> Callable[[Build
     """Make a function that returns a rule known by its name: a decorator, all that a new rule needs.
 
     The first line of the function's docstring is the formula of the scale: it is what `available` and the command
-    line show. See docs/extending/rule.md.
+    line show. See docs/how-to/extending/rule.md.
 
     Args:
         example: the text of a rule of that name, such as "power(q=2.0)".

@@ -29,7 +29,7 @@ def register(example: str) -> Callable[[Builder], Builder]:
     """Make a function that returns a schedule known by its name: a decorator, all that a new schedule needs.
 
     The first line of the function's docstring is the formula of the factor of version t: it is what `available` and
-    the documentation show. See docs/extending/schedule.md.
+    the documentation show. See docs/how-to/extending/schedule.md.
 
     Args:
         example: the text of a schedule of that name, such as "warmup(500)".

@@ -130,7 +130,7 @@ def machine(cores: int = 36, smt: float = 1.66, cv: float = 0.03, mean: float = 
     """The workers of one machine: about equal as long as each has a core of its own.
 
     With m workers on fewer cores, 2 (m - cores) of them, the last ones, share a core in pairs and are slower. The
-    defaults have the shape of the staleness that a machine of 36 cores showed: docs/timing.md has it beside theirs.
+    defaults have the shape of the staleness of a real machine of 36 cores: docs/reference/timing.md compares both.
 
     Args:
         cores: physical cores, at least 1. There are at most twice as many workers, as a core has two threads.

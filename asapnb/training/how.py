@@ -37,7 +37,7 @@ def _how(options: Options, dtype: np.dtype[Any]) -> list[float]:
         if optimizer.name not in OPTIMIZERS:
             raise UsageError(
                 f"optimizer is {optimizer}: it has no compiled step in the table OPTIMIZERS of asapnb.kernels.steps, "
-                "where an optimizer needs one; see docs/extending/optimizer.md"
+                "where an optimizer needs one; see docs/how-to/extending/optimizer.md"
             )
         return [kinds.OPTIMIZER + list(OPTIMIZERS).index(optimizer.name), *optimizer.numbers]
     if dtype.type(momentum) == 0:

@@ -14,8 +14,8 @@ A worker holds at most one vector to read and one to write, and none while it lo
 suffice for m workers (3m where they keep their views for the compensation), and one more for each evaluation that may
 wait. The pool has one to spare.
 
-Checked in all interleavings by a model (docs/model.md), and by threads that publish one chain of vectors, in
-tests/test_atomics.py.
+Checked in all interleavings by a model (docs/explanation/model.md), and by threads that publish one chain of
+vectors, in tests/test_atomics.py.
 """
 
 from ...compiled import part
