@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES := --numprocesses auto --dist worksteal
 
-.PHONY: help demo test test-portable lint bench model mutants fuzz kills stress clean
+.PHONY: help demo test test-portable lint docs bench model mutants fuzz kills stress clean
 
 help:
 	@echo "make demo   train LeNet on real images with 8 asynchronous workers, and look at the staleness"
 	@echo "make test   run all tests and doctests"
 	@echo "make lint   ruff and mypy"
+	@echo "make docs   build the documentation site in build/site"
 	@echo "make bench  all benchmarks (half an hour), beside PyTorch where .venv has it"
 	@echo "make model  check the models of the schemes with Spin (minutes; needs spin and a C compiler)"
 	@echo "make mutants  plant 50 bugs, and see which of them the tests notice (an hour)"
@@ -43,6 +44,11 @@ lint: .venv/dev-ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Warnings are errors. No network is used.
+docs: .venv/dev-ready
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --nitpicky -c docs -d build/doctrees . build/site
+	@echo "documentation: $(CURDIR)/build/site/index.html"
 
 bench: .venv/demo-ready
 	$(BIN)/python experiments/benchmarks/all.py

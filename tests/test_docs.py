@@ -5,6 +5,7 @@ The pages of docs/how-to/extending add something to asapnb, which their own test
 
 import os
 import re
+import runpy
 from pathlib import Path
 
 import click
@@ -19,13 +20,14 @@ def named(page):
 
 
 EXPERIMENTS = sorted(map(named, ROOT.glob("experiments/*/README.md")))
-EXTENDING = sorted(map(named, ROOT.glob("docs/how-to/extending/*.md")))
+EXTENDING = sorted(set(map(named, ROOT.glob("docs/how-to/extending/*.md"))) - {"docs/how-to/extending/index.md"})
 PAGES = [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     *sorted(set(map(named, ROOT.glob("docs/**/*.md"))) - set(EXTENDING)),
 ]
+CONTENTS = runpy.run_path(str(ROOT / "docs/extensions/contents.py"))
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -78,11 +80,22 @@ def test_links_lead_somewhere(page):
             assert not anchor or anchor in anchors(target), link
 
 
-def test_every_page_is_reachable_from_the_readme():
-    linked = set(re.findall(r"\]\(([^)\s#]+)", (ROOT / "README.md").read_text()))
-    assert set(PAGES) - {"README.md"} <= linked
-    texts = "".join((ROOT / page).read_text() for page in PAGES)
-    assert [page for page in EXTENDING if page.removeprefix("docs/") not in texts] == []
+def contents(index, seen):
+    """Add to `seen` the pages that the site lists below an index page."""
+    seen.add(index)
+    for _, entries in CONTENTS["groups"]((ROOT / index).read_text()):
+        for _, entry in entries:
+            page = named((ROOT / index).parent.joinpath(entry).resolve())
+            if page.removesuffix(".md").endswith(CONTENTS["INDEXES"]):
+                contents(page, seen)
+            seen.add(page)
+    return seen
+
+
+def test_every_page_is_in_the_contents_of_the_site():
+    assert "(docs/index.md)" in (ROOT / "README.md").read_text()
+    pages = {*PAGES, *EXTENDING, *EXPERIMENTS, *map(named, ROOT.glob("docs/**/*.ipynb"))} - {"README.md"}
+    assert pages - contents("docs/index.md", set()) == set()
 
 
 def test_the_run_file_page_names_every_column_and_dtype():

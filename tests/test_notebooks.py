@@ -44,7 +44,7 @@ def test_a_notebook_is_kept_small_and_whole(file):
     assert "/tmp" not in file.read_text(encoding="utf-8")
 
 
-def test_there_are_three_and_the_pages_link_them():
-    readme = (FOLDER.parents[1] / "README.md").read_text(encoding="utf-8")
+def test_the_pages_link_them():
+    index = (FOLDER / "index.md").read_text(encoding="utf-8")
     assert len(NOTEBOOKS) == 3
-    assert all(f"docs/tutorials/{file.name}" in readme for file in NOTEBOOKS)
+    assert all(f"({file.name})" in index for file in NOTEBOOKS)

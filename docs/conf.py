@@ -1,0 +1,40 @@
+"""The documentation site: `make docs` builds it in build/site, without a network.
+
+The source folder is the repository, so that a relative link leads to the same file here and on GitHub.
+"""
+
+import sys
+from pathlib import Path
+
+import asapnb
+
+sys.path.insert(0, str(Path(__file__).parent / "extensions"))
+
+project = "asapnb"
+author = "the asapnb developers"
+version = release = asapnb.__version__
+html_title = f"asapnb {release}"
+
+root_doc = "docs/index"
+include_patterns = [
+    "docs/**.md",
+    "docs/**.ipynb",
+    "experiments/**.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+]
+exclude_patterns = ["**/.ipynb_checkpoints", "build", ".venv"]
+
+extensions = ["myst_nb", "sphinx_copybutton", "contents"]
+nb_execution_mode = "off"  # tests/test_notebooks.py executes them
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 4
+myst_links_external_new_tab = False
+
+html_theme = "furo"
+html_extra_path = ["root"]  # index.html, which leads to docs/index.html
+html_show_sourcelink = False
+html_copy_source = False
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
