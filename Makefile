@@ -17,17 +17,31 @@ help:
 	@echo "make stress  1,000 short runs, ended at random moments (half an hour)"
 	@echo "make kills  signals and failing writes at every moment of a run (half an hour)"
 
-.venv/bin/python:
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
-
-# What is installed is remembered by these files; a change of pyproject.toml installs again.
-.venv/demo-ready: .venv/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet -e .
+# An environment whose Python or pip does not run is made anew: an interrupted make left it, or Python is a new one.
+ifneq ($(shell test -x $(BIN)/python && echo there),there)
+.PHONY: .venv/made
+endif
+.venv/made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "asapnb needs Python 3.11 or \
+	newer. '$(PYTHON) --version' says: `$(PYTHON) --version 2>&1`. Install a newer Python (macOS: brew install python; \
+	Debian, Ubuntu: apt install python3 python3-venv), or name one: make $(MAKECMDGOALS) PYTHON=python3.13"; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { echo "Making a virtual environment in .venv …"; \
+	$(PYTHON) -m venv --clear .venv; }
 	@touch $@
 
-.venv/dev-ready: .venv/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet -e ".[dev]"
+# What is installed is remembered by these files; a change of pyproject.toml installs again. The filter is for a notice
+# of setuptools that every editable installation prints.
+INSTALL = PYTHONWARNINGS="ignore:Editable installation" $(BIN)/python -m pip install --quiet --disable-pip-version-check
+FAILED = { echo "The installation failed, see above. 'make $(MAKECMDGOALS)' tries again, 'make clean' removes it."; exit 1; }
+
+.venv/demo-ready: .venv/made pyproject.toml
+	@echo "Installing asapnb and the libraries that it needs into .venv: about a minute …"
+	@$(INSTALL) -e . || $(FAILED)
+	@touch $@
+
+.venv/dev-ready: .venv/made pyproject.toml
+	@echo "Installing asapnb and the tools of its developers into .venv: some minutes …"
+	@$(INSTALL) -e ".[dev]" || $(FAILED)
 	@touch $@ .venv/demo-ready
 
 demo: .venv/demo-ready
@@ -58,7 +72,7 @@ model: .venv/dev-ready
 
 # Cosmic Ray is installed for this alone.
 mutants: .venv/dev-ready
-	$(BIN)/python -m pip install --quiet "cosmic-ray>=8.3"
+	@$(INSTALL) "cosmic-ray>=8.3"
 	$(BIN)/python tests/mutants.py --jobs 2 $(MUTANTS)
 
 # More of them: make fuzz FUZZ="--inputs 200000 --seed 1".

@@ -110,7 +110,8 @@ def test_importing_asapnb_is_light():
 
 
 def test_the_wheel_has_every_package():
-    """`packages` in pyproject.toml is a list, as `cli` stands elsewhere: a new package must be in it."""
+    """`packages` in pyproject.toml is a list, as `cli` stands elsewhere. Each folder with files must be in it."""
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    there = {".".join(file.relative_to(ROOT).parent.parts) for file in ROOT.glob("asapnb/**/__init__.py")}
+    folders = {file.relative_to(ROOT).parent for file in ROOT.glob("asapnb/**/*.*") if file.suffix != ".pyc"}
+    there = {".".join(folder.parts) for folder in folders if folder.name != "__pycache__"}
     assert sorted(listed) == sorted(there | {"asapnb.cli"})
