@@ -1,6 +1,7 @@
 """docs/how-to/extending/shards.md: its division works by name; one that is none is an error that says so."""
 
 import pickle
+from copy import copy
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from asapnb.problems.shards import SHARDS, Shards, as_shards, register
 def page(tmp_path, monkeypatch):
     """What the page defines, in the folder of its files; what it registers is forgotten in the end."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("asapnb.problems.shards.SHARDS", dict(SHARDS))
+    monkeypatch.setattr("asapnb.problems.shards.SHARDS", copy(SHARDS))
     return run_page("docs/how-to/extending/shards.md")
 
 
@@ -28,7 +29,7 @@ def test_the_division_of_the_page_is_known_by_name(page):
 @pytest.fixture
 def known(monkeypatch):
     """Makes a function that divides known as "mine"."""
-    monkeypatch.setattr("asapnb.problems.shards.SHARDS", dict(SHARDS))
+    monkeypatch.setattr("asapnb.problems.shards.SHARDS", copy(SHARDS))
 
     def enter(divide):
         def mine():

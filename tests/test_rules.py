@@ -26,7 +26,7 @@ from asapnb.rules import (
     scale_table,
     tail,
 )
-from asapnb.rules.registry import RULES, builders
+from asapnb.rules.registry import RULES
 from asapnb.staleness import StalenessDistribution, geometric
 
 SOURCE = Path(rules.__file__).parent
@@ -65,11 +65,11 @@ def test_every_rule_prints_itself_parses_pickles_and_compares(rule):
 
 def test_every_registered_rule_is_exported_and_documented():
     modules = {path.stem for path in SOURCE.glob("*.py") if "\n@register(" in path.read_text()}
-    assert {builder.__module__.rpartition(".")[2] for builder in builders().values()} == modules, (
+    assert {builder.__module__.rpartition(".")[2] for builder in RULES.builders().values()} == modules, (
         "import it in __init__"
     )
-    assert {name for name in rules.__all__ if getattr(rules, name) in builders().values()} == set(RULES)
-    for name, builder in builders().items():
+    assert {name for name in rules.__all__ if getattr(rules, name) in RULES.builders().values()} == set(RULES)
+    for name, builder in RULES.builders().items():
         assert f">>> {name}(" in builder.__doc__, f"{name} has no example"
     page = (SOURCE.parents[1] / "docs/reference/rules.md").read_text()
     rows = [

@@ -5,7 +5,7 @@ A `Piece` is a rule, a problem, a scheme or a law that is not of asapnb, with th
 
 from .by_value import ByValue
 from .piece import Piece, difference, identified, pieces_from
-from .recorded import Recorded, check_file, check_piece, check_same, expecting, plain_text
+from .recorded import Recorded, check_file, check_piece, check_same, plain_text, read_as_recorded
 
 __all__ = [
     "ByValue",
@@ -15,8 +15,8 @@ __all__ = [
     "check_piece",
     "check_same",
     "difference",
-    "expecting",
     "identified",
     "pieces_from",
     "plain_text",
+    "read_as_recorded",
 ]

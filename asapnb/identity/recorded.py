@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -47,17 +46,21 @@ def plain_text(value: Any) -> Any:
     return str.__str__(value) if isinstance(value, Recorded) else value
 
 
-@contextlib.contextmanager
-def expecting(text: Any) -> Iterator[None]:
-    """While a text is read: what it names in a file is run only if it is what the run recorded."""
-    if not isinstance(text, Recorded):
-        yield
-        return
+def read_as_recorded(text: Recorded, kind: str, read: Callable[[str], Any]) -> Any:
+    """What a text of a run file names; RecordError unless its code is what the run recorded, before any of it is run.
+
+    Args:
+        text: the text.
+        kind: what it is of, "rule" or "schedule".
+        read: reads the same text as anybody may give it.
+    """
     token = _EXPECTED.set(text)
     try:
-        yield
+        found = read(plain_text(text))
     finally:
         _EXPECTED.reset(token)
+    check_piece(text, kind, found.code)
+    return found
 
 
 def check_file(path: str, content: bytes) -> None:

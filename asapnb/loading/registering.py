@@ -1,44 +1,74 @@
-"""What rules and schedules have in common: a function makes one of them known by its own name."""
+"""What is known by name, such as the rules: a function that returns one makes it known by its own name."""
 
 import re
 import sys
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from ..errors import UsageError
 
 
-def check_named(
-    kind: str, line: str, builder: Callable[..., Any], example: str, before: Callable[..., Any] | None
-) -> None:
-    """UsageError unless what a function returns can be known by its name.
+@dataclass(frozen=True)
+class Entry:
+    """What is known by name.
 
-    A function of asapnb keeps its name. A user's gives it up, so that a file may be loaded twice.
+    Attributes:
+        build: the function of that name, which returns it; what a text calls.
+        example: the text of a call of it.
+    """
+
+    build: Callable[..., Any]
+    example: str
+
+
+E = TypeVar("E", bound=Entry)
+
+
+class Registry(dict[str, E]):
+    """All that is known of one kind, by name, in the order in which it was entered.
 
     Args:
-        kind: what the function returns, such as "rule".
-        line: what the first line of its docstring is, such as "the formula of the scale".
-        builder: the function.
-        example: the text of a call of it.
-        before: the function that has the name, if there is one.
-
-    >>> def halves(): "1/2."
-    >>> check_named("rule", "the formula of the scale", halves, "halves", None)
-    Traceback (most recent call last):
-    asapnb.errors.UsageError: rule 'halves' has the example 'halves': must be a call of it, such as 'halves()'
+        kind: what the functions return, such as "rule".
+        line: what the first line of their docstrings is, such as "the formula of the scale".
     """
-    name, about = builder.__name__, first_line(builder)
-    if before and before.__module__ != builder.__module__ and before.__module__.startswith("asapnb."):
-        raise UsageError(f"there is a {kind} {name!r} already, in {before.__module__}: choose another name")
-    if not about.endswith((".", '"')) and sys.flags.optimize < 2:  # python -OO leaves no docstrings
-        raise UsageError(
-            f"{kind} {name!r} has no description: give its function a docstring whose first line is {line} "
-            "and ends with a full stop"
-        )
-    if not re.fullmatch(rf"{re.escape(name)}\(.*\)", example):
-        raise UsageError(f"{kind} {name!r} has the example {example!r}: must be a call of it, such as '{name}()'")
+
+    def __init__(self, kind: str, line: str) -> None:
+        super().__init__()
+        self._kind, self._line = kind, line
+
+    def enter(self, entry: E) -> None:
+        """Make a function known by its name; UsageError unless it can be.
+
+        A function of asapnb keeps its name. A user's gives it up, so that a file may be loaded twice.
+
+        >>> def halves(): "1/2."
+        >>> Registry("rule", "the formula of the scale").enter(Entry(halves, "halves"))
+        Traceback (most recent call last):
+        asapnb.errors.UsageError: rule 'halves' has the example 'halves': must be a call of it, such as 'halves()'
+        """
+        name, home = entry.build.__name__, entry.build.__module__
+        named = f"{self._kind} {name!r}"
+        if name in self and (before := self[name].build.__module__) != home and before.startswith("asapnb."):
+            raise UsageError(f"there is a {named} already, in {before}: choose another name")
+        if not _first_line(entry.build).endswith((".", '"')) and sys.flags.optimize < 2:  # -OO leaves no docstrings
+            raise UsageError(
+                f"{named} has no description: give its function a docstring whose first line is {self._line} "
+                "and ends with a full stop"
+            )
+        if not re.fullmatch(rf"{re.escape(name)}\(.*\)", entry.example):
+            raise UsageError(f"{named} has the example {entry.example!r}: must be a call of it, such as '{name}()'")
+        self[name] = entry
+
+    def builders(self) -> dict[str, Callable[..., Any]]:
+        """The functions, by name: what texts may call."""
+        return {name: entry.build for name, entry in self.items()}
+
+    def lines(self) -> dict[str, str]:
+        """The first lines of their docstrings, by name."""
+        return {name: _first_line(entry.build) for name, entry in self.items()}
 
 
-def first_line(function: Callable[..., Any]) -> str:
+def _first_line(function: Callable[..., Any]) -> str:
     """The first line of a function's docstring; empty if it has none."""
     return (function.__doc__ or "").partition("\n")[0]

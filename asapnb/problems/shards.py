@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..data import Dataset
 from ..errors import AsapnbError, UsageError, shown
-from ..loading import check_named, first_line
+from ..loading import Entry, Registry
 from ..numbers import choice, integer, real
 from ..text import parse_call
 from .base import Problem
@@ -46,20 +46,7 @@ class Shards:
         return f"{self.kind}({', '.join(map(repr, self.parameters))})" if self.parameters else self.kind
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A division that is known by name.
-
-    Attributes:
-        build: returns it; what a text calls.
-        example: the text of one.
-    """
-
-    build: Callable[..., Shards]
-    example: str
-
-
-SHARDS: dict[str, Entry] = {}
+SHARDS: Registry[Entry] = Registry("division of data", "a description of the parts")
 
 
 def register(example: str) -> Callable[[Builder], Builder]:
@@ -75,17 +62,10 @@ def register(example: str) -> Callable[[Builder], Builder]:
     """
 
     def enter(builder: Builder) -> Builder:
-        name = builder.__name__
-        check_named("division of data", "a description of the parts", builder, example, _builders().get(name))
-        SHARDS[name] = Entry(builder, example)
+        SHARDS.enter(Entry(builder, example))
         return builder
 
     return enter
-
-
-def _builders() -> dict[str, Callable[..., Shards]]:
-    """The functions that return the registered divisions, by name."""
-    return {name: entry.build for name, entry in SHARDS.items()}
 
 
 def available() -> dict[str, str]:
@@ -94,7 +74,7 @@ def available() -> dict[str, str]:
     >>> available()["iid"]
     'at random, of equal size, or one sample more.'
     """
-    return {name: first_line(entry.build) for name, entry in SHARDS.items()}
+    return SHARDS.lines()
 
 
 def _examples() -> str:
@@ -144,7 +124,7 @@ def as_shards(value: Any) -> Shards | None:
         return value
     if not isinstance(value, str):
         raise UsageError(f"shards is {shown(value)}: must be {_examples()}")
-    made: Shards = parse_call(value, _builders(), "kind of shards")
+    made: Shards = parse_call(value, SHARDS.builders(), "kind of shards")
     return made
 
 

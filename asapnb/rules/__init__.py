@@ -10,7 +10,7 @@ from .context import MEANINGS, Context, Pace
 from .framework import Rule, raw_scales
 from .reading import RuleLike, as_rule, examples, parse_rule, recorded_rule, scale_table
 from .refresh import every, once, released_code
-from .registry import CONDITIONS, RULES, available, builders, register
+from .registry import CONDITIONS, RULES, available, register
 from .schedules import AdaDelay, Budget
 from .tables import MAX_TABLE, ScaleTables
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # type checkers and editors see all that these modules define
 else:  # at run time, the package has the registered rules and nothing else of them
     from . import history, mindthestep, preserve, profiles, rescaled, shuffled, static
 
-    globals().update(builders())
+    globals().update(RULES.builders())
 
 __all__ = [
     "CONDITIONS",

@@ -8,20 +8,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import RuleError, UsageError, shown
-from ..identity import Piece, Recorded, check_piece, expecting, plain_text
+from ..identity import Piece, Recorded, read_as_recorded
 from ..loading import FileFunction, Use, is_of_file, load_function, name_of
 from ..staleness import StalenessDistribution
 from ..text import parse_call
 from .context import MEANINGS, OUTSIDE, Context
 from .framework import Rule, checked_scales
 from .refresh import DEFAULT_REFRESH, REFRESHES, checked_refresh
-from .registry import RULES, builders
+from .registry import RULES
 
 RuleLike: TypeAlias = Rule | str | Callable[..., Rule | ArrayLike]  # what `as_rule` takes
 
 
 def _helpers() -> dict[str, Callable[..., Any]]:
-    return {**REFRESHES, **builders()}
+    return {**REFRESHES, **RULES.builders()}
 
 
 IN_A_FILE = Use(("staleness", "workers"), tuple(MEANINGS), ("refresh",), _helpers)  # functions that are rules
@@ -56,7 +56,7 @@ def as_rule(rule: object) -> Rule:
             f"a rule cannot be made from {rule!r}: give a rule such as tail(amplitude=1.0), its text, "
             "or a function f(staleness, workers) that returns scales"
         )
-    return parse_rule(str(getattr(rule, "__name__", ""))) if rule in builders().values() else _own_rule(rule)
+    return parse_rule(str(getattr(rule, "__name__", ""))) if rule in RULES.builders().values() else _own_rule(rule)
 
 
 def parse_rule(text: str) -> Rule:
@@ -71,10 +71,7 @@ def parse_rule(text: str) -> Rule:
     (tail(amplitude=1.0), tail(amplitude=0.5, refresh=every(1000)))
     """
     if isinstance(text, Recorded):
-        with expecting(text):
-            rule = parse_rule(plain_text(text))
-        check_piece(text, "rule", rule.code)
-        return rule
+        return read_as_recorded(text, "rule", parse_rule)
     if is_of_file(text):
         return _own_rule(load_function(text, IN_A_FILE))
     if ".py:" in text.partition("'")[0].partition('"')[0]:
@@ -82,7 +79,7 @@ def parse_rule(text: str) -> Rule:
             f"cannot read the rule {shown(text)}: write path/file.py:name, or with parameters "
             "path/file.py:name(p=0.5); within another rule in quotes, as in shuffled('rules.py:mine(p=0.5)')"
         )
-    return parse_call(text, builders(), "rule", _helpers())
+    return parse_call(text, RULES.builders(), "rule", _helpers())
 
 
 def _own_rule(function: Callable[..., Any]) -> Rule:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ..loading import check_named, first_line
+from ..loading import Entry, Registry
 from ..numbers import choice
 
 Builder = TypeVar("Builder", bound=Callable[..., object])
@@ -12,23 +12,19 @@ CONDITIONS = ("C1", "C2", "C3", "C4")
 
 
 @dataclass(frozen=True)
-class Entry:
+class RuleEntry(Entry):
     """A rule that is known by name.
 
     Attributes:
-        build: returns the rule; what a text calls.
-        example: the text of one.
         conditions: those of C1 to C4 that hold for the example, whatever the staleness.
         source: where the rule is from; empty if nobody said.
     """
 
-    build: Callable[..., object]
-    example: str
     conditions: frozenset[str]
-    source: str = ""
+    source: str
 
 
-RULES: dict[str, Entry] = {}
+RULES: Registry[RuleEntry] = Registry("rule", "the formula of the scale")
 
 
 def register(example: str, conditions: str, source: str = "") -> Callable[[Builder], Builder]:
@@ -52,18 +48,12 @@ def register(example: str, conditions: str, source: str = "") -> Callable[[Build
     """
 
     def enter(builder: Builder) -> Builder:
-        name = builder.__name__
-        check_named("rule", "the formula of the scale", builder, example, builders().get(name))
-        held = frozenset(choice(f"condition of rule {name!r}", one, CONDITIONS) for one in conditions.split())
-        RULES[name] = Entry(builder, example, held, source)
+        named = f"condition of rule {builder.__name__!r}"
+        held = frozenset(choice(named, one, CONDITIONS) for one in conditions.split())
+        RULES.enter(RuleEntry(builder, example, held, source))
         return builder
 
     return enter
-
-
-def builders() -> dict[str, Callable[..., object]]:
-    """The functions that return the registered rules, by name."""
-    return {name: entry.build for name, entry in RULES.items()}
 
 
 def available() -> dict[str, str]:
@@ -72,4 +62,4 @@ def available() -> dict[str, str]:
     >>> available()["constant"]
     '1: every update counts the same, however stale.'
     """
-    return {name: first_line(RULES[name].build) for name in sorted(RULES)}
+    return dict(sorted(RULES.lines().items()))

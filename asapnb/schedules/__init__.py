@@ -6,7 +6,7 @@ Every function under `register` in `builtin` is a name of this package: there is
 from typing import TYPE_CHECKING
 
 from .reading import as_schedule, examples, parse_schedule
-from .registry import SCHEDULES, available, builders, register
+from .registry import SCHEDULES, available, register
 from .schedule import ScheduleLike, StepSchedule, recorded_schedule
 from .tables import tabulate
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # type checkers and editors see all that the module defines
 else:  # at run time, the package has the registered schedules and nothing else of them
     from . import builtin
 
-    globals().update(builders())
+    globals().update(SCHEDULES.builders())
 
 __all__ = [
     "SCHEDULES",

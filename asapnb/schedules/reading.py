@@ -6,13 +6,18 @@ from operator import mul
 from typing import Any
 
 from ..errors import UsageError, shown
-from ..identity import Recorded, check_piece, expecting, plain_text
+from ..identity import Recorded, read_as_recorded
 from ..loading import FileFunction, Use, is_of_file, load_function, name_of
 from ..text import LONGEST_CALL, parse_call
-from .registry import SCHEDULES, builders
+from .registry import SCHEDULES
 from .schedule import StepSchedule, checked_function
 
-IN_A_FILE = Use(("t",), ("total",), (), builders)  # functions that are schedules
+
+def _helpers() -> dict[str, Callable[..., Any]]:
+    return SCHEDULES.builders()
+
+
+IN_A_FILE = Use(("t",), ("total",), (), _helpers)  # functions that are schedules
 _MOST = 50  # factors of a product
 _OPEN, _CLOSE = "([{", ")]}"
 
@@ -36,7 +41,7 @@ def as_schedule(schedule: object) -> StepSchedule:
             f"schedule is {shown(schedule)}: give a text such as 'warmup(500) * cosine()', a schedule of "
             "asapnb.schedules, or a function f(t) that returns a factor for each version in the array t"
         )
-    return parse_schedule(name_of(schedule)) if schedule in builders().values() else _own(schedule)
+    return parse_schedule(name_of(schedule)) if schedule in SCHEDULES.builders().values() else _own(schedule)
 
 
 def parse_schedule(text: str) -> StepSchedule:
@@ -51,10 +56,7 @@ def parse_schedule(text: str) -> StepSchedule:
     (constant(), warmup(n=10, start=0.5) * inverse_sqrt(c=0.1))
     """
     if isinstance(text, Recorded):
-        with expecting(text):
-            schedule = parse_schedule(plain_text(text))
-        check_piece(text, "schedule", schedule.code)
-        return schedule
+        return read_as_recorded(text, "schedule", parse_schedule)
     if len(text) > LONGEST_CALL:
         raise UsageError(f"the schedule {shown(text, 40)} has {len(text):,} characters: at most {LONGEST_CALL:,}")
     parts = _parts(text)
@@ -68,7 +70,7 @@ def parse_schedule(text: str) -> StepSchedule:
 def _factor(text: str) -> StepSchedule:
     """One factor of a product."""
     if not is_of_file(text):
-        return parse_call(text, builders(), "schedule")
+        return parse_call(text, SCHEDULES.builders(), "schedule")
     return _own(load_function(text, IN_A_FILE))
 
 

@@ -1,28 +1,12 @@
 """The schedules that are known by name, and `register`, which is all that makes a schedule one of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
-from ..loading import check_named, first_line
+from ..loading import Entry, Registry
 
 Builder = TypeVar("Builder", bound=Callable[..., object])
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A schedule that is known by name.
-
-    Attributes:
-        build: returns the schedule; what a text calls.
-        example: the text of one.
-    """
-
-    build: Callable[..., object]
-    example: str
-
-
-SCHEDULES: dict[str, Entry] = {}
+SCHEDULES: Registry[Entry] = Registry("schedule", "the formula of the factor")
 
 
 def register(example: str) -> Callable[[Builder], Builder]:
@@ -44,17 +28,10 @@ def register(example: str) -> Callable[[Builder], Builder]:
     """
 
     def enter(builder: Builder) -> Builder:
-        name = builder.__name__
-        check_named("schedule", "the formula of the factor", builder, example, builders().get(name))
-        SCHEDULES[name] = Entry(builder, example)
+        SCHEDULES.enter(Entry(builder, example))
         return builder
 
     return enter
-
-
-def builders() -> dict[str, Callable[..., object]]:
-    """The functions that return the registered schedules, by name."""
-    return {name: entry.build for name, entry in SCHEDULES.items()}
 
 
 def available() -> dict[str, str]:
@@ -63,4 +40,4 @@ def available() -> dict[str, str]:
     >>> available()["constant"]
     'value: every update has the same factor, 1 by default; value >= 0.'
     """
-    return {name: first_line(SCHEDULES[name].build) for name in sorted(SCHEDULES)}
+    return dict(sorted(SCHEDULES.lines().items()))
