@@ -74,7 +74,7 @@ def test_every_optimizer_has_a_step_a_twin_a_name_and_a_row_in_the_page():
     assert {*OPTIMIZED} >= names
     assert {one.__name__ for one in OPTIMIZERS.values()} <= {*ab.optimizers.__all__}
     page = (
-        (Path(__file__).parents[1] / "docs/reference/rules.md")
+        (Path(__file__).parents[1] / "docs/reference/optimizers.md")
         .read_text()
         .partition("## Optimizers")[2]
         .partition("\n## ")[0]
