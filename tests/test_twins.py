@@ -1,4 +1,4 @@
-"""docs/explanation/how-it-works.md and docstrings of compiled functions name what there is."""
+"""How-it-works, one-update (docs/explanation) and docstrings of compiled functions name what there is."""
 
 import ast
 import re
@@ -46,13 +46,15 @@ def test_compiled_code_says_what_it_is_checked_against(module):
                 assert re.search(rf"(def|class) {function}\b", TWINS + FACTORS), name
 
 
-def test_the_page_names_files_and_functions_that_there_are():
-    paths = re.findall(r"`((?:\w+/)+\w+\.py)", PAGE)
+@pytest.mark.parametrize(("name", "fewest"), [("how-it-works", 10), ("one-update", 30)])
+def test_a_page_names_files_and_functions_that_there_are(name, fewest):
+    page = (ROOT / f"docs/explanation/{name}.md").read_text()
+    paths = re.findall(r"`((?:\w+/)+\w+\.py)", page)
     assert len(paths) > 15
     for path in paths:
         assert any((root / path).is_file() for root in (ROOT, PACKAGE, PACKAGE / "simulator")), path
-    functions = re.findall(r"`((?:\w+/)+\w+\.py): (\w+)`", PAGE)
-    assert len(functions) >= 10
+    functions = re.findall(r"`((?:\w+/)+\w+\.py): (\w+)`", page)
+    assert len(functions) >= fewest
     for path, function in functions:
         assert f"def {function}(" in (PACKAGE / path).read_text(), (path, function)
 
