@@ -9,10 +9,10 @@ from typing import Any
 
 
 def write(folder: Path, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Rows as a CSV file in a folder; all have the same columns."""
+    """Rows as a CSV file in a folder; a row may lack some columns."""
     rows = list(rows)
     with (folder / name).open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
         writer.writeheader()
         writer.writerows({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
 

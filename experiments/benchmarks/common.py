@@ -5,18 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
+import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 QUICK_SECONDS = 0.01
+COMMAND = "import sys; from asapnb.cli import main; sys.argv[0] = 'asapnb'; main()"  # the code of `asapnb`
 PEERS = {"torch": "torch", "scikit-learn": "sklearn"}  # and their modules
 Key = TypeVar("Key", bound=Hashable)
 
@@ -121,6 +125,55 @@ def timed(run: Callable[[int], object], seconds: float) -> Callable[[], float]:
     """Measures `seconds_per_step`, over about `seconds` altogether."""
     n = steps_in(run, seconds)
     return lambda: seconds_per_step(run, n)
+
+
+class Ended(NamedTuple):
+    """A process: its seconds, CPU seconds with its children, peak memory (its own or theirs), and what it printed."""
+
+    seconds: float
+    cpu: float
+    bytes: int
+    printed: str
+
+
+def python(
+    code: str, *arguments: str, cache: str = "", while_running: Callable[[int], object] = lambda pid: None
+) -> Ended:
+    """Run code in a fresh process.
+
+    Args:
+        code: the code.
+        arguments: its command line.
+        cache: the folder of compiled kernels, if it is not the usual one.
+        while_running: called with the id of the process; it may kill it.
+    """
+    environment = os.environ | ({"ASAPNB_CACHE": cache} if cache else {})
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # else every module is compiled at each start
+    start = time.perf_counter()
+    child = subprocess.Popen([sys.executable, "-c", code, *arguments], env=environment, stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    while_running(child.pid)
+    printed = child.stdout.read().decode()
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode not in (0, -signal.SIGKILL):
+        raise subprocess.CalledProcessError(child.returncode, code)
+    peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return Ended(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, peak, printed)
+
+
+def row(what: str, unit: str, value: float | None, most: float | None = None) -> dict[str, Any]:
+    """A line of a table of single figures; `most` is its aim."""
+    return {"what": what, "unit": unit, "value": value, "aim": None if most is None else ("≤", most)}
+
+
+def in_threads(work: Callable[..., object], calls: Sequence[Sequence[Any]]) -> None:
+    """Call a function at the same time with each of these arguments, in a thread each, and wait for all."""
+    threads = [threading.Thread(target=work, args=arguments) for arguments in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def document(name: str, load: float, tables: list[Table]) -> dict[str, Any]:

@@ -9,10 +9,8 @@ elements of a view that all grow by 1 counts too many: an element whose update w
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
-from common import Effort, Table, interleaved, main, median, steps_in
+from common import Effort, Table, in_threads, interleaved, main, median, steps_in
 from networks import CORES, HOGWILD, SNAPSHOT, bare_step, engine_step, random_images, training_state
 from numba import types
 
@@ -55,13 +53,7 @@ def torn_share(problem: ab.Problem, snapshot: bool, updates: int) -> float:
     types_, states = zip(*(training_state(problem, BATCH) for _ in range(CORES)), strict=True)
     words, shared, plain = np.zeros(32, np.int64), problem.init(0), np.zeros(HOW, np.float32)
     work = specialise(_work, types.int64, types.boolean, types.int64[::1], *2 * [types.float32[::1]], *types_[0])
-    threads = [
-        threading.Thread(target=work, args=(updates, snapshot, words, shared, plain, *state)) for state in states
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(work, [(updates, snapshot, words, shared, plain, *state) for state in states])
     return float(words[TORN] / updates)
 
 

@@ -113,12 +113,6 @@ def rows_backward(times, params, gradient, plan, workspace, count, accumulate, n
 
 
 @part()
-def no_blocks(times, params, plan, workspace, codes, count, now):
-    """Without layers on blocks."""
-    return now
-
-
-@part()
 def blocks_forward(times, params, plan, workspace, codes, count, now):
     """The outputs of layers on blocks."""
     for i in range(header(plan).on_blocks):
@@ -129,7 +123,7 @@ def blocks_forward(times, params, plan, workspace, codes, count, now):
 
 
 @part()
-def blocks_backward(times, params, plan, workspace, codes, count, now):
+def blocks_backward(times, plan, workspace, codes, count, now):
     """Their gradients, block by block."""
     for block in range((count + LANES - 1) // LANES):
         for i in range(header(plan).on_blocks - 1, -1, -1):
@@ -144,70 +138,34 @@ def blocks_backward(times, params, plan, workspace, codes, count, now):
     return now
 
 
-@part()
-def prepare(times, params, gradient, plan, workspace, now):
-    """What layers on blocks do before all samples."""
-    for i in range(header(plan).on_blocks):
-        convolution.prepare(plan, i, params, workspace)
-    return lap(times, SUMS, 0, now)
-
-
-@part()
-def collect(times, params, gradient, plan, workspace, now):
-    """What they do after all samples."""
-    for i in range(header(plan).on_blocks):
-        convolution.collect(plan, i, gradient, workspace)
-    return lap(times, SUMS, 0, now)
-
-
-@part()
-def no_sums(times, params, gradient, plan, workspace, now):
-    """Without layers on blocks."""
-    return now
-
-
-def _steps(prepare, blocks_forward, blocks_backward, collect):  # type: ignore[no-untyped-def]
+@kernel()
+def steps(n, times, params, gradient, batches, plan, workspace, inputs, labels):
     """The steps of `networks._sgd_steps`, timed part by part: the gradient's own loop, with a clock in between."""
-
-    @part()
-    def steps(n, times, params, gradient, batches, plan, workspace, inputs, labels):  # type: ignore[no-untyped-def]
-        h, codes = header(plan), workspace.view(np.int8)
-        for step in range(n):
-            indices = batches[step % len(batches)]
-            now = prepare(times, params, gradient, plan, workspace, clock())
-            for first in range(0, len(indices), h.chunk):
-                count = min(len(indices) - first, h.chunk)
-                announce(plan, labels, indices, first, count)
-                gather(plan, workspace, inputs, indices, first, count)
-                now = lap(times, GATHER, 0, now)
-                now = blocks_forward(times, params, plan, workspace, codes, count, now)
-                now = rows_forward(times, params, plan, workspace, count, now)
-                end(plan, workspace, labels, indices, first, count, np.float32(1 / len(indices)))
-                now = lap(times, LOSS, 0, now)
-                now = rows_backward(times, params, gradient, plan, workspace, count, first > 0, now)
-                now = blocks_backward(times, params, plan, workspace, codes, count, now)
-            now = collect(times, params, gradient, plan, workspace, now)
-            for i in range(params.size):
-                params[i] -= np.float32(1e-4) * gradient[i]
-            lap(times, UPDATE, 0, now)
-
-    return steps
-
-
-_row_steps_of = _steps(no_sums, no_blocks, no_blocks, no_sums)
-_block_steps_of = _steps(prepare, blocks_forward, blocks_backward, collect)
-
-
-@kernel()
-def row_steps(n, times, params, gradient, batches, plan, workspace, inputs, labels):
-    """Steps of a network without convolutions."""
-    _row_steps_of(n, times, params, gradient, batches, plan, workspace, inputs, labels)
-
-
-@kernel()
-def block_steps(n, times, params, gradient, batches, plan, workspace, inputs, labels):
-    """Steps of any plain network."""
-    _block_steps_of(n, times, params, gradient, batches, plan, workspace, inputs, labels)
+    h, codes = header(plan), workspace.view(np.int8)
+    for step in range(n):
+        indices, now = batches[step % len(batches)], clock()
+        if h.on_blocks:
+            for i in range(h.on_blocks):
+                convolution.prepare(plan, i, params, workspace)
+            now = lap(times, SUMS, 0, now)
+        for first in range(0, len(indices), h.chunk):
+            count = min(len(indices) - first, h.chunk)
+            announce(plan, labels, indices, first, count)
+            gather(plan, workspace, inputs, indices, first, count)
+            now = lap(times, GATHER, 0, now)
+            now = blocks_forward(times, params, plan, workspace, codes, count, now)
+            now = rows_forward(times, params, plan, workspace, count, now)
+            end(plan, workspace, labels, indices, first, count, np.float32(1 / len(indices)))
+            now = lap(times, LOSS, 0, now)
+            now = rows_backward(times, params, gradient, plan, workspace, count, first > 0, now)
+            now = blocks_backward(times, plan, workspace, codes, count, now)
+        if h.on_blocks:
+            for i in range(h.on_blocks):
+                convolution.collect(plan, i, gradient, workspace)
+            now = lap(times, SUMS, 0, now)
+        for i in range(params.size):
+            params[i] -= np.float32(1e-4) * gradient[i]
+        lap(times, UPDATE, 0, now)
 
 
 class Work(NamedTuple):
@@ -255,11 +213,8 @@ def work(problem: ab.Problem, batch: int) -> dict[tuple[int, int], Work]:
         taps = math.prod(problem.layout[2 * i].shape[1:])
         outputs = b.filters * b.rows * b.columns * b.pooling**2
         fmas, values = many * outputs * taps, many * LANES * outputs
-        (window, pair, weights), pooled = (
-            (one[0] for one in (SHAPES.window, SHAPES.pair, SHAPES.weights5)),
-            b.pooling > 1,
-        )
-        found[FORWARD, i] = tile(fmas, window, 4, 1) if pooled else tile(fmas, pair, 2, 1)
+        window, pair, weights = (one[0] for one in (SHAPES.window, SHAPES.pair, SHAPES.weights5))
+        found[FORWARD, i] = tile(fmas, window, 4, 1) if b.pooling > 1 else tile(fmas, pair, 2, 1)
         found[WEIGHTS, i] = tile(fmas, weights, 5, values=values)
         found[INPUTS, i] = tile(fmas, pair, 2, 1, values=values)
         found[OUTPUTS, i] = Work(bytes=FLOAT * values)
@@ -271,7 +226,6 @@ def work(problem: ab.Problem, batch: int) -> dict[tuple[int, int], Work]:
 def parts(problem: ab.Problem, batch: int, seconds: float) -> Callable[[], np.ndarray]:
     """Measures the seconds of each part and layer in a step."""
     kinds, state = training_state(problem, batch)
-    steps = block_steps if problem.name == "lenet" else row_steps
     run = specialise(steps, types.int64, array_type(np.int64, 2), *kinds[1:])
     n = max(1, round(seconds / (batch * 5e-6)))
 
@@ -302,39 +256,38 @@ def measure(effort: Effort) -> list[Table]:
     cases |= {
         "fma": timed(lambda n: fma_chains(10_000 * n), seconds),
         "loads": timed(lambda n: load_chains(10_000 * n, small), seconds),
+        "exp": timed(lambda n: exponentials(n, small), seconds),
     }
-    cases |= {"exp": timed(lambda n: exponentials(n, small), seconds)}
     steps = [(name, batch) for name in problems for batch in effort.some((16, 128))]
     cases |= {step: parts(problems[step[0]], step[1], seconds) for step in steps}
     times = interleaved(cases, effort.rounds)
     fma, read = median(times["fma"]) / (CHAINS * 10_000), median(times["loads"]) / (CHAINS * 10_000)
     speed = {size: 1.5 * size / median(times[size]) for size in cases if isinstance(size, int)}
-    rates = {key: times[key] for key in cases if isinstance(key, int)}
-    named = {size: name for name, size in sizes.items()}
     levels = [
         {"parameters and gradient": f"of the {name}" if name in problems else name, "GB/s": speed[size] / 1e9}
-        for size, name in named.items()
-        if size in rates
+        for name, size in sizes.items()
+        if size in speed
     ]
     rows: list[dict[str, Any]] = []
     for name, batch in steps:
         of, found = work(problems[name], batch), np.median(times[name, batch], axis=0)
         memory = speed.get(SIZES["256 MB"], math.inf)
-        limits = {}
-        for (what, layer), one in of.items():
-            limits[what, layer] = {
+        limits = {
+            place: {
                 "FMA": one.fmas * fma,
                 "loads": one.loads * read,
                 "cache": one.bytes / speed[8 * problems[name].n_params],
                 "memory": one.sample_bytes / memory,
                 "exp": one.exponentials * median(times["exp"]) / small.size,
             }
+            for place, one in of.items()
+        }
         rows += table_rows({"network": name, "batch": batch}, found, limits)
     formats = {"µs": ".2f", "of step": ".1%", "least, µs": ".2f", "of limit": ".0%"}
     note = (
         f"Kernels: {KERNEL_PATH}; {2 * LANES / fma / 1e9:.0f} GFLOP/s, {1 / read / 1e9:.1f} billion vector loads a "
+        f"second. {SAMPLES:,} samples. cache: at the bandwidth of an update of so many parameters."
     )
-    note += f"second. {SAMPLES:,} samples. cache: at the bandwidth of an update of so many parameters."
     return [
         Table("Bandwidth of an update, one thread", levels, {"GB/s": ".0f"}, note="12 bytes for each parameter."),
         Table("What limits the parts of a step, one thread", rows, formats, note=note),

@@ -11,16 +11,14 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from common import Effort, Table, main, median
+from common import COMMAND, Effort, Ended, Table, main, median, python, row
 from small import LONGER, call
 
 import asapnb as ab
@@ -34,7 +32,6 @@ BASE = {
 }
 GRID = {"rule": ["constant", "tail", "inverse"], "workers": [4, 16]}
 CELLS = 6
-COMMAND = "import sys; from asapnb.cli import main; sys.argv[0] = 'asapnb'; main()"
 SWEEP = """
 import sys, time
 from asapnb.sweep import load_sweep, run_sweep
@@ -49,33 +46,9 @@ run_sweep(load_sweep(sys.argv[1]), sys.argv[2], jobs=int(sys.argv[3]), progress=
 """  # prints the seconds until the first run begins, and how many are there already
 
 
-class Ended(NamedTuple):
-    """A process: its seconds, CPU seconds with its children, peak memory (its own or theirs), and what it printed."""
-
-    seconds: float
-    cpu: float
-    bytes: int
-    printed: str
-
-    @property
-    def start(self) -> float:
-        """Of SWEEP: the seconds until the first run began."""
-        return float(self.printed.split()[0])
-
-
-def process(code: str, *arguments: str, while_running: Callable[[int], object] = lambda pid: None) -> Ended:
-    """Run code in a fresh process; `while_running` gets its id."""
-    start = time.perf_counter()
-    child = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE)
-    assert child.stdout is not None
-    while_running(child.pid)
-    printed = child.stdout.read().decode()
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode not in (0, -signal.SIGKILL):
-        raise subprocess.CalledProcessError(child.returncode, code)
-    peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return Ended(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, peak, printed)
+def first_run(ended: Ended) -> float:
+    """Of SWEEP: the seconds until the first run began."""
+    return float(ended.printed.split()[0])
 
 
 def sweep_file(place: Path, runs: int, **base: Any) -> str:
@@ -117,11 +90,6 @@ def bare(rounds: int) -> float:
     return sorted((longer - short) / (LONGER - 1) for short, longer in times)[rounds // 2]
 
 
-def row(what: str, unit: str, value: float, most: float | None = None) -> dict[str, Any]:
-    """One line of the table."""
-    return {"what": what, "unit": unit, "value": float(value), "aim": None if most is None else ("≤", most)}
-
-
 def sizes(folder: Path) -> float:
     """The mean size of its run files."""
     found = [file.stat().st_size for file in folder.glob("*.h5")]
@@ -135,8 +103,8 @@ def carried_out(place: Path, runs: int, own: float, effort: Effort) -> list[dict
     for name, many, base, most in effort.some(cases):
         some, file = place / f"runs{name}", place / "some.toml"
         some.mkdir()
-        few = process(SWEEP, sweep_file(file, CELLS, **base), str(place / f"few{name}"), str(JOBS))
-        made = process(SWEEP, sweep_file(file, many, **base), str(some), str(JOBS))
+        few = python(SWEEP, sweep_file(file, CELLS, **base), str(place / f"few{name}"), str(JOBS))
+        made = python(SWEEP, sweep_file(file, many, **base), str(some), str(JOBS))
         further = (made.cpu - few.cpu) / max(1, many // CELLS * CELLS - CELLS)
         rows += [
             row(f"sweep of {many:,} runs{name}", "s", made.seconds),
@@ -153,19 +121,19 @@ def gone_on(place: Path, runs: int) -> list[dict[str, Any]]:
     """The other half: extended, killed, gone on with a worker killed; and the last ten once more."""
     folder, file = place / "runs", sweep_file(place / "all.toml", runs)
     given = SWEEP, file, str(folder), str(JOBS)
-    extended = process(
+    extended = python(
         *given, "extend", while_running=once_there(folder, runs * 3 // 4, lambda pid: os.kill(pid, signal.SIGKILL))
     )
-    resumed = process(*given, "resume", while_running=once_there(folder, runs * 7 // 8, kill_worker))
+    resumed = python(*given, "resume", while_running=once_there(folder, runs * 7 // 8, kill_worker))
     for run in sorted(folder.glob("*.h5"))[:LEFT]:
         run.unlink()
-    last = process(*given, "resume")
+    last = python(*given, "resume")
     there = int(last.printed.split()[1])
     assert there == runs - LEFT, f"{there:,} of {runs:,} runs were there"
     return [
-        row(f"to start, extended from {runs // 2:,} runs", "s", extended.start),
-        row("to start, after a kill", "s", resumed.start),
-        row(f"to start, all but {LEFT} runs there", "s", last.start),
+        row(f"to start, extended from {runs // 2:,} runs", "s", first_run(extended)),
+        row("to start, after a kill", "s", first_run(resumed)),
+        row(f"to start, all but {LEFT} runs there", "s", first_run(last)),
         row("peak memory then", "MB", last.bytes / 1e6),
     ]
 
@@ -173,9 +141,9 @@ def gone_on(place: Path, runs: int) -> list[dict[str, Any]]:
 def read(place: Path, runs: int, effort: Effort) -> list[dict[str, Any]]:
     """The points listed, and the runs compared and reported."""
     folder, file = str(place / "runs"), str(place / "all.toml")
-    listed = process(COMMAND, "sweep", file, "--list")
-    helped = median(np.array([process(COMMAND, "compare", "--help").seconds for _ in range(effort.rounds)]))
-    compared = [process(COMMAND, "compare", folder) for _ in range(effort.rounds)]
+    listed = python(COMMAND, "sweep", file, "--list")
+    helped = median(np.array([python(COMMAND, "compare", "--help").seconds for _ in range(effort.rounds)]))
+    compared = [python(COMMAND, "compare", folder) for _ in range(effort.rounds)]
     seconds, cpu = (median(np.array([one[i] for one in compared])) for i in (0, 1))
     rows = [
         row(f"to list {runs:,} points (--list)", "s", listed.seconds),
@@ -185,7 +153,7 @@ def read(place: Path, runs: int, effort: Effort) -> list[dict[str, Any]]:
     ]
     if not effort.quick:
         page = place / "report.html"
-        reported = process(COMMAND, "report", folder, "-o", str(page))
+        reported = python(COMMAND, "report", folder, "-o", str(page))
         rows += [
             row(f"report of {runs:,} runs", "s", reported.seconds, 20.0 if runs <= 5000 else None),
             row("its page", "MB", page.stat().st_size / 1e6),

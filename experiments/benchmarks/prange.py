@@ -7,14 +7,13 @@ Each of m workers makes updates (some arithmetic of its own, and a number claime
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numba
 import numpy as np
-from common import Effort, Table, interleaved, main, median, seconds_per_step
+from common import Effort, Table, in_threads, interleaved, main, median, seconds_per_step
 
 from asapnb.kernels.atomics import clock, fetch_add, load, nap
 
@@ -46,13 +45,9 @@ def in_prange(quota, patience, words, seen):
         work(me, quota, patience, words, seen)
 
 
-def in_threads(quota: int, patience: int, words: np.ndarray, seen: np.ndarray) -> None:
+def as_threads(quota: int, patience: int, words: np.ndarray, seen: np.ndarray) -> None:
     """The workers as threads."""
-    threads = [threading.Thread(target=work, args=(me, quota, patience, words, seen)) for me in range(len(seen))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(work, [(me, quota, patience, words, seen) for me in range(len(seen))])
 
 
 def run(team: Callable[..., None], workers: int, quota: int, patience: int = 0) -> int:
@@ -64,7 +59,7 @@ def run(team: Callable[..., None], workers: int, quota: int, patience: int = 0) 
 
 def measure(effort: Effort) -> list[Table]:
     """How many workers are at work at once, and the updates per second of all."""
-    teams, counts, rows = {"prange": in_prange, "threads": in_threads}, (1, 2, 8), []
+    teams, counts, rows = {"prange": in_prange, "threads": as_threads}, (1, 2, 8), []
     at_once = {(name, m): run(team, m, 0, PATIENCE) for name, team in teams.items() for m in counts}
     quota = round(effort.seconds(0.5) / 30e-6)
     cases = {

@@ -19,9 +19,8 @@ from typing import Any
 
 import numba
 import numpy as np
-from common import Effort, Table, interleaved, main, median, steps_in, timed
+from common import Effort, Table, interleaved, main, median, python, steps_in, timed
 from networks import CORES, bare_step, networks
-from start import python
 
 import asapnb as ab
 from asapnb.compiled import kernel
@@ -282,7 +281,7 @@ def memory(effort: Effort) -> Table:
     for name in effort.some(PROCESSES):
         code, usual, most = PROCESSES[name]
         updates = 10 if effort.quick else usual
-        _, peak, _ = python(code, str(updates))
+        peak = python(code, str(updates)).bytes
         row = {"process": name, "updates": updates, "peak memory, MB": peak / 1e6}
         rows.append(row | {"aim": None if most is None else ("≤", most)})
     formats = {"peak memory, MB": ",.0f", "updates": ","}

@@ -8,23 +8,18 @@ that of the same run from a full one.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from common import Effort, Table, interleaved, main, median
+from common import COMMAND, Effort, Table, interleaved, main, median, python, row
 
 DEMO = Path(__file__).parents[1] / "demo.toml"
 ONE_UPDATE = ["--updates", "1", "--eval-every", "0", "--quiet"]
 CIFAR = [str(DEMO), "--data", "cifar10", "--epochs", "1", "--quiet"]  # with the 8 workers of the demo
 
 IMPORT = "import time; start = time.perf_counter(); import asapnb{}; print(time.perf_counter() - start)"
-COMMAND = "import sys; from asapnb.cli import main; sys.argv[0] = 'asapnb'; main()"
 EVERYTHING = """
 import sys, numpy as np, asapnb as ab
 images, labels = np.zeros((4, 1, 28, 28), np.uint8), np.arange(4)
@@ -43,39 +38,19 @@ except DataError:
 """
 
 
-def python(code: str, *arguments: str, cache: str | None = None) -> tuple[float, int, str]:
-    """Run code in a fresh process: seconds, peak memory in bytes, what it printed."""
-    environment = os.environ | ({"ASAPNB_CACHE": cache} if cache else {})
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # else every module is compiled at each start
-    start = time.perf_counter()
-    child = subprocess.Popen([sys.executable, "-c", code, *arguments], env=environment, stdout=subprocess.PIPE)
-    assert child.stdout is not None
-    printed = child.stdout.read().decode()
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise subprocess.CalledProcessError(child.returncode, code)
-    return time.perf_counter() - start, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024), printed
-
-
-def train(*arguments: str, cache: str | None = None) -> float:
+def train(*arguments: str, cache: str = "") -> float:
     """Seconds of `asapnb train`."""
-    return python(COMMAND, "train", *arguments, cache=cache)[0]
+    return python(COMMAND, "train", *arguments, cache=cache).seconds
 
 
 def command(*arguments: str) -> float:
     """Seconds of `asapnb` with these arguments."""
-    return python(COMMAND, *arguments)[0]
+    return python(COMMAND, *arguments).seconds
 
 
 def megabytes(*arguments: str) -> float:
     """Peak memory of `asapnb train`."""
-    return python(COMMAND, "train", *arguments)[1] / 1e6
-
-
-def row(what: str, unit: str, value: float | None, limit: float | None = None) -> dict[str, Any]:
-    """One line of the table."""
-    return {"what": what, "unit": unit, "value": value, "aim": None if limit is None else ("≤", limit)}
+    return python(COMMAND, "train", *arguments).bytes / 1e6
 
 
 def warm(effort: Effort) -> list[dict[str, Any]]:
@@ -86,8 +61,8 @@ def warm(effort: Effort) -> list[dict[str, Any]]:
     cases: dict[str, Callable[[], float]] = {
         "help": lambda: command("--help"),
         "train help": lambda: command("train", "--help"),
-        "import": lambda: float(python(IMPORT.format(""))[2]),
-        "import train": lambda: float(python(IMPORT.format("; asapnb.train"))[2]),
+        "import": lambda: float(python(IMPORT.format("")).printed),
+        "import train": lambda: float(python(IMPORT.format("; asapnb.train")).printed),
         "one update": lambda: train(demo, *ONE_UPDATE),
         "demo": lambda: train(demo, "--quiet"),
         "demo memory": lambda: megabytes(demo, "--quiet"),
@@ -113,14 +88,14 @@ def cold() -> list[dict[str, Any]]:
         train(*demo, "--problem", "mlp", cache=cache)
         second = len(set(Path(cache).rglob("*.nbc")) - compiled)
     with tempfile.TemporaryDirectory() as cache:
-        everything = python(EVERYTHING, cache=cache)[0] - python(EVERYTHING, cache=cache)[0]
+        everything = python(EVERYTHING, cache=cache).seconds - python(EVERYTHING, cache=cache).seconds
     with tempfile.TemporaryDirectory() as cache:
-        more = python(EVERYTHING, "more", cache=cache)[0] - python(EVERYTHING, "more", cache=cache)[0]
+        with_both, again = (python(EVERYTHING, "more", cache=cache).seconds for _ in range(2))
     return [
         row("compilation of one scheme and one network", "s", first, 6),
         row("compiled anew for a second network", "functions", second, 0),
         row("compilation of everything: all networks and schemes", "s", everything, 15),
-        row("the same with float64 and with floating-point inputs, too: four of each", "s", more, 45),
+        row("the same with float64 and with floating-point inputs, too: four of each", "s", with_both - again, 45),
     ]
 
 
@@ -128,7 +103,7 @@ def measure(effort: Effort) -> list[Table]:
     """Warm starts; unless quick, cold ones and full CIFAR-10 too."""
     rows = warm(effort)
     if not effort.quick:
-        cifar = megabytes(*CIFAR) if python(FIND_CIFAR)[2] else None
+        cifar = megabytes(*CIFAR) if python(FIND_CIFAR).printed else None
         rows += [row("CIFAR-10, 8 workers, peak memory", "MB", cifar, 450), *cold()]
     note = """An update comes before its process ends, so the whole process bounds the time to the first one. CIFAR-10
 is measured where ASAPNB_DATA has it."""

@@ -23,12 +23,15 @@ def wait(params, gradient, indices, plan, workspace, inputs, labels):
     return 1.0
 
 
-def waiting(n_params: int, seconds: float, cv: float = 0.3, samples: int = 2**16) -> ab.Problem:
+CV, SAMPLES = 0.3, 2**16
+
+
+def waiting(n_params: int, seconds: float) -> ab.Problem:
     """So many float32 parameters, and gradients that take lognormal times of this mean with batches of one sample.
 
     Waking up takes some 60 microseconds more.
     """
-    spread = np.log1p(cv**2)
-    drawn = np.random.default_rng(1).lognormal(-spread / 2, np.sqrt(spread), samples)
+    spread = np.log1p(CV**2)
+    drawn = np.random.default_rng(1).lognormal(-spread / 2, np.sqrt(spread), SAMPLES)
     microseconds = (1e6 * seconds * drawn).astype(np.float32)
-    return ab.custom(wait, microseconds, np.zeros(samples, int), n_params, evaluate=lambda params, split: (1.0, 1.0))
+    return ab.custom(wait, microseconds, np.zeros(SAMPLES, int), n_params, evaluate=lambda params, split: (1.0, 1.0))

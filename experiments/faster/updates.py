@@ -15,6 +15,7 @@ import numpy as np
 import asapnb as ab
 from asapnb.problems.minibatch import draw_batch
 
+BATCH, SAMPLES = 16, 1000  # of a gradient, and of an evaluation
 NONE, SQUARE, NORMED, FISHER, ROOT, SECANT = range(6)  # what h is in g + h (x − view)
 
 
@@ -165,7 +166,7 @@ def advance(gradient, data, samples, rows, span, x, views, velocities, state, wo
     return high
 
 
-def arrival(problem, rows, update, step_size, targets, *, seed, every=50, batch_size=16, most=8000, samples=1000):
+def arrival(problem, rows, update, step_size, targets, *, seed, every=50, most=8000):
     """The number of updates until an evaluated training loss is at most each of the targets; NaN where it never is.
 
     The run ends at the last target, at `most` updates, or where it diverges: a loss above ten times the first.
@@ -176,19 +177,19 @@ def arrival(problem, rows, update, step_size, targets, *, seed, every=50, batch_
     views = np.tile(x, (int(rows[:, 2].max()) + 1, 1))
     state = tuple(np.zeros((5, n), dtype))
     velocities = np.zeros((int(rows[:, 3].max()) + 1 if update.own else 1, n), dtype)
-    work = np.empty(problem.workspace_size(batch_size), dtype), np.empty(n, dtype), np.empty(batch_size, np.int64)
+    work = np.empty(problem.workspace_size(BATCH), dtype), np.empty(n, dtype), np.empty(BATCH, np.int64)
     largest = 100.0 if problem.constants is None else problem.constants.L
     shown = update.memory, update.direct, update.kind, update.strength, update.curvature_memory
     numbers = np.array([*shown, update.ahead, update.movement_memory, largest])
     data = problem.plan, problem.inputs, problem.flat_labels
-    first = problem.evaluate(x, limit=samples)[0]
+    first = problem.evaluate(x, limit=SAMPLES)[0]
     found, done = [np.nan] * len(targets), 0
     while done < most:
         done = advance(
             problem.gradient, data, problem.n_samples, rows, (done, min(done + every, most)), x, views, velocities,
-            state, work, batch_size, seed, numbers, step_size,
+            state, work, BATCH, seed, numbers, step_size,
         )  # fmt: skip
-        loss = problem.evaluate(x, limit=samples)[0] if done > 0 else np.inf
+        loss = problem.evaluate(x, limit=SAMPLES)[0] if done > 0 else np.inf
         if not loss <= 10 * max(first, 1e-12):
             return found, "diverged"
         for i, target in enumerate(targets):

@@ -12,7 +12,7 @@ import argparse
 import json
 import math
 import multiprocessing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
@@ -125,11 +125,6 @@ def load(path: Path) -> dict[Key, Found]:
             continue
         found[name, schedule, data, k, seed] = outcome
     return found
-
-
-def best_of(runs: Mapping[Key, Found], size: Size = FULL) -> dict[tuple[str, str, str], int]:
-    """The step size of each contestant in each cell, as k: the one of which there are reported runs."""
-    return {key[:3]: key[3] for key in runs if key[4] in size.reported}
 
 
 def main() -> None:

@@ -74,11 +74,11 @@ def threads() -> None:
     write("threads.csv", rows)
 
 
-def trained(problem: ab.Problem, scheme: Any, workers: int, batch: int, seconds: float = 0.2) -> dict[str, float]:
+def trained(problem: ab.Problem, scheme: Any, workers: int, batch: int) -> dict[str, float]:
     """What one short run of real threads shows."""
     marks: list[tuple[float, float]] = []  # at the evaluations before and after the training
     run = ab.train(
-        problem, scheme, workers=workers, batch_size=batch, step_size=1e-4, updates=10**8, max_seconds=seconds,
+        problem, scheme, workers=workers, batch_size=batch, step_size=1e-4, updates=10**8, max_seconds=0.2,
         eval_every=0, eval_samples=10, pin_workers=workers <= CORES,
         on_eval=lambda _: marks.append((time.perf_counter(), time.process_time())),
     )  # fmt: skip

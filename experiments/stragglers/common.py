@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Mapping
+import sys
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+import csv_files  # noqa: E402
 
-
-def write(name: str, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Rows as a CSV file in this folder, numbers with five digits; a row may lack some columns."""
-    rows = list(rows)
-    with (HERE / name).open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({k: f"{float(v):.5g}" if isinstance(v, float) else v for k, v in row.items()})
+write = partial(csv_files.write, HERE)
