@@ -72,9 +72,7 @@ def test_every_registered_rule_is_exported_and_documented():
     for name, builder in RULES.builders().items():
         assert f">>> {name}(" in builder.__doc__, f"{name} has no example"
     page = (SOURCE.parents[1] / "docs/reference/rules.md").read_text()
-    rows = [
-        row.split(" | ") for row in re.findall(r"^\| (`.*) \|$", page.partition("\n- **C1")[0], re.MULTILINE)
-    ]
+    rows = [row.split(" | ") for row in re.findall(r"^\| (`.*) \|$", page.partition("\n- **C1")[0], re.MULTILINE)]
     documented = {name: row for row in rows for name in re.findall(r"`(\w+)\(", row[0])}
     assert documented.keys() == set(RULES), "docs/reference/rules.md has a row for every rule"
     for name, (_, formula, *conditions, source) in documented.items():
