@@ -1,28 +1,35 @@
-"""docs/how-to/extending/rule.md: its rule works by name and from its file, as those of asapnb do."""
+"""docs/how-to/extending/rule.md, and CONTRIBUTING.md: their rule works by name and from its file, as those of asapnb do."""
 
 import doctest
 import pickle
+import re
+import textwrap
 
 import numpy as np
 import pytest
-from pages import run_page
+from pages import ROOT, run_page
 
 import asapnb as ab
-from asapnb.rules import available, examples, parse_rule
+from asapnb.rules import available, examples, parse_rule, static
 from asapnb.rules.registry import RULES
 from asapnb.staleness import geometric
 
 
 @pytest.fixture
-def page(tmp_path, monkeypatch):
-    """What the page defines, in the folder of its files; what it registers is forgotten in the end."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(RULES, "ramp", None)  # so that it is forgotten in the end
+def forgotten(monkeypatch):
+    """The registry forgets in the end what a page registers."""
+    monkeypatch.setitem(RULES, "ramp", None)
     del RULES["ramp"]
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch, forgotten):
+    """What the page defines, in the folder of its files."""
+    monkeypatch.chdir(tmp_path)
     return run_page("docs/how-to/extending/rule.md")
 
 
-def test_the_rule_of_the_page_is_known_by_name(page):
+def assert_known(namespace):
     rule = examples()["ramp"]
     assert available().keys() == examples().keys()
     assert repr(rule) == "ramp(width=4.0)"
@@ -30,9 +37,21 @@ def test_the_rule_of_the_page_is_known_by_name(page):
     report = ab.check(rule, tries=60)
     assert {found.condition for found in report.findings if found.holds} == RULES["ramp"].conditions
     examples_run = doctest.DocTestRunner()
-    for found in doctest.DocTestFinder().find(page["ramp"], "ramp", globs=dict(page)):
+    for found in doctest.DocTestFinder().find(namespace["ramp"], "ramp", globs=dict(namespace)):
         examples_run.run(found)
     assert (examples_run.tries, examples_run.failures) == (2, 0)
+
+
+def test_the_rule_of_the_page_is_known_by_name(page):
+    assert_known(page)
+
+
+def test_the_rule_of_contributing_needs_no_more_than_its_module(forgotten):
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    (code,) = re.findall(r"^   ```python\n(.*?)^   ```$", text, re.MULTILINE | re.DOTALL)
+    namespace = dict(vars(static))
+    exec(textwrap.dedent(code), namespace)
+    assert_known(namespace)
 
 
 def test_it_works_from_its_file_where_it_is_not_registered(page):

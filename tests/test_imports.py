@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 import tomllib
 from pathlib import Path
 
@@ -9,24 +10,8 @@ import pytest
 from processes import python
 
 ROOT = Path(__file__).parents[1]
-LAYERS = [
-    {"errors", "places", "compile_cache", "parts", "quota", "signals"},
-    {"text", "numbers", "extras", "formatting", "compiled", "memory", "identity"},
-    {"mpi", "random", "kernels", "loading", "markup", "workforce"},
-    {"data", "optimizers", "schedules", "staleness"},
-    {"problems", "rules", "schemes", "timing"},
-    {"record", "testing"},
-    {"training"},
-    {"engine"},
-    {"simulator"},
-    {"analysis", "theory", "sklearn"},
-    {"config", "arena", "forecasting"},
-    {"resuming", "sweep"},
-    {"plots"},
-    {"report"},
-    {"cli"},
-    {"__main__"},
-]
+_MAP = (ROOT / "CONTRIBUTING.md").read_text().partition("## Where things are\n")[2].partition("\n## ")[0]
+LAYERS = [set(re.findall(r"`(\w+)`", row)) for row in re.findall(r"^\| (`.*?`) \|", _MAP, re.MULTILINE)]  # top first
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 FILES = {
     path.relative_to(ROOT): path
@@ -65,6 +50,11 @@ def imported(name, tree):
             base = module(name)[: -node.level] if node.level else ()
             dotted = ".".join((*base, node.module) if node.module else base)
             yield from (f"{dotted}.{alias.name}" for alias in node.names)
+
+
+def test_the_map_of_modules_is_complete():
+    assert RANK.keys() == {module(name)[1] for name in FILES}
+    assert len(RANK) == sum(map(len, LAYERS))
 
 
 @pytest.mark.parametrize("name", FILES, ids=str)
