@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import UsageError, shown, unknown
+from .errors import RuleError, UsageError, shown, unknown
 
 _FLOAT64 = np.dtype(np.float64)
 
@@ -164,6 +164,26 @@ def reals(
         place = np.argwhere(bad)[0].tolist()
         real(f"{name}{place}", array[tuple(place)].item(), least, most, above=above)
     return array
+
+
+def returned(who: str, result: Any, shape: tuple[int, ...], one: str) -> NDArray[np.float64]:
+    """What a user's function returned, as a new float64 array; RuleError unless it holds numbers of this shape.
+
+    Args:
+        who: what the function is of, such as "rule tail".
+        result: what it returned.
+        shape: of the array.
+        one: what each number is, such as "scale for each tau".
+    """
+    try:
+        array = np.asarray(result)
+    except ValueError as error:  # a ragged list
+        raise RuleError(f"{who} returned no array: {error}") from None
+    if array.dtype.kind not in "biuf":
+        raise RuleError(f"{who} returned {array.dtype}, not numbers: give a {one}, >= 0")
+    if array.shape != shape:
+        raise RuleError(f"{who} returned shape {array.shape}: must be {shape}, a {one}")
+    return np.array(array, np.float64)  # a copy: the function may keep its own
 
 
 def switch(name: str, value: Any) -> bool:

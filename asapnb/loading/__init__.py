@@ -1,6 +1,6 @@
 """Functions by name: those of a user's file, `path/file.py:name`, which is run as it is, and registered ones."""
 
-from .files import FileFunction, Use, is_of_file, load_function, name_of
+from .files import FileFunction, Use, is_of_file, load_function, name_of, within
 from .registering import Entry, Registry
 
-__all__ = ["Entry", "FileFunction", "Registry", "Use", "is_of_file", "load_function", "name_of"]
+__all__ = ["Entry", "FileFunction", "Registry", "Use", "is_of_file", "load_function", "name_of", "within"]

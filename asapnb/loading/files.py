@@ -75,6 +75,11 @@ class FileFunction:
         return load_function, (self.text, self.use)
 
 
+def within(function: Any) -> Any:
+    """The function of a user's file that is loaded, or any other function itself."""
+    return function.function if isinstance(function, FileFunction) else function
+
+
 def name_of(function: Any) -> str:
     """The name of something that can be called.
 

@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import RuleError, UsageError
 from ..identity import ByValue, Piece, identified
 from ..identity.library import library_name
-from ..loading import FileFunction, name_of
-from ..numbers import integer
+from ..loading import FileFunction, name_of, within
+from ..numbers import integer, returned
 from ..schedules import StepSchedule
 from ..staleness import StalenessDistribution
 from .context import MEANINGS, OUTSIDE, Context, known, named
@@ -136,7 +136,7 @@ def _shown(value: object) -> str:
 
 def _seen_by(rule: Rule) -> tuple[str, ...]:
     """What a rule, and the rules within it, see besides the staleness and the workers."""
-    function = rule.function.function if isinstance(rule.function, FileFunction) else rule.function
+    function = within(rule.function)
     inner = {name for part in (function, *rule.parameters.values()) if isinstance(part, Rule) for name in part.sees}
     own = () if isinstance(function, Rule) else named(function, rule.parameters)
     return tuple(name for name in MEANINGS if name in own or name in inner)
@@ -144,7 +144,7 @@ def _seen_by(rule: Rule) -> tuple[str, ...]:
 
 def _check_arguments(rule: Rule) -> None:
     """RuleError if the function of a rule has arguments that nobody gives it."""
-    function = rule.function.function if isinstance(rule.function, FileFunction) else rule.function
+    function = within(rule.function)
     try:
         given = {**dict.fromkeys(named(function)), **rule.parameters}
         inspect.signature(function).bind(None, None, **given)
@@ -229,14 +229,14 @@ def raw_scales(
         raise RuleError(f"rule {rule}: {error}") from error
     except (Exception, SystemExit) as error:
         raise RuleError(f"rule {rule} raised {type(error).__name__}: {error} (for {staleness!r})") from error
-    return _one_each(rule, result, len(staleness))
+    return returned(f"rule {rule}", result, (len(staleness),), "scale for each tau")
 
 
 def _arguments(rule: Rule, context: Context) -> Mapping[str, Any]:
     """The arguments of the function of a rule besides the first two. A rule within it sees what it sees."""
     if not rule.sees:
         return rule.parameters
-    function = rule.function.function if isinstance(rule.function, FileFunction) else rule.function
+    function = within(rule.function)
     names = function.sees if isinstance(function, Rule) else named(function, rule.parameters)
     parameters = {
         name: functools.partial(checked_scales, part, context=context)
@@ -245,15 +245,3 @@ def _arguments(rule: Rule, context: Context) -> Mapping[str, Any]:
         for name, part in rule.parameters.items()
     }
     return {name: getattr(context, name) for name in names} | parameters
-
-
-def _one_each(rule: Rule, result: object, length: int) -> NDArray[np.float64]:
-    try:
-        scales = np.asarray(result)
-    except ValueError as error:  # a ragged list
-        raise RuleError(f"rule {rule} returned no array: {error}") from None
-    if scales.dtype.kind not in "biuf":
-        raise RuleError(f"rule {rule} returned {scales.dtype}, not numbers: give {length} scales >= 0")
-    if scales.shape != (length,):
-        raise RuleError(f"rule {rule} returned shape {scales.shape}: must be ({length},), one scale for each tau")
-    return np.array(scales, dtype=np.float64)  # a copy: the rule may keep its own

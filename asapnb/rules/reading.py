@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import RuleError, UsageError, shown
 from ..identity import Piece, Recorded, read_as_recorded
-from ..loading import FileFunction, Use, is_of_file, load_function, name_of
+from ..loading import FileFunction, Use, is_of_file, load_function, name_of, within
 from ..staleness import StalenessDistribution
 from ..text import parse_call
 from .context import MEANINGS, OUTSIDE, Context
@@ -84,9 +84,8 @@ def parse_rule(text: str) -> Rule:
 
 def _own_rule(function: Callable[..., Any]) -> Rule:
     """The rule of a user's function, or of a function or rule in a user's file."""
-    inner, name = function, name_of(function)
-    if isinstance(function, FileFunction):
-        inner, name = function.function, function.text
+    inner = within(function)
+    name = function.text if isinstance(function, FileFunction) else name_of(function)
     if isinstance(inner, Rule):
         return Rule(name, function, {}, inner.refresh, inner.schedule, inner.shuffled)
     refresh = _refresh_of(inner)

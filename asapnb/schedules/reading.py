@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import UsageError, shown
 from ..identity import Recorded, read_as_recorded
-from ..loading import FileFunction, Use, is_of_file, load_function, name_of
+from ..loading import FileFunction, Use, is_of_file, load_function, name_of, within
 from ..text import LONGEST_CALL, parse_call
 from .registry import SCHEDULES
 from .schedule import StepSchedule, checked_function
@@ -77,8 +77,7 @@ def _factor(text: str) -> StepSchedule:
 def _own(function: Callable[..., Any]) -> StepSchedule:
     """The schedule of a user's function, or of a function or schedule in a user's file."""
     name = function.text if isinstance(function, FileFunction) else name_of(function)
-    inner = function.function if isinstance(function, FileFunction) else function
-    checked_function(name, inner)
+    checked_function(name, within(function))
     return StepSchedule(name, function)
 
 

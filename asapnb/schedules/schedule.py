@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import RuleError, UsageError, shown
 from ..identity import ByValue, Piece, identified
 from ..identity.library import library_name
-from ..loading import FileFunction
-from ..numbers import integer
+from ..loading import FileFunction, within
+from ..numbers import integer, returned
 from .registry import SCHEDULES
 
 LARGEST_FACTOR = float(np.finfo(np.float32).max)  # workers hold the table in float32
@@ -84,22 +84,13 @@ class StepSchedule(ByValue):
     def settled(self, total: int) -> int | None:
         """The version from which on the factors of a run of `total` updates are known to stay; None if unknown."""
         total = integer("total", total, 1)
-        inner = self.function.function if isinstance(self.function, FileFunction) else None
+        inner = within(self.function)
         if isinstance(inner, StepSchedule):  # which is not pickled with this one
             return inner.settled(total)
         return None if self.settles is None else self.settles(total, **self.parameters)
 
     def _checked(self, result: object, versions: NDArray[np.int64]) -> NDArray[np.float64]:
-        try:
-            factors = np.asarray(result)
-        except ValueError as error:  # a ragged list
-            raise RuleError(f"schedule {self} returned no array: {error}") from None
-        if factors.dtype.kind not in "biuf":
-            raise RuleError(f"schedule {self} returned {factors.dtype}, not numbers: give factors >= 0")
-        if factors.shape != versions.shape:
-            raise RuleError(
-                f"schedule {self} returned shape {factors.shape}: must be {versions.shape}, a factor for each version"
-            )
+        factors = returned(f"schedule {self}", result, versions.shape, "factor for each version")
         bad = ~((factors >= 0) & (factors <= LARGEST_FACTOR))
         if bad.any():
             place = np.unravel_index(int(bad.argmax()), bad.shape)
@@ -107,7 +98,7 @@ class StepSchedule(ByValue):
                 f"schedule {self} gives the factor {factors[place]} at version {versions[place]:,}: "
                 "must be finite and >= 0"
             )
-        return np.array(factors, dtype=np.float64)
+        return factors
 
     def _identity_(self) -> tuple[Any, ...]:
         return self.function, dict(self.parameters)
@@ -151,7 +142,7 @@ def names_total(function: Callable[..., Any]) -> bool:
     >>> names_total(lambda t: t), names_total(lambda t, total: t / total)
     (False, True)
     """
-    function = function.function if isinstance(function, FileFunction) else function
+    function = within(function)
     if isinstance(function, StepSchedule):
         return True
     try:
