@@ -26,13 +26,34 @@ include_patterns = [
 ]
 exclude_patterns = ["**/.ipynb_checkpoints", "build", ".venv"]
 
-extensions = ["myst_nb", "sphinx_copybutton", "contents"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "myst_nb",
+    "sphinx_copybutton",
+    "contents",
+    "mathml",
+    "names",
+]
 nb_execution_mode = "off"  # tests/test_notebooks.py executes them
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
 myst_links_external_new_tab = False
 
+suppress_warnings = ["ref.python"]  # a short name that several entries end in
+smartquotes = False  # a text such as "tail(amplitude=1)" is copied as it is
+html_math_renderer = "mathml"
+
+autodoc_member_order = "bysource"
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+add_module_names = False
+python_maximum_signature_line_length = 80
+toc_object_entries_show_parents = "hide"
+
 html_theme = "furo"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_extra_path = ["root"]  # index.html, which leads to docs/index.html
 html_show_sourcelink = False
 html_copy_source = False

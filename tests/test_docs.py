@@ -98,6 +98,13 @@ def test_every_page_is_in_the_contents_of_the_site():
     assert pages - contents("docs/index.md", set()) == set()
 
 
+def test_every_public_name_has_one_entry_in_the_api_reference():
+    names = runpy.run_path(str(ROOT / "docs/extensions/names.py"))
+    blocks = [block for page in names["PAGES"].glob("*.md") for block in names["BLOCK"].finditer(page.read_text())]
+    entries = [full for block in blocks for full in names["entries"](block["module"], block["names"])]
+    assert sorted(entries) == sorted(names["public"]())
+
+
 def test_the_run_file_page_names_every_column_and_dtype():
     from asapnb.record.schema import EVALS, MICROSCOPE, UPDATES, VIEWS
 
