@@ -1,4 +1,4 @@
-"""docs/how-to/extending/rule.md, and CONTRIBUTING.md: their rule works by name and from its file, as those of asapnb do."""
+"""docs/how-to/extending/rule.md and CONTRIBUTING.md: the rule works by name and from its file, as any of asapnb."""
 
 import doctest
 import pickle
