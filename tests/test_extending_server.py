@@ -123,4 +123,4 @@ def test_a_step_of_another_size_is_replayed_to_the_bit_in_float32(ranks):
 
 
 def test_a_loop_of_a_script_is_compiled_here():
-    assert compiling._marker(["asapnb.engine.team", "compile_rest", "__main__:work", "f4"]) is None
+    assert compiling._marker(["asapnb.engine.team", "compile_loop", "__main__:work", "f4"]) is None

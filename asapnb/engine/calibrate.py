@@ -12,13 +12,12 @@ from ..errors import UsageError
 from ..kernels.arrays import aligned, array_type
 from ..numbers import integer, real
 from ..problems.base import Dtypes, Problem
-from ..record import UPDATES
 from ..schemes import SCHEMES, LockBased, Scheme, as_scheme
 from ..training.arguments import MOST_UPDATES, documented
-from ..training.compiling import compiling_beside, of_names
+from ..training.compiling import compiled
 from ..training.options import Options, at_once, cores, resolve
 from .calibrate_ranks import measure_ranks
-from .collect import Access, compile_access
+from .collect import Access
 from .measured import LEAST, Calibration, Measured, Timer, measuring, warm
 from .ranks import Ranks, joining
 from .shared import Shared
@@ -73,10 +72,7 @@ def calibrate(
     ([1], True)
     >>> made = ab.schedule(timings[1], workers=64, updates=1000)  # 64 such cores
     """
-    measured = measure(
-        problem, batch_size=batch_size, scheme=scheme, workers=workers, seconds=seconds, seed=seed, comm=comm
-    )
-    found = list(measured)
+    found = list(measure(**locals()))
     return Calibration(found) if found else None  # type: ignore[return-value]
 
 
@@ -111,10 +107,7 @@ def measure(
         options = _options(problem, scheme, batch_size, seed, ranks)
         if ranks is not None:
             return measure_ranks(problem, options, counts, seconds, ranks)
-        reference = scheme.timed_loop or ""
-        with compiling_beside(compile_rest, reference, problem):
-            problem.compile()
-        access, loop = compile_access(UPDATES), _compile(reference, problem.dtypes)
+        access, loop = compiled(compile_timed, scheme.timed_loop or "", problem)
         return (_measured(problem, replace(options, workers=count), access, loop, seconds) for count in counts)
 
 
@@ -151,18 +144,8 @@ def _options(problem: Problem, scheme: Scheme, batch_size: int, seed: int, ranks
     return resolve("train", problem, {**given, "step_size": _STEP_SIZE, "updates": MOST_UPDATES, "eval_every": 0})
 
 
-def compile_rest(loop: str, *dtypes: str) -> None:
-    """Fill the cache on disk with all that a calibration compiles besides its problem.
-
-    Args:
-        loop: the worker loop, "module:function".
-        dtypes: the names of those of the problem.
-    """
-    _compile(loop, of_names(dtypes))
-    compile_access(UPDATES)
-
-
-def _compile(loop: str, dtypes: Dtypes) -> Callable[..., int]:
+def compile_timed(loop: str, dtypes: Dtypes) -> tuple[Access, Callable[..., int]]:
+    """As `compile_loop`, of a loop that measures: it takes an array of times, and the least number of rounds, too."""
     return compile_loop(loop, dtypes, array_type(np.int64, 2), types.int64)
 
 

@@ -22,12 +22,12 @@ from ..staleness import StalenessDistribution
 from ..timing import Timing, empirical, gamma
 from ..training.apart import Session, apart
 from ..training.code import pieces
-from ..training.compiling import compiling_beside
+from ..training.compiling import compiled
 from ..training.options import Options
 from ..training.reporting import Hooks
 from . import clocks, remote, serving
 from .clocks import Offset
-from .collect import Access, compile_access
+from .collect import Access
 from .measured import LEAST, Measured, Timer, measuring, warm
 from .memory import check_fits
 from .messages import SHARE, TASK
@@ -186,9 +186,7 @@ def _server(
 ) -> Callable[[], Rounds]:
     """The server measures; however it ends, the workers are told that there is no more to do."""
     crew = serving.server(options.scheme, ranks)
-    with compiling_beside(crew.rest, crew.loop, problem):
-        problem.compile()
-    access, steps = compile_access(UPDATES), crew.compiled(crew.loop, problem.dtypes)
+    access, steps = compiled(crew.compile, crew.loop, problem)
 
     def rounds() -> Rounds:
         try:

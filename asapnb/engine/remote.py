@@ -17,12 +17,12 @@ from ..problems.base import Dtypes, Problem, gradient_signature
 from ..rules import Rule
 from ..training.apart import Session, apart
 from ..training.code import pieces
-from ..training.compiling import compiling_beside, of_names
+from ..training.compiling import compiled, load
 from ..training.options import Options
 from ..training.reporting import Hooks
 from ..training.steps import ONES
 from .initial import InitialState
-from .loops.server import begin, finish
+from .loops.server import finish
 from .memory import allocate, check_fits, local_room
 from .messages import ALIVE, BROKEN, GRADIENT, LEAVING, NOT_FINITE, STOP, Message, Watch, awaited
 from .ranks import LEAVING_SECONDS, Ranks, said
@@ -53,33 +53,24 @@ def work(problem: Problem, options: Options, rule: Rule, ranks: Ranks) -> None:
 
 def prepared(problem: Problem, options: Options, ranks: Ranks) -> Worker:
     """A worker, once all has been compiled that it needs."""
-    with compiling_beside(compile_rest, _LOOP, problem):
-        problem.compile()
-    return Worker(problem, options, ranks)
+    return Worker(problem, options, ranks, compiled(compile_steps, _LOOP, problem))
 
 
-def compile_steps(dtypes: Dtypes) -> tuple[Callable[..., int], Callable[..., bool]]:
-    """The compiled steps of a worker before and after its gradient."""
+Steps = tuple[Callable[..., int], Callable[..., bool]]  # of a worker, before and after its gradient
+
+
+def compile_steps(loop: str, dtypes: Dtypes) -> Steps:
+    """The steps of a worker; `loop` is the first of them."""
     own = worker_types(*dtypes)
-    return specialise(begin, *own, types.int64), specialise(finish, *own, types.float64, types.int64)
-
-
-def compile_rest(loop: str, *dtypes: str) -> None:
-    """Fill the cache on disk with all that a worker compiles besides its problem.
-
-    Args:
-        loop: the module of its steps, by one of them.
-        dtypes: the names of those of the problem.
-    """
-    compile_steps(of_names(dtypes))
+    return specialise(load(loop), *own, types.int64), specialise(finish, *own, types.float64, types.int64)
 
 
 class Worker:
     """A worker and its messages."""
 
-    def __init__(self, problem: Problem, options: Options, ranks: Ranks) -> None:
+    def __init__(self, problem: Problem, options: Options, ranks: Ranks, steps: Steps) -> None:
         self._ranks, self._mpi = ranks, library()
-        self._begin, self._finish = compile_steps(problem.dtypes)
+        self._begin, self._finish = steps
         # called without a look at the types of its arguments, and never as an argument, which takes 20 µs
         self._gradient = problem.gradient.overloads[gradient_signature(*problem.dtypes).args].entry_point
         n, dtype = problem.n_params, problem.dtype

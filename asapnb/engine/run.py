@@ -13,7 +13,7 @@ from ..errors import UsageError
 from ..identity import plain_text
 from ..optimizers import SGD, Optimizer
 from ..problems.base import Problem
-from ..record import UPDATES, Run, RunWriter, claim
+from ..record import Run, RunWriter, claim
 from ..rules import Context, Rule, ScaleTables, as_rule, constant
 from ..rules.changes import Change
 from ..rules.context import OUTSIDE
@@ -24,7 +24,7 @@ from ..training.apart import Session, apart
 from ..training.arguments import documented
 from ..training.attributes import loss_limit, run_attributes
 from ..training.code import pieces
-from ..training.compiling import compiling_beside
+from ..training.compiling import compiled
 from ..training.evaluation import Evaluation, Evaluator
 from ..training.options import (
     KeptParams,
@@ -45,7 +45,6 @@ from ..training.stopping import check_measured
 from ..training.warm_start import StartLike
 from ..training.watching import ProgressHook, watched
 from ..workforce import WorkersLike
-from .collect import compile_access
 from .controller import Controller
 from .initial import InitialState
 from .memory import allocate, check_fits, final_moments, final_parameters
@@ -184,9 +183,7 @@ def run_from(
     steps = step_tables(options.schedule, rule, options.updates)
     begun = time.perf_counter()
     crew = threads(options.scheme) if ranks is None else server(options.scheme, ranks)
-    with compiling_beside(crew.rest, crew.loop, problem):
-        problem.compile()
-    access, loop = compile_access(UPDATES), crew.compiled(crew.loop, problem.dtypes)
+    access, loop = compiled(crew.compile, crew.loop, problem)
     compile_seconds = time.perf_counter() - begun
 
     evaluator = Evaluator(problem, options.eval_samples)

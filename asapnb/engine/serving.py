@@ -19,11 +19,11 @@ from ..mpi import library
 from ..problems.base import Dtypes, Problem
 from ..record.schema import UPDATES, blank_rows
 from ..schemes import Scheme
-from ..training.compiling import load, of_names
+from ..training.compiling import load
 from ..training.options import Options
 from ..training.words import DIVERGED, FAILED, INTERRUPTED
 from . import words
-from .collect import compile_access
+from .collect import Access, compile_access
 from .elastic import number_at
 from .initial import InitialState
 from .loops.server import answer
@@ -43,26 +43,15 @@ class Steps(NamedTuple):
     answer: Callable[..., int]
 
 
-def compile_server(reference: str, dtypes: Dtypes) -> Steps:
-    """The steps of a server; `reference` names the loop that serves, "module:function"."""
+def compile_server(loop: str, dtypes: Dtypes) -> tuple[Access, Steps]:
+    """The access to what workers share, and the steps of a server, of which `loop` names the one that serves."""
     own = (*worker_types(*dtypes), types.int64)
-    return Steps(specialise(load(reference), *own, types.int64), specialise(answer, *own))
-
-
-def compile_rest(loop: str, *dtypes: str) -> None:
-    """Fill the cache on disk with all that a server compiles besides its problem.
-
-    Args:
-        loop: the loop that serves, "module:function".
-        dtypes: the names of those of the problem.
-    """
-    compile_server(loop, of_names(dtypes))
-    compile_access(UPDATES)
+    return compile_access(UPDATES), Steps(specialise(load(loop), *own, types.int64), specialise(answer, *own))
 
 
 def server(scheme: Scheme, ranks: Ranks) -> Crew:
     """The workers of a run on MPI, for its server."""
-    return Crew(scheme.server_loop or "", compile_rest, compile_server, partial(ServerTeam, ranks=ranks))
+    return Crew(scheme.server_loop or "", compile_server, partial(ServerTeam, ranks=ranks))
 
 
 class ServerTeam(Team):

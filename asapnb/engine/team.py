@@ -12,7 +12,7 @@ from ..compiled import specialise
 from ..problems.base import Dtypes, Problem, gradient_signature
 from ..record.schema import UPDATES
 from ..schemes import Scheme
-from ..training.compiling import load, of_names
+from ..training.compiling import Compile, load
 from ..training.options import Options, pinning
 from ..training.starting import start_all
 from ..training.words import FAILED
@@ -46,21 +46,10 @@ class Server(Protocol):
         """Take all finished rows, after a failure."""
 
 
-def compile_loop(loop: str, dtypes: Dtypes, *more: types.Type) -> Callable[..., Any]:
-    """A worker loop, "module:function", for problems of these dtypes; `more` are the types of further arguments."""
+def compile_loop(loop: str, dtypes: Dtypes, *more: types.Type) -> tuple[Access, Callable[..., Any]]:
+    """The access to what workers share, and a worker loop; `more` are the types of its further arguments."""
     gradient = types.FunctionType(gradient_signature(*dtypes))
-    return specialise(load(loop), gradient, *worker_types(*dtypes), types.int64, *more)
-
-
-def compile_rest(loop: str, *dtypes: str) -> None:
-    """Fill the cache on disk with all that a run compiles besides its problem.
-
-    Args:
-        loop: the worker loop, "module:function".
-        dtypes: the names of those of the problem.
-    """
-    compile_loop(loop, of_names(dtypes))
-    compile_access(UPDATES)
+    return compile_access(UPDATES), specialise(load(loop), gradient, *worker_types(*dtypes), types.int64, *more)
 
 
 class Crew(NamedTuple):
@@ -68,20 +57,18 @@ class Crew(NamedTuple):
 
     Attributes:
         loop: what is compiled for them, "module:function".
-        rest: fills the cache with all of it besides the problem; called with `loop` and the names of dtypes.
-        compiled: compiles it in this process, for these dtypes.
+        compile: compiles it, and the access to what the workers share.
         team: makes the team, from problem, options, shared memory, what was compiled, and the initial state.
     """
 
     loop: str
-    rest: Callable[..., None]
-    compiled: Callable[[str, Dtypes], Any]
+    compile: Compile[tuple[Access, Any]]
     team: "Callable[..., Team]"
 
 
 def threads(scheme: Scheme) -> Crew:
     """The workers of a run of this process alone."""
-    return Crew(scheme.chosen_loop or "", compile_rest, compile_loop, Team)
+    return Crew(scheme.chosen_loop or "", compile_loop, Team)
 
 
 class Team:

@@ -45,7 +45,7 @@ from .operations import whole
 from .scales import Scales, factored, scales_of
 from .schedules import Schedule
 from .scheduling import check_rows, make_schedule
-from .threads import LOOP, compile_rest
+from .threads import LOOP, compile_loop
 
 _ROW = 350  # bytes that a row takes at least, from schedule to run, as measured
 
@@ -123,7 +123,7 @@ def simulate(
     options = resolve("simulate", problem, given)
     observed = observation(given)
     with nullcontext() if out is None else claim(out, force) as owner:
-        with compiling_beside(compile_rest, LOOP, problem):
+        with compiling_beside(compile_loop, LOOP, problem):
             chosen, timing = as_rule(plain_text(rule) if force else rule), as_timing(timing, options.workers)
             execution = abandonable(lambda: scheduled(problem, options, chosen, timing, observed))
             problem.compile()

@@ -10,7 +10,7 @@ from numba import types
 
 from ..compiled import specialise
 from ..problems.base import Dtypes, Problem, gradient_signature
-from ..training.compiling import load, of_names
+from ..training.compiling import load
 from ..training.options import Options
 from ..training.starting import start_all
 from ..training.words import FAILED
@@ -32,16 +32,6 @@ def compile_loop(loop: str, dtypes: Dtypes) -> Callable[..., None]:
 @cache
 def _compiled(loop: Any, dtypes: Dtypes) -> Callable[..., None]:
     return specialise(loop, types.FunctionType(gradient_signature(*dtypes)), *replay_types(*dtypes))
-
-
-def compile_rest(loop: str, *dtypes: str) -> None:
-    """Fill the cache on disk with all that a replay compiles besides its problem.
-
-    Args:
-        loop: the loop of the threads, "module:function".
-        dtypes: the names of those of the problem.
-    """
-    compile_loop(loop, of_names(dtypes))
 
 
 class ReplayThreads:

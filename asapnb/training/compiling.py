@@ -9,14 +9,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, TypeVar
 
 from ..compiled import cache_of
 from ..errors import UsageError
@@ -26,9 +24,12 @@ from .options import at_once
 
 _PROGRAM = """
 import importlib, json, sys
-sys.path[:], module, function, *arguments = json.loads(sys.argv[1])
-getattr(importlib.import_module(module), function)(*arguments)
+import numpy
+sys.path[:], module, function, loop, *dtypes = json.loads(sys.argv[1])
+getattr(importlib.import_module(module), function)(loop, tuple(map(numpy.dtype, dtypes)))
 """
+T = TypeVar("T")
+Compile = Callable[[str, Dtypes], T]  # (a loop, "module:function", dtypes of a problem) -> what is compiled for them
 
 
 def load(reference: str) -> Any:
@@ -47,20 +48,21 @@ def load(reference: str) -> Any:
     return function
 
 
-def of_names(dtypes: Sequence[str]) -> Dtypes:
-    """The dtypes of these names: of parameters, inputs and labels."""
-    dtype, inputs, labels = map(np.dtype, dtypes)
-    return dtype, inputs, labels
+def compiled(rest: Compile[T], loop: str, problem: Problem) -> T:
+    """Compile a problem, and what `rest` compiles for this loop and the dtypes of the problem, which is returned."""
+    with compiling_beside(rest, loop, problem):
+        problem.compile()
+    return rest(loop, problem.dtypes)
 
 
 @contextmanager
-def compiling_beside(rest: Callable[..., None], loop: str, problem: Problem) -> Iterator[None]:
+def compiling_beside(rest: Compile[Any], loop: str, problem: Problem) -> Iterator[None]:
     """While the block compiles a problem, let another process compile the rest, unless that is in the cache.
 
     With the problem compiled there is nothing to do meanwhile, and this process has compiled parts of other loops.
 
     Args:
-        rest: compiles the rest; called with `loop` and the names of the dtypes of the problem.
+        rest: a function of a module that compiles the rest, for `loop` and the dtypes of the problem.
         loop: a loop, "module:function".
         problem: the problem.
 
