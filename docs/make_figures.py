@@ -50,7 +50,7 @@ def main(folder: Path) -> None:
         (folder / name).mkdir(parents=True, exist_ok=True)
     if not (folder / "bowl.h5").exists():
         make_runs(folder)
-    for line in re.findall(r"^    (asapnb plot .*)$", (DOCS / "figures.md").read_text(), re.MULTILINE):
+    for line in re.findall(r"^    (asapnb plot .*)$", (DOCS / "how-to/figures.md").read_text(), re.MULTILINE):
         words = [word.replace("runs/", f"{folder}/") for word in shlex.split(line)[1:]]
         out = words.index("-o") + 1
         words[out] = str(DOCS / "images" / words[out])
