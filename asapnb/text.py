@@ -208,10 +208,10 @@ def read_bytes(path: str | os.PathLike[str], what: str, most: int = LARGEST_FILE
     return bytes(content)
 
 
-def read_text(path: str | os.PathLike[str], what: str, most: int = LARGEST_FILE) -> str:
+def read_text(path: str | os.PathLike[str], what: str) -> str:
     """The text of a regular file in UTF-8; UsageError as `read_bytes`, or if it is in another encoding."""
     try:
-        return read_bytes(path, what, most).decode("utf-8-sig")  # some editors begin a text with a mark
+        return read_bytes(path, what).decode("utf-8-sig")  # some editors begin a text with a mark
     except UnicodeDecodeError as error:
         raise UsageError(f"cannot read {what} {path}: it is not in UTF-8 ({error}); save it as UTF-8") from None
 

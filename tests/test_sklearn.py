@@ -99,7 +99,10 @@ def test_partial_fits_know_all_classes_at_first():
 
 
 def test_the_run_is_that_of_the_arguments():
-    options = {"scheme": "leashed", "rule": "tail", "step_size": 0.1, "batch_size": 8, "momentum": 0.5, "clip": 9.0}
+    options = {
+        "scheme": "leashed", "rule": "tail", "step_size": 0.1, "batch_size": 8, "momentum": 0.5,
+        "momentum_kind": "ordered", "clip": 9.0, "worker_tables": True,
+    }  # fmt: skip
     model = AsyncSGDClassifier((4,), **options, **VIRTUAL, epochs=4, timing="lognormal(1, cv=0.5)", random_state=5)
     run = model.fit(X, Y).run_
     assert (run.kind, run.status, run.attributes["workers"], len(run.updates["tau"])) == (

@@ -13,7 +13,7 @@ from ..errors import DataError, UsageError
 from ..numbers import choice
 from ..places import cache_folder
 from .dataset import Dataset, Split
-from .formats import check_labels, malformed, read_idx
+from .formats import check_labels, images_and_labels, malformed, read_idx
 from .layouts import KERAS, candidates
 from .options import is_file, parsed
 from .recorded import RecordedData, find
@@ -168,9 +168,5 @@ def read_file(source: Source, folder: Path, file: str) -> NDArray[np.uint8]:
 
 def _read_split(source: Source, folder: Path, files: Iterable[str]) -> Split:
     contents = [read_file(source, folder, file) for file in files]
-    if contents[0].ndim == 2:
-        images = np.concatenate([records[:, 1:] for records in contents])
-        labels = np.concatenate([records[:, 0] for records in contents])
-    else:
-        images, labels = contents
+    images, labels = images_and_labels(contents, source.shape)
     return Split(images.reshape(-1, *source.shape), labels.astype(np.int64))

@@ -1,29 +1,26 @@
 """Tables as text: CSV and TSV, read the same way on every machine, whatever else is installed."""
 
 import csv
-import gzip
 import io
 import itertools
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..memory import check_memory
-from ..text import regular_file
-from .formats import KNOWN
+from .formats import KNOWN, unpacked
 from .table import Table, is_missing, table_of
 
 _SEPARATORS = (",", ";", "\t", "|")
 _BLOCK = 4096  # rows that are made numbers at a time
 _LONGEST = 2**24  # characters of a line
-_GZIP = b"\x1f\x8b"
 _DIGITS = frozenset("0123456789+- ")
 _EXACT = 2.0**53
 
@@ -62,17 +59,16 @@ def read_delimited(path: Path, header: bool | None = None) -> Table:
                 return _table(path, names, parts, whole)
 
 
-def line_of(path: Path, row: int, header: bool | None = None) -> int:
+def line_of(path: Path, row: int) -> int:
     """The line on which a row of a table ends, both counted as editors and arrays do: from 1, and from 0.
 
     Args:
         path: of the file, which has been read.
         row: of the table.
-        header: as of `read_delimited`.
     """
     with _opened(path) as file:
         lines = _Lines(file, path)
-        rows, titled = _named(path, lines, header)[1:]
+        rows, titled = _named(path, lines, None)[1:]
         if not titled and row == 0:  # by now the second has been read, too
             return lines.first
         next(itertools.islice(rows, row, None))
@@ -198,11 +194,5 @@ class _Lines:
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[str]]:
     """The text of a file, unpacked if gzip made it."""
-    with regular_file(path, "data from") as file:
-        packed = file.read(2) == _GZIP
-        file.seek(0)
-        with (
-            gzip.open(file) if packed else nullcontext(file) as stream,
-            io.TextIOWrapper(cast(IO[bytes], stream), encoding="utf-8-sig", newline="") as text,
-        ):
-            yield text
+    with unpacked(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+        yield text

@@ -1,7 +1,6 @@
 """Folders of data: of MNIST-like files, of training and test files, of arrays, and of images by class."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +8,8 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from . import arrays
-from .formats import read_idx
-from .images import class_folders, read_classes
+from .formats import images_and_labels, read_idx
+from .images import class_folders, names_in, read_classes
 from .layouts import candidates
 from .options import SUFFIXES, Options
 from .preparation import Part
@@ -34,7 +33,7 @@ def parts_of(folder: Path, options: Options) -> tuple[Part | Path, Part | Path |
     """The training and the test part in a folder, if it has one: read, or the files that hold them."""
     if (classic := classic_in(folder)) is not None:
         return _classic(*classic)
-    names = _listed(folder)
+    names = names_in(folder)
     for train, test in _PARTS:
         pair = [_file(folder, names, part) for part in (train, test)]
         if pair[0] and pair[1]:
@@ -74,12 +73,7 @@ def _classic(source: Source, folder: Path) -> tuple[Arrays, Arrays]:
     read = []
     for files in source.files:
         contents = [_content(folder, file, shape) for file, shape in files.items()]
-        if contents[0].ndim == 2:  # records of CIFAR
-            records = np.concatenate(contents)
-            inputs, labels = records[:, 1:].reshape(-1, *source.shape), records[:, 0]
-        else:
-            inputs, labels = contents
-        read.append((inputs, labels))
+        read.append(images_and_labels(contents, source.shape))
     classes = max(int(labels.max()) for _, labels in read) + 1
     name = _known(read[0][1])
     names = SOURCES[name].classes if name else tuple(map(str, range(classes)))
@@ -102,13 +96,6 @@ def _content(folder: Path, file: str, shape: tuple[int, ...]) -> NDArray[np.uint
         except DataError as error:
             failures.append(str(error))
     raise DataError("; ".join(failures))
-
-
-def _listed(folder: Path) -> list[str]:
-    try:
-        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
-    except OSError as error:
-        raise DataError(f"cannot read the folder {folder}: {error.strerror}") from None
 
 
 def _file(folder: Path, names: list[str], part: str) -> Path | None:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from .formats import CIFAR_RECORD, content, malformed
 
-_LARGEST = 2**28  # bytes of an .npz
 _SLACK = 2_000_000  # bytes of a batch besides its pixels: labels and names of files
 
 

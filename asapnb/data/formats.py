@@ -3,7 +3,8 @@
 import gzip
 import math
 import zlib
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -83,6 +84,22 @@ def read_cifar(path: str | Path, records: int | None = None) -> NDArray[np.uint8
     return np.frombuffer(data, np.uint8).reshape(-1, CIFAR_RECORD).copy()
 
 
+def images_and_labels(
+    contents: list[NDArray[np.uint8]], shape: tuple[int, int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The images and the labels of a part: the contents of its two files, or parts of its CIFAR records.
+
+    Args:
+        contents: of the files, as `read_idx` or `read_cifar` gives them.
+        shape: of an image in such a record.
+    """
+    if contents[0].ndim != 2:
+        images, labels = contents
+        return images, labels
+    images = np.concatenate([records[:, 1:] for records in contents])
+    return images.reshape(-1, *shape), np.concatenate([records[:, 0] for records in contents])
+
+
 def check_labels(path: str | Path, labels: NDArray[Any], classes: int) -> None:
     """Raise DataError unless every label is below `classes`.
 
@@ -106,11 +123,8 @@ def content(path: Path, most: int | None = None) -> bytes:
     DataError if it cannot be read, if there are more than `most`, or more than memory can hold.
     """
     try:
-        with regular_file(path, "data from") as file:
-            packed = file.read(2) == _GZIP
-            file.seek(0)
-            with gzip.open(file) if packed else nullcontext(file) as stream:
-                found = _at_most(cast(IO[bytes], stream), path, most)
+        with unpacked(path) as file:
+            found = _at_most(file, path, most)
     except UsageError as error:
         raise malformed(path, f"no readable file ({str(error).rpartition(f'{path}: ')[2]})", "one") from None
     except (EOFError, zlib.error, OSError) as error:
@@ -121,6 +135,16 @@ def content(path: Path, most: int | None = None) -> bytes:
         if found[:64].lstrip().lower().startswith(start):
             raise malformed(path, kind, "data")
     return found
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[IO[bytes]]:
+    """A regular file to read from, through gzip if that made it."""
+    with regular_file(path, "data from") as file:
+        packed = file.read(2) == _GZIP
+        file.seek(0)
+        with gzip.open(file) if packed else nullcontext(file) as stream:
+            yield cast(IO[bytes], stream)
 
 
 def _at_most(file: IO[bytes], path: Path, most: int | None) -> bytes:

@@ -2,6 +2,8 @@
 
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +29,16 @@ def is_image(name: str) -> bool:
 
 def images_in(folder: Path) -> list[Path]:
     """The image files in a folder, by name."""
-    return [folder / name for name in _listed(folder) if is_image(name)]
+    return [folder / name for name in names_in(folder) if is_image(name)]
 
 
 def class_folders(folder: Path) -> list[str]:
     """The names of the folders within that hold images."""
-    return [name for name in _listed(folder) if (folder / name).is_dir() and images_in(folder / name)]
+    return [name for name in names_in(folder) if (folder / name).is_dir() and images_in(folder / name)]
 
 
-def _listed(folder: Path) -> list[str]:
+def names_in(folder: Path) -> list[str]:
+    """What is in a folder, by name, but for what is hidden; DataError if it cannot be read."""
     try:
         return sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except OSError as error:
@@ -100,22 +103,14 @@ def _read(file: Path, size: tuple[int, int] | None, channels: int | None) -> NDA
     return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
 
 
-class _opened:
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
     """An image file, opened by pillow without its plug-ins for rare formats."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-
-    def __enter__(self) -> Any:
-        image = optional("PIL.Image", "data", f"reading {self._file}")
+    pillow = optional("PIL.Image", "data", f"reading {file}")
+    with ExitStack() as held:
         try:
-            self._held = regular_file(self._file, "the image")
             with warnings.catch_warnings(action="error"):  # of an image that claims to be huge
-                return image.open(self._held.__enter__(), formats=_FORMATS)
+                image = pillow.open(held.enter_context(regular_file(file, "the image")), formats=_FORMATS)
         except Exception as error:
-            raise DataError(
-                f"{self._file}: found {type(error).__name__} ({error!s:.200}), expected an image"
-            ) from None
-
-    def __exit__(self, *error: Any) -> None:
-        self._held.__exit__(None, None, None)
+            raise DataError(f"{file}: found {type(error).__name__} ({error!s:.200}), expected an image") from None
+        yield image

@@ -13,6 +13,7 @@ from ..formatting import visible
 from .style import Axes, Look
 
 _WIDEST = 32  # characters of a label in one line
+_SIZE = 8.0  # of the letters, in points
 _LINE = 1.35  # height of a line of text over the size of its letters
 
 
@@ -25,7 +26,7 @@ class End(NamedTuple):
     look: Look
 
 
-def label_ends(axes: Axes, ends: Sequence[End], size: float = 8.0) -> None:
+def label_ends(axes: Axes, ends: Sequence[End]) -> None:
     """Write each label right of the axes, near the end of its line, and connect the two.
 
     Call it last, when the axes have their size. An end outside the axes, as of a run that diverged, has its label at
@@ -34,7 +35,6 @@ def label_ends(axes: Axes, ends: Sequence[End], size: float = 8.0) -> None:
     Args:
         axes: where the lines are.
         ends: the ends and their labels.
-        size: of the letters, in points.
     """
     if not ends:
         return
@@ -44,7 +44,7 @@ def label_ends(axes: Axes, ends: Sequence[End], size: float = 8.0) -> None:
     line = {"arrowstyle": "-", "linewidth": 0.6, "shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5)}
     texts = [
         axes.annotate(
-            end.text, xy=xy, xytext=(1.035, 0.5), textcoords="axes fraction", fontsize=size, va="center",
+            end.text, xy=xy, xytext=(1.035, 0.5), textcoords="axes fraction", fontsize=_SIZE, va="center",
             color=end.look.color, annotation_clip=False, arrowprops={**line, "color": end.look.color},
         )
         for end, xy in zip(ends, wanted, strict=True)
@@ -52,7 +52,7 @@ def label_ends(axes: Axes, ends: Sequence[End], size: float = 8.0) -> None:
     figure.draw_without_rendering()  # type: ignore[union-attr]  # gives the axes their place
     at = axes.transAxes.inverted().transform(axes.transData.transform(wanted))[:, 1]
     points = axes.get_window_extent().height * 72 / figure.dpi
-    heights = [(1 + end.text.count("\n")) * size * _LINE / points for end in ends]
+    heights = [(1 + end.text.count("\n")) * _SIZE * _LINE / points for end in ends]
     for text, y in zip(texts, spread(at, heights), strict=True):
         text.set_position((1.035, y))
 

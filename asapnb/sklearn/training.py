@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from math import prod
 from typing import Any, TypeVar
 
@@ -29,59 +30,36 @@ ENGINES = ("threads", "simulate")
 _MINIBATCHES = 8  # of each worker in an epoch, at least, where nobody says how many workers there are
 
 
+@dataclass(eq=False, repr=False)
 class AsyncSGD(BaseEstimator):
     """What estimators share: parameters, training, and the forward pass."""
 
-    def __init__(
-        self,
-        hidden: Sequence[int] = (100,),
-        *,
-        scheme: Scheme | str = "lock-based",
-        rule: Rule | str | Callable[..., Any] = "constant",
-        schedule: StepSchedule | str | Callable[..., Any] = "constant",
-        workers: int | None = None,
-        step_size: float = 0.01,
-        batch_size: int = 32,
-        epochs: int = 50,
-        optimizer: Optimizer | str = "sgd",
-        momentum: float = 0.0,
-        direct_share: float = 0.0,
-        weight_decay: float = 0.0,
-        clip: float | None = None,
-        local_steps: int = 1,
-        shards: str | None = None,
-        target_loss: float | None = None,
-        patience: int | None = None,
-        max_seconds: float | None = None,
-        record: str = "updates",
-        engine: str = "threads",
-        timing: Any = "exponential(1)",
-        warm_start: bool = False,
-        random_state: Any = None,
-    ) -> None:
-        self.hidden = hidden
-        self.scheme = scheme
-        self.rule = rule
-        self.schedule = schedule
-        self.workers = workers
-        self.step_size = step_size
-        self.batch_size = batch_size
-        self.epochs = epochs
-        self.optimizer = optimizer
-        self.momentum = momentum
-        self.direct_share = direct_share
-        self.weight_decay = weight_decay
-        self.clip = clip
-        self.local_steps = local_steps
-        self.shards = shards
-        self.target_loss = target_loss
-        self.patience = patience
-        self.max_seconds = max_seconds
-        self.record = record
-        self.engine = engine
-        self.timing = timing
-        self.warm_start = warm_start
-        self.random_state = random_state
+    hidden: Sequence[int] = (100,)
+    _: KW_ONLY
+    scheme: Scheme | str = "lock-based"
+    rule: Rule | str | Callable[..., Any] = "constant"
+    schedule: StepSchedule | str | Callable[..., Any] = "constant"
+    workers: int | None = None
+    step_size: float = 0.01
+    batch_size: int = 32
+    epochs: int = 50
+    optimizer: Optimizer | str = "sgd"
+    momentum: float = 0.0
+    momentum_kind: str = "per_worker"
+    direct_share: float = 0.0
+    weight_decay: float = 0.0
+    clip: float | None = None
+    local_steps: int = 1
+    shards: str | None = None
+    worker_tables: bool = False
+    target_loss: float | None = None
+    patience: int | None = None
+    max_seconds: float | None = None
+    record: str = "updates"
+    engine: str = "threads"
+    timing: Any = "exponential(1)"
+    warm_start: bool = False
+    random_state: Any = None
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -168,11 +146,13 @@ _ARGUMENTS = """hidden: the units of each hidden layer; () for a linear model.
         epochs: passes over the data.
         optimizer: "sgd", "adam", …, with options as in "adam(beta1=0.8)"; see `asapnb.optimizers`.
         momentum: μ; see `asapnb.train`.
+        momentum_kind: which velocity there is: "per_worker", "shared" or "ordered"; see `asapnb.train`.
         direct_share: the share of a gradient that is applied at once, beside momentum; see `asapnb.train`.
         weight_decay: λ; λ · parameters is added to every gradient.
         clip: gradients that are longer are scaled to this norm; None for never.
         local_steps: steps that a worker makes on its own copy for an update; see `asapnb.train`.
         shards: "iid", "label", …: each worker has its own part of the samples; see `asapnb.train`.
+        worker_tables: give each worker a table of step sizes of its own; see `asapnb.train`.
         target_loss: stop when the training loss of an epoch is at most this.
         patience: stop when the training loss has not improved in so many epochs; None for never.
         max_seconds: stop after so much time of training: virtual seconds where it is simulated.
