@@ -92,7 +92,7 @@ def be_hit(trial: SimpleNamespace, said: int) -> int:
         if times == trial.time:
             os.write(said, b"!\n")
 
-    def rows_appended(_: object, writer: object, group: str, rows: np.ndarray) -> None:
+    def rows_appended(_: object, writer: object, group: str, rows: np.ndarray, *_more: object) -> None:
         nonlocal appended
         appended += len(rows) if group == "updates" else 0
 
