@@ -17,9 +17,9 @@ TRAIN = """
 import warnings; warnings.simplefilter("always")
 import asapnb as ab
 from problems import quadratic
-run = ab.train(quadratic(), scheme="lock-based", workers=2, updates=50)
-from asapnb.engine.loops import lock_based
-stats = lock_based.work.stats
+run = ab.train(quadratic(), scheme="synchronous", workers=2, updates=50)
+from asapnb.engine.loops import synchronous
+stats = synchronous.work.stats
 print(run.status, sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
 import sys; print("numba.np.arraymath" in sys.modules, "scipy.linalg" in sys.modules)
 """

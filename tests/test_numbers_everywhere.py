@@ -194,8 +194,7 @@ CALLS = {
     "forecasting": {
         "forecast": {
             "workers": 2, "step_size": 0.5, "batch_size": 4, "epochs": 2, "seed": 3, "timing_seed": 5,
-            "momentum": 0.5, "direct_share": 0.5, "L": 1.5, "noise": 0.5, "n_params": 7, "n_samples": 40,
-            "samples": 9,
+            "L": 1.5, "noise": 0.5, "n_params": 7, "n_samples": 40, "samples": 9,
         },
         "gradient_variance": {"problem": problems.log_cosh(2, noise=0.5), "batch_size": 2, "pairs": 3, "seed": 3},
         "smoothness": {
@@ -212,6 +211,7 @@ MORE = [
     (rules.check, {"rule": "constant", "seed": 3, "tries": 4}),
     (staleness.geometric, {"p": 0.25}),
     (forecasting.forecast, {"L": 1.5, "updates": 9}),
+    (forecasting.forecast, {"workers": "1", "momentum": 0.5, "direct_share": 0.5, "updates": 9}),  # one: a formula
     (analysis.Target, {"loss": 0.5}),
     (estimated, {"half_life": 2.5}),
     (estimated, {"window": 3}),

@@ -289,8 +289,8 @@ def test_the_file_is_whole_after_every_single_write_of_every_append(tmp_path, mo
     root above it, and only the root first is safe. So the first append is watched, and those of these chunks.
     """
     path, copy, expected = tmp_path / "run.h5", tmp_path / "copy.h5", rows(140 * 16)
-    followed = [0, *(at // 10 * 160 for at in (65, 97, 129))]
-    write_out, states, step = Append.write_out, [], 160
+    followed = [0, *((at - 1) // 3 * 48 for at in (65, 97, 129))]
+    write_out, states, step = Append.write_out, [], 3 * 16
     monkeypatch.setattr(columns, "CHUNK", 16)  # in a chunk
 
     def watched(append, address, data):

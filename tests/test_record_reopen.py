@@ -62,13 +62,13 @@ def test_a_file_from_before_identities_gets_one(tmp_path):
 
 def test_it_is_whole_after_every_single_write(tmp_path, monkeypatch):
     path, copy = tmp_path / "run.h5", tmp_path / "copy.h5"
-    table, more = rows(70_000), rows(60_000, 50_001)
+    table, more = rows(7000), rows(9000, 5001)
     with own(path) as owner:
         writer = make(owner)
         writer.append_updates(table)
         writer.flush()
-    writer = RunWriter.reopen(path, kept={"updates": 50_001, "evals": 0, "rule": 0}, attributes={})
-    expected, write_out, states = np.concatenate([table[:50_001], more]), Append.write_out, []
+    writer = RunWriter.reopen(path, kept={"updates": 5001, "evals": 0, "rule": 0}, attributes={})
+    expected, write_out, states = np.concatenate([table[:5001], more]), Append.write_out, []
 
     def watched(append, address, data):
         write_out(append, address, data)
@@ -84,8 +84,8 @@ def test_it_is_whole_after_every_single_write(tmp_path, monkeypatch):
         writer.flush()
     writer.finish("finished", np.ones(3, np.float32), [[1]], {"seconds": 1.0})
     assert states == sorted(states)
-    whole = {rows // 2048 * 2048 for rows in (70_001, 90_001, 110_001)}  # before the rest is in the tail
-    assert set(states) == {50_001, 70_001, 90_001, 110_001} | whole
+    whole = {rows // 2048 * 2048 for rows in (8001, 11_001, 14_001)}  # before the rest is in the tail
+    assert set(states) == {5001, 8001, 11_001, 14_001} | whole
 
 
 def test_a_failed_reopening_leaves_the_file(tmp_path, monkeypatch):
