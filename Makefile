@@ -3,13 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES := --numprocesses auto --dist worksteal
 
-.PHONY: help demo test test-portable lint docs bench model mutants fuzz kills stress clean
+.PHONY: help demo test test-portable lint docs look docs-links bench model mutants fuzz kills stress clean
 
 help:
 	@echo "make demo   train LeNet on real images with 8 asynchronous workers, and look at the staleness"
 	@echo "make test   run all tests and doctests"
 	@echo "make lint   ruff and mypy"
 	@echo "make docs   build the documentation site in build/site"
+	@echo "make look   build it, and look at every page in Chromium"
 	@echo "make bench  all benchmarks (half an hour), beside PyTorch where .venv has it"
 	@echo "make model  check the models of the schemes with Spin (minutes; needs spin and a C compiler)"
 	@echo "make mutants  plant 50 bugs, and see which of them the tests notice (an hour)"
@@ -60,9 +61,17 @@ lint: .venv/dev-ready
 	$(BIN)/mypy
 
 # Warnings are errors. No network is used.
+SPHINX := $(BIN)/python -m sphinx --quiet --keep-going --nitpicky -c docs -d build/doctrees
 docs: .venv/dev-ready
-	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --nitpicky -c docs -d build/doctrees . build/site
+	$(SPHINX) --fail-on-warning . build/site
 	@echo "documentation: $(CURDIR)/build/site/index.html"
+
+look: docs
+	$(BIN)/python docs/look.py
+
+# Whether links to other sites work: this needs a network.
+docs-links: .venv/dev-ready
+	$(SPHINX) -b linkcheck . build/links
 
 bench: .venv/demo-ready
 	$(BIN)/python experiments/benchmarks/all.py

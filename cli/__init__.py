@@ -39,7 +39,16 @@ COMMANDS = {
     "info": "Show versions, machine, kernels and data found.",
 }
 _LINE = "asapnb.line"  # a command and its arguments
-FAILED, USAGE, DIVERGED, INTERRUPTED = 1, 2, 3, 130  # exit codes; 0 is done
+FAILED, USAGE, DIVERGED, INTERRUPTED = 1, 2, 3, 130
+EXITS = {  # every exit code: its name, and when it occurs
+    0: ("done", "The command did what it was asked. A run ended as finished, converged, stopped or timed-out."),
+    FAILED: ("failed", "A run, a point of a sweep, a check or an output failed, or the system refused something."),
+    USAGE: ("usage", "An argument, a configuration or a file cannot be used. Nothing was written."),
+    DIVERGED: ("diverged", "A loss was not finite, or above `divergence_factor` times the initial one."),
+    INTERRUPTED: ("interrupted", "Ctrl-C. The run file holds what was done."),
+    129: ("hung up", "SIGHUP, as when a terminal closes. The run file holds what was done."),
+    143: ("terminated", "SIGTERM. The run file holds what was done."),
+}
 
 
 class _Commands(click.Group):
@@ -146,7 +155,7 @@ def _check_place() -> None:
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
-    epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 diverged, 130 interrupted, 143 or 129 terminated.",
+    epilog=f"Exit codes: {', '.join(f'{code} {name}' for code, (name, _) in EXITS.items())}.",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def main() -> None:

@@ -34,13 +34,15 @@ extensions = [
     "contents",
     "mathml",
     "names",
+    "interfaces",
 ]
 nb_execution_mode = "off"  # tests/test_notebooks.py executes them
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 4
 myst_links_external_new_tab = False
 
 suppress_warnings = ["ref.python"]  # a short name that several entries end in
+highlight_language = "text"  # of a block that names none
 smartquotes = False  # a text such as "tail(amplitude=1)" is copied as it is
 html_math_renderer = "mathml"
 

@@ -6,12 +6,19 @@ The pages of docs/how-to/extending add something to asapnb, which their own test
 import os
 import re
 import runpy
+import tomllib
 from pathlib import Path
 
 import click
 import pytest
-from asapnb.cli import COMMANDS, main
+import yaml
+from asapnb.cli import COMMANDS, DIVERGED, EXITS, FAILED, INTERRUPTED, USAGE, main
 from pages import ROOT, run_page
+
+import asapnb
+from asapnb.config import KINDS
+from asapnb.config import keys as config_keys
+from asapnb.signals import TERMINATING
 
 
 def named(page):
@@ -25,6 +32,7 @@ PAGES = [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "SECURITY.md",
     *sorted(set(map(named, ROOT.glob("docs/**/*.md"))) - set(EXTENDING)),
 ]
 CONTENTS = runpy.run_path(str(ROOT / "docs/extensions/contents.py"))
@@ -104,6 +112,25 @@ def test_every_public_name_has_one_entry_in_the_api_reference():
     blocks = [block for page in names["PAGES"].glob("*.md") for block in names["BLOCK"].finditer(page.read_text())]
     entries = [full for block in blocks for full in names["entries"](block["module"], block["names"])]
     assert sorted(entries) == sorted(names["public"]())
+
+
+def test_every_command_key_and_exit_code_is_in_the_reference():
+    tables = runpy.run_path(str(ROOT / "docs/extensions/interfaces.py"))["TABLES"]
+    commands, keys, codes = ("\n".join(tables[name]()) for name in ("commands", "keys", "exit-codes"))
+    assert all(f"## asapnb {name}\n" in commands for name in COMMANDS)
+    assert all(f"| `{name}` | " in keys for kind in KINDS for name in config_keys(kind))
+    assert {FAILED, USAGE, DIVERGED, INTERRUPTED, *(128 + number for number in TERMINATING)} < set(EXITS)
+    assert all(f"| {code} | {name} | " in codes for code, (name, _) in EXITS.items())
+
+
+def test_what_is_cited_is_this_version():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert cited["cff-version"] == "1.2.0"
+    assert cited["version"] == asapnb.__version__
+    assert cited["license"] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["license"]
+    page = (ROOT / "docs/citing.md").read_text().replace("{", "").replace("}", "")
+    assert f"version = {asapnb.__version__}," in page
+    assert all(work["title"] in page for work in cited["references"])
 
 
 def test_the_run_file_page_names_every_column_and_dtype():
