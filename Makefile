@@ -53,7 +53,7 @@ test: .venv/dev-ready
 
 # The same kernels as plain loops, for CPUs without AVX2.
 test-portable: .venv/dev-ready
-	ASAPNB_KERNELS=portable $(BIN)/python -m pytest $(CORES) tests/test_kernels.py tests/test_problems_networks.py tests/test_replay.py
+	ASAPNB_KERNELS=portable $(BIN)/python -m pytest $(CORES) tests/test_kernels.py tests/test_problems_networks.py tests/test_replay.py::test_the_file_of_a_network_s_run_gives_its_parameters
 
 lint: .venv/dev-ready
 	$(BIN)/ruff check .

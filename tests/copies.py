@@ -16,7 +16,7 @@ _TARGET = re.compile(r'^# ([\w/]+\.py)(?:, (at the end)|, above "(.*)")?\n', re.
 
 
 class Copy:
-    """The package and the tests of networks, in a folder, without compiled code."""
+    """The package and the tests of networks, in a folder. Compiled code of what a page does not change is shared."""
 
     def __init__(self, page, folder):
         self.folder, self.script = folder, ""
@@ -51,10 +51,9 @@ class Copy:
         assert out == ""
         return error
 
-    def run(self, code, kernels="portable"):
+    def run(self, code):
         """What Python code prints, and what it prints as errors."""
-        environment = {"ASAPNB_KERNELS": kernels, "ASAPNB_CACHE": str(self.folder / "cache")}
-        environment["PYTHONPATH"] = f"{self.folder}{os.pathsep}{self.folder / 'tests'}"
+        environment = {"PYTHONPATH": f"{self.folder}{os.pathsep}{self.folder / 'tests'}"}
         code = f"import numpy as np\n{code}"
         done = python("-W", "error", "-c", code, environment=environment, cwd=self.folder, check=False)
         return done.stdout, done.stderr

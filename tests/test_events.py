@@ -147,7 +147,7 @@ def assert_that_of_the_twin(*case):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_schedule_is_that_of_the_twin(family):
-    @settings(max_examples=40 if "intervals" in family else 200)
+    @settings(max_examples=40 if "intervals" in family else 100)
     @given(cases(family))
     def compare(case):
         assert_that_of_the_twin(*case)

@@ -16,10 +16,10 @@ def test_a_loop_that_forgets_the_column_is_told_so(loop, tmp_path):
     copy = Copy("docs/how-to/extending/column.md", tmp_path)
     text = (tmp_path / loop).read_text()
     (tmp_path / loop).write_text(re.sub(r"^.*gradient_norm = .*\n", "", text, flags=re.MULTILINE))
-    kind = "train" if "engine" in loop else "simulate"
+    kind, scheme = ("train", "synchronous") if "engine" in loop else ("simulate", "lock-based")
     program = f"""
 import asapnb as ab
-run = ab.{kind}(ab.problems.quadratic([1.0]), workers=2, updates=20, batch_size=1)
+run = ab.{kind}(ab.problems.quadratic([1.0]), "{scheme}", workers=2, updates=20, batch_size=1)
 print(len(run.updates["gradient_norm"]))
 """
     printed, error = copy.run(program)

@@ -3,8 +3,6 @@
 import pytest
 from copies import Copy
 
-from asapnb.compiled import KERNEL_PATH
-
 PAGE = "docs/how-to/extending/layer.md"
 CHECK = """
 import test_problems_networks as t
@@ -24,7 +22,7 @@ print("done")
 
 
 def test_the_layer_of_the_page_agrees_with_its_twin_and_trains(tmp_path):
-    assert Copy(PAGE, tmp_path).run(CHECK + TRAIN, KERNEL_PATH) == ("done\n", "")
+    assert Copy(PAGE, tmp_path).run(CHECK + TRAIN) == ("done\n", "")
 
 
 @pytest.mark.parametrize(

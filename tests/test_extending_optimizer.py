@@ -9,8 +9,8 @@ import test_optimizers as t
 given = t.STEPS["rmsprop"]
 t.test_an_optimizer_prints_what_is_read_again("rmsprop")
 t.test_threads_make_the_parameters_of_the_rows_and_a_replay_too(given, "lock-based")
-t.test_a_simulated_run_is_recomputed_from_its_rows(given, "leashed(persistence=0)")
-t.test_a_run_goes_on_with_what_its_steps_carry_on("rmsprop", "leashed", pathlib.Path("."))
+t.test_a_simulated_run_is_recomputed_from_its_rows(given, "lock-based")
+t.test_a_run_goes_on_with_what_its_steps_carry_on("rmsprop", "lock-based", pathlib.Path("."))
 print("done")
 """
 

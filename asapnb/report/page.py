@@ -20,7 +20,7 @@ from ..record import Run, checked_target
 from ..record.files import put_in_place
 from .packed import chart_json, table_json
 from .sections import Section, sections, title_of
-from .sources import is_sweep, sweeps
+from .sources import SweepSource, is_sweep, sweeps
 
 _HERE = Path(__file__).parent
 _ROWS = 100  # of a table that are shown at a time
@@ -83,9 +83,10 @@ def report(
     target = checked_page(out, force)
     given = _once([runs] if isinstance(runs, Run | str | os.PathLike) else runs)
     found = _found(given, where or {}, skip_bad)
+    swept = sweeps(given)  # before the figures, which take long
     with rules_coloured(found):
         parts = sections(found, targets, baseline, clock)
-    text = _html(given, found, title or title_of(given), parts)
+    text = _html(swept, found, title or title_of(given), parts)
     put_in_place(target, lambda part: part.write_text(text, encoding="utf-8", errors="replace"))
     return Page(target)
 
@@ -120,7 +121,7 @@ def checked_page(out: str | os.PathLike[str], force: bool) -> Path:
     return checked_target(out, force)
 
 
-def _html(given: Sequence[Any], found: Sequence[Record], title: str, parts: Sequence[Section]) -> str:
+def _html(swept: Sequence[SweepSource], found: Sequence[Record], title: str, parts: Sequence[Section]) -> str:
     from plotly.offline import get_plotlyjs
 
     return rendered(
@@ -130,7 +131,7 @@ def _html(given: Sequence[Any], found: Sequence[Record], title: str, parts: Sequ
         statuses=Counter(name for part in parts for name in Counter(part.statuses).elements()),
         sections=parts,
         rows=_ROWS,
-        sweeps=sweeps(given),
+        sweeps=swept,
         js=(_HERE / "page.js").read_text(encoding="utf-8"),
         plotly=get_plotlyjs(),
     )
