@@ -103,7 +103,7 @@ def whole(tmp_path_factory):
     return get
 
 
-@pytest.mark.parametrize(("number", "scheme"), enumerate(SCHEMES))
+@pytest.mark.parametrize(("number", "scheme"), list(enumerate(SCHEMES)))
 def test_interrupted_at_any_moment_and_gone_on(number, scheme, interrupted, whole, tmp_path):
     at = np.sort(np.random.default_rng(number).uniform(0, 1, 2))
     out, complete = tmp_path / "run.h5", ab.load_run(whole(scheme))
