@@ -1,4 +1,4 @@
-"""Make the figures of docs/how-to/figures.md: its sweep of runs and its commands, in a few minutes.
+"""Make the figures of docs/how-to/figures.md, by its commands, and that of docs/explanation/schemes.md.
 
 .venv/bin/python docs/make_figures.py [FOLDER OF RUNS]
 """
@@ -14,8 +14,18 @@ from typing import Any
 from asapnb.cli import main as asapnb
 
 import asapnb as ab
+from asapnb import plots
+from asapnb.plots.style import BLUE, VERMILION, new_figure, note
 
 DOCS = Path(__file__).parent
+SCHEMES = {
+    "Synchronous": "synchronous",
+    "LockBased": "lock-based",
+    "LockBased, intervals of 4": "lock-based(interval=4)",
+    "Hogwild": "hogwild",
+    "Leashed": "leashed",
+    "ParameterServer": "parameter-server",
+}
 EXPONENTIAL, NARROW = "compute=exponential(1)", "compute=lognormal(mean=1, cv=0.3), update=0.01"
 
 
@@ -44,12 +54,35 @@ def simulate(problem: ab.Problem, out: Path, **arguments: Any) -> None:
     ab.simulate(problem, out=out, force=True, **{"timing": EXPONENTIAL, **arguments})
 
 
+def draw_schemes(out: Path, workers: int = 4, end: float = 6.2, update: float = 0.3) -> None:
+    """The same workers under each scheme: when they compute, when they update, and how stale each update is."""
+    timing = f"compute=lognormal(mean=1, cv=0.3), update={update}"
+    with plots.style():
+        figure = new_figure(8.0, 5.2)
+        for axes, (title, scheme) in zip(figure.subplots(3, 2, sharex=True).flat, SCHEMES.items(), strict=True):
+            messages = ", network=0.1" if scheme == "parameter-server" else ""
+            made = ab.schedule(timing + messages, scheme, workers=workers, updates=60, seed=3)
+            applied = made.t_apply
+            axes.barh(made.worker, made.t_ready - made.t_read, left=made.t_read, height=0.55, color=BLUE, alpha=0.3)
+            axes.barh(made.worker, update, left=applied - update, height=0.55, color=VERMILION)
+            for worker, read, ready, tau in zip(made.worker, made.t_read, made.t_ready, made.tau, strict=True):
+                if ready < end:
+                    axes.text((read + ready) / 2, worker, f"{tau}", ha="center", va="center", fontsize=7)
+            axes.set(title=title, xlim=(0, end), ylim=(workers - 0.5, -0.5), yticks=range(workers))
+            axes.tick_params(axis="y", length=0)
+        figure.supxlabel("virtual time, s", fontsize=9)
+        figure.supylabel("worker", fontsize=9)
+        note(figure, "blue: gradient · orange: its update · white: waiting · number: staleness τ")
+        plots.save(figure, out, dpi=110, force=True)
+
+
 def main(folder: Path) -> None:
     """The runs, unless they are there, and each figure by its command on the page."""
     for name in ("rules", "region", "schemes"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     if not (folder / "bowl.h5").exists():
         make_runs(folder)
+    draw_schemes(DOCS / "images/schemes.png")
     for line in re.findall(r"^    (asapnb plot .*)$", (DOCS / "how-to/figures.md").read_text(), re.MULTILINE):
         words = [word.replace("runs/", f"{folder}/") for word in shlex.split(line)[1:]]
         out = words.index("-o") + 1
