@@ -32,16 +32,9 @@ from .text import Columns, console
 
 _PAGES, _RESULTS = (".html", ".htm"), ".json"
 _KEYS = (  # the columns of the standings, in JSON
-    "rank",
-    "contestant",
-    "speed_up",
-    "equal_step",
-    "arrived",
-    "arrived_at_equal_step",
-    "best_step",
-    "mean_scale",
+    "rank", "contestant", "speed_up", "equal_step", "arrived", "arrived_at_equal_step", "best_step", "mean_scale",
     "stable_step",
-)
+)  # fmt: skip
 
 
 def _files(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
@@ -58,41 +51,19 @@ def _files(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) 
 @click.command("arena")
 @click.argument("contestants", nargs=-1, metavar="[RULE|RESULTS.json]…", shell_complete=of_key("rule"))
 @click.option("--list", "listed", is_flag=True, help="Show the scenarios, the problems and the built-in contestants.")
-@click.option(
-    "--scenario",
-    "scenarios",
-    multiple=True,
-    metavar="NAME",
-    help="Only this scenario; may be repeated.",
-    shell_complete=names(lambda: [one.name for one in SUITE.scenarios]),
-)
-@click.option(
-    "--problem",
-    "problems",
-    multiple=True,
-    metavar="NAME",
-    help="Only this problem; may be repeated.",
-    shell_complete=names(lambda: [one.name for one in SUITE.tasks]),
-)
+@click.option("--scenario", "scenarios", multiple=True, metavar="NAME", help="Only this scenario; may be repeated.",
+              shell_complete=names(lambda: [one.name for one in SUITE.scenarios]))  # fmt: skip
+@click.option("--problem", "problems", multiple=True, metavar="NAME", help="Only this problem; may be repeated.",
+              shell_complete=names(lambda: [one.name for one in SUITE.tasks]))  # fmt: skip
 @click.option("--quick", is_flag=True, help="Fewer cells and half of the seeds: some 10 seconds.")
 @click.option("--builtin", "again", is_flag=True, help="Let the built-in contestants run again, all of them.")
-@click.option(
-    "--learn-staleness",
-    "learning",
-    is_flag=True,
-    help="The rule does not know the staleness of a scenario beforehand: its scales are 1 at first.",
-)
+@click.option("--learn-staleness", "learning", is_flag=True,
+              help="The rule does not know the staleness of a scenario beforehand: its scales are 1 at first."
+)  # fmt: skip
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Processes at a time.  [default: the cores]")
-@click.option(
-    "-o",
-    "--out",
-    "outs",
-    multiple=True,
-    type=click.Path(),
-    metavar="FILE",
-    callback=_files,
-    help="Write a page (.html), results (.json) or a figure (.png, .pdf, .svg); may be repeated.",
-)
+@click.option("-o", "--out", "outs", multiple=True, type=click.Path(), metavar="FILE", callback=_files,
+              help="Write a page (.html), results (.json) or a figure (.png, .pdf, .svg); may be repeated."
+)  # fmt: skip
 @click.option("--force", is_flag=True, is_eager=True, help="Overwrite these files if they exist.")
 @QUIET
 @JSON
@@ -203,17 +174,9 @@ def _shown(table: Table, mine: Iterable[str] = ()) -> Any:
 
 
 _LEFT = (
-    "contestant",
-    "rule",
-    "settings",
-    "results",
-    "scenario",
-    "problem",
-    "problems",
-    "stands for",
-    "timing",
+    "contestant", "rule", "settings", "results", "scenario", "problem", "problems", "stands for", "timing",
     "what it is",
-)
+)  # fmt: skip
 
 
 def _write(out: str, found: Any, mine: Mapping[str, Result], force: bool) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from asapnb.analysis.records import parsed
+from asapnb.analysis.choosing import parsed
 from asapnb.record import checked_target
 
 from .completion import of_command, of_runs, settings

@@ -21,40 +21,19 @@ from .streams import echo
 
 @click.command("plot")
 @selection(several=False, fraction="the least of 0.1, 0.2 … that half reach")
-@click.option(
-    "--kind",
-    metavar="|".join(KINDS),
-    shell_complete=names(lambda: KINDS),
-    help="What is drawn.  [default: one that suits the runs]",
-)
-@click.option(
-    "--by",
-    multiple=True,
-    metavar="KEY",
-    shell_complete=names(of_runs),
-    help="A key whose values make lines, boxes or panels.  [default: all that vary but the seed]",
-)
-@click.option(
-    "--x",
-    metavar="|".join(CLOCKS),
-    shell_complete=names(lambda: CLOCKS),
-    help="The unit of time; steps: the sum of step sizes.  [default: seconds; of speed-up updates]",
-)
-@click.option(
-    "--loss",
-    "curve",
-    metavar="|".join(LOSSES),
-    shell_complete=names(lambda: LOSSES),
-    help="The training loss: at evaluations, or the mean of the last minibatches.  [default: evaluated]",
-)
-@click.option(
-    "--rule",
-    "rules",
-    multiple=True,
-    metavar="RULE",
-    shell_complete=of_key("rule"),
-    help="A further rule, of scale and magnitude.",
-)
+@click.option("--kind", metavar="|".join(KINDS), shell_complete=names(lambda: KINDS),
+              help="What is drawn.  [default: one that suits the runs]")  # fmt: skip
+@click.option("--by", multiple=True, metavar="KEY", shell_complete=names(of_runs),
+              help="A key whose values make lines, boxes or panels.  [default: all that vary but the seed]"
+)  # fmt: skip
+@click.option("--x", metavar="|".join(CLOCKS), shell_complete=names(lambda: CLOCKS),
+              help="The unit of time; steps: the sum of step sizes.  [default: seconds; of speed-up updates]"
+)  # fmt: skip
+@click.option("--loss", "curve", metavar="|".join(LOSSES), shell_complete=names(lambda: LOSSES),
+              help="The training loss: at evaluations, or the mean of the last minibatches.  "
+                   "[default: evaluated]")  # fmt: skip
+@click.option("--rule", "rules", multiple=True, metavar="RULE", shell_complete=of_key("rule"),
+              help="A further rule, of scale and magnitude.")  # fmt: skip
 @click.option("--first", type=int, metavar="N", help="The first row of a timeline, from 0.  [default: 0]")
 @click.option("--rows", type=int, metavar="N", help=f"The rows of a timeline.  [default: {ROWS}]")
 @click.option("--update", type=int, metavar="N",

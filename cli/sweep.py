@@ -76,12 +76,7 @@ def carried_out(sweep: Sweep, folder: Path, screen: Console, again: str, **optio
 
 def document(manifest: Manifest, folder: Path) -> dict[str, Any]:
     """What came of a sweep, as one JSON document."""
-    return {"folder": str(folder), "points": len(manifest.points), "statuses": _statuses(manifest)}
-
-
-def _statuses(manifest: Manifest) -> dict[str, int]:
-    """How many points ended with each status."""
-    return dict(sorted(Counter(outcome.status for outcome in manifest.outcomes.values()).items()))
+    return {"folder": str(folder), "points": len(manifest.points), "statuses": manifest.statuses}
 
 
 def close(manifest: Manifest, folder: Path, screen: Console, again: str, kept: bool = True) -> None:
@@ -94,7 +89,7 @@ def close(manifest: Manifest, folder: Path, screen: Console, again: str, kept: b
         again: the command that tries again what failed.
         kept: whether the folder is still there afterwards.
     """
-    screen.print("", ", ".join(f"{count:,} {status}" for status, count in _statuses(manifest).items()), sep="\n")
+    screen.print("", ", ".join(f"{count:,} {status}" for status, count in manifest.statuses.items()), sep="\n")
     if kept:
         screen.print(f"{folder} holds the runs. Next: asapnb compare {shlex.quote(str(folder))}", style="dim")
     failures = [outcome for outcome in manifest.outcomes.values() if not outcome.done]
@@ -111,7 +106,7 @@ def _list(sweep: Sweep, screen: Console, as_json: bool) -> None:
             {"name": point.name, "axes": dict(point.axes), "config": dict(point.config)} for point in sweep.points
         ]
         echo(to_json({"kind": sweep.kind, "points": points}))
-    names, seeds = [name for name in _axes(sweep) if name != "seed"], ["seed"] * (sweep.kind != "replay")
+    names, seeds = [name for name in sweep.axes if name != "seed"], ["seed"] * (sweep.kind != "replay")
     table = Columns(*names, *seeds, left=names)
     for point in sweep.points:
         given = [value_text(point.axes[name]) if name in point.axes else "" for name in names]
@@ -119,16 +114,11 @@ def _list(sweep: Sweep, screen: Console, as_json: bool) -> None:
     screen.print(table)
 
 
-def _axes(sweep: Sweep) -> list[str]:
-    """The names of the axes, in the order of the points."""
-    return list(dict.fromkeys(name for point in sweep.points for name in point.axes))
-
-
 def _varying(sweep: Sweep) -> dict[str, int]:
     """The axes, each with the number of its different values."""
     values = {(name, str(value)) for point in sweep.points for name, value in point.axes.items()}
     counts = Counter(name for name, _ in values)
-    return {name: counts[name] for name in _axes(sweep) if counts[name] > 1}
+    return {name: counts[name] for name in sweep.axes if counts[name] > 1}
 
 
 class _Display:

@@ -9,6 +9,7 @@ from simulations import assert_same_runs, simulate
 import asapnb as ab
 from asapnb.analysis import compare
 from asapnb.errors import RecordError, UsageError
+from asapnb.record.figures import figures
 from asapnb.rules import ScaleTables, every, tail
 from asapnb.rules.tables import table_length
 from asapnb.schemes import LockBased
@@ -42,6 +43,19 @@ def test_what_needs_no_staleness_has_none(rule, scheme):
     waits = rule == TAIL and scheme == "lock-based"
     assert begun(run)["updates"] == (50 if waits else 0)
     assert begun(run)["made_from"] == ("nothing" if waits else "rule")
+
+
+def test_a_note_says_which_options_had_no_effect():
+    def note(**options):
+        run = simulate(updates=40, **options)
+        return dict(figures(run, run.summary()))["note"]
+
+    said = "prior and worker_tables had no effect: no scale of this run follows from staleness seen"
+    for rule in ("constant", "inverse"):
+        assert note(rule=rule, prior="geometric(m=4)", worker_tables=True) == said
+        assert note(rule=rule) == ""
+    assert note(rule=TAIL, prior="geometric(m=4)", worker_tables=True) == ""
+    assert note(rule=TAIL, scheme="synchronous", prior="geometric(m=4)").startswith("prior had no effect")
 
 
 def test_with_a_table_for_each_worker():

@@ -359,6 +359,7 @@ def test_what_is_no_number_is_refused(case, called):
 # --- in one place ---------------------------------------------------------------------------------------------------
 
 OTHER_USES = {  # where a type decides how something is written, stored or laid out, or what a file may hold
+    "asapnb/analysis/choosing.py",
     "asapnb/analysis/records.py",
     "asapnb/analysis/tables.py",
     "asapnb/arena/results.py",

@@ -3,17 +3,17 @@
 Sets of runs are lists of `Record`, told apart by the keys in which their configurations differ.
 """
 
+from .choosing import matching
 from .comparison import Comparison, compare, comparison
 from .curves import Curve
 from .export import export
 from .favour import by_class, by_sample
-from .records import Record, grouped, matching, records, seeds, varying
+from .records import Record, grouped, records, seeds, varying
+from .resampling import Interval, bootstrap
 from .speed import SpeedUp, speed_up
 from .stacking import stacked
 from .statistics import (
-    Interval,
     Steps,
-    bootstrap,
     cumulative_incidence,
     incidence_bands,
     kaplan_meier,

@@ -9,8 +9,9 @@ import numpy as np
 
 from ..errors import UsageError
 from ..record.schema import EARLY, UNENDED
+from .choosing import matching, parsed
 from .overview import outcomes, overview, said
-from .records import Loss, Record, Runs, matching, parsed, records, varying
+from .records import Loss, Record, Runs, records, varying
 from .speed import check_clock
 from .stepsizes import best_step_size
 from .tables import Table

@@ -1,10 +1,8 @@
 """The runs of a comparison: read from files and folders, told apart by what varies in their configurations."""
 
 import os
-import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,23 +16,14 @@ from ..record import Run
 from ..record.attributes import OPTIONAL, Facts
 from ..record.changes import in_words
 from ..record.noted import loading
-from ..rules import as_rule
-from ..schedules import as_schedule
-from ..schemes import parse_scheme
-from ..timing import parse_timing
 from .curves import Curve, evaluated, smoothed
-from .names import aliases, marked
+from .names import marked
 
 Runs = Iterable[Run | str | os.PathLike[str]] | Run | str | os.PathLike[str]
 Loss = Literal["evaluated", "smoothed"]
 LOSSES = get_args(Loss)
 _NAMED = 10  # bad files, of a longer list
 CLOCKS = ("updates", "seconds", "steps", "epochs")
-_FILE = re.compile(r"\.py:|\.toml\s*$")  # in a text that names a file, which is not to be opened
-# Keys whose values may be written in several ways
-_TEXTS: dict[str, Callable[[str], object]] = {
-    "rule": as_rule, "schedule": as_schedule, "scheme": parse_scheme, "timing": parse_timing,
-}  # fmt: skip
 _ALWAYS = {"schedule": "constant()"}  # of runs from before there was this key
 
 
@@ -293,10 +282,10 @@ def split(records: Sequence[Record], by: Sequence[str]) -> dict[tuple[Any, ...],
     groups: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
         groups.setdefault(tuple(map(record.values.get, by)), []).append(record)
-    return dict(sorted(groups.items(), key=lambda item: [_rank(value) for value in item[0]]))
+    return dict(sorted(groups.items(), key=lambda item: [rank(value) for value in item[0]]))
 
 
-def _rank(value: object) -> tuple[bool, str, float | str]:
+def rank(value: object) -> tuple[bool, str, float | str]:
     """The place of a value among others: numbers by size, then texts, then None."""
     if isinstance(value, int | float):
         return False, "", value
@@ -310,65 +299,6 @@ def check_keys(records: Sequence[Record], keys: Iterable[str]) -> None:
         if records and key not in known:
             vary = ", ".join(varying(records)) or "nothing"
             raise UsageError(f"no run has a key {key!r}: what differs among these runs is {vary}")
-
-
-def matching(records: Sequence[Record], where: Mapping[str, object]) -> list[Record]:
-    """The runs with these values; UsageError if there are none: it says which values there are.
-
-    Rules, schemes and timings may be given by any of their texts: "tail" is "tail(amplitude=1.0)". One's own may be
-    given with or without the mark of its code.
-    """
-    check_keys(records, where)
-    found = list(records)
-    for key, wanted in where.items():
-        texts = {_plain(wanted), _plain(_text(key, wanted))}
-        kept = [record for record in found if not texts.isdisjoint(_called(record, key))]
-        if found and not kept:
-            there = sorted({record.value(key) for record in found}, key=_rank)
-            raise UsageError(f"no run has {key}={wanted}: {key} is {', '.join(map(str, there))}")
-        found = kept
-    return found
-
-
-def _called(record: Record, key: str) -> set[str]:
-    """The texts of a value of a run, as one would type them."""
-    return {_plain(_number(name)) for name in aliases(record.run, key, record.value(key))}
-
-
-def parsed(*texts: str) -> dict[str, str]:
-    """The keys and values of texts "key=value"; UsageError for one that is none.
-
-    >>> parsed("rule=tail", "step_size=0.01")
-    {'rule': 'tail', 'step_size': '0.01'}
-    """
-    found: dict[str, str] = {}
-    for text in texts:
-        key, equals, value = (part.strip() for part in text.partition("="))
-        if not (key and equals and value):
-            raise UsageError(f"{text!r} is no key and value: write KEY=VALUE, for example rule=constant")
-        if found.setdefault(key, value) != value:
-            raise UsageError(f"{key} is given twice, as {found[key]} and {value}: give one value of each key")
-    return found
-
-
-def _plain(value: object) -> str:
-    """A text as one would type it: without quotes, in small letters."""
-    return str(value).lower().translate({ord("'"): None, ord('"'): None})
-
-
-def _text(key: str, value: object) -> str:
-    """A value as a configuration has it."""
-    if key in _TEXTS and isinstance(value, str) and not _FILE.search(value):
-        with suppress(UsageError):  # such as a user's own rule, which has this text only
-            return str(_TEXTS[key](value))
-    return _number(value)
-
-
-def _number(value: Any) -> str:
-    """A value as text, numbers alike however they are written."""
-    with suppress(ValueError, TypeError):
-        return repr(float(value)) if not isinstance(value, bool) else str(value)
-    return str(value)
 
 
 def seeds(records: Sequence[Record]) -> list[int]:

@@ -12,7 +12,8 @@ from ..errors import UsageError, unknown
 from ..numbers import real
 from .cells import SCHEDULE, cells, compared_keys, keys_alike, partners, schedule_of, seed_of
 from .records import CLOCKS, Loss, Record
-from .statistics import RESAMPLES, Interval, bootstrap, check_followed, restricted_means
+from .resampling import RESAMPLES, Interval, bootstrap
+from .statistics import check_followed, restricted_means
 from .targets import Crossing, Target, crossing
 
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from ..errors import RecordError, unknown
 from ..record.dataset import Columns
 from ..record.tables import PIECE, TABLES, check_there, columns_of, there_are
+from .choosing import matching
 from .names import plainly
-from .records import Record, Runs, check_keys, matching, records, varying
+from .records import Record, Runs, check_keys, records, varying
 
 RUNS = "runs"
 NAMES = (RUNS, *TABLES)

@@ -8,9 +8,10 @@ import numpy as np
 from ..numbers import real
 from ..record.schema import EARLY
 from .cells import cells, partners
+from .choosing import matching
 from .names import plainly
 from .overview import TOLERANCE, clock_notes, mixed_clocks, said, seconds_name
-from .records import Loss, Record, grouped, matching
+from .records import Loss, Record, grouped
 from .speed import SpeedUp, default_budget, speed_up
 from .statistics import kaplan_meier, wilson
 from .stepsizes import BestStep

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..analysis.statistics import Interval, percentiles, resampled
+from ..analysis.resampling import Interval, percentiles, resampled
 from ..errors import UsageError
 from .cells import SUITE
 from .contestants import BASELINE

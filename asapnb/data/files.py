@@ -14,10 +14,11 @@ from ..errors import DataError, UsageError, shown
 from . import arrays, folders
 from .columnar import read_columnar
 from .delimited import read_delimited
+from .fitting import fitted
 from .images import images_in, is_image, read_images
 from .labels import labels_of
 from .options import SUFFIXES, Options, found, kind_of
-from .preparation import Part, Preparation, fitted
+from .preparation import Part, Preparation
 from .table import Arrays, Table
 
 Reader = Callable[[Path, Options], tuple[Part, Part | None]]

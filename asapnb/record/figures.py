@@ -14,6 +14,7 @@ from ..markup import block, pairs
 from ..staleness.bins import bars_of
 from ..timing import Timing, as_timing
 from ..workforce import Workforce, as_workforce
+from .burn_in import RULE
 from .schema import METRICS
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def figures(run: Run, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("scale", f"mean {facts['mean_scale']:.4f}{_factor(facts)}, sum of steps {_steps(facts)}"),
         ]
         found.append(("burn-in", _burn_in(run, facts)))
+        found.append(("note", _without_effect(run, facts)))
     if (step := run.attributes.get("target_step")) is not None:
         at = seconds(run.attributes["target_seconds"])
         found.append(("target", f"reached at update {step:,}, {at} {unit}"))
@@ -162,6 +164,17 @@ def _burn_in(run: Run, facts: Mapping[str, Any]) -> str:
     after = begun["mean_scale_after"]
     then = "no more followed" if after is None else f"mean scale {after:.4f} after that"
     return f"{begun['updates']:,} updates under {shortened(how)}; {then}"
+
+
+def _without_effect(run: Run, facts: Mapping[str, Any]) -> str:
+    """Which options of staleness changed nothing, as no scale of the run follows from staleness seen; or empty."""
+    given = [name for name in ("prior", "worker_tables") if run.config.get(name)]
+    if not given or facts["burn_in"]["made_from"] != RULE:
+        return ""
+    scales = run.rule_tables.scales
+    if (scales != scales[:1]).any():  # the rule sees the worker, or something else
+        return ""
+    return f"{' and '.join(given)} had no effect: no scale of this run follows from staleness seen"
 
 
 def _steps(facts: Mapping[str, Any]) -> str:

@@ -60,11 +60,15 @@ class Manifest:
         return tuple(replace(point, name=names.get(point.name, point.name)) for point in self.sweep.points)
 
     @cached_property
+    def statuses(self) -> dict[str, int]:
+        """How many points ended with each status."""
+        return dict(sorted(Counter(outcome.status for outcome in self.outcomes.values()).items()))
+
+    @cached_property
     def table(self) -> Table:
         """The points, one a row: their values of the axes, and what came of them."""
-        counts = Counter(outcome.status for outcome in self.outcomes.values())
-        said = ", ".join([f"{many:,} {status}" for status, many in sorted(counts.items())] or ["none carried out"])
-        names = list(dict.fromkeys(name for point in self.points for name in point.axes))
+        said = ", ".join(f"{many:,} {status}" for status, many in self.statuses.items()) or "none carried out"
+        names = self.sweep.axes
         columns = {"status": "status", "seconds": "seconds", "error": "gist"}
         rows = tuple(
             (

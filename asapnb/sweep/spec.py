@@ -108,6 +108,11 @@ class Sweep:
                 )
         return tuple(found.values())
 
+    @cached_property
+    def axes(self) -> tuple[str, ...]:
+        """The names of all axes, and of what a grid fixes, in the order of the points."""
+        return tuple(dict.fromkeys(name for point in self.points for name in point.axes))
+
     def _of_grid(self, grid: Grid) -> Iterator[Point]:
         count = self._repetitions(grid)
         for values in itertools.product(*grid.axes.values()):
