@@ -6,7 +6,7 @@ CORES := --numprocesses auto --dist worksteal
 .PHONY: help demo test test-portable lint docs look docs-links bench model mutants fuzz kills stress clean
 
 help:
-	@echo "make demo   train LeNet on real images with 8 asynchronous workers, and look at the staleness"
+	@echo "make demo   record an asynchronous run on real images, and compare step-size rules on it"
 	@echo "make test   run all tests and doctests"
 	@echo "make lint   ruff and mypy"
 	@echo "make docs   build the documentation site in build/site"
@@ -37,7 +37,7 @@ FAILED = { echo "The installation failed, see above. 'make $(MAKECMDGOALS)' trie
 
 .venv/demo-ready: .venv/made pyproject.toml
 	@echo "Installing asapnb and the libraries that it needs into .venv: about a minute …"
-	@$(INSTALL) -e . || $(FAILED)
+	@$(INSTALL) -e ".[plot]" || $(FAILED)
 	@touch $@
 
 .venv/dev-ready: .venv/made pyproject.toml
@@ -46,7 +46,7 @@ FAILED = { echo "The installation failed, see above. 'make $(MAKECMDGOALS)' trie
 	@touch $@ .venv/demo-ready
 
 demo: .venv/demo-ready
-	$(BIN)/asapnb train experiments/demo.toml -o demo.h5 --force
+	$(BIN)/asapnb demo --force
 
 test: .venv/dev-ready
 	$(BIN)/python -m pytest $(CORES)

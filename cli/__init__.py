@@ -18,26 +18,47 @@ from .importing import imported
 from .ranks import together
 from .streams import echo, tolerant_streams
 
-COMMANDS = {
-    "train": "Train on real threads and record every update.",
-    "simulate": "Run any number of workers in virtual time, with true gradients.",
-    "replay": "Carry out a recorded run again, under another rule.",
-    "calibrate": "Measure how long gradients, reads and updates take on this machine.",
-    "forecast": "Say what a run would show: staleness, stable steps, pace, memory.",
-    "sweep": "Carry out a grid of runs from one file, in parallel.",
-    "resume": "Go on with a run, from its end or its last checkpoint.",
-    "show": "Show what a run file holds.",
-    "predict": "Predict with the parameters of a run.",
-    "arena": "Let a step-size rule compete with the built-in ones.",
-    "compare": "Compare runs: times to a loss, and speed-ups with their intervals.",
-    "export": "Write tables of runs as CSV or Parquet, for other software.",
-    "plot": "Draw runs: loss, staleness, scales, times to a loss, and more.",
-    "report": "Write one HTML page about runs, with tables and interactive charts.",
-    "schemes": "List the schemes, or show one with its options.",
-    "rules": "List the step-size rules, show one, or check it.",
-    "data": "List the data sets, get one, or show what a file of data holds.",
-    "info": "Show versions, machine, kernels and data found.",
+GROUPS = {
+    "Run": {
+        "demo": "Start here: record a run, and replay it under other rules.",
+        "train": "Train on real threads and record every update.",
+        "simulate": "Run any number of workers in virtual time, with true gradients.",
+        "replay": "Carry out a recorded run again, under another rule.",
+        "resume": "Go on with a run, from its end or its last checkpoint.",
+        "sweep": "Carry out a grid of runs from one file, in parallel.",
+    },
+    "Look at runs": {
+        "show": "Show what a run file holds.",
+        "compare": "Compare runs: times to a loss, and speed-ups with their intervals.",
+        "plot": "Draw runs: loss, staleness, scales, times to a loss, and more.",
+        "report": "Write one HTML page about runs, with tables and interactive charts.",
+        "export": "Write tables of runs as CSV or Parquet, for other software.",
+        "predict": "Predict with the parameters of a run.",
+    },
+    "Plan": {
+        "calibrate": "Measure how long gradients, reads and updates take on this machine.",
+        "forecast": "Say what a run would show: staleness, stable steps, pace, memory.",
+        "arena": "Let a step-size rule compete with the built-in ones.",
+    },
+    "What there is": {
+        "rules": "List the step-size rules, show one, or check it.",
+        "schemes": "List the schemes, or show one with its options.",
+        "data": "List the data sets, get one, or show what a file of data holds.",
+        "info": "Show versions, machine, kernels and data found.",
+    },
 }
+COMMANDS = {name: about for group in GROUPS.values() for name, about in group.items()}
+_FIRST = """\
+asapnb trains with asynchronous SGD on CPU threads, and records the exact
+staleness of every update. Step-size rules make use of the staleness.
+
+First steps:
+  asapnb demo             record a run, and replay it under other rules
+  asapnb train -o run.h5  train LeNet on images, and record every update
+  asapnb show run.h5      see what the run did
+
+All commands: asapnb --help       Options of one: asapnb train --help
+Documentation: docs/index.md in the repository"""
 _LINE = "asapnb.line"  # a command and its arguments
 FAILED, USAGE, DIVERGED, INTERRUPTED = 1, 2, 3, 130
 EXITS = {  # every exit code: its name, and when it occurs
@@ -72,6 +93,9 @@ class _Commands(click.Group):
         sys.exit(code)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args and not ctx.resilient_parsing:
+            echo(_FIRST)
+            ctx.exit()
         ctx.meta[_LINE] = [*args]
         return super().parse_args(ctx, args)
 
@@ -109,8 +133,10 @@ class _Commands(click.Group):
         return [CompletionItem(name, help=about) for name, about in COMMANDS.items() if name.startswith(incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        width = max(map(len, COMMANDS))
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:<{width}}", about) for name, about in commands.items()])
 
     def invoke(self, ctx: click.Context) -> None:
         try:

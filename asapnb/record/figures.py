@@ -156,14 +156,15 @@ def _factor(facts: Mapping[str, Any]) -> str:
 
 
 def _burn_in(run: Run, facts: Mapping[str, Any]) -> str:
-    """How long the rule had seen no staleness; empty if it needs none."""
+    """What the scales were while the rule knew no staleness yet; empty if it needs none."""
     begun = facts["burn_in"]
     if not begun["updates"]:
         return ""
-    how = f"prior {run.config.get('prior')}" if begun["made_from"] == "prior" else "scale 1"
-    after = begun["mean_scale_after"]
-    then = "no more followed" if after is None else f"mean scale {after:.4f} after that"
-    return f"{begun['updates']:,} updates under {shortened(how)}; {then}"
+    how = f"scales of prior {shortened(run.config.get('prior'))}" if begun["made_from"] == "prior" else "scale 1"
+    after, updates = begun["mean_scale_after"], f"{begun['updates']:,} updates"
+    if after is None:
+        return f"{how} for all {updates}: the run ended before the rule knew the staleness"
+    return f"{how} for the first {updates}, until the rule knew the staleness; then mean {after:.4f}"
 
 
 def _without_effect(run: Run, facts: Mapping[str, Any]) -> str:

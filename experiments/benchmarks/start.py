@@ -15,9 +15,9 @@ from typing import Any
 
 from common import COMMAND, Effort, Table, interleaved, main, median, python, row
 
-DEMO = Path(__file__).parents[1] / "demo.toml"
+DEMO = Path(__file__).with_name("start.toml")
 ONE_UPDATE = ["--updates", "1", "--eval-every", "0", "--quiet"]
-CIFAR = [str(DEMO), "--data", "cifar10", "--epochs", "1", "--quiet"]  # with the 8 workers of the demo
+CIFAR = [str(DEMO), "--data", "cifar10", "--epochs", "1", "--quiet"]  # with the 8 workers of start.toml
 
 IMPORT = "import time; start = time.perf_counter(); import asapnb{}; print(time.perf_counter() - start)"
 EVERYTHING = """
