@@ -35,9 +35,10 @@ extensions = [
     "mathml",
     "names",
     "interfaces",
+    "gallery",
 ]
 nb_execution_mode = "off"  # tests/test_notebooks.py executes them
-myst_enable_extensions = ["deflist", "dollarmath"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4
 myst_links_external_new_tab = False
 

@@ -116,9 +116,9 @@ def test_every_public_name_has_one_entry_in_the_api_reference():
 
 def test_every_command_key_and_exit_code_is_in_the_reference():
     tables = runpy.run_path(str(ROOT / "docs/extensions/interfaces.py"))["TABLES"]
-    commands, keys, codes = ("\n".join(tables[name]()) for name in ("commands", "keys", "exit-codes"))
+    commands, keys, codes = ("\n\n".join(tables[name]()) for name in ("commands", "keys", "exit-codes"))
     assert all(f"## asapnb {name}\n" in commands for name in COMMANDS)
-    assert all(f"| `{name}` | " in keys for kind in KINDS for name in config_keys(kind))
+    assert all(f"\n`{name}`\n: " in f"\n{keys}" for kind in KINDS for name in config_keys(kind))
     assert {FAILED, USAGE, DIVERGED, INTERRUPTED, *(128 + number for number in TERMINATING)} < set(EXITS)
     assert all(f"| {code} | {name} | " in codes for code, (name, _) in EXITS.items())
 

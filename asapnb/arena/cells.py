@@ -69,6 +69,7 @@ REFERENCE = {
     "lenet": (None, None, None, -64, None, None, -34),  # the dearest one
 }
 
+# The suite that the arena runs: scenarios, problems and seeds.
 SUITE = Suite(
     VERSION,
     tuple(

@@ -59,6 +59,7 @@ class Optimizer:
         return f"{self.name}({', '.join(options)})" if options else self.name
 
 
+# Every optimizer by its name in a text, such as "adam".
 OPTIMIZERS: dict[str, type[Optimizer]] = {}
 Made = TypeVar("Made", bound=type[Optimizer])
 

@@ -18,6 +18,7 @@ from ..numbers import choice
 RECENT = 100  # gradients in the mean minibatch loss
 
 
+# What a rule may ask for besides the staleness: the name of the parameter, and its meaning.
 MEANINGS: dict[str, str] = {
     "version": "the updates applied so far",
     "epoch": "passes over the data made so far",

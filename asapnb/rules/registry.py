@@ -8,6 +8,7 @@ from ..loading import Entry, Registry
 from ..numbers import choice
 
 Builder = TypeVar("Builder", bound=Callable[..., object])
+# The conditions of ASAP.SGD that `check` knows.
 CONDITIONS = ("C1", "C2", "C3", "C4")
 
 

@@ -13,6 +13,7 @@ from .changes import Change, Clock
 from .context import OUTSIDE, Context
 from .reading import RuleLike, as_rule, scale_table
 
+# The most entries of a table of scales: the last one serves every staler update.
 MAX_TABLE = 131_072
 FRESH = StalenessDistribution.from_counts([1])  # what a scheme shows under which nothing is ever stale
 Sight = Callable[[int], Context]  # what a rule sees after so many updates seen by its tables

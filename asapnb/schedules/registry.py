@@ -6,6 +6,7 @@ from typing import TypeVar
 from ..loading import Entry, Registry
 
 Builder = TypeVar("Builder", bound=Callable[..., object])
+# Every schedule by name, also those of your own that are registered.
 SCHEDULES: Registry[Entry] = Registry("schedule", "the formula of the factor")
 
 

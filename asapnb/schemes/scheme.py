@@ -223,6 +223,7 @@ class Scheme:
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
+# Every scheme by its name in a text, such as "lock-based".
 SCHEMES: dict[str, type[Scheme]] = {}
 S = TypeVar("S", bound=type[Scheme])
 

@@ -16,7 +16,9 @@ from ..memory import check_memory
 from ..numbers import choice, integer, real, reals
 from .bins import bars_of
 
+# Which distribution function of integer staleness is meant.
 Kind = Literal["midpoint", "exclusive", "inclusive"]
+# All of `Kind`.
 CDF_KINDS: tuple[str, ...] = get_args(Kind)
 _SUM_TOLERANCE = 1e-9
 _QUANTILE_TOLERANCE = 1e-15  # so that 99 of 100 equal counts make the 0.99 quantile in spite of rounding

@@ -183,6 +183,7 @@ def _mixture(*distributions: StalenessDistribution, weights: ArrayLike) -> Stale
     return mixture(distributions, weights)
 
 
+# Every model of staleness by its name in a text, such as "geometric".
 MODELS: dict[str, Callable[..., StalenessDistribution]] = {
     model.__name__: model for model in (geometric, poisson, cmp, constant, uniform, empirical, exponential_workers)
 }

@@ -56,22 +56,30 @@ def commands():
 
 
 def config_keys():
-    """The keys of a configuration: one row for each, with the commands that have it."""
-    yield "| key | type | default | commands | meaning |\n|---|---|---|---|---|"
+    """The keys of a configuration, as a list of definitions: type, default, commands, meaning."""
     found = {kind: keys(kind) for kind in KINDS}
     for name in dict.fromkeys(name for kind in KINDS for name in found[kind]):
         kinds = [kind for kind in KINDS if name in found[kind]]
-        key = found[kinds[0]][name]
-        types = ", ".join(TYPES[one] for one in key.kinds)
-        default = {None: "none", True: "true", False: "false"}.get(key.default, str(key.default)) or "–"
-        meanings = {}
+        key, meanings = found[kinds[0]][name], {}
         for kind in kinds:
             meanings.setdefault(plain(found[kind][name].says(kind)), []).append(kind)
-        if len(meanings) == 1:
-            (meaning,) = meanings
-        else:
-            meaning = "<br>".join(f"*{', '.join(those)}*: {text}" for text, those in meanings.items())
-        yield f"| `{name}` | {types} | `{default}` | {', '.join(kinds)} | {meaning} |"
+        types = " or ".join(TYPES[one] for one in key.kinds)
+        default = f", default `{toml(key.default)}`" if key.default != "" else ""
+        yield f"`{name}`\n: *{types}{default}; of {', '.join(kinds)}*"
+        for text, those in meanings.items():
+            yield f"  {lead(those) if len(meanings) > 1 else ''}{text[0].upper()}{text[1:]}"
+
+
+def lead(kinds):
+    """What begins a meaning that holds for some commands only."""
+    return f"**{', '.join(kinds)}:** "
+
+
+def toml(value):
+    """A default as a configuration has it."""
+    if value is None or isinstance(value, bool):
+        return {None: '"none"', True: "true", False: "false"}[value]
+    return str(value) if isinstance(value, int | float) else f'"{value}"'
 
 
 def exit_codes():
@@ -87,7 +95,7 @@ TABLES = {"commands": commands, "keys": config_keys, "exit-codes": exit_codes}
 def expand(app, docname, source):
     """Fill the blocks of a page."""
     source[0] = BLOCK.sub(
-        lambda block: ("\n\n" if block[1] == "commands" else "\n").join(TABLES[block[1]]()), source[0]
+        lambda block: ("\n" if block[1] == "exit-codes" else "\n\n").join(TABLES[block[1]]()), source[0]
     )
 
 

@@ -79,7 +79,8 @@ def directive(full):
         return f".. {kind}:: {full}\n" + ("   :members:\n" if kind == "autoclass" else "")
     if inspect.isfunction(thing):
         return f".. autofunction:: {full}\n"
-    return f".. py:data:: {full}\n\n   {restructured(comment(module, name))}\n"
+    about = comment(module, name) or f"The activation `{thing.formula}`."
+    return f".. py:data:: {full}\n\n   {restructured(about)}\n"
 
 
 def comment(module, name):
@@ -188,6 +189,8 @@ def docstring(app, what, name, thing, options, lines):
     parts = re.split(r"^( *>>> (?:.*\S.*(?:\n|$))+)", "\n".join(lines), flags=re.MULTILINE)
     parts[::2] = map(restructured, parts[::2])
     lines[:] = "".join(parts).split("\n")
+    if what == "property":
+        lines.insert(0, "")  # or napoleon takes what stands before a colon for the type
 
 
 def name_role(role, raw, text, line, inliner, options=None, content=()):
