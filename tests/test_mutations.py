@@ -11,7 +11,7 @@ from asapnb.config import load_config
 from asapnb.errors import AsapnbError
 from asapnb.plots.kinds import draw, kind_for
 
-SEEDS, PER_TEST = 150, 15
+SEEDS, PER_TEST = 75, 15  # `make fuzz` has thousands
 
 
 @pytest.fixture(scope="module")
