@@ -21,7 +21,7 @@ from asapnb.plots import save
 from asapnb.plots.style import FORMATS
 from asapnb.record import checked_target, to_json
 from asapnb.record.files import put_in_place
-from asapnb.training.options import at_once
+from asapnb.training.cores import at_once
 
 from .compiling import announced
 from .completion import names, of_key

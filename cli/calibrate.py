@@ -27,8 +27,8 @@ from asapnb.record.files import put_in_place
 from asapnb.schemes import ParameterServer
 from asapnb.simulator.held import held_against
 from asapnb.timing import Timing, save_timing
+from asapnb.training.cores import places
 from asapnb.training.following import row
-from asapnb.training.options import places
 
 from .compiling import announced
 from .flags import flag, said, with_defaults

@@ -16,7 +16,8 @@ from asapnb.rules import available
 from asapnb.schedules import SCHEDULES
 from asapnb.schemes import SCHEMES, Scheme, as_scheme
 from asapnb.training.arguments import Command, most_workers
-from asapnb.training.options import default_workers, quota_note
+from asapnb.training.cores import quota_note
+from asapnb.training.options import default_workers
 from asapnb.workforce import Workforce, as_workforce
 
 from .completion import of_key

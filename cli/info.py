@@ -8,7 +8,7 @@ from asapnb import compiled
 from asapnb.data import available
 from asapnb.mpi import installed
 from asapnb.record import machine, to_json, versions
-from asapnb.training.options import quota_note
+from asapnb.training.cores import quota_note
 
 from .options import JSON
 from .streams import echo

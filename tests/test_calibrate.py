@@ -18,7 +18,7 @@ from asapnb.engine.memory import allocate
 from asapnb.engine.preset import quantiles
 from asapnb.errors import UsageError
 from asapnb.timing import Timing, load_timing, save_timing
-from asapnb.training.options import cores
+from asapnb.training.cores import cores
 
 CORES = len(cores())
 SHORT = {"batch_size": 7, "seconds": 0.02}

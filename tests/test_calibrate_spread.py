@@ -19,7 +19,7 @@ from asapnb.engine.preset import preset_of
 from asapnb.errors import RecordError, UsageError
 from asapnb.timing import load_timing, parse_timing
 from asapnb.timing.spread import spread_of
-from asapnb.training.options import cores, pin_order
+from asapnb.training.cores import cores, pin_order
 
 CORES = len(cores())
 QUICK = ["--problem", "quadratic([1, 10], noise=0.1)", "--batch", "1", "--seconds", "0.02"]

@@ -280,7 +280,7 @@ def test_workers_begin_on_cores_of_their_own_and_may_leave_them(monkeypatch):
 
 
 def test_workers_are_pinned_round_and_round():
-    from asapnb.training.options import cores, pinning
+    from asapnb.training.cores import cores, pinning
 
     before, order = cores(), pinning()
     run = train(quadratic(), "lock-based", workers=5, updates=50, pin_workers=True)

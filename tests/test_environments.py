@@ -19,7 +19,7 @@ from asapnb.analysis.tables import Table
 from asapnb.config import load_config
 from asapnb.quota import cpu_quota
 from asapnb.record import checked_target, machine
-from asapnb.training import options
+from asapnb.training import cores, options
 
 TRAIN = shlex.split("train --problem 'quadratic(eigenvalues=[1, 2])' -m 2 --updates 40 --batch 1")
 
@@ -65,15 +65,15 @@ def test_a_system_without_groups_has_no_quota(tmp_path):
 
 @pytest.mark.parametrize(("quota", "workers"), [(None, 8), (2.5, 3), (0.25, 1), (64.0, 8)])
 def test_workers_are_by_default_no_more_than_a_quota_allows(quota, workers, monkeypatch):
-    monkeypatch.setattr(options, "cpu_quota", lambda: quota)
-    monkeypatch.setattr(options, "cores", lambda: list(range(8)))
+    monkeypatch.setattr(cores, "cpu_quota", lambda: quota)
+    monkeypatch.setattr(cores, "cores", lambda: list(range(8)))
     assert options.default_workers(ab.Hogwild(), threaded=True) == workers
     assert options.default_workers(ab.Hogwild(), threaded=False) == 16
-    assert bool(options.quota_note()) == (quota is not None and quota < 8)
+    assert bool(cores.quota_note()) == (quota is not None and quota < 8)
 
 
 def test_header_and_run_file_say_what_the_quota_is(monkeypatch, tmp_path):
-    monkeypatch.setattr(options, "cpu_quota", lambda: 0.5)
+    monkeypatch.setattr(cores, "cpu_quota", lambda: 0.5)
     monkeypatch.setattr("asapnb.record.provenance.cpu_quota", lambda: 0.5)
     assert machine()["quota"] == 0.5
     out = tmp_path / "run.h5"

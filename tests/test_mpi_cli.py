@@ -17,7 +17,7 @@ import asapnb as ab
 from asapnb.engine import ranks as meeting
 from asapnb.record.attributes import ATTRIBUTES
 from asapnb.record.provenance import spans
-from asapnb.training.options import cores
+from asapnb.training.cores import cores
 
 pytest.importorskip("mpi4py")
 

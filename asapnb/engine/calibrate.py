@@ -15,7 +15,8 @@ from ..problems.base import Dtypes, Problem
 from ..schemes import SCHEMES, LockBased, Scheme, as_scheme
 from ..training.arguments import MOST_UPDATES, documented
 from ..training.compiling import compiled
-from ..training.options import Options, at_once, cores, resolve
+from ..training.cores import at_once, cores
+from ..training.options import Options, resolve
 from .calibrate_ranks import measure_ranks
 from .collect import Access
 from .measured import LEAST, Calibration, Measured, Timer, measuring, warm

@@ -15,7 +15,8 @@ from ..record import UPDATES
 from ..timing import Timing
 from ..timing.spread import Spread, spread_of
 from ..training.apart import Session, apart
-from ..training.options import Options, places
+from ..training.cores import places
+from ..training.options import Options
 from ..training.reporting import Hooks
 from ..training.steps import ONES
 from ..training.words import DIVERGED, INTERRUPTED, TIMED_OUT

@@ -8,9 +8,10 @@ from ..problems.base import Problem
 from ..record.schema import UPDATES, blank_rows
 from ..rules import MAX_TABLE
 from ..schemes import boundary_after, settings
+from ..training.cores import at_once
 from ..training.drawing import drawing_of
 from ..training.how import numbers_of
-from ..training.options import Options, at_once
+from ..training.options import Options
 from ..training.steps import StepTables
 from ..training.words import NEVER
 from ..workforce import MOST_CHANGES

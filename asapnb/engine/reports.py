@@ -13,7 +13,8 @@ from ..problems.base import Problem
 from ..record import versions
 from ..record.provenance import process, spans
 from ..rules import Rule
-from ..training.options import Options, cores
+from ..training.cores import cores
+from ..training.options import Options
 
 READ = ("start", "prior")  # arguments that may be files, which the server alone reads
 OF_SERVER = (*READ, "rule", "schedule")  # arguments that workers do not use

@@ -13,7 +13,8 @@ from ..problems.base import Dtypes, Problem, gradient_signature
 from ..record.schema import UPDATES
 from ..schemes import Scheme
 from ..training.compiling import Compile, load
-from ..training.options import Options, pinning
+from ..training.cores import pinning
+from ..training.options import Options
 from ..training.starting import start_all
 from ..training.words import FAILED
 from . import words

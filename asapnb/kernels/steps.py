@@ -25,16 +25,9 @@ _BLOCK = 4096  # parameters that are copied, then changed: they are in the first
 
 @part()
 def descend(
-    params: Vector,
-    moments: Vector,
-    gradient: Vector,
-    low: int,
-    high: int,
-    step: Real,
-    how: Vector,
-    version: int,
-    read_version: int,
-) -> None:
+    params: Vector, moments: Vector, gradient: Vector, low: int, high: int, step: Real, how: Vector,
+    version: int, read_version: int,
+) -> None:  # fmt: skip
     """Make the step that makes a version, in place, of the parameters from `low` to `high`.
 
     Args:
@@ -67,17 +60,9 @@ def descend(
 
 @part()
 def descend_from(
-    target: Vector,
-    source: Vector,
-    moments: Vector,
-    gradient: Vector,
-    low: int,
-    high: int,
-    step: Real,
-    how: Vector,
-    version: int,
-    read_version: int,
-) -> None:
+    target: Vector, source: Vector, moments: Vector, gradient: Vector, low: int, high: int, step: Real,
+    how: Vector, version: int, read_version: int,
+) -> None:  # fmt: skip
     """As `descend`, but target = what it makes of the source, which stays; the moments change in place."""
     if how[KIND] == SGD and step != 0:
         _plain_from(target[low:high], source[low:high], gradient[low:high], step)
@@ -90,18 +75,9 @@ def descend_from(
 
 @part()
 def descend_into(
-    target: Vector,
-    source: Vector,
-    after: Vector,
-    before: Vector,
-    gradient: Vector,
-    low: int,
-    high: int,
-    step: Real,
-    how: Vector,
-    version: int,
-    read_version: int,
-) -> None:
+    target: Vector, source: Vector, after: Vector, before: Vector, gradient: Vector, low: int, high: int,
+    step: Real, how: Vector, version: int, read_version: int,
+) -> None:  # fmt: skip
     """As `descend`, but target and after = what it makes of source and before, which stay."""
     block = _BLOCK if before.size > 0 else high - low
     for start in range(low, high, block):
@@ -217,16 +193,9 @@ def _amsgrad(
 
 @part(error_model="numpy")
 def _by_means(
-    params: Vector,
-    moments: Vector,
-    gradient: Vector,
-    low: int,
-    high: int,
-    rate: Real,
-    share: Real,
-    how: Vector,
-    keeps_largest: bool,
-) -> None:
+    params: Vector, moments: Vector, gradient: Vector, low: int, high: int, rate: Real, share: Real,
+    how: Vector, keeps_largest: bool,
+) -> None:  # fmt: skip
     """m ← β₁·m + (1 − β₁)·g, v ← β₂·v + (1 − β₂)·g², θ ← θ − rate·m / (share·√v + ε), or of the largest v so far.
 
     Each loop has few vectors, else it is not vectorised; so the parameters are taken in blocks that fit into a cache.
@@ -250,9 +219,5 @@ def _by_means(
 
 
 # The steps of all optimizers, by name
-OPTIMIZERS = {
-    "adam": _adam,
-    "amsgrad": _amsgrad,
-    "adagrad": _adagrad,
-}
+OPTIMIZERS = {"adam": _adam, "amsgrad": _amsgrad, "adagrad": _adagrad}
 _optimize = by_number(list(OPTIMIZERS.values()))

@@ -66,11 +66,7 @@ class Loss:
 
 CROSS_ENTROPY = Loss("cross_entropy", "log(sum(exp(y_j))) - y_t", "classes", None, None)
 SQUARED = Loss(
-    "squared",
-    "(y - t)**2 / 2",
-    "real",
-    value=lambda y, t: 0.5 * (y - t) * (y - t),
-    slope=lambda y, t: y - t,
+    "squared", "(y - t)**2 / 2", "real", value=lambda y, t: 0.5 * (y - t) * (y - t), slope=lambda y, t: y - t
 )
 LOGISTIC = Loss(
     "logistic",

@@ -11,8 +11,8 @@ from ..record import Run, RunWriter
 from ..record.schema import ABANDONED
 from ..training.apart import Session, abandonable, apart
 from ..training.attributes import loss_limit, run_attributes
+from ..training.cores import at_once
 from ..training.evaluation import Evaluator
-from ..training.options import at_once
 from ..training.stopping import check_measured
 from ..training.words import NEVER
 from .execution import Execution, SavedReplay

@@ -144,16 +144,7 @@ def _of_schedule(
     scales = scales_for(rows, chosen, problem, options)
     config = {**source.facts, "microscope": observed["microscope"]}
     return Execution(
-        problem,
-        options,
-        chosen,
-        rows,
-        source.t_view,
-        scales,
-        kind="replay",
-        config=config,
-        code=code,
-        **observed,
+        problem, options, chosen, rows, source.t_view, scales, kind="replay", config=config, code=code, **observed
     )
 
 

@@ -67,12 +67,7 @@ def of_ages(ages: Ints, refuse: Refuse) -> dict[str, Any]:
         "has one gradient at a time"))  # fmt: skip
     before = np.concatenate([[0], np.cumsum(new.sum(axis=1))])  # versions made before each iteration
     times = {"t_read": read[at, worker].astype(float), "t_ready": at + 1.0, "t_apply": at + 1.0}
-    return {
-        "worker": worker,
-        "read_version": before[read[at, worker]],
-        "version": np.arange(1, len(at) + 1),
-        **times,
-    }
+    return {"worker": worker, "read_version": before[read[at, worker]], "version": np.arange(1, len(at) + 1), **times}
 
 
 def of_times(columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from ..errors import RecordError, UsageError
 from ..signals import caught
-from ..training.options import at_once
+from ..training.cores import at_once
 from .points import Outcome, Problems, carry_out, differing, failed, needs
 from .spec import Point
 

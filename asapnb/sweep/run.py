@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import UsageError
 from ..numbers import integer
 from ..signals import leaving
-from ..training.options import at_once
+from ..training.cores import at_once
 from . import manifest as manifests
 from .cluster import connected, on_cluster
 from .manifest import Manifest

@@ -9,16 +9,9 @@ from ..kernels.types import Reals, Rows, Words
 
 @kernel()
 def advance(
-    rows: Rows,
-    counts: Words,
-    past: Reals,
-    made: Words,
-    velocity: Reals,
-    scales: Reals,
-    step: float,
-    momentum: float,
-    direct: float,
-) -> None:
+    rows: Rows, counts: Words, past: Reals, made: Words, velocity: Reals, scales: Reals, step: float,
+    momentum: float, direct: float,
+) -> None:  # fmt: skip
     """Apply rows[n, :counts[n]] to execution n: v <- momentum v - step s(tau) x[t - tau], x[t+1] = x[t] + v.
 
     With a direct share d the move is (1 - d)(1 - momentum) v - d step s(tau) x[t - tau].

@@ -20,7 +20,7 @@ from ..compiled import cache_of
 from ..errors import UsageError
 from ..problems.base import Dtypes, Problem
 from .apart import check_not_forked
-from .options import at_once
+from .cores import at_once
 
 _PROGRAM = """
 import importlib, json, sys

@@ -11,18 +11,7 @@ from ..compiled import kernel, part
 from ..kernels.arithmetic import add, add_decay, clip_norm, step_into
 from ..kernels.types import Gradient, Real, Vector, Words
 from ..problems.minibatch import draw_batch, hand_over_ticket, own_seed
-from .words import (
-    BATCH_SIZE,
-    BOUNDS,
-    CLIP,
-    HAS_TICKETS,
-    LOCAL_STEPS,
-    N_SAMPLES,
-    PARTS,
-    RESHUFFLE,
-    SEED,
-    WEIGHT_DECAY,
-)
+from .words import BATCH_SIZE, BOUNDS, CLIP, HAS_TICKETS, LOCAL_STEPS, N_SAMPLES, PARTS, RESHUFFLE, SEED, WEIGHT_DECAY
 
 
 @part()

@@ -13,7 +13,7 @@ import asapnb as ab
 from asapnb.compiled import kernel, specialise
 from asapnb.kernels.arrays import aligned, array_type
 from asapnb.problems.base import gradient_signature
-from asapnb.training.options import cores
+from asapnb.training.cores import cores
 
 CORES = len(cores())
 HOGWILD, SNAPSHOT = ab.Hogwild("in_place"), ab.Hogwild("snapshot")

@@ -32,7 +32,7 @@ from asapnb.errors import AsapnbError
 from asapnb.quota import cpu_quota
 from asapnb.record import core_of_each
 from asapnb.record.files import put_in_place
-from asapnb.training.options import at_once, cores
+from asapnb.training.cores import at_once, cores
 
 ROUNDS = 3
 RESERVE = 20.0  # seconds for the page, and for the last measurement to end

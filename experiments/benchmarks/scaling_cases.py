@@ -26,7 +26,7 @@ from asapnb.kernels.atomics import fetch_add
 from asapnb.memory import available
 from asapnb.problems.tiles import LANES
 from asapnb.quota import groups
-from asapnb.training.options import at_once, cores, pinning
+from asapnb.training.cores import at_once, cores, pinning
 
 BATCH = 16
 UPDATES = 3_000_000  # of a run, at most: its rows are in memory

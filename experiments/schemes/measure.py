@@ -24,7 +24,7 @@ import asapnb as ab
 from asapnb.engine.calibrate import Measured, measure
 from asapnb.problems.text import parse_problem
 from asapnb.timing import save_timing
-from asapnb.training.options import cores
+from asapnb.training.cores import cores
 
 CORES = len(cores())
 ENOUGH = 0.9

@@ -10,19 +10,7 @@ from ...kernels.arithmetic import accumulate, compensate, divide
 from ...kernels.atomics import load, store
 from ...kernels.types import Real, Vector
 from ...training.words import COMPENSATION, DIVERGED, LOSS_LIMIT, STEP_SIZE
-from ..words import (
-    ADDED,
-    APPLIED,
-    CLOSED,
-    GRADIENTS,
-    N_PARAMS,
-    PARAMS,
-    PENDING,
-    SPOILT,
-    SUMS,
-    VERSION,
-    WEIGHTED,
-)
+from ..words import ADDED, APPLIED, CLOSED, GRADIENTS, N_PARAMS, PARAMS, PENDING, SPOILT, SUMS, VERSION, WEIGHTED
 from . import common as worker
 from .types import Own, Shared
 

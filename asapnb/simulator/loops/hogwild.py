@@ -9,17 +9,7 @@ from ...compiled import kernel
 from ...kernels.types import Reals, Rows
 from ...timing.sampling import READ, UPDATE
 from ..words import SETTINGS
-from .common import (
-    COMPUTED,
-    JOINED,
-    apply,
-    at,
-    computed,
-    duration,
-    goes_on,
-    read,
-    update_workforce,
-)
+from .common import COMPUTED, JOINED, apply, at, computed, duration, goes_on, read, update_workforce
 from .gate import ADMITTED, admitted, finish
 from .tournament import next_key, next_worker, time_of
 from .types import World

@@ -9,18 +9,7 @@ from ...compiled import kernel, part
 from ...kernels.types import Reals, Rows
 from ...timing.sampling import READ, RETRY, UPDATE
 from ..words import MEMBERS, QUOTA, SETTINGS, VERSION
-from .common import (
-    COMPUTED,
-    JOINED,
-    apply,
-    at,
-    computed,
-    duration,
-    goes_on,
-    note,
-    read,
-    until,
-)
+from .common import COMPUTED, JOINED, apply, at, computed, duration, goes_on, note, read, until
 from .gate import ADMITTED, admitted, finish
 from .tournament import next_key, next_worker, time_of
 from .types import World
