@@ -17,23 +17,22 @@ from ..data.recorded import RecordedData
 from ..errors import RecordError, shown
 from ..identity import Piece, Recorded, pieces_from
 from ..staleness import StalenessDistribution, WorkerHistogram
-from . import structure, tail, values
+from . import values
 from .attributes import NEEDED, Facts, checked_config
 from .burn_in import burn_in, first_rows
 from .changes import step_size_of, step_sizes
 from .columns import COUNTS
-from .dataset import Columns, rows_of
-from .files import Source, claim, copy, put_in_place, reading, state_of
-from .heaps import check_heaps
+from .content import Content, home
+from .dataset import Columns
+from .files import Source, claim, copy, put_in_place
 from .held import Held
 from .predicting import predict
 from .schema import ABANDONED, CARRIED, COLUMNS, EVALS, MICROSCOPE, RUNNING, SUMMARY, UPDATES, VIEWS, VIRTUAL
+from .structure import Structure
 from .sums import WORKER_ROWS, Sums, sums_of, versions
 from .synopsis import Synopsis, sealed, synopsis_of, unpacked
 from .tables import PIECE, TABLES, table_of
 
-_OF_THE_RUN = ("run_id", "created_utc", "kind")
-_OF_THE_WRITER = ("token", "pid", "host")
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MOST_COUNTS = 2**26  # workers × staleness
 _NAMES_CODE = ("rule", "schedule", "problem", "scheme", "timing", "prior")
@@ -68,58 +67,36 @@ class Run:
         self,
         source: Source,
         name: str | None = None,
-        found: structure.Structure | None = None,
+        found: Structure | None = None,
         synopsis: Synopsis | None = None,
     ) -> None:
         self._source, self._name = source, name or (str(source) if isinstance(source, Path) else "the run")
-        self._held: Any = None  # the open file, while all of it is read
-        self._seen = state_of(source)
+        self._content = Content(source, self._name, found, synopsis)
         self.synopsis = synopsis
-        if found is not None:
-            self._structure = found
-        elif synopsis is None:
-            self._structure  # noqa: B018 (an error for what is no run file)
-
-    @cached_property
-    def _structure(self) -> structure.Structure:
-        """What the file is made of; it is opened for this only if there is no synopsis, or if that is not enough."""
-        if isinstance(self._source, Held):
-            return self._source.structure(self._name)
-        with reading(self._source, self._name) as file:
-            if self.synopsis is None:
-                self._seen = state_of(self._source)
-            if isinstance(self._source, Path):
-                check_heaps(self._source, self._name)
-            found = structure.checked(file, state_of(self._source).size, self._name)
-            if self.synopsis is not None:
-                self._check_same(file, kept=False)
-        if found.attributes["status"] == RUNNING and found.rows["rule"] and "row" in found.columns.get("updates", ()):
-            self._cut_rows_without_table(found)
-        return found
 
     def anew(self) -> Run:
         """The same run with no column read yet, so that what it reads is not kept here. In memory, itself."""
         if self.path is None:
             return self
-        found = self.__dict__.get("_structure")
-        fresh = Run(self._source, self._name, found, self.synopsis)
-        fresh._seen = self._seen
+        fresh = Run.__new__(Run)
+        vars(fresh).update(_source=self._source, _name=self._name, synopsis=self.synopsis)
+        fresh._content = self._content.anew()
         return fresh
 
     @cached_property
     def attributes(self) -> Facts:
         """Those of its file: seed, workers, machine, …"""
-        return self._structure.attributes if self.synopsis is None else self.synopsis.attributes
+        return self._content.attributes
 
     @property
     def rows(self) -> Mapping[str, int]:
         """How many rows each group has."""
-        return self._structure.rows if self.synopsis is None else self.synopsis.rows
+        return self._content.rows
 
     @property
     def columns(self) -> dict[str, set[str]]:
         """The columns that the file has, by group."""
-        return self._structure.columns
+        return self._content.structure.columns
 
     @cached_property
     def updates(self) -> Columns:
@@ -140,8 +117,8 @@ class Run:
     @cached_property
     def params(self) -> Columns:
         """The parameters: `initial`, `final`, their `layout`, and what steps carry on: `velocity` or `moments`."""
-        more = tuple(name for name in CARRIED if name in self._structure.params)
-        return Columns(("initial", "final", "layout", *more), self._read_params)
+        more = tuple(name for name in CARRIED if name in self._content.structure.params)
+        return Columns(("initial", "final", "layout", *more), self._content.parameters)
 
     @property
     def path(self) -> Path | None:
@@ -225,15 +202,11 @@ class Run:
         workers = int(self.attributes["workers"])
         if "summary" not in self.rows:
             return Sums(workers)
-        with reading(self._source, f"/summary of {self._name}", self._held) as file:
-            self._check_same(file, kept=False)
-            found = {
-                name: self._between(file, "summary", name, 0, self.rows["summary"]) for name in COLUMNS["summary"]
-            }
-            steps, rows = file["summary"]["worker_steps"][:], None
-            if "worker_rows" in file["summary"]:
-                rows = dict(zip(WORKER_ROWS, file["summary"]["worker_rows"][:], strict=True))
-            return Sums.restored(self.attributes["summary"], found, steps, self._name, rows)
+        columns = {name: self._content.column("summary", name) for name in COLUMNS["summary"]}
+        steps, rows = self._content.array("summary", "worker_steps"), None
+        if "worker_rows" in self.columns["summary"]:
+            rows = dict(zip(WORKER_ROWS, self._content.array("summary", "worker_rows"), strict=True))
+        return Sums.restored(self.attributes["summary"], columns, steps, self._name, rows)
 
     @property
     def by_staleness(self) -> dict[str, NDArray[Any]]:
@@ -252,9 +225,7 @@ class Run:
             return found
         if "summary" not in self.rows:
             return np.full(self.rows["evals"], np.nan)
-        with reading(self._source, f"/summary/eval_steps of {self._name}", self._held) as file:
-            self._check_same(file, kept=False)
-            return np.array(file["summary"]["eval_steps"][:])
+        return self._content.array("summary", "eval_steps")
 
     @cached_property
     def staleness(self) -> StalenessDistribution:
@@ -282,9 +253,7 @@ class Run:
         workers, longest = int(self.attributes["workers"]), len(self.by_staleness["updates"])
         if not longest:
             return np.zeros((workers, 0), np.int64)
-        with reading(self._source, f"/{COUNTS} of {self._name}", self._held) as file:
-            self._check_same(file, kept=False)
-            counts: NDArray[np.int64] = np.array(file["staleness"]["counts"][:])
+        counts = self._content.array("staleness", "counts")
         if counts.shape == (workers, 0):
             raise RecordError(
                 f"{self._name} is a summary, which counts the staleness of each worker only for few of them (see "
@@ -347,10 +316,7 @@ class Run:
             names: of the columns.
             size: how many rows to read at a time.
         """
-        for start in range(0, self.rows[group], size):
-            stop = min(start + size, self.rows[group])
-            with reading(self._source, self._name) as file:
-                yield start, {name: self._between(file, _home(group, name), name, start, stop) for name in names}
+        return self._content.parts(group, names, size)
 
     @property
     def kept_versions(self) -> NDArray[np.int64]:
@@ -375,26 +341,20 @@ class Run:
         if not len(place) or version == 0:
             found: NDArray[Any] = self.params["initial" if version == 0 else "final"]
             return found
-        with reading(self._source, f"/kept/params of {self._name}", self._held) as file:
-            self._check_same(file, kept=self.status != RUNNING or self.kind == "simulate")
-            kept: NDArray[Any] = file["kept"]["params"][int(place[-1])]
-            return kept
+        return self._content.kept_params(int(place[-1]))
 
     def check(self) -> None:
         """Read all that the file holds; RecordError for the first thing that is damaged or missing."""
         for name in (*NEEDED, *(("timing",) if self.kind == "simulate" else ())):
             self.config[name]
-        with reading(self._source, self._name) as self._held:
-            try:
-                for columns in (*(() if self.is_summary else (self.updates,)), self.evals, self.microscope):
-                    dict(columns)
-                self.rule_tables, self.is_summary and (self.sums, self.eval_steps)  # noqa: B018
-                for version in self.kept_rows.tolist():
-                    self.params_at(version)
-                for name in ("initial", *CARRIED) if self.status == RUNNING else self.params:
-                    self.params.get(name)
-            finally:
-                self._held = None
+        with self._content.kept_open():
+            for columns in (*(() if self.is_summary else (self.updates,)), self.evals, self.microscope):
+                dict(columns)
+            self.rule_tables, self.is_summary and (self.sums, self.eval_steps)  # noqa: B018
+            for version in self.kept_rows.tolist():
+                self.params_at(version)
+            for name in ("initial", *CARRIED) if self.status == RUNNING else self.params:
+                self.params.get(name)
 
     def predict(
         self,
@@ -494,77 +454,17 @@ class Run:
 
     def _read_update(self, name: str) -> NDArray[Any]:
         self.check_rows(f"it has no {name} of each")
-        return self._read(_home("updates", name), name)
+        return self._read(home("updates", name), name)
 
     def _read_eval(self, name: str) -> NDArray[Any]:
         return self._read("evals", name) if self.synopsis is None else self.synopsis.evals[name]
 
-    def _read(self, group: str, name: str, check: bool = True) -> NDArray[Any]:
-        """The complete rows of a column."""
-        with reading(self._source, self._place(group, name), self._held) as file:
-            column = self._between(file, group, name, 0, self.rows[group])
-        if check:
-            values.check(self, group, name, column)
+    def _read(self, group: str, name: str) -> NDArray[Any]:
+        """The complete rows of a column, checked."""
+        column = self._content.column(group, name)
+        values.check(self, group, name, column)
         column.setflags(write=False)
         return column
-
-    def _between(self, file: Any, group: str, name: str, start: int, stop: int) -> NDArray[Any]:
-        """Rows of a column, of the open file."""
-        place, column = self._place(group, name), COLUMNS[group][name]
-        # Rows stay, but those of a killed run after its last checkpoint.
-        self._check_same(file, kept=self.status != RUNNING or self.kind == "simulate")
-        if name not in file[group]:
-            if column.absent is None:
-                raise RecordError(f"cannot read {place}: there is no such column")
-            return np.full(stop - start, column.absent, column.dtype)
-        late = max(start, min(stop, tail.start(file, group)) if tail.NAME in file else stop)
-        found = rows_of(file[group][name], start, late, place).astype(column.dtype, copy=False)
-        if late < stop:
-            found = np.append(found, tail.rows(file, group, late)[name][: stop - late])
-        if len(found) < stop - start:
-            raise RecordError(
-                f"{place} has {start + len(found):,} rows, of the {self.rows[group]:,} when it was loaded: "
-                "load it again"
-            )
-        return found
-
-    def _place(self, group: str, name: str) -> str:
-        return f"/{group}/{name} of {self._name}"
-
-    def _read_params(self, name: str) -> Any:
-        if name == "layout":
-            return self._structure.layout
-        with reading(self._source, f"/params/{name} of {self._name}", self._held) as file:
-            self._check_same(file, kept=name == "initial")
-            if name not in file["params"]:
-                raise RecordError(f"the run has no {name} parameters: it is {self.status} (or was killed)")
-            found = np.array(file["params"][name][:])
-        if name == "initial" and not np.isfinite(found).all():
-            raise RecordError(f"/params/initial of {self._name} holds what is no finite number: the file is damaged")
-        return found
-
-    def _check_same(self, file: Any, kept: bool) -> None:
-        """RecordError if the file holds another run by now, or has gone on and what is read is not `kept` then."""
-        if state_of(self._source) == self._seen:
-            return
-        changes = {"holds another run than when it was loaded": _OF_THE_RUN}
-        if not kept:
-            changes["has gone on since it was loaded"] = _OF_THE_WRITER
-        for what, names in changes.items():
-            if any(file.attrs.get(name) != self.attributes.get(name) for name in names):
-                raise RecordError(f"{self._name} {what}: load it again, with asapnb.load_run")
-
-    def _cut_rows_without_table(self, found: structure.Structure) -> None:
-        """Of a killed run, leave out the rows from the first on whose table had not been written."""
-        self.__dict__["_structure"] = found
-        late = np.flatnonzero(self._read("updates", "row", check=False) >= found.rows["rule"])
-        if len(late):
-            found.rows.update({group: int(late[0]) for group in ("updates", "views") if group in found.rows})
-
-
-def _home(group: str, name: str) -> str:
-    """The group of a column of a table."""
-    return "views" if group == "updates" and name in (VIEWS.names or ()) else group
 
 
 def summed_up(held: Held) -> Held:
