@@ -89,8 +89,13 @@ class Measured:
 
     @staticmethod
     def fit(found: "Sequence[Measured]") -> tuple[float | None, Timing]:
-        """`smt` and `preset` of a `Calibration`."""
-        return fitted(found)
+        """How much slower workers are that share a core, if measured, and the timing of this machine's shape."""
+        where = places()
+        physical = len(set(where))
+        smt = smt_of({one.workers: one.each for one in found}, where)
+        one = measured_for(found, physical)
+        times = {name: float(np.median(some)) for name, some in one.steps.items() if name != "compute"}
+        return smt, preset_of(one.spread, physical, smt, **times)
 
 
 class Calibration(dict[int, Timing]):
@@ -114,16 +119,6 @@ class Calibration(dict[int, Timing]):
 def measured_for(found: Sequence[Measured], cores: int) -> Measured:
     """The section of most workers of which none shares a core, or else that of the fewest."""
     return max((one for one in found if one.workers <= cores), key=lambda one: one.workers, default=found[0])
-
-
-def fitted(found: Sequence[Measured]) -> tuple[float | None, Timing]:
-    """How much slower workers are that share a core, if that was measured, and the timing of this machine's shape."""
-    where = places()
-    physical = len(set(where))
-    smt = smt_of({one.workers: one.each for one in found}, where)
-    one = measured_for(found, physical)
-    times = {name: times for name in ("read", "update", "retry") if len(times := getattr(one, name))}
-    return smt, preset_of(one.spread, physical, smt, **{name: float(np.median(some)) for name, some in times.items()})
 
 
 def warm(count: int, room: int) -> int:

@@ -159,25 +159,13 @@ OPTIONAL = {
 # checked where a run is made from them.
 _KEYS: Mapping[type, tuple[str, ...]] = {
     str: (
-        "data",
-        "problem",
-        "scheme",
-        "rule",
-        "schedule",
-        "prior",
-        "optimizer",
-        "momentum_kind",
-        "monitor",
-        "start",
-        "keep_params",
-        "record",
-        "trace",
-        "shards",
+        "data", "problem", "scheme", "rule", "schedule", "prior", "optimizer", "momentum_kind", "monitor", "start",
+        "keep_params", "record", "trace", "shards",
     ),
     int: ("epochs", "updates", "seed", "timing_seed", "threads"),
     float: ("momentum", "direct_share", "weight_decay", "compensation", "clip", "max_seconds", "divergence_factor"),
     bool: ("reshuffle", "worker_tables", "pin_workers"),
-}
+}  # fmt: skip
 CONFIG = {name: Attribute(name, shape) for shape, names in _KEYS.items() for name in names} | {
     "workers": Attribute("workers", int | str, least=1, most=MOST_WORKERS),
     "step_size": Attribute("step_size", float),

@@ -129,19 +129,12 @@ EVAL_COLUMNS = (
     Column("t", np.float64, "s", "when that version was made"),
     Column("train_loss", np.float64, "", "mean over the training samples evaluated", least=None),
     Column("test_loss", np.float64, "", "mean over the test samples; NaN where there are none", least=None),
-    Column(
-        "test_accuracy", np.float64, "", "share of test samples classified right; NaN where there is none", least=None
-    ),
+    Column("test_accuracy", np.float64, "", "share of test samples classified right; NaN where there is none",
+           least=None),
     Column("test_r2", np.float64, "", "R² on the test samples; NaN where there is none", least=None, absent=np.nan),
-    Column(
-        "test_rmse",
-        np.float64,
-        "",
-        "root mean squared error on the test samples; NaN where there is none",
-        least=None,
-        absent=np.nan,
-    ),
-)
+    Column("test_rmse", np.float64, "", "root mean squared error on the test samples; NaN where there is none",
+           least=None, absent=np.nan),
+)  # fmt: skip
 
 KEPT_COLUMNS = (  # with `keep_params`
     Column("version", np.int64, "updates", "a version whose parameters are kept"),

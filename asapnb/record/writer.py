@@ -17,16 +17,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import RecordError
-from ..text import plain, to_json
-from . import columns, packing, synopsis, tail
+from ..text import plain
+from . import columns
+from .beginning import create, cut
 from .checkpoint import make_room, remove_checkpoint, run_id_in, save_checkpoint
 from .ending import end_at_once, end_run, write_at_once
-from .files import checked_target, claim, copied, created, opened, put_in_place
+from .files import checked_target, claim, put_in_place
 from .held import Held
 from .owner import Owner, own
 from .provenance import machine, new_id, process, versions
 from .run import Run, summed_up
-from .schema import CARRIED, CLOCK, EVALS, GROUPS, ROWS, RUNNING, SCHEMA, UPDATES
+from .schema import CLOCK, EVALS, GROUPS, ROWS, RUNNING, SCHEMA, UPDATES
 from .store import End, Store
 from .sums import Sums
 from .text import set_attributes
@@ -34,13 +35,6 @@ from .waiting import Waiting
 
 _PATIENCE = 10.0  # seconds that `finish` tries to write the file
 _AT_ONCE = 1.0  # seconds, about, that `flush` takes at most if much has waited
-_AT_THE_END = (
-    "staleness",
-    "summary",
-    "params/final",
-    *(f"params/{name}" for name in CARRIED),
-    synopsis.NAME,
-)  # groups and datasets that `finish` writes
 
 
 class RunWriter:
@@ -130,9 +124,14 @@ class RunWriter:
             assert self._owner is not None
             path = self._owner.path
             before = run_id_in(path)
-            put_in_place(path, self._create, self._owner)
+            beginning = {**self._attributes, "token": self._token}
+            put_in_place(
+                path,
+                lambda part: create(part, self._groups, beginning, self._initial, self._layout),
+                self._owner,
+            )
             make_room(path, before)
-            self._store = Store(self._owner, self._groups, self._none)
+            self._store = Store(self._owner, self._groups, dict.fromkeys([*self._groups, "rule"], 0))
         return self._store
 
     @classmethod
@@ -164,8 +163,12 @@ class RunWriter:
         writer._empty()
         writer._own(owner, lends=owner is target)
         changed = {**attributes, **process(), "status": RUNNING, "token": writer._token}
+
+        def write(part: Path) -> None:
+            writer._run_id, writer._evaluated = cut(owner.path, part, writer._groups, kept, changed)
+
         with writer._given_back_after_errors():
-            put_in_place(owner.path, lambda part: writer._cut(part, kept, changed), owner)
+            put_in_place(owner.path, write, owner)
             writer._store = Store(owner, writer._groups, kept)
         return writer
 
@@ -203,47 +206,6 @@ class RunWriter:
         self._at_once = False  # whether nothing is in the file yet but the beginning of the run, or there is none
         self._evaluated: list[int] = []  # the versions in /evals
         self._warned: set[str] = set()
-
-    @property
-    def _none(self) -> dict[str, int]:
-        """The number of rows of each group in a new file."""
-        return dict.fromkeys([*self._groups, "rule"], 0)
-
-    def _cut(self, part: Path, kept: Mapping[str, int], attributes: Mapping[str, Any]) -> None:
-        with opened(self._owner.path) as old, created(part) as file:  # type: ignore[union-attr]
-            if packing.is_packed(old):
-                Held.read(old).write(file)
-                packing.copy_others(old, file)
-            else:
-                copied(old, file, without=tail.NAME)
-                tail.merge(old, file, self._groups)
-            columns.complete(file, self._groups)
-            tail.create(file, self._groups)
-            for group, count in kept.items():
-                for column in file[group].values():
-                    column.resize(count, axis=0)
-            for name in _AT_THE_END:
-                if name in file:
-                    del file[name]
-            for name in attributes.keys() & file.attrs.keys():
-                del file.attrs[name]
-            set_attributes(file, attributes)
-            if "run_id" not in file.attrs:  # of an earlier version of asapnb
-                file.attrs["run_id"] = new_id()
-            self._run_id = file.attrs["run_id"]
-            self._evaluated = file["evals"]["step"][:].tolist()
-
-    def _create(self, part: Path) -> None:
-        with created(part) as file:
-            self._fill(file)
-            tail.create(file, self._groups)
-
-    def _fill(self, file: Any) -> None:
-        """Write what is known at the beginning of the run."""
-        set_attributes(file, {**self._attributes, "token": self._token})
-        columns.create(file, self._groups)
-        file.create_dataset("params/initial", data=self._initial)
-        file["params"].attrs["layout"] = to_json(self._layout)
 
     def append_updates(self, rows: NDArray[Any], copy: bool = True) -> None:
         """Add updates, as rows of `schema.UPDATES` in the order of application.

@@ -22,10 +22,8 @@ OPERATION = np.dtype(
         ("source", np.int32),  # the slot of the parameters before
         ("target", np.int32),  # and after
         ("kind", np.int16),
-        (
-            "block",
-            np.int16,
-        ),  # of a read or a write; of a sum, 0 for its first gradient, else 1; 2 more in a second table
+        # Of a read or a write; of a sum, 0 for its first gradient, else 1; 2 more in a second table
+        ("block", np.int16),
     ],
     align=True,
 )

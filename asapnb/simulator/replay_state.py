@@ -54,9 +54,7 @@ class ReplayState(NamedTuple):
     moments: NDArray[Any]  # (workers, or 1, what steps carry on): vectors of n_params, one after the other
     gradients: NDArray[Any]  # (WINDOW, n_params): of rows in the ring
     total: NDArray[Any]  # (n_params,): the gradients of a version so far, or their mean; else empty
-    table: NDArray[
-        Any
-    ]  # (2 · workers, n_params or more): sums of gradients of each worker, of two rounds; else empty
+    table: NDArray[Any]  # (2 · workers, n_params or more): sums of each worker's gradients, of two rounds; else empty
     counts: NDArray[np.int64]  # (2 · workers,): how many there are in each sum
     ring: NDArray[np.int64]  # (WINDOW · LINE,): the rows that may be computed, and how far they are
 

@@ -30,17 +30,8 @@ from .world import ROW, WORKER, World, make_world
 _CHUNK = 2**14  # rows at a time where they are not kept: 1 MB, so that they stay in the cache
 _WORKER = WORKER.itemsize + 44  # bytes: with five states of random numbers and a place in the queue
 _PIECE = 2**20  # rows between two looks whether the schedule is still wanted: a fraction of a second
-_CHANGING = (
-    "words",
-    "clock",
-    "workers",
-    "streams",
-    "queue",
-    "others",
-    "paces",
-    "held",
-    "turns",
-)  # of a world, besides the tree
+# Of a world, what events change, besides the tree
+_CHANGING = ("words", "clock", "workers", "streams", "queue", "others", "paces", "held", "turns")
 _INSTANT, _MOVES = "asapnb.simulator.loops.instant:run", "asapnb.simulator.loops.instant:moves"
 
 
