@@ -14,7 +14,7 @@ from problems import quadratic
 import asapnb as ab
 from asapnb.engine import measured
 from asapnb.engine.calibrate import calibrate
-from asapnb.engine.measured import Measured, fitted
+from asapnb.engine.measured import Measured
 from asapnb.engine.preset import preset_of
 from asapnb.errors import RecordError, UsageError
 from asapnb.timing import load_timing, parse_timing
@@ -103,7 +103,7 @@ def of_workers(*means, cv=0.03):
 )
 def test_a_preset_has_the_cores_and_what_sharing_one_costs(where, found, expected, monkeypatch):
     monkeypatch.setattr(measured, "places", lambda: list(where))
-    smt, preset = fitted(found)
+    smt, preset = Measured.fit(found)
     assert smt == (expected[0] and pytest.approx(expected[0], rel=0.01))
     assert preset.compute.cores == expected[1]
     assert preset.compute.smt == (smt or 1)

@@ -201,17 +201,11 @@ def holds_parts(scheme: Scheme, status: str) -> bool:
 def _of_run(
     source: Run, problem: Problem | None, rule: Any, given: dict[str, Any], observed: dict[str, Any], force: bool
 ) -> Execution:
-    config, scheme = source.config, parse_scheme(source.config["scheme"])
     rule = None if isinstance(rule, str) and rule == RECORDED else rule
     for name in ("batch_size", "seed", "local_steps", "shards"):
         if name in given:
             raise UsageError(f"{name} is {given[name]}: the minibatches of a run stay what they were; leave it out")
-    check_replayable(source, problem)
-    if problem is None:
-        problem = parse_problem(config["problem"], trusted(config.get("data", ""), force))
-    check_problem(source, problem, force)
-    if not force:
-        check_piece(config["problem"], "problem", code_of(problem))
+    problem = _problem_of(source, problem, force)
     rows = rows_of(source)
     options = options_of(source, problem, given)
     _check_shards(source, problem, options)
@@ -223,7 +217,6 @@ def _of_run(
             f"{source.path or 'the run'} changed its rule when it went on ({in_words(source)}), so its own scales "
             "cannot be made again: give a rule, or replay it as it was"
         )
-    resumed = _kept_changes(source, {*given, *(["rule"] if rule is not None else [])})
     sizes = {} if "step_size" in given or "step_size" not in changed else step_sizes(source)
     if rule is None:
         chosen = known_rule(source) if as_it_was else same_rule(source, None, force)
@@ -235,15 +228,8 @@ def _of_run(
     if not as_it_was or "schedule" in given:
         scales = refactored(source, scales, rows, None if rule is None else chosen, given.get("schedule"), force)
     _check_velocity(source, options)
-    exact = source.attributes["machine"].get("kernels") == KERNEL_PATH and source.attributes["versions"] == versions()
-    exact &= not holds_parts(scheme, source.status)
-    timing = {name: config[name] for name in ("timing", "timing_seed", "trace") if name in config}
-    replayed = {"path": source.path, "kind": source.kind, "created_utc": source.attributes["created_utc"]}
-    kept = {name: source.attributes.get(name) for name in ("rule_factor",) if rule is None}
-    if as_it_was:
-        kept["first_table"] = source.attributes.get("first_table")
-    if (asked := total(source)) != options.updates:
-        replayed["updates"] = asked
+    names = {*given} if rule is None else {*given, "rule"}
+    timing = {name: source.config[name] for name in ("timing", "timing_seed", "trace") if name in source.config}
     return Execution(
         problem,
         options,
@@ -254,12 +240,38 @@ def _of_run(
         kind="replay",
         config={**timing, "microscope": observed["microscope"]},
         code=_code(source, problem, chosen, options.schedule),
-        attributes={"replayed": replayed, "exact": exact, "start": source.attributes.get("start"), **kept, **resumed},
+        attributes=_attributes(source, options, names, as_it_was),
         step_sizes=sizes,
         start=source.params["initial"],
         clock=source.attributes["clock"],
         **observed,
     )
+
+
+def _problem_of(source: Run, problem: Problem | None, force: bool) -> Problem:
+    """The problem of a run: the one given, or the one that its file names; an error if the run had another."""
+    check_replayable(source, problem)
+    text = source.config["problem"]
+    if problem is None:
+        problem = parse_problem(text, trusted(source.config.get("data", ""), force))
+    check_problem(source, problem, force)
+    if not force:
+        check_piece(text, "problem", code_of(problem))
+    return problem
+
+
+def _attributes(source: Run, options: Options, given: Set[str], as_it_was: bool) -> dict[str, Any]:
+    """The attributes of a replay that follow from its run; `given` are the names of the arguments that are."""
+    exact = source.attributes["machine"].get("kernels") == KERNEL_PATH and source.attributes["versions"] == versions()
+    exact &= not holds_parts(options.scheme, source.status)
+    replayed = {"path": source.path, "kind": source.kind, "created_utc": source.attributes["created_utc"]}
+    if (asked := total(source)) != options.updates:
+        replayed["updates"] = asked
+    kept = {} if "rule" in given else {"rule_factor": source.attributes.get("rule_factor")}
+    if as_it_was:
+        kept["first_table"] = source.attributes.get("first_table")
+    start = source.attributes.get("start")
+    return {"replayed": replayed, "exact": exact, "start": start, **kept, **_kept_changes(source, given)}
 
 
 def _kept_changes(source: Run, given: Set[str]) -> dict[str, Any]:
