@@ -7,12 +7,14 @@
 * `specialise` compiles one signature of a kernel, or loads it, and returns its entry point. So a worker loop takes a
   gradient as an argument and still comes from the cache: the argument has the type `types.FunctionType`, not that of
   a dispatcher, which differs in every process.
-* `KERNEL_PATH` is "avx512", "avx2" or "portable": the best that the CPU has, or the one in $ASAPNB_KERNELS.
+* `KERNEL_PATH` is "avx512", "avx2" or "portable": the best that the CPU has, or the one in $ASAPNB_KERNELS. The first
+  two are for x86-64; elsewhere, as on ARM, it is "portable".
 """
 
 import hashlib
 import itertools
 import os
+import platform
 import re
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -25,8 +27,10 @@ from numba import types
 from numba.core.bytecode import FunctionIdentity
 
 from .parts import PartCompiler
+from .platforms import HERE, Platform
 
-KERNEL_PATHS = ("avx512", "avx2", "portable")
+_NEEDS: dict[str, set[str]] = {"avx512": {"+avx512f"}, "avx2": {"+avx2", "+fma"}, "portable": set()}  # CPU features
+KERNEL_PATHS = tuple(_NEEDS)
 _IMPORT = re.compile(
     r"^from (?P<package>\.+|asapnb\.)(?P<module>[\w.]*) import (?P<names>\([^)]*\)|[^\n(#]+)", re.MULTILINE
 )  # of asapnb, or relative, at the top level of a module
@@ -39,18 +43,21 @@ def _cpu_features() -> str:
     return str(llvm.get_host_cpu_features().flatten())
 
 
-def _choose_path() -> str:
+def _choose_path(here: Platform = HERE) -> str:
     asked = os.environ.get("ASAPNB_KERNELS", "").lower()
-    if asked and asked != "auto":
-        if asked not in KERNEL_PATHS:
-            from .errors import unknown  # here, because no kernel depends on it
-
-            raise unknown("kernel path in $ASAPNB_KERNELS", asked, ("auto", *KERNEL_PATHS))
+    if asked in here.kernel_paths:
         return asked
+    if asked not in ("", "auto"):
+        from .errors import UsageError, unknown  # here, because no kernel depends on it
+
+        if asked not in KERNEL_PATHS:
+            raise unknown("kernel path in $ASAPNB_KERNELS", asked, ("auto", *KERNEL_PATHS))
+        raise UsageError(
+            f"$ASAPNB_KERNELS is {asked}: those kernels are for x86-64, and this processor is {platform.machine()}; "
+            "unset it, or set it to auto or portable"
+        )
     features = set(_cpu_features().split(","))
-    if "+avx512f" in features:
-        return "avx512"
-    return "avx2" if {"+avx2", "+fma"} <= features else "portable"
+    return next(path for path in here.kernel_paths if _NEEDS[path] <= features)
 
 
 def _name_apart() -> None:

@@ -1,16 +1,19 @@
 """Atomic operations, the lock and the vector pool, hammered by threads: each result is exact or it is wrong."""
 
+import re
 import time
 
+import llvmlite.binding as llvm
+import numba
 import numpy as np
 import pytest
 from processes import in_threads
 
-from asapnb.compiled import kernel
+from asapnb.compiled import PART, kernel
 from asapnb.engine.loops import pool as vectors
 from asapnb.engine.words import CURRENT, HEADER, LOCK, OWNED, POINTER, READING, STALE
 from asapnb.kernels import atomics
-from asapnb.kernels.arrays import LINE
+from asapnb.kernels.arrays import LINE, array_type
 from asapnb.kernels.waiting import doze, lock, unlock
 
 THREADS = 8
@@ -150,3 +153,50 @@ def test_the_pool_publishes_one_chain_without_a_leak(threads):
     assert not headers[:, 0].any(), "a reader was leaked"
     status = np.bincount(headers[:, 1] & 3, minlength=4)
     assert list(status[[OWNED, CURRENT, STALE]]) == [threads, 1, 0]
+
+
+OPERATIONS = {  # and what they are on ARM, without and with the instructions of its version 8.1
+    "load": (lambda words: atomics.load(words, 1), "ldar", "ldar"),
+    "store": (lambda words: atomics.store(words, 1, 2), "stlr", "stlr"),
+    "add": (lambda words: atomics.fetch_add(words, 1, 2), "ldaxr stlxr", "ldaddal"),
+    "add, without a use of the result": (lambda words: vectors.pin(words, 1), "ldaxr stlxr", "ldaddal"),
+    "swap": (lambda words: atomics.compare_and_swap(words, 1, 2, 3), "ldaxr stlxr", "casal"),
+    "fence": (lambda words: atomics.fence(), "dmb", "dmb"),
+    "release": (
+        lambda words: vectors.release(words, 0),
+        "ldaxr stlxr ldar ldar ldaxr stlxr",
+        "ldaddal ldar ldar casal",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def arm():
+    """LLVM's ARM processors: of version 8.0, and of version 8.1 with weak acquiring loads besides."""
+    if not hasattr(llvm, "initialize_all_targets"):
+        pytest.skip("this llvmlite cannot initialise other targets")
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    try:
+        target = llvm.Target.from_triple("aarch64-unknown-linux-gnu")
+    except RuntimeError as error:
+        pytest.skip(f"this llvmlite has no ARM target: {error}")
+    return [target.create_target_machine(cpu="generic", features=features) for features in ("", "+lse,+rcpc")]
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_arm_processor_orders_what_the_code_promises(name, arm):
+    function, *wanted = OPERATIONS[name]
+    compiled = numba.njit(**{key: value for key, value in PART.items() if key != "pipeline_class"})(function)
+    compiled.compile((array_type(np.int64),))
+    for machine, instructions in zip(arm, wanted, strict=True):
+        module = llvm.parse_assembly(compiled.inspect_llvm(compiled.signatures[0]))
+        module.triple, module.data_layout = machine.triple, str(machine.target_data)
+        found = re.findall(r"^\s+((?:ld|st|cas|swp|dmb)\w*)\s+(.*)", machine.emit_assembly(module), re.MULTILINE)
+        ordering = [
+            (one, operands) for one, operands in found if one not in ("ldr", "ldp", "str", "strb", "stp", "stur")
+        ]
+        assert [one for one, _ in ordering] == instructions.split()
+        assert all(operands == "ish" for one, operands in ordering if one == "dmb")
+        # an addition that loads into the register of zeros does not acquire
+        assert not any(re.match(r"\w+, [wx]zr", operands) for one, operands in ordering if one == "ldaddal")

@@ -12,6 +12,7 @@ from processes import python
 
 from asapnb import UsageError, compiled
 from asapnb.kernels.arrays import array_type
+from asapnb.platforms import HERE
 
 TRAIN = """
 import warnings; warnings.simplefilter("always")
@@ -106,7 +107,7 @@ def test_a_cache_that_cannot_be_written_is_survived_with_a_hint(tmp_path):
     assert "set ASAPNB_CACHE to a folder that can be written" in done.stderr
 
 
-@pytest.mark.parametrize("path", ["avx512", "avx2", "portable"])
+@pytest.mark.parametrize("path", HERE.kernel_paths)
 def test_the_kernel_path_can_be_chosen(path):
     done = run("from asapnb.compiled import CACHE, KERNEL_PATH; print(KERNEL_PATH, CACHE.name)", ASAPNB_KERNELS=path)
     chosen, folder = done.stdout.split()

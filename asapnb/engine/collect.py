@@ -11,7 +11,7 @@ from numba import types
 
 from ..compiled import kernel, specialise
 from ..kernels.arrays import LINE, array_type
-from ..kernels.atomics import clock, compare_and_swap, load, store
+from ..kernels.atomics import clock, compare_and_swap, fence, load, store
 from ..kernels.types import Rows, Words
 from ..training.words import NEVER
 from .loops.pool import release
@@ -31,6 +31,11 @@ def _put(array: Words, position: int, value: int) -> None:
 @kernel()
 def _swap(array: Words, position: int, expected: int, new: int) -> bool:
     return compare_and_swap(array, position, expected, new)
+
+
+@kernel()
+def _fence() -> None:
+    fence()
 
 
 @kernel()
@@ -70,6 +75,7 @@ class Access(NamedTuple):
     get: Callable[[np.ndarray, int], int]
     put: Callable[[np.ndarray, int, int], None]
     swap: Callable[[np.ndarray, int, int, int], bool]
+    fence: Callable[[], None]
     release: Callable[[np.ndarray, int], None]
     now: Callable[[], int]
     oldest_view: Callable[[np.ndarray], int]
@@ -83,6 +89,7 @@ def compile_access(rows: np.dtype[Any]) -> Access:
         get=specialise(_get, words, number),
         put=specialise(_put, words, number, number),
         swap=specialise(_swap, words, number, number, number),
+        fence=specialise(_fence),
         release=specialise(_release, words, number),
         now=specialise(_now),
         oldest_view=specialise(_oldest_view, words),

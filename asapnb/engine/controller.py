@@ -237,11 +237,13 @@ class Controller:
     def _publish(self, owner: int, table: np.ndarray, recorded: int | None = None) -> None:
         """Write a table of one worker, or of all, into the next place, then make it the table in force.
 
-        `recorded` is its row of /rule, if it has one already; else it gets the next.
+        `recorded` is its row of /rule, if it has one already; else it gets the next. The fence lets nobody see the
+        new entries before the table that was put in force last: see `choose_step`.
         """
         self.totals.table = table = table[: self.shared.scales.shape[1]]
         tables, number = self.shared.tables[owner], self._published[owner]
         slot = number % TABLES
+        self.access.fence()
         self.shared.scales[owner * TABLES + slot, : len(table)] = table
         if recorded is None:
             recorded = len(self._lengths)

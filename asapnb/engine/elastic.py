@@ -66,7 +66,7 @@ class Elastic:
         version = self._newest() + _AHEAD * self._workers
         place = words.FIRST_CHANGE + 2 * count
         table[place], table[place + 1] = version, number
-        self._access.put(table, words.CHANGES, count + 1)
+        self._access.swap(table, words.CHANGES, count, count + 1)  # not `put`, which the next load may overtake
         if (now := self._newest()) >= version and number < self.workforce.changes[-1][1]:
             version = now + 1
             self._access.put(table, place, version)

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from numba import from_dtype, types
 
-LINE = 8  # int64 words in a cache line
-LINE_BYTES = 64
+from ..platforms import HERE
+
+LINE_BYTES = HERE.line_bytes  # of a cache line
+LINE = LINE_BYTES // 8  # int64 words in it
 _HUGE_BYTES = 2**21
 _HUGE_FROM = 2**18  # bytes: smaller arrays do not need the huge page that they would occupy
 
@@ -19,7 +21,7 @@ def aligned(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
     Large arrays use huge pages where the system has them. With pages of 4 KiB a training step takes 3 to 8 % longer:
     addresses must be looked up, and scattered pages collide in the second-level cache.
 
-    >>> aligned((3, 4), "float32").ctypes.data % 64
+    >>> aligned((3, 4), "float32").ctypes.data % LINE_BYTES
     0
     """
     dtype = np.dtype(dtype)
@@ -39,8 +41,8 @@ def aligned(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
 def whole_lines(length: int, dtype: np.dtype[Any]) -> int:
     """The number of elements in the whole cache lines that `length` elements need.
 
-    >>> whole_lines(5, np.dtype(np.float32))
-    16
+    >>> whole_lines(5, np.dtype(np.float32)) == LINE_BYTES // 4
+    True
     """
     per_line = LINE_BYTES // dtype.itemsize
     return -(-length // per_line) * per_line

@@ -3,17 +3,16 @@
 Numba offers no atomics on CPUs; LLVM does. Each operation works on one element of a contiguous one-dimensional
 int64 array, `f(array, index, ...)`.
 
-`load` and every read-modify-write are sequentially consistent: on x86 a plain load and a locked instruction. `store`
-releases. Publication needs that, and the vector pool, where a reader announces itself and then checks again, needs no
-less. Compiled loops would read a shared word once and keep it, so shared words are only touched by these functions.
+`load` and every read-modify-write are sequentially consistent: on x86 a plain load and a locked instruction, on ARM
+`ldar` and `ldaxr`/`stlxr`, or `casal` and `ldaddal`. `store` releases: `mov`, `stlr`. The vector pool, where a reader
+announces itself and then checks again, needs no less. Compiled loops would read a shared word once and keep it, so
+shared words are only touched by these functions. docs/explanation/memory-order.md argues for each word.
 
 The clock and the yield are called by their libc symbols, which keeps compiled code cacheable.
 
 Checked by threads in tests/test_atomics.py.
 """
 
-import platform
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -21,16 +20,10 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from ..platforms import HERE
+
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
-_CLOCK_MONOTONIC = 6 if sys.platform == "darwin" else 1
-_FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine()) if sys.platform == "linux" else None  # its number
 _FUTEX_WAIT, _FUTEX_WAKE = 128, 129  # both private to the process
-_PAUSE: dict[str, tuple[str, tuple[int, ...]]] = {
-    "x86_64": ("llvm.x86.sse2.pause", ()),
-    "AMD64": ("llvm.x86.sse2.pause", ()),
-    "aarch64": ("llvm.aarch64.hint", (1,)),  # hint 1 is YIELD
-    "arm64": ("llvm.aarch64.hint", (1,)),
-}
 
 
 def element(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -96,10 +89,13 @@ def store(typing_context, array, index, value):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def fence(typing_context):  # type: ignore[no-untyped-def]
-    """Keep plain reads that stand before it from moving behind it. It costs nothing on x86."""
+    """Keep plain reads before it from moving behind it, and plain writes behind it from moving before it.
+
+    It acquires and releases. On x86 it holds back the compiler alone, and no instruction is made of it.
+    """
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        builder.fence("acquire")
+        builder.fence("acq_rel")
         return context.get_dummy_value()
 
     return types.void(), generate
@@ -110,8 +106,8 @@ def pause(typing_context):  # type: ignore[no-untyped-def]
     """Tell the processor that this is a spin loop; nothing on processors without such a hint."""
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        if platform.machine() in _PAUSE:
-            name, operands = _PAUSE[platform.machine()]
+        if HERE.pause is not None:
+            name, operands = HERE.pause
             function_type = ir.FunctionType(ir.VoidType(), [_I32] * len(operands))
             function = cgutils.get_or_insert_function(builder.module, function_type, name)
             builder.call(function, [_I32(operand) for operand in operands])
@@ -153,7 +149,7 @@ def sleep_while(typing_context, array, index, value, microseconds):  # type: ign
     """
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        if _FUTEX is None:
+        if HERE.futex is None:
             function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_I32, [_I32]), "usleep")
             builder.call(function, [_I32(100)])
             return context.get_dummy_value()
@@ -177,7 +173,7 @@ def wake(typing_context, array, index, count):  # type: ignore[no-untyped-def]
     """Wake up to `count` of those that sleep for `array[index]`."""
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        if _FUTEX is not None:
+        if HERE.futex is not None:
             count = _word(context, builder, signature, args, 2)
             _futex(builder, element(context, builder, signature, args), _FUTEX_WAKE, count, _I64(0))
         return context.get_dummy_value()
@@ -190,7 +186,7 @@ def _futex(builder: Any, address: Any, operation: int, value: Any, time: Any) ->
     function_type = ir.FunctionType(_I64, [_I64], var_arg=True)
     function = cgutils.get_or_insert_function(builder.module, function_type, "syscall")
     place = builder.ptrtoint(address, _I64)
-    builder.call(function, [_I64(_FUTEX), place, _I64(operation), value, time, _I64(0), _I64(0)])
+    builder.call(function, [_I64(HERE.futex), place, _I64(operation), value, time, _I64(0), _I64(0)])
 
 
 @intrinsic
@@ -201,7 +197,7 @@ def clock(typing_context):  # type: ignore[no-untyped-def]
         time = cgutils.alloca_once(builder, ir.LiteralStructType([_I64, _I64]))
         function_type = ir.FunctionType(_I32, [_I32, time.type])
         function = cgutils.get_or_insert_function(builder.module, function_type, "clock_gettime")
-        builder.call(function, [_I32(_CLOCK_MONOTONIC), time])
+        builder.call(function, [_I32(HERE.clock), time])
         seconds, nanoseconds = (builder.load(cgutils.gep_inbounds(builder, time, 0, part)) for part in (0, 1))
         return builder.add(builder.mul(seconds, _I64(1_000_000_000)), nanoseconds)
 

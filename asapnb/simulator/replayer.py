@@ -118,7 +118,7 @@ class Replayer:
 
     def end(self) -> None:
         """Evaluate the final parameters, unless that has been done or in a hurry; what stopped the run stands."""
-        self._commit(int(self.replay.control[FIRST]))
+        self._commit(self.threads.rows_done)
         if self.final is None:
             self.final = self.params.copy()
             if self.reporter.latest.step != self.rows.totals.version and not self._hurried():
@@ -132,7 +132,7 @@ class Replayer:
         if self._waiting is not None:  # the evaluation might have ended the run before later rows
             rows, self.final = self._waiting
             self._commit(rows)
-        self._commit(int(self.replay.control[FIRST]))
+        self._commit(self.threads.rows_done)
 
     def note(self, evaluation: Evaluation, *, may_end: bool = True) -> None:
         """Record an evaluation and see whether it ends the run."""
@@ -226,7 +226,7 @@ class Replayer:
 
     def _save(self) -> None:
         """Save a checkpoint beside the file, if all rows before it are in the file."""
-        self._commit(int(self.replay.control[FIRST]))
+        self._commit(self.threads.rows_done)
         if self.writer.flush():
             self.writer.save_checkpoint(*self.checkpoint())
         self._saved = time.monotonic()  # also if that was not possible: try again later
@@ -255,7 +255,7 @@ class Replayer:
         now = time.monotonic()
         reports = self._reports and now - self._reported > REPORT_SECONDS
         if reports or now - self._flushed > FLUSH_SECONDS:
-            self._commit(int(self.replay.control[FIRST]))
+            self._commit(self.threads.rows_done)
         if now - self._flushed > FLUSH_SECONDS:
             self.writer.flush()
             self._flushed = time.monotonic()
@@ -279,7 +279,7 @@ class Replayer:
 
     def _keep_divergence(self) -> None:
         """Divergence takes precedence over what came from outside at the same time."""
-        rows = int(self.replay.control[FIRST])
+        rows = self.threads.rows_done
         before = self.rows.whole(rows - 1)
         losses = self.replay.results["loss"][before:rows]
         diverged = self.rows.whole(rows) == rows and not (losses <= self.replay.numbers[LOSS_LIMIT]).all()

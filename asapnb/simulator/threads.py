@@ -6,9 +6,11 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import numpy as np
 from numba import types
 
 from ..compiled import specialise
+from ..kernels.arrays import array_type
 from ..problems.base import Dtypes, Problem, gradient_signature
 from ..training.compiling import load
 from ..training.options import Options
@@ -18,6 +20,7 @@ from .replay_state import Own, ReplayState, own_buffers, replay_types
 from .words import ALONE, DONE, STOP, UNTIL
 
 LOOP = "asapnb.simulator.loops.replay:work"
+_ROWS_DONE = "asapnb.simulator.loops.replay:rows_done"
 _POLL_SECONDS = 0.005
 _INLINE_SECONDS = 0.01  # a segment that is expected to take less is not worth a thread
 _PROBE = 4  # operations, at first, to see how long they take
@@ -26,12 +29,18 @@ _QUICK = 2e-6  # seconds: a quicker operation takes longer if threads hand it ov
 
 def compile_loop(loop: str, dtypes: Dtypes) -> Callable[..., None]:
     """The loop of the threads, "module:function", for problems of these dtypes."""
+    _compiled_count()
     return _compiled(load(loop), dtypes)
 
 
 @cache
 def _compiled(loop: Any, dtypes: Dtypes) -> Callable[..., None]:
     return specialise(loop, types.FunctionType(gradient_signature(*dtypes)), *replay_types(*dtypes))
+
+
+@cache
+def _compiled_count() -> Callable[..., int]:
+    return specialise(load(_ROWS_DONE), array_type(np.int64))
 
 
 class ReplayThreads:
@@ -42,6 +51,7 @@ class ReplayThreads:
     ) -> None:
         self._gradient, self._replay, self._loop = problem.gradient, replay, loop
         self._owns = [own_buffers(problem, options) for _ in range(threads)]
+        self._count = _compiled_count()
         self._pace = float("inf")  # seconds per operation in the last segment
         self.errors: list[BaseException] = []  # what was raised in threads
 
@@ -75,6 +85,11 @@ class ReplayThreads:
         """Whether so many operations get quicker by threads; a probe of so many is long enough to tell."""
         several, slow = len(self._owns) > 1, _QUICK <= self._pace < float("inf")
         return several and slow and min(left, probe) * self._pace >= _INLINE_SECONDS
+
+    @property
+    def rows_done(self) -> int:
+        """How many rows are done; whoever asks then sees all that they have left, while threads go on."""
+        return self._count(self._replay.control)
 
     @property
     def _done(self) -> int:

@@ -111,7 +111,7 @@ def choose_step(shared: Shared, own: Own, version: int, read_version: int, windo
     while True:
         number = load(tables, at.NEWEST)
         slot = number % at.TABLES
-        recorded, last = tables[at.RECORDED + slot], tables[at.LENGTHS + slot] - 1
+        recorded, last = load(tables, at.RECORDED + slot), load(tables, at.LENGTHS + slot) - 1
         scale = shared.scales[owner * at.TABLES + slot, min(tau, last)]
         fence()
         if load(tables, at.NEWEST) - number < at.TABLES - 1:  # else this slot may have been rewritten meanwhile

@@ -21,7 +21,7 @@ def in_force(shared: Shared, me: int, version: int) -> bool:
     low, high = 0, load(changes, at.CHANGES)  # the last change up to this version is in low … high − 1
     while high - low > 1:
         middle = (low + high) // 2
-        if changes[at.FIRST_CHANGE + 2 * middle] <= version:
+        if load(changes, at.FIRST_CHANGE + 2 * middle) <= version:  # the controller may move the last one
             low = middle
         else:
             high = middle

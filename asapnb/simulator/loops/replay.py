@@ -17,7 +17,7 @@ from ...kernels.arithmetic import accumulate, compensate, copy, divide
 from ...kernels.arrays import LINE
 from ...kernels.atomics import compare_and_swap, load, store
 from ...kernels.steps import descend, descend_from
-from ...kernels.types import Gradient, Real, Vector
+from ...kernels.types import Gradient, Real, Vector, Words
 from ...kernels.waiting import relax
 from ...training import gradients
 from ...training.words import COMPENSATION, DIVERGED, LOSS_LIMIT, STEP
@@ -166,6 +166,12 @@ def _move_block(replay: ReplayState, operation: Any) -> None:
         part_of = gradient[low:high]
         compensate(part_of, part_of, params, view, replay.numbers[COMPENSATION])
     _descend(replay, row, gradient, 0, 0, low, high, _step(replay, row))
+
+
+@kernel()
+def rows_done(control: Words) -> int:
+    """How many rows are done, for the thread that records them: it then sees all that they have left."""
+    return load(control, at.FIRST)
 
 
 @part()
