@@ -78,6 +78,7 @@ bench: .venv/demo-ready
 
 model: .venv/dev-ready
 	$(BIN)/python tests/models.py
+	$(BIN)/python tests/orderings.py
 
 # Cosmic Ray is installed for this alone.
 mutants: .venv/dev-ready
