@@ -214,7 +214,7 @@ def test_an_edit_compiles_anew_what_is_made_of_it_and_nothing_else(edited, chang
 PLAIN = [
     PACKAGE / f"{name}.py"
     for name in (
-        "compiled", "parts", "data/pixels", "engine/loops/types", "engine/words",
+        "compiled", "parts", "platforms", "data/pixels", "engine/loops/types", "engine/words",
         "simulator/loops/types", "kernels/arrays", "kernels/kinds", "kernels/types", "rules/kinds",
         "simulator/words", "training/words", "problems/activations", "problems/emit", "problems/kinds",
         "problems/layers", "problems/losses", "problems/primitives", "problems/signature",
