@@ -22,6 +22,7 @@ include_patterns = [
     "experiments/**.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
+    "README.md",
     "SECURITY.md",
 ]
 exclude_patterns = ["**/.ipynb_checkpoints", "build", ".venv"]
@@ -58,6 +59,8 @@ html_theme = "furo"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_extra_path = ["root"]  # index.html, which leads to docs/index.html
+html_favicon = "static/icon.svg"
+html_show_copyright = False
 html_show_sourcelink = False
 html_copy_source = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "

@@ -25,7 +25,8 @@ FLAGS = (
 SEEN = r"""
 const article = document.querySelector("article").cloneNode(true);
 article.querySelectorAll("pre, code, math, script, style, .sig").forEach((part) => part.remove());
-const left = article.textContent.match(/\$\$|\$[^$\s][^$\n]*\$|:math:|\{\w+\}`|\{toctree\}|```|\]\(|\*\*\w|^#+ /m);
+const text = article.textContent;
+const left = text.match(/\$\$|\$[^$\s][^$\n]*\$|:math:|\{\w+\}`|\{toctree\}|```|\]\(|\*\*\w[^*\n]*\*\*|^#+ /m);
 return [
   ...(left ? [`markup in the text: ${left[0]}`] : []),
   ...[...document.querySelectorAll(".problematic, .system-message, merror")].map((part) => part.textContent),

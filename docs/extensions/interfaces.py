@@ -67,7 +67,8 @@ def config_keys():
         default = f", default `{toml(key.default)}`" if key.default != "" else ""
         yield f"`{name}`\n: *{types}{default}; of {', '.join(kinds)}*"
         for text, those in meanings.items():
-            yield f"  {lead(those) if len(meanings) > 1 else ''}{text[0].upper()}{text[1:]}"
+            sentence = re.sub("^[a-z]", lambda first: first[0].upper(), text)
+            yield f"  {lead(those) if len(meanings) > 1 else ''}{sentence}"
 
 
 def lead(kinds):
