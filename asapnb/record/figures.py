@@ -163,8 +163,8 @@ def _burn_in(run: Run, facts: Mapping[str, Any]) -> str:
     how = f"scales of prior {shortened(run.config.get('prior'))}" if begun["made_from"] == "prior" else "scale 1"
     after, updates = begun["mean_scale_after"], f"{begun['updates']:,} updates"
     if after is None:
-        return f"{how} for all {updates}: the run ended before the rule knew the staleness"
-    return f"{how} for the first {updates}, until the rule knew the staleness; then mean {after:.4f}"
+        return f"{how} for all {updates}, too few to know the staleness"
+    return f"{how} until staleness is known: {updates}; then mean {after:.4f}"
 
 
 def _without_effect(run: Run, facts: Mapping[str, Any]) -> str:
