@@ -301,3 +301,15 @@ def to_toml(config: Mapping[str, Any]) -> str:
         return [known(inner) for inner in item if inner is not None] if isinstance(item, list) else item
 
     return tomli_w.dumps(known(plain(config)))
+
+
+def filled(docstring: str | None, place: str, text: str) -> str:
+    """A docstring with `text` in place of "{place}". Further lines are indented as the line of the place.
+
+    Python before 3.13 keeps the indentation of a docstring; later ones take it off.
+
+    >>> filled("Args:\\n    {arguments}", "arguments", "a: one.\\nb: two.")
+    'Args:\\n    a: one.\\n    b: two.'
+    """
+    found = re.search(rf"^( *).*\{{{place}\}}", docstring or "", re.MULTILINE)
+    return (docstring or "").replace(f"{{{place}}}", text.replace("\n", f"\n{found[1]}" if found else "\n"))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..numbers import choice
+from ..text import filled
 
 RECENT = 100  # gradients in the mean minibatch loss
 
@@ -48,8 +49,8 @@ class Context:
     own_share: float = 0.0
 
 
-Context.__doc__ = (Context.__doc__ or "").replace(
-    "{meanings}", f"\n{' ' * 8}".join(f"{name}: {text}." for name, text in MEANINGS.items())
+Context.__doc__ = filled(
+    Context.__doc__, "meanings", "\n".join(f"{name}: {text}." for name, text in MEANINGS.items())
 )
 assert MEANINGS.keys() == {one.name for one in fields(Context)}
 OUTSIDE = Context()

@@ -1,5 +1,6 @@
 """What the estimators share: their parameters, training, and the forward pass."""
 
+import textwrap
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -24,6 +25,7 @@ from ..rules import Rule
 from ..schedules import StepSchedule
 from ..schemes import Scheme, as_scheme
 from ..simulator import simulate
+from ..text import filled
 from ..training.options import default_workers
 
 ENGINES = ("threads", "simulate")
@@ -176,6 +178,6 @@ E = TypeVar("E", bound=type)
 
 def described(estimator: E) -> E:
     """Fill the lines {arguments} and {attributes} of a class's docstring."""
-    text = estimator.__doc__ or ""  # none under python -OO
-    estimator.__doc__ = text.replace("{arguments}", _ARGUMENTS).replace("{attributes}", _ATTRIBUTES)
+    for place, text in (("arguments", _ARGUMENTS), ("attributes", _ATTRIBUTES)):
+        estimator.__doc__ = filled(estimator.__doc__, place, textwrap.dedent(" " * 8 + text))
     return estimator

@@ -24,6 +24,7 @@ from ..rules import constant
 from ..schedules import as_schedule
 from ..schedules import constant as unscheduled
 from ..schemes import LockBased, as_scheme
+from ..text import filled
 from ..timing import Timing, exponential
 from ..workforce import Workforce, as_workforce
 from .evaluation import Evaluation
@@ -347,9 +348,9 @@ def documented(command: Command) -> Callable[[F], F]:
         for name in inspect.signature(function).parameters:
             if name in known:
                 text = f"{name}: {known[name].says(command)}"
-                lines += textwrap.wrap(text, _WIDTH, initial_indent=" " * 8, subsequent_indent=" " * 12)
+                lines += textwrap.wrap(text, _WIDTH - 8, subsequent_indent=" " * 4)
         if "{arguments}" in (function.__doc__ or ""):
-            function.__doc__ = (function.__doc__ or "").replace(" " * 8 + "{arguments}", "\n".join(lines))
+            function.__doc__ = filled(function.__doc__, "arguments", "\n".join(lines))
         elif sys.flags.optimize < 2:  # python -OO leaves no docstrings
             raise TypeError(f"the docstring of {function.__name__} needs a line {{arguments}} in its section Args")
         return function
