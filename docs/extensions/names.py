@@ -95,8 +95,9 @@ def comment(module, name):
 
 
 def skip(app, what, name, thing, skipped, options):
-    """Leave out methods that scikit-learn adds to estimators."""
-    return True if name.endswith("_request") else None
+    """Leave out methods that scikit-learn adds to estimators, and fields of tuples, which their class describes."""
+    field = (getattr(thing, "__doc__", None) or "").startswith("Alias for field number")
+    return True if field or name.endswith("_request") else None
 
 
 def expand(app, docname, source):
@@ -190,7 +191,7 @@ def docstring(app, what, name, thing, options, lines):
     parts[::2] = map(restructured, parts[::2])
     lines[:] = "".join(parts).split("\n")
     if what == "property":
-        lines.insert(0, "")  # or napoleon takes what stands before a colon for the type
+        lines[0] = lines[0].replace(": ", " – ", 1)  # or napoleon takes what stands before it for the type
 
 
 def name_role(role, raw, text, line, inliner, options=None, content=()):
