@@ -183,7 +183,7 @@ def test_a_report_as_a_table():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"staleness": from_counts([0, 0])}, "no staleness was seen"),
+        ({"staleness": from_counts([0, 0])}, "staleness is empty"),
         ({"staleness": [1, 2]}, r"staleness is \[1, 2\]: must be a StalenessDistribution"),
         ({"staleness": "geometrik(m=4)"}, "Did you mean 'geometric'"),
         ({"workers": 0}, "workers is 0"),

@@ -124,13 +124,13 @@ def test_a_worker_has_a_table_of_its_own_from_the_start():
 
 
 def test_what_cannot_be_seen_is_refused():
-    with pytest.raises(RuleError, match=r"mine names progress, but its table never changes: .* refresh=every"):
+    with pytest.raises(RuleError, match=r"mine depends on progress, but its table never changes: .* refresh=every"):
         ab.Rule("mine", fading)
     with pytest.raises(RuleError, match="a new table could come between two of them"):
         train(quadratic(), "synchronous", rule=fading)
-    with pytest.raises(UsageError, match="depend on staleness only, and not on the loss"):
+    with pytest.raises(UsageError, match="depend on the staleness only, not on the loss"):
         shuffled(of_loss)
-    with pytest.raises(RuleError, match=r"does not take: .*'momentum'.*may name version, epoch, progress"):
+    with pytest.raises(RuleError, match=r"does not take: .*'momentum'.*may be version, epoch, progress"):
         as_rule(lambda staleness, workers, momentum: 0)
     with pytest.raises(UsageError, match=r"unknown value that a rule may see 'lost'; .* Did you mean 'loss'"):
         as_rule(of_loss)(SEEN, 1, lost=1)

@@ -101,7 +101,7 @@ def test_rules_with_a_schedule():
         ("wu_adaptive(True, 1)", "variant is True"),
         ("wu_adaptive(1, budget=0)", "budget is 0: must be a finite number above 0"),
         ("wu_adaptive(1, 1, alpha=2)", r"alpha is 2: must be a finite number above 0 and of at most 1"),
-        ("wu_adaptive(2, 1, alpha=0.5)", "alpha is 0.5: variant 2 has none"),
+        ("wu_adaptive(2, 1, alpha=0.5)", "alpha is 0.5: variant 2 does not take alpha"),
     ],
 )
 def test_bad_parameters(text, message):

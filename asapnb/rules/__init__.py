@@ -1,6 +1,6 @@
 """Step-size rules: how much an update counts, as a function of its staleness.
 
-Every function under `register` in these modules is a name of this package: there is no list of rules to keep.
+Every function that `register` decorates in these modules becomes a name of this package. So no list of rules is kept.
 """
 
 from typing import TYPE_CHECKING

@@ -12,11 +12,11 @@ class Change(NamedTuple):
     """Another number of workers comes into force.
 
     Attributes:
-        version: from which on.
-        workers: the number.
-        seen: updates that the tables have counted by then.
-        row: the first row that comes after.
-        prior: the staleness to expect of so many, if it is known.
+        version: the first version at which it holds.
+        workers: the new number of workers.
+        seen: how many updates the tables have counted by then.
+        row: the first row of the run file after the change.
+        prior: the staleness to expect of so many workers, if it is known.
     """
 
     version: int
@@ -46,7 +46,7 @@ class Clock:
         return due
 
     def change(self, seen: int, workers: int) -> bool:
-        """Another number of workers is in force; True if that restarts."""
+        """Another number of workers comes into force. Returns whether counting begins anew."""
         restarts = self._refresh is not None and self._refresh.restarts
         if restarts:
             self._since, self._workers = seen, workers
@@ -56,13 +56,13 @@ class Clock:
 def moments(
     refresh: Refresh | None, workers: int, count: int, changes: Sequence[Change] = ()
 ) -> Iterator[tuple[int, Change | None]]:
-    """When the tables of a run are made: after how many updates counted, and for which change, if for one.
+    """When the tables of a run are made: after how many counted updates, and for which change of workers, if any.
 
     Args:
-        refresh: of the rule.
-        workers: in force at first.
-        count: updates that are counted in all.
-        changes: of the number of workers, in order.
+        refresh: when the rule makes a new table; None for a static rule.
+        workers: how many are in force at first.
+        count: how many updates are counted in all.
+        changes: the changes of the number of workers, in order.
 
     >>> from asapnb.rules import every
     >>> [seen for seen, _ in moments(every(10, warmup=2), 4, 50, [Change(25, 8, seen=25)])]

@@ -1,4 +1,4 @@
-"""Whether a rule satisfies the ASAP.SGD framework, under one staleness distribution or under any that a search finds.
+"""Whether a rule satisfies the conditions of ASAP.SGD, under one staleness distribution or under many.
 
 With eta(tau) = step_size * scale[tau], the conditions of Bäckström, Papatriantafilou, Tsigas (ICML 2022) are
 
@@ -36,19 +36,23 @@ _ROUNDING = 1e-12  # relative error of a scale; also the probability up to which
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found about one condition.
+    """What `check` found about one condition, under one staleness distribution.
 
     Attributes:
         condition: "C1", "C2", "C3" or "C4".
-        holds: whether it holds.
-        violation: how far the condition is from holding, in scales: |E[scale] - 1| for C1, the rise for C2, how far
-            outside the bounds for C3, how far on the wrong side of 1 for C4 (negative where C4 holds).
-        tau: the staleness where this is so; None for C1, which is about a mean.
-        value: E[scale] for C1, else the scale at `tau` (the largest scale, if C3 holds).
+        holds: whether the condition holds.
+        violation: by how much the scales miss the condition. C1: |E[scale] - 1|. C2: the largest rise. C3: how far a
+            scale is outside its bounds. C4: how far a scale is on the wrong side of 1; negative if C4 holds.
+        tau: the staleness at which this happens; None for C1, which is about a mean.
+        value: E[scale] for C1, otherwise the scale at `tau`. If C3 holds, this is the largest scale.
         text: the finding in words.
-        witness: the text of the distribution, where possible one that `parse_staleness` reads.
+        witness: the distribution as text. `parse_staleness` reads it where possible.
         staleness: the distribution.
-        workers: how many the rule was told there are.
+        workers: the number of workers that the rule was given.
+
+    >>> found = check("inverse", "constant(1)", workers=2)["C1"]
+    >>> found.holds, found.violation, found.value
+    (False, 0.5, 0.5)
     """
 
     condition: str
@@ -67,7 +71,7 @@ class Finding:
 
     @property
     def under(self) -> str:
-        """The distribution and the workers, in words."""
+        """The distribution and the number of workers, in words."""
         return f"{self.witness}, workers={self.workers}"
 
 
@@ -76,14 +80,18 @@ Judge = Callable[[str, StalenessDistribution], tuple[Finding, ...]]  # of one ru
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """What `check` found; true when C1, C2 and C3 hold.
+    """What `check` found. As a bool it is True if C1, C2 and C3 hold; `report["C2"]` is the finding for C2.
 
     Attributes:
-        rule: the rule.
-        findings: one for each of C1 to C4. After a search, the finding of a condition that fails is for the simplest
-            distribution that breaks it, and that of one that holds for the distribution that came closest to it.
+        rule: the rule that was checked.
+        findings: one for each of C1 to C4. After a search, a failed condition comes with the simplest distribution
+            that breaks it. A condition that holds comes with the distribution that came closest to breaking it.
         searched: how many distributions were tried.
-        notes: what the check does not cover.
+        notes: what the check does not cover, one sentence each.
+
+    >>> report = check("inverse", "uniform(0, 3)")
+    >>> bool(report), report.holds(["C2", "C3"]), report.bound
+    (False, True, 1.0)
     """
 
     rule: Rule
@@ -98,16 +106,16 @@ class Report:
         return self.findings[CONDITIONS.index(condition)]
 
     def holds(self, conditions: Iterable[str] = CONDITIONS[:3]) -> bool:
-        """Whether all these conditions hold."""
+        """Whether all these conditions hold; by default C1, C2 and C3."""
         return all(self[name].holds for name in conditions)
 
     @property
     def bound(self) -> float:
-        """The largest scale found, c of C3; infinite where C3 fails."""
+        """The largest scale found, which is c of C3; infinite if C3 fails."""
         return self["C3"].value if self["C3"].holds else math.inf
 
     def rows(self) -> list[tuple[str, str, str, str]]:
-        """Rows of a table: condition, "holds" or "fails", the finding in words, the distribution that breaks it."""
+        """A row for each condition: its name, "holds" or "fails", the finding in words, what breaks it (or "")."""
         return [
             (found.condition, *(("holds", found.text, "") if found.holds else ("fails", found.text, found.under)))
             for found in self.findings
@@ -120,7 +128,7 @@ class Report:
 
     @property
     def title(self) -> str:
-        """What was checked, under what."""
+        """The rule, and the distributions it was checked under, in words."""
         return f"{self.rule} under {self.scope}"
 
     def __str__(self) -> str:
@@ -142,19 +150,29 @@ def check(
     seed: int = 0,
     tries: int = 500,
 ) -> Report:
-    """Check a rule against C1 to C4.
+    """Check whether a rule meets the conditions C1 to C4 of ASAP.SGD.
+
+    C1: E[scale] = 1, so the mean step is kept. C2: the scale never rises with the staleness. C3: scales are finite
+    and at least 0. C4: the scale of the freshest update is above 1, and that of the stalest below 1.
+
+    Without a `staleness`, the check searches for a distribution that breaks a condition. It tries simple ones first,
+    and then `tries` random ones of several families: geometric, Poisson, CMP, uniform, gaps, heavy tails, unequal
+    workers, and mixtures. A search that finds nothing proves nothing.
 
     Args:
         rule: a rule, its text, or a function (staleness, workers) -> scales.
-        staleness: the distribution to check under, or its text; None to search for one that breaks a condition,
-            among simple ones and `tries` drawn from families (geometric, Poisson, CMP, uniform, gaps, heavy tails,
-            unequal workers, mixtures). A search that finds nothing proves nothing.
-        workers: how many the rule is told there are; None for as many as would show this staleness, its mean + 1.
-        tolerance: how far E[scale] may be from 1.
-        seed: of the search, which it determines; >= 0.
-        tries: how many distributions to draw; >= 0.
+        staleness: the distribution to check under, or its text; None to search.
+        workers: the number of workers that the rule is given. None for the mean staleness + 1, rounded: so many
+            equal workers show this staleness.
+        tolerance: how far E[scale] may be from 1; >= 0.
+        seed: the seed of the random distributions; >= 0.
+        tries: how many random distributions to try; >= 0.
 
-    Raises RuleError if the rule cannot be evaluated; it names the rule and the distribution.
+    Raises:
+        RuleError: if the rule cannot be evaluated. The error names the rule and the distribution.
+        UsageError: if the staleness is not a distribution, or is empty.
+
+    Source: Bäckström, Papatriantafilou, Tsigas: ASAP.SGD, ICML 2022.
 
     >>> print(check("tail", "uniform(0, 3)"))
     tail(amplitude=1.0) under uniform(0, 3), workers=3
@@ -175,7 +193,9 @@ def check(
     if not isinstance(seen, StalenessDistribution):
         raise UsageError(f"staleness is {seen!r:.80}: must be a StalenessDistribution, its text, or None to search")
     if seen.is_empty:
-        raise UsageError("there is nothing to check a rule under: no staleness was seen")
+        raise UsageError(
+            "staleness is empty, so there is nothing to check the rule under: give a distribution with updates"
+        )
     text = staleness if isinstance(staleness, str) else described(staleness)
     return Report(rule, judge(text, seen), 1, _notes(rule))
 
@@ -184,7 +204,7 @@ def _notes(rule: Rule) -> tuple[str, ...]:
     found = []
     if rule.schedule is not None:
         found.append(
-            f"Only the table was checked: every scale is multiplied by a factor of that update, {rule.schedule}."
+            f"Only the table was checked. A run multiplies each scale by a factor of that update, {rule.schedule}."
         )
     if rule.shuffled:
         found.append(
@@ -192,7 +212,7 @@ def _notes(rule: Rule) -> tuple[str, ...]:
             "a stale update may get the scale of a fresh one."
         )
     if rule.sees:
-        found.append(f"{told(rule)}, as when a run begins; with other values it may hold or not.")
+        found.append(f"{told(rule)}, as when a run begins. With other values the conditions may hold or fail.")
     return tuple(found)
 
 
@@ -289,7 +309,7 @@ def _c3(scales: NDArray[np.float64], staleness: StalenessDistribution, tolerance
     value = float(scales[tau])
     if bad[tau]:
         beyond = -value if -math.inf < value < 0 else math.inf
-        return False, beyond, tau, value, f"scale {value:.6g} at tau = {tau}, neither negative nor unbounded allowed"
+        return False, beyond, tau, value, f"scale {value:.6g} at tau = {tau}, must be finite and >= 0"
     return True, 0.0, tau, value, f"0 <= scale <= {value:.6g}"
 
 

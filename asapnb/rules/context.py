@@ -1,6 +1,6 @@
-"""What the function of a rule may see besides the staleness and the number of workers, declared once.
+"""What a rule may see besides the staleness and the number of workers.
 
-A function gets those of these values that it names among its arguments, whenever a table is made.
+A rule's function gets each of these values that it has a parameter for, whenever a table is made.
 """
 
 import inspect
@@ -21,18 +21,18 @@ RECENT = 100  # gradients in the mean minibatch loss
 
 # What a rule may ask for besides the staleness: the name of the parameter, and its meaning.
 MEANINGS: dict[str, str] = {
-    "version": "the updates applied so far",
-    "epoch": "passes over the data made so far",
-    "progress": "the share of the updates of the run that is done, from 0 to 1",
+    "version": "how many updates have been applied so far",
+    "epoch": "how many passes over the data have been made so far, such as 1.5",
+    "progress": "the share of the run's updates that is done, from 0 to 1",
     "loss": f"the mean loss of the last {RECENT} minibatches; at the start, the training loss",
-    "worker": "the worker whose table is made, with worker_tables",
-    "own_share": "the share of the updates so far that are of that worker; 0 before the first",
+    "worker": "the worker whose table is made, if the run has worker_tables",
+    "own_share": "that worker's share of the updates so far, from 0 to 1; 0 before the first",
 }
 
 
 @dataclass(frozen=True)
 class Context:
-    """Where a run stands when a table is made: what a rule may see. The defaults hold outside of a run.
+    """Where a run stands when a table is made. A rule may see these values; outside of a run they are the defaults.
 
     Attributes:
         {meanings}
@@ -58,7 +58,11 @@ OUTSIDE = Context()
 
 @dataclass(frozen=True)
 class Pace:
-    """How far a run goes: its updates, and those of an epoch.
+    """How long a run is. From this, `Pace.context` computes what a rule sees after so many updates.
+
+    Attributes:
+        updates: how many updates the run makes in all.
+        per_epoch: how many updates make one pass over the data.
 
     >>> Pace(updates=200, per_epoch=50).context(100, loss=0.25)
     Context(version=100, epoch=2.0, progress=0.5, loss=0.25, worker=0, own_share=0.0)
@@ -68,7 +72,7 @@ class Pace:
     per_epoch: int
 
     def context(self, version: int, **more: Any) -> Context:
-        """What a rule sees after so many updates; `more` are the further fields."""
+        """What a rule sees after `version` updates; `more` gives the other fields of `Context`, such as loss=0.25."""
         return Context(version, version / self.per_epoch, version / self.updates, **more)
 
 
@@ -85,7 +89,7 @@ def recent_loss(losses: ArrayLike) -> float:
 
 
 def named(function: Callable[..., Any], bound: Iterable[str] = ()) -> tuple[str, ...]:
-    """The values of `Context` that a function names among its arguments, without those that are bound.
+    """The values of `Context` that a function has parameters for, without those that are bound already.
 
     >>> named(lambda staleness, workers, progress, p=1: 0), named(lambda staleness, workers, **more: 0)
     (('progress',), ())
@@ -103,5 +107,5 @@ def named(function: Callable[..., Any], bound: Iterable[str] = ()) -> tuple[str,
 
 
 def known(names: Iterable[str]) -> tuple[str, ...]:
-    """These names; UsageError for one that no rule may see."""
+    """These names, as they are. UsageError if a rule cannot see one of them."""
     return tuple(choice("value that a rule may see", name, MEANINGS) for name in names)

@@ -31,19 +31,22 @@ LARGEST_SCALE = float(np.finfo(np.float32).max)  # workers hold the table in flo
 
 @dataclass(frozen=True, repr=False)
 class Rule(ByValue):
-    """A step-size rule. Two are equal when all attributes are; `parse_rule` reads the text of a registered one.
+    """A step-size rule: a function from the staleness seen so far to a table of scales.
+
+    Calling a rule gives its scales. Two rules are equal if all their attributes are. The text of a registered rule is
+    its `repr`, which `parse_rule` reads.
 
     Attributes:
-        name: that of its function under `register`; of a user's function its own name, or its file and name.
-        function: called as function(staleness, workers, **parameters); it returns len(staleness) scales. What it
-            names of `MEANINGS` besides, such as `progress`, it gets, too.
-        parameters: what the function takes besides.
-        refresh: when the table is made anew; None for a static table, which does not depend on the staleness seen.
-        schedule: multiplies the scale of each update by a factor of its own: `AdaDelay` or `Budget`; or a schedule of
-            `asapnb.schedules`, its text or a function f(t), which multiplies that of the run. None for the factor 1.
+        name: the name of a registered rule; or of a function of your own, with its file if it comes from one.
+        function: called as function(staleness, workers, **parameters). It returns one scale for each entry of the
+            staleness distribution. If it has parameters named in `MEANINGS`, such as `progress`, it gets these too.
+        parameters: further arguments of the function, by name.
+        refresh: when a new table is made: `once`, `every`, or None for a table that never changes.
+        schedule: an extra factor for each update: `AdaDelay`, `Budget`, a schedule of `asapnb.schedules`, its text,
+            or a function f(t) of the version. The schedule of the run still applies. None for the factor 1.
         shuffled: whether `simulate` and `replay` permute the scales over the updates.
-        code: what it is besides its text, with a digest, if a part of it is not of asapnb; else None.
-        sees: the names in `MEANINGS` that it, or a rule within it, names among its arguments.
+        code: identifies code that is not part of asapnb, with a digest; None if all code is.
+        sees: the names in `MEANINGS` that the rule, or a rule within it, has parameters for.
 
     >>> from asapnb.rules import tail
     >>> rule = tail(amplitude=0.5)
@@ -68,8 +71,8 @@ class Rule(ByValue):
         _check_arguments(self)
         if self.refresh is None and {*self.sees} - {"worker"}:
             raise RuleError(
-                f"rule {self.name} names {' and '.join(self.sees)}, but its table never changes: say when it is made "
-                "anew, as with refresh=every(200)"
+                f"rule {self.name} depends on {' and '.join(self.sees)}, but its table never changes: say when a new "
+                "one is made, as with refresh=every(200)"
             )
         object.__setattr__(self, "code", _code(self))
 
@@ -78,9 +81,12 @@ class Rule(ByValue):
         return self.function, dict(self.parameters), repr(self.refresh), schedule, self.shuffled
 
     def __call__(self, staleness: StalenessDistribution, workers: int, **context: Any) -> NDArray[np.float64]:
-        """The scales, float64, exactly len(staleness) of them, validated; see `scale_table`.
+        """The scales of the rule, checked: float64, shape (len(staleness),). See `scale_table`.
 
-        `context` is what the rule sees besides, by name, such as progress=0.5; see `Context` for the defaults.
+        Args:
+            staleness: the distribution of the staleness seen.
+            workers: the number of workers that the rule is given; >= 1.
+            context: other values that the rule sees, by name, such as progress=0.5. `Context` has the defaults.
         """
         return checked_scales(self, staleness, workers, Context(**{name: context[name] for name in known(context)}))
 
@@ -93,9 +99,9 @@ class Rule(ByValue):
         return f"{self.name}({', '.join(f'{key}={_shown(value)}' for key, value in shown.items())})"
 
     def mean_scale(self, staleness: StalenessDistribution, workers: int) -> float:
-        """E[scale(tau)]: 1 means that the mean step is kept. NaN when nothing has been seen.
+        """The mean scale, E[scale(tau)]. 1 means that the mean step is kept; NaN means that nothing has been seen.
 
-        This method and the next two are about the table. They leave out the factors of a `schedule`.
+        This is about the scale table alone: the factors of a `schedule` are left out.
 
         >>> from asapnb.rules import inverse
         >>> inverse().mean_scale(StalenessDistribution.from_pmf([0.5, 0.5]), workers=2)
@@ -104,7 +110,9 @@ class Rule(ByValue):
         return mean_of(self(staleness, workers), staleness)
 
     def effective_delay(self, staleness: StalenessDistribution, workers: int) -> float:
-        """The mean staleness of what is applied, E[scale tau] / E[scale], in updates. NaN when every scale is 0.
+        """The mean staleness of what is applied, E[scale tau] / E[scale], in updates. NaN if every scale is 0.
+
+        This is about the scale table alone: the factors of a `schedule` are left out.
 
         >>> from asapnb.rules import tail
         >>> tail().effective_delay(StalenessDistribution.from_pmf([0.5, 0.5]), workers=2)
@@ -115,7 +123,9 @@ class Rule(ByValue):
         return mean_of(scales * np.arange(len(scales)), staleness) / mean if mean else math.nan
 
     def scale_variance(self, staleness: StalenessDistribution, workers: int) -> float:
-        """Var[scale(tau)], the variance that the rule gives the steps. NaN when nothing has been seen.
+        """The variance of the scale, Var[scale(tau)]. NaN if nothing has been seen.
+
+        This is about the scale table alone: the factors of a `schedule` are left out.
 
         >>> from asapnb.rules import tail
         >>> tail().scale_variance(StalenessDistribution.from_pmf([0.5, 0.5]), workers=2)
@@ -126,7 +136,7 @@ class Rule(ByValue):
 
 
 def _shown(value: object) -> str:
-    """The text of a parameter, where possible one that `parse_rule` reads."""
+    """The text of a parameter; `parse_rule` reads it where possible."""
     if isinstance(value, Rule):
         return repr(value) if value.name in RULES else repr(value.name)
     if isinstance(value, functools.partial) or type(value).__repr__ is object.__repr__ or hasattr(value, "__name__"):
@@ -143,15 +153,15 @@ def _seen_by(rule: Rule) -> tuple[str, ...]:
 
 
 def _check_arguments(rule: Rule) -> None:
-    """RuleError if the function of a rule has arguments that nobody gives it."""
+    """RuleError if the function of a rule needs arguments that it is not given."""
     function = within(rule.function)
     try:
         given = {**dict.fromkeys(named(function)), **rule.parameters}
         inspect.signature(function).bind(None, None, **given)
     except TypeError as error:
         raise RuleError(
-            f"rule {rule.name} is called with (staleness, workers), which it does not take: {error}. It may name "
-            f"{', '.join(MEANINGS)} besides; give it any other parameter, as in {rule.name}(p=0.5) of a file, "
+            f"rule {rule.name} is called with (staleness, workers), which it does not take: {error}. Further parameters "
+            f"may be {', '.join(MEANINGS)}. Give any other one a value, as in {rule.name}(p=0.5) of a file, "
             f"Rule(name, {name_of(function)}, {{'p': 0.5}}), or functools.partial({name_of(function)}, p=0.5)"
         ) from None
     except ValueError:  # some built-in functions have no signature to look at
@@ -159,7 +169,7 @@ def _check_arguments(rule: Rule) -> None:
 
 
 def _code(rule: Rule) -> Piece | None:
-    """What a rule is besides its text; None if all of it is of asapnb."""
+    """The code of a rule that is not part of asapnb; None if all of it is."""
     parts = [rule.function, *rule.parameters.values()]
     parts += [rule.schedule] if isinstance(rule.schedule, StepSchedule) else []
     if not any(map(_is_own, parts)):
@@ -170,7 +180,7 @@ def _code(rule: Rule) -> Piece | None:
 
 
 def _is_own(part: Any) -> bool:
-    """Whether a part of a rule is not of asapnb, or not plain data that its text holds."""
+    """Whether a part of a rule is code from outside asapnb, or data that its text does not hold."""
     if isinstance(part, Rule | StepSchedule):
         return part.code is not None
     if isinstance(part, tuple | list):
@@ -187,7 +197,9 @@ def with_mean_one(scales: NDArray[np.float64], staleness: StalenessDistribution)
     """scales / E[scale]; RuleError where every update seen has scale 0."""
     mean = mean_of(scales, staleness)
     if mean == 0:
-        raise RuleError(f"all updates seen are dropped, so there is no mean scale to divide by (for {staleness!r})")
+        raise RuleError(
+            f"all updates seen are dropped, so the mean scale is 0 and cannot be divided by (for {staleness!r})"
+        )
     return scales / mean
 
 
@@ -207,13 +219,22 @@ def checked_scales(
 def raw_scales(
     rule: Rule, staleness: StalenessDistribution, workers: int, context: Context = OUTSIDE
 ) -> NDArray[np.float64]:
-    """The scales of a rule as `scale_table` gives them, but with values that are not checked.
+    """The scales of a rule as `scale_table` gives them, but without a check of their values.
+
+    The shape is still checked. A scale may be negative or infinite here, which `check` needs to see.
 
     Args:
         rule: the rule.
         staleness: the distribution of the staleness seen.
-        workers: how many the rule is told there are; >= 1.
-        context: what the rule sees besides.
+        workers: the number of workers that the rule is given; >= 1.
+        context: what else the rule sees; by default the values of `Context`.
+
+    Raises:
+        RuleError: if the rule fails, or returns something else than len(staleness) numbers.
+
+    >>> rule = Rule("line", lambda staleness, workers: 1.0 - np.arange(len(staleness)))
+    >>> raw_scales(rule, StalenessDistribution.from_counts([1, 1, 1]), workers=2)
+    array([ 1.,  0., -1.])
     """
     if not isinstance(staleness, StalenessDistribution):
         raise UsageError(

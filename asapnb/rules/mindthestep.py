@@ -1,4 +1,4 @@
-"""MindTheStep: scales that undo a model of the staleness, so that the mean dynamics have a chosen momentum."""
+"""MindTheStep: scales that undo a model of the staleness, so that on average steps have a chosen momentum."""
 
 import math
 from typing import Any
@@ -79,25 +79,28 @@ def mindthestep(
 ) -> Rule:
     """The inverse of a staleness model: C^-tau/p, mean^-tau tau!, or rate^-tau (tau!)^dispersion; mean scale 1.
 
-    Under geometric staleness, constant steps are in the mean gradient descent with momentum 1 - p. The scales of the
-    geometric model, with C = (1 - p)/momentum, make it `momentum`. With the other models every staleness contributes
-    alike. Scales grow with tau where the model says that such staleness is rare.
+    The first formula is that of the model "geometric", with C = (1 - p)/momentum. The others are those of "poisson"
+    and "cmp". Scales grow with tau where the model says that such a staleness is rare.
 
-    The formula is multiplied by the factor for which the scales have mean 1 under the staleness seen, after clipping.
-    (Where more than 1 - 1/clip of the updates are dropped, the scales of the others exceed `clip`.) Bäckström,
-    Papatriantafilou, Tsigas: MindTheStep-AsyncPSGD, 2019, arXiv 1911.03444.
+    Under geometric staleness, constant steps act on average like gradient descent with momentum 1 - p. The scales of
+    the geometric model turn this into `momentum`. With the other models, every staleness contributes the same.
+
+    The scales are clipped, and scaled so that their mean is 1 under the staleness seen. If more than 1 - 1/clip of
+    the updates are dropped, the other scales exceed `clip`.
 
     Args:
-        model: "geometric", "poisson" or "cmp". Parameters of the model that are not given are fitted to the staleness
-            seen, by maximum likelihood. For cmp this takes some ms at every refresh.
-        momentum: the momentum to have, in (0, 1]; required by the geometric model, which alone takes it.
-        p: of the geometric model, in (0, 1].
-        mean: of the Poisson model, in updates; > 0.
-        rate: of the cmp model; > 0.
-        dispersion: of the cmp model; >= 0.
+        model: "geometric", "poisson" or "cmp".
+        momentum: the momentum to reach, in (0, 1]. The geometric model requires it, and no other model takes it.
+        p: the parameter of the geometric model, in (0, 1]. If none of a model's parameters is given, they are fitted
+            to the staleness seen, by maximum likelihood. For "cmp" a fit takes some milliseconds at every refresh.
+        mean: the mean of the Poisson model, in updates; > 0.
+        rate: the rate of the cmp model; > 0.
+        dispersion: the dispersion of the cmp model; >= 0.
         clip: the largest scale; >= 1. None for no limit.
         drop_after: updates staler than this are dropped; >= 0. None to drop none.
-        refresh: when the table is made anew; None for every(200, half_life=2000).
+        refresh: when a new table is made; None for every(200, half_life=2000).
+
+    Source: Bäckström, Papatriantafilou, Tsigas: MindTheStep-AsyncPSGD, 2019, arXiv 1911.03444.
 
     >>> seen = StalenessDistribution.from_counts([4, 2, 1, 1])
     >>> mindthestep("geometric", momentum=0.25, p=0.5)(seen, workers=2).round(3)

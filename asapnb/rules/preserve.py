@@ -19,11 +19,18 @@ def _preserve(staleness: StalenessDistribution, workers: int, rule: Rule) -> NDA
 
 @register("preserve(rule=inverse())", "C1 C2 C3 C4", "condition C1 of Bäckström et al. 2022")
 def preserve(rule: RuleLike, refresh: Once | Every | None = None) -> Rule:
-    """scale(tau) / E[scale], for the scales of another rule: the mean step is kept, the proportions stay.
+    """scale(tau) / E[scale], for the scales of another rule: this keeps the mean step, and the proportions.
 
-    The table depends on the staleness seen, even where that of the other rule does not. It is made anew as `refresh`
-    says; by default as the other rule's own refresh says, or every(200, half_life=2000). A rule preserved twice is
-    the rule preserved once.
+    The table depends on the staleness seen, even if the table of the other rule does not. To preserve a rule twice is
+    the same as to preserve it once.
+
+    Args:
+        rule: the other rule, its text, or a function (staleness, workers) -> scales.
+        refresh: when a new table is made. None for the refresh of the other rule if it has one, otherwise for
+            every(200, half_life=2000).
+
+    Raises:
+        UsageError: if the steps of the other rule depend on more than the staleness, as those of `adadelay` do.
 
     >>> preserve("inverse")(StalenessDistribution.from_counts([1, 1]), workers=2).round(3)
     array([1.333, 0.667])

@@ -101,18 +101,19 @@ def _heights(g: Profile, u: Array) -> Array:
 
 @register("tail(amplitude=1.0)", "C1 C2 C3 C4", "Bäckström et al. 2022")
 def tail(amplitude: float = 1.0, cdf: Kind = "midpoint", refresh: Refresh | None = None) -> Rule:
-    """1 + A (1 - 2 F(tau)), TAIL-tau: fresh updates leveraged, stale ones dampened, the mean step preserved.
+    """1 + A (1 - 2 F(tau)), TAIL-tau: fresh updates count for more, stale ones for less; the mean step is kept.
 
-    F is the distribution function of the staleness seen; beyond the stalest update seen, F = 1. Bäckström,
-    Papatriantafilou, Tsigas: ASAP.SGD, ICML 2022.
+    F is the distribution function of the staleness seen; beyond the stalest update seen, F = 1.
 
     Args:
-        amplitude: A, in [0, 1].
-        cdf: which F. With "midpoint" the mean scale is 1 for every distribution. "exclusive" gives the mean 1 + A s
-            and "inclusive" 1 - A s, with s the sum of the squared probabilities; they are for comparison with other
-            implementations.
-        refresh: `once(start, end)`, `every(n, half_life)`, or, for comparison, `released_code()`; None for
-            every(200, half_life=2000).
+        amplitude: A, in [0, 1]: how far the scales go above and below 1.
+        cdf: which F. With "midpoint" the mean scale is 1 for every distribution. The other two are for comparison
+            with other implementations: the mean is 1 + A s with "exclusive" and 1 - A s with "inclusive", where s is
+            the sum of the squared probabilities.
+        refresh: when a new table is made: `once(start, end)` or `every(n, half_life)`; for comparison also
+            `released_code()`. None for every(200, half_life=2000).
+
+    Source: Bäckström, Papatriantafilou, Tsigas: ASAP.SGD, ICML 2022.
 
     >>> tail()(StalenessDistribution.from_counts([1, 2, 1, 0]), workers=2)
     array([1.75, 1.  , 0.25, 0.  ])
@@ -129,6 +130,12 @@ def tail(amplitude: float = 1.0, cdf: Kind = "midpoint", refresh: Refresh | None
 def power(q: float, refresh: Once | Every | None = None) -> Rule:
     """The profile (1 + q)(1 - u)^q, q >= 0: 0 is constant, 1 is tail(1), a larger q favours the freshest more.
 
+    u is the rank of an update, from the freshest (0) to the stalest (1). See `profile`.
+
+    Args:
+        q: the exponent; >= 0.
+        refresh: when a new table is made; None for every(200, half_life=2000).
+
     >>> power(2)(StalenessDistribution.from_counts([1, 2, 1, 0]), workers=2)
     array([2.3125, 0.8125, 0.0625, 0.    ])
     """
@@ -139,7 +146,12 @@ def power(q: float, refresh: Once | Every | None = None) -> Rule:
 def quantile_cut(rho: float, refresh: Once | Every | None = None) -> Rule:
     """The profile 1/rho up to rho, then 0, rho in (0, 1]: drops the stalest share 1 - rho, scales the others up.
 
-    An update whose ranks lie partly below rho gets that part of the scale.
+    Updates of one staleness share a range of ranks. If only a part of that range lies below rho, they get that part
+    of the scale. See `profile`.
+
+    Args:
+        rho: the share of the updates that is kept, the freshest ones; in (0, 1].
+        refresh: when a new table is made; None for every(200, half_life=2000).
 
     >>> quantile_cut(0.5)(StalenessDistribution.from_counts([1, 2, 1, 0]), workers=2)
     array([2., 1., 0., 0.])
@@ -149,7 +161,13 @@ def quantile_cut(rho: float, refresh: Once | Every | None = None) -> Rule:
 
 @register("exponential_profile(kappa=2.0)", "C1 C2 C3 C4", "as tail, with another profile")
 def exponential_profile(kappa: float, refresh: Once | Every | None = None) -> Rule:
-    """The profile exp(-kappa u), made to integrate to 1; kappa >= 0.
+    """The profile exp(-kappa u), scaled to integrate to 1; kappa >= 0.
+
+    u is the rank of an update, from the freshest (0) to the stalest (1). See `profile`.
+
+    Args:
+        kappa: how fast the scale falls with the rank; >= 0. 0 is `constant`.
+        refresh: when a new table is made; None for every(200, half_life=2000).
 
     >>> exponential_profile(2)(StalenessDistribution.from_counts([1, 2, 1, 0]), workers=2).round(3)
     array([1.82 , 0.887, 0.406, 0.313])
@@ -160,11 +178,19 @@ def exponential_profile(kappa: float, refresh: Once | Every | None = None) -> Ru
 
 @register("profile(g=[3, 2, 1])", "C1 C2 C3 C4", "as tail, with another profile")
 def profile(g: Profile | Sequence[float] | str, refresh: Once | Every | None = None) -> Rule:
-    """The rule of any profile g(u), 0 <= u <= 1: finite, >= 0, not increasing; made to integrate to 1.
+    """The rule of any profile g(u), 0 <= u <= 1: finite, >= 0, not increasing; scaled to integrate to 1.
 
-    g is a function that takes an array of u, its text `file.py:name` or, with parameters, `file.py:name(k=2)`, or a
-    list of heights, of steps of equal width. The mean over the ranks of an update is exact for steps; for functions
-    it is a 16-point Gauss-Legendre sum.
+    u is the rank of an update, from the freshest (0) to the stalest (1). Updates of one staleness share a range of
+    ranks, and their scale is the mean of g over it. So the mean scale is 1 for every distribution. The mean over a
+    range is exact for steps; for a function it is a 16-point Gauss-Legendre sum.
+
+    Args:
+        g: a function that takes an array of u; its text, `file.py:name` or `file.py:name(k=2)`; or a list of heights,
+            for steps of equal width.
+        refresh: when a new table is made; None for every(200, half_life=2000).
+
+    Raises:
+        UsageError: if g is none of these, rises, is negative, or is 0 everywhere.
 
     >>> profile([3, 1])(StalenessDistribution.from_counts([1, 2, 1, 0]), workers=2)
     array([1.5, 1. , 0.5, 0.5])
@@ -179,7 +205,7 @@ def profile(g: Profile | Sequence[float] | str, refresh: Once | Every | None = N
         try:
             values = _heights(shape, _GRID)
         except Exception as error:
-            raise UsageError(f"g is {g!r}, which must take an array of u in [0, 1]: {error}") from error
+            raise UsageError(f"g is {g!r}: must take an array of u in [0, 1]: {error}") from error
         names = [f"g({u:g})" for u in _GRID]
     else:
         raise UsageError(

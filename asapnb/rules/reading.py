@@ -1,4 +1,4 @@
-"""Rules from what users give: a rule, its text, a function, a name in a file; and `scale_table`, which takes any."""
+"""Rules from what users give: a rule, its text, a function, or a name in a file. `scale_table` takes all of these."""
 
 import functools
 from collections.abc import Callable
@@ -28,7 +28,7 @@ IN_A_FILE = Use(("staleness", "workers"), tuple(MEANINGS), ("refresh",), _helper
 
 
 def examples() -> dict[str, Rule]:
-    """A rule of every name, with parameters where it has no defaults.
+    """An example of every registered rule, by name. Parameters without a default have an example value.
 
     >>> examples()["exponential"]
     exponential(beta=0.1)
@@ -37,10 +37,18 @@ def examples() -> dict[str, Rule]:
 
 
 def as_rule(rule: object) -> Rule:
-    """A Rule from a Rule, its text, or a function f(staleness, workers) -> scales.
+    """Make a `Rule` from a rule, its text, or a function f(staleness, workers) -> scales.
 
-    A function becomes the rule of its name, refreshed as tail is by default, or as its attribute `refresh` says
-    (None: its table never changes).
+    A function becomes a rule with the function's name. Its table is made anew as for `tail`, by every(200,
+    half_life=2000). If the function has an attribute `refresh`, that is used instead; None means that the table never
+    changes.
+
+    Args:
+        rule: what to make a rule from.
+
+    Raises:
+        UsageError: if it is none of these, or if its text cannot be read.
+        RuleError: if the function needs arguments that nobody gives it.
 
     >>> def half_life(staleness, workers):
     ...     return 0.5 ** (np.arange(len(staleness)) / workers)
@@ -60,12 +68,18 @@ def as_rule(rule: object) -> Rule:
 
 
 def parse_rule(text: str) -> Rule:
-    """The rule that a text names: `name(parameters)`, `path/file.py:name` or `path/file.py:name(parameters)`.
+    """Read a rule from its text: `name(parameters)`, `path/file.py:name` or `path/file.py:name(parameters)`.
 
-    This is the inverse of `repr`. Only literals and the known names are evaluated. A file is run as the Python that
-    it is. A name in it stands for a rule, a function f(staleness, workers, parameters), whose parameters are then
-    bound, or a class or function that returns one of these. A text of a run file must name the code that the run had,
-    else RecordError; see `asapnb.identity.Recorded`.
+    This is the inverse of `repr`. In the text, only literals and known names are evaluated. A file is run as a Python
+    program. Its name may stand for a rule, for a function f(staleness, workers, parameters), or for a class or
+    function that returns one of these.
+
+    Args:
+        text: the text.
+
+    Raises:
+        UsageError: if the text cannot be read, or the file cannot be run.
+        RecordError: if the text is from a run file, and the code that it names is not what the run recorded.
 
     >>> parse_rule("tail"), parse_rule("tail(0.5, refresh=every(1000))")
     (tail(amplitude=1.0), tail(amplitude=0.5, refresh=every(1000)))
@@ -77,7 +91,7 @@ def parse_rule(text: str) -> Rule:
     if ".py:" in text.partition("'")[0].partition('"')[0]:
         raise UsageError(
             f"cannot read the rule {shown(text)}: write path/file.py:name, or with parameters "
-            "path/file.py:name(p=0.5); within another rule in quotes, as in shuffled('rules.py:mine(p=0.5)')"
+            "path/file.py:name(p=0.5). Within another rule, put it in quotes: shuffled('rules.py:mine(p=0.5)')"
         )
     return parse_call(text, RULES.builders(), "rule", _helpers())
 
@@ -103,7 +117,11 @@ def _refresh_of(function: Any) -> Any:
 
 
 def recorded_rule(text: str, code: Piece | None) -> Rule:
-    """A rule that stands for one of which only the text and the recorded scales are known; it has no scales itself.
+    """Stand in for a rule of which only the text and the recorded scales are known. It cannot compute scales.
+
+    Args:
+        text: the text of the rule, as the run file has it.
+        code: what the run file says of its code; None if all code is of asapnb.
 
     >>> recorded_rule("mine.py:half", None)
     mine.py:half
@@ -122,15 +140,16 @@ def scale_table(
 ) -> NDArray[np.float64]:
     """The scales of a rule, checked: float64, finite, >= 0, shape (len(staleness),).
 
-    A rule that depends on the staleness seen gives 1 everywhere while nothing has been seen.
+    A rule that depends on the staleness seen gives 1 everywhere as long as nothing has been seen.
 
     Args:
         rule: a rule, its text, or a function (staleness, workers) -> scales.
         staleness: the distribution of the staleness seen.
-        workers: how many the rule is told there are; >= 1.
-        context: what the rule sees besides, if it names it; by default as when a run begins.
+        workers: the number of workers that the rule is given; >= 1.
+        context: what else the rule may see; by default the values of `Context`.
 
-    RuleError says what is wrong with the scales. It also stands for an exception inside the rule, which is its cause.
+    Raises:
+        RuleError: if the scales cannot be used, or if the rule raises an exception, which is then the cause.
 
     >>> scale_table("inverse", StalenessDistribution.from_counts([1, 1]), workers=2)
     array([1. , 0.5])

@@ -1,8 +1,8 @@
 """When a rule looks at the staleness seen so far and makes a new table: once, or every so many updates.
 
-Updates are numbered from 1 in the order in which they are applied; update t creates version t. When another number of
-workers comes into force, a table is made in any case. What `every` has counted is of another staleness then, so it
-begins anew, with a warm-up, unless it is to keep it.
+Updates are numbered from 1 in the order in which they are applied; update t creates version t. When the number of
+workers changes, a table is made in any case. The staleness then changes too, so `every` begins to count anew, with a
+warm-up, unless it is told to keep what it has counted.
 """
 
 import math
@@ -19,7 +19,7 @@ WARM_UP = 10  # updates per worker before the first table of `every`
 
 @dataclass(frozen=True, repr=False)
 class Once:
-    """One table, from the updates start < t <= end, in force from then on; see `once`."""
+    """One table, made from the updates start < t <= end and used from then on; see `once`."""
 
     start: int
     end: int
@@ -98,7 +98,13 @@ Refresh = Once | Every | ReleasedCode
 
 
 def once(start: int, end: int) -> Once:
-    """Make one table from the updates start < t <= end; until then every scale is 1, or as the run's `prior` says.
+    """Make one table, from the updates start < t <= end. Until then every scale is 1, unless the run has a `prior`.
+
+    Updates are numbered from 1 in the order in which they are applied.
+
+    Args:
+        start: the last update that does not count; >= 0.
+        end: the last update that counts; > start.
 
     >>> once(0, 1000)
     once(0, 1000)
@@ -108,19 +114,22 @@ def once(start: int, end: int) -> Once:
 
 
 def every(n: int, half_life: float | None = None, warmup: int = WARM_UP, on_change: OnChange = "restart") -> Every:
-    """Make a table after `warmup` updates per worker and then after each further n; every scale is 1 until then.
+    """Make a first table after `warmup` updates per worker, and then a new one after every n updates.
 
-    With a warm-up of 0 the first table is made after n updates. The fewer updates a table is made from, the more it
-    is left to chance; a run's `prior` makes the rule act from the first update.
+    Until the first table every scale is 1. A `prior` of the run makes the rule act from the first update. A table
+    that is made from few updates is left to chance, so do not make the warm-up too short.
 
     Args:
-        n: updates between two tables; >= 1, and >= half_life / 10, as more tables would hardly differ.
-        half_life: in updates; > 0. The past is forgotten: an update counts half as much after that many more. None to
-            forget nothing.
-        warmup: updates per worker; >= 0.
-        on_change: what happens when the number of workers changes: "restart" forgets all that was counted, so that a
-            table is made after a new warm-up and every scale is 1 until then, or as the run's `prior` says. "keep"
-            goes on counting, and makes a table for the new number at once.
+        n: updates between two tables; >= 1, and >= half_life / 10, because tables made more often hardly differ.
+        half_life: after how many updates an observed staleness counts half as much as a new one; > 0. None to count
+            all updates the same.
+        warmup: updates per worker before the first table; >= 0. With 0, the first table is made after n updates.
+        on_change: what happens when the number of workers changes. "restart" forgets what was counted and begins with
+            a new warm-up, in which every scale is 1 unless there is a `prior`. "keep" keeps what was counted and
+            makes a table for the new number at once.
+
+    Raises:
+        UsageError: for values out of range.
 
     >>> every(200, half_life=2000)
     every(200, half_life=2000)
@@ -139,11 +148,12 @@ def every(n: int, half_life: float | None = None, warmup: int = WARM_UP, on_chan
 
 
 def released_code() -> ReleasedCode:
-    """The window of the released code (commit ddf760e), for tail(cdf="exclusive"): updates 10m < t < 15m, once.
+    """Make one table as the released code of ASAP.SGD does (commit ddf760e): from the updates 10m < t < 15m.
 
-    m is the number of workers. The sample is incomplete (32 of 40), so the CDF ends at 0.8. With the exclusive CDF,
-    E[scale] = 1 + A (0.2 + 0.8 s), where s is the sum of the squared probabilities, and the least scale is 1 - 0.6 A.
-    Whether the published runs used this code is not known.
+    m is the number of workers. Use it with tail(cdf="exclusive"), for comparison. The released code fills only 32 of
+    40 places of its sample, so its distribution function ends at 0.8. The mean scale is then 1 + A (0.2 + 0.8 s), and
+    the smallest scale is 1 - 0.6 A, where s is the sum of the squared probabilities. It is not known whether the
+    published runs used this code.
 
     >>> released_code().window(workers=8)
     (80, 119)
@@ -156,7 +166,7 @@ REFRESHES: dict[str, Callable[..., Refresh]] = {"once": once, "every": every, "r
 
 
 def checked_refresh(refresh: Once | Every | None) -> Once | Every:
-    """The refresh asked for; None stands for every(200, half_life=2000)."""
+    """The refresh that was asked for; every(200, half_life=2000) for None."""
     if not isinstance(refresh, Once | Every | None):
         raise UsageError(f"refresh is {refresh!r}: must be once(start, end) or every(n, half_life)")
     return refresh or DEFAULT_REFRESH

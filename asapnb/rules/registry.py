@@ -1,4 +1,4 @@
-"""The rules that are known by name, and `register`, which is all that makes a rule one of them."""
+"""The rules that are known by name, and `register`, which adds one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class RuleEntry(Entry):
     """A rule that is known by name.
 
     Attributes:
-        conditions: those of C1 to C4 that hold for the example, whatever the staleness.
-        source: where the rule is from; empty if nobody said.
+        conditions: which of C1 to C4 hold for the example, under every staleness.
+        source: where the rule is from; may be empty.
     """
 
     conditions: frozenset[str]
@@ -29,18 +29,19 @@ RULES: Registry[RuleEntry] = Registry("rule", "the formula of the scale")
 
 
 def register(example: str, conditions: str, source: str = "") -> Callable[[Builder], Builder]:
-    """Make a function that returns a rule known by its name: a decorator, all that a new rule needs.
+    """Register a function that returns a rule, so that texts can name it. Use this as a decorator.
 
-    The first line of the function's docstring is the formula of the scale: it is what `available` and the command
-    line show. See docs/how-to/extending/rule.md.
+    A new rule needs nothing else. The first line of the function's docstring is the formula of the scale, which
+    `available` and the command line show. If a function is defined again, as when its file is loaded twice, it
+    replaces the first one. See docs/how-to/extending/rule.md.
 
     Args:
-        example: the text of a rule of that name, such as "power(q=2.0)".
-        conditions: those of C1 to C4 (see `check`) that hold for the example under every staleness, such as "C2 C3".
-        source: where the rule is from, such as a paper, which `asapnb rules list` shows.
+        example: a text that calls the function, such as "power(q=2.0)".
+        conditions: which of C1 to C4 (see `check`) hold for the example under every staleness, such as "C2 C3".
+        source: where the rule is from, such as a paper. `asapnb rules list` shows it.
 
-    UsageError where the example or the conditions are missing, or a rule of asapnb has the name. A function that is
-    defined again, as when its file is loaded twice, replaces the first.
+    Raises:
+        UsageError: if the example, the conditions or the docstring are missing, or if a rule of asapnb has this name.
 
     >>> @register("tail()", "C2 C3")
     ... def tail(): "1 up to the median staleness, then 0."
@@ -58,7 +59,7 @@ def register(example: str, conditions: str, source: str = "") -> Callable[[Build
 
 
 def available() -> dict[str, str]:
-    """Every registered rule by name, with the first line of its description.
+    """All registered rules: the name of each, and the first line of its docstring.
 
     >>> available()["constant"]
     '1: every update counts the same, however stale.'

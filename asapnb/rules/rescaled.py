@@ -25,7 +25,7 @@ def _of_times(
     staleness: StalenessDistribution, workers: int, worker: int, rule: Rule, times: Sequence[float]
 ) -> Scales:
     if len(times) < workers:
-        raise RuleError(f"times has {len(times)} entries for {workers} workers: give one for each")
+        raise RuleError(f"times has {len(times)} entries for {workers} workers: give one entry for each worker")
     rates = 1.0 / np.array(times[:workers])
     return _kept(staleness, workers, rule) * (float(rates.mean()) / float(1.0 / times[worker]))
 
@@ -40,21 +40,26 @@ def _kept(staleness: StalenessDistribution, workers: int, rule: Rule) -> Scales:
 def rescaled(
     rule: RuleLike = "constant", times: Sequence[float] | None = None, refresh: Once | Every | None = None
 ) -> Rule:
-    """1/(m · share), with the share of the updates that are the worker's; times scale(tau) / E[scale] of a rule.
+    """1/(m · share), where share is the worker's share of all updates; times scale(tau) / E[scale] of a further rule.
 
-    Asynchronous SGD minimises the mean of the workers' losses, weighted by how often they update. If their data
-    differ, its limit leans to the data of the fast ones. With this scale the sum of the steps of each worker is the
-    same, so the weights are equal; the mean over all updates stays 1. It needs `worker_tables=True`.
+    Asynchronous SGD minimises a weighted mean of the workers' losses: the weight of a worker is how often it updates.
+    If workers have different data, the result leans to the data of the fast ones. With this rule the sum of the steps
+    of each worker is the same, so all weights are equal. The mean scale over all updates stays 1. The run needs
+    `worker_tables=True`.
 
     Args:
-        rule: a further rule, by the staleness of the worker's own updates; its mean over these is kept at 1.
-        times: what a gradient takes on each worker, in any unit, one for each: the shares are those of workers that
-            compute all the time, in proportion to 1 / time, from the first update on. Without them the shares are
-            those of the updates so far, and 1 until the first table.
-        refresh: when the shares are seen anew; by default every(100, warmup=0), counted by the worker's own updates.
+        rule: a further rule, applied to the staleness of the worker's own updates. Its mean over these is kept at 1.
+        times: how long a gradient takes on each worker, in any unit: one number per worker, > 0. The share of a
+            worker is then in proportion to 1 / time, from the first update on. None to take the shares of the updates
+            so far; until the first table, the scale is that of the further rule alone.
+        refresh: when the shares are looked at anew; None for every(100, warmup=0). It counts the worker's own
+            updates.
 
-    Source of the idea: Mahran, Maranjyan, Richtárik, "Rescaled ASGD", 2026, arXiv 2605.13434: step sizes in
-    proportion to the workers' computation times. The shares seen, and the further rule, are of asapnb.
+    Raises:
+        RuleError: if the steps of the further rule depend on more than the staleness.
+
+    Source of the idea: Mahran, Maranjyan, Richtárik, "Rescaled ASGD", 2026, arXiv 2605.13434, who make step sizes
+    proportional to the computation times. asapnb adds the observed shares and the further rule.
 
     >>> rescaled(times=[1.0, 1.0, 4.0])(StalenessDistribution.from_counts([1]), workers=3, worker=2)
     array([3.])

@@ -1,7 +1,7 @@
 """Factors of rules that depend on more than staleness: on time, or on steps already taken.
 
-The step of an update is step_size · scale · factor. The factor is that of the run's schedule (`asapnb.schedules`),
-times the rule's own. The method `factor` of each class here is the definition of one. Compiled code has a twin of it,
+The step of an update is step_size · scale · factor. The factor is that of the run's schedule (`asapnb.schedules`)
+times the rule's own. Each class here defines such a factor by its method `factor`. Compiled code has a twin,
 `own_factor` in `training.factors`, which takes `kind` (see `rules.kinds`) and `numbers`.
 """
 
@@ -22,9 +22,14 @@ ROUNDING = 1e-6  # share of the budget: steps are float32, and equal shares that
 
 @dataclass(frozen=True)
 class AdaDelay:
-    """1/√(1 + c (t + tau)): the schedule `inverse_sqrt(c)` at t + tau, where t is the version that it lands on.
+    """The factor 1/√(1 + c (t + tau)) of the rule `adadelay`: the schedule `inverse_sqrt(c)` at t + tau.
 
-    Sra, Yu, Li, Smola: AdaDelay, AISTATS 2016.
+    t is the version that the update lands on, and tau its staleness.
+
+    Attributes:
+        c: how fast the steps shrink, per update; >= 0.
+
+    Source: Sra, Yu, Li, Smola: AdaDelay, AISTATS 2016.
 
     >>> AdaDelay(1.0).factor(t=2, tau=1, window_sum=0.0)
     0.5
@@ -35,7 +40,7 @@ class AdaDelay:
     kind = AT_ARRIVAL
 
     def numbers(self, total: int) -> NDArray[np.float64]:
-        """The factors of the sums t + tau that a run of `total` updates may have; UsageError if that is too many."""
+        """The factor of every sum t + tau in a run of `total` updates. UsageError if memory does not suffice."""
         count = 2 * total - 1 if self.c else 1
         check_memory(
             f"the rule adadelay, with a factor for each of {count:,} sums t + tau,", 16 * count, "make fewer updates"
@@ -55,19 +60,19 @@ class AdaDelay:
 
 @dataclass(frozen=True)
 class Budget:
-    """What is left of a budget, where W is the sum of scale · factor of the updates t - tau … t - 1.
+    """The factor of the rule `wu_adaptive`: a budget for the steps within one delay.
 
-    These are the updates that the view had not seen; a dropped one adds 0. Variant 1 takes the share `alpha` of
-    what is left, alpha · max(0, budget - W). Variant 2 takes budget/(tau + 1) if that fits, and else nothing. It fits
-    if W + budget/(tau + 1) <= budget (1 + 1e-6), with room for rounding. An update of factor 0 is recorded as
-    dropped.
+    W is the sum of scale · factor of the updates t - tau … t - 1, which the view had not seen. A dropped update adds
+    0. Variant 1 takes a share of what is left: alpha · max(0, budget - W). Variant 2 takes budget/(tau + 1) if that
+    fits, and otherwise 0. It fits if W + budget/(tau + 1) <= budget (1 + 1e-6), which leaves room for rounding. An
+    update of factor 0 is recorded as dropped.
 
     Attributes:
         variant: 1 or 2.
         budget: in units of the step size; > 0.
-        alpha: in (0, 1]; for variant 1.
+        alpha: the share that variant 1 takes, in (0, 1].
 
-    Wu, Magnússon, Feyzmahdavian, Johansson: Delay-adaptive step-sizes for asynchronous learning, ICML 2022.
+    Source: Wu, Magnússon, Feyzmahdavian, Johansson: Delay-adaptive step-sizes for asynchronous learning, ICML 2022.
 
     >>> Budget(1, budget=4.0, alpha=0.5).factor(t=9, tau=2, window_sum=3.0)
     0.5
@@ -86,7 +91,7 @@ class Budget:
 
     @property
     def limit(self) -> float:
-        """What the steps of variant 2 may sum to within one delay: the budget, and a little for rounding."""
+        """What the steps of variant 2 may sum to within one delay: the budget, with a little room for rounding."""
         return self.budget * (1.0 + ROUNDING)
 
     def numbers(self, total: int) -> NDArray[np.float64]:
@@ -111,7 +116,7 @@ OwnFactor = AdaDelay | Budget | StepSchedule  # what the attribute `schedule` of
 
 
 def checked_factor(rule: str, given: Any) -> OwnFactor | None:
-    """The attribute `schedule` of a rule. RuleError for what compiled code does not know and what is no table either.
+    """The attribute `schedule` of a rule, made from what was given. RuleError if workers could not compute it.
 
     >>> checked_factor("mine", "warmup(10)"), checked_factor("mine", Budget(2, budget=4.0))
     (warmup(n=10), Budget(variant=2, budget=4.0, alpha=1.0))
@@ -125,5 +130,5 @@ def checked_factor(rule: str, given: Any) -> OwnFactor | None:
             raise RuleError(f"rule {rule}: {error}") from None
     raise RuleError(
         f"rule {rule} has the schedule {shown(given)}, of the class {type(given).__name__}, which compiled code does "
-        "not know: give AdaDelay or Budget themselves, or what depends on the version alone, as a function f(t)"
+        "not know: give an AdaDelay or a Budget, or a function f(t) of the version alone"
     )

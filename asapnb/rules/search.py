@@ -1,4 +1,4 @@
-"""Staleness distributions to try a rule on, simple ones first, and the simplest that still breaks it."""
+"""Staleness distributions to try a rule on, simple ones first; and how to simplify one that breaks a condition."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -78,9 +78,9 @@ def described(staleness: StalenessDistribution) -> str:
 
 
 def simplest(staleness: StalenessDistribution, breaks: Callable[[str, StalenessDistribution], bool]) -> Named:
-    """The simplest distribution found, going down from `staleness`, that `breaks`: few bins, fresh, equal weights.
+    """Simplify a distribution as long as it still `breaks` a condition: fewer bins, fresher ones, equal weights.
 
-    Greedy: each step that keeps it breaking is kept, until none does.
+    The search is greedy. It keeps each step after which the condition is still broken, until no step is left.
 
     >>> start = StalenessDistribution.from_counts([5, 1, 0, 7, 2, 9])
     >>> simplest(start, lambda text, seen: seen.variance() > 1)

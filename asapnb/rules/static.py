@@ -1,6 +1,6 @@
-"""Rules whose scale is a formula in tau; FLeet's percentile alone depends on the staleness seen.
+"""Rules whose scale is a formula in tau. Only `fleet` depends on the staleness seen, by its percentile.
 
-All but `constant` dampen stale updates and leverage nothing, so the mean step shrinks; `preserve` keeps it.
+All but `constant` scale stale updates down and no update up. So the mean step shrinks, unless `preserve` keeps it.
 """
 
 import math
@@ -74,8 +74,13 @@ def constant() -> Rule:
 def inverse(variant: str = "shifted") -> Rule:
     """1/(tau + 1), or 1/max(tau, 1) with variant="floored".
 
-    The mean step shrinks as workers are added: for m workers with exponential compute times E[1/(tau + 1)] is
-    ln m / (m - 1). Zhang et al., Staleness-aware Async-SGD, 2016, arXiv 1511.05950 (the floored variant).
+    The mean step shrinks as workers are added: for m workers with exponential compute times, E[1/(tau + 1)] is
+    ln m / (m - 1).
+
+    Args:
+        variant: "shifted" for 1/(tau + 1), or "floored" for 1/max(tau, 1).
+
+    Source: Zhang et al., Staleness-aware Async-SGD, 2016, arXiv 1511.05950 (the floored variant).
 
     >>> inverse()(StalenessDistribution.from_counts([1, 1, 1]), workers=3).round(3)
     array([1.   , 0.5  , 0.333])
@@ -88,7 +93,10 @@ def inverse(variant: str = "shifted") -> Rule:
 def exponential(beta: float) -> Rule:
     """exp(-beta tau), for a beta >= 0.
 
-    Chan, Lane: Distributed asynchronous optimization of convolutional neural networks, Interspeech 2014.
+    Args:
+        beta: how fast the scale falls, per update of staleness; >= 0.
+
+    Source: Chan, Lane: Distributed asynchronous optimization of convolutional neural networks, Interspeech 2014.
 
     >>> exponential(0.5)(StalenessDistribution.from_counts([1, 1, 1]), workers=3).round(3)
     array([1.   , 0.607, 0.368])
@@ -100,8 +108,14 @@ def exponential(beta: float) -> Rule:
 def fleet(percentile: float | None = 99.7, refresh: Once | Every | None = None) -> Rule:
     """exp(-beta tau) with beta = (2/T) ln(1 + T/2), T a percentile of the staleness seen: 1/(T/2 + 1) at tau = T/2.
 
-    percentile=None stands for T = workers + 1, which depends on no staleness. Where T is 0, beta is 1, its limit.
-    Damaskinos et al.: FLeet, Middleware 2020.
+    If T is 0, beta is 1, the limit of the formula.
+
+    Args:
+        percentile: which percentile of the staleness seen T is, in [0, 100]. None for T = workers + 1, whatever the
+            staleness.
+        refresh: when a new table is made; None for every(200, half_life=2000). Only with a percentile.
+
+    Source: Damaskinos et al.: FLeet, Middleware 2020.
 
     >>> fleet(None)(StalenessDistribution.from_counts([1, 1, 1]), workers=3).round(3)
     array([1.   , 0.577, 0.333])
@@ -110,7 +124,9 @@ def fleet(percentile: float | None = 99.7, refresh: Once | Every | None = None) 
         share = real("percentile", percentile, 0, 100)
         return Rule("fleet", _fleet, {"percentile": share}, checked_refresh(refresh))
     if refresh is not None:
-        raise UsageError(f"refresh is {refresh!r}: with percentile=None nothing depends on the staleness seen")
+        raise UsageError(
+            f"refresh is {refresh!r}: with percentile=None nothing depends on the staleness seen, so omit it"
+        )
     return Rule("fleet", _fleet, {"percentile": None})
 
 
@@ -118,7 +134,10 @@ def fleet(percentile: float | None = 99.7, refresh: Once | Every | None = None) 
 def polynomial(a: float = 0.5) -> Rule:
     """(tau + 1)^-a, for an a >= 0.
 
-    Xie, Koyejo, Gupta: Asynchronous federated optimization (FedAsync), 2019, arXiv 1903.03934.
+    Args:
+        a: the exponent; >= 0. 1 is `inverse`.
+
+    Source: Xie, Koyejo, Gupta: Asynchronous federated optimization (FedAsync), 2019, arXiv 1903.03934.
 
     >>> polynomial()(StalenessDistribution.from_counts([1, 1, 1, 1]), workers=3).round(3)
     array([1.   , 0.707, 0.577, 0.5  ])
@@ -130,7 +149,11 @@ def polynomial(a: float = 0.5) -> Rule:
 def hinge(a: float = 10.0, b: float = 4.0) -> Rule:
     """1 for tau <= b, then 1/(a (tau - b) + 1); a, b >= 0.
 
-    Xie, Koyejo, Gupta: Asynchronous federated optimization (FedAsync), 2019, arXiv 1903.03934.
+    Args:
+        a: how fast the scale falls beyond b, per update of staleness; >= 0.
+        b: the largest staleness that is not scaled down, in updates; >= 0.
+
+    Source: Xie, Koyejo, Gupta: Asynchronous federated optimization (FedAsync), 2019, arXiv 1903.03934.
 
     >>> hinge(a=1, b=1)(StalenessDistribution.from_counts([1, 1, 1, 1]), workers=3).round(3)
     array([1.   , 1.   , 0.5  , 0.333])
@@ -142,7 +165,11 @@ def hinge(a: float = 10.0, b: float = 4.0) -> Rule:
 def delay_adaptive(threshold: float | None = None, beyond: str = "scale") -> Rule:
     """1 for tau <= threshold, then threshold/tau, or 0 with beyond="drop"; threshold None is the number of workers.
 
-    Koloskova, Stich, Jaggi: Sharper convergence guarantees for asynchronous SGD, 2022, arXiv 2206.08307.
+    Args:
+        threshold: the largest staleness that is not scaled down, in updates; None for the number of workers.
+        beyond: "scale" to scale staler updates down, or "drop" to drop them.
+
+    Source: Koloskova, Stich, Jaggi: Sharper convergence guarantees for asynchronous SGD, 2022, arXiv 2206.08307.
 
     >>> delay_adaptive(2)(StalenessDistribution.from_counts([1, 1, 1, 1, 1]), workers=8).round(3)
     array([1.   , 1.   , 1.   , 0.667, 0.5  ])
@@ -156,8 +183,8 @@ def delay_adaptive(threshold: float | None = None, beyond: str = "scale") -> Rul
 def concurrency() -> Rule:
     """m / max(m, tau + 1), with m workers.
 
-    Mishchenko, Bach, Even, Woodworth: Asynchronous SGD beats minibatch SGD under arbitrary delays, 2022, arXiv
-    2206.07638.
+    Source: Mishchenko, Bach, Even, Woodworth: Asynchronous SGD beats minibatch SGD under arbitrary delays, 2022,
+    arXiv 2206.07638.
 
     >>> concurrency()(StalenessDistribution.from_counts([1, 1, 1, 1]), workers=2).round(3)
     array([1.   , 1.   , 0.667, 0.5  ])
@@ -169,8 +196,12 @@ def concurrency() -> Rule:
 def ringmaster(R: int) -> Rule:
     """1 for tau < R, else 0: the update is dropped. R >= 1.
 
-    A dropped update counts and makes a version (it is recorded with dropped = 2); the paper's method does not number
-    it. There R = max(1, ceil(sigma^2/epsilon)). Maranjyan, Tyurin, Richtárik: Ringmaster ASGD, 2025.
+    Here a dropped update still makes a version; its row has dropped = 2. The paper does not count such an update.
+
+    Args:
+        R: the least staleness that is dropped, in updates; >= 1. The paper takes max(1, ceil(sigma^2/epsilon)).
+
+    Source: Maranjyan, Tyurin, Richtárik: Ringmaster ASGD, 2025, arXiv 2501.16168.
 
     >>> ringmaster(2)(StalenessDistribution.from_counts([1, 1, 1, 1]), workers=2)
     array([1., 1., 0., 0.])

@@ -20,7 +20,7 @@ Sight = Callable[[int], Context]  # what a rule sees after so many updates seen 
 
 
 def table_length(workers: int, support: int) -> int:
-    """Entries of a table: well past the stalest update seen, so that staler ones get the rule's own answer.
+    """How many entries a table has: well past the stalest update seen, so that staler ones get the rule's own answer.
 
     >>> table_length(workers=8, support=20), table_length(workers=128, support=3000)
     (1024, 6000)
@@ -29,19 +29,24 @@ def table_length(workers: int, support: int) -> int:
 
 
 class ScaleTables:
-    """The tables of one rule over one run, made from the staleness observed.
+    """The scale tables of one rule during one run, made from the staleness observed.
 
-    `current` is the table in force: float64, read-only; its last entry serves every staler update. It starts as what
-    the rule gives for the `prior`. Without one, it starts as the rule's formula if the rule is static, and as ones
-    otherwise. `seen` updates have been observed.
+    `current` is the table in force: float64, read-only. Its last entry serves every staler update. At first it is
+    what the rule gives for the `prior`. Without a prior, it is the formula of a static rule, and 1 everywhere for
+    others. `seen` is how many updates have been observed. `next_refresh` is the number of the update at which the
+    next table is due; None if no more is due.
 
-    The rule is evaluated once at the start, so that one with unusable scales fails before anything runs.
+    The rule is evaluated once at the start, so that a rule with unusable scales fails before anything runs.
 
     Args:
         rule: a rule, its text, or a function.
-        workers: how many the rule is told there are; >= 1.
-        prior: the staleness that the first table is made from; later ones are made from what was observed alone.
-        start: what the rule sees besides when the run begins.
+        workers: the number of workers that the rule is given; >= 1.
+        prior: the staleness that the first table is made from. Later tables are made from the observed staleness
+            alone. None to begin without.
+        start: what else the rule sees when the run begins.
+
+    Raises:
+        RuleError: if the scales of the rule cannot be used.
 
     >>> from asapnb.rules import once, tail
     >>> tables = ScaleTables(tail(refresh=once(0, 4)), workers=2)
@@ -73,12 +78,15 @@ class ScaleTables:
         scale_table(self.rule, _typical(workers), workers, start)
 
     def observe(self, staleness: ArrayLike, at: Sight | None = None) -> NDArray[np.float64] | None:
-        """Count these updates, in the order in which they were applied; the new table if one is due and differs.
+        """Count these updates. Returns the new table if one is due and differs from the last; otherwise None.
 
-        `at` gives what the rule sees besides, for a number of updates seen; None for the number as the version.
+        A table is made from all updates given so far. To get tables at exact update numbers, give no updates beyond
+        `next_refresh` in one call.
 
-        `next_refresh` is the number of the update at which the next table is due (None: never). A table is made from
-        all updates given so far. For tables at exact update numbers, give no updates beyond `next_refresh` at once.
+        Args:
+            staleness: the staleness of each update, in the order in which they were applied; integers, one axis.
+            at: a function from the number of updates seen to what else the rule sees, a `Context`. None if the rule
+                sees nothing but the version, which is then that number.
         """
         tau = staleness_array(staleness)
         if self.rule.refresh is None:
@@ -95,14 +103,14 @@ class ScaleTables:
     def change(
         self, change: Change, staleness: ArrayLike = (), at: Sight | None = None
     ) -> NDArray[np.float64] | None:
-        """Count these updates, then make a table for another number of workers; that table if it differs.
+        """Count these updates, then make a table for another number of workers. Returns it if it differs.
 
-        A rule that restarts forgets what it has counted, and begins anew, as at the start of the run.
+        If the refresh restarts, the rule forgets what it has counted, and begins as at the start of the run.
 
         Args:
-            change: the number, and the staleness to expect of so many.
-            staleness: of the updates since the last that were given.
-            at: as of `observe`.
+            change: the new number of workers, and the staleness to expect of so many.
+            staleness: the staleness of the updates since the last call.
+            at: as in `observe`.
 
         >>> from asapnb.rules import every, tail
         >>> tables = ScaleTables(tail(refresh=every(2)), workers=1)  # due at 10, 12, 14 …
@@ -140,9 +148,13 @@ class ScaleTables:
         self._prior, self._counts = prior, False
 
     def catch_up(self, staleness: ArrayLike, at: Sight | None = None) -> None:
-        """Count the updates of an earlier part of the run, and put the table of the last refresh due in force.
+        """Count the updates of an earlier part of the run, and put the last table that was due in force.
 
-        The state is then the same as if they had been observed one by one.
+        The state is then the same as if these updates had been observed one by one.
+
+        Args:
+            staleness: the staleness of each of these updates, in order.
+            at: as in `observe`.
 
         >>> from asapnb.rules import every, tail
         >>> tables = ScaleTables(tail(refresh=every(2)), workers=1)  # due at 10, 12, 14 …
@@ -162,7 +174,7 @@ class ScaleTables:
         return self._clock.due_after(seen)
 
     def _staleness(self) -> StalenessDistribution:
-        """What a table is made from: the staleness counted, once it has been looked at; before, what is expected."""
+        """What a table is made from: the staleness counted, or before the first refresh what is expected."""
         if self._counts:
             known = self._estimator.distribution()
         else:
