@@ -15,6 +15,7 @@ from asapnb.engine.words import CURRENT, HEADER, LOCK, OWNED, POINTER, READING, 
 from asapnb.kernels import atomics
 from asapnb.kernels.arrays import LINE, array_type
 from asapnb.kernels.waiting import doze, lock, unlock
+from asapnb.platforms import HERE
 
 THREADS = 8
 
@@ -196,7 +197,8 @@ def test_an_arm_processor_orders_what_the_code_promises(name, arm):
         ordering = [
             (one, operands) for one, operands in found if one not in ("ldr", "ldp", "str", "strb", "stp", "stur")
         ]
-        assert [one for one, _ in ordering] == instructions.split()
+        allowed = [instructions] if "avx2" in HERE.kernel_paths else wanted  # an ARM machine has already chosen its own
+        assert " ".join(one for one, _ in ordering) in allowed
         assert all(operands == "ish" for one, operands in ordering if one == "dmb")
         # an addition that loads into the register of zeros does not acquire
         assert not any(re.match(r"\w+, [wx]zr", operands) for one, operands in ordering if one == "ldaddal")
