@@ -197,7 +197,7 @@ def test_an_arm_processor_orders_what_the_code_promises(name, arm):
         ordering = [
             (one, operands) for one, operands in found if one not in ("ldr", "ldp", "str", "strb", "stp", "stur")
         ]
-        allowed = [instructions] if "avx2" in HERE.kernel_paths else wanted  # an ARM machine has already chosen its own
+        allowed = [instructions] if "avx2" in HERE.kernel_paths else wanted  # an ARM machine has chosen its own
         assert " ".join(one for one, _ in ordering) in allowed
         assert all(operands == "ish" for one, operands in ordering if one == "dmb")
         # an addition that loads into the register of zeros does not acquire
