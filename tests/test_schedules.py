@@ -188,7 +188,7 @@ def test_functions_see_versions_and_the_total_if_they_name_it():
         (lambda t: ["x"] * len(t), "returned <U1, not numbers"),
         (lambda t: 1.0 if t < 3 else 0.5, "raised ValueError.* choose between them with np.where"),
         (lambda t: 1 / 0, "raised ZeroDivisionError"),
-        (lambda t: 1 - t / len(t), "gives version 10 the factor 0.5 among others and nan alone: .*names `total`"),
+        (lambda t: 1 - t / len(t), "gives version 10 the factor 0.5 among others and nan alone: .*parameter `total`"),
         (lambda t: t / t.max(), "gives version 0 the factor 0 among others and nan alone"),
     ],
 )

@@ -124,7 +124,7 @@ def test_a_histogram_of_many_workers_holds_a_huge_staleness():
         (lambda: WorkerHistogram(2).observe([-1], [0]), r"workers -1 … -1"),
         (lambda: WorkerHistogram(2).observe([0, 1], [0]), "must be the same"),
         (lambda: WorkerHistogram(2).distribution(2), "worker is 2"),
-        (lambda: WorkerHistogram(2).merge(WorkerHistogram(3)), "must be as many"),
+        (lambda: WorkerHistogram(2).merge(WorkerHistogram(3)), "must be of the same number"),
     ],
 )
 def test_bad_input(make, message):

@@ -1,12 +1,12 @@
-"""Optimizers: how a gradient becomes a step of the parameters, and what a step carries on to the next.
+"""Optimizers: how a gradient becomes a step of the parameters, and what one step carries on to the next.
 
-The rule's scale and the schedule's factor multiply the step. They do not enter the moments: an optimizer divides its
-step by the size of the gradients, so a scale of the gradients would largely cancel. Where scale or factor is 0, the
-gradient has been given up: parameters and moments stay as they are, and only the version counts. A buffer is another
-matter: its mean has each gradient with its own scale and factor, and an optimizer steps on the mean.
+The rule's scale and the schedule's factor multiply the step, not the moments. An optimizer divides its step by the
+size of the gradients, so scaling the gradients themselves would have little effect. If scale or factor is 0, the
+gradient is given up: parameters and moments stay as they are, and only the version rises. A buffer is different: its
+mean takes each gradient with its own scale and factor, and the optimizer makes a step on that mean.
 
 All workers share one set of moments, which every update changes. So updates must be made one after the other, as
-under all schemes but Hogwild.
+they are under all schemes but Hogwild.
 
 >>> parse_optimizer("adam(beta1=0.8)")
 adam(beta1=0.8, beta2=0.999, epsilon=1e-08)

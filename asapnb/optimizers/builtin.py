@@ -5,7 +5,11 @@ from .optimizer import Optimizer, option, register
 
 @register
 class SGD(Optimizer):
-    """x ← x − step · g, and with the argument `momentum` of a run as that says."""
+    """x ← x − step · g: plain SGD. The argument `momentum` of a run adds momentum.
+
+    >>> SGD()
+    sgd
+    """
 
     name, moments = "sgd", 0
     source = "Robbins, Monro, Ann. Math. Statist. 22 (1951)"
@@ -13,17 +17,20 @@ class SGD(Optimizer):
 
 @register
 class Adam(Optimizer):
-    """x ← x − step · m̂ / (√v̂ + ε), with means m of the gradients and v of their squares, without their bias.
+    """x ← x − step · m̂ / (√v̂ + ε), with running means of the gradients and of their squares.
 
-    m ← β₁·m + (1 − β₁)·g and v ← β₂·v + (1 − β₂)·g², in each component. m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ),
-    where t is the version that is made.
+    In each component, m ← β₁·m + (1 − β₁)·g and v ← β₂·v + (1 − β₂)·g². Both begin at 0. m̂ = m / (1 − β₁ᵗ) and
+    v̂ = v / (1 − β₂ᵗ) correct for that; t is the version that the update makes.
 
     Args:
-        beta1: β₁ in [0, 1).
-        beta2: β₂ in [0, 1).
-        epsilon: ε > 0.
+        beta1: β₁, how much of m is kept, in [0, 1).
+        beta2: β₂, how much of v is kept, in [0, 1).
+        epsilon: ε, which bounds the divisor away from 0; > 0.
 
     Source: Kingma, Ba, "Adam: a method for stochastic optimization", ICLR 2015, arXiv 1412.6980.
+
+    >>> Adam(beta1=0.8)
+    adam(beta1=0.8, beta2=0.999, epsilon=1e-08)
     """
 
     name, moments = "adam", 2
@@ -36,17 +43,20 @@ class Adam(Optimizer):
 
 @register
 class AMSGrad(Optimizer):
-    """x ← x − step · m / (√v̂ + ε), with m and v as of Adam, and v̂ the largest v so far, in each component.
+    """x ← x − step · m / (√v̂ + ε), with m and v as in Adam. v̂ is the largest v so far, in each component.
 
-    As a server step it is that of FADAS. Its delay-adaptive steps are a matter of the rule.
+    FADAS makes this step at the server. For the delay-adaptive step sizes of FADAS, choose a rule.
 
     Args:
-        beta1: β₁ in [0, 1).
-        beta2: β₂ in [0, 1).
-        epsilon: ε > 0.
+        beta1: β₁, how much of m is kept, in [0, 1).
+        beta2: β₂, how much of v is kept, in [0, 1).
+        epsilon: ε, which bounds the divisor away from 0; > 0.
 
     Sources: Reddi, Kale, Kumar, "On the convergence of Adam and beyond", ICLR 2018; Wang, Wang, Lu, Chen, "FADAS:
     towards federated adaptive asynchronous optimization", ICML 2024, arXiv 2407.18365.
+
+    >>> AMSGrad(beta2=0.99)
+    amsgrad(beta1=0.9, beta2=0.99, epsilon=1e-08)
     """
 
     name, moments = "amsgrad", 3
@@ -59,13 +69,16 @@ class AMSGrad(Optimizer):
 
 @register
 class AdaGrad(Optimizer):
-    """x ← x − step · g / (√s + ε), with the sum s ← s + g² of the squares so far, in each component.
+    """x ← x − step · g / (√s + ε), where s ← s + g² is the sum of the squares so far, in each component.
 
     Args:
-        epsilon: ε > 0.
+        epsilon: ε, which bounds the divisor away from 0; > 0.
 
     Source: Duchi, Hazan, Singer, "Adaptive subgradient methods for online learning and stochastic optimization",
     JMLR 12 (2011).
+
+    >>> AdaGrad()
+    adagrad(epsilon=1e-10)
     """
 
     name, moments = "adagrad", 1

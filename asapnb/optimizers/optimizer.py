@@ -16,7 +16,7 @@ def option(*, default: float, least: float = 0.0, below: float = np.inf, above: 
 
     Args:
         default: its default.
-        least: the smallest value; with `above`, values must be larger.
+        least: the smallest value that is allowed; with `above`, values must be larger.
         below: values must be smaller than this.
         above: whether `least` itself is excluded.
     """
@@ -24,14 +24,18 @@ def option(*, default: float, least: float = 0.0, below: float = np.inf, above: 
 
 
 class Optimizer:
-    """How a gradient becomes a step: options, as the fields of a frozen dataclass.
+    """How a gradient becomes a step: the base of all optimizers. Their options are fields of a frozen dataclass.
 
-    Its step is compiled, for the engine and a replay alike: that of its name in the table `kernels.steps.OPTIMIZERS`.
+    The step itself is compiled; `kernels.steps.OPTIMIZERS` has it by name. The engine and a replay share it.
 
     Attributes:
-        name: as the command line and configuration files spell it.
-        moments: how many vectors, as long as the parameters, a step carries on to the next.
-        source: where it was published.
+        name: the name in texts, on the command line and in configuration files.
+        moments: how many vectors one step carries on to the next; each is as long as the parameters.
+        source: where the optimizer was published.
+
+    >>> from asapnb.optimizers import Adam
+    >>> Adam.name, Adam.moments, Adam().numbers
+    ('adam', 2, [0.9, 0.999, 1e-08])
     """
 
     name: ClassVar[str]
@@ -39,14 +43,14 @@ class Optimizer:
     source: ClassVar[str]
 
     def fits(self, dtype: np.dtype[Any]) -> "Optimizer":
-        """Itself, if its options are in their ranges in the dtype of a problem, too; else a UsageError."""
+        """Return the optimizer itself. UsageError if an option, rounded to this dtype, is out of its range."""
         for one in fields(self):  # type: ignore[arg-type]
             real(f"{one.name} of {self.name}", getattr(self, one.name), dtype=dtype, **one.metadata)
         return self
 
     @property
     def numbers(self) -> list[float]:
-        """The options, in their order."""
+        """The values of the options, in their order."""
         return [getattr(self, one.name) for one in fields(self)]  # type: ignore[arg-type]
 
     def __post_init__(self) -> None:
@@ -66,7 +70,7 @@ Made = TypeVar("Made", bound=type[Optimizer])
 
 @dataclass_transform(frozen_default=True, field_specifiers=(option,))
 def register(optimizer: Made) -> Made:
-    """Make a class a frozen dataclass, and an optimizer known by its name."""
+    """Make a class a frozen dataclass, and register it as an optimizer, so that texts can name it."""
     dataclass(frozen=True, repr=False)(optimizer)
     if (count := len(fields(optimizer))) > kinds.HOW - kinds.FIRST:  # type: ignore[arg-type]
         raise UsageError(f"optimizer {optimizer.name!r} has {count} options: at most {kinds.HOW - kinds.FIRST}")
@@ -75,7 +79,13 @@ def register(optimizer: Made) -> Made:
 
 
 def as_optimizer(value: Any) -> Optimizer:
-    """An optimizer, or the one that a text names; UsageError for anything else.
+    """Make an optimizer from its text. An optimizer is returned as it is.
+
+    Args:
+        value: an optimizer, or a text such as "adam(beta1=0.9)".
+
+    Raises:
+        UsageError: for anything else.
 
     >>> from asapnb.optimizers import Adam
     >>> as_optimizer(Adam(beta1=0.8)), as_optimizer("adagrad"), as_optimizer("sgd")
@@ -92,7 +102,13 @@ def as_optimizer(value: Any) -> Optimizer:
 
 
 def parse_optimizer(text: str) -> Optimizer:
-    """The optimizer that a text names, as it prints itself: "adam", "adam(beta1=0.8)".
+    """Read an optimizer from its text, such as "adam" or "adam(beta1=0.8)". This is the inverse of `repr`.
+
+    Args:
+        text: the text.
+
+    Raises:
+        UsageError: if the text cannot be read.
 
     >>> parse_optimizer("amsgrad(beta2=0.99)")
     amsgrad(beta1=0.9, beta2=0.99, epsilon=1e-08)

@@ -160,8 +160,8 @@ def _check_arguments(rule: Rule) -> None:
         inspect.signature(function).bind(None, None, **given)
     except TypeError as error:
         raise RuleError(
-            f"rule {rule.name} is called with (staleness, workers), which it does not take: {error}. Further parameters "
-            f"may be {', '.join(MEANINGS)}. Give any other one a value, as in {rule.name}(p=0.5) of a file, "
+            f"rule {rule.name} is called with (staleness, workers), which it does not take: {error}. Further "
+            f"parameters may be {', '.join(MEANINGS)}. Give any other a value, as in {rule.name}(p=0.5) of a file, "
             f"Rule(name, {name_of(function)}, {{'p': 0.5}}), or functools.partial({name_of(function)}, p=0.5)"
         ) from None
     except ValueError:  # some built-in functions have no signature to look at

@@ -1,6 +1,6 @@
-"""Step sizes over time: a factor for each version, by the version that an update lands on.
+"""Step sizes over time: a factor for each version that an update can land on.
 
-Every function under `register` in `builtin` is a name of this package: there is no list of schedules to keep.
+Every function that `register` decorates in `builtin` becomes a name of this package. So no list of schedules is kept.
 """
 
 from typing import TYPE_CHECKING

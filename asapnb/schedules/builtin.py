@@ -1,4 +1,4 @@
-"""The schedules of asapnb: t is the version that an update lands on, 0 for the first, T the updates of the run."""
+"""The schedules of asapnb. t is the version that an update lands on, from 0; T is how many updates the run makes."""
 
 from collections.abc import Sequence
 
@@ -19,6 +19,9 @@ _MOST = 2**53  # versions, which a float can tell apart
 def constant(value: float = 1.0) -> StepSchedule:
     """value: every update has the same factor, 1 by default; value >= 0.
 
+    Args:
+        value: the factor; >= 0.
+
     >>> constant()(np.arange(3), total=3)
     array([1., 1., 1.])
     """
@@ -37,11 +40,11 @@ def _at_once(total: int, **parameters: float) -> int:
 def warmup(n: int, start: float = 0.0) -> StepSchedule:
     """start + (1 - start) min(1, (t + 1)/n): rises in a straight line, and is 1 from the n-th update on.
 
-    Goyal et al.: Accurate, large minibatch SGD, 2017, arXiv 1706.02677.
-
     Args:
-        n: updates of the rise; >= 1.
-        start: where the line begins, one update before the first; in [0, 1].
+        n: how many updates the rise takes; >= 1.
+        start: the value at which the line begins, one update before the first; in [0, 1].
+
+    Source: Goyal et al.: Accurate, large minibatch SGD, 2017, arXiv 1706.02677.
 
     >>> warmup(4)(np.arange(6), total=6)
     array([0.25, 0.5 , 0.75, 1.  , 1.  , 1.  ])
@@ -62,10 +65,15 @@ def _warmed_up(total: int, n: int, start: float) -> int:
 def step_decay(every: int | None = None, rate: float = 0.1, at: Sequence[int] = ()) -> StepSchedule:
     """rate^floor(t/every), or rate^(how many of the versions `at` are at most t).
 
+    Give either `every` or `at`.
+
     Args:
-        every: updates between two steps; >= 1. Or None, and `at` is given.
+        every: updates between two steps down; >= 1.
         rate: what the factor is multiplied by at each step; >= 0.
-        at: the versions of the steps, each above 0, such as [500, 800].
+        at: the versions at which the steps come, each above 0, such as [500, 800].
+
+    Raises:
+        UsageError: if both or none of `every` and `at` are given.
 
     >>> step_decay(2, rate=0.5)(np.arange(5), total=5), step_decay(at=[1, 4], rate=0.5)(np.arange(5), total=5)
     (array([1.  , 1.  , 0.5 , 0.5 , 0.25]), array([1.  , 0.5 , 0.5 , 0.5 , 0.25]))
@@ -96,11 +104,11 @@ def _after_steps(total: int, every: int | None, rate: float, at: tuple[int, ...]
 def cosine(length: int | None = None, end: float = 0.0) -> StepSchedule:
     """end + (1 - end) (1 + cos(pi t/length))/2: half a wave, from 1 to end, and end from version `length` on.
 
-    Loshchilov, Hutter: SGDR, ICLR 2017, arXiv 1608.03983.
-
     Args:
-        length: updates of the fall; >= 1. None for T, the updates of the run.
+        length: how many updates the fall takes; >= 1. None for T, the number of updates of the run.
         end: the last factor; >= 0.
+
+    Source: Loshchilov, Hutter: SGDR, ICLR 2017, arXiv 1608.03983.
 
     >>> cosine(end=0.2)(np.arange(5), total=4).round(3)
     array([1.   , 0.883, 0.6  , 0.317, 0.2  ])
@@ -118,8 +126,8 @@ def polynomial(power: float = 1.0, length: int | None = None, end: float = 0.0) 
     """end + (1 - end) (1 - t/length)^power: from 1 to end, in a straight line by default; end from `length` on.
 
     Args:
-        power: above 0; 1 is a straight line, 2 falls fast and then slowly.
-        length: updates of the fall; >= 1. None for T, the updates of the run.
+        power: the exponent, above 0. 1 is a straight line; 2 falls fast at first and then slowly.
+        length: how many updates the fall takes; >= 1. None for T, the number of updates of the run.
         end: the last factor; >= 0.
 
     >>> polynomial()(np.arange(5), total=4), polynomial(2, length=2, end=0.2)(np.arange(3), total=4)
@@ -141,8 +149,13 @@ def _polynomial(t: Versions, power: float, length: int | None, end: float, total
 def inverse_sqrt(c: float = 1.0) -> StepSchedule:
     """1/sqrt(1 + c t): the classic step size of stochastic approximation; c >= 0, per update.
 
-    Robbins, Monro 1951; see Bottou, Curtis, Nocedal: Optimization methods for large-scale machine learning, 2018. The
-    rule `adadelay` is this with t + tau in place of t.
+    The rule `adadelay` is this schedule with t + tau in place of t.
+
+    Args:
+        c: how fast the factor falls, per update; >= 0.
+
+    Sources: Robbins, Monro 1951; Bottou, Curtis, Nocedal: Optimization methods for large-scale machine learning,
+    2018.
 
     >>> inverse_sqrt(0.25)(np.array([0, 12, 32]), total=100).round(3)
     array([1.   , 0.5  , 0.333])
@@ -164,7 +177,7 @@ def _length(given: int | None) -> int | None:
 
 
 def _progress(t: Versions, length: int | None, total: int) -> Factors:
-    """How much of the way has been gone, from 0 to 1."""
+    """How much of the fall is done, from 0 to 1."""
     return np.minimum(1.0, t / (length or total))
 
 

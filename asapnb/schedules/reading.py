@@ -23,9 +23,14 @@ _OPEN, _CLOSE = "([{", ")]}"
 
 
 def as_schedule(schedule: object) -> StepSchedule:
-    """A StepSchedule from one, from its text, or from a function f(t) -> factors.
+    """Make a `StepSchedule` from a schedule, its text, or a function f(t) -> factors.
 
-    `t` is an array of versions, int64. A function that names `total` is also given the updates of the run.
+    Args:
+        schedule: what to make it from. A function is called with t, an array of versions, int64. If it has a
+            parameter `total`, it also gets the number of updates of the run.
+
+    Raises:
+        UsageError: if it is none of these, or if its text cannot be read.
 
     >>> def halves(t):
     ...     return 0.5 ** (t // 1000)
@@ -45,12 +50,18 @@ def as_schedule(schedule: object) -> StepSchedule:
 
 
 def parse_schedule(text: str) -> StepSchedule:
-    """The schedule that a text names: `name(parameters)`, `path/file.py:name(parameters)`, or a product of these.
+    """Read a schedule from its text: `name(parameters)`, `path/file.py:name(parameters)`, or a product of these.
 
-    This is the inverse of `repr`. Only literals and the known names are evaluated. A file is run as the Python that
-    it is. A name in it stands for a schedule, a function f(t, parameters) or f(t, total, parameters), whose
-    parameters are then bound, or a class or function that returns one of these. A text of a run file must name the
-    code that the run had, else RecordError; see `asapnb.identity.Recorded`.
+    This is the inverse of `repr`. In the text, only literals and known names are evaluated. A file is run as a Python
+    program. Its name may stand for a schedule, for a function f(t, parameters) or f(t, total, parameters), or for a
+    class or function that returns one of these.
+
+    Args:
+        text: the text.
+
+    Raises:
+        UsageError: if the text cannot be read, or the file cannot be run.
+        RecordError: if the text is from a run file, and the code that it names is not what the run recorded.
 
     >>> parse_schedule("constant"), parse_schedule("warmup(10, start=0.5)*inverse_sqrt(c=0.1)")
     (constant(), warmup(n=10, start=0.5) * inverse_sqrt(c=0.1))
@@ -82,7 +93,7 @@ def _own(function: Callable[..., Any]) -> StepSchedule:
 
 
 def _parts(text: str) -> list[str]:
-    """The factors of a product: what stands between the stars that are in no bracket and in no quotes."""
+    """The factors of a product. Stars within brackets or quotes do not separate factors."""
     parts, begin, depth, quote = [], 0, 0, ""
     for i, letter in enumerate(text):
         if quote:
@@ -100,7 +111,7 @@ def _parts(text: str) -> list[str]:
 
 
 def examples() -> dict[str, StepSchedule]:
-    """A schedule of every name, with parameters where it has no defaults.
+    """An example of every registered schedule, by name. Parameters without a default have an example value.
 
     >>> examples()["warmup"]
     warmup(n=500)

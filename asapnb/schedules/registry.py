@@ -1,4 +1,4 @@
-"""The schedules that are known by name, and `register`, which is all that makes a schedule one of them."""
+"""The schedules that are known by name, and `register`, which adds one."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,16 +11,17 @@ SCHEDULES: Registry[Entry] = Registry("schedule", "the formula of the factor")
 
 
 def register(example: str) -> Callable[[Builder], Builder]:
-    """Make a function that returns a schedule known by its name: a decorator, all that a new schedule needs.
+    """Register a function that returns a schedule, so that texts can name it. Use this as a decorator.
 
-    The first line of the function's docstring is the formula of the factor of version t: it is what `available` and
-    the documentation show. See docs/how-to/extending/schedule.md.
+    A new schedule needs nothing else. The first line of the function's docstring is the formula of the factor of
+    version t, which `available` and the documentation show. If a function is defined again, as when its file is
+    loaded twice, it replaces the first one. See docs/how-to/extending/schedule.md.
 
     Args:
-        example: the text of a schedule of that name, such as "warmup(500)".
+        example: a text that calls the function, such as "warmup(500)".
 
-    UsageError where any of these is missing, or a schedule of asapnb has the name. A function that is defined again,
-    as when its file is loaded twice, replaces the first.
+    Raises:
+        UsageError: if the example or the docstring is missing, or if a schedule of asapnb has this name.
 
     >>> @register("cosine()")
     ... def cosine(): "Half a wave."
@@ -36,7 +37,7 @@ def register(example: str) -> Callable[[Builder], Builder]:
 
 
 def available() -> dict[str, str]:
-    """Every registered schedule by name, with the first line of its description.
+    """All registered schedules: the name of each, and the first line of its docstring.
 
     >>> available()["constant"]
     'value: every update has the same factor, 1 by default; value >= 0.'

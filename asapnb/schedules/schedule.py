@@ -1,4 +1,4 @@
-"""What a step-size schedule is: a function of the version that an update lands on, and of the updates of the run.
+"""What a step-size schedule is: a function of the version that an update lands on, and of how long the run is.
 
 The step of an update is step_size · scale · factor. The scale comes from the rule, the factor from here. A schedule
 is plain NumPy: it is tabulated before the run begins (see `tabulate`), and workers only look up the table.
@@ -25,16 +25,18 @@ Settles = Callable[..., int | None]
 
 @dataclass(frozen=True, repr=False)
 class StepSchedule(ByValue):
-    """A schedule of step sizes; products are schedules, too. `parse_schedule` reads the text of a registered one.
+    """A schedule of step sizes: a factor for each version. The product of two schedules is a schedule too.
+
+    The text of a registered schedule is its `repr`, which `parse_schedule` reads.
 
     Attributes:
-        name: that of its function under `register`; of a user's function its own name, or its file and name.
-        function: called as function(t, **parameters) with an array of versions, int64; it returns a factor for each.
-            If it names `total`, it is also given the updates of the run.
-        parameters: what the function takes besides.
-        settles: called as settles(total, **parameters); returns the version from which on all factors are the same.
-            Without it, all versions of a run are tabulated to find out.
-        code: what it is besides its text, with a digest, if a part of it is not of asapnb; else None.
+        name: the name of a registered schedule; or of a function of your own, with its file if it comes from one.
+        function: called as function(t, **parameters) with an array of versions, int64; returns a factor for each. If
+            it has a parameter `total`, it also gets the number of updates of the run.
+        parameters: further arguments of the function, by name.
+        settles: called as settles(total, **parameters); returns the version from which on the factor stays the same.
+            None to find this out from the factors of all versions of a run.
+        code: identifies code that is not part of asapnb, with a digest; None if all code is.
 
     >>> from asapnb.schedules import cosine, warmup
     >>> both = warmup(4) * cosine()
@@ -54,16 +56,21 @@ class StepSchedule(ByValue):
         object.__setattr__(self, "code", _code(self))
 
     def __mul__(self, other: object) -> "StepSchedule":
-        """The schedule whose factors are the products of those of both."""
+        """The product of two schedules: a schedule whose factors are the products of both."""
         if not isinstance(other, StepSchedule):
             return NotImplemented
         factors = (*factors_of(self), *factors_of(other))
         return StepSchedule(_PRODUCT, product, {"factors": factors}, settled_product)
 
     def __call__(self, t: ArrayLike, total: int) -> NDArray[np.float64]:
-        """The factors of these versions, float64, in a run of `total` updates: one for each, finite and >= 0.
+        """The factors of these versions: float64, in the shape of t, finite and >= 0.
 
-        RuleError says what is wrong with them. It also stands for an exception in the function, which is its cause.
+        Args:
+            t: versions, an array of integers >= 0.
+            total: the number of updates of the run; >= 1.
+
+        Raises:
+            RuleError: if the factors cannot be used, or if the function raises an exception, which is then the cause.
         """
         versions = np.asarray(t)
         if versions.dtype.kind not in "iu" or (versions < 0).any():
@@ -76,13 +83,13 @@ class StepSchedule(ByValue):
             raise
         except (Exception, SystemExit) as error:
             raise RuleError(
-                f"schedule {self} raised {type(error).__name__}: {error}; it is called with an array of versions, "
-                "and returns a factor for each: choose between them with np.where"
+                f"schedule {self} raised {type(error).__name__}: {error}; it is called with an array of versions "
+                "and must return a factor for each: choose between them with np.where"
             ) from error
         return self._checked(result, versions)
 
     def settled(self, total: int) -> int | None:
-        """The version from which on the factors of a run of `total` updates are known to stay; None if unknown."""
+        """The version from which on the factor stays the same in a run of `total` updates; None if not known."""
         total = integer("total", total, 1)
         inner = within(self.function)
         if isinstance(inner, StepSchedule):  # which is not pickled with this one
@@ -118,12 +125,12 @@ _PRODUCT = "product"
 
 
 def factors_of(schedule: StepSchedule) -> tuple[StepSchedule, ...]:
-    """The schedules that a schedule is the product of: itself alone, if it is none."""
+    """The schedules that a schedule is the product of; itself alone if it is not a product."""
     return schedule.parameters["factors"] if schedule.name == _PRODUCT else (schedule,)
 
 
 def product(t: NDArray[np.int64], factors: tuple[StepSchedule, ...], total: int) -> NDArray[np.float64]:
-    """The products of several schedules. They are multiplied in the order of their texts, so that they commute."""
+    """The products of several schedules. They are multiplied in a fixed order, so that they commute exactly."""
     found = np.ones(t.shape)
     for one in sorted(factors, key=repr):
         found *= one(t, total)
@@ -131,7 +138,7 @@ def product(t: NDArray[np.int64], factors: tuple[StepSchedule, ...], total: int)
 
 
 def settled_product(total: int, factors: tuple[StepSchedule, ...]) -> int:
-    """The version from which on all factors stay: the last of those of each, or the end of the run."""
+    """The version from which on all factors stay the same; the end of the run if one is not known."""
     each = [one.settled(total) for one in factors]
     return max(total if version is None else version for version in each)
 
@@ -157,15 +164,19 @@ def checked_function(name: str, function: Callable[..., Any]) -> None:
         inspect.signature(function).bind(None, **({"total": 1} if names_total(function) else {}))
     except TypeError as error:
         raise UsageError(
-            f"schedule {name} is called with t, an array of versions, and with total=, the updates of the run, if it "
-            f"names that; it does not take this: {error}"
+            f"schedule {name} must take t, an array of versions, and may take total, the number of updates of the "
+            f"run: {error}"
         ) from None
     except ValueError:
         pass
 
 
 def recorded_schedule(text: str, code: Piece | None) -> StepSchedule:
-    """A schedule that stands for one of which only the text and the recorded factors are known.
+    """Stand in for a schedule of which only the text and the recorded factors are known. It cannot compute factors.
+
+    Args:
+        text: the text of the schedule, as the run file has it.
+        code: what the run file says of its code; None if all code is of asapnb.
 
     >>> recorded_schedule("mine.py:half", None)
     mine.py:half
@@ -180,7 +191,7 @@ def _no_factors(t: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _code(schedule: StepSchedule) -> Piece | None:
-    """What a schedule is besides its text; None if all of it is of asapnb."""
+    """The code of a schedule that is not part of asapnb; None if all of it is."""
     parts: list[Any] = [schedule.function, *schedule.parameters.get("factors", ())]
     homes: list[Any] = [part for part in parts if isinstance(part, FileFunction)]
     homes += [part.code for part in parts if isinstance(part, StepSchedule) and part.code is not None]

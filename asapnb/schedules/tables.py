@@ -1,4 +1,4 @@
-"""Schedules as tables: the factor of every version of a run, without the end where it stays the same."""
+"""Schedules as tables: the factor of every version of a run, up to where it stays the same."""
 
 from contextlib import suppress
 
@@ -16,18 +16,19 @@ _SPOT = 1e-6  # by how much a factor may differ if a version is asked for alone;
 
 
 def tabulate(schedule: StepSchedule, total: int) -> NDArray[np.float32]:
-    """The factors of the versions 0, 1, … of a run of `total` updates: float32, at least one.
+    """The factors of the versions 0, 1, … of a run: float32, one axis, at least one entry.
 
-    The last entry holds for all later versions. What is the same at the end is cut, so that `warmup(500)` takes 500
-    entries, whatever the run. Twin: `factors` in tests/naive.py.
+    The last entry holds for all later versions. Equal factors at the end are cut off, so `warmup(500)` takes 500
+    entries, however long the run is. Twin: `factors` in tests/naive.py.
 
     Args:
         schedule: the schedule.
-        total: the updates of the run; >= 1.
+        total: the number of updates of the run; >= 1.
 
     Raises:
-        RuleError: for factors that are not finite or below 0, or that depend on which versions are asked for at once.
-        UsageError: for a table that does not fit into memory.
+        RuleError: if a factor is negative or not finite, or if the factor of a version depends on which other
+            versions the function is called with.
+        UsageError: if the table does not fit into memory.
 
     >>> from asapnb.schedules import cosine, warmup
     >>> tabulate(warmup(4), total=10**12), len(tabulate(cosine(), total=1000))
@@ -65,6 +66,6 @@ def _check_alone(schedule: StepSchedule, total: int, table: NDArray[np.float32])
         if not np.isclose(alone, table[version], rtol=_SPOT, atol=1e-37):
             raise RuleError(
                 f"schedule {schedule} gives version {version:,} the factor {table[version]:g} among others and "
-                f"{alone:g} alone: a factor may depend on its version t only, and on the updates of the run, which a "
-                "function gets that names `total`"
+                f"{alone:g} alone: a factor may depend only on its version t and on the updates of the run, which "
+                "the function gets as its parameter `total`"
             )

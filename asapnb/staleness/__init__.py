@@ -1,4 +1,4 @@
-"""Staleness: its distribution, models of it, fits, distances, and estimators that count while a run goes on.
+"""Staleness: distributions, models, fits, distances, and estimators that count while a run goes on.
 
 The staleness tau of an update is the number of updates applied between the read of its view and its own application.
 """

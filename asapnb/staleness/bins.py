@@ -52,7 +52,7 @@ def span(first: int, last: int) -> str:
 
 
 def bars_of(seen: StalenessDistribution, title: str = "share of updates by staleness") -> str:
-    """A distribution as HTML: a bar for each bin; empty where nothing was seen."""
+    """A distribution as HTML, with a bar for each bin; empty if nothing was seen."""
     if seen.is_empty:
         return ""
     ranges = bins_of(seen)

@@ -9,7 +9,14 @@ from .distribution import StalenessDistribution
 
 
 def total_variation(a: StalenessDistribution, b: StalenessDistribution) -> float:
-    """The largest difference of probability over all sets of staleness, in [0, 1]; NaN if either is empty.
+    """The total variation distance: the largest difference of the probabilities of any set of staleness values.
+
+    Args:
+        a: a distribution.
+        b: another one.
+
+    Returns:
+        A number in [0, 1]; NaN if a distribution is empty.
 
     >>> from asapnb.staleness import constant, uniform
     >>> total_variation(constant(0), uniform(0, 3))
@@ -19,7 +26,14 @@ def total_variation(a: StalenessDistribution, b: StalenessDistribution) -> float
 
 
 def ks(a: StalenessDistribution, b: StalenessDistribution) -> float:
-    """The largest difference of P(tau <= k) over all k (Kolmogorov-Smirnov), in [0, 1]; NaN if either is empty.
+    """The Kolmogorov-Smirnov distance: the largest difference of P(tau <= k) over all k.
+
+    Args:
+        a: a distribution.
+        b: another one.
+
+    Returns:
+        A number in [0, 1]; NaN if a distribution is empty.
 
     >>> from asapnb.staleness import constant, uniform
     >>> ks(constant(1), uniform(0, 3))
@@ -29,9 +43,16 @@ def ks(a: StalenessDistribution, b: StalenessDistribution) -> float:
 
 
 def wasserstein(a: StalenessDistribution, b: StalenessDistribution) -> float:
-    """The mean number of updates by which staleness must move to turn `a` into `b` (Wasserstein-1, earth mover's).
+    """The Wasserstein-1 (earth mover's) distance: by how many updates on average staleness must move from a to b.
 
-    It is at least the difference of the means; NaN if either is empty.
+    It is at least the difference of the means.
+
+    Args:
+        a: a distribution.
+        b: another one.
+
+    Returns:
+        The distance in updates; NaN if a distribution is empty.
 
     >>> from asapnb.staleness import constant, uniform
     >>> wasserstein(constant(1), uniform(0, 3))

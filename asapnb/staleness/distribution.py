@@ -1,4 +1,4 @@
-"""A distribution of staleness: an array `pmf` with pmf[k] = P(tau = k); everything else follows from it."""
+"""A distribution of staleness: an array `pmf` with pmf[k] = P(tau = k), from which everything else follows."""
 
 from __future__ import annotations
 
@@ -42,12 +42,15 @@ def _sums_to_one(pmf: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StalenessDistribution:
-    """P(tau = k) for k = 0, 1, …: float64, read-only, zero past the largest staleness seen.
+    """A distribution of staleness: the probability of each staleness tau = 0, 1, ….
 
-    Make one with `from_counts`, `from_pmf` or a model (`geometric`, `poisson` …). The distribution of a run is
-    `run.staleness`. `len()` is the length of `pmf`, zeros at its end included. The pmf sums to 1. `truncated` is the
-    probability beyond the end of a model with infinite support, before it was cut off there. When nothing has been
-    counted the distribution `is_empty`: its pmf is zero everywhere, and its moments are NaN.
+    Make one with `from_counts`, `from_pmf` or a model such as `geometric` or `poisson`. The distribution of a run is
+    `run.staleness`. `len()` is the length of `pmf`, including zeros at its end. A distribution of no updates
+    `is_empty`: its pmf is 0 everywhere, and its moments are NaN.
+
+    Attributes:
+        pmf: pmf[k] = P(tau = k); float64, read-only, one axis. It sums to 1 unless the distribution is empty.
+        truncated: of a model with infinite support, the probability of the tail that was cut off; otherwise 0.
 
     >>> seen = StalenessDistribution.from_counts([1, 2, 1])
     >>> seen.pmf
@@ -64,7 +67,10 @@ class StalenessDistribution:
 
     @classmethod
     def from_counts(cls, counts: ArrayLike) -> StalenessDistribution:
-        """The distribution with counts[k] updates (or any weight >= 0) of staleness k.
+        """The distribution of counted updates.
+
+        Args:
+            counts: counts[k] is how many updates had staleness k, or any other weight >= 0; one axis.
 
         >>> StalenessDistribution.from_counts([0, 3, 1]).pmf
         array([0.  , 0.75, 0.25])
@@ -78,7 +84,13 @@ class StalenessDistribution:
 
     @classmethod
     def from_pmf(cls, pmf: ArrayLike) -> StalenessDistribution:
-        """The distribution with these probabilities; their sum must be 1 within 1e-9 and is made 1.
+        """The distribution with these probabilities.
+
+        Args:
+            pmf: pmf[k] = P(tau = k), >= 0; one axis. The sum must be 1 within 1e-9, and is then made exactly 1.
+
+        Raises:
+            UsageError: if the sum is not 1.
 
         >>> len(StalenessDistribution.from_pmf([0.5, 0.5, 0.0]))
         3
@@ -102,7 +114,7 @@ class StalenessDistribution:
 
     @cached_property
     def support(self) -> int:
-        """The largest staleness with any mass; -1 when empty."""
+        """The largest staleness whose probability is above 0; -1 if the distribution is empty."""
         return int(np.flatnonzero(self.pmf).max(initial=-1))
 
     @property
@@ -111,10 +123,13 @@ class StalenessDistribution:
         return self.support < 0
 
     def padded(self, length: int) -> StalenessDistribution:
-        """The same distribution on 0 … length-1.
+        """The same distribution with a pmf of this length.
 
-        Zeros are added at the end. Where `length` is too short for the support, the last entry takes the probability
-        beyond it, just as the last entry of a scale table serves every staler update.
+        Zeros are added at the end. If `length` is too short, the last entry also takes the probability beyond it, as
+        the last entry of a scale table serves every staler update.
+
+        Args:
+            length: how many entries the pmf gets; >= 1.
 
         >>> seen = StalenessDistribution.from_counts([2, 1, 1])
         >>> seen.padded(5).pmf, seen.padded(2).pmf
@@ -129,10 +144,13 @@ class StalenessDistribution:
         return StalenessDistribution(pmf, self.truncated)
 
     def cdf(self, kind: Kind = "midpoint") -> NDArray[np.float64]:
-        """F(k) for every k. Sums begin at the fresh end, so that small values are as accurate as large ones.
+        """The distribution function F(k) for every k: float64, shape (len(self),).
 
-        "inclusive" is P(tau <= k), "exclusive" P(tau < k), "midpoint" their mean (the mid-distribution function,
-        for which E[F(tau)] = 1/2 whatever the distribution).
+        Sums begin at the fresh end, so that small values are as accurate as large ones.
+
+        Args:
+            kind: "inclusive" for P(tau <= k), "exclusive" for P(tau < k), "midpoint" for the mean of both. With
+                "midpoint", E[F(tau)] = 1/2 for every distribution.
 
         >>> seen = StalenessDistribution.from_counts([1, 2, 1])
         >>> [seen.cdf(kind).tolist() for kind in CDF_KINDS]
@@ -144,7 +162,12 @@ class StalenessDistribution:
         return _of_kind(kind, exclusive, inclusive)
 
     def survival(self, kind: Kind = "midpoint") -> NDArray[np.float64]:
-        """1 - F(k) for every k. Sums begin at the stale end, so that it is accurate where `1 - cdf` would cancel.
+        """The survival function 1 - F(k) for every k: float64, shape (len(self),).
+
+        Sums begin at the stale end, so it is accurate where `1 - cdf` would lose digits.
+
+        Args:
+            kind: as for `cdf`.
 
         >>> StalenessDistribution.from_counts([1, 2, 1]).survival("exclusive")
         array([1.  , 0.75, 0.25])
@@ -154,15 +177,15 @@ class StalenessDistribution:
         return _of_kind(kind, from_here[:-1], from_here[1:])
 
     def mean(self) -> float:
-        """E[tau], in updates."""
+        """The mean staleness E[tau], in updates."""
         return math.nan if self.is_empty else float(np.arange(len(self)) @ self.pmf)
 
     def variance(self) -> float:
-        """Var[tau], in updates squared."""
+        """The variance Var[tau], in updates squared."""
         return math.nan if self.is_empty else float((np.arange(len(self)) - self.mean()) ** 2 @ self.pmf)
 
     def s2(self) -> float:
-        """The sum of the squared probabilities, which is the probability that two updates are equally stale.
+        """The sum of the squared probabilities: the probability that two independent updates are equally stale.
 
         >>> StalenessDistribution.from_counts([1, 2, 1]).s2()
         0.375
@@ -170,7 +193,7 @@ class StalenessDistribution:
         return math.nan if self.is_empty else float(self.pmf @ self.pmf)
 
     def gini_mean_difference(self) -> float:
-        """E|tau - tau'| of two independent updates, 2 sum_k P(tau <= k) P(tau > k), in updates.
+        """The mean difference E|tau - tau'| of two independent updates, 2 sum_k P(tau <= k) P(tau > k), in updates.
 
         >>> StalenessDistribution.from_counts([1, 2, 1]).gini_mean_difference()
         0.75
@@ -178,7 +201,10 @@ class StalenessDistribution:
         return math.nan if self.is_empty else 2.0 * float(self.cdf("inclusive") @ self.survival("inclusive"))
 
     def quantile(self, q: float) -> float:
-        """The smallest staleness k with P(tau <= k) >= q, for q in [0, 1]; q = 0 gives the smallest one seen.
+        """The smallest staleness k with P(tau <= k) >= q.
+
+        Args:
+            q: in [0, 1]; 0.5 gives the median, 0 the smallest staleness seen.
 
         >>> StalenessDistribution.from_counts([0, 1, 1, 2]).quantile(0.5)
         2.0
@@ -189,9 +215,17 @@ class StalenessDistribution:
         return float(np.searchsorted(self.cdf("inclusive"), max(q * (1 - _QUANTILE_TOLERANCE), 5e-324)))
 
     def sample(self, rng: np.random.Generator | int, size: int | tuple[int, ...]) -> NDArray[np.int64]:
-        """Independent draws, int64, from a generator or a seed; never a staleness of probability 0.
+        """Draw independent values of staleness, int64. A staleness of probability 0 is never drawn.
 
-        The uniform numbers behind them have 53 bits, so what is rarer than 1e-16 does not occur at its rate.
+        The draws are made from uniform numbers of 53 bits. So a staleness that is rarer than about 1e-16 is not drawn
+        as often as its probability says.
+
+        Args:
+            rng: a generator, or a seed.
+            size: how many to draw, or the shape of the result.
+
+        Raises:
+            UsageError: if the distribution is empty.
 
         >>> StalenessDistribution.from_counts([0, 1, 0, 1]).sample(rng=1, size=6)
         array([3, 3, 1, 3, 1, 1])
@@ -210,7 +244,17 @@ def _of_kind(kind: str, exclusive: NDArray[Any], inclusive: NDArray[Any]) -> NDA
 
 
 def staleness_array(values: ArrayLike) -> NDArray[np.int64]:
-    """`values` as a one-dimensional int64 array of staleness; UsageError unless they are integers >= 0."""
+    """Check values of staleness, and return them as an int64 array of one axis.
+
+    Args:
+        values: integers >= 0, one axis.
+
+    Raises:
+        UsageError: if they are something else.
+
+    >>> staleness_array([0, 2, 1])
+    array([0, 2, 1])
+    """
     array = np.asarray(values)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise UsageError(f"staleness must be a one-dimensional array of integers; got {array.dtype}, {array.shape}")

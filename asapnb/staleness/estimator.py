@@ -16,11 +16,17 @@ _STALEST = 2**40
 
 
 class StalenessEstimator:
-    """The exact distribution of the updates observed so far. Its memory grows with the largest staleness.
+    """Counts the staleness of updates, and gives their exact distribution so far.
 
-    With a `half_life` (in updates) an update counts half as much after that many more. With a `window` only the last
-    `window` updates count, each the same. The state depends on the order of the updates only, to the bit, and not on
-    how they are cut into arrays.
+    The result is the same to the bit however the updates are divided among calls of `observe`; only their order
+    matters. Memory grows with the largest staleness.
+
+    Args:
+        half_life: after how many more updates an update counts half as much, > 0; None to count all the same.
+        window: how many of the last updates count, each the same; >= 1. None for all. Give at most one of the two.
+
+    Raises:
+        UsageError: for values out of range, or for both.
 
     >>> estimator = StalenessEstimator(half_life=2)
     >>> estimator.observe([5, 5, 0, 0])
@@ -48,7 +54,7 @@ class StalenessEstimator:
         self._window = None if window is None else np.full(window, -1, dtype=np.int64)  # slot: update % window
 
     def observe(self, staleness: ArrayLike) -> None:
-        """Count these updates, given in the order in which they were applied."""
+        """Count these updates: the staleness of each, integers >= 0, in the order in which they were applied."""
         tau = staleness_array(staleness)
         self._weights = _grown(self._weights, int(tau.max(initial=0)))
         if self._window is None:
@@ -73,7 +79,7 @@ class StalenessEstimator:
 
     @property
     def weight(self) -> float:
-        """How many updates count: all, those in the window, or with a half-life the sum of 2^(-age / half_life).
+        """How many updates count: all, or those in the window; with a half-life, the sum of 2^(-age / half_life).
 
         >>> estimator = StalenessEstimator(half_life=1)
         >>> estimator.observe([7, 7, 7])
@@ -83,16 +89,21 @@ class StalenessEstimator:
         return float(self._weights.sum() * np.exp2((1 - self._position) / self._half_life))
 
     def distribution(self, length: int | None = None) -> StalenessDistribution:
-        """The distribution observed, on 0 … length-1 (see `StalenessDistribution.padded`) or up to its support."""
+        """The distribution observed. With `length` its pmf has that length (see `StalenessDistribution.padded`)."""
         seen = StalenessDistribution.from_counts(self._weights)
         return seen.padded(max(1, seen.support + 1) if length is None else length)
 
     def merge(self, other: StalenessEstimator) -> StalenessEstimator:
-        """A new estimator of what both have observed, such as two workers' or two parts of a run.
+        """A new estimator of what both have observed, such as those of two workers or of two parts of a run.
 
-        Merging is associative and commutative. With a half-life, which must be the same in both, each update keeps
-        the age that it has in its own estimator. Windows cannot be merged, because nothing says which updates are
-        last.
+        Merging is associative and commutative. With a half-life, each update keeps the age that it has in its own
+        estimator.
+
+        Args:
+            other: another estimator, with the same half-life.
+
+        Raises:
+            UsageError: if the half-lives differ, or for windows: nothing says which of the updates came last.
 
         >>> ours, theirs = StalenessEstimator(), StalenessEstimator()
         >>> ours.observe([0, 1])
@@ -101,7 +112,7 @@ class StalenessEstimator:
         array([0.25, 0.75])
         """
         if self._window is not None or other._window is not None:
-            raise UsageError("estimators with a window cannot be merged: give them a half_life, or neither")
+            raise UsageError("estimators with a window cannot be merged: make them with a half_life, or with neither")
         if self._half_life != other._half_life:
             raise UsageError(f"half-lives {self._half_life} and {other._half_life}: only equal ones can be merged")
         both = StalenessEstimator(None if math.isinf(self._half_life) else self._half_life)
@@ -116,7 +127,12 @@ class StalenessEstimator:
 
 
 class WorkerHistogram:
-    """Exact counts of every worker's staleness. Memory grows with the number of pairs (worker, staleness) that occur.
+    """Counts the staleness of each worker's updates exactly.
+
+    Memory grows with the number of different pairs (worker, staleness).
+
+    Args:
+        workers: how many workers there are; >= 1.
 
     >>> histogram = WorkerHistogram(workers=2)
     >>> histogram.observe([0, 1, 1], [0, 2, 2])
@@ -135,7 +151,7 @@ class WorkerHistogram:
         self._waiting = 0
 
     def observe(self, worker: ArrayLike, staleness: ArrayLike) -> None:
-        """Count updates: who made them (0 … workers-1) and how stale they were."""
+        """Count updates: the worker who made each (0 … workers-1), and its staleness; two arrays of one shape."""
         tau, who = staleness_array(staleness), np.asarray(worker, dtype=np.int64)
         if tau.shape != who.shape:
             raise UsageError(f"worker and staleness have shapes {who.shape} and {tau.shape}: must be the same")
@@ -160,20 +176,20 @@ class WorkerHistogram:
         self._pending, self._waiting = [], 0
 
     def entries(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """The worker, the staleness and the count of each pair that occurred."""
+        """Three int64 arrays: the worker, the staleness and the count of each pair that occurred."""
         self._count()
         return self._keys // _STALEST, self._keys % _STALEST, self._counts
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """(workers, largest staleness + 1), int64; zero columns wide when nothing was observed."""
+        """The counts, int64, of shape (workers, largest staleness + 1); without columns if nothing was observed."""
         who, tau, counts = self.entries()
         table = np.zeros((self.workers, int(tau.max(initial=-1)) + 1), dtype=np.int64)
         table[who, tau] = counts
         return table
 
     def distribution(self, worker: int | None = None) -> StalenessDistribution:
-        """The distribution of one worker's updates, or of all; up to its support."""
+        """The distribution of the updates of one worker, or of all for None."""
         who, tau, counts = self.entries()
         if worker is not None:
             worker = integer("worker", worker, 0, self.workers - 1)
@@ -183,9 +199,9 @@ class WorkerHistogram:
         return StalenessDistribution.from_counts(weights)
 
     def merge(self, other: WorkerHistogram) -> WorkerHistogram:
-        """A new histogram of what both have counted, of the same workers; associative and commutative."""
+        """A new histogram of what both have counted. Both must have the same number of workers."""
         if self.workers != other.workers:
-            raise UsageError(f"histograms of {self.workers} and {other.workers} workers: must be as many")
+            raise UsageError(f"histograms of {self.workers} and {other.workers} workers: must be of the same number")
         both = WorkerHistogram(self.workers)
         for one in (self, other):
             one._count()

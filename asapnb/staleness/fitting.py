@@ -21,18 +21,22 @@ _MAX_DISPERSION = 100.0
 class Fit:
     """A model with the parameters that make the observed staleness most likely.
 
-    The staleness of successive updates is not independent. So these figures rank models, but say nothing of
-    significance.
+    The staleness of successive updates is not independent. So use these figures to rank models, not to test whether
+    a model is right.
 
     Attributes:
         model: "geometric", "poisson" or "cmp".
-        parameters: of the model, by name, as its function takes them.
-        log_likelihood: of all updates, natural.
-        aic: 2 · (number of parameters) - 2 · log_likelihood; less is better.
+        parameters: the parameters of the model, by name, as its function takes them.
+        log_likelihood: the natural logarithm of the likelihood of all updates.
+        aic: Akaike's criterion, 2 · (number of parameters) - 2 · log_likelihood; less is better.
         ks: the largest difference of the distribution functions, in [0, 1].
         chi2: Pearson's sum of (observed - expected)² / expected, over cells of at least 5 expected updates.
-        degrees: what chi2 would be on average for independent draws from the model: cells - 1 - parameters.
+        degrees: the mean of chi2 if updates were independent draws from the model: cells - 1 - parameters.
         distribution: the model with these parameters.
+
+    >>> found = fit([4, 2, 1, 1], "poisson")
+    >>> found.parameters, found.distribution.mean().__round__(9)
+    ({'mean': 0.875}, 0.875)
     """
 
     model: str
@@ -46,11 +50,18 @@ class Fit:
 
 
 def fit(counts: ArrayLike, model: str) -> Fit:
-    """The maximum-likelihood fit of "geometric", "poisson" or "cmp" to counts[k] updates of staleness k.
+    """Fit a model to observed staleness, by maximum likelihood.
 
-    `counts` has shape (largest staleness + 1,); for a run it is `run.staleness_counts.sum(axis=0)`. The dispersion of
-    cmp is searched in [0, 100], or less where its rate would exceed a float64. A result at a bound means that no cmp
-    has so large or so small a variance.
+    The dispersion of cmp is searched from 0 to 100, or to less if the rate would exceed a float64. If the result is
+    at a bound, no cmp has a variance as large, or as small, as the one observed.
+
+    Args:
+        counts: counts[k] is how many updates had staleness k; shape (largest staleness + 1,). For a run, give
+            `run.staleness_counts.sum(axis=0)`.
+        model: "geometric", "poisson" or "cmp".
+
+    Raises:
+        UsageError: if the counts hold less than one update.
 
     >>> fit([4, 2, 1, 1], "geometric").parameters
     {'p': 0.5333333333333333}
@@ -81,7 +92,10 @@ def fit(counts: ArrayLike, model: str) -> Fit:
 
 
 def fits(counts: ArrayLike) -> tuple[Fit, ...]:
-    """The fits of all three models, the one of least AIC first.
+    """The fits of all three models, sorted by their AIC: the best one comes first.
+
+    Args:
+        counts: as for `fit`.
 
     >>> from asapnb.staleness import poisson
     >>> [found.model for found in fits(1000 * poisson(15).pmf)]

@@ -1,9 +1,9 @@
 """Staleness by formula: the models of the literature, and mixtures of them.
 
-Each returns a `StalenessDistribution` whose pmf sums to 1. An infinite support is cut where a probability of less
-than `rest` remains. `truncated` is the probability that was cut off; the kept part is divided by 1 - truncated. So
-every identity that holds for all distributions, such as E[F(tau)] = 1/2 with the midpoint F, holds for these to
-rounding.
+Each returns a `StalenessDistribution` whose pmf sums to 1. The tail of an infinite model is cut off where a
+probability of less than `rest` remains. `truncated` is the probability that was cut off, and the other probabilities
+are divided by 1 - truncated. So what holds for all distributions, such as E[F(tau)] = 1/2 with the midpoint F, holds
+for these too, up to rounding.
 """
 
 import math
@@ -25,12 +25,13 @@ LONGEST = 2**24  # entries of a pmf, 128 MB
 def geometric(p: float | None = None, m: float | None = None, rest: float = REST) -> StalenessDistribution:
     """P(tau = k) = p (1 - p)^k: the staleness of m = 1/p equal workers with exponential compute times.
 
-    Their reads and updates take no time. The mean is m - 1, the variance m (m - 1), the sum of squares 1/(2m - 1).
+    Their reads and updates take no time. The mean is m - 1, the variance m (m - 1), and the sum of the squared
+    probabilities 1/(2m - 1).
 
     Args:
-        p: in (0, 1]; or give m.
+        p: the probability of staleness 0, in (0, 1]. Give either p or m.
         m: 1/p, the number of workers; >= 1.
-        rest: the probability that may be cut off, in (0, 1).
+        rest: the probability that may be cut off at the end of the tail, in (0, 1).
 
     >>> geometric(m=4)
     StalenessDistribution(mean=3, support=121, length=122, truncated=5.72e-16)
@@ -51,6 +52,10 @@ def geometric(p: float | None = None, m: float | None = None, rest: float = REST
 def poisson(mean: float, rest: float = REST) -> StalenessDistribution:
     """P(tau = k) = mean^k exp(-mean) / k!, for a mean >= 0.
 
+    Args:
+        mean: the mean staleness, in updates; >= 0.
+        rest: the probability that may be cut off at the end of the tail, in (0, 1).
+
     >>> poisson(15)
     StalenessDistribution(mean=15, support=55, length=56, truncated=4.23e-16)
     """
@@ -60,14 +65,15 @@ def poisson(mean: float, rest: float = REST) -> StalenessDistribution:
 def cmp(rate: float, dispersion: float, rest: float = REST) -> StalenessDistribution:
     """Conway-Maxwell-Poisson: P(tau = k) proportional to rate^k / (k!)^dispersion; both >= 0.
 
-    Dispersion 1 is Poisson, 0 is geometric with p = 1 - rate (for a rate below 1), and beyond 1 the variance is less
-    than the mean. The mode is at rate^(1/dispersion). MindTheStep uses it for staleness: Bäckström et al. 2019, arXiv
-    1911.03444.
+    Dispersion 1 is Poisson. Dispersion 0 is geometric with p = 1 - rate, for a rate below 1. Above 1, the variance is
+    less than the mean. The most likely staleness is about rate^(1/dispersion).
 
     Args:
-        rate: >= 0.
-        dispersion: >= 0.
-        rest: the probability that may be cut off, in (0, 1).
+        rate: how fast the probabilities rise at first; >= 0.
+        dispersion: how fast they fall later; >= 0.
+        rest: the probability that may be cut off at the end of the tail, in (0, 1).
+
+    Source for staleness: Bäckström, Papatriantafilou, Tsigas: MindTheStep-AsyncPSGD, 2019, arXiv 1911.03444.
 
     >>> cmp(225, 2).variance() < poisson(15).variance()
     True
@@ -102,7 +108,10 @@ def cmp(rate: float, dispersion: float, rest: float = REST) -> StalenessDistribu
 
 
 def constant(tau: int) -> StalenessDistribution:
-    """Always this staleness: m equal workers that take turns show m - 1.
+    """Always the same staleness. m equal workers that take turns have staleness m - 1.
+
+    Args:
+        tau: the staleness, in updates; >= 0.
 
     >>> constant(3).pmf
     array([0., 0., 0., 1.])
@@ -112,7 +121,11 @@ def constant(tau: int) -> StalenessDistribution:
 
 
 def uniform(low: int, high: int) -> StalenessDistribution:
-    """The integers low … high, both included, equally often.
+    """The integers low … high, both included, with equal probabilities.
+
+    Args:
+        low: the smallest staleness; >= 0.
+        high: the largest staleness; >= low.
 
     >>> uniform(1, 2).pmf
     array([0. , 0.5, 0.5])
@@ -126,7 +139,10 @@ def uniform(low: int, high: int) -> StalenessDistribution:
 
 
 def empirical(values: ArrayLike) -> StalenessDistribution:
-    """The distribution of these staleness values, one for each update, in any order.
+    """The distribution of observed staleness.
+
+    Args:
+        values: the staleness of each update, integers >= 0, in any order; one axis.
 
     >>> empirical([1, 1, 3]).mean()
     1.6666666666666665
@@ -137,10 +153,14 @@ def empirical(values: ArrayLike) -> StalenessDistribution:
 
 
 def exponential_workers(rates: ArrayLike, rest: float = REST) -> StalenessDistribution:
-    """The staleness of workers with exponential compute times of these rates; reads and updates take no time.
+    """The staleness of workers with exponential compute times of these rates. Reads and updates take no time.
 
     With p_i = rates[i] / sum(rates), P(tau = k) = sum_i p_i^2 (1 - p_i)^k: worker i makes the share p_i of the
-    updates, and its staleness is geometric(p_i). The mean is len(rates) - 1 whatever the rates.
+    updates, and its staleness is geometric(p_i). The mean is len(rates) - 1, whatever the rates.
+
+    Args:
+        rates: the rate of each worker, in any unit; > 0, one axis.
+        rest: the probability that may be cut off at the end of the tail, in (0, 1).
 
     >>> exponential_workers([1, 1, 10]).mean().__round__(9)
     2.0
@@ -158,9 +178,13 @@ def exponential_workers(rates: ArrayLike, rest: float = REST) -> StalenessDistri
 
 
 def mixture(distributions: Sequence[StalenessDistribution], weights: ArrayLike) -> StalenessDistribution:
-    """The staleness of updates, where the share weights[i] / sum(weights) of them follows distributions[i].
+    """A mixture: the share weights[i] / sum(weights) of the updates follows distributions[i].
 
-    As text, `mixture(geometric(m=4), poisson(20), weights=[3, 1])`.
+    Written as text, a mixture is `mixture(geometric(m=4), poisson(20), weights=[3, 1])`.
+
+    Args:
+        distributions: the distributions; none is empty.
+        weights: a number >= 0 for each distribution, not all 0.
 
     >>> mixture([constant(0), constant(2)], [3, 1]).pmf
     array([0.75, 0.  , 0.25])
@@ -190,7 +214,13 @@ MODELS: dict[str, Callable[..., StalenessDistribution]] = {
 
 
 def parse_staleness(text: str) -> StalenessDistribution:
-    """The distribution that a text names, with the models of this module.
+    """Read a distribution from a text that calls one of the models.
+
+    Args:
+        text: such as "geometric(m=16)".
+
+    Raises:
+        UsageError: if the text cannot be read.
 
     >>> parse_staleness("geometric(m=16)").mean().__round__(9), parse_staleness("uniform(0, 8)").mean()
     (15.0, 4.0)
@@ -205,8 +235,8 @@ def _cut_off(weights: NDArray[np.float64], truncated: float) -> StalenessDistrib
 
 
 def _checked(length: float, name: str) -> int:
-    """The length of a pmf as an integer, at most LONGEST."""
+    """The length of a pmf as an integer. UsageError if it is above LONGEST."""
     if length > LONGEST:
-        raise UsageError(f"{name} needs {length:.3g} entries, of at most {LONGEST:,}: choose smaller values, or cut "
-                         "more where there is a parameter rest")  # fmt: skip
+        raise UsageError(f"{name} needs {length:.3g} entries, of at most {LONGEST:,}: choose smaller values, or "
+                         "a larger rest")  # fmt: skip
     return math.ceil(length)
