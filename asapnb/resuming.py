@@ -1,4 +1,4 @@
-"""`resume`: go on with a run in its file, on threads, on MPI or in virtual time."""
+"""`resume`: continue a run in its file, on threads, on MPI or in virtual time."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -50,45 +50,49 @@ def resume(
     progress: ProgressHook = None,
     comm: Any = None,
 ) -> Run:
-    """Go on with a run in its file, from where it ended, as if it had never been interrupted.
+    """Continue a run in its file from where it ended, as if it had never been interrupted.
 
-    A run that ended, with any status but "diverged", goes on from its last update. A run that was killed goes on from
-    the checkpoint beside its file, `RUN.h5.checkpoint`, and later rows are cut. Without its checkpoint it would start
-    again from version 0: that needs `force`, unless there is little to lose.
+    A run that ended continues from its last update, whatever its status is, except "diverged". A run that was killed
+    continues from the checkpoint beside its file, `RUN.h5.checkpoint`; rows after the checkpoint are cut. If the
+    checkpoint is missing, the run starts again from version 0. This needs `force`, unless there is little to lose.
 
     Args:
         run: a run file, or a run that has one.
-        epochs: the total of passes over the data, those done included. By default the total stays what it was.
-        updates: the total of updates; instead of `epochs`.
-        max_seconds: the total of training time; by default that, too, stays what it was.
-        problem: the run's problem, if it is one's own; else it is built as the file says.
-        step_size: from here on, of a run on threads. So is any other argument that is given; the attribute `resumed`
-            says what changed where, and a replay of the run follows it, to the bit.
-        rule: the run's rule, if it is a function of one's own; else as the file says. A function in a file is run
-            only if the file is what the run recorded. Or, on threads, another rule from here on: it sees the
-            staleness of all updates.
-        schedule: the run's schedule, likewise. One that depends on the total of updates, such as "cosine()", follows
-            the new total from where the run goes on; "cosine(length=1000)" stays what it is.
-        target_loss, target_accuracy, target_r2, patience, monitor, divergence_factor, eval_every: as of `train`; what
-            is given holds from here on. A simulated run is then computed again from its beginning.
-        force: go on although updates are lost as there is no checkpoint, and although code of one's own (the rule, a
-            module that it imports, the problem) is not what the run recorded. The file then keeps what has changed.
+        epochs: the new total of passes over the data, which includes those already done. By default the total stays
+            what it was.
+        updates: the new total of updates; give it instead of `epochs`.
+        max_seconds: the new total of training time, in seconds; by default it stays what it was.
+        problem: the run's problem, if it is your own. Any other problem is built as the file says.
+        step_size: the step size from here on; only for a run on threads or MPI. The attribute `resumed` of the run
+            says which arguments changed, and at which version. A replay of the run follows these changes, to the bit.
+        rule: the run's rule, if it is a function of your own; by default the rule that the file names. A function in
+            a file is called only if the file is what the run recorded. For a run on threads or MPI it may be another
+            rule, which holds from here on, and sees the staleness of all updates.
+        schedule: the run's schedule, if it is a function of your own; by default the one that the file names. A
+            schedule that depends on the total of updates, such as "cosine()", follows the new total from here on;
+            "cosine(length=1000)" does not change.
+        target_loss, target_accuracy, target_r2, patience, monitor, divergence_factor, eval_every: as for `train`; a
+            given value holds from here on. If you give one, a simulated run is computed again from its beginning.
+        force: continue although updates are lost, because there is no checkpoint. Also continue although your own
+            code (the rule, a module that it imports, the problem) is not what the run recorded; the file then keeps
+            what has changed.
         on_eval: called with each new `Evaluation` as it is made.
-        progress: called with a `Progress` a few times a second; None, True and False as of `train`.
-        comm: of a run on MPI, as of `train`. Only rank 0 reads and writes the file, and tells the other ranks what
-            they must know; a problem of one's own is passed on each.
+        progress: called with a `Progress` a few times a second; None, True and False mean the same as for `train`.
+        comm: the communicator of a run on MPI, as for `train`. Only rank 0 reads and writes the file, and tells the
+            other ranks what they must know. Pass a problem of your own on every rank.
 
     Returns:
-        The `Run`, as `train` does: the rows before, and those after. None on a worker of MPI.
+        The `Run`, with the rows from before and those made now. None on a worker of MPI.
 
     Raises:
-        UsageError, RecordError, RuleError: for what cannot go on; the file is left as it was.
+        UsageError, RecordError, RuleError: for a run that cannot continue like this; its file is left as it was.
 
-    The training clock, versions, minibatches, momentum and the staleness that the rule has seen go on, too. Under
+    The training clock, versions, minibatches, momentum and the staleness that the rule has seen continue, too. Under
     Sequential, under Synchronous without `wait_for`, and in every simulated run, the updates are those of an
     uninterrupted run, to the bit.
+
     A simulated run with another total is computed again from its beginning. Its schedule and scales are made in
-    advance for the whole, so another step size or rule is refused: begin another run with `start=` instead.
+    advance for the whole run, so it refuses another step size or rule. Begin a new run with `start=` instead.
 
     >>> import tempfile, asapnb as ab
     >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(8,))
@@ -154,7 +158,7 @@ def _go_on(
 def _prepared(
     problem: Problem | None, config: Mapping[str, Any], kind: Command, force: bool, run: Run | None = None
 ) -> tuple[Problem, dict[str, Any]]:
-    """As `prepare`, for a run that goes on, with the problem that is given. A worker does not have the run."""
+    """As `prepare`, for a run that continues, with the given problem. A worker of MPI does not have the run."""
     text = config["problem"]
     if problem is None and is_custom(text):
         where = f"of {text.where} " if isinstance(text, Recorded) else ""

@@ -40,31 +40,34 @@ def calibrate(
     seed: int = 0,
     comm: Any = None,
 ) -> Calibration:
-    """How long a gradient, a read and an update take on this machine, with 1, 2 … all cores at work.
+    """Measure how long a gradient, a read and an update take on this machine, with 1, 2 … all cores at work.
 
-    Each thread has a core of its own, and does what a worker of `train` does: draws a minibatch, reads the shared
-    parameters, computes a gradient, applies it. Waiting for another is no part of any time.
+    Each thread has a core of its own, and does what a worker of `train` does: it draws a minibatch, reads the shared
+    parameters, computes a gradient and applies it. No time includes waiting for another thread.
 
-    With `comm` it is the ranks of MPI that train, 1, 2 … all workers at a time, and messages are measured, too, as
-    `network`: these times serve `simulate` with a `ParameterServer`.
+    With `comm` the ranks of MPI train instead, with 1, 2 … all workers at a time. Then messages are measured, too, as
+    `network`. Such times are for `simulate` with a `ParameterServer`.
 
     Args:
         problem: what is minimised; its gradient is measured at its initial parameters.
-        workers: the largest number of workers at once; 1, 2 … up to it are measured. Or a list of such numbers, as
-            [1, 8, 64]. At most one per core, or rank; by default up to these, or to what a CPU quota allows.
+        workers: the largest number of workers at once; 1, 2 … up to this number are measured. Or a list of the
+            numbers to measure, such as [1, 8, 64]. At most one worker per core, or per rank besides the server. By
+            default up to this limit, or to what a CPU quota allows.
         seconds: how long to measure each number of workers, in seconds; above 0.
-        comm: a communicator of mpi4py, such as `MPI.COMM_WORLD`, with scheme=ParameterServer(). Every rank must call
-            with the same arguments; rank 0 serves and returns the times, the others work and return None.
+        comm: a communicator of mpi4py, such as `MPI.COMM_WORLD`, for scheme=ParameterServer(). Every rank must call
+            with the same arguments. Rank 0 is the server and returns the times. The others are workers and return
+            None.
         {arguments}
 
     Returns:
-        A dict with a `Timing` for each number of workers, as `save_timing` takes them: at most 100 quantiles of each
-        time, with the mean that was measured. Without a `retry` if there were fewer than 20 further attempts. Its
-        `spread` says how much times differ, and its `preset` is a timing of this machine's shape.
+        A `Calibration`, a dict with a `Timing` for each number of workers; `save_timing` writes it to a file. Each
+        time has at most 100 quantiles, and the mean that was measured. There is a `retry` only if there were at least
+        20 further attempts. The attribute `spread` says how much times differ, and `preset` is a timing of this
+        machine's shape.
 
     Raises:
-        UsageError: for arguments that cannot be used, and a loss that is not finite.
-        RankError: if a rank fails, or no longer answers.
+        UsageError: for arguments that cannot be used, and for a loss that is not finite.
+        RankError: for a rank of MPI that has failed, or no longer answers.
 
     >>> import asapnb as ab
     >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(8,))
@@ -91,12 +94,12 @@ def measure(
 
     Args:
         problem: what is minimised.
-        batch_size: samples per gradient, 1 to the training samples.
+        batch_size: number of training samples per gradient; at most all of them.
         scheme: LockBased or Leashed; with `comm`, ParameterServer.
         workers: the largest number of workers at once, or a list of numbers; at most one per core, or rank.
         seconds: how long to measure each number of workers, in seconds; above 0.
-        seed: initial parameters and the order of the data follow from it; an integer >= 0.
-        comm: the ranks of MPI. Those of workers must use up the result, too, and are given nothing.
+        seed: determines the initial parameters and the order of the data; an integer from 0.
+        comm: the communicator of MPI. Ranks of workers must iterate over the result, too, though it yields nothing.
 
     Raises:
         UsageError: as `calibrate`.
@@ -146,7 +149,7 @@ def _options(problem: Problem, scheme: Scheme, batch_size: int, seed: int, ranks
 
 
 def compile_timed(loop: str, dtypes: Dtypes) -> tuple[Access, Callable[..., int]]:
-    """As `compile_loop`, of a loop that measures: it takes an array of times, and the least number of rounds, too."""
+    """As `compile_loop`, for a loop that measures: it also takes an array of times and the least number of rounds."""
     return compile_loop(loop, dtypes, array_type(np.int64, 2), types.int64)
 
 

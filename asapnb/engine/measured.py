@@ -35,18 +35,18 @@ _WARM_UP = 0.1  # the share of rounds, the first, that are left out
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """The times of all rounds that a number of workers made at once.
+    """The times of all rounds that some workers made at once. A round is a read, a gradient and an update.
 
     Attributes:
-        workers: how many worked.
-        rounds: how many of them each worker made.
-        compute: seconds of each gradient, with all that a worker does for itself; float64, one entry a round, those
-            of worker 0 first.
+        workers: how many workers there were.
+        rounds: how many rounds each worker made.
+        compute: seconds of each gradient, with all that a worker does for itself; float64, shape (rounds of all,),
+            those of worker 0 first.
         read: seconds of each read, likewise.
-        update: seconds of each update; of Leashed, of each first attempt.
+        update: seconds of each update, likewise; for Leashed, of each first attempt.
         retry: seconds of each further attempt of Leashed; empty if there were fewer than 20.
-        gradients_per_second: of all workers together.
-        share: the part of their cores that the workers had, 0 to 1; below 1 where something else was running.
+        gradients_per_second: gradients per second of all workers together.
+        share: the share of their cores that the workers had, 0 to 1. It is below 1 where something else was running.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("compute", "read", "update", "retry")
@@ -69,27 +69,27 @@ class Measured:
 
     @cached_property
     def each(self) -> list[NDArray[np.float64]]:
-        """Seconds of computing of each worker."""
+        """The entries of `compute` of each worker, one array for each."""
         return np.split(self.compute, np.cumsum(self.rounds)[:-1])
 
     @cached_property
     def spread(self) -> Spread:
-        """How much the times of computing differ, within a worker and between workers."""
+        """How much the times of gradients differ, within a worker and between workers."""
         return spread_of(self.each)
 
     @property
     def timing_of_each(self) -> Timing:
-        """The same with a time of computing for each worker, and so for this number of workers only."""
+        """As `timing`, with a compute time for each worker. So it fits this number of workers only."""
         return replace(self.timing, compute=[quantiles(some) for some in self.each])
 
     @property
     def steps(self) -> dict[str, NDArray[np.float64]]:
-        """Seconds of each kind of step that there were, by its name."""
+        """The times of each kind of step, by its name, such as "read"; without kinds that have no times."""
         return {name: times for name in self.kinds if len(times := getattr(self, name))}
 
     @staticmethod
     def fit(found: "Sequence[Measured]") -> tuple[float | None, Timing]:
-        """How much slower workers are that share a core, if measured, and the timing of this machine's shape."""
+        """The `smt` and the `preset` of a `Calibration`."""
         where = places()
         physical = len(set(where))
         smt = smt_of({one.workers: one.each for one in found}, where)
@@ -99,14 +99,14 @@ class Measured:
 
 
 class Calibration(dict[int, Timing]):
-    """What `calibrate` returns: a `Timing` for each number of workers, and how much the times of computing differ.
+    """What `calibrate` returns: a dict with a `Timing` for each number of workers.
 
     Attributes:
-        spread: a `Spread` for each number of workers.
-        smt: how many times as long a worker takes that shares its core; None if none did.
-        preset: a timing of the shape of this machine, "machine(…)", from as many workers as there are cores. On MPI
+        spread: by number of workers, a `Spread`: how much the times of gradients differ.
+        smt: how many times as long a gradient takes where two workers share a core; None if none did.
+        preset: a timing of this machine's shape, "machine(…)", from as many workers as there are cores. On MPI it has
             the typical times, with all workers at work.
-        measured: all that was measured, for each number of workers.
+        measured: by number of workers, a `Measured`: all times that were measured.
     """
 
     def __init__(self, found: Sequence[Measured]) -> None:
@@ -117,12 +117,12 @@ class Calibration(dict[int, Timing]):
 
 
 def measured_for(found: Sequence[Measured], cores: int) -> Measured:
-    """The section of most workers of which none shares a core, or else that of the fewest."""
+    """The measurement with the most workers of which none shares a core; otherwise that with the fewest workers."""
     return max((one for one in found if one.workers <= cores), key=lambda one: one.workers, default=found[0])
 
 
 def warm(count: int, room: int) -> int:
-    """The first measurement that counts. If there were more than there is room for, the first are gone already."""
+    """The index of the first measurement that counts. Where they exceed the room, the first are gone already."""
     return int(_WARM_UP * count) if count < room else 0
 
 

@@ -1,4 +1,4 @@
-"""From measured times to a timing: by quantiles, or of the shape of this machine, `machine(…)`."""
+"""Make a timing of measured times: of their quantiles, or in the shape of this machine, `machine(…)`."""
 
 from collections.abc import Hashable, Mapping, Sequence
 
@@ -27,7 +27,9 @@ def quantiles(seconds: NDArray[np.float64]) -> Time:
 
 
 def parts(seconds: NDArray[np.float64], count: int) -> list[float]:
-    """The means of at most so many equal parts of the sorted measurements, and together their mean.
+    """Cut the sorted measurements into at most `count` equal parts, and return their means.
+
+    The mean of these is the mean of the measurements.
 
     >>> parts(np.array([4.0, 1.0, 2.0, 3.0]), 2)
     [1.5, 3.5]
@@ -39,14 +41,14 @@ def parts(seconds: NDArray[np.float64], count: int) -> list[float]:
 
 
 def smt_of(compute: Mapping[int, EachWorker], places: Sequence[Hashable]) -> float | None:
-    """How many times as long a worker takes that shares its core; None if no workers did.
+    """How many times as long a gradient takes where two workers share a core; None if none did.
 
-    Those that share one in the largest section are compared with those that have one of their own, all cores being
-    at work.
+    In the measurement with the most workers, those that share a core are compared with those that have their own. If
+    all share one, the others are those of the largest measurement in which none did.
 
     Args:
-        compute: seconds of computing: by how many worked, of each of them.
-        places: the physical core of each worker of the largest section.
+        compute: seconds of each gradient, by number of workers, then by worker.
+        places: the physical core of each worker, when all are at work.
 
     >>> alone, slow = np.full(9, 1.0), np.full(9, 1.5)
     >>> smt_of({2: [alone, alone], 3: [slow, alone, slow]}, "aba"), smt_of({2: [alone, alone]}, "ab")
@@ -64,13 +66,14 @@ def smt_of(compute: Mapping[int, EachWorker], places: Sequence[Hashable]) -> flo
 
 
 def preset_of(spread: Spread, cores: int, smt: float | None, **others: float) -> Timing:
-    """The timing of a machine whose workers have the typical time, and the spread within a worker.
+    """The timing of a machine whose workers all have the typical time, and the spread within a worker.
 
     Args:
-        spread: of the times of computing, with all cores at work.
-        cores: physical ones.
-        smt: how many times as long a worker takes that shares its core; None if that is not known: 1.
-        others: seconds of further fields of a `Timing`.
+        spread: the spread of the times of gradients, with all cores at work.
+        cores: the number of physical cores.
+        smt: how many times as long a gradient takes where two workers share a core. None if that is not known; then
+            the timing has 1.
+        others: seconds for further fields of a `Timing`, by name.
 
     >>> str(preset_of(Spread(1e-3, 2e-3, 9.0, 0.07, 0.01), cores=2, smt=None, update=1e-5))
     'Timing(compute=machine(cores=2, smt=1.0, cv=0.07, mean=0.001), update=1e-05)'
@@ -91,18 +94,21 @@ def rounded(seconds: float) -> float:
 
 
 def machine_from(run: Run) -> Timing:
-    """A timing of the shape of the machine on which a run of threads was made, from its rows.
+    """A timing in the shape of the machine on which a run of threads was made, from the rows of the run.
 
-    A worker's time is that from one read to the next, waiting included. Its median and its spread within a worker
-    are taken (see `asapnb.timing.Spread`), so that rare long suspensions do not count. A calibration separates
-    computing, reading and updating, and is to be preferred.
+    The time of a round is that from one read to the next, including waiting. The timing takes its median, and its
+    spread within a worker (see `asapnb.timing.Spread`), so that rare long suspensions do not count. Prefer
+    `calibrate` where you can: it tells computing, reading and updating apart.
 
     Args:
-        run: of kind "train", with at least 20 rows of each worker, and at most one worker for each core.
+        run: a run of kind "train", with at least 21 rows of each worker, and at most one worker per core.
+
+    Returns:
+        A `Timing` whose `compute` is a `machine(…)`.
 
     Raises:
-        UsageError: for a run whose threads had no core of their own, or another kind of run.
-        RecordError: for too few rows.
+        UsageError: for a run whose threads had no core of their own, and for another kind of run.
+        RecordError: for a run with too few rows.
 
     >>> import asapnb as ab
     >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(8,))

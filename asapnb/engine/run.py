@@ -100,9 +100,9 @@ def train(
 ) -> Run:
     """Minimise a problem with asynchronous SGD on real threads, or on processes of MPI, and record every update.
 
-    The update is x ← x − step_size · scale(tau) · factor(t) · gradient(view). The scale comes from the rule's table
-    in force, and tau is the exact number of updates applied since the view was read. The factor comes from the
-    schedule, and t is the version that the update lands on.
+    The update is x ← x − step_size · scale(tau) · factor(t) · gradient(view). Here tau is the staleness, the exact
+    number of updates applied since the view was read. The scale comes from the rule's table that is in force. The
+    factor comes from the schedule, and t is the version that the update lands on.
 
     Args:
         problem: what is minimised, for example `lenet(data)`.
@@ -110,16 +110,18 @@ def train(
 
     Returns:
         The `Run`: status, every update, evaluations, staleness, rule tables, parameters. Its status is "finished",
-        "converged", "stopped", "diverged", "timed-out", or "interrupted" after Ctrl-C: that, too, returns a valid
-        run. One with a file can go on later; see `asapnb.resume`. On MPI rank 0 returns it, the others None.
+        "converged", "stopped", "diverged", "timed-out" or, after Ctrl-C, "interrupted". An interrupted run is a
+        valid run, too. A run with a file can go on later; see `asapnb.resume`. On MPI rank 0 returns the run, and the
+        other ranks return None.
 
     Raises:
-        UsageError, RuleError, RecordError: before anything is written, for arguments that cannot be used.
-        RankError: for a rank of MPI that has failed, or is silent.
+        UsageError, RuleError, RecordError: for arguments that cannot be used; nothing has been written then.
+        RankError: for a rank of MPI that has failed, or no longer answers.
 
-    Sequential, and Synchronous without `wait_for`, give the same bits for the same seed. The others are not
-    reproducible by nature: which update lands first is up to the machine. Compilation is not on the training clock,
-    nor is evaluation under these two; the others evaluate in a thread beside the workers.
+    Sequential, and Synchronous without `wait_for`, give the same bits for the same seed. The other schemes cannot be
+    reproduced: the machine decides which update lands first. The training clock does not count compilation. It does
+    not count evaluation either: those two schemes stop the clock for it, and the others evaluate in a thread beside
+    the workers.
 
     >>> import asapnb as ab
     >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(32,))
@@ -165,16 +167,16 @@ def run_from(
     hooks: Hooks,
     ranks: Ranks | None = None,
 ) -> Run:
-    """Run from a state to the end.
+    """Train from a given state to the end.
 
     Args:
         start: the state of a new run, or of one that goes on.
         problem: what is minimised.
         options: the checked arguments.
         rule: the step-size rule.
-        record: makes the writer of the run from its attributes; called once all has been compiled.
+        record: makes the writer of the run from its attributes; called once everything has been compiled.
         hooks: functions to call while the run goes on.
-        ranks: of a run on MPI, of which this is the server.
+        ranks: the ranks of a run on MPI, whose server this is; None on threads.
     """
     check_fits(problem, options)
     code = pieces(problem, rule, options.schedule, options.scheme)  # before any of it has been called

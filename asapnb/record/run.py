@@ -39,28 +39,39 @@ _NAMES_CODE = ("rule", "schedule", "problem", "scheme", "timing", "prior")
 
 
 class RuleTables(NamedTuple):
-    """Every scale table used: scales[i], of shape (K,), was made after steps[i] updates had been seen."""
+    """Every scale table of a run: scales[i], of shape (K,), was made after steps[i] updates had been seen.
+
+    Attributes:
+        steps: int64 of shape (tables,).
+        scales: float64 of shape (tables, K); scales[i, tau] is the scale of staleness tau, and the last entry also
+            serves every staler update.
+    """
 
     steps: NDArray[np.int64]
     scales: NDArray[np.float64]
 
 
 class Run:
-    """A recorded run: returned by `train`, or read from a file by `load_run`.
+    """A recorded run. `train`, `simulate` and `replay` return one, and `load_run` reads one from its file.
 
-    * `status`: running (or killed) | finished | converged | stopped | diverged | timed-out | interrupted | failed
-    * `kind`, `attributes` (seed, workers, machine, …), `config` (dict), `path` (None: in memory)
-    * `updates`: columns of one row for each update in the order of application; `evals`: the evaluations
+    * `status`: how the run ended: finished, converged, stopped, diverged, timed-out, interrupted or failed. It is
+      running while the run goes on, and after it was killed.
+    * `kind`, `attributes` (seed, workers, machine, …), `config` (a dict), `path` (None for a run in memory)
+    * `updates`: columns with one row for each update, in the order of application
+    * `evals`: columns with one row for each evaluation
     * `microscope`: columns of what the microscope saw; empty without one
-    * `tables`: all of these, the scales and the staleness as columns, for `pandas.DataFrame` and its like
-    * `staleness`, `staleness_counts`, `rule_tables`, and `params` with `initial`, `final`, `layout`, and
-      with momentum `velocity`, with an optimizer `moments`, as the last update left them
+    * `tables`: all of these, the scales and the staleness as columns, for `pandas.DataFrame` and similar classes
+    * `staleness`, `staleness_counts`, `rule_tables`
+    * `params`: `initial`, `final`, `layout`, and the `velocity` (with momentum) or `moments` (with an optimizer) that
+      the last update left
+
+    Columns are read from the file when you first ask for them.
 
     Args:
-        source: its file, or a run in memory.
-        name: in errors; by default the path.
-        found: what the file is made of, if that has been read.
-        synopsis: what the run comes to, if that is known: then the file is opened only for what it lacks.
+        source: the run file, or a run in memory.
+        name: the name that errors give the run; by default the path.
+        found: the structure of the file, if it has been read already.
+        synopsis: a summary of the run, if it is known. Then the file is opened only for what the summary lacks.
     """
 
     def __init__(
@@ -75,7 +86,10 @@ class Run:
         self.synopsis = synopsis
 
     def anew(self) -> Run:
-        """The same run with no column read yet, so that what it reads is not kept here. In memory, itself."""
+        """A copy of the run without the columns read so far, so that this run keeps little in memory.
+
+        A run in memory returns itself.
+        """
         if self.path is None:
             return self
         fresh = Run.__new__(Run)
@@ -85,22 +99,22 @@ class Run:
 
     @cached_property
     def attributes(self) -> Facts:
-        """Those of its file: seed, workers, machine, …"""
+        """The attributes of the run file: seed, workers, machine, …"""
         return self._content.attributes
 
     @property
     def rows(self) -> Mapping[str, int]:
-        """How many rows each group has."""
+        """The number of rows of each group of the file, by its name."""
         return self._content.rows
 
     @property
     def columns(self) -> dict[str, set[str]]:
-        """The columns that the file has, by group."""
+        """The names of the columns that the file has, by group."""
         return self._content.structure.columns
 
     @cached_property
     def updates(self) -> Columns:
-        """Columns of one row for each update, in the order of application."""
+        """Columns with one row for each update, in the order of application, by name; see the run file."""
         views = VIEWS.names or () if "views" in self.rows else ()
         return Columns((*(UPDATES.names or ()), *views), self._read_update)
 
@@ -111,12 +125,12 @@ class Run:
 
     @cached_property
     def evals(self) -> Columns:
-        """Columns of one row for each evaluation."""
+        """Columns with one row for each evaluation, by name: those of `Evaluation`."""
         return Columns(EVALS.names or (), self._read_eval)
 
     @cached_property
     def params(self) -> Columns:
-        """The parameters: `initial`, `final`, their `layout`, and what steps carry on: `velocity` or `moments`."""
+        """The parameters: `initial`, `final`, their `layout`, and `velocity` or `moments`, which steps carry on."""
         more = tuple(name for name in CARRIED if name in self._content.structure.params)
         return Columns(("initial", "final", "layout", *more), self._content.parameters)
 
@@ -127,12 +141,12 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The path of its file as it was given; "the run" in memory."""
+        """The path of the run file as it was given; "the run" for a run in memory."""
         return self._name
 
     @property
     def status(self) -> str:
-        """How the run ended; "running" if it still goes on, or was killed."""
+        """How the run ended, such as "finished"; "running" while it goes on, and after it was killed."""
         return str(self.attributes["status"])
 
     @property
@@ -147,7 +161,7 @@ class Run:
 
     @cached_property
     def config(self) -> Facts:
-        """The full configuration of the run, a dict. Texts that may name code are `Recorded`."""
+        """The full configuration of the run, a dict. Texts that may name code are of the type `Recorded`."""
         found = checked_config(self.attributes.get("config", ""), self.attributes, self._name)
         named = {name: found[name] for name in _NAMES_CODE if isinstance(found.get(name), str)}
         found.update({name: Recorded(text, self.code, self._name) for name, text in named.items()})
@@ -159,12 +173,12 @@ class Run:
 
     @cached_property
     def code(self) -> tuple[Piece, ...] | None:
-        """The code of the run that is not of asapnb: `identity.Piece` of each; None if its file is from before."""
+        """Your own code that the run used, as `identity.Piece` each; None for old files, which do not say."""
         return pieces_from(self.attributes.get("code"), self._name)
 
     @property
     def local_steps(self) -> int:
-        """The minibatches of a row."""
+        """The number of minibatches of a row, `local_steps` of the run."""
         return int(self.config.get("local_steps", 1))
 
     @property
@@ -174,14 +188,17 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """When the last update was applied, on the clock of the run; of a killed summary its last evaluation."""
+        """When the last update was applied, in seconds on the clock of the run.
+
+        For a summary that was killed: when its last evaluation was made.
+        """
         known = self.attributes.get("seconds")
         if known is None:
             known = (self.evals["t"] if self.is_summary else self.updates["t_apply"]).max(initial=0.0)
         return float(known)
 
     def check_rows(self, so: str) -> None:
-        """RecordError if there is no row for each update; `so` says what follows, such as "it cannot be replayed"."""
+        """RecordError if there is no row for each update; `so` says what follows, as in "it cannot be replayed"."""
         if self.is_summary:
             raise RecordError(
                 f'{self._name} was recorded as a summary (record="summary"), without a row for each update, so {so}: '
@@ -190,7 +207,7 @@ class Run:
 
     @cached_property
     def sums(self) -> Sums:
-        """What its updates come to; of a summary that was killed nothing."""
+        """Sums over all updates. They are 0 for a summary that was killed."""
         if self.synopsis is not None:
             return self.synopsis.sums
         if self.is_summary:
@@ -210,13 +227,16 @@ class Run:
 
     @property
     def by_staleness(self) -> dict[str, NDArray[Any]]:
-        """Sums over the updates of each staleness, from 0 to the largest: updates, dropped, and scale · factor."""
+        """Sums over the updates of each staleness, as arrays with an entry for each staleness from 0 to the largest.
+
+        They are the number of applied updates, the number of dropped ones, and the sum of scale · factor.
+        """
         longest = len(np.trim_zeros(self.sums.by_tau["updates"], "b"))
         return {name: sums[:longest] for name, sums in self.sums.by_tau.items()}
 
     @cached_property
     def eval_steps(self) -> NDArray[np.float64]:
-        """The sum of the steps up to each evaluation; NaN of a summary that was killed."""
+        """The sum of all steps up to each evaluation, shape (evaluations,); NaN for a summary that was killed."""
         if self.synopsis is not None:
             return self.synopsis.eval_steps
         if not self.is_summary:
@@ -229,14 +249,14 @@ class Run:
 
     @cached_property
     def staleness(self) -> StalenessDistribution:
-        """The exact staleness of all applied updates, from the rows themselves."""
+        """The exact staleness distribution of all applied updates."""
         if self.is_summary or self.synopsis is not None:
             return StalenessDistribution.from_counts(self.by_staleness["updates"])
         return StalenessDistribution.from_counts(np.bincount(self._applied("tau"), minlength=1))
 
     @cached_property
     def staleness_counts(self) -> NDArray[np.int64]:
-        """Each worker's counts of the staleness of its applied updates, (workers, largest staleness + 1)."""
+        """How many applied updates of each worker had each staleness: int64, (workers, largest staleness + 1)."""
         if self.is_summary:
             return self._stored_counts()
         workers, largest = int(self.attributes["workers"]), int(self._applied("tau").max(initial=0))
@@ -265,30 +285,36 @@ class Run:
 
     @cached_property
     def rule_tables(self) -> RuleTables:
-        """Every scale table used, and the number of updates seen when it was made."""
+        """Every scale table of the run, and the number of updates seen when it was made."""
         return RuleTables(self._read("rule", "step"), self._read("rule", "scale"))
 
     @property
     def tables(self) -> Columns:
-        """The run as tables of columns, by name: `pandas.DataFrame(run.tables["rule"])` is one of pandas.
+        """The run as tables, by name. Each is a mapping of columns: `pandas.DataFrame(run.tables["rule"])` takes one.
 
-        * updates, evals, microscope: the attributes of these names
-        * rule: row (of the table), step (updates seen when it was made), tau, scale
-        * staleness: worker, tau, updates (how many of the worker's had that staleness, where any had)
-        * workers: what became of each worker's gradients: see `by_worker`
+        * `updates`, `evals`, `microscope`: the attributes of these names
+        * `rule`: the scale tables, with columns `row` (number of the table), `step` (updates seen when it was made),
+          `tau` and `scale`
+        * `staleness`: `worker`, `tau`, and `updates`, how many updates of the worker had that staleness; without
+          entries of 0
+        * `workers`: what became of the gradients of each worker; see `by_worker`
         """
         return Columns(tuple(TABLES), partial(table_of, self))
 
     def by_worker(self) -> dict[str, NDArray[Any]]:
-        """What became of the gradients of each worker, as columns of one entry a worker.
+        """What became of the gradients of each worker, as columns with one entry for each worker.
 
-        * worker, gradients: how many it computed; of these `applied`, `dropped` (given up: no version), and `zeroed`,
-          which are applied, too, but with a scale of zero
-        * mean_scale: the mean of scale · factor of those that were applied; NaN if none was
-        * share_of_gradients, share_of_steps: of the gradients of all workers, and of the sum of all steps. A worker
-          whose share of the steps is the smaller one has been dampened.
+        * `worker`: its number
+        * `gradients`: how many it computed
+        * `applied`: how many of these made a version, or a part of one
+        * `dropped`: how many were given up, without making a version
+        * `zeroed`: how many of the applied ones had a scale of zero
+        * `mean_scale`: the mean of scale · factor of the applied ones; NaN if there are none
+        * `share_of_gradients`: its share of the gradients of all workers
+        * `share_of_steps`: its share of the sum of all steps. If this is less than `share_of_gradients`, the rule has
+          dampened the worker.
 
-        A summary that was made before these were counted has worker and share_of_steps only.
+        Old summaries, which did not count all this, have `worker` and `share_of_steps` only.
 
         >>> import asapnb as ab
         >>> bowl = ab.problems.quadratic([1.0], noise=0.1)
@@ -302,25 +328,28 @@ class Run:
 
     @cached_property
     def made(self) -> int:
-        """How many versions there are."""
+        """The number of versions made."""
         if self.is_summary or self.synopsis is not None:
             return self.sums.numbers["updates"] or int(self.evals["step"].max(initial=0))
         parts = self.parts("updates", ("version",), PIECE)
         return max((int(part["version"].max()) for _, part in parts), default=0)
 
     def parts(self, group: str, names: Iterable[str], size: int) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:
-        """Columns of a group, at most `size` rows at a time, with the number of the first: not checked, not kept.
+        """Read columns of a group in parts of at most `size` rows; they are neither checked nor kept in memory.
 
         Args:
-            group: the group; "updates" with the columns of "views".
-            names: of the columns.
+            group: the group; "updates" includes the columns of "views".
+            names: the names of the columns.
             size: how many rows to read at a time.
+
+        Yields:
+            The number of the first row of a part, and its columns by name.
         """
         return self._content.parts(group, names, size)
 
     @property
     def kept_versions(self) -> NDArray[np.int64]:
-        """The versions whose parameters the run holds, the first and the last among them."""
+        """The versions whose parameters the run holds, in order; the first and, once it has ended, the last."""
         last = [self.made] if self.status != RUNNING else []
         return np.unique(np.array([0, *self.kept_rows, *last], np.int64))
 
@@ -330,7 +359,7 @@ class Run:
         return self._read("kept", "version") if "kept" in self.rows else np.empty(0, np.int64)
 
     def params_at(self, version: int) -> NDArray[Any]:
-        """The parameters of one of the `kept_versions`, of shape (n_params,); RecordError for another version."""
+        """The parameters at one of the `kept_versions`, shape (n_params,); RecordError for another version."""
         held = self.kept_versions.tolist()
         if version not in held:
             raise RecordError(
@@ -344,7 +373,7 @@ class Run:
         return self._content.kept_params(int(place[-1]))
 
     def check(self) -> None:
-        """Read all that the file holds; RecordError for the first thing that is damaged or missing."""
+        """Read everything that the file holds; RecordError for the first thing that is damaged or missing."""
         for name in (*NEEDED, *(("timing",) if self.kind == "simulate" else ())):
             self.config[name]
         with self._content.kept_open():
@@ -365,18 +394,19 @@ class Run:
         scores: bool = False,
         force: bool = False,
     ) -> NDArray[Any]:
-        """What the final parameters of the run say of inputs, prepared as those of its training were.
+        """Predict with the final parameters of the run. Inputs are prepared as those of its training were.
 
         Args:
-            inputs: a table of the columns that it was trained on (a DataFrame), or an array of samples; a `Split`, or
-                a `Dataset`, of which the test samples are taken; or text: a file of these, or the name of a data set.
-            problem: the run's problem, if it is one's own; else it is built as the file says.
-            version: one of the `kept_versions`, instead of the last.
-            scores: the outputs of the network instead, (n, outputs): of classes the logits, before softmax.
-            force: build it although code of one's own is not what the run recorded.
+            inputs: a table with the columns that it was trained on (a DataFrame), an array of samples, a `Split`, or
+                a `Dataset`, whose test samples are taken. Or a text: a file of these, or the name of a data set.
+            problem: the run's problem, if it is your own. Any other problem is built as the file says.
+            version: one of the `kept_versions`; by default the last.
+            scores: return the outputs of the network instead, shape (n, outputs). For classes these are the logits,
+                before softmax.
+            force: predict although your own code is not what the run recorded.
 
         Returns:
-            One entry for each input, in the shape of labels: its class, called as the labels were, or its target.
+            One entry for each input, in the shape of labels: its class, named as the labels were, or its target.
 
         Raises:
             UsageError, DataError, RecordError: for inputs that do not fit, and for a run without final parameters.
@@ -391,15 +421,20 @@ class Run:
         return predict(self, inputs, problem, version, scores, force)
 
     def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
-        """Write the run to a file, completely or not at all; an existing file is replaced only with `force`."""
+        """Write the run to a file, completely or not at all.
+
+        Args:
+            path: the file.
+            force: replace an existing file.
+        """
         with claim(path, force) as owner:
             whole = summed_up(self._source) if isinstance(self._source, Held) else self._source
             put_in_place(owner.path, lambda part: copy(whole, part), owner)
 
     def summary(self) -> dict[str, Any]:
-        """The main figures of the run, by name: texts, numbers, None if there is no such figure, lists and dicts.
+        """The main figures of the run, by name: texts, numbers, lists, dicts; None where there is no such figure.
 
-        Losses may be NaN or infinite; `record.to_json` writes those as text.
+        Losses may be NaN or infinite. `record.to_json` writes such numbers as text.
         """
         seconds = self.seconds
         known, begun, updates = not self.staleness.is_empty, burn_in(self), self.sums.numbers["updates"] or self.made
@@ -441,7 +476,7 @@ class Run:
         return shown_run(self)
 
     def applied(self, *names: str) -> dict[str, NDArray[Any]]:
-        """These columns of the updates that made a version, without gradients that were given up."""
+        """These columns of `updates`, by name, without the rows of gradients that were given up."""
         return {name: self._applied(name) for name in names}
 
     def _applied(self, name: str) -> NDArray[Any]:
@@ -468,7 +503,7 @@ class Run:
 
 
 def summed_up(held: Held) -> Held:
-    """A run in memory that has ended, with its synopsis. No error in that may cost the run."""
+    """A run in memory that has ended, with its synopsis. An error in making it does not lose the run."""
     with contextlib.suppress(Exception):
         return replace(held, synopsis=synopsis_of(Run(held)))
     return held
@@ -482,7 +517,21 @@ def file_of(run: Run) -> Path:
 
 
 def load_run(path: str | os.PathLike[str]) -> Run:
-    """Read the run in a file, also while it goes on and after it was killed; RecordError if it cannot be read."""
+    """Read the run in a file. The run may still be going on, and it may have been killed.
+
+    Args:
+        path: the run file.
+
+    Raises:
+        RecordError: for a file that is missing, or cannot be read as a run.
+
+    >>> import tempfile, asapnb as ab
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = ab.simulate(ab.problems.quadratic([1.0]), workers=4, updates=50, out=f"{folder}/run.h5")
+    ...     run = ab.load_run(f"{folder}/run.h5")
+    ...     run.status, len(run.updates["tau"])
+    ('finished', 50)
+    """
     file = Path(path)
     if not os.path.isfile(file):  # False for an impossible name
         raise RecordError(f"there is no run file {path}" + (": it is a directory" if os.path.isdir(file) else ""))

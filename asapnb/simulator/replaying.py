@@ -79,31 +79,36 @@ def replay(
     on_eval: Callable[[Evaluation], object] | None = None,
     progress: ProgressHook = None,
 ) -> Run:
-    """Carry a schedule or a recorded run out again, with true gradients at the views that were read.
+    """Carry out a schedule or a recorded run again, with true gradients at the views that were read.
 
-    Each update reads the same version, uses the same minibatch and lands at the same time. The rule, the schedule,
-    the step size and other arguments may differ: so two rules are compared on one and the same execution. A run
-    replayed without such changes uses the scales and factors that it recorded and gives its final parameters to the
-    bit, on the same kernels (the attribute `exact` says so). With a schedule, the factors are made anew, for the
-    total of updates that the run had; with a rule alone, those of its schedule stay as recorded.
+    Each update reads the same version, uses the same minibatch and lands at the same time. The rule, the schedule of
+    the step size, the step size and other arguments may differ. So you can compare two rules on one execution.
+
+    A replay without such changes uses the recorded scales and factors, and gives the final parameters of the run to
+    the bit on the same kernels; its attribute `exact` says so. If you give `schedule`, its factors are made for the
+    total of updates that the run had. If you give only a rule, the factors stay as recorded.
 
     Args:
-        source: a `Schedule`, or a run of `train`, `simulate` or `replay`. Runs of Hogwild on real threads cannot be
-            replayed, because what their views held was never recorded.
-        problem: what is minimised; for a run, by default its own, built as its configuration says.
+        source: a `Schedule`, or a run of `train`, `simulate` or `replay`. A run of Hogwild on real threads cannot be
+            replayed, because nobody recorded what its views held.
+        problem: what is minimised. A schedule needs one. The default for a run is its own problem, built as its
+            configuration says.
         {arguments}
 
-    For a run, `step_size`, `optimizer`, `momentum`, `momentum_kind`, `direct_share`, `weight_decay`, `compensation`,
-    `clip`, `worker_tables`, `divergence_factor`, `eval_every` and `eval_samples` have by default the values of that
-    run, and `batch_size`, `seed`, `local_steps` and `shards` cannot be changed. For a schedule they have the defaults
-    of `simulate`, except for the seed, if it has one, and `local_steps`, which are those of the schedule. Targets and
-    patience are None unless given, so that all of a run is replayed.
+    Defaults for a run: `step_size`, `optimizer`, `momentum`, `momentum_kind`, `direct_share`, `weight_decay`,
+    `compensation`, `clip`, `worker_tables`, `prior`, `divergence_factor`, `eval_every` and `eval_samples` are those
+    of the run. `batch_size`, `seed`, `local_steps` and `shards` cannot be changed.
+
+    Defaults for a schedule: `local_steps` and, if the schedule has one, the seed are those of the schedule. All other
+    defaults are those of `simulate`.
+
+    Targets and `patience` are off unless you give them, so a replay covers the whole run.
 
     Returns:
-        The `Run`, of kind "replay", on the clock of its source.
+        The `Run`, of kind "replay". Its times are those of its source.
 
     Raises:
-        UsageError, RuleError, RecordError: before anything is written, for what cannot be replayed.
+        UsageError, RuleError, RecordError: for what cannot be replayed; nothing has been written then.
 
     >>> import asapnb as ab
     >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(8,))
@@ -178,7 +183,7 @@ def check_replayable(source: Run, problem: Problem | None = None) -> None:
 
 
 def options_of(source: Run, problem: Problem, given: dict[str, Any]) -> Options:
-    """The checked arguments of a replay: those of the run where others are not given.
+    """The checked arguments of a replay. An argument that is not given is that of the run.
 
     Args:
         source: the run.
@@ -194,7 +199,7 @@ def options_of(source: Run, problem: Problem, given: dict[str, Any]) -> Options:
 
 
 def holds_parts(scheme: Scheme, status: str) -> bool:
-    """Whether the final parameters of a run hold parts of updates that have no row, as it ended amidst them."""
+    """Whether the final parameters may hold parts of updates without a row, because the run ended amidst them."""
     return not scheme.consistent and status not in ("finished", "timed-out")
 
 

@@ -96,22 +96,22 @@ def simulate(
     on_eval: Callable[[Evaluation], object] | None = None,
     progress: ProgressHook = None,
 ) -> Run:
-    """Minimise a problem with any number of workers in virtual time: the same bits on any number of threads.
+    """Minimise a problem with any number of workers in virtual time.
 
-    First the schedule is made: who reads which version, and when it is applied. Then the true gradients are computed
-    at the true views and applied in that order, with the very functions of `train`. Every table of a rule is made at
-    its exact update number.
+    First `simulate` makes the schedule: who reads which version, and when the gradient is applied. Then it computes
+    the true gradients at the true views and applies them in that order, with the same compiled functions as `train`.
+    Every table of a rule is made at its exact update number. The result has the same bits on any number of threads.
 
     Args:
         problem: what is minimised, for example `lenet(data)`.
         {arguments}
 
     Returns:
-        The `Run`, of kind "simulate": all its times are virtual seconds. An interrupted one with a file can go on to
-        the same bits; see `asapnb.resume`.
+        The `Run`, of kind "simulate". All its times are virtual seconds. An interrupted run with a file can go on and
+        ends with the same bits; see `asapnb.resume`.
 
     Raises:
-        UsageError, RuleError, RecordError: before anything is written, for arguments that cannot be used.
+        UsageError, RuleError, RecordError: for arguments that cannot be used; nothing has been written then.
 
     >>> import asapnb as ab
     >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(32,))
@@ -131,11 +131,11 @@ def simulate(
 
 
 def observation(given: Mapping[str, Any], clock: str = "virtual") -> dict[str, Any]:
-    """The checked arguments that do not change a run's rows: how it is observed, and on how many threads computed.
+    """The checked arguments that do not change a run's rows: how it is observed, and how many threads compute it.
 
     Args:
         given: arguments by name.
-        clock: whose seconds the times of the run are.
+        clock: whose seconds the times of the run are: "virtual" or "recorded".
     """
     names = ("microscope", "threads")
     checked = {name: checked_argument("simulate", name, given[name]) for name in names if name in given}

@@ -1,4 +1,4 @@
-"""A schedule: who read which version, with which minibatch, and when it was applied, whatever the gradients are."""
+"""A schedule: who read which version, with which minibatch, and when the gradient was applied; no gradients yet."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,28 +23,37 @@ SHARES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999)  # of the percentiles of
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Schedule:
-    """Who read which version, and when it was applied, in virtual time; made by `schedule` or `schedule_from`.
+    """Who read which version, and when the gradient was applied, in virtual time.
+
+    `schedule` and `schedule_from` make it. `replay` carries it out with true gradients.
 
     Attributes:
         scheme: how the workers share the parameters.
-        timing: how long gradients, reads, updates and messages take; None of a trace.
-        workers: how many there are, at most.
-        updates: versions made; in Synchronous, rounds.
-        seed: all times follow from it; None of a trace.
+        timing: how long gradients, reads, updates and messages take; None for a trace.
+        workers: the largest number of workers.
+        updates: the number of versions made; under Synchronous, of rounds.
+        seed: determines all times; None for a trace.
         given: the rows, or what they follow from.
-        t_view: for Hogwild, when each view had been read to its end, in virtual seconds; else None.
-        origin: of a trace its name and digest; else None.
-        local_steps: gradients that a worker computes, one after the other, for a row.
+        t_view: for Hogwild, when each view had been read to its end, in virtual seconds; otherwise None.
+        origin: the name and digest of the trace; None if there is none.
+        local_steps: the number of gradients that a worker computes, one after the other, for a row.
         workforce: how many workers are in force at each version; None for all.
 
-    `rows` has one row for each gradient, in the order of application (dtype `ROW`). Each column is an attribute, too,
-    a read-only array of one entry a row: `worker`, `batch` (the ticket of the minibatch), `version` (made by the
-    update; −1 if the gradient was dropped), `read_version`, `tau` (their difference, minus 1), `t_read`, `t_ready`
-    and `t_apply` (in virtual seconds: reading began, the gradient was finished, the update was applied), `tries`
-    (failed attempts of Leashed) and `dropped` (1 if so).
+    `rows` has one row for each gradient, in the order of application (dtype `ROW`). Each column is also an attribute,
+    a read-only array of shape (rows,):
 
-    Where reads and updates take no time, only `worker`, `tau` and `t_apply` are held. The others are worked out when
-    they are first asked for: ask for a column rather than for all `rows`.
+    - `worker`: who computed the gradient.
+    - `batch`: the ticket of its minibatch.
+    - `version`: the version that the update made; −1 if the gradient was dropped.
+    - `read_version`: the version that the worker had read.
+    - `tau`: the staleness, version − read_version − 1.
+    - `t_read`, `t_ready`, `t_apply`: when reading began, when the gradient was finished, and when the update was
+      applied, in virtual seconds.
+    - `tries`: failed attempts of Leashed.
+    - `dropped`: 1 if the gradient was dropped, otherwise 0.
+
+    Where reads and updates take no time, the schedule holds `worker`, `tau` and `t_apply` only. It works out another
+    column when you first ask for it. So ask for a column rather than for all `rows`.
     """
 
     scheme: Scheme
@@ -74,7 +83,7 @@ class Schedule:
         raise AttributeError(f"a schedule has no {name!r}; its columns are {', '.join(ROW.names or ())}")
 
     def __len__(self) -> int:
-        """The number of rows: updates, dropped gradients, and in Synchronous one for each gradient of a round."""
+        """The number of rows: one for each gradient, dropped or not. A round of Synchronous has several."""
         return len(self.worker)
 
     @property
@@ -104,27 +113,27 @@ class Schedule:
 
     @property
     def facts(self) -> dict[str, str]:
-        """What it was made of, as a run file has it in its configuration."""
+        """The timing or the trace that it was made from, as the configuration of a run file names it."""
         return {"trace": str(self.origin)} if self.timing is None else {"timing": str(self.timing)}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Tally:
-    """Counts of a schedule whose rows were not kept; made by `staleness_only`.
+    """The counts of a schedule whose rows were not kept. `staleness_only` makes it.
 
     Attributes:
         scheme: how the workers share the parameters.
         timing: how long gradients, reads, updates and messages take.
-        workers: how many there are, at most.
-        updates: versions made; in Synchronous, rounds.
-        seed: all times follow from it.
+        workers: the largest number of workers.
+        updates: the number of versions made; under Synchronous, of rounds.
+        seed: determines all times.
         seconds: virtual seconds until the last update was applied.
-        counts: applied updates by staleness, int64 of shape (largest staleness + 1,).
-        by_worker: applied updates by worker, int64 of shape (workers,).
-        dropped: gradients that were not applied.
-        failed: failed attempts of Leashed.
-        gradient_seconds: the mean time from the beginning of a read to the gradient, in virtual seconds.
-        local_steps: gradients that a worker computes, one after the other, for an update.
+        counts: number of applied updates by staleness, int64 of shape (largest staleness + 1,).
+        by_worker: number of applied updates by worker, int64 of shape (workers,).
+        dropped: number of gradients that were not applied.
+        failed: number of failed attempts of Leashed.
+        gradient_seconds: the mean time from the beginning of a read to the finished gradient, in virtual seconds.
+        local_steps: the number of gradients that a worker computes, one after the other, for an update.
         workforce: how many workers are in force at each version; None for all.
     """
 
@@ -154,11 +163,11 @@ class Tally:
 
     @property
     def dropped_share(self) -> float:
-        """The share of gradients that were not applied."""
+        """The share of gradients that were not applied, 0 to 1."""
         return self.dropped / (self.dropped + int(self.by_worker.sum()))
 
     def figures(self) -> list[tuple[str, str]]:
-        """What was counted, as names and texts."""
+        """The counts as lines to show: pairs of a name and a text."""
         tau, rate = self.staleness, number(self.updates_per_second)
         shares = (f"{f'{share:.1%}'.replace('.0%', '%')} {int(tau.quantile(share)):,}" for share in SHARES)
         lost = [(self.dropped, f"dropped ({self.dropped_share:.2%})"), (self.failed, "failed attempts")]

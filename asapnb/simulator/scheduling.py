@@ -43,24 +43,28 @@ def schedule(
     seed: int = 0,
     local_steps: int = 1,
 ) -> Schedule:
-    """Simulate who reads which version and when it is applied, in virtual time, until there are enough updates.
+    """Simulate, in virtual time, who reads which version and when the gradient is applied.
 
     Args:
-        timing: how long gradients, reads, updates and messages take: a `Timing`, or its text, such as
-            "compute=exponential(1), update=0.05".
-        scheme: how the workers share the parameters.
-        workers: 1 to 16 million; or, for a number that changes, "0:8, 5000:16", pairs [(0, 8), (5000, 16)], or a
-            function of the version.
-        updates: versions to make; Synchronous: rounds.
-        seed: all times follow from it. The k-th gradient of a worker takes the same time whatever the scheme.
-        local_steps: gradients that a worker computes, one after the other, for an update.
+        timing: how long gradients, reads, updates and messages take, in virtual seconds: a `Timing`, or its text,
+            such as "compute=exponential(1), update=0.05".
+        scheme: how the workers share the parameters: a scheme, or its text.
+        workers: number of workers, 1 to 16 million. For a number that changes: "0:8, 5000:16", pairs
+            [(0, 8), (5000, 16)], or a function of the version.
+        updates: number of versions to make; under Synchronous, of rounds.
+        seed: determines all times; an integer from 0. The k-th gradient of a worker takes the same time under every
+            scheme.
+        local_steps: number of gradients that a worker computes, one after the other, for an update.
+
+    Returns:
+        The `Schedule`. Gradients that are still in flight at the end leave no row.
 
     Raises:
-        UsageError: for arguments that cannot be used, or times so long that virtual time overflows.
+        UsageError: for arguments that cannot be used, and for times so long that virtual time overflows.
 
-    Gradients that are in flight at the end leave no row. Events at the same time happen in the order in which they
-    were scheduled. Memory: 64 bytes a row, and about 110 for each worker. Where reads and updates take no time, it is
-    16 bytes a row: what follows from the others (see `Schedule`) is worked out when it is asked for.
+    Events at the same time happen in the order in which they were scheduled. A schedule takes 64 bytes a row, and
+    about 110 bytes for each worker. Where reads and updates take no time, it takes 16 bytes a row and works out the
+    other columns when you ask for them (see `Schedule`).
 
     >>> import asapnb as ab
     >>> made = ab.schedule("compute=exponential(1)", ab.LockBased(), workers=4, updates=100_000, seed=1)
@@ -73,7 +77,7 @@ def schedule(
 def make_schedule(
     timing: Any, scheme: Any, workers: Any, updates: int, seed: int, local_steps: int = 1, *, brief: bool = False
 ) -> Schedule:
-    """Make a schedule in this thread; see `schedule`. Unless it may be `brief`, its rows hold all columns."""
+    """Make a schedule in this thread, as `schedule` does. `brief` may leave out columns that follow from others."""
     simulation = Simulation(timing, scheme, workers, updates, seed, local_steps)
     if brief and simulation.instant:
         return Schedule(**simulation.facts, given=_brief(simulation))
@@ -119,23 +123,23 @@ def staleness_only(
     progress: Callable[[int], None] | None = None,
     local_steps: int = 1,
 ) -> Tally:
-    """Make a schedule as `schedule` does, but keep counts only: without rows there may be 10⁹ updates.
+    """Make a schedule as `schedule` does, but keep counts instead of rows, so that 10⁹ updates are possible.
 
     Args:
-        timing: how long gradients, reads, updates and messages take: a `Timing`, or its text.
-        scheme: how the workers share the parameters.
-        workers: 1 to 16 million; or, for a number that changes, "0:8, 5000:16", pairs [(0, 8), (5000, 16)], or a
-            function of the version.
-        updates: versions to make, 1 to 2⁴⁶; Synchronous: rounds.
-        seed: all times follow from it; an integer >= 0.
+        timing: how long gradients, reads, updates and messages take, in virtual seconds: a `Timing`, or its text.
+        scheme: how the workers share the parameters: a scheme, or its text.
+        workers: number of workers, 1 to 16 million. For a number that changes: "0:8, 5000:16", pairs
+            [(0, 8), (5000, 16)], or a function of the version.
+        updates: number of versions to make, 1 to 2⁴⁶; under Synchronous, of rounds.
+        seed: determines all times; an integer from 0.
         progress: called now and then with the number of updates so far.
-        local_steps: gradients that a worker computes, one after the other, for an update.
+        local_steps: number of gradients that a worker computes, one after the other, for an update.
 
     Returns:
-        The `Tally`.
+        The `Tally`: counts of staleness, updates of each worker, and times.
 
     Raises:
-        UsageError: for arguments that cannot be used, or times so long that virtual time overflows.
+        UsageError: for arguments that cannot be used, and for times so long that virtual time overflows.
 
     >>> tally = staleness_only("exponential(1)", workers=4, updates=100_000, seed=1)
     >>> round(tally.staleness.mean(), 2), int(tally.by_worker.sum())
@@ -172,7 +176,7 @@ def check_rows(count: int, each: int) -> None:
 
 
 class Simulation:
-    """Checked arguments and the world that they describe."""
+    """A simulation of a schedule: its checked arguments, and the state of its workers."""
 
     def __init__(self, timing: Any, scheme: Any, workers: Any, updates: Any, seed: Any, local_steps: Any = 1) -> None:
         self.scheme = as_scheme(scheme)
@@ -198,11 +202,11 @@ class Simulation:
         self._run = load(_INSTANT if self.instant else self.scheme.event_loop or "")
 
     def make_brief(self) -> None:
-        """From the start on, fill rows of `MOVE`; only where all is instant."""
+        """Fill rows of `MOVE` from the start on. Only for a simulation that is `instant`."""
         self._run = load(_MOVES)
 
     def first_reads(self) -> tuple[NDArray[Any], ...]:
-        """Of each worker, after brief rows: version, ticket and time of its first read, if there was one."""
+        """For each worker, after brief rows: version, ticket and time of its first read, if there was one."""
         found = self._world.workers
         version = np.where(found["phase"] == JOINED, MOST_UPDATES, found["seen"])
         return version, found["batch"].copy(), found["t_read"].copy()
@@ -235,7 +239,7 @@ class Simulation:
 
     @property
     def margin(self) -> int:
-        """Rows that must be free beyond those of the updates, or the loop does not go on."""
+        """The loop goes on only while this many rows are free beyond those of the updates."""
         return 2 * self.workers + 1 if self.scheme.mass_drops and not self.instant else 0
 
     @property
@@ -244,7 +248,7 @@ class Simulation:
         return int(self._world.words[QUOTA] - self._world.words[VERSION])
 
     def forked(self, random: np.random.Generator) -> "Simulation":
-        """A simulation that stands where this one does, and goes on with times of its own."""
+        """A copy of this simulation in its present state, which goes on with random times of its own."""
         fork, now = copy(self), self._world
         fork._world = world = now._replace(
             tree=now.tree._replace(keys=now.tree.keys.copy(), ids=now.tree.ids.copy()),

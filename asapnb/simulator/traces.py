@@ -39,44 +39,46 @@ _FORMS = (
 def schedule_from(
     trace: Any, scheme: Scheme | str | None = None, *, workers: WorkersLike | None = None, updates: int | None = None
 ) -> Schedule:
-    """A schedule that was recorded elsewhere: `replay` carries it out, under any rule.
+    """Make a schedule from a trace, an execution that was recorded elsewhere. `replay` carries it out under any rule.
 
     Args:
         trace: what was recorded, in one of the forms below: a list, an array, a mapping of columns, a frame of
-            pandas, polars or pyarrow, the rows of a `Schedule`, a `Run`, or a file (.csv, .tsv, .parquet, .feather;
-            .h5 of a run).
-        scheme: how the workers shared the parameters, of one in which views are versions. By default `LockBased`; of
-            a run its own, which stands.
-        workers: how many there are, or a number that changes, as of `simulate`, which rules are told; by default
-            those that are named or, if nobody is named, as few as can have made the updates.
-        updates: take only so many, the first ones.
+            pandas, polars or pyarrow, the rows of a `Schedule`, a `Run`, or a file (.csv, .tsv, .parquet, .feather,
+            or the .h5 of a run).
+        scheme: how the workers shared the parameters. Its views must be versions, so Hogwild is refused. The default
+            is `LockBased`. A run always keeps its own scheme.
+        workers: number of workers that rules are told, or a number that changes, as for `simulate`. The default is
+            the number of workers that the trace names. If it names none, it is the smallest number that can have
+            made the updates.
+        updates: take only the first so many updates; by default all.
 
     Returns:
-        The `Schedule`. Its `timing` and `seed` are None. `origin` says which trace it is.
+        The `Schedule`. Its `timing` and `seed` are None. Its `origin` says which trace it is.
 
     Raises:
-        UsageError, DataError: with the row of the trace, or the line of the file, for what no run can have done:
-            delays below 0 or above the number of updates, two gradients of a worker at once, times that go back,
-            versions with gaps, values that are missing, and what the options of the scheme or the number of workers
-            rule out.
+        UsageError, DataError: for a trace that no run can have made: delays below 0 or above the number of updates,
+            two gradients of a worker at once, times that go back, versions with gaps, missing values, and whatever
+            the options of the scheme or the number of workers rule out. The message names the row of the trace, or
+            the line of the file.
 
-    The forms, told apart by the names of columns; other columns are ignored:
+    The names of the columns tell which form a trace has. Other columns are ignored.
 
-    - **delays**: a column `delay` (or `tau`, `staleness`), or one column without a name. An update each, in order:
-      how many versions were made between its read and its own. With a column `worker` it is known who made it.
-    - **versions**: `worker`, `read_version`, and `version`, which the update made: 1, 2, 3, … in any order. So
-      `asapnb export` writes the updates of a run. With rows in order, −1 stands for a gradient that was given up;
-      `tau` is then needed.
-    - **times**: `worker`, `t_read` and `t_apply`, in any order: a view holds all updates that were applied up to
-      `t_read`. With versions, times are kept and decide nothing.
-    - **ages**: several columns without names, one for each worker; row k has the age of its newest gradient at
-      iteration k, in iterations. So the delays of PIAG in github.com/xuyangwu/Delay-data are written (those of
-      Async-BCD there are delays). A gradient has arrived where an age does not grow by 1. If several arrive at one
-      iteration, each makes a version.
+    - **delays**: a column `delay` (or `tau`, `staleness`), or one column without a name. Each row is an update, in
+      order, and says how many versions were made between its read and its own. A column `worker` may say who made
+      it.
+    - **versions**: columns `worker`, `read_version` and `version`, the version that the update made: 1, 2, 3, … in
+      any order. `asapnb export` writes the updates of a run in this form. If the rows are in order, −1 may stand for
+      a gradient that was given up; then the column `tau` is needed, too.
+    - **times**: columns `worker`, `t_read` and `t_apply`, in any order. A view holds all updates that were applied up
+      to `t_read`. If the trace has versions, too, they decide, and the times are only kept.
+    - **ages**: several columns without names, one for each worker. Row k has the age of the worker's newest gradient
+      at iteration k, in iterations. A gradient has arrived where the age does not grow by 1. If several arrive at one
+      iteration, each makes a version. The delays of PIAG in github.com/xuyangwu/Delay-data have this form (those of
+      Async-BCD there are delays).
 
-    `batch`, `t_ready` and `tries` are taken if they are there. Otherwise minibatches are given out in the order of
-    the reads. Without times an update takes one virtual second (of ages: an iteration). Workers that are texts, such
-    as hosts, are numbered as they appear.
+    The columns `batch`, `t_ready` and `tries` are optional. Without `batch`, minibatches are given out in the order
+    of the reads. Without times, an update takes one virtual second; for ages, an iteration does. Workers may be
+    texts, such as hosts: they are numbered as they appear.
 
     >>> import asapnb as ab
     >>> made = ab.schedule_from([0, 1, 1, 2])
@@ -137,7 +139,7 @@ def _of_table(trace: Any, scheme: Scheme | str | None) -> Made:
 
 
 def is_trace(path: str) -> bool:
-    """Whether a file is called like a table of a trace, which is no run file."""
+    """Whether the name of a file is that of a table, such as a trace, and not of a run file."""
     return kind_of(path) in _FILES
 
 

@@ -18,16 +18,17 @@ _LOOK_SECONDS = 0.02  # between two looks whether a pending evaluation is given 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The losses and metrics at one version: a row of /evals.
+    """The losses and metrics of the parameters at one version: a row of /evals.
 
     Attributes:
         step: the version; 0 for the initial parameters.
-        t: when that version was made, in seconds.
-        train_loss: the mean loss of the training samples evaluated.
-        test_loss: the mean loss of the test samples; NaN without any.
-        test_accuracy: the share of test samples that are classified right, 0 to 1; NaN if there is no such thing.
-        test_r2: the coefficient of determination on the test samples; NaN if the problem is no regression.
-        test_rmse: the root of the mean squared error on the test samples; NaN if the problem is no regression.
+        t: when that version was made, in seconds of training time (virtual seconds in virtual time).
+        train_loss: the mean loss of the training samples evaluated (see `eval_samples`).
+        test_loss: the mean loss of the test samples; NaN without test samples.
+        test_accuracy: the share of test samples that are classified correctly, 0 to 1; NaN if the problem has no
+            classes.
+        test_r2: the coefficient of determination R² on the test samples; NaN if the problem is not a regression.
+        test_rmse: the root mean squared error on the test samples; NaN if the problem is not a regression.
     """
 
     step: int
@@ -41,21 +42,21 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: the figures of a live display.
+    """How far a run is: the figures that a live display shows.
 
     Attributes:
-        status: "running", or how the run ended.
-        seconds: training time so far; virtual seconds in virtual time.
-        updates: versions made so far.
-        total_updates: versions to make.
-        epoch: passes over the data so far.
-        epochs: passes over the data to make.
+        status: "running", or the status with which the run has ended.
+        seconds: training time so far, in seconds (virtual seconds in virtual time).
+        updates: number of versions made so far.
+        total_updates: number of versions to make in all.
+        epoch: number of passes over the data so far.
+        epochs: number of passes over the data to make in all.
         batch_loss: the mean loss of the last 100 gradients; NaN if there were none.
-        evaluation: the newest one.
-        mean_staleness: over all applied updates, in updates.
-        staleness_p99: the 99th percentile of the staleness, in updates.
-        scale_range: the least and the largest scale in force, over the staleness seen.
-        dropped: gradients given up so far.
+        evaluation: the newest `Evaluation`.
+        mean_staleness: the mean staleness of all applied updates.
+        staleness_p99: the 99th percentile of their staleness.
+        scale_range: the smallest and the largest scale in force, over the staleness seen so far.
+        dropped: number of gradients given up so far.
     """
 
     status: str
@@ -75,8 +76,8 @@ class Progress:
 class Evaluator:
     """Evaluates parameters in one background thread, in the order in which they are submitted.
 
-    The thread exists within a `with` block. It is no thread of concurrent.futures, which takes no more work once the
-    main thread of the process has ended.
+    The thread exists within a `with` block. It is not one of concurrent.futures, because these take no more work once
+    the main thread of the process has ended.
     """
 
     def __init__(self, problem: Problem, samples: int | None) -> None:
@@ -107,7 +108,7 @@ class Evaluator:
     def submit(self, params: np.ndarray, step: int, t: float, done: Callable[[], None] = lambda: None) -> None:
         """Evaluate in the background; `done` is called as soon as the parameters are no longer needed.
 
-        Where handing over would take longer than a `quick` evaluation, it is made at once.
+        A `quick` evaluation is made at once, because handing it over would take longer.
         """
 
         def task() -> Evaluation:
@@ -123,11 +124,11 @@ class Evaluator:
             self._tasks.put(task)
 
     def finished(self, *, wait: bool = False, unless: Callable[[], bool] = lambda: False) -> list[Evaluation]:
-        """The evaluations finished since the last call, in order; raises what one raised.
+        """The evaluations finished since the last call, in order. If one raised an error, this raises it.
 
         Args:
-            wait: also those that are pending.
-            unless: if this becomes true meanwhile, they are given up.
+            wait: also wait for pending evaluations.
+            unless: stop waiting, and give the pending evaluations up, when this returns True.
         """
         found = []
         while self._pending:
