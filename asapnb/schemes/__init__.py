@@ -1,7 +1,7 @@
-"""How workers share the parameters: the synchronization schemes, by name and option.
+"""How workers share the parameters: the synchronization schemes and their options.
 
-A scheme is a frozen dataclass, for the engine and the simulator alike. `parse_scheme` reads the text of a scheme, as
-the command line and configuration files have it, and as a scheme prints itself: `Leashed(persistence=1)`.
+A scheme is a frozen dataclass. The engine and the simulator use the same one. `parse_scheme` reads a scheme from its
+text: as the command line and configuration files write it, and as a scheme prints itself, `Leashed(persistence=1)`.
 """
 
 from .about import About, about

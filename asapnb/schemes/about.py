@@ -1,4 +1,4 @@
-"""What the declaration of a scheme says of it, for readers: options, where it runs, and its sources."""
+"""What the declaration of a scheme tells readers: what it does, its options, where it runs, and its sources."""
 
 import inspect
 import re
@@ -11,7 +11,15 @@ PLACES = {"threads": "worker_loop", "MPI": "server_loop", "simulator": "event_lo
 
 
 class OptionAbout(NamedTuple):
-    """An option: its name, default, what it may be, where it is, and what it means."""
+    """An option of a scheme, in words.
+
+    Attributes:
+        name: its name.
+        default: its default.
+        allowed: which values it may have.
+        where: the places of `PLACES` that have the option.
+        meaning: what it does.
+    """
 
     name: str
     default: Any
@@ -21,15 +29,15 @@ class OptionAbout(NamedTuple):
 
 
 class About(NamedTuple):
-    """A scheme.
+    """A scheme, in words.
 
     Attributes:
-        name: as the command line spells it.
-        line: what it does, in a line.
-        more: what else its docstring says, by paragraph.
-        where: of `PLACES`, where it runs.
-        options: those that it has.
-        source: the papers that it is from; empty if there are none.
+        name: its name on the command line.
+        line: what it does, in one line.
+        more: the other paragraphs of its docstring.
+        where: the places of `PLACES` where it runs.
+        options: its options.
+        source: the papers that it comes from; empty if there are none.
     """
 
     name: str
@@ -41,7 +49,10 @@ class About(NamedTuple):
 
 
 def about(scheme: type[Scheme]) -> About:
-    """What there is to say of a scheme: all of it stands in its declaration and its docstring.
+    """Describe a scheme, from its declaration and its docstring.
+
+    Args:
+        scheme: the class of the scheme.
 
     >>> from asapnb.schemes import Leashed
     >>> found = about(Leashed)
@@ -64,7 +75,7 @@ _ARGUMENT = re.compile(r"^    (\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
 
 
 def _paragraphs(scheme: type[Scheme]) -> list[str]:
-    """Those of its docstring; one that is empty without it, as with python -OO."""
+    """The paragraphs of its docstring; one empty paragraph if there is no docstring, as with python -OO."""
     return re.split(r"\n\s*\n", inspect.cleandoc(scheme.__doc__ or ""))
 
 

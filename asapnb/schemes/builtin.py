@@ -1,4 +1,4 @@
-"""The schemes of asapnb. Options with `simulated=True` are those of the simulator only."""
+"""The schemes of asapnb. Only the simulator has the options with `simulated=True`."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ from .scheme import Scheme, Steps, option, register
 
 @register
 class Sequential(Scheme):
-    """One worker: ordinary minibatch SGD. The same bits every time."""
+    """One worker: ordinary minibatch SGD. The same seed gives the same bits."""
 
     name = "sequential"
     worker_loop = "asapnb.engine.loops.sequential:work"
@@ -31,16 +31,17 @@ class Synchronous(Scheme):
     """In every round each worker computes one gradient at the same parameters, and their average is one update.
 
     Args:
-        wait_for: K-sync: a round ends with the first K gradients, and the others are given up. From 1 to the workers
-            (any number with `batches`); None waits for all.
-        batches: K-batch-sync: a worker that is ready goes on with the next minibatch at the same parameters, until
-            there are K gradients.
+        wait_for: K of K-sync: a round ends with the first K gradients, and gives the others up. From 1 to the number
+            of workers (any number with `batches`). None waits for all workers.
+        batches: K-batch-sync: a worker that is ready takes the next minibatch at the same parameters, until there are
+            K gradients. It needs `wait_for`.
 
-    The staleness is 0 and a version is a round. The same bits every time, except with `wait_for` on threads, where
-    the machine decides which gradients are the first.
+    Every round makes one version, and the staleness is 0. The same seed gives the same bits, except with `wait_for`
+    on threads, where the machine decides which gradients come first.
 
-    In virtual time, gradients are given up when their round ends, and leave no row. On threads, one that is being
-    computed cannot be left: it is given up when it is finished, with a row, and its worker reads anew.
+    With `wait_for` in virtual time, the unfinished gradients of a round are given up when it ends, and leave no row.
+    On threads a gradient that has begun is always finished. Then it is given up, with a row, and its worker reads
+    the new parameters.
 
     Source of K-sync and K-batch-sync: Dutta, Joshi, Ghosh, Dube, Nagpurkar, "Slow and stale gradients can win the
     race", AISTATS 2018, arXiv 1803.01113.
@@ -103,24 +104,27 @@ class LockBased(OnThreads, AtOnePlace):
     """One lock: a worker holds it while it copies the parameters, and again while it updates them.
 
     Args:
-        order: who gets the lock next: "fifo", the worker that has waited longest, or "random", any that waits
-            (simulator only; with real threads the machine decides).
-        fused: update and read anew in one visit, with no other update between (simulator only).
-        interval: K: gradients are taken in intervals of K, and none crosses a boundary: it begins to read only when
-            all of earlier intervals are finished. So the staleness is at most K - 1. 1 is sequential, None has no
-            boundaries. [(0, 64), (5000, 16)]: intervals of 64, and of 16 from the first boundary on after which
-            5000 gradients or more are finished.
-        adaptive: with interval=K, to begin with: the length doubles and halves as the training loss falls faster,
-            in windows in which one and the other is tried (threads only).
-        buffer: K: gradients are added up, each with its own scale and factor, and the K-th makes a version with their
-            mean: x ← x − step_size · (1/K) Σ scale·factor·gradient. Without a buffer, 1.
+        order: who gets the lock next: "fifo", the worker that has waited longest, or "random", any waiting worker
+            (simulator only; on real threads the machine decides).
+        fused: a worker updates and then reads in one visit, with no other update between (simulator only).
+        interval: K, the length of intervals. Gradients are divided into intervals of K, and no gradient crosses the
+            boundary between two: a worker begins to read for an interval only when all gradients of earlier ones are
+            finished. So the staleness is at most K - 1. 1 is sequential; None sets no boundaries. The length may
+            change: [(0, 64), (5000, 16)] has intervals of 64, and of 16 from the first boundary at which 5000
+            gradients or more are finished.
+        adaptive: the length of intervals begins with interval=K and follows the measured progress: it is doubled or
+            halved where the training loss then falls faster (threads only).
+        buffer: K, the number of gradients of a version. Gradients are added up, each with its own scale and factor,
+            and the K-th makes a version with their mean: x ← x − step_size · (1/K) Σ scale·factor·gradient. 1 is no
+            buffer.
         discard_after: R >= 1: a gradient of staleness R or more is given up, and makes no version. None gives up
-            nothing. With R = 1 a version is the mean of K gradients, all taken at the parameters before it.
-        table: all workers have the same weight in every version, however fast they are: see `ParameterServer`
+            nothing. With R = 1 and a buffer of K, a version is the mean of K gradients that were all computed at the
+            version before it.
+        table: give all workers the same weight in every version, however fast they are; see `ParameterServer`
             (simulator only).
 
-    Views are consistent and the staleness is the exact number of updates missing from the view. A worker whose
-    gradient waits in the buffer goes on meanwhile. With a buffer there is one velocity.
+    Views are consistent, and the staleness is the exact number of updates missing from the view. A worker whose
+    gradient waits in the buffer continues meanwhile. With a buffer all workers share one velocity.
 
     Sources: of the intervals, Garby, Tsigas, "Interval-Asynchrony: Delimited Intervals of Localised Asynchrony for
     Fast Parallel SGD", Euro-Par 2025; of buffers, Nguyen et al., "Federated learning with buffered asynchronous
@@ -154,16 +158,16 @@ class Hogwild(OnThreads):
     """No synchronization of the parameters: reads and writes race, component by component.
 
     Args:
-        view: "in_place" computes the gradient on the shared parameters themselves; "snapshot" copies them first
-            (the copy tears while others write).
-        blocks: the number of pieces in which the simulator reads and writes the parameters, one after the other, 1
-            to 1024. As they are read and written at different times, views are inconsistent (simulator only).
-        interval: no gradient crosses a boundary, see `LockBased`. At a boundary all updates have been written to
-            their end, so no view mixes two intervals.
-        adaptive: the length of intervals follows the measured progress, see `LockBased` (threads only).
+        view: "in_place" computes the gradient on the shared parameters themselves. "snapshot" copies them first; the
+            copy is torn if others write meanwhile.
+        blocks: the number of pieces, 1 to 1024, in which the simulator reads and writes the parameters, one after the
+            other. Pieces are read and written at different times, so views are inconsistent (simulator only).
+        interval: K, the length of intervals, whose boundaries no gradient crosses; see `LockBased`. At a boundary all
+            updates have been written completely, so no view mixes two intervals.
+        adaptive: the length of intervals follows the measured progress; see `LockBased` (threads only).
 
-    The staleness counts the updates claimed between the start of the view and the update; as the view mixes
-    versions, it does not bound what is missing from it.
+    The staleness is the number of updates claimed between the start of the view and the update. It does not bound
+    what the view lacks, because the view mixes versions.
 
     Source: Niu, Recht, Ré, Wright, "Hogwild!", NIPS 2011.
     """
@@ -207,11 +211,12 @@ class Leashed(OnThreads):
     """Lock-free and consistent: a new parameter vector is published by compare-and-swap on one word.
 
     Args:
-        persistence: the persistence bound T_p: a gradient is dropped after T_p + 1 failed attempts to publish
-            its update. None means never.
-        check_early: end an attempt as soon as another worker has published, before the vector is finished.
-        interval: no gradient crosses a boundary, see `LockBased`. A gradient that is dropped is finished, too.
-        adaptive: the length of intervals follows the measured progress, see `LockBased` (threads only).
+        persistence: the persistence bound T_p: a gradient is dropped after T_p + 1 failed attempts to publish its
+            update. None never drops one.
+        check_early: end an attempt as soon as another worker has published, before the new vector is finished.
+        interval: K, the length of intervals, whose boundaries no gradient crosses; see `LockBased`. A dropped
+            gradient counts as finished.
+        adaptive: the length of intervals follows the measured progress; see `LockBased` (threads only).
 
     Source: Bäckström, Walulya, Papatriantafilou, Tsigas, "Consistent lock-free parallel stochastic gradient
     descent for fast and stable convergence", IPDPS 2021, arXiv 2102.09032.
@@ -246,30 +251,31 @@ class Leashed(OnThreads):
 class ParameterServer(AtOnePlace):
     """Workers on other machines: gradients travel to a server, which applies one at a time and sends parameters back.
 
-    In virtual time every message takes a `network` time of the timing; the server serves in the order of arrival,
-    and each gradient costs it an `update` and the answer a `read`. For real, server and workers are the ranks of MPI.
+    In virtual time every message takes a `network` time of the timing. The server takes gradients in the order of
+    arrival; each costs it an `update` time, and the answer a `read` time. In real time, server and workers are the
+    ranks of MPI.
 
     Args:
-        bound: stale synchronous parallel: a worker that is more than `bound` gradients ahead of the slowest waits.
-            0 to 10⁶; None never waits.
+        bound: a worker that is more than `bound` gradients ahead of the slowest waits (stale synchronous parallel). 0
+            to 10⁶; with None nobody waits.
         discard_after: R >= 1: a gradient of staleness R or more is discarded when it arrives, and makes no version
             (Ringmaster ASGD). None discards nothing.
-        restart: with `discard_after`: a worker whose gradient would be discarded is told so and starts anew
-            (simulator only: a gradient that is being computed cannot be left).
-        interval: no gradient crosses a boundary, see `LockBased`: the server answers nobody with parameters of the
-            next interval before all gradients of this one have arrived.
-        buffer: K: the server adds gradients up, each with its own scale and factor, and the K-th makes a version with
-            their mean (FedBuff), as in `LockBased`. Without a buffer, 1.
-        table: a gradient table (Ringleader ASGD; simulator only): for each worker i of n the sum Gᵢ of gradients,
-            each times its own scale and factor, and their number bᵢ. Every version is made of all of it,
-            x ← x − step_size · (1/n) Σ Gᵢ/bᵢ, so all workers have the same weight, however fast they are.
+        restart: with `discard_after`, the server tells a worker that its gradient would be discarded, and the worker
+            starts a new one (simulator only, because a real worker cannot leave a gradient that it has begun).
+        interval: K, the length of intervals, whose boundaries no gradient crosses; see `LockBased`. The server sends
+            parameters for the next interval only when all gradients of this one have arrived.
+        buffer: K, the number of gradients of a version. The server adds gradients up, each with its own scale and
+            factor, and the K-th makes a version with their mean (FedBuff), as in `LockBased`. 1 is no buffer.
+        table: keep a gradient table (Ringleader ASGD; simulator only). For each worker i of n it has the sum Gᵢ of
+            gradients, each times its own scale and factor, and their number bᵢ. Every version uses the whole table,
+            x ← x − step_size · (1/n) Σ Gᵢ/bᵢ. So all workers have the same weight, however fast they are.
 
-    With a table, a round makes n versions, one for each worker. First gradients are added to the table until it has
-    one of every worker; the one that completes it makes a version. Then the next gradient of each other worker is
-    added and makes one. Gradients of workers that have made theirs are added to a second table, with which the next
-    round begins. A worker always goes on at the newest parameters (in the paper's analysis all gradients of Gᵢ were
-    taken at one view). The staleness of every gradient is 2n − 2 at most. There is one velocity. One worker alone
-    needs no table, and has none.
+    With a table, a round makes n versions, one for each worker. At first gradients are added to the table until it
+    has one of every worker; the gradient that completes it makes a version. Then the next gradient of each other
+    worker is added and makes a version. Meanwhile, gradients of workers that have made their version are added to a
+    second table, and the next round begins with that. A worker always continues at the newest parameters (in the
+    paper's analysis all gradients of Gᵢ are computed at one view). The staleness of every gradient is at most 2n − 2.
+    All workers share one velocity. A single worker needs no table, and has none.
 
     Sources: Ho et al., "More effective distributed ML via a stale synchronous parallel parameter server", NIPS 2013;
     Maranjyan, Tyurin, Richtárik, "Ringmaster ASGD", ICML 2025, arXiv 2501.16168;

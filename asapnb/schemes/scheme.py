@@ -26,12 +26,12 @@ def option(
     """Declare an option of a scheme.
 
     Args:
-        default: its default.
-        least: the least integer, for an option of type int, int | None or int | Steps | None.
-        most: the largest integer.
-        simulated: whether only the simulator has it.
-        measured: whether only real workers have it.
-        quiet: whether a scheme that prints itself leaves it out where it has its default.
+        default: the default value.
+        least: the smallest integer allowed, for an option of type int, int | None or int | Steps | None.
+        most: the largest integer allowed.
+        simulated: whether only the simulator has the option.
+        measured: whether only real workers have the option.
+        quiet: whether a scheme that prints itself leaves the option out where it has its default.
     """
     given = {"least": least, "most": most, "simulated": simulated, "measured": measured}
     return field(default=default, metadata={**given, "quiet": quiet or simulated or measured})
@@ -41,7 +41,7 @@ _STEPPED = int | Steps | None
 
 
 class Option(NamedTuple):
-    """An option as it was declared."""
+    """An option of a scheme, as the scheme declares it; see `option` for the fields."""
 
     name: str
     default: Any
@@ -53,7 +53,7 @@ class Option(NamedTuple):
     quiet: bool = False
 
     def checked(self, scheme: str, value: Any) -> Any:
-        """The value, if the option can have it; else a UsageError."""
+        """The value, checked; UsageError if the option cannot have it."""
         name = f"{self.name} of {scheme}"
         if self.hint is bool:
             return switch(name, value)
@@ -66,37 +66,43 @@ class Option(NamedTuple):
         return choice(name, value, get_args(self.hint))
 
     def word(self, value: Any) -> int:
-        """The value as compiled loops read it: None is -1, a choice its place among the choices, steps the first."""
+        """The value as the integer that compiled loops read.
+
+        None is -1, a choice is its place among the choices, and steps are the first of their values.
+        """
         if isinstance(value, tuple):
             return int(value[0][1])
         return get_args(self.hint).index(value) if isinstance(value, str) else -1 if value is None else int(value)
 
 
 class Scheme:
-    """How workers share the parameters: options, as the fields of a frozen dataclass, and traits.
+    """The base class of schemes: how workers share the parameters.
 
-    Other modules ask for the traits only, never which scheme it is. Options are checked as they are declared.
+    A scheme has options, the fields of a frozen dataclass, and traits. Other modules look at the traits only, and
+    never ask which scheme it is. Options are checked as they are declared.
 
-    A loop is named as "module:function" and imported when it is needed, because importing it may compile. Loops find
-    the options in their words, in the order of the fields: see `settings`. The defaults of the traits suit any scheme
-    that keeps one parameter vector in place; some cost memory that a scheme which knows better need not spend.
+    A loop is named by a text "module:function". It is imported when it is needed, because importing it may compile.
+    Loops read the options from their words, in the order of the fields; see `settings`. The defaults of the traits
+    suit any scheme that keeps one parameter vector in place. Some of these defaults cost memory that a scheme can
+    save by setting the trait.
 
     Attributes:
-        name: as the command line and configuration files spell it.
-        worker_loop: the compiled loop of a real thread; None where there is none. Options may choose another: see
-            `chosen_loop`.
-        timed_loop: the worker loop with a look at the clock between its steps, for `calibrate`; may be None.
-        server_loop: the compiled step of a server on MPI that takes the gradient of a worker, of a scheme whose
-            messages travel; None where there is none.
-        event_loop: the compiled loop of the simulator; None where there is none.
+        name: the name of the scheme on the command line and in configuration files.
+        worker_loop: the compiled loop of a real thread; None if the scheme does not run on threads. Options may
+            choose another loop: see `chosen_loop`.
+        timed_loop: the worker loop that also reads the clock between its steps, for `calibrate`; may be None.
+        server_loop: the compiled step of a server on MPI that takes the gradient of a worker; None if the scheme does
+            not run on MPI.
+        event_loop: the compiled loop of the simulator; None if the scheme is not simulated.
         fresh: no update is ever stale, so there is one table and one velocity.
-        published: threads publish vectors of a pool by compare-and-swap, instead of changing one in place.
-        consistent: a view is one version of the parameters, not a mixture.
-        races: updates are written at the same time, component by component, so what they carry on is no whole.
-        messages: gradients and parameters travel: between processes on MPI, or in virtual time, where they take the
-            `network` times of a timing.
-        most_workers: how many workers there can be; None for any number.
-        elastic: the number of workers may change during a run: its loops let those wait that are not in force.
+        published: threads publish vectors of a pool by compare-and-swap, instead of changing one vector in place.
+        consistent: a view is one version of the parameters, not a mixture of several.
+        races: updates are written at the same time, component by component. So a vector that they carry on, such as
+            moments, would be a mixture.
+        messages: gradients and parameters are sent as messages, between processes on MPI or in virtual time. There
+            they take the `network` times of a timing.
+        most_workers: the largest number of workers; None for any number.
+        elastic: the number of workers may change during a run. Then the loops let workers wait that are not in force.
         options: the options; `register` fills them in.
     """
 
@@ -116,22 +122,22 @@ class Scheme:
 
     @property
     def chosen_loop(self) -> str | None:
-        """The loop of a real thread with these options: `worker_loop`, unless they need another; None without any."""
+        """The loop of a real thread with these options: `worker_loop`, unless they need another; None if none."""
         return self.worker_loop
 
     @property
     def loops(self) -> tuple[str | None, ...]:
-        """The loops that carry out the scheme, each as text, or None."""
+        """The loops that carry out the scheme, for threads, MPI and the simulator; None where there is none."""
         return self.chosen_loop, self.server_loop, self.event_loop
 
     @property
     def averages(self) -> bool:
-        """Whether an update is the average of gradients in shared memory; each worker makes a slice of it."""
+        """Whether an update is the average of gradients in shared memory, of which each worker makes a slice."""
         return False
 
     @property
     def copied_for_evaluation(self) -> bool:
-        """Whether threads copy the parameters that are to be evaluated, and go on. Else the clock stops for it."""
+        """Whether threads copy the parameters for an evaluation and continue; otherwise the clock stops for it."""
         return True
 
     @property
@@ -141,7 +147,7 @@ class Scheme:
 
     @property
     def instant(self) -> bool:
-        """Whether the simulator's loop `instant` gives the same rows where reads and updates take no time."""
+        """Whether the simulator may use its loop `instant`, which has the same rows, if only gradients take time."""
         return False
 
     @property
@@ -161,7 +167,7 @@ class Scheme:
 
     @property
     def useless_from(self) -> int | None:
-        """The staleness from which gradients are given up when they arrive; None where that does not matter."""
+        """The staleness from which gradients are given up when they arrive; None if none are given up for it."""
         return None
 
     @property
@@ -190,17 +196,17 @@ class Scheme:
         return 1
 
     def gradients(self, workers: int) -> int:
-        """The gradients that make one version, each of which has a row."""
+        """The number of gradients that make one version. Each has a row."""
         return 1
 
     def sums(self, workers: int) -> int:
-        """The vectors in which gradients are added up, one at a time, before their mean makes a version."""
+        """The number of vectors in which gradients are added up before their mean makes a version."""
         return 0
 
     def table_of(self, workers: int) -> int:
-        """The workers whose gradients are kept in a table, so that all have the same weight; 0 without one.
+        """The number of workers in a gradient table, which gives all the same weight; 0 without such a table.
 
-        Then `gradients` is 1, the least that make a version; how many do follows from the order of the workers.
+        With a table, `gradients` is 1, the fewest that make a version. How many do depends on the order of workers.
         """
         return 0
 
@@ -230,9 +236,13 @@ S = TypeVar("S", bound=type[Scheme])
 
 @dataclass_transform(frozen_default=True, field_specifiers=(option,))
 def register(scheme: S) -> S:
-    """Make a class a frozen dataclass and a scheme known by its name; TypeError says what the class lacks.
+    """Register a class as a scheme: a decorator, which also makes the class a frozen dataclass.
 
-    A class that is defined again, as when its module is loaded twice, replaces the first.
+    Texts can then name the scheme. A class that is defined again, as when its module is loaded twice, replaces the
+    first one. See docs/how-to/extending/scheme.md.
+
+    Raises:
+        TypeError: for a class that lacks something; the message says what.
     """
     name = vars(scheme).get("name")
     if not isinstance(name, str) or _key(name) != scheme.__name__.lower():
@@ -276,9 +286,9 @@ def _key(name: str) -> str:
 
 
 def settings(scheme: Scheme) -> list[int]:
-    """The options as the words that compiled loops read, in the order of the fields.
+    """The options as the integers that compiled loops read, in the order of the fields.
 
-    None is -1, a switch 0 or 1, a choice its place among the choices, an integer itself.
+    None is -1, a switch is 0 or 1, a choice is its place among the choices, and an integer is itself.
 
     >>> from asapnb.schemes import Hogwild, Synchronous
     >>> settings(Synchronous()), settings(Synchronous(wait_for=3, batches=True)), settings(Hogwild("snapshot"))[0]
@@ -288,7 +298,11 @@ def settings(scheme: Scheme) -> list[int]:
 
 
 def length_at(lengths: Steps, finished: int) -> int:
-    """The length of an interval that begins after so many finished gradients; `lengths` are `Scheme.intervals`.
+    """The length of the interval that begins after `finished` gradients.
+
+    Args:
+        lengths: as `Scheme.intervals`.
+        finished: the number of finished gradients.
 
     >>> length_at(((0, 64), (5000, 16)), 4992), length_at(((0, 64), (5000, 16)), 5056)
     (64, 16)
@@ -297,7 +311,11 @@ def length_at(lengths: Steps, finished: int) -> int:
 
 
 def boundary_after(lengths: Steps, finished: int) -> int:
-    """The first boundary after so many finished gradients; `lengths` are `Scheme.intervals`.
+    """The first boundary between intervals after `finished` gradients.
+
+    Args:
+        lengths: as `Scheme.intervals`.
+        finished: the number of finished gradients.
 
     >>> boundary_after(((0, 8),), 7), boundary_after(((0, 8),), 8), boundary_after(((0, 64), (5000, 16)), 5056)
     (8, 16, 5072)
@@ -309,7 +327,7 @@ def boundary_after(lengths: Steps, finished: int) -> int:
 
 
 def simulated_only(scheme: Scheme) -> str | None:
-    """The part of a scheme that only the simulator has, as text; None if there is nothing else.
+    """What only the simulator has of a scheme, as text: some of its options, or all of it. None if nothing.
 
     >>> from asapnb.schemes import LockBased
     >>> simulated_only(LockBased(order="random")), simulated_only(LockBased())
@@ -321,7 +339,7 @@ def simulated_only(scheme: Scheme) -> str | None:
 
 
 def measured_only(scheme: Scheme) -> str | None:
-    """The options of a scheme that only real workers have, as text; None without any.
+    """The options of a scheme that only real workers have, as text; None if there are none.
 
     >>> from asapnb.schemes import LockBased
     >>> measured_only(LockBased(interval=8, adaptive=True)), measured_only(LockBased(interval=8))
@@ -337,7 +355,11 @@ def _given(scheme: Scheme, options: list[Option]) -> str | None:
 
 
 def as_scheme(value: Any) -> Scheme:
-    """A scheme, or the one that a text names; UsageError for anything else."""
+    """The scheme that a value stands for: a scheme itself, or its text; UsageError for anything else.
+
+    >>> as_scheme("hogwild(view=snapshot)").view
+    'snapshot'
+    """
     if isinstance(value, str):
         return parse_scheme(value)
     if not isinstance(value, Scheme):
@@ -347,6 +369,9 @@ def as_scheme(value: Any) -> Scheme:
 
 def parse_scheme(text: str) -> Scheme:
     """The scheme that a text names: "lock-based", "hogwild(view=snapshot)", or as a scheme prints itself.
+
+    Raises:
+        UsageError: for an unknown scheme, and for options that it cannot have.
 
     >>> parse_scheme("leashed(persistence=1)"), parse_scheme("LockBased()")
     (Leashed(persistence=1, check_early=False), LockBased())
