@@ -79,72 +79,90 @@ _TABLE = (
     Attribute("kind", str, '"train", "simulate" or "replay"', required=True, choices=("train", "simulate", "replay")),
     Attribute("status", str, "running, finished, converged, stopped, diverged, timed-out, interrupted or failed",
               required=True, choices=STATUSES),
-    Attribute("record", str, '"summary" of a run without a row for each update', choices=RECORDS),
+    Attribute("record", str, '"summary" for a run without a row for each update', choices=RECORDS),
     Attribute("created_utc", str, "when the run began", required=True),
-    Attribute("command", str, "by which command line"),
-    Attribute("run_id", str, "which run this is: 32 hexadecimal digits, made when the file is made and kept for "
-              "ever; a copy has it, too"),
-    Attribute("token", str, "the same of the process that writes the file: new each time that the run goes on"),
+    Attribute("command", str, "the command line that made the run"),
+    Attribute("run_id", str,
+              "32 hexadecimal digits that identify the run. They are made with the file and never change; a copy "
+              "has the same"),
+    Attribute("token", str,
+              "32 hexadecimal digits that identify the process that writes the file; new each time that the run "
+              "goes on"),
     Attribute("pid", int, "the process that writes the file, or wrote it last", least=1, most=2**31 - 1),
-    Attribute("host", str, "its machine"),
-    Attribute("seed", int, "from which initial parameters and the order of the data follow"),
+    Attribute("host", str, "the machine of that process"),
+    Attribute("seed", int, "determines the initial parameters and the order of the data"),
     Attribute("start", {"path": str | None, "run_id": str | None, "version": int | None, "sha256": str},
-              "where the initial parameters are from, if not from the seed: `path`, `run_id` and `version` of a run, "
-              "and the `sha256` of the parameters"),
-    Attribute("workers", int, "how many there are; of a number that changes, the largest", required=True, least=1,
+              "where the initial parameters come from, unless from the seed: `path`, `run_id` and `version` of a "
+              "run, and the `sha256` of the parameters"),
+    Attribute("workers", int,
+              "the number of workers; if it changes during the run, the largest", required=True, least=1,
               most=MOST_WORKERS),
     Attribute("n_params", int, "the number of parameters", least=1),
     Attribute("n_samples", int, "the number of training samples", least=1),
-    Attribute("batches_per_epoch", int, "minibatches in a pass over the data", least=1),
-    Attribute("config", str, "the full configuration, as TOML; of the replay of a trace with `trace`, its name and "
-              "digest, in the place of a timing"),
-    Attribute("code", [{"kind": str, "name": str, "digest": str}], "the rule, schedule, problem, scheme and laws "
-              "of time that are not of asapnb: name, digest and source text of each; see below"),
-    Attribute("first_table", {"made_from": str, "due": int | None}, "what the first tables of the rule were "
-              '`made_from`: "rule", as it needs no staleness seen, "prior", or "nothing" (all scales 1); and the '
-              "update at which the next is `due`, or on threads was made in the end; null for none"),
-    Attribute("rule_factor", str, "the factor that the rule has of its own, of one that has; see rules.md"),
+    Attribute("batches_per_epoch", int, "the number of minibatches in a pass over the data", least=1),
+    Attribute("config", str,
+              "the full configuration, as TOML. The replay of a trace has the key `trace`, its name and digest, "
+              "instead of a timing"),
+    Attribute("code", [{"kind": str, "name": str, "digest": str}],
+              "your own code in the run: rule, schedule, problem, scheme and laws of time that do not come with "
+              "asapnb. Each has its name, digest and source text; see below"),
+    Attribute("first_table", {"made_from": str, "due": int | None},
+              'what the first tables of the rule were `made_from`: "rule" if it needs no staleness seen, "prior", '
+              'or "nothing" (all scales 1). Then the update at which the next tables are `due`, or on threads '
+              'were made in the end; null if never'),
+    Attribute("rule_factor", str, "the factor of its own that the rule has, if any; see rules.md"),
     Attribute("versions", {"asapnb": str, "numba": str}, "versions of asapnb, Python and libraries", required=True),
-    Attribute("machine", _MACHINE, "CPU, cores, the quota of the container in CPUs, sockets, NUMA nodes, memory, "
-              "thread settings, kernel path",
+    Attribute("machine", _MACHINE,
+              "CPU, cores, the CPU quota of the container, sockets, NUMA nodes, memory, thread settings, kernel "
+              "path",
               required=True),
-    Attribute("resumed", [{"version": int}], "for each time that the run went on, the `version` it went on from, "
-              "whether with the `velocity` of that moment or with zero, and what was `changed`: of each argument its "
-              "value before and after"),
-    Attribute("sessions", [{"token": str | None, "version": int}], "of a run that went on: the `token` of each "
-              "process that wrote it, and the `version` that it began at"),
-    Attribute("shards", {"sha256": str, "least": int, "most": int}, "of a run whose workers have parts of the data: "
-              "the sizes of the smallest and the largest, and the `sha256` of the division"),
-    Attribute("data", {"shape": [int], "path": str | None}, "of the data: full `path` if it is from a file, `shape` "
-              "of a sample, dtypes, classes, and how rows were prepared: columns, means, deviations"),
-    Attribute("data_sha256", str, "which data: pixels and labels, training and test"),
-    Attribute("clock", str, 'what the times mean: "virtual seconds", or what they are seconds of', required=True),
+    Attribute("resumed", [{"version": int}],
+              "one entry for each time that the run went on: the `version` that it went on from, whether the "
+              "`velocity` was kept or began at zero, and the arguments that `changed`, each with its value before "
+              "and after"),
+    Attribute("sessions", [{"token": str | None, "version": int}],
+              "for a run that went on: the `token` of each process that wrote it, and the `version` that the "
+              "process began at"),
+    Attribute("shards", {"sha256": str, "least": int, "most": int},
+              "for a run whose workers have parts of the data: the sizes of the smallest and the largest part, "
+              "and the `sha256` of the division"),
+    Attribute("data", {"shape": [int], "path": str | None},
+              "the data: full `path` if they come from a file, `shape` of a sample, dtypes, classes, and how rows "
+              "were prepared: columns, means, deviations"),
+    Attribute("data_sha256", str, "the digest of the data: pixels and labels, training and test"),
+    Attribute("clock", str, 'what the times are: "virtual seconds", or real seconds and since when', required=True),
     Attribute("compile_seconds", float, "seconds spent compiling or loading kernels"),
-    Attribute("replayed", _SOURCE, "of a replayed run: `path`, `kind` and `created_utc` of its source"),
-    Attribute("exact", bool, "of a replayed run: whether its source was made by the same kernels and versions, and "
-              "did not end amidst updates of Hogwild, so that the bits must be the same"),
-    Attribute("seconds", float, "time of the last update"),
-    Attribute("mean_scale", float, "the realised mean of scale · factor", least=None),
+    Attribute("replayed", _SOURCE, "for a replay: `path`, `kind` and `created_utc` of its source"),
+    Attribute("exact", bool,
+              "for a replay: whether the bits must be those of its source. They must if kernels and versions are "
+              "the same, and the source did not end amidst updates of Hogwild"),
+    Attribute("seconds", float, "the time of the last update"),
+    Attribute("mean_scale", float, "the mean of scale · factor over the applied updates", least=None),
     Attribute("sum_of_steps", float, "the sum of all step sizes", least=None),
-    Attribute("summary", COUNTED, "of a summary: how many updates there were, were applied, dropped, zeroed and "
-              "clipped, failed compare-and-swaps, and the sum, least and most of their scales; see below"),
-    Attribute("beyond_table", int, "updates staler than their table is long"),
-    Attribute("intervals", [{"after": int, "length": int}], "of adaptive intervals: each `length` that they had, and "
-              "`after` how many finished gradients the first of this length began"),
-    Attribute("in_force", str, "of an adaptive number of workers: how many were in force from which version on, as a "
-              "table that `workers` takes"),
+    Attribute("summary", COUNTED,
+              "for a summary: the number of updates, the numbers of rows applied, dropped, zeroed and clipped, "
+              "the number of failed compare-and-swaps, and the sum, least and most of the scales; see below"),
+    Attribute("beyond_table", int, "the number of updates that were staler than their table is long"),
+    Attribute("intervals", [{"after": int, "length": int}],
+              "for adaptive intervals: each `length` that they had, and `after` how many finished gradients the "
+              "first interval of this length began"),
+    Attribute("in_force", str,
+              "for an adaptive number of workers: how many were in force from which version on, as a table that "
+              "`workers` takes"),
     Attribute("waited_for_room", int, "how often a worker had to wait for its row to be taken"),
     Attribute("target_step", int, "the update at which a target was reached"),
-    Attribute("stopped_by", str, "of a run that was stopped: patience, on_eval or progress, with the reason"),
-    Attribute("target_seconds", float, "when that was"),
+    Attribute("stopped_by", str, "for a run that was stopped: patience, on_eval or progress, with the reason"),
+    Attribute("target_seconds", float, "the time of the update `target_step`"),
     Attribute("pinned", {}, "the core of each pinned worker"),
-    Attribute("ranks", [{"rank": int, "host": str}], "of a run on MPI, or of its last part: each rank with its "
-              "`host`, process, and the `cores` that it may use; rank 0 is the server, rank i + 1 is worker i"),
-    Attribute("hosts", {str: _MACHINE}, "of a run on MPI: what `machine` says, of each host"),
-    Attribute("mpi", {"library": str, "mpi4py": str}, "of a run on MPI: the library of rank 0, and the version of "
-              "mpi4py"),
-    Attribute("replay", {"threads": int, "wall_seconds": float}, "of kinds simulate and replay: the real `threads` "
-              "that computed the gradients, and the real `wall_seconds`"),
+    Attribute("ranks", [{"rank": int, "host": str}],
+              "for a run on MPI, or for its last part: each rank with its `host`, process, and the `cores` that "
+              "it may use. Rank 0 is the server, and rank i + 1 is worker i"),
+    Attribute("hosts", {str: _MACHINE}, "for a run on MPI: the attribute `machine` of each host"),
+    Attribute("mpi", {"library": str, "mpi4py": str},
+              "for a run on MPI: the library of rank 0, and the version of mpi4py"),
+    Attribute("replay", {"threads": int, "wall_seconds": float},
+              "for the kinds simulate and replay: the number of real `threads` that computed the gradients, and "
+              "the real `wall_seconds`"),
 )  # fmt: skip
 ATTRIBUTES = {attribute.name: attribute for attribute in _TABLE}
 

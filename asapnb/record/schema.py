@@ -1,8 +1,8 @@
-"""A run file, schema 1: every column, declared once; `attributes` has the attributes.
+"""The columns of a run file, schema 1, each declared once; `attributes` declares the attributes.
 
-From these declarations come the rings of the engine, the rows of a schedule, what a replay computes, checkpoints, the
-datasets of the file, what `structure` and `values` check when it is read, and the tables of
-docs/reference/run-file.md, which also says how to read a file without asapnb.
+These declarations are the source of the rings of the engine, the rows of a schedule, the results of a replay,
+checkpoints, the datasets of the file, what `structure` and `values` check when it is read, and the tables of
+docs/reference/run-file.md. That page also says how to read a file without asapnb.
 """
 
 from collections.abc import Iterable
@@ -32,16 +32,16 @@ class Column:
     """A column of a group of the run file.
 
     Attributes:
-        name: of the dataset.
-        dtype: of its entries.
-        unit: of its entries; empty where there is none.
+        name: the name of the dataset.
+        dtype: the dtype of its entries.
+        unit: the unit of its entries; empty if they have none.
         meaning: what an entry says, for docs/reference/run-file.md.
-        sources: of /updates: what makes the entries of a simulated or replayed run: the schedule, the rule (after
+        sources: for /updates, what makes the entries of a simulated or replayed run: the schedule, the rule (after
             it), or the computation of the gradient. On threads, `engine.loops.common` says which function does.
-        default: what stands where a loop fills nothing in; None: every loop does.
-        least: the smallest entry, the others being finite; None: any number, also NaN.
-        most: the largest entry; None for no limit.
-        absent: what files hold that were made before there was such a column; None: every file has it.
+        default: the entry where a loop fills nothing in; None if every loop fills it in.
+        least: the smallest entry allowed, all being finite; None allows any number, also NaN.
+        most: the largest entry allowed; None for no limit.
+        absent: the entry that stands for the column in old files without it; None if every file has it.
     """
 
     name: str
@@ -80,30 +80,35 @@ METRICS = (
 _S: tuple[Source, ...] = ("schedule",)
 _R: tuple[Source, ...] = ("rule",)
 UPDATE_COLUMNS = (
-    Column("worker", np.int32, "", "who, from 0", _S),
-    Column("batch", np.int64, "", "ticket of the minibatch, from 0 over all epochs", _S),
-    Column("version", np.int64, "updates", "the version this update made; −1 if it was given up", _S, least=-1),
+    Column("worker", np.int32, "", "the worker, from 0", _S),
+    Column("batch", np.int64, "", "the ticket of the minibatch, from 0 over all epochs", _S),
+    Column("version", np.int64, "updates", "the version that this update made; −1 if it was given up", _S, least=-1),
     Column("read_version", np.int64, "updates", "the version of its view", _S),
-    Column("tau", np.int32, "updates", "staleness; of a gradient that was given up: of its last attempt", _S),
-    Column("row", np.int32, "", "which table of /rule gave the scale", _R),
-    Column("scale", np.float32, "", "of the rule's table, as used: the step was step_size · scale · factor", _R),
-    Column("factor", np.float32, "", "of the schedule at the version it landed on, times the rule's own; else 1", _R),
-    Column("loss", np.float32, "", "mean loss of the minibatch at the view, without weight decay", ("gradient",),
+    Column("tau", np.int32, "updates",
+           "the staleness; for a gradient that was given up, that of its last attempt", _S),
+    Column("row", np.int32, "", "the row of /rule with the table that gave the scale", _R),
+    Column("scale", np.float32, "",
+           "the scale from the rule's table, as used: the step was step_size · scale · factor", _R),
+    Column("factor", np.float32, "",
+           "the factor of the schedule at that version, times the rule's own factor; otherwise 1", _R),
+    Column("loss", np.float32, "", "the mean loss of the minibatch at the view, without weight decay", ("gradient",),
            least=None),
-    Column("norm", np.float32, "", "with `clip`, the Euclidean norm of the gradient before it; else 0", ("gradient",),
+    Column("norm", np.float32, "",
+           "with `clip`, the Euclidean norm of the gradient before clipping; otherwise 0", ("gradient",),
            default=0, least=None, absent=0),
-    Column("t_read", np.float64, "s", "reading the view began", _S),
-    Column("t_ready", np.float64, "s", "the gradient was finished", _S),
+    Column("t_read", np.float64, "s", "when reading the view began", _S),
+    Column("t_ready", np.float64, "s", "when the gradient was finished", _S),
     Column(
         "t_apply", np.float64, "s",
-        "the update was applied, or given up (Hogwild in virtual time: written to its end, while rows are in the "
-        "order of claims)", _S,
+        "when the update was applied, or given up (Hogwild in virtual time: when it was written to its end, though "
+        "rows are in the order of claims)", _S,
     ),
-    Column("tries", np.int16, "", "failed compare-and-swaps (Leashed; else 0), at most 32,767", _S, default=0),
+    Column("tries", np.int16, "", "failed compare-and-swaps of Leashed, at most 32,767; otherwise 0", _S, default=0),
     Column(
         "dropped", np.uint8, "",
-        "0 applied · 1 given up at the persistence bound, or discarded by the parameter server: no version, not "
-        "counted · 2 scale · factor 0: the gradient is left out, but makes a version", ("schedule", "rule"), most=2,
+        "0: applied. 1: given up, at the persistence bound of Leashed or by `discard_after`, `wait_for` and others; "
+        "it makes no version and is not counted. 2: scale · factor is 0; the gradient is left out, but makes a "
+        "version", ("schedule", "rule"), most=2,
     ),
 )  # fmt: skip
 
@@ -113,26 +118,28 @@ VIEW_COLUMNS = (
 
 # Of one update, on its minibatch B with the gradient g; G is the gradient of all samples, x what it was applied to.
 MICROSCOPE_COLUMNS = (
-    Column("version", np.int64, "updates", "made by the update"),
-    Column("tau", np.int32, "updates", "its staleness"),
-    Column("distance", np.float64, "", "|x − view|", least=None),
-    Column("gradient", np.float64, "", "|g(view)|", least=None),
-    Column("error", np.float64, "", "|g(view) − g(x)|: what asynchrony adds", least=None),
-    Column("cosine", np.float64, "", "of g(view) and g(x)", least=None),
-    Column("fresh", np.float64, "", "|G(x)|", least=None),
-    Column("noise", np.float64, "", "|g(x) − G(x)|: what the minibatch adds", least=None),
-    Column("along", np.float64, "", "⟨g(view), G(x)⟩ / |G(x)|²: the part of it that descends", least=None),
+    Column("version", np.int64, "updates", "the version that the update made"),
+    Column("tau", np.int32, "updates", "the staleness of the update"),
+    Column("distance", np.float64, "", "‖x − view‖: how far the view is from x", least=None),
+    Column("gradient", np.float64, "", "‖g(view)‖: the gradient at the view", least=None),
+    Column("error", np.float64, "", "‖g(view) − g(x)‖: what asynchrony adds", least=None),
+    Column("cosine", np.float64, "", "the cosine of the angle between g(view) and g(x)", least=None),
+    Column("fresh", np.float64, "", "‖G(x)‖: the gradient of all samples at x", least=None),
+    Column("noise", np.float64, "", "‖g(x) − G(x)‖: what the minibatch adds", least=None),
+    Column("along", np.float64, "", "⟨g(view), G(x)⟩ / ‖G(x)‖²: the part of g(view) that descends", least=None),
 )
 
 EVAL_COLUMNS = (
     Column("step", np.int64, "updates", "the version evaluated; the first is 0"),
     Column("t", np.float64, "s", "when that version was made"),
-    Column("train_loss", np.float64, "", "mean over the training samples evaluated", least=None),
-    Column("test_loss", np.float64, "", "mean over the test samples; NaN where there are none", least=None),
-    Column("test_accuracy", np.float64, "", "share of test samples classified right; NaN where there is none",
+    Column("train_loss", np.float64, "", "the mean loss of the training samples evaluated", least=None),
+    Column("test_loss", np.float64, "", "the mean loss of the test samples; NaN without test samples", least=None),
+    Column("test_accuracy", np.float64, "", "the share of test samples classified correctly; NaN without classes",
            least=None),
-    Column("test_r2", np.float64, "", "R² on the test samples; NaN where there is none", least=None, absent=np.nan),
-    Column("test_rmse", np.float64, "", "root mean squared error on the test samples; NaN where there is none",
+    Column("test_r2", np.float64, "",
+           "R² on the test samples; NaN if the problem is not a regression", least=None, absent=np.nan),
+    Column("test_rmse", np.float64, "",
+           "the root mean squared error on the test samples; NaN if the problem is not a regression",
            least=None, absent=np.nan),
 )  # fmt: skip
 
@@ -149,8 +156,8 @@ SUMMARY_COLUMNS = (  # a row for each staleness that occurred
 )
 
 RULE_COLUMNS = (
-    Column("step", np.int64, "", "updates that had been seen when the table was made"),
-    Column("scale", np.float64, "", "the tables; τ ≥ K uses the last entry"),  # of shape (rows, K)
+    Column("step", np.int64, "", "the number of updates that had been seen when the table was made"),
+    Column("scale", np.float64, "", "the scale tables; τ ≥ K uses the last entry"),  # of shape (rows, K)
 )
 
 
@@ -163,7 +170,7 @@ def row_type(columns: Iterable[Column]) -> np.dtype[Any]:
 
 
 def made_by(source: Source) -> np.dtype[Any]:
-    """The dtype of rows with the columns of /updates that a source makes, the widest first, to be short.
+    """The dtype of rows with the columns of /updates that a source makes; the widest come first, to save space.
 
     >>> made_by("gradient").names
     ('loss', 'norm')
@@ -197,7 +204,7 @@ def kept_type(n_params: int, dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def blank_rows(count: int, dtype: np.dtype[Any] = UPDATES) -> np.ndarray:
-    """Rows of /updates that nobody has filled in: NaN, or an extreme integer, where a column has no default.
+    """Rows of /updates that nobody has filled in. Columns without a default have NaN, or an extreme integer.
 
     >>> blank_rows(1)[["loss", "worker", "tries"]].tolist()
     [(nan, -2147483648, 0)]
