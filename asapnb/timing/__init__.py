@@ -1,4 +1,4 @@
-"""How long things take, in virtual seconds: times by distribution, and how compiled loops draw from them.
+"""How long things take, in virtual seconds: the distributions of times, and how compiled loops draw from them.
 
 Each module imports from those before it only:
 
@@ -7,7 +7,7 @@ Each module imports from those before it only:
     arrays     from times to these arrays
     times      what a time is, and the table of its laws
     laws       the laws: their builders and all that is declared of them; each builder is a name of this package
-    workers    times that differ between workers
+    workers    times that differ from worker to worker
     timing     the times of all steps of a worker
     files      timings in TOML files
     reading    a timing from whatever a user gives

@@ -15,12 +15,12 @@ from .sampling import CONSTANT, EMPIRICAL, KINDS, MIXTURE, PURPOSES, Times
 
 @dataclass(frozen=True)
 class Component:
-    """How the compiled sampler draws a law.
+    """How the compiled sampler draws times of one law.
 
     Attributes:
-        kind: one of those in `asapnb.timing.sampling`, such as UNIFORM.
-        numbers: up to four; `sampling` says which each kind has.
-        values: seconds, sorted; of EMPIRICAL only, which has no numbers.
+        kind: a kind of `asapnb.timing.sampling`, such as UNIFORM.
+        numbers: the numbers of that kind, at most four. `asapnb.timing.sampling` lists them.
+        values: for the kind EMPIRICAL only, which has no numbers: the values in seconds, sorted.
 
     >>> from asapnb.timing import sampling, uniform
     >>> uniform(1, 3).sampler == Component(sampling.UNIFORM, (1.0, 2.0))
@@ -33,7 +33,7 @@ class Component:
 
 
 class Drawable(Hashable, Protocol):
-    """What a law of time must say of itself to be drawn: `Time` does."""
+    """What a law of time must have to be drawn; `Time` has it."""
 
     @property
     def support(self) -> tuple[float, float]:
@@ -41,7 +41,7 @@ class Drawable(Hashable, Protocol):
 
     @property
     def sampler(self) -> Component | Sequence[tuple[Any, float]]:
-        """A component, or other laws with their weights, one of which is drawn each time."""
+        """A component; or a list of (law, weight), one of which is drawn each time."""
 
 
 def compile_times(
@@ -50,8 +50,8 @@ def compile_times(
     """The arrays of these times.
 
     Args:
-        purposes: a row for each purpose of `sampling`: the time of each worker, or a single one for all of them.
-        pauses: (worker, start, length), the latter two in virtual seconds.
+        purposes: for each purpose of `sampling`, the time of each worker, or a single one for all workers.
+        pauses: (worker, start, length) of each pause; start and length in virtual seconds.
         workers: how many there are.
     """
     components = _Components()

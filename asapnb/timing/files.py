@@ -1,4 +1,4 @@
-"""Timings in TOML files: one for all, or a section for each number of workers that was measured."""
+"""Timings in TOML files: one timing for all, or a section for each measured number of workers."""
 
 import re
 from collections.abc import Mapping
@@ -14,11 +14,24 @@ _KEYS = (*FIELDS, "about", "timing", "workers")
 
 
 def load_timing(path: str | Path, workers: int | None = None) -> Timing:
-    """The timing in a file.
+    """Read a timing from a TOML file.
 
-    A file has sections [workers.1], [workers.2] …, or a table [timing], or the fields of a timing at the top. Of the
-    sections it is the one of the largest number that is not above `workers`; if all are above, the smallest. A table
-    [about] may hold anything, and so may one within a section, [workers.1.about].
+    The file has sections [workers.1], [workers.2] …, or a table [timing], or the fields of a timing at the top. Of
+    several sections, the one of the largest number that is not above `workers` is taken; if all are above, the
+    smallest. A table [about], or [workers.1.about] within a section, may hold anything.
+
+    Args:
+        path: the path of the file.
+        workers: for how many workers. This may be None if the file has at most one section.
+
+    Raises:
+        UsageError: if the file cannot be read, holds no timing, or has several sections and `workers` is None.
+
+    >>> import os, tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "machine.toml"
+    >>> _ = path.write_text("[workers.1]\\ncompute = 1.0\\n[workers.8]\\ncompute = 'exponential(2)'")
+    >>> load_timing(path, workers=6)
+    Timing()
     """
     workers = None if workers is None else integer("workers", workers, 1)
     content = read_toml(path, "the timing file")
@@ -54,13 +67,14 @@ def save_timing(
     about: Mapping[str, Any] | None = None,
     of_sections: Mapping[int, Mapping[str, Any]] | None = None,
 ) -> None:
-    """Write a file that `load_timing` reads.
+    """Write a TOML file that `load_timing` reads.
 
     Args:
-        path: of the file, which is replaced if it exists.
+        path: the path of the file. A file that exists is replaced.
         sections: a timing for each number of workers.
-        about: anything about the origin of the times. What TOML cannot hold is written as text; None is left out.
-        of_sections: anything about single sections, by their number of workers, likewise.
+        about: anything about the origin of the times, by name. A value that TOML cannot hold is written as text; None
+            is left out.
+        of_sections: the same for single sections, by their number of workers.
 
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "machine.toml")

@@ -1,6 +1,6 @@
-"""The laws of time: each builder returns a `Time`, which prints as the text that `parse_times` reads.
+"""The laws of time. Each builder returns a `Time`; its `repr` is a text that `parse_times` reads.
 
-A number serves as a constant wherever a time stands.
+Wherever a time is expected, a number stands for a constant time.
 """
 
 import math
@@ -33,10 +33,17 @@ def as_time(value: Any, name: str) -> Time:
 def quantile_parts(
     quantile: Callable[[NDArray[np.float64]], ArrayLike], parts: int = 1024
 ) -> list[tuple[Time, float]]:
-    """A law as so many equally likely uniform ones: the sampler of a law whose support is bounded.
+    """Approximate a law of bounded support by many uniform ones, as a `sampler` for `register_law`.
 
-    `quantile` is the inverse of the distribution function, from probabilities to seconds. What is drawn is its
-    straight-line interpolation; so the mean is off by about 1 / `parts`^2.
+    The uniform laws are equally likely. So what is drawn is the straight-line interpolation of the quantiles, and the
+    mean is off by about 1 / parts^2.
+
+    Args:
+        quantile: the inverse of the distribution function, from an array of probabilities to seconds.
+        parts: how many uniform laws to use.
+
+    Returns:
+        A list of (time, weight).
 
     >>> quantile_parts(lambda u: 2 * u, parts=2)
     [(uniform(low=0.0, high=1.0), 1.0), (uniform(low=1.0, high=2.0), 1.0)]
@@ -63,7 +70,10 @@ def _unbounded(mean: float, cv: float = 1.0, shape: float = 1.0) -> tuple[float,
     text=lambda value: f"constant({value})",
 )
 def constant(value: float) -> Time:
-    """Always `value`, in seconds.
+    """Always the same time.
+
+    Args:
+        value: the time in seconds; from 0 to 1e12.
 
     >>> constant(0.05).sample(seed=1, size=2)
     array([0.05, 0.05])
@@ -80,7 +90,10 @@ def constant(value: float) -> Time:
     examples=[{"mean": 2.0}],
 )
 def exponential(mean: float) -> Time:
-    """P(X > x) = exp(-x / mean), for a mean in seconds: the rest does not depend on the time that has passed.
+    """P(X > x) = exp(-x / mean): the time that remains does not depend on the time that has passed.
+
+    Args:
+        mean: the mean in seconds; from 0 to 1e12.
 
     >>> exponential(2).variance
     4.0
@@ -97,9 +110,15 @@ def exponential(mean: float) -> Time:
     examples=[{"shift": 0.5, "mean": 2.0}],
 )
 def shifted_exponential(shift: float, mean: float) -> Time:
-    """`shift` seconds plus an exponential time of mean `mean`, so that the mean of both is shift + mean.
+    """`shift` seconds plus an exponential time of mean `mean`. The mean of the sum is shift + mean.
 
-    The usual model of stragglers: Lee et al. 2018, Speeding Up Distributed Machine Learning Using Codes.
+    This is the usual model of stragglers.
+
+    Args:
+        shift: the fixed part, in seconds; from 0 to 1e12.
+        mean: the mean of the exponential part, in seconds; from 0 to 1e12.
+
+    Source: Lee et al. 2018, Speeding Up Distributed Machine Learning Using Codes.
 
     >>> shifted_exponential(shift=1, mean=0.5).mean
     1.5
@@ -132,10 +151,11 @@ def _gamma_component(mean: float, cv: float) -> Component:
     examples=[{"mean": 2.0, "cv": 0.3}, {"mean": 2.0, "cv": 1.5}, {"mean": 2.0, "cv": 0.0}],
 )
 def gamma(mean: float, cv: float) -> Time:
-    """The gamma law of this mean (seconds) and coefficient of variation cv = standard deviation / mean.
+    """The gamma law. Its shape is 1 / cv^2: cv = 1 is exponential, cv = 1 / sqrt(k) a sum of k exponential times.
 
-    Its shape is 1 / cv^2: cv = 1 is exponential, cv = 1 / sqrt(k) the sum of k exponential times (Erlang). cv is 0
-    (constant), or from 1e-6 to 1000.
+    Args:
+        mean: the mean in seconds; from 0 to 1e12.
+        cv: the coefficient of variation, which is standard deviation / mean: 0 (constant), or from 1e-6 to 1000.
 
     >>> gamma(mean=1, cv=0.5).variance
     0.25
@@ -152,7 +172,11 @@ def gamma(mean: float, cv: float) -> Time:
     examples=[{"mean": 2.0, "cv": 0.5}, {"mean": 2.0, "cv": 0.0}],
 )
 def lognormal(mean: float, cv: float) -> Time:
-    """exp(Z), Z normal of variance log(1 + cv^2), scaled to this mean (seconds); cv is 0 or from 1e-6 to 1000.
+    """The lognormal law: exp(Z), where Z is normal of variance log(1 + cv^2), scaled to this mean.
+
+    Args:
+        mean: the mean in seconds; from 0 to 1e12.
+        cv: the coefficient of variation, which is standard deviation / mean: 0 (constant), or from 1e-6 to 1000.
 
     >>> lognormal(mean=2, cv=0.5).variance
     1.0
@@ -174,9 +198,13 @@ def lognormal(mean: float, cv: float) -> Time:
     examples=[{"mean": 2.0, "shape": 0.6}, {"mean": 2.0, "shape": 5.0}],
 )
 def weibull(mean: float, shape: float) -> Time:
-    """P(X > x) = exp(-(x / scale)^shape), the scale such that the mean (seconds) is this; shape is from 0.05 to 1000.
+    """The Weibull law, P(X > x) = exp(-(x / scale)^shape). The scale follows from the mean.
 
-    Below shape 1 the tail is longer than the exponential's, above it shorter.
+    Below shape 1, the tail is longer than that of the exponential law; above 1, it is shorter.
+
+    Args:
+        mean: the mean in seconds; from 0 to 1e12.
+        shape: the shape, from 0.05 to 1000; 1 is exponential.
 
     >>> weibull(mean=1, shape=1).variance.__round__(9)
     1.0
@@ -205,9 +233,13 @@ def _pareto_variance(minimum: float, alpha: float) -> float:
     examples=[{"minimum": 2.0, "alpha": 5.0}, {"minimum": 2.0, "alpha": 1.5}, {"minimum": 2.0, "alpha": 0.8}],
 )
 def pareto(minimum: float, alpha: float) -> Time:
-    """P(X > x) = (minimum / x)^alpha for x >= minimum (seconds); alpha is from 0.1 to 1e6.
+    """The Pareto law, P(X > x) = (minimum / x)^alpha for x >= minimum: some times are extremely long.
 
-    The mean is infinite for alpha <= 1, the variance for alpha <= 2.
+    The mean is infinite for alpha <= 1, and the variance for alpha <= 2.
+
+    Args:
+        minimum: the shortest time, in seconds; from 0 to 1e12.
+        alpha: how fast the tail falls, from 0.1 to 1e6.
 
     >>> pareto(minimum=1, alpha=3).mean, pareto(minimum=1, alpha=1).mean
     (1.5, inf)
@@ -225,6 +257,10 @@ def pareto(minimum: float, alpha: float) -> Time:
 )
 def uniform(low: float, high: float) -> Time:
     """Every time from `low` to `high` seconds, with the same density.
+
+    Args:
+        low: the shortest time, in seconds; from 0 to 1e12.
+        high: the longest time, in seconds; >= low.
 
     >>> uniform(1, 3).mean
     2.0
@@ -247,9 +283,13 @@ def uniform(low: float, high: float) -> Time:
     examples=[{"values": [3.0, 1.0, 1.0, 0.25]}],
 )
 def empirical(values: ArrayLike) -> Time:
-    """One of these values (seconds), each as likely, such as run.updates["t_ready"] - run.updates["t_read"].
+    """One of these values, all equally likely: for times that were measured.
 
-    Of more than 1,024 values, 1,024 evenly spaced order statistics are kept, and scaled so that the mean stays.
+    From more than 1,024 values, 1,024 are kept: evenly spaced ones of the sorted values, scaled so that the mean
+    stays the same.
+
+    Args:
+        values: seconds, one axis, such as run.updates["t_ready"] - run.updates["t_read"].
 
     >>> empirical([3, 1, 1])
     empirical(values=[1.0, 1.0, 3.0])
@@ -284,7 +324,11 @@ def _mixture_variance(times: tuple[Time, ...], weights: tuple[float, ...]) -> fl
     text=lambda times, weights: f"mixture({', '.join(map(plain, times))}, weights={list(weights)})",
 )
 def mixture(*times: Time | float, weights: Sequence[float] | None = None) -> Time:
-    """Each time one of these, chosen with probability weights[i] / sum(weights); equal weights by default.
+    """One of several laws, chosen anew for each draw: law i with probability weights[i] / sum(weights).
+
+    Args:
+        times: the laws, or numbers of seconds.
+        weights: a number > 0 for each law; None for equal weights.
 
     >>> mixture(0.1, exponential(mean=5), weights=[0.9, 0.1]).mean.__round__(9)
     0.59

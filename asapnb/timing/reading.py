@@ -1,4 +1,4 @@
-"""A timing from whatever a user gives: a text, a table, a file, times of computing."""
+"""A timing from what a user gives: a text, a table, a file, or compute times."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,9 +13,14 @@ from .workers import HELPERS
 
 
 def parse_timing(text: str, workers: int | None = None) -> Timing:
-    """The timing that a text names: fields, a single time (of computing), `Timing(…)`, or the path of a .toml file.
+    """Read a timing from a text: fields, compute times alone, `Timing(…)`, or the path of a .toml file.
 
-    `workers` chooses the section of a file, see `load_timing`.
+    Args:
+        text: the text.
+        workers: which section of a file to take; see `load_timing`.
+
+    Raises:
+        UsageError: if the text cannot be read.
 
     >>> parse_timing("compute=exponential(1), update=0.05")
     Timing(compute=exponential(mean=1.0), update=0.05)
@@ -24,8 +29,8 @@ def parse_timing(text: str, workers: int | None = None) -> Timing:
     """
     if isinstance(text, Recorded) and text.strip().endswith(".toml"):
         raise RecordError(
-            f"{text.where} names the timing file {text}, which is not opened: a run file holds its times as text; "
-            "give another timing"
+            f"{text.where} names the timing file {text}, which is not opened, because a run file holds its "
+            "times as text: give another timing"
         )
     text = text.strip()
     if text.endswith(".toml"):
@@ -35,7 +40,14 @@ def parse_timing(text: str, workers: int | None = None) -> Timing:
 
 
 def as_timing(value: Any, workers: int | None = None) -> Timing:
-    """A timing from a `Timing`, a text, a path, a mapping of its fields, or times of computing.
+    """Make a timing from a `Timing`, a text, a path, a mapping of its fields, or compute times.
+
+    Args:
+        value: what to make it from.
+        workers: which section of a file to take; see `load_timing`.
+
+    Raises:
+        UsageError: if no timing can be made of it.
 
     >>> as_timing({"compute": ["exponential(1)", 2.0], "update": 0.05})
     Timing(compute=[exponential(mean=1.0), 2.0], update=0.05)

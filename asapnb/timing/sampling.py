@@ -35,15 +35,20 @@ CONSTANT, EXPONENTIAL, UNIFORM, LOGNORMAL, WEIBULL, PARETO, GAMMA_LAW, EMPIRICAL
 
 
 class Times(NamedTuple):
-    """The arrays of a `Timing` for a number of workers.
+    """The arrays of a `Timing` for a number of workers, as compiled loops use them. A component is one law.
 
     Attributes:
-        kinds: (components,) int64, one of `KINDS` each.
-        numbers: (components, 4) float64, what they mean depends on the kind.
-        table: float64, values of empirical components and cumulative weights of mixtures.
-        first: (6, workers) int64, the component of each purpose; (6, 1) if workers do not differ.
-        pause_first: (workers + 1,) int64, the first pause of each worker; (1,) if nobody pauses.
-        pauses: (pauses, 2) float64, start and end in seconds, by worker, then in order, apart from each other.
+        kinds: the kind of each component, one of `KINDS`; (components,) int64.
+        numbers: the numbers of each component, whose meaning depends on the kind; (components, 4) float64.
+        table: values of empirical components, and cumulative weights of mixtures; float64.
+        first: the component of each purpose and worker; (6, workers) int64, or (6, 1) if workers do not differ.
+        pause_first: the place in `pauses` of each worker's first pause; (workers + 1,) int64, or (1,) without pauses.
+        pauses: start and end of each pause in seconds, by worker and then by time; (pauses, 2) float64. The pauses of
+            a worker do not overlap.
+
+    >>> from asapnb.timing import Timing
+    >>> Timing(compute=2.0).compiled(workers=4).first.shape
+    (6, 1)
     """
 
     kinds: np.ndarray
@@ -55,7 +60,11 @@ class Times(NamedTuple):
 
 
 def times_type() -> types.Type:
-    """The Numba type of `Times`."""
+    """The Numba type of `Times`.
+
+    >>> times_type().instance_class.__name__
+    'Times'
+    """
     words, reals, pairs = types.Array(int64, 1, "C"), types.Array(float64, 1, "C"), types.Array(float64, 2, "C")
     return types.NamedTuple((words, pairs, reals, types.Array(int64, 2, "C"), words, pairs), Times)
 

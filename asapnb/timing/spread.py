@@ -1,4 +1,4 @@
-"""How much measured times differ: plainly, and without the rare long ones of threads that were suspended."""
+"""How much measured times differ: all of them, and without the rare long ones of threads that were suspended."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ _CENTRE = (0.158655253931457, 0.5, 0.841344746068543)  # of a normal law: the me
 
 @dataclass(frozen=True)
 class Spread:
-    """How much the times of some workers differ. All but the times are coefficients of variation, without a unit.
+    """How much the times of workers differ. `plain`, `within` and `between` are coefficients of variation.
 
     Attributes:
         typical: the median of all times, in seconds.
         mean: the mean of all times, in seconds.
-        plain: the standard deviation of all times over their mean. A few long suspensions decide it.
-        within: how much the times of one worker differ, robustly: half the distance from the 16th to the 84th
-            percentile over the median, which is the coefficient of variation of a normal law; over the workers, the
-            root of the mean square.
-        between: how much workers differ: the standard deviation of their medians, over the mean of these.
+        plain: the standard deviation of all times, divided by their mean. A few long suspensions decide it.
+        within: how much the times of one worker differ, whatever its few longest ones are. It is half the distance
+            from the 16th to the 84th percentile, divided by the median. For a normal law this is the coefficient of
+            variation. Over the workers, it is the root of the mean square.
+        between: how much workers differ: the standard deviation of their medians, divided by the mean of these.
     """
 
     typical: float

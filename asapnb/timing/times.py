@@ -1,4 +1,4 @@
-"""What a time of work is, and the table of its laws.
+"""What a time is, and the table of the laws of times.
 
 A law of time is declared once, where `register_law` decorates its builder: the checks of the parameters, mean,
 variance and support, how the compiled sampler draws it, which parameters are seconds, how it prints, and examples.
@@ -28,11 +28,13 @@ LONGEST = 1e12  # seconds in a parameter: its square times any count of draws is
 
 @dataclass(frozen=True)
 class Time:
-    """A random time that is not negative. Made by builders such as `exponential`; equal if law and parameters are.
+    """A random time, never negative. Builders such as `exponential` make it.
+
+    Two times are equal if their laws and parameters are.
 
     Attributes:
-        name: of the law.
-        parameters: names and values; a value is a number, a tuple of numbers, or a tuple of times.
+        name: the name of the law.
+        parameters: pairs of a name and a value. A value is a number, a tuple of numbers, or a tuple of times.
 
     >>> from asapnb.timing import gamma
     >>> time = gamma(mean=2, cv=0.5)
@@ -45,12 +47,12 @@ class Time:
 
     @classmethod
     def of(cls, law: str, /, **parameters: Any) -> Time:
-        """The time of a law, its parameters checked by the caller: for builders."""
+        """Make a time of a law. Only builders call this, after they have checked the parameters."""
         return cls(law, tuple(parameters.items()))
 
     @property
     def law(self) -> Law:
-        """What is declared of the law."""
+        """The declaration of the law."""
         return LAWS[choice("law of time", self.name, LAWS)]
 
     @property
@@ -60,26 +62,26 @@ class Time:
 
     @property
     def variance(self) -> float:
-        """The variance, in virtual seconds squared; may be infinite."""
+        """The variance, in virtual seconds squared; infinite for some laws."""
         return self.law.variance(**dict(self.parameters))
 
     @property
     def support(self) -> tuple[float, float]:
-        """The least and the largest time, in virtual seconds; equal for a constant."""
+        """The least and the largest possible time, in virtual seconds; equal for a constant."""
         return self.law.support(**dict(self.parameters))
 
     @property
     def finite_mean(self) -> bool:
-        """Whether the averages of many draws settle at all."""
+        """Whether the mean is finite. If not, averages never settle, however many times are drawn."""
         return math.isfinite(self.mean)
 
     @property
     def sampler(self) -> Component | Sequence[tuple[Time, float]]:
-        """How the compiled sampler draws it: see `register_law`."""
+        """How the compiled sampler draws the time; see `register_law`."""
         return self.law.sampler(**dict(self.parameters))
 
     def scaled(self, factor: float) -> Time:
-        """The law of `factor` times this time; the factor is from 0 to 1e12.
+        """This time, `factor` times as long; the factor is from 0 to 1e12.
 
         >>> from asapnb.timing import exponential
         >>> exponential(0.5).scaled(4)
@@ -90,7 +92,9 @@ class Time:
         return law.build({key: _times(v, by) if key in law.seconds else v for key, v in self.parameters})
 
     def sample(self, seed: int, size: int) -> NDArray[np.float64]:
-        """`size` independent draws, a function of the seed, by the sampler that compiled loops use.
+        """Draw `size` independent times in seconds, float64, with the sampler of the compiled loops.
+
+        The same seed gives the same times.
 
         >>> from asapnb.timing import exponential
         >>> exponential(mean=1).sample(seed=1, size=3).round(4).tolist()
@@ -114,8 +118,8 @@ class Law:
     """What is declared of a law.
 
     Attributes:
-        builder: checks parameters and makes the time.
-        signature: of the builder.
+        builder: the function that checks parameters and makes the time.
+        signature: the signature of the builder.
         mean, variance, support, sampler, seconds, examples, text: as in `register_law`. Functions are called with the
             parameters by name.
     """
@@ -131,7 +135,7 @@ class Law:
     text: Callable[..., str] | None
 
     def build(self, parameters: Mapping[str, Any]) -> Time:
-        """The time of these parameters, checked."""
+        """Make the time of these parameters. The builder checks them."""
         given = inspect.BoundArguments(self.signature, OrderedDict(parameters))
         return self.builder(*given.args, **given.kwargs)
 
@@ -159,20 +163,20 @@ def register_law(
     declaration too, before it reads such a time from a file or a pickle.
 
     Args:
-        mean: the expectation in seconds, a function of the parameters, as are the next three.
-        variance: in seconds squared.
-        support: the least and the largest time, in seconds.
-        sampler: how it is drawn. Either a `Component`, of one of the kinds in `asapnb.timing.sampling`; or a list of
-            (time, weight), one of which is drawn each time: for a law of bounded support `quantile_parts` makes
-            one from the inverse of the distribution function. Never called where the support is a single time.
-        seconds: which parameters are seconds, and so are multiplied when a time is scaled.
-        examples: arguments of the builder, at least one set; each is checked at once, and all tests of laws run over
-            the examples of the package's laws.
-        text: the text that makes such a time again, if it is not "name(parameter=value, …)".
+        mean: the mean in seconds. This and the next three are functions of the parameters, by name.
+        variance: the variance in seconds squared.
+        support: the least and the largest possible time, in seconds.
+        sampler: how times are drawn. Return a `Component`, of one of the kinds in `asapnb.timing.sampling`; or a list
+            of (time, weight), one of which is drawn each time. For a law of bounded support, `quantile_parts` makes
+            such a list from the inverse of the distribution function. If the support is a single time, this is not
+            called.
+        seconds: the names of the parameters that are seconds. They are multiplied when a time is scaled.
+        examples: sets of arguments of the builder, at least one. Each is checked at once.
+        text: returns the text that makes such a time again. None if that is "name(parameter=value, …)".
 
     Raises:
-        UsageError: for a law whose examples contradict it, such as a mean that does not double when all `seconds` do;
-            for a name that is another law's.
+        UsageError: if an example contradicts the declaration, such as a mean that does not double when all `seconds`
+            do; or if another law has the name.
 
     >>> from asapnb.numbers import real
     >>> from asapnb.timing import parse_times, quantile_parts
@@ -209,12 +213,12 @@ def register_law(
 
 
 def seconds(name: str, value: Any, note: str = "") -> float:
-    """A parameter of a builder that is seconds, from 0 to 1e12, as a float.
+    """Check a parameter of a builder that is seconds, from 0 to 1e12, and return it as a float.
 
     Args:
-        name: of the parameter, for the error.
-        value: what was given.
-        note: the end of the sentence of the error.
+        name: the name of the parameter, for the error.
+        value: the value that was given.
+        note: the end of the error message.
 
     >>> seconds("mean", 2)
     2.0
@@ -223,7 +227,7 @@ def seconds(name: str, value: Any, note: str = "") -> float:
 
 
 def _times(value: Any, factor: float) -> Any:
-    """A parameter that is seconds, `factor` times as long."""
+    """A parameter that is seconds, times `factor`."""
     if isinstance(value, tuple):
         return tuple(_times(one, factor) for one in value)
     return value.scaled(factor) if isinstance(value, Time) else value * factor

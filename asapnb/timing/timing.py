@@ -23,19 +23,22 @@ FIELDS = (*PURPOSES, "pauses")
 class Timing:
     """The times of the steps of all workers, in virtual seconds.
 
-    Each but `pauses` is a time for all workers or one for each: a `Time`, a number, a text, a list of these,
-    `groups(…)`, `slowed(…)` or `machine(…)`. They are kept as `Time`, a tuple of `Time`, or what these return.
+    Each argument but `pauses` is one time for all workers, or one for each: a `Time`, a number of seconds, a text, a
+    list of these, `groups(…)`, `slowed(…)` or `machine(…)`.
 
     Args:
-        compute: seconds of a gradient; the mean must be above 0.
-        read: seconds of reading the parameters.
-        update: seconds of applying an update.
-        network: seconds of each message between a worker and a parameter server.
+        compute: how long a gradient takes; the mean must be above 0.
+        read: how long reading the parameters takes.
+        update: how long applying an update takes.
+        network: how long each message between a worker and a parameter server takes.
         join: the second at which a worker reads for the first time.
-        pauses: (worker, start, length) of each time a worker stands still, in seconds. What it computes then ends as
-            much later.
-        retry: seconds of each further attempt of Leashed to publish, None for those of `update`. Other schemes make
-            no such attempts.
+        pauses: (worker, start, length) of each pause, in seconds. During a pause the worker stands still, so what it
+            computes ends later by as much.
+        retry: how long each further attempt of Leashed to publish takes; None for the times of `update`. Other
+            schemes make no such attempts.
+
+    Raises:
+        UsageError: for times that cannot be used.
 
     >>> from asapnb.timing import parse_timing
     >>> timing = Timing(compute="exponential(1)", update=0.05)
@@ -62,7 +65,7 @@ class Timing:
                              "virtual time would stand still; write for example compute=exponential(1)")  # fmt: skip
 
     def _given(self) -> dict[str, Any]:
-        """The times by purpose, without `retry` if that is None."""
+        """The times by purpose; `retry` is left out if it is None."""
         values = {name: getattr(self, name) for name in PURPOSES}
         return {name: value for name, value in values.items() if name != "retry" or value is not None}
 
@@ -77,7 +80,7 @@ class Timing:
         return for_workers(given[choice("purpose", purpose, PURPOSES)], integer("workers", workers, 1), purpose)
 
     def compiled(self, workers: int) -> Times:
-        """The arrays that a compiled loop draws from; the number of workers must suit lists, groups and pauses."""
+        """The arrays that a compiled loop draws from. UsageError if lists, groups or pauses are of other workers."""
         workers = integer("workers", workers, 1)
         beyond = max((worker for worker, _, _ in self.pauses), default=0)
         if beyond >= workers:
@@ -88,7 +91,7 @@ class Timing:
         return compile_times(rows, self.pauses, workers)
 
     def notes(self) -> list[str]:
-        """What makes averages over a run unreliable: one sentence for each time without a finite mean or variance.
+        """Why averages over a run are unreliable: a sentence for each time whose mean or variance is infinite.
 
         >>> from asapnb.timing import pareto
         >>> Timing(compute=pareto(minimum=1, alpha=0.9)).notes()
@@ -107,7 +110,7 @@ class Timing:
         return found
 
     def changed(self) -> dict[str, Any]:
-        """The fields that differ from the defaults: texts, or pauses as a list."""
+        """The fields that differ from the defaults, as texts; pauses as a list."""
         values = {name: text(value) for name, value in self._given().items() if value != _DEFAULTS.get(name)}
         return {**values, "pauses": list(self.pauses)} if self.pauses else values
 
@@ -135,7 +138,7 @@ def _pauses(pauses: Any) -> tuple[tuple[int, float, float], ...]:
 
 
 def timing_of(fields: Mapping[str, Any]) -> Timing:
-    """The timing with these fields; UsageError, with the nearest name, for a field that there is none of.
+    """The timing with these fields. UsageError, with the nearest name, for an unknown field.
 
     >>> timing_of({"compute": ["exponential(1)", 2.0], "update": 0.05})
     Timing(compute=[exponential(mean=1.0), 2.0], update=0.05)

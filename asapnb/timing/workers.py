@@ -1,7 +1,7 @@
-"""Times that differ between workers: a list with one for each, groups, some that are slower, or those of a machine.
+"""Times that differ from worker to worker: a list, groups, some slower ones, or the workers of a machine.
 
-Besides a `Time` and a tuple of them, a field of `Timing` holds one of the frozen classes here. Each says which times
-occur in it (`entries`), and which one each of so many workers has (`spread`).
+A field of `Timing` holds a `Time`, a tuple of them, or one of the frozen classes here. Each class says which times
+occur in it (`entries`), and which time each worker has (`spread`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Groups:
         return self.times
 
     def spread(self, workers: int, name: str) -> tuple[Time, ...]:
-        """The time of each worker; UsageError, with the `name` of the field, for a number that does not suit."""
+        """The time of each worker. UsageError, with the `name` of the field, if that many workers do not fit."""
         each = tuple(time for time, size in zip(self.times, self.sizes, strict=True) for _ in range(size))
         return for_workers(each, workers, name)
 
@@ -53,9 +53,9 @@ class Slowed:
         return entries(self.time)
 
     def spread(self, workers: int, name: str) -> tuple[Time, ...]:
-        """The time of each worker; UsageError, with the `name` of the field, for a number that does not suit."""
+        """The time of each worker. UsageError, with the `name` of the field, if that many workers do not fit."""
         if max(self.workers) >= workers:
-            raise UsageError(f"{name} slows worker {max(self.workers)} of {workers}: workers count from 0 to "
+            raise UsageError(f"{name} slows worker {max(self.workers)} of {workers}: workers have the numbers 0 to "
                              f"{workers - 1}")  # fmt: skip
         usual = for_workers(self.time, workers, name)
         return tuple(time.scaled(self.factor) if w in self.workers else time for w, time in enumerate(usual))
@@ -78,10 +78,10 @@ class Machine:
         return (lognormal(self.mean, self.cv),)
 
     def spread(self, workers: int, name: str) -> tuple[Time, ...]:
-        """The time of each worker; UsageError, with the `name` of the field, for a number that does not suit."""
+        """The time of each worker. UsageError, with the `name` of the field, if that many workers do not fit."""
         if workers > 2 * self.cores:
-            raise UsageError(f"{name} is of a machine with {self.cores} cores for {workers} workers: two a core "
-                             f"make at most {2 * self.cores}; give more cores")  # fmt: skip
+            raise UsageError(f"{name} is of a machine with {self.cores} cores for {workers} workers: at most "
+                             f"{2 * self.cores} fit, two on each core; give more cores")  # fmt: skip
         alone = lognormal(self.mean, self.cv)
         sharing = 2 * max(workers - self.cores, 0)
         return (alone,) * (workers - sharing) + (alone.scaled(self.smt),) * sharing
@@ -94,11 +94,11 @@ PerWorker = Time | tuple[Time, ...] | Groups | Slowed | Machine
 
 
 def groups(*times: Time | float, sizes: Sequence[int]) -> Groups:
-    """The first sizes[0] workers take times[0], the next sizes[1] take times[1] …: the nodes of a machine, say.
+    """Groups of workers, such as those of different machines. The first sizes[0] workers take times[0], and so on.
 
     Args:
         times: a time for each group, or a number of seconds.
-        sizes: how many workers each group has, at least 1. Their sum must be the number of workers of the run.
+        sizes: how many workers each group has, at least 1. The sum must be the number of workers of the run.
 
     >>> for_workers(groups(1.0, 2.0, sizes=[2, 1]), 3, "compute")
     (constant(1.0), constant(1.0), constant(2.0))
@@ -112,11 +112,11 @@ def groups(*times: Time | float, sizes: Sequence[int]) -> Groups:
 
 
 def slowed(time: Any, factor: float, workers: int | Sequence[int] = (0,)) -> Slowed:
-    """`time`, but `factor` times as long for some workers.
+    """A time that is `factor` times as long for some workers.
 
     Args:
-        time: for all workers or one for each: whatever a field of `Timing` takes.
-        factor: from 1e-9 to 1e9.
+        time: one time for all workers, or one for each: whatever a field of `Timing` takes.
+        factor: how many times as long; from 1e-9 to 1e9.
         workers: the number of the slow worker, or a list of numbers; the first worker is 0.
 
     >>> from asapnb.timing import exponential
@@ -127,16 +127,18 @@ def slowed(time: Any, factor: float, workers: int | Sequence[int] = (0,)) -> Slo
 
 
 def machine(cores: int = 36, smt: float = 1.66, cv: float = 0.03, mean: float = 1.0) -> Machine:
-    """The workers of one machine: about equal as long as each has a core of its own.
+    """The workers of one machine. They are about equally fast as long as each has a core of its own.
 
-    With m workers on fewer cores, 2 (m - cores) of them, the last ones, share a core in pairs and are slower. The
-    defaults have the shape of the staleness of a real machine of 36 cores: docs/reference/timing.md compares both.
+    If there are more workers than cores, the last 2 (m - cores) of the m workers share cores in pairs, and are
+    slower. With the defaults, the staleness looks like that of a real machine of 36 cores; docs/reference/timing.md
+    compares both.
 
     Args:
-        cores: physical cores, at least 1. There are at most twice as many workers, as a core has two threads.
-        smt: how many times as long a worker takes that shares its core, 1 to 1,000.
-        cv: coefficient of variation of every time, which is lognormal: 0, or from 1e-6 to 1000.
-        mean: seconds of a worker that has a core of its own.
+        cores: how many physical cores there are, at least 1. A core has two threads, so at most twice as many workers
+            fit.
+        smt: how many times as long a worker takes that shares its core; from 1 to 1,000.
+        cv: the coefficient of variation of every time, which is lognormal: 0, or from 1e-6 to 1000.
+        mean: the mean time of a worker that has a core of its own, in seconds.
 
     >>> [time.mean for time in for_workers(machine(cores=3), 4, "compute")]
     [1.0, 1.0, 1.66, 1.66]
@@ -154,7 +156,7 @@ HELPERS: MutableMapping[str, Callable[..., Any]] = ChainMap(
 
 
 def as_times(value: Any, name: str = "time") -> PerWorker:
-    """A time for all workers, or one for each: from a `Time`, a number, a text, or a list of these.
+    """Make a time for all workers, or one for each, from a `Time`, a number, a text, or a list of these.
 
     >>> as_times(["exponential(1)", 2])
     (exponential(mean=1.0), constant(2.0))
@@ -172,7 +174,13 @@ def as_times(value: Any, name: str = "time") -> PerWorker:
 
 
 def parse_times(text: str) -> PerWorker:
-    """The time, or one for each worker, that a text names.
+    """Read a time from its text, or a list of times, one for each worker.
+
+    Args:
+        text: such as "exponential(1)" or "[exponential(1), 2]".
+
+    Raises:
+        UsageError: if the text cannot be read.
 
     >>> parse_times("gamma(mean=1, cv=0.5)"), parse_times("[exponential(1), 2]")
     (gamma(mean=1.0, cv=0.5), (exponential(mean=1.0), constant(2.0)))
@@ -192,7 +200,7 @@ def entries(value: PerWorker) -> tuple[Time, ...]:
 
 
 def text(value: PerWorker) -> str:
-    """As `parse_times` reads it, constants as numbers."""
+    """The text of a time or times, with constants as numbers. `parse_times` reads it."""
     if isinstance(value, tuple):
         return f"[{', '.join(map(plain, value))}]"
     return plain(value) if isinstance(value, Time) else repr(value)
@@ -203,8 +211,11 @@ def for_workers(value: PerWorker, workers: int, name: str) -> tuple[Time, ...]:
 
     Args:
         value: times, as `as_times` returns them.
-        workers: how many there are; lists, groups, slow workers and machines must suit them, else UsageError.
-        name: of the field, for the error.
+        workers: how many workers there are. Lists, groups, slow workers and machines must fit this number.
+        name: the name of the field, for the error.
+
+    Raises:
+        UsageError: if they do not fit.
     """
     if isinstance(value, Time):
         return (value,) * workers
