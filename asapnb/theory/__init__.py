@@ -1,8 +1,8 @@
-"""What is known of asynchronous SGD without a run: staleness, queues, limits of stability, convergence bounds.
+"""What formulas say of asynchronous SGD, without a run: staleness, queues, limits of stability, convergence bounds.
 
-A `rule` may be a `Rule`, its text, a function, or an array of scales whose last entry serves every staler update. A
-`step` is a = eta lambda, the step size times the curvature of f(x) = lambda x^2 / 2, so it has no unit. Staleness and
-effective delays are in updates. Times may be in any unit, which the results then have.
+A `rule` may be a `Rule`, its text, a function, or an array of scales. The last entry of an array serves every staler
+update. A `step` is a = eta lambda, the step size times the curvature of f(x) = lambda x^2 / 2; it has no unit.
+Staleness and effective delays are in updates. Times may be in any unit; results are in the same unit.
 """
 
 from .bounds import concurrency_bound, convex_bound, nonconvex_bound, pl_bound, pl_mean_bound, strongly_convex_updates

@@ -12,6 +12,9 @@ from .arguments import positive
 def constant_limit(tau: int) -> float:
     """The largest stable step a = eta lambda under a constant staleness: 2 sin(pi / (4 tau + 2)).
 
+    Args:
+        tau: the staleness of every update; >= 0.
+
     >>> constant_limit(0), constant_limit(2).__round__(4)
     (2.0, 0.618)
     """
@@ -21,7 +24,11 @@ def constant_limit(tau: int) -> float:
 def constant_best(tau: int) -> tuple[float, float]:
     """The step a that converges fastest in the end, tau^tau / (tau+1)^(tau+1), and its factor per update.
 
-    The factor is tau / (tau + 1). It belongs to a double root, so the error falls as t (tau / (tau + 1))^t.
+    The factor is tau / (tau + 1). It belongs to a double root, so after t updates the error is of the order
+    t (tau / (tau + 1))^t.
+
+    Args:
+        tau: the staleness of every update; >= 0.
 
     >>> constant_best(1)
     (0.25, 0.5)
@@ -33,6 +40,10 @@ def constant_best(tau: int) -> tuple[float, float]:
 
 def constant_radius(step: float, tau: int) -> float:
     """The factor by which |x| changes per update in the end: the largest |z| with z^(tau+1) - z^tau + a = 0.
+
+    Args:
+        step: a = eta lambda, the step size times the curvature; >= 0.
+        tau: the staleness of every update; >= 0.
 
     >>> constant_radius(1.0, 1).__round__(9), constant_radius(0.5, 0)
     (1.0, 0.5)
@@ -46,13 +57,15 @@ def constant_radius(step: float, tau: int) -> float:
 def constant_variance(step: float, tau: int, noise: float = 1.0) -> float:
     """Var[x] in the long run, if each update adds independent noise.
 
-    noise (1 + sin T) / (cos T a sqrt(4 - a^2)) with T = (2 tau + 1) arcsin(a / 2). UsageError unless the step is
-    below `constant_limit`.
+    It is noise (1 + sin T) / (cos T a sqrt(4 - a^2)) with T = (2 tau + 1) arcsin(a / 2).
 
     Args:
         step: a = eta lambda, the step size times the curvature; > 0.
         tau: the staleness of every update; >= 0.
-        noise: the variance of what an update adds, eta^2 times the variance of a gradient, in x^2; >= 0.
+        noise: the variance of the noise that an update adds: eta^2 times the variance of a gradient, in x^2; >= 0.
+
+    Raises:
+        UsageError: if the step is not below `constant_limit`, because the variance then grows without bound.
 
     >>> constant_variance(0.5, 0).__round__(9), constant_variance(0.5, 1).__round__(9)
     (1.333333333, 2.4)

@@ -1,8 +1,8 @@
 """How E[x^2] of delayed gradient descent grows along the schedules of any timing: many executions at once.
 
-A mean of squares hangs on rare large executions, which independent ones would miss. So after every few updates the
-executions are drawn anew, in proportion to how they have grown: those that grow go on several times, each with times
-of its own from then on. Their mean growth is that of E[x^2].
+A mean of squares depends on rare large executions, which independent ones would miss. So after every few updates the
+executions are drawn anew, in proportion to how much they have grown. One that has grown continues several times, and
+each copy draws its own times from then on. The mean growth of all is that of E[x^2].
 """
 
 import math
@@ -29,16 +29,16 @@ SETTLES = 20  # rounds whose growth is not counted
 
 
 class Executions:
-    """Executions of a timing and a scheme, which all go on from moments of one long one.
+    """Executions of a timing and a scheme. All continue from moments of one long execution.
 
     Attributes:
-        staleness: of the long one, after it has settled; with room for staler updates, as the tables of a run have.
-        workers: how many there are.
+        staleness: the staleness of the long execution after it has settled, with room for staler updates.
+        workers: the number of workers.
 
     Args:
-        whole: the long one, at its beginning.
-        replicas: how many executions.
-        seed: of the moments at which they part.
+        whole: the long execution, at its beginning.
+        replicas: how many executions to make.
+        seed: the seed of the moments at which they part.
     """
 
     def __init__(self, whole: Simulation, replicas: int, seed: int) -> None:
@@ -73,10 +73,10 @@ class Executions:
         Args:
             step: a = eta_0 lambda.
             scales: by staleness.
-            rounds: how many are counted; `SETTLES` more come before.
-            seed: of what happens after the executions have parted.
+            rounds: how many rounds count; `SETTLES` more come before them.
+            seed: the seed of all that happens after the executions have parted.
             momentum: 0 for none.
-            shared: whether there is one velocity, instead of one for each worker.
+            shared: whether all workers share one velocity.
             direct: the direct share of momentum.
         """
         random, count = np.random.default_rng(seed), len(self._begun)
@@ -107,7 +107,7 @@ def _views(simulation: Simulation, rows: NDArray[Any]) -> Array:
 
 
 def _count(simulation: Simulation, rows: NDArray[Any], updates: int) -> NDArray[np.int64]:
-    """Go on for so many rows, and count the staleness of all but the first quarter."""
+    """Continue for so many updates, and count the staleness of all but the first quarter."""
     counts, done = np.zeros(0, np.int64), 0
     while done < updates or not counts.any():
         some = rows[: simulation.fill(rows, _views(simulation, rows))]
@@ -120,7 +120,7 @@ def _count(simulation: Simulation, rows: NDArray[Any], updates: int) -> NDArray[
 
 
 def _drawn(weights: Array, random: np.random.Generator) -> NDArray[np.intp]:
-    """Numbers of executions in order, each as often as its share of the weights says, up to one (systematic)."""
+    """Draw executions, each as often as its share of the weights says, rounded up or down (systematic resampling)."""
     sums, count = np.cumsum(weights), len(weights)
     places = (np.arange(count) + random.random()) * (sums[-1] / count)
     return np.minimum(np.searchsorted(sums, places), count - 1)

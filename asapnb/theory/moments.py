@@ -92,16 +92,19 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float:
 
 
 def exponential_limit(workers: int, rule: RuleLike | ArrayLike = "constant", rest: float = REST) -> float:
-    """The largest a = eta_0 lambda for which E[x^2] of m exponential workers does not grow, exactly.
+    """The largest a = eta_0 lambda for which E[x^2] of m exponential workers does not grow; an exact result.
 
-    A constant step has the closed form (1 + sqrt(1 + 8m)) / (2m). Another rule gets its scales from the geometric
-    staleness of such workers.
+    For a constant step it is (1 + sqrt(1 + 8m)) / (2m). Other rules get the geometric staleness of such workers, and
+    their scales from it.
 
     Args:
-        workers: m, how many there are; >= 1.
+        workers: m, the number of workers; >= 1.
         rule: a rule, its text, a function, or an array of scales.
-        rest: the probability of the stalest updates, which are left out; in (0, 1). At most 4,096 ages of a view are
-            followed, so more workers need a larger one.
+        rest: the probability of the stalest updates, which are left out, in (0, 1). At most 4,096 ages of a view are
+            followed, so many workers need a larger `rest`.
+
+    Raises:
+        UsageError: if more ages would be needed.
 
     >>> exponential_limit(4).__round__(5), exponential_limit(4, "tail").__round__(4)
     (0.84307, 0.9463)
@@ -116,16 +119,16 @@ def exponential_limit(workers: int, rule: RuleLike | ArrayLike = "constant", res
 def exponential_growth(
     step: float, workers: int, rule: RuleLike | ArrayLike = "constant", rest: float = REST
 ) -> float:
-    """The factor by which E[x^2] of m exponential workers grows per update in the end, at least 1 - 1/m.
+    """The factor by which E[x^2] of m exponential workers grows per update in the end.
 
-    1 - 1/m is the probability that a given worker does not make an update. It stands for every smaller factor, too.
-    Factors just above it need a smaller `rest`.
+    The least factor returned is 1 - 1/m, the probability that a given worker does not make an update. It stands for
+    all smaller factors too. Factors just above it need a smaller `rest`.
 
     Args:
-        step: a = eta_0 lambda, the step size times the curvature, of scale 1; >= 0.
-        workers: m, how many there are; >= 1.
+        step: a = eta_0 lambda, the step size times the curvature; the scales multiply it; >= 0.
+        workers: m, the number of workers; >= 1.
         rule: a rule, its text, a function, or an array of scales.
-        rest: the probability of the stalest updates, which are left out; in (0, 1).
+        rest: the probability of the stalest updates, which are left out, in (0, 1).
 
     >>> exponential_growth(0.84307033, 4).__round__(6), exponential_growth(0.9, 4) > 1 > exponential_growth(0.5, 4)
     (1.0, True)
@@ -139,15 +142,18 @@ def exponential_variance(
 ) -> float:
     """Var[x] of m exponential workers in the long run, if each update adds independent noise.
 
-    noise (1 + m a) / (a (2 + a - m a^2)) for a constant step. Noise that is scaled like the step has the mean
-    variance noise E[s^2]. UsageError unless the step is below `exponential_limit`.
+    For a constant step it is noise (1 + m a) / (a (2 + a - m a^2)). If the scale s of an update also multiplies its
+    noise, give the mean variance, noise E[s^2].
 
     Args:
-        step: a = eta_0 lambda, the step size times the curvature, of scale 1; > 0.
-        workers: m, how many there are; >= 1.
+        step: a = eta_0 lambda, the step size times the curvature; the scales multiply it; > 0.
+        workers: m, the number of workers; >= 1.
         rule: a rule, its text, a function, or an array of scales.
         noise: the variance of what an update adds, eta_0^2 times the variance of a gradient, in x^2; >= 0.
-        rest: the probability of the stalest updates, which are left out; in (0, 1).
+        rest: the probability of the stalest updates, which are left out, in (0, 1).
+
+    Raises:
+        UsageError: if the step is not below `exponential_limit`, because the variance then grows without bound.
 
     >>> exponential_variance(0.2, 4).__round__(6)
     4.411765
@@ -156,7 +162,7 @@ def exponential_variance(
     _below(a, exponential_limit(m, rule, rest))
     scales = _scales(m, rule)
     if not scales.any():
-        raise UsageError("all scales are 0, so nothing is forgotten: give a rule that makes steps")
+        raise UsageError("all scales are 0, so noise is never reduced: give a rule that makes steps")
     return real("noise", noise, 0) / _exponential(m, scales, rest).balance(a)
 
 
@@ -182,16 +188,19 @@ def independent_limit(
 ) -> float:
     """The largest a = eta_0 lambda for which E[x^2] does not grow, if the staleness of each update is independent.
 
-    The staleness of real workers is not independent. For 2 to 16 exponential workers this limit is 7 to 16 % below
-    `exponential_limit`, but the ratio of two rules is right within 2 % from four workers on. For a constant staleness
-    it is `constant_limit`.
+    The staleness of real workers is not independent. For 2 to 16 exponential workers, this limit is 7 to 16 % below
+    `exponential_limit`. But from four workers on, the ratio of the limits of two rules is right within 2 %. For a
+    constant staleness, the limit equals `constant_limit`.
 
     Args:
         staleness: the distribution of each update's staleness; not empty.
         rule: a rule, its text, a function, or an array of scales.
-        workers: how many the rule is told there are; >= 1.
-        rest: the probability of the stalest updates, which count as a little less stale; in [0, 1]. At most 4,096
-            entries of the distribution may be left.
+        workers: the number of workers that the rule is given; >= 1.
+        rest: the probability of the stalest updates, which are taken for a little less stale, in [0, 1]. It must be
+            so large that at most 4,096 entries of the distribution are left.
+
+    Raises:
+        UsageError: if more entries are left.
 
     >>> independent_limit(geometric(m=4)).__round__(4), independent_limit(geometric(m=4), "tail", 4).__round__(4)
     (0.7432, 0.8293)
@@ -208,16 +217,16 @@ def independent_growth(
 ) -> float:
     """The factor by which E[x^2] grows per update in the end, if the staleness of each update is independent.
 
-    It is the spectral radius of sum_k p_k A_k (x) A_k, where A_k is the companion matrix of x[t+1] = x[t] - a s_k
-    x[t-k]. For a distribution of K entries it is at least 0.001 and at least 1e-150^(1/K): smaller factors are
-    returned as that.
+    It is the spectral radius of the sum over k of p_k A_k ⊗ A_k, where A_k is the companion matrix of
+    x[t+1] = x[t] - a s_k x[t-k], and ⊗ the Kronecker product. The least factor returned is the larger of 0.001 and
+    1e-150^(1/K), where K is the number of entries of the distribution. It stands for all smaller factors too.
 
     Args:
-        step: a = eta_0 lambda, the step size times the curvature, of scale 1; >= 0.
+        step: a = eta_0 lambda, the step size times the curvature; the scales multiply it; >= 0.
         staleness: the distribution of each update's staleness; not empty.
         rule: a rule, its text, a function, or an array of scales.
-        workers: how many the rule is told there are; >= 1.
-        rest: as of `independent_limit`.
+        workers: the number of workers that the rule is given; >= 1.
+        rest: as for `independent_limit`.
 
     >>> from asapnb.staleness import constant
     >>> independent_growth(0.25, constant(1)).__round__(4)  # (1/2)^2, see constant_best
@@ -238,15 +247,18 @@ def independent_variance(
 ) -> float:
     """Var[x] in the long run, if each update has an independent staleness and adds independent noise.
 
-    UsageError unless the step is below `independent_limit`. For a constant staleness it is `constant_variance`.
+    For a constant staleness it equals `constant_variance`.
 
     Args:
-        step: a = eta_0 lambda, the step size times the curvature, of scale 1; > 0.
+        step: a = eta_0 lambda, the step size times the curvature; the scales multiply it; > 0.
         staleness: the distribution of each update's staleness; not empty.
         rule: a rule, its text, a function, or an array of scales.
-        workers: how many the rule is told there are; >= 1.
+        workers: the number of workers that the rule is given; >= 1.
         noise: the variance of what an update adds, eta_0^2 times the variance of a gradient, in x^2; >= 0.
-        rest: as of `independent_limit`.
+        rest: as for `independent_limit`.
+
+    Raises:
+        UsageError: if the step is not below `independent_limit`, because the variance then grows without bound.
 
     >>> from asapnb.staleness import constant
     >>> independent_variance(0.5, constant(1)).__round__(9)

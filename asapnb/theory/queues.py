@@ -11,13 +11,17 @@ from .arguments import Array, positive
 
 @dataclass(frozen=True)
 class Repairman:
-    """m workers that compute and then queue for one server, in the long run.
+    """What `machine_repairman` returns: m workers that compute and then queue for one server, in the long run.
 
     Attributes:
         throughput: updates per second.
         queue: the mean number of workers that wait or are served.
-        time: the mean seconds of a worker's visit, waiting included.
+        time: the mean time of a worker's visit in seconds, including the time it waits.
         utilisation: the share of the time in which the server works, in [0, 1].
+
+    >>> found = machine_repairman(16, compute=1.0, service=0.1)
+    >>> found.queue.__round__(2), found.time.__round__(2), found.utilisation.__round__(2)
+    (6.22, 0.64, 0.98)
     """
 
     throughput: float
@@ -32,11 +36,12 @@ def machine_repairman(workers: int, compute: float, service: float, law: str = "
     It describes a lock that is taken once per update (`LockBased(fused=True)`), or a parameter server.
 
     Args:
-        workers: m, how many there are; >= 1.
+        workers: m, the number of workers; >= 1.
         compute: the mean time of a gradient, in seconds (or any other unit, which the results then have); > 0.
         service: the mean time of a visit, in the same unit; > 0.
-        law: of the time of a visit. "exponential" is the queue M/M/1//m, with pi_n proportional to m!/(m-n)! rho^n;
-            "constant" is M/D/1//m, solved by the chain of how many wait when a visit ends.
+        law: the law of the time of a visit. "exponential" is the queue M/M/1//m, with pi_n proportional to
+            m!/(m-n)! rho^n. "constant" is the queue M/D/1//m, solved by the Markov chain of how many workers wait
+            when a visit ends.
 
     >>> machine_repairman(16, compute=1.0, service=0.1).throughput.__round__(3)
     9.777
@@ -83,13 +88,15 @@ _IDLE = {"exponential": _idle_exponential, "constant": _idle_constant}
 def leashed_fluid(workers: int, compute: float, update: float) -> float:
     """The mean number of workers in Leashed's publishing loop, m / (compute / update + 1).
 
-    This is right where every gradient has one attempt (`Leashed(persistence=0)`). With more attempts the loop holds
-    more workers, because only one at a time can succeed. Bäckström et al., IPDPS 2021.
+    This is right if every gradient has one attempt (`Leashed(persistence=0)`). With more attempts the loop holds more
+    workers, because only one at a time can succeed.
 
     Args:
-        workers: m, how many there are; >= 1.
+        workers: m, the number of workers; >= 1.
         compute: the mean time of a gradient, in any unit; > 0.
         update: the mean time of an attempt to publish, in the same unit; > 0.
+
+    Source: Bäckström et al., IPDPS 2021.
 
     >>> leashed_fluid(16, compute=1.0, update=0.1).__round__(3)
     1.455

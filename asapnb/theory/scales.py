@@ -17,7 +17,10 @@ _GEOMETRIC = 1e-6  # relative difference up to which contributions count as a ge
 
 
 def mean_inverse(workers: int) -> float:
-    """E[1/(tau + 1)] of m exponential workers, ln m / (m - 1): how the rule `inverse` shrinks the mean step.
+    """The mean scale of the rule `inverse` for m exponential workers: E[1/(tau + 1)] = ln m / (m - 1).
+
+    Args:
+        workers: m, the number of workers; >= 1.
 
     >>> mean_inverse(64).__round__(3)
     0.066
@@ -27,7 +30,11 @@ def mean_inverse(workers: int) -> float:
 
 
 def mean_exponential(beta: float, workers: int) -> float:
-    """E[exp(-beta tau)] of m exponential workers, p / (1 - (1 - p) exp(-beta)) with p = 1/m.
+    """The mean scale of the rule `exponential` for m exponential workers: p / (1 - (1 - p) exp(-beta)), p = 1/m.
+
+    Args:
+        beta: the parameter of the rule, exp(-beta tau); >= 0.
+        workers: m, the number of workers; >= 1.
 
     >>> mean_exponential(0.5, 1), mean_exponential(0.1, 16).__round__(3)
     (1.0, 0.412)
@@ -37,9 +44,14 @@ def mean_exponential(beta: float, workers: int) -> float:
 
 
 def fleet_beta(threshold: float) -> float:
-    """The beta of FLeet's exp(-beta tau), (2/T) ln(1 + T/2), for a threshold T >= 0 in updates.
+    """The beta of the rule `fleet`, exp(-beta tau): (2/T) ln(1 + T/2).
 
-    At tau = T/2 the scale is 1/(T/2 + 1), that of the rule `inverse`. Damaskinos et al.: FLeet, Middleware 2020.
+    With it, the scale at tau = T/2 is 1/(T/2 + 1), as with the rule `inverse`.
+
+    Args:
+        threshold: T, in updates; >= 0.
+
+    Source: Damaskinos et al.: FLeet, Middleware 2020.
 
     >>> fleet_beta(2).__round__(4)
     0.6931
@@ -49,7 +61,10 @@ def fleet_beta(threshold: float) -> float:
 
 
 def mean_fleet(workers: int) -> float:
-    """E[scale] of FLeet with T = m + 1 under m exponential workers.
+    """The mean scale of the rule `fleet` with T = m + 1, for m exponential workers.
+
+    Args:
+        workers: m, the number of workers; >= 1.
 
     >>> [mean_fleet(m).__round__(3) for m in (8, 64, 256)]
     [0.312, 0.134, 0.095]
@@ -58,7 +73,9 @@ def mean_fleet(workers: int) -> float:
 
 
 def tail_mean(staleness: StalenessDistribution, amplitude: float = 1.0, cdf: Kind = "midpoint") -> float:
-    """E[scale] of TAIL-tau: 1 with the midpoint, 1 + A s2 ("exclusive") or 1 - A s2 ("inclusive"), s2 = sum p_k^2.
+    """The mean scale of TAIL-tau: 1 with the midpoint, 1 + A s2 ("exclusive") or 1 - A s2 ("inclusive").
+
+    Here s2 = sum p_k^2 is the sum of the squared probabilities.
 
     Args:
         staleness: the distribution of the staleness; not empty.
@@ -74,7 +91,11 @@ def tail_mean(staleness: StalenessDistribution, amplitude: float = 1.0, cdf: Kin
 
 
 def tail_variance(staleness: StalenessDistribution, amplitude: float = 1.0) -> float:
-    """Var[scale] of TAIL-tau with the midpoint, A^2 (1 - sum p_k^3) / 3, so at most A^2 / 3.
+    """The variance of the scale of TAIL-tau with the midpoint: A^2 (1 - sum p_k^3) / 3, which is at most A^2 / 3.
+
+    Args:
+        staleness: the distribution of the staleness; not empty.
+        amplitude: A, in [0, 1].
 
     >>> from asapnb.staleness import uniform
     >>> tail_variance(uniform(0, 9)).__round__(6)
@@ -84,7 +105,13 @@ def tail_variance(staleness: StalenessDistribution, amplitude: float = 1.0) -> f
 
 
 def tail_effective_delay(staleness: StalenessDistribution, amplitude: float = 1.0) -> float:
-    """The effective delay of TAIL-tau with the midpoint, E[tau] - A E|tau - tau'| / 2, in updates.
+    """The effective delay of TAIL-tau with the midpoint: E[tau] - A E|tau - tau'| / 2, in updates.
+
+    tau and tau' are the staleness of two independent updates.
+
+    Args:
+        staleness: the distribution of the staleness; not empty.
+        amplitude: A, in [0, 1].
 
     >>> from asapnb.staleness import uniform
     >>> tail_effective_delay(uniform(0, 9)).__round__(6)
@@ -97,13 +124,13 @@ def tail_effective_delay(staleness: StalenessDistribution, amplitude: float = 1.
 def effective_delay(rule: RuleLike | ArrayLike, staleness: StalenessDistribution, workers: int = 1) -> float:
     """The mean staleness of what is applied, E[scale tau] / E[scale] = E[tau] + Cov(scale, tau) / E[scale].
 
-    It is in updates. It is at most E[tau] for every rule whose scale does not increase with tau, and NaN when every
-    scale is 0.
+    It is in updates. If the scale of a rule never rises with tau, it is at most E[tau]. It is NaN if every scale is
+    0.
 
     Args:
         rule: a rule, its text, a function, or an array of scales.
         staleness: the distribution of the staleness; not empty.
-        workers: how many the rule is told there are; >= 1.
+        workers: the number of workers that the rule is given; >= 1.
 
     >>> from asapnb.staleness import uniform
     >>> effective_delay("tail", uniform(0, 9)).__round__(6)
@@ -120,8 +147,11 @@ class HeavyBall:
     """Gradient descent with momentum: x[t+1] = x[t] + D[t+1], D[t+1] = momentum D[t] - step eta_0 grad f(x[t]).
 
     Attributes:
-        step: the factor of the step size, without a unit.
+        step: what the step size eta_0 is multiplied by; without a unit.
         momentum: in [0, 1).
+
+    >>> HeavyBall(step=0.25, momentum=0.75)
+    HeavyBall(step=0.25, momentum=0.75)
     """
 
     step: float
@@ -129,16 +159,20 @@ class HeavyBall:
 
 
 def implicit_momentum(rule: RuleLike | ArrayLike, staleness: StalenessDistribution, workers: int = 1) -> HeavyBall:
-    """The heavy ball that asynchronous SGD on a quadratic is in the mean, where p_k scale_k = step momentum^k.
+    """The momentum that asynchronous SGD has on average, on a quadratic.
 
-    For m exponential workers with a constant step, the momentum is 1 - 1/m and the step 1/m (Mitliagkas et al. 2016).
-    The rule mindthestep("geometric", momentum) has the momentum that it is given (Bäckström et al. 2019). UsageError
-    where the contributions p_k scale_k are no geometric series to 1e-6, as where they end.
+    If the contributions are a geometric series, p_k scale_k = step momentum^k, then the mean of the parameters moves
+    as a `HeavyBall` with this step and momentum. For m exponential workers with a constant step, the momentum is
+    1 - 1/m and the step 1/m (Mitliagkas et al. 2016). The rule mindthestep("geometric", momentum) has the momentum
+    that it is given (Bäckström et al. 2019).
 
     Args:
         rule: a rule, its text, a function, or an array of scales.
         staleness: the distribution of the staleness; not empty.
-        workers: how many the rule is told there are; >= 1.
+        workers: the number of workers that the rule is given; >= 1.
+
+    Raises:
+        UsageError: if the contributions are not a geometric series within 1e-6; for example, if they end.
 
     >>> from asapnb.staleness import geometric
     >>> ball = implicit_momentum("constant", geometric(m=4), workers=4)

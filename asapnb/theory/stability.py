@@ -1,4 +1,4 @@
-"""The largest stable step of f(x) = lambda x^2 / 2 under the true process of any timing and scheme."""
+"""The largest stable step of f(x) = lambda x^2 / 2, for workers of any timing under any scheme."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -35,14 +35,18 @@ _AGES = 1024  # of a view, where a limit need not be precise
 
 @dataclass(frozen=True)
 class StableStep:
-    """The largest stable step, found by `stable_step`; `float()` of it is `step`.
+    """What `stable_step` returns: the largest stable step. `float()` of it is `step`.
 
     Attributes:
         step: a = eta_0 lambda, the step size times the curvature; infinite where every scale is 0.
         error: the standard error of `step`; 0 where it is exact.
-        exact: whether it comes from a formula.
-        mean_scale: E[scale] under the staleness, so that step * mean_scale is the largest stable mean step.
-        staleness: what the workers show in the long run.
+        exact: whether the step comes from a formula.
+        mean_scale: E[scale] under the staleness. step * mean_scale is the largest stable mean step.
+        staleness: the staleness of the workers in the long run.
+
+    >>> found = stable_step("tail", workers=4)
+    >>> found.exact, found.error, found.mean_scale.__round__(9), found.staleness.mean().__round__(3)
+    (True, 0.0, 1.0, 3.0)
     """
 
     step: float
@@ -77,30 +81,35 @@ def stable_step(
 ) -> StableStep:
     """The largest a = eta_0 lambda for which E[x^2] does not grow, for workers of any timing under any scheme.
 
-    An update is x <- x - a s(tau) x[t - tau], with the staleness tau that the simulator's schedule gives it, and the
-    scales s that the rule gives for the staleness of a long execution. Zero-mean noise does not change the limit.
+    An update is x <- x - a s(tau) x[t - tau]. The simulator's schedule gives its staleness tau. The rule gives the
+    scales s, for the staleness of a long execution. Noise of mean 0 does not change the limit.
 
-    Exact are: one worker and schemes that make nothing stale, 2 / s(0); equal workers with constant compute times,
-    `constant_limit`, or with exponential ones, `exponential_limit`; where reads and updates take no time, and without
-    momentum. All else is simulated: the rate at which E[x^2] grows is estimated at two steps by the limit, and the
-    limit is where the straight line through them is 0. Executions are drawn anew in proportion to their growth after
-    every `workers` updates (Grassberger 2002), so that rare large ones count as they must.
+    Some limits come from a formula. One worker, and schemes without staleness, have 2 / s(0). Equal workers whose
+    reads and updates take no time have `constant_limit` for constant compute times, and `exponential_limit` for
+    exponential ones. This holds without momentum.
+
+    All other limits are simulated. The rate at which E[x^2] grows is estimated at two steps near the limit, and the
+    limit is where the straight line through both is 0. After every `workers` updates the executions are drawn anew,
+    in proportion to how much they have grown (Grassberger 2002). So rare large executions get their full weight.
 
     Args:
         rule: a rule, its text, a function, or an array of scales whose last entry serves every staler update.
-        workers: how many there are; >= 1.
-        timing: how long gradients, reads, updates and messages take, as of `schedule`.
-        scheme: how the workers share the parameters. Not Hogwild, unless reads and updates take no time; no buffer or
-            gradient table.
+        workers: the number of workers; >= 1.
+        timing: how long gradients, reads, updates and messages take, as for `schedule`.
+        scheme: how the workers share the parameters. No limit is known for a buffer, for a gradient table, or for
+            Hogwild if reads or updates take time.
         momentum: in [0, 1).
-        momentum_kind: "per_worker" or "shared", as of a run; of ordered momentum no limit is known.
-        direct_share: in [0, 1], as of a run.
-        replicas: executions at once; >= 2. Too few make the limit of broad laws, such as Pareto's, too large.
-        batches: independent repetitions, from which the standard error comes; >= 2.
-        seed: of the schedules; >= 0.
+        momentum_kind: "per_worker" or "shared", as for a run. No limit is known for "ordered".
+        direct_share: in [0, 1], as for a run.
+        replicas: how many executions to simulate at once; >= 2. With too few, the limit of broad laws such as
+            Pareto's comes out too large.
+        batches: how many independent repetitions to make, >= 2. The standard error comes from them.
+        seed: the seed of the schedules; >= 0.
 
     Raises:
         UsageError: for arguments that cannot be used, and for rules whose steps depend on more than the staleness.
+
+    Source of the method: Grassberger, "Go with the winners", 2002.
 
     >>> print(stable_step(workers=4), stable_step("tail", workers=4))
     0.8431 (exact) 0.9463 (exact)
@@ -121,7 +130,7 @@ def stable_step(
     if (known := _known(rule, whole, momentum, direct)) is not None:
         return known
     if whole.has_views and not whole.only_computes:
-        raise UsageError(f"scheme is {scheme}: its views mix versions, so that staleness does not say what they are; "
+        raise UsageError(f"scheme is {scheme}: its views mix versions, so no single staleness describes them; "
                          "choose another scheme, or a timing without read and update times")  # fmt: skip
     executions = Executions(whole, replicas, seed)
     law = executions.staleness

@@ -1,4 +1,4 @@
-"""Staleness of workers whose compute times are known, where reads and updates take no time."""
+"""The staleness of workers whose compute times are known. Reads and updates take no time here."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,13 +14,13 @@ from .arguments import Array, positive
 def exponential_workers(rates: ArrayLike, update: int | None = None) -> StalenessDistribution:
     """The staleness of workers with independent exponential compute times.
 
-    With p_i the share of worker i in the rates, P(tau = k) = sum_i p_i^2 (1 - p_i)^k in the long run, which is
-    geometric for equal workers.
+    Let p_i = rate_i / sum of all rates. In the long run, P(tau = k) = sum_i p_i^2 (1 - p_i)^k. For equal workers this
+    is geometric.
 
     Args:
-        rates: how many equal workers there are, or the rate of each, shape (m,), in any unit; > 0.
-        update: the number t = 0, 1, … of an update, for the distribution of that update alone. What would be
-            staler than t has staleness t. None for the long run.
+        rates: the number of equal workers; or the rate of each worker, shape (m,), in any unit; > 0.
+        update: the number t = 0, 1, … of an update, to get the distribution of that update alone. No update can be
+            staler than t. None for the long run.
 
     >>> exponential_workers(4).mean().__round__(9), exponential_workers(4, update=2).pmf
     (3.0, array([0.25  , 0.1875, 0.5625]))
@@ -35,7 +35,10 @@ def exponential_workers(rates: ArrayLike, update: int | None = None) -> Stalenes
 
 
 def update_shares(mean_times: ArrayLike) -> Array:
-    """The share of all updates that each worker makes, proportional to 1 / its mean compute time (in any unit).
+    """The share of all updates that each worker makes: it is in proportion to 1 / (mean compute time).
+
+    Args:
+        mean_times: the mean compute time of each worker, shape (m,), in any unit; > 0.
 
     >>> update_shares([1.0, 1.0, 2.0])
     array([0.4, 0.4, 0.2])
@@ -45,9 +48,13 @@ def update_shares(mean_times: ArrayLike) -> Array:
 
 
 def staleness_by_worker(mean_times: ArrayLike) -> Array:
-    """E[tau] of the updates of each worker i in the long run, in updates: the sum over the others j of T_i / T_j.
+    """The mean staleness of each worker's updates in the long run, in updates: for worker i, the sum of T_i / T_j.
 
-    The times may be fixed, or random and independent. Weighted by `update_shares`, the mean is m - 1.
+    The sum is over all other workers j. The compute times may be fixed, or random and independent. The mean over all
+    updates, weighted by `update_shares`, is m - 1.
+
+    Args:
+        mean_times: T_i, the mean compute time of each worker, shape (m,), in any unit; > 0.
 
     >>> staleness_by_worker([1.0, 1.0, 2.0])
     array([1.5, 1.5, 4. ])
@@ -57,15 +64,15 @@ def staleness_by_worker(mean_times: ArrayLike) -> Array:
 
 
 def staleness_given_time(time: ArrayLike, mean_time: float, workers: int) -> Array:
-    """E[tau] of a gradient that took `time`, in updates: (m - 1) time / mean_time.
+    """The mean staleness of a gradient that took `time`: (m - 1) time / mean_time, in updates.
 
-    The m workers share one distribution of compute times, which must not be on a lattice. So for many workers
-    tau / (m - 1) has the shape of the distribution of the compute times.
+    All m workers have the same distribution of compute times. It must not be on a lattice, as constant times are. It
+    follows that for many workers tau / (m - 1) has the shape of the distribution of the compute times.
 
     Args:
         time: how long the gradient took, a number or shape (n,), in any unit; >= 0.
         mean_time: the mean compute time of all, in the same unit; > 0.
-        workers: m, how many there are; >= 1.
+        workers: m, the number of workers; >= 1.
 
     >>> staleness_given_time([0.5, 2.0], mean_time=1.0, workers=9)
     array([ 4., 16.])
@@ -75,16 +82,18 @@ def staleness_given_time(time: ArrayLike, mean_time: float, workers: int) -> Arr
 
 
 def round_time(workers: int, mean: float = 1.0, shift: float = 0.0, wait_for: int | None = None) -> float:
-    """E[time] of a synchronous round of m workers whose compute times are shift + exponential(mean).
+    """The mean time of a synchronous round of m workers whose compute times are shift + exponential(mean).
 
-    shift + mean (H_m - H_(m-K)), with H_n the harmonic number and K = `wait_for`. Asynchronous workers make m updates
-    in the time shift + mean. Dutta et al. 2018.
+    It is shift + mean (H_m - H_(m-K)), where H_n is the harmonic number and K = `wait_for`. For comparison,
+    asynchronous workers make m updates in the time shift + mean.
 
     Args:
-        workers: m, how many there are; >= 1.
+        workers: m, the number of workers; >= 1.
         mean: the mean of the exponential part of a compute time, in any unit, which the result then has; >= 0.
         shift: the fixed part of a compute time, in the same unit; >= 0.
         wait_for: K, in [1, m]: the round ends with the first K gradients (K-sync). None for all of them.
+
+    Source: Dutta et al. 2018.
 
     >>> round_time(4), round_time(4, wait_for=1)
     (2.083333333333333, 0.25)
@@ -99,14 +108,18 @@ def round_time(workers: int, mean: float = 1.0, shift: float = 0.0, wait_for: in
 def interval_staleness(workers: int, interval: int) -> StalenessDistribution:
     """The staleness of m equal workers with exponential compute times, in intervals of K gradients.
 
-    With n = min(m, K) and q = 1 - 1/n, a gradient that begins when G more are still to begin in its interval has
-    staleness k with probability q^min(k, G) / n, for k < G + n. Of the K gradients n begin with G = K - n, and one
-    with each G below that. The mean is (n - 1)(1 - n / 2K), whatever the compute times: the staleness of each whole
-    interval adds up to (n - 1)(K - n/2). For K <= m the law is uniform on 0 … K - 1, whatever the compute times.
+    Let n = min(m, K) and q = 1 - 1/n. If G more gradients of the interval are still to begin when a gradient begins,
+    its staleness is k with probability q^min(k, G) / n, for k < G + n. Of the K gradients, n begin with G = K - n,
+    and one with each smaller G.
+
+    For any compute times, the mean is (n - 1)(1 - n / 2K), because the staleness of each whole interval adds up to
+    (n - 1)(K - n/2). For any compute times and K <= m, the law is uniform on 0 … K - 1.
 
     Args:
-        workers: m, how many there are; >= 1.
-        interval: K, the gradients of an interval (Garby, Tsigas 2025); >= 1.
+        workers: m, the number of workers; >= 1.
+        interval: K, the number of gradients of an interval; >= 1.
+
+    Source of the intervals: Garby, Tsigas 2025.
 
     >>> interval_staleness(4, 3).pmf.round(3), interval_staleness(4, 16).mean()
     (array([0.333, 0.333, 0.333]), 2.625)
@@ -122,14 +135,15 @@ def interval_staleness(workers: int, interval: int) -> StalenessDistribution:
 
 
 def interval_time(workers: int, interval: int, mean: float = 1.0) -> float:
-    """E[time] of an interval of K gradients of m equal workers with exponential compute times.
+    """The mean time of an interval of K gradients, of m equal workers with exponential compute times.
 
-    mean ((K - n) / n + H_n), with n = min(m, K) and H_n the harmonic number. Without boundaries they take mean K / m.
+    It is mean ((K - n) / n + H_n), where n = min(m, K) and H_n is the harmonic number. Without intervals, K gradients
+    take the time mean K / m.
 
     Args:
-        workers: m, how many there are; >= 1.
-        interval: K, the gradients of an interval; >= 1.
-        mean: of the compute times, in any unit, which the result then has; >= 0.
+        workers: m, the number of workers; >= 1.
+        interval: K, the number of gradients of an interval; >= 1.
+        mean: the mean compute time, in any unit; the result is in the same unit; >= 0.
 
     >>> interval_time(4, 16), interval_time(4, 1, mean=2.0)
     (5.083333333333333, 2.0)
@@ -140,15 +154,19 @@ def interval_time(workers: int, interval: int, mean: float = 1.0) -> float:
 
 
 def buffered_staleness(delays: StalenessDistribution, buffer: int) -> StalenessDistribution:
-    """The staleness of gradients of which K make a version, from their delays, which count gradients.
+    """The staleness under a buffer, where K gradients make a version.
 
-    A delay of k is the staleness floor((U + k) / K), where U is how full the buffer was at the read, uniform on
-    0 … K - 1: so floor(k / K), or one more with probability (k mod K) / K. The mean is E[k] / K. This is exact if U
-    does not depend on k, as where workers are many or their times irregular.
+    A gradient that is delayed by k other gradients has the staleness floor((U + k) / K). U is how full the buffer was
+    when it was read, uniform on 0 … K - 1. So the staleness is floor(k / K), or one more with probability
+    (k mod K) / K. The mean is E[k] / K. This is exact if U does not depend on k, which holds if workers are many or
+    their times irregular.
 
     Args:
-        delays: how many gradients others add between a read and the arrival: the staleness without a buffer.
-        buffer: K, the gradients of a version (Nguyen et al. 2022); >= 1.
+        delays: the distribution of k, the number of gradients that others add between the read and the arrival of a
+            gradient. This is the staleness without a buffer.
+        buffer: K, the number of gradients of a version; >= 1.
+
+    Source of the buffer: Nguyen et al. 2022 (FedBuff).
 
     >>> from asapnb.staleness import constant
     >>> buffered_staleness(constant(7), 4).pmf
@@ -163,15 +181,16 @@ def buffered_staleness(delays: StalenessDistribution, buffer: int) -> StalenessD
 
 
 def fresh_buffer(delays: StalenessDistribution, share: float) -> int:
-    """The buffer K for `discard_after=1` with which a fixed share of all gradients is kept: the quantile rule.
+    """The size K of a buffer with `discard_after=1` that keeps at least half of the share q of all gradients.
 
-    K is the q-quantile of the delays, and 1 at least. A version makes useless those gradients that are in flight. Of
-    those with a delay of d or less at most d are, as all arrive among the next d. So if N gradients have such delays,
-    the versions V made of K each fulfil V (K + d) >= N - K + 1. With d = K, at least q/2 of all gradients are kept in
-    the long run, however late the others are.
+    K is the q-quantile of the delays, and at least 1. Each new version makes the gradients in flight useless. Of the
+    gradients whose delay is at most d, at most d are in flight, because they arrive among the next d. So if N
+    gradients have such a delay, the number V of versions, made of K gradients each, fulfils V (K + d) >= N - K + 1.
+    With d = K, at least q/2 of all gradients are kept in the long run, however late the others are.
 
     Args:
-        delays: how many gradients arrive between a read and the arrival: the staleness without a buffer.
+        delays: the distribution of the number of gradients that arrive between the read and the arrival of a
+            gradient. This is the staleness without a buffer.
         share: q, above 0 and up to 1.
 
     Source of the idea: Attia, Gaash, Koren, "Faster stochastic optimization with arbitrary delays via asynchronous
