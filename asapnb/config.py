@@ -50,12 +50,12 @@ def _text(name: str, default: str, meaning: str) -> Argument:
 
 
 _PROBLEM = {
-    "data": _text("data", "fashion-mnist-mini", "the data set, for problems on one."),
-    "problem": _text("problem", "lenet", "what is minimised."),
+    "data": _text("data", "fashion-mnist-mini", "the data set, if the problem needs one."),
+    "problem": _text("problem", "lenet", "what the run minimises."),
 }
 OF_A_TRACE = ("scheme", "workers", "batch_size", "seed", "local_steps", "shards")  # what a run file says itself
 _REPLAYED = {
-    "source": _text("source", "", "the run file, or the trace, to replay."),
+    "source": _text("source", "", "the run file or trace to replay."),
     **_PROBLEM,
     **{name: ARGUMENTS[name] for name in OF_A_TRACE},
     **{name: replace(ARGUMENTS[name], default=RECORDED) for name in ("rule", "schedule")},

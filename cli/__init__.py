@@ -24,19 +24,19 @@ GROUPS = {
         "train": "Train on real threads and record every update.",
         "simulate": "Run any number of workers in virtual time, with true gradients.",
         "replay": "Carry out a recorded run again, under another rule.",
-        "resume": "Go on with a run, from its end or its last checkpoint.",
-        "sweep": "Carry out a grid of runs from one file, in parallel.",
+        "resume": "Continue a run from its end or its last checkpoint.",
+        "sweep": "Make all runs of a grid, described by one file, in parallel.",
     },
     "Look at runs": {
         "show": "Show what a run file holds.",
-        "compare": "Compare runs: times to a loss, and speed-ups with their intervals.",
+        "compare": "Compare runs: times to a loss, and speed-ups with intervals.",
         "plot": "Draw runs: loss, staleness, scales, times to a loss, and more.",
-        "report": "Write one HTML page about runs, with tables and interactive charts.",
+        "report": "Write an HTML page about runs, with tables and charts.",
         "export": "Write tables of runs as CSV or Parquet, for other software.",
         "predict": "Predict with the parameters of a run.",
     },
     "Plan": {
-        "calibrate": "Measure how long gradients, reads and updates take on this machine.",
+        "calibrate": "Measure how long gradients, reads and updates take here.",
         "forecast": "Say what a run would show: staleness, stable steps, pace, memory.",
         "arena": "Let a step-size rule compete with the built-in ones.",
     },
@@ -62,8 +62,11 @@ Documentation: docs/index.md in the repository"""
 _LINE = "asapnb.line"  # a command and its arguments
 FAILED, USAGE, DIVERGED, INTERRUPTED = 1, 2, 3, 130
 EXITS = {  # every exit code: its name, and when it occurs
-    0: ("done", "The command did what it was asked. A run ended as finished, converged, stopped or timed-out."),
-    FAILED: ("failed", "A run, a point of a sweep, a check or an output failed, or the system refused something."),
+    0: (
+        "done",
+        "The command did what it was asked. Its run, if any, ended as finished, converged, stopped or timed-out.",
+    ),
+    FAILED: ("failed", "A run, a point of a sweep, a check or an output failed, or the system refused a request."),
     USAGE: ("usage", "An argument, a configuration or a file cannot be used. Nothing was written."),
     DIVERGED: ("diverged", "A loss was not finite, or above `divergence_factor` times the initial one."),
     INTERRUPTED: ("interrupted", "Ctrl-C. The run file holds what was done."),
@@ -154,15 +157,15 @@ class _Commands(click.Group):
         except RuntimeError as error:
             if "new thread" not in str(error):
                 raise
-            echo("Error: the system allows no more threads: take fewer workers, or raise its limit (ulimit -u, "
+            echo("Error: the system allows no more threads: take fewer workers, or raise the limit (ulimit -u, "
                        "or in a container the limit of pids)", err=True)  # fmt: skip
             ctx.exit(FAILED)
         except Warning as warning:  # python -W error
-            echo(f"Error: a warning, and warnings are errors here: {warning}", err=True)
+            echo(f"Error: a warning was raised, and Python treats warnings as errors here: {warning}", err=True)
             ctx.exit(FAILED)
         except MemoryError as error:
-            echo(f"Error: there is not enough memory{f' ({error})' * bool(str(error))}: take less, or fewer "
-                       "workers", err=True)  # fmt: skip
+            echo(f"Error: there is not enough memory{f' ({error})' * bool(str(error))}: take a smaller run, or "
+                       "fewer workers", err=True)  # fmt: skip
             ctx.exit(FAILED)
 
 

@@ -43,7 +43,7 @@ def _files(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) 
         ending = Path(out).suffix.lower()
         if ending not in (*_PAGES, _RESULTS) and ending[1:] not in FORMATS:
             kinds = ".html (a page), .json (results), " + ", ".join(f".{kind}" for kind in FORMATS)
-            raise UsageError(f"-o {out}: its ending says what is written, one of {kinds} (a figure)")
+            raise UsageError(f"-o {out}: the ending of the name must be one of {kinds} (a figure)")
         checked_target(out, ctx.params["force"])
     return given
 
@@ -51,16 +51,19 @@ def _files(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) 
 @click.command("arena")
 @click.argument("contestants", nargs=-1, metavar="[RULE|RESULTS.json]…", shell_complete=of_key("rule"))
 @click.option("--list", "listed", is_flag=True, help="Show the scenarios, the problems and the built-in contestants.")
-@click.option("--scenario", "scenarios", multiple=True, metavar="NAME", help="Only this scenario; may be repeated.",
+@click.option("--scenario", "scenarios", multiple=True, metavar="NAME",
+              help="Take only this scenario; may be repeated.",
               shell_complete=names(lambda: [one.name for one in SUITE.scenarios]))  # fmt: skip
-@click.option("--problem", "problems", multiple=True, metavar="NAME", help="Only this problem; may be repeated.",
+@click.option("--problem", "problems", multiple=True, metavar="NAME", help="Take only this problem; may be repeated.",
               shell_complete=names(lambda: [one.name for one in SUITE.tasks]))  # fmt: skip
-@click.option("--quick", is_flag=True, help="Fewer cells and half of the seeds: some 10 seconds.")
-@click.option("--builtin", "again", is_flag=True, help="Let the built-in contestants run again, all of them.")
+@click.option("--quick", is_flag=True, help="Take fewer cells and half of the seeds. This takes about 10 seconds.")
+@click.option("--builtin", "again", is_flag=True, help="Run all built-in contestants again.")
 @click.option("--learn-staleness", "learning", is_flag=True,
-              help="The rule does not know the staleness of a scenario beforehand: its scales are 1 at first."
+              help="Do not tell the rule the staleness of a scenario beforehand. Its scales are then 1 at first."
 )  # fmt: skip
-@click.option("--jobs", type=click.IntRange(1), metavar="N", help="Processes at a time.  [default: the cores]")
+@click.option(
+    "--jobs", type=click.IntRange(1), metavar="N", help="How many processes run at a time.  [default: one per core]"
+)
 @click.option("-o", "--out", "outs", multiple=True, type=click.Path(), metavar="FILE", callback=_files,
               help="Write a page (.html), results (.json) or a figure (.png, .pdf, .svg); may be repeated."
 )  # fmt: skip
@@ -74,9 +77,9 @@ def command(
 ) -> None:  # fmt: skip
     """Let a step-size rule compete with the built-in ones, in a fixed suite of scenarios and problems.
 
-    RULE is the text of a rule, FILE.py:FUNCTION, or the name of a built-in contestant. Only what is given runs; the
-    results of the built-in contestants come with asapnb. Each runs at its own best step size and at that of constant.
-    Without RULE, the built-in contestants are shown. A file of results takes part without running again.
+    RULE is the text of a rule, FILE.py:FUNCTION, or the name of a built-in contestant. Only the given rules run, each
+    at its own best step size and at that of constant. The results of the built-in contestants come with asapnb.
+    Without RULE the command shows them. A file of results takes part without running again.
     """
     suite = (SUITE.quickly() if quick else SUITE).only(scenarios, problems)
     screen = console(quiet=quiet or as_json)
@@ -116,7 +119,7 @@ def _entered(
     rules = [text for text in texts if not text.endswith(_RESULTS)]
     if (settings or learning) and not rules:
         raise UsageError(
-            f"{', '.join(settings) or '--learn-staleness'} is given, but no rule to run with it: name one, such as "
+            f"{', '.join(settings) or '--learn-staleness'} is given, but no rule to run with it: give one, such as "
             "constant"
         )
     known = [one for file in files for one in read_results(file)[0]]
@@ -125,7 +128,7 @@ def _entered(
     entered[:0] = builtin() if again else []
     named = [one.name for one in known] + [one.name for one in entered]
     if twice := [name for name in dict.fromkeys(named) if named.count(name) > 1]:
-        raise UsageError(f"{', '.join(twice)}: given twice. Leave one out, or change the name in its file of results")
+        raise UsageError(f"{', '.join(twice)}: given twice. Leave one out, or change its name in the file of results")
     return entered, known
 
 
@@ -203,6 +206,6 @@ def _close(ran: Iterable[Result], screen: Console) -> None:
     same, total = same_times(ran)
     if total:
         share = f"All {total:,}" if same == total else f"{same:,} of {total:,}"
-        screen.print(f"{share} runs took the same time as in the table that comes with asapnb.")
+        screen.print(f"{share} runs took the same number of updates as in the table that comes with asapnb.")
     if note := kernel_note(computed_on()):
         screen.print(note, style="yellow")

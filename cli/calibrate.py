@@ -45,10 +45,18 @@ _ENOUGH = 0.9  # share of the cores; with less, other processes disturb the time
 @click.command("calibrate")
 @MPI
 @click.option(
-    "-m", "--workers", type=int, metavar="N", help="Measure 1, 2 … so many at once.  [default: the cores, or ranks]"
+    "-m",
+    "--workers",
+    type=int,
+    metavar="N",
+    help="Measure 1, 2 … up to this many workers at once.  [default: the cores, or ranks]",
 )
-@click.option("--seconds", type=float, default=2.0, metavar="F", help="For each number of workers.")
-@click.option("--per-worker", is_flag=True, help="A time of computing for each: for as many workers.")
+@click.option("--seconds", type=float, default=2.0, metavar="F", help="How long to measure each number of workers.")
+@click.option(
+    "--per-worker",
+    is_flag=True,
+    help="Write a compute time for each worker. The timing is then for exactly as many workers.",
+)
 @output("TIMING.toml", "timing file")
 @QUIET
 @JSON
@@ -56,16 +64,16 @@ def command(
     workers: int | None, seconds: float, per_worker: bool, out: str | None, force: bool, quiet: bool, as_json: bool,
     mpi: bool, **given: str | None,
 ) -> None:  # fmt: skip
-    """Measure how long gradients, reads and updates take on this machine, one to all cores at work.
+    """Measure how long gradients, reads and updates take on this machine, with one to all cores at work.
 
-    The timing file serves `asapnb simulate --timing TIMING.toml`: any number of workers, each as fast as a core of
-    this machine.
+    asapnb simulate --timing TIMING.toml reads the timing file. It can then simulate any number of workers, each as
+    fast as a core of this machine.
 
-    With --mpi it is the parameter server that is measured, with 1, 2 ... all other ranks at work: gradients, its
-    reads and updates, and the messages, as in mpiexec -n 9 asapnb calibrate --mpi -o TIMING.toml.
+    --mpi measures a parameter server, with 1, 2 ... all other ranks at work: gradients, the reads and updates of the
+    server, and messages. An example: mpiexec -n 9 asapnb calibrate --mpi -o TIMING.toml.
     """
     if out is not None and not out.endswith(".toml"):
-        raise UsageError(f"-o {out}: a timing file must end in .toml, as --timing tells a file by that")
+        raise UsageError(f"-o {out}: a timing file must end in .toml, because --timing recognises a file by that")
     ctx = click.get_current_context()
     chosen = ({"scheme": ParameterServer.name} if mpi else {}) | shared(lambda: said(given, "calibrate"))
     config = with_defaults(chosen, "calibrate")
@@ -102,7 +110,7 @@ def command(
     share = min(one.share for one in found)
     if share < _ENOUGH:
         who = "ranks" if mpi else "threads"
-        text = f"\nThe {who} had {share:.0%} of their cores: something else runs here, and is in these times."
+        text = f"\nThe {who} had {share:.0%} of their cores: other processes ran, too, so these times are too long."
         screen.print(text, style="yellow")
     if out is not None:
         name, most = click.format_filename(out), found[-1].workers if per_worker else 64
@@ -135,11 +143,11 @@ def _fit(found: list[Measured], smt: float | None, preset: Timing) -> Text:
     one, cores = measured_for(found, preset.compute.cores), count(preset.compute.cores, "core")
     spread, at_work = one.spread, f"{count(one.workers, 'worker')} at work"
     if smt is not None:
-        threads = f"workers that share one take {smt:g} times as long"
+        threads = f"workers that share a core take {smt:g} times as long"
     elif len(places()) > preset.compute.cores:
-        threads = "no two workers shared one, so how slow they would be is not known: smt is 1"
+        threads = "no two workers shared a core, so it is not known how slow they would be: smt is 1"
     else:
-        threads = "of one hardware thread, so smt is 1"
+        threads = "with one hardware thread each, so smt is 1"
     return pairs([
         ("spread", f"cv of computing {spread.within:.3f} within a worker, {spread.between:.3f} between; {at_work}"),
         ("that is", "half the distance from the 16th to the 84th percentile over the median: no rare long times"),

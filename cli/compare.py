@@ -17,39 +17,42 @@ from .streams import echo
 
 
 @click.command("compare")
-@selection(several=True, fraction="two that the runs do reach")
+@selection(several=True, fraction="two that the runs reach")
 @click.option("--loss", type=click.Choice(LOSSES), default="evaluated",
-              help="The training loss: at evaluations, or the mean of the last minibatches.")  # fmt: skip
+              help="The training loss: evaluated, or smoothed over the last minibatches.")  # fmt: skip
 @click.option("--window", type=int, metavar="N",
-              help="Updates that a smoothed loss is the mean of.  [default: a fifth of an epoch]")  # fmt: skip
+              help="A smoothed loss is the mean over this many updates.  [default: a fifth of an epoch]")  # fmt: skip
 @click.option("--clock", type=click.Choice(CLOCKS), default="updates",
-              help="What speed-ups and the budget are measured in; steps: the sum of step sizes.")  # fmt: skip
+              help="The unit of speed-ups and of the budget. steps is the sum of step sizes.")  # fmt: skip
 @click.option("--by", multiple=True, metavar="KEY", shell_complete=names(of_runs),
-              help="A key that makes a row.  [default: all that vary but the seed]")  # fmt: skip
+              help="Make a row for each value of this key; may be repeated.  "
+                   "[default: all keys that vary, except the seed]")  # fmt: skip
 @click.option(
     "--budget", type=float, metavar="F",
-    help="Up to where times count, on the clock, for runs that do not reach the target.  [default: where the first "
-    "of them ended]",
+    help="A run that has not reached the target by then counts as this much, on the clock.  [default: where the "
+    "first such run ended]",
 )  # fmt: skip
 @click.option("--tune-seeds", type=int, metavar="N",
-              help="Choose the step size of each rule on the first N seeds, and report on the others.")  # fmt: skip
+              help="Choose each rule's step size on the first N seeds, and report on the other seeds.")  # fmt: skip
 @click.option(
     "--paired/--unpaired", default=None,
-    help="Compare runs of equal seeds, or as independent samples.  [default: paired where they share schedules]",
+    help="Compare runs seed by seed, or as independent samples.  [default: paired where runs share schedules]",
 )  # fmt: skip
-@click.option("--confidence", type=float, default=0.95, metavar="F", help="Of all intervals.")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="text", help="How tables are written.")
+@click.option("--confidence", type=float, default=0.95, metavar="F", help="The confidence of all intervals.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", help="The format of the tables.")
 @JSON
 @output("FILE")
 def command(
     runs: tuple[str, ...], by: tuple[str, ...], form: str, as_json: bool, out: str | None, force: bool, **options: Any
 ) -> None:
-    """Compare runs: what they are, how they ended, when they reached a loss, and by how much faster than a baseline.
+    """Compare runs: how they ended, when they reached a loss, and by how much faster than a baseline.
 
-    Runs with the same configuration but for the seed make a row.
+    Runs that differ only in their seed make one row.
     """
     if out is not None and out.endswith(".h5"):
-        raise UsageError(f"-o {out}: tables are text, so their file cannot be called as a run file is")
+        raise UsageError(
+            f"-o {out}: tables are text, so their file cannot be named like a run file; give another name"
+        )
     found = compare(runs, by=by or None, **options)
     text = _document(found) if as_json else found.render(form)
     if out is None:

@@ -27,7 +27,9 @@ def check_request(environment: Mapping[str, str]) -> None:
         return
     for name in ("COMP_WORDS", "COMP_CWORD"):
         if name not in environment:
-            raise UsageError(f"{name} is missing, which the script of {VARIABLE}={shell}_source sets: evaluate that")
+            raise UsageError(
+                f"{name} is missing: evaluate the script that {VARIABLE}={shell}_source prints, which sets it"
+            )
     place = environment["COMP_CWORD"]
     if shell == "fish":  # the word itself
         if place and not place.strip():

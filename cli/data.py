@@ -15,7 +15,9 @@ from .streams import echo
 from .text import Columns, console, data_sets
 
 _FIGURES = ("least", "mean", "largest")  # of a column
-_ROOT = click.option("--root", type=click.Path(), metavar="DIR", help="Look, or put files, here and nowhere else.")
+_ROOT = click.option(
+    "--root", type=click.Path(), metavar="DIR", help="Look for files, or put them, in this folder only."
+)
 
 
 @click.group("data")
@@ -38,7 +40,10 @@ def list_(root: str | None, as_json: bool) -> None:
 @click.argument("name", shell_complete=of_key("data"))
 @_ROOT
 def get(name: str, root: str | None) -> None:
-    """Download the data set NAME unless it is here, and compare checksums."""
+    """Download the data set NAME, unless it is here already.
+
+    The checksum of each file is compared.
+    """
     path = download(name, root, progressbar=sys.stderr.isatty())
     echo(f"{name} is in {path}")
 
@@ -47,7 +52,10 @@ def get(name: str, root: str | None) -> None:
 @click.argument("data", shell_complete=of_key("data"))
 @JSON
 def show(data: str, as_json: bool) -> None:
-    """Show what DATA holds: the columns of a file, or its arrays, as text such as "wine.csv" or "x.npz"."""
+    """Show the columns or arrays that DATA holds.
+
+    DATA is a file or folder, such as wine.csv or x.npz, or the name of a data set.
+    """
     found = columns_of(data)
     if as_json:
         echo(to_json([vars(one) for one in found]))

@@ -35,8 +35,16 @@ _WIDTH = 80
 
 
 @click.command("demo")
-@click.option("-m", "--workers", type=click.IntRange(2, 64), default=8, metavar="N", help="Threads that train.")
-@click.option("--seed", type=click.IntRange(0), default=1, metavar="N", help="Of initial parameters and minibatches.")
+@click.option(
+    "-m", "--workers", type=click.IntRange(2, 64), default=8, metavar="N", help="The number of threads that train."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=1,
+    metavar="N",
+    help="The seed of the initial parameters and the minibatches.",
+)
 @click.option("-o", "--out", type=click.Path(file_okay=False), default="runs/demo", metavar="DIR",
               help="The folder for three run files and a figure.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Overwrite these files if they exist.")
@@ -45,7 +53,8 @@ def command(workers: int, seed: int, out: str, force: bool, as_json: bool) -> No
     """Record an asynchronous run on threads, and replay it under other step-size rules. Takes a few seconds.
 
     LeNet learns 5,000 embedded images of Fashion-MNIST under a constant step size. The run is then replayed
-    under two rules that adapt the step size to the staleness, inverse and tail: same views, minibatches and order.
+    under two rules that adapt the step size to the staleness: inverse and tail. A replay keeps the views, the
+    minibatches and their order.
     """
     folder = Path(out)
     files = _files(folder, force)

@@ -21,13 +21,15 @@ _TABLES = ", ".join(f"{name} ({a_row.partition(':')[0]})" for name, a_row in A_R
 @click.command("export")
 @RUNS
 @click.option("-o", "--out", required=True, metavar="FILE|FOLDER|-", type=click.Path(),
-              help="A .csv, .csv.gz or .parquet file for one table, a folder for several, or -.")  # fmt: skip
+              help="A .csv, .csv.gz or .parquet file for one table, a folder for several; - is stdout.")  # fmt: skip
 @click.option("--table", "tables", multiple=True, type=click.Choice(tuple(A_ROW)),
-              help="Which; a row is what stands in brackets: " + f"{_TABLES}.  "
-              "[default: updates; in a folder all]", metavar="NAME")  # fmt: skip
-@click.option("--format", "form", type=click.Choice(FORMATS), help="[default: as the file is called, else csv]")
+              help="The table to write; may be repeated. Brackets say what a row is: " + f"{_TABLES}.  "
+              "[default: updates; for a folder, all tables]", metavar="NAME")  # fmt: skip
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), help="The format.  [default: by the name of the file, else csv]"
+)
 @click.option("--by", multiple=True, metavar="KEY", shell_complete=names(of_runs),
-              help="A setting that becomes a column.  [default: all that vary]")  # fmt: skip
+              help="Make this setting a column; may be repeated.  [default: all that vary]")  # fmt: skip
 @click.option("--force", is_flag=True, help="Overwrite files that exist.")
 @QUIET
 def command(
@@ -39,7 +41,7 @@ def command(
     """
     screen = out == "-" and sys.stdout.isatty()
     if screen and options["form"] not in (None, "csv"):
-        raise UsageError(f"{options['form']} is no text for a terminal: give -o FILE")
+        raise UsageError(f"{options['form']} cannot be shown on a terminal: give -o FILE")
     held = io.BytesIO()
     target: Any = out if out != "-" else held if screen else sys.stdout.buffer
     written = export(runs, target, tables, by=by or None, **options)

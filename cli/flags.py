@@ -54,12 +54,13 @@ def _help(name: str, kind: Command) -> str:
     loops = ("worker_loop", "server_loop") if kind == "train" else ("event_loop",)
     schemes = [name for name, scheme in SCHEMES.items() if any(getattr(scheme, loop) for loop in loops)]
     texts = {
-        "data": f"The data set, for problems on one: {', '.join(SOURCES)}; or 'FILE.csv(target=NAME)', or a folder.",
-        "problem": f"What is minimised: {', '.join(PROBLEMS)}; with arguments as in 'mlp(hidden=[64, 64])'.",
+        "data": f"The data set, if the problem needs one: {', '.join(SOURCES)}; or 'FILE.csv(target=NAME)', or a "
+        "folder.",
+        "problem": f"What the run minimises: {', '.join(PROBLEMS)}; with arguments as in 'mlp(hidden=[64, 64])'.",
         "scheme": f"How the workers share the parameters: {', '.join(schemes)}; as in 'leashed(persistence=1)'.",
-        "schedule": f"The factor of the step over time: {', '.join(SCHEDULES)}, and products of them; as in "
-        "'warmup(500) * cosine()'; or FILE.py:FUNCTION, of the versions t.",
-        "rule": f"The step-size rule: {', '.join(available())}; as in 'tail(amplitude=0.5)'; or FILE.py:FUNCTION.",
+        "schedule": f"The factor of the step over time: {', '.join(SCHEDULES)}, or a product of these, as in "
+        "'warmup(500) * cosine()'; or FILE.py:FUNCTION, a function of the versions t.",
+        "rule": f"The step-size rule: {', '.join(available())}, as in 'tail(amplitude=0.5)'; or FILE.py:FUNCTION.",
     }
     text = (kind in (*RUNS, "forecast") and texts.get(name)) or keys(kind)[name].says(kind).replace("`", "")
     return text[0].upper() + text[1:] if text[0].isascii() else text

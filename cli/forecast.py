@@ -26,16 +26,22 @@ _KIND = "forecast"
 @click.command(_KIND)
 @click.argument("config", required=False, type=click.Path())
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", shell_complete=completed(of_command),
-              help="Set any key; overrides flags.")  # fmt: skip
-@click.option("--L", "L", type=float, metavar="F", help="The largest curvature.  [default: the problem's, if known]")
+              help="Set any key; may be repeated. It overrides flags.")  # fmt: skip
+@click.option(
+    "--L", "L", type=float, metavar="F", help="The largest curvature of the loss.  [default: the problem's, if known]"
+)
 @click.option("--noise", type=float, metavar="F",
-              help="The variance of a minibatch's gradient.  [default: likewise]")  # fmt: skip
-@click.option("--n-params", type=int, metavar="N", help="Parameters, without a problem.")
-@click.option("--n-samples", type=int, metavar="N", help="Training samples, without a problem.")
+              help="The variance of a minibatch's gradient.  [default: the problem's, if known]")  # fmt: skip
+@click.option("--n-params", type=int, metavar="N", help="The number of parameters, if no problem is given.")
+@click.option("--n-samples", type=int, metavar="N", help="The number of training samples, if no problem is given.")
 @click.option("--estimate", is_flag=True, help="Estimate L and noise from gradients at the initial parameters.")
-@click.option("--samples", type=int, default=SAMPLES, metavar="N", help="Samples from which L is estimated, at most.")
-@click.option("--beside", type=click.Path(), metavar="RUN.h5", help="A run whose figures are set beside.")
-@click.option("--force", is_flag=True, help="Take code of one's own that is not what a given run file recorded.")
+@click.option("--samples", type=int, default=SAMPLES, metavar="N", help="Estimate L from at most this many samples.")
+@click.option(
+    "--beside", type=click.Path(), metavar="RUN.h5", help="Show the figures of this run beside the forecast."
+)
+@click.option(
+    "--force", is_flag=True, help="Run your own code although it differs from what a given run file recorded."
+)
 @JSON
 def command(
     config: str | None, settings: tuple[str, ...], L: float | None, noise: float | None, n_params: int | None,
@@ -43,11 +49,11 @@ def command(
 ) -> None:  # fmt: skip
     """Say what a run would show, before it is made: staleness, scales, the largest stable step, pace and memory.
 
-    CONFIG is a TOML file for simulate, or a run file: that run. Flags override it, and --set overrides flags. In the
-    place of a problem there may be its constants: --L, --noise, --n-params, --n-samples.
+    CONFIG is a TOML file for asapnb simulate, or a run file, whose configuration is taken. Flags override it, and
+    --set overrides flags. Instead of a problem you may give its constants: --L, --noise, --n-params, --n-samples.
 
-    The schedule is that of `asapnb simulate` with the same keys. (What a trained network says of inputs is asapnb
-    predict.)
+    The forecast counts the schedule that asapnb simulate would make with the same keys. To let a trained network
+    predict labels, use asapnb predict.
     """
     loaded = load_config(config, "simulate") if config else {}
     chosen = merge(
@@ -62,7 +68,7 @@ def command(
             problem, arguments = prepare(chosen, _KIND, force)
         if estimate and problem is not None and not as_json:
             most = 2 * min(samples, problem.n_samples) * ITERATIONS
-            told = f"estimating L from at most {most:,} gradients of a sample …"
+            told = f"estimating L from at most {most:,} gradients of single samples …"
             console(stderr=True).print(told, style="dim")
         found = forecast(problem, **arguments, **constants, estimate=estimate, samples=samples, beside=beside)
     if as_json:

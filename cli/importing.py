@@ -16,4 +16,4 @@ def imported(name: str) -> Any:
             named := ", ".join(name for name in os.environ if name.startswith("NUMBA_"))
         ):
             raise
-        raise UsageError(f"Numba does not start: {error} Set otherwise, or unset: {named}") from error
+        raise UsageError(f"Numba does not start: {error} Change or unset these variables: {named}") from error

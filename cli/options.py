@@ -16,7 +16,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 _KEYS = settings(lambda ctx: of_runs())
 
 QUIET = click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document, and nothing else.")
 
 
 def together(*options: Decorator) -> Decorator:
@@ -52,7 +52,7 @@ def output(metavar: str, what: str = "file", also: str = "", **more: Any) -> Dec
     )
 
 
-_CODE = ", and run code of one's own that is not what a given run file recorded"
+_CODE = ", and run your own code although it differs from what a given run file recorded"
 RUN_FILE = together(output("RUN.h5", "run file", _CODE), QUIET, JSON)
 CONFIGURED = together(
     click.argument("config", required=False, type=click.Path()),
@@ -62,7 +62,7 @@ CONFIGURED = together(
         multiple=True,
         metavar="KEY=VALUE",
         shell_complete=settings(of_command),
-        help="Set any key; overrides flags.",
+        help="Set any key; may be repeated. It overrides flags.",
     ),
     RUN_FILE,
 )
@@ -70,8 +70,10 @@ CONFIGURED = together(
 
 RUNS = together(
     click.argument("runs", nargs=-1, type=click.Path(), metavar="RUN.h5|FOLDER…"),
-    click.option("--skip-bad", is_flag=True, help="Go on without files that cannot be used, and name them."),
-    click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only runs with this value.",
+    click.option("--skip-bad", is_flag=True,
+                 help="Leave out files that cannot be used, with a warning that names them."),
+    click.option("--where", multiple=True, metavar="KEY=VALUE",
+                 help="Take only runs with this value; may be repeated.",
                  shell_complete=_KEYS, callback=lambda ctx, option, texts: parsed(*texts)),
 )  # fmt: skip
 
@@ -93,6 +95,6 @@ def selection(*, several: bool, fraction: str) -> Decorator:
         click.option(
             "--baseline", multiple=True, metavar="KEY=VALUE", shell_complete=_KEYS,
             callback=lambda ctx, option, texts: parsed(*texts) or None,
-            help="What to compare with.  [default: rule=constant, if rules vary]",
+            help="The runs to compare the others with.  [default: rule=constant, if rules vary]",
         ),
     )  # fmt: skip

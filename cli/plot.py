@@ -20,24 +20,27 @@ from .streams import echo
 
 
 @click.command("plot")
-@selection(several=False, fraction="the least of 0.1, 0.2 … that half reach")
+@selection(several=False, fraction="the least of 0.1, 0.2 … that half of the runs reach")
 @click.option("--kind", metavar="|".join(KINDS), shell_complete=names(lambda: KINDS),
-              help="What is drawn.  [default: one that suits the runs]")  # fmt: skip
+              help="The kind of figure.  [default: one that suits the runs]")  # fmt: skip
 @click.option("--by", multiple=True, metavar="KEY", shell_complete=names(of_runs),
-              help="A key whose values make lines, boxes or panels.  [default: all that vary but the seed]"
+              help="Make a line, box or panel for each value of this key; may be repeated.  "
+                   "[default: all keys that vary, except the seed]"
 )  # fmt: skip
 @click.option("--x", metavar="|".join(CLOCKS), shell_complete=names(lambda: CLOCKS),
-              help="The unit of time; steps: the sum of step sizes.  [default: seconds; of speed-up updates]"
+              help="The unit of time. steps is the sum of step sizes.  [default: seconds; for speed-up, updates]"
 )  # fmt: skip
 @click.option("--loss", "curve", metavar="|".join(LOSSES), shell_complete=names(lambda: LOSSES),
-              help="The training loss: at evaluations, or the mean of the last minibatches.  "
+              help="The training loss: evaluated, or smoothed over the last minibatches.  "
                    "[default: evaluated]")  # fmt: skip
 @click.option("--rule", "rules", multiple=True, metavar="RULE", shell_complete=of_key("rule"),
-              help="A further rule, of scale and magnitude.")  # fmt: skip
-@click.option("--first", type=int, metavar="N", help="The first row of a timeline, from 0.  [default: 0]")
-@click.option("--rows", type=int, metavar="N", help=f"The rows of a timeline.  [default: {ROWS}]")
+              help="Draw this rule, too (scale, magnitude); may be repeated.")  # fmt: skip
+@click.option(
+    "--first", type=int, metavar="N", help="The first row that a timeline shows, counted from 0.  [default: 0]"
+)
+@click.option("--rows", type=int, metavar="N", help=f"How many rows a timeline shows.  [default: {ROWS}]")
 @click.option("--update", type=int, metavar="N",
-              help="The update marked in a path.  [default: the stale one that raised the loss most]")  # fmt: skip
+              help="The update that a path marks.  [default: the stale one that raised the loss most]")  # fmt: skip
 @output("FIG.png|pdf|svg", help="The file to write.  [default: KIND.png]")
 @click.option("--dpi", type=float, metavar="F", help="Dots per inch of a PNG.  [default: 200]")
 def command(
@@ -45,9 +48,9 @@ def command(
     target_fraction: float | None, out: str | None, force: bool, dpi: float | None, skip_bad: bool,
     **chosen: Any,
 ) -> None:  # fmt: skip
-    """Draw runs: their loss, staleness, step sizes, times to a target, where they converge.
+    """Draw a figure of runs: loss, staleness, scales, times to a target, and more.
 
-    Every figure says whose time it shows: virtual time, or wall time and on how many cores.
+    Every figure says which time it shows: virtual time, or wall time and on how many cores.
     """
     if out is not None:
         format_of(out)

@@ -21,23 +21,25 @@ from .streams import echo
 @click.argument("run", type=click.Path(), metavar="RUN.h5")
 @click.argument("inputs", type=click.Path(), metavar="INPUTS")
 @click.option("--version", type=int, metavar="N",
-              help="The version whose parameters predict, if the run kept them.  [default: the last]")  # fmt: skip
-@click.option("--scores", is_flag=True, help="The outputs of the network instead: of classes the logits.")
-@output("FILE.csv", also=", and build a problem whose code is not what the run recorded")
+              help="Use the parameters of this version, if the run kept them.  [default: the last]")  # fmt: skip
+@click.option(
+    "--scores", is_flag=True, help="Write the outputs of the network instead; for classes these are the logits."
+)
+@output("FILE.csv", also=", and build your own problem although its code differs from what the run recorded")
 @JSON
 def command(
     run: str, inputs: str, version: int | None, scores: bool, out: str | None, force: bool, as_json: bool
 ) -> None:
-    """Predict with the final parameters of a run: one line for each of the inputs, in their order.
+    """Predict with the final parameters of a run: one line for each input, in the order of the inputs.
 
-    INPUTS is a file of the columns that the run was trained on (a target among them is ignored), an .npy or .npz of
-    samples, an image or a folder of them, or the name of a data set, of which the test part is taken. They are
-    prepared as those of the training were. Classes are called as the data calls them.
+    INPUTS may be a file with the columns that the run was trained on; a target among them is ignored. It may also be
+    an .npy or .npz file of samples, an image, a folder of images, or the name of a data set, whose test part is
+    taken. Inputs are prepared as in training. Classes have the names that the data gives them.
 
-    (What staleness, stable steps and pace a run would have is asapnb forecast.)
+    To learn beforehand what staleness or pace a run would have, use asapnb forecast.
     """
     if out is not None and (out.endswith(".h5") or _same(out, inputs)):
-        raise UsageError(f"-o {out}: give a file of its own, such as labels.csv")
+        raise UsageError(f"-o {out}: predictions need a file of their own; give one such as labels.csv")
     loaded = load_run(run)
     found = loaded.predict(inputs, version=version, scores=scores, force=force)
     names, rows = _table(loaded, found, scores)

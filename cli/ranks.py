@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 COMMANDS = ("train", "resume", "calibrate")  # that have --mpi
-MPI = click.option("--mpi", is_flag=True, help="On MPI: rank 0 is the server, the other ranks are workers.")
+MPI = click.option("--mpi", is_flag=True, help="Run on MPI: rank 0 is the server, and the other ranks are workers.")
 _LAUNCHED = (  # rank and number of ranks, as launchers tell: MPICH and Intel MPI, Open MPI, srun of Slurm
     ("PMI_RANK", "PMI_SIZE"),
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
@@ -44,13 +44,16 @@ def together(ctx: click.Context, line: Sequence[str]) -> Iterator[None]:
     known = isinstance(ctx.command, click.Group) and name in ctx.command.list_commands(ctx)
     if not known or "--mpi" not in line or not {"-h", "--help"}.isdisjoint(line):
         if size > 1 and rank == 0 and name in COMMANDS:
-            echo(f"Warning: {size} of these were started, and each is by itself; --mpi makes one of them", err=True)
+            echo(
+                f"Warning: this command was started {size} times, and each is by itself; --mpi makes them one run",
+                err=True,
+            )
         yield
         return
     if name not in COMMANDS:
         if rank > 0:
             ctx.exit(2)
-        raise UsageError(f"asapnb {name} has no --mpi: on MPI there are {', '.join(COMMANDS)}; leave it out")
+        raise UsageError(f"asapnb {name} has no --mpi: only {', '.join(COMMANDS)} run on MPI; leave it out")
     from asapnb.mpi import library
 
     try:

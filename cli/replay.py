@@ -40,12 +40,12 @@ _COMPARED: dict[str, Callable[[Any], str]] = {  # figures, and how they are show
 _SHORT = ("train_loss", "test_accuracy", "mean_scale")  # of many runs
 _WATCHING = of_replay("watched")
 _DEFAULTS = {  # of flags whose default is not "as recorded"
-    "rule": "the scales that were recorded",
-    "schedule": "the factors that were recorded",
+    "rule": "the recorded scales",
+    "schedule": "the recorded factors",
     **dict.fromkeys(
         ("target_loss", "target_accuracy", "target_r2", "patience", "keep_params"), "none, whatever was recorded"
     ),
-    **dict.fromkeys(("problem", "data", *OF_A_TRACE), "of a run its own, and no other"),
+    **dict.fromkeys(("problem", "data", *OF_A_TRACE), "that of the run; only a trace needs it"),
     "monitor": None,
     "microscope": None,
     "threads": None,
@@ -55,26 +55,30 @@ _DEFAULTS = {  # of flags whose default is not "as recorded"
 @click.command("replay")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(), metavar="RUN.h5|FOLDER|TRACE.csv…")
 @click.option("-o", "--out", type=click.Path(), metavar="RUN.h5|DIR",
-              help="The run file to write; of several runs the folder.")  # fmt: skip
+              help="The run file to write or, for several runs, the folder.")  # fmt: skip
 @click.option(
-    "--force", is_flag=True, help="Overwrite what exists, and run code of one's own that is not as recorded."
+    "--force",
+    is_flag=True,
+    help="Overwrite what exists, and run your own code although it differs from what was recorded.",
 )
-@click.option("--skip-bad", is_flag=True, help="Go on without files that cannot be replayed, and name them.")
-@click.option("--resume", is_flag=True, help="Go on in a folder of replays: skip what is done.")
-@click.option("--jobs", type=int, metavar="N", help="Replays at a time, of several.  [default: one per core]")
+@click.option(
+    "--skip-bad", is_flag=True, help="Leave out files that cannot be replayed, with a warning that names them."
+)
+@click.option("--resume", is_flag=True, help="Continue in a folder of replays: skip those that are done.")
+@click.option("--jobs", type=int, metavar="N", help="How many replays are made at a time.  [default: one per core]")
 @QUIET
 @JSON
 def command(
     runs: tuple[str, ...], out: str | None, force: bool, skip_bad: bool, resume: bool, jobs: int | None,
     quiet: bool, as_json: bool, **given: Any,
 ) -> None:  # fmt: skip
-    """Make recorded runs again: with the same views, minibatches and order, under this rule and step size.
+    """Carry out recorded runs again: same views, minibatches and order, perhaps another rule or step size.
 
-    Without changes a replay uses the recorded scales, and its final parameters are the recorded ones, to the bit.
+    Without changes a replay uses the recorded scales, and its final parameters equal the recorded ones to the bit.
     Several runs, or the runs of a folder, are replayed in parallel, into a folder.
 
-    A trace is a .csv or .parquet file of delays, or with the columns worker, read_version and version, or worker,
-    t_read and t_apply. It is carried out on --problem.
+    A trace is a .csv or .parquet file of delays. Or it has the columns worker, read_version and version, or the
+    columns worker, t_read and t_apply. It is carried out on --problem.
     """
     trace = the_trace(runs)
     chosen = {name: value for name, value in said(given, "replay").items() if value != RECORDED}
@@ -113,7 +117,7 @@ def command(
 def _check_single(skip_bad: bool, resume: bool, jobs: int | None) -> None:
     for name, value in (("--skip-bad", skip_bad), ("--resume", resume), ("--jobs", jobs)):
         if value:
-            raise UsageError(f"{name} is for several runs: leave it out, or give a folder, as in -o replays/")
+            raise UsageError(f"{name} is for several runs: leave it out, or write to a folder, as with -o replays/")
 
 
 def _header(source: Run, chosen: dict[str, Any]) -> Text:
@@ -153,7 +157,7 @@ def _compared(
     if changed:
         return found, Group(pairs(lines), "", _columns(table))
     if final is None:
-        said = "nothing to compare with: the recorded run was killed, and has no final ones"
+        said = "nothing to compare with: the recorded run was killed, so it has no final parameters"
     elif facts["updates"] != recorded["updates"]:
         said = f"nothing to compare with: {facts['updates']:,} of {recorded['updates']:,} updates were replayed"
     else:
@@ -167,9 +171,9 @@ def _equal(run: Run, recorded: NDArray[Any], status: str) -> tuple[bool, str]:
     if final.tobytes() == recorded.tobytes():
         return True, "equal to the recorded ones, to the bit"
     away = float(np.abs(final.astype(np.float64) - recorded).max())
-    why = "" if run.attributes["exact"] else ", as kernels or versions are not those it was recorded with"
+    why = "" if run.attributes["exact"] else ", because the run was recorded with other kernels or versions"
     if holds_parts(parse_scheme(run.config["scheme"]), status):
-        why = f": the recorded run ({status}) ended amidst updates, and holds parts of them"
+        why = f": the recorded run ({status}) ended in the middle of updates, and holds parts of them"
     return False, f"differ from the recorded ones by at most {away:.3g}{why}"
 
 

@@ -57,7 +57,7 @@ def replay_many(
     """
     sources = _usable(runs, skip_bad)
     if out is not None and out.endswith(".h5") and not os.path.isdir(out):
-        raise UsageError(f"-o {out}: the replays of several runs go to a folder, so give the name of one")
+        raise UsageError(f"-o {out}: the replays of several runs go to a folder; give the name of a folder")
     sweep = parse_sweep({"kind": "replay", "base": dict(chosen), "grid": {"source": sources}})
     screen = console(quiet=quiet or as_json)
     with ExitStack() as stack:

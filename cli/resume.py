@@ -21,27 +21,36 @@ from .text import pairs
 
 @click.command("resume")
 @click.argument("run", type=click.Path(), metavar="RUN.h5")
-@click.option("--epochs", type=int, metavar="TOTAL", help="Passes over the data in all, those done included.")
-@click.option("--updates", type=int, metavar="TOTAL", help="Updates in all; instead of --epochs.")
-@click.option("--max-seconds", type=float, metavar="TOTAL", help="The limit of training time in all.")
-@click.option("--force", is_flag=True, help="Go on although updates are lost, or code of one's own has changed.")
+@click.option(
+    "--epochs", type=int, metavar="TOTAL", help="Passes over the data in all, including those already done."
+)
+@click.option(
+    "--updates", type=int, metavar="TOTAL", help="Updates in all, including those already done; instead of --epochs."
+)
+@click.option(
+    "--max-seconds", type=float, metavar="TOTAL", help="The limit of training time, including the time already spent."
+)
+@click.option(
+    "--force", is_flag=True, help="Continue although updates are lost, or although your own code has changed."
+)
 @MPI
 @QUIET
 @JSON
 @click.pass_context
 def command(ctx: click.Context, run: str, quiet: bool, as_json: bool, force: bool, mpi: bool, **given: Any) -> None:
-    """Go on with a run in its file, from its end or, if it was killed, from its last checkpoint.
+    """Continue a run in its file: from its end or, if it was killed, from its last checkpoint.
 
     Totals count from the beginning of the run, so an interrupted run ends where it would have ended. Without a total,
-    that of its configuration holds. A simulated run goes on to the same bits; its --max-seconds are virtual.
+    that of its configuration holds. A simulated run continues to the same bits; its --max-seconds are virtual.
 
-    A rule in a file is run only if the file, and what it imports, is what the run recorded; else the difference is
-    shown, and --force takes it as it is.
+    A rule in a file runs only if the file, and what it imports, is what the run recorded. Otherwise the command shows
+    the difference; --force runs the rule as it is now.
 
-    A run on threads may go on with another step size or rule. The file says from where on, and a replay follows it.
+    A run on threads may continue with another step size or rule. The run file notes the change, and a replay follows
+    it.
 
-    A run on MPI goes on with --mpi and as many ranks: mpiexec -n 9 asapnb resume --mpi RUN.h5. Rank 0 alone needs the
-    file.
+    A run on MPI continues with --mpi and as many ranks as before: mpiexec -n 9 asapnb resume --mpi RUN.h5. Only rank
+    0 needs the file.
     """
     totals = {name: given.pop(name) for name in ("epochs", "updates", "max_seconds")}
     chosen = said(given, "train")

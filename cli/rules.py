@@ -27,9 +27,9 @@ _LISTED = 100  # distributions that `list` draws for each rule
 _COUNT = click.IntRange(0)
 _workers = click.option(
     "-m", "--workers", type=click.IntRange(1), metavar="N",
-    help="The number of workers the rule is told; default: the run's, or mean staleness + 1.",
+    help="The number of workers that the rule is told.  [default: that of the run, or mean staleness + 1]",
 )  # fmt: skip
-_seed = click.option("--seed", type=_COUNT, default=0, metavar="N", help="Seed of the search.")
+_seed = click.option("--seed", type=_COUNT, default=0, metavar="N", help="The seed of the search.")
 
 
 @click.group("rules")
@@ -37,17 +37,23 @@ def command() -> None:
     """List the step-size rules, show one, or check it against the conditions C1 to C4.
 
     \b
-    C1  E[scale] = 1: the mean step is kept        C3  0 <= scale <= c: bounded, never uphill
-    C2  stale never counts for more than fresh     C4  fresh leveraged, stale dampened
+    C1  E[scale] = 1: the mean step is kept
+    C2  a stale update never counts for more than a fresher one
+    C3  0 <= scale <= c: scales are bounded and not negative
+    C4  fresh updates are scaled up, stale ones down
     """
 
 
 @command.command("list")
-@click.option("--search", type=_COUNT, default=_LISTED, metavar="N", help="Distributions to draw.")
+@click.option("--search", type=_COUNT, default=_LISTED, metavar="N",
+              help="How many distributions the search draws for each rule.")  # fmt: skip
 @_seed
 @JSON
 def list_(search: int, seed: int, as_json: bool) -> None:
-    """List the rules, their sources, and which of C1 to C4 hold under every distribution that a search tries."""
+    """List the rules, with their sources and conditions.
+
+    A condition (C1 to C4) has "yes" if it holds under every staleness distribution that a search draws.
+    """
     lines = available()
     found = {name: check(rule, tries=search, seed=seed) for name, rule in examples().items()}
     if as_json:
@@ -67,16 +73,21 @@ def list_(search: int, seed: int, as_json: bool) -> None:
         table.add_row(name, *holds, RULES[name].source, lines[name])
     screen.print(table)
     partly = ", ".join(name for name, report in found.items() if report.notes)
-    screen.print(f"Of {partly} only the table is checked, not what each update gets.", style="dim")
+    screen.print(f"For {partly} only the scale table is checked, not the scale that each update gets.", style="dim")
 
 
 @command.command()
 @click.argument("rule", shell_complete=of_key("rule"))
-@click.option("--staleness", default="geometric(m=16)", metavar="RUN.h5|TEXT", help="Of a run, or as text.")
+@click.option(
+    "--staleness", default="geometric(m=16)", metavar="RUN.h5|TEXT", help="The staleness: that of a run, or a text."
+)
 @_workers
 @JSON
 def show(rule: str, staleness: str, workers: int | None, as_json: bool) -> None:
-    """Show the scales that RULE gives under a staleness distribution, and what they do to it."""
+    """Show the scales of RULE under a staleness distribution.
+
+    It also shows their mean, their variance and the effective delay.
+    """
     chosen = parse_rule(rule)
     given, workers = _given(staleness, workers)
     seen = parse_staleness(given) if isinstance(given, str) else given
@@ -115,16 +126,19 @@ def show(rule: str, staleness: str, workers: int | None, as_json: bool) -> None:
 
 @command.command("check")
 @click.argument("rule", shell_complete=of_key("rule"))
-@click.option("--staleness", metavar="RUN.h5|TEXT", help="Check under this staleness; default: search.")
+@click.option("--staleness", metavar="RUN.h5|TEXT", help="Check under this staleness only.  [default: search]")
 @_workers
-@click.option("--search", type=_COUNT, default=500, metavar="N", help="Distributions to draw in a search.")
+@click.option("--search", type=_COUNT, default=500, metavar="N", help="How many distributions a search draws.")
 @_seed
 @JSON
 @click.pass_context
 def check_(
     ctx: click.Context, rule: str, staleness: str | None, workers: int | None, search: int, seed: int, as_json: bool,
 ) -> None:  # fmt: skip
-    """Check RULE, or FILE.py:NAME, against C1 to C4; exit code 0 when C1 to C3 hold, 1 when not."""
+    """Check RULE against the conditions C1 to C4.
+
+    RULE is the text of a rule, or FILE.py:NAME. The exit code is 0 if C1 to C3 hold, else 1.
+    """
     given, workers = (None, workers) if staleness is None else _given(staleness, workers)
     report = check(parse_rule(rule), given, workers, seed=seed, tries=search)
     if as_json:

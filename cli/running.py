@@ -124,7 +124,7 @@ def _close(run: Run, out: str | None, screen: Console) -> int:
     path = None if name is None else shlex.quote(name)
     if out is not None and run.path != Path(os.path.realpath(out)):
         where = "there was no place to write it" if run.path is None else f"it is in {run.path}"
-        click.echo(f"Error: {name} does not hold the run, which is {run.status}: {where}", err=True)
+        click.echo(f"Error: {name} does not hold the run, which ended with status {run.status}: {where}", err=True)
         return FAILED
     if name is not None:
         screen.print(f"\n{name} written, {size(run.path)}. Next: asapnb show {path}", style="dim")
@@ -147,16 +147,16 @@ def _close(run: Run, out: str | None, screen: Console) -> int:
 def to_go_on(run: Run, path: str) -> str:
     """How to go on with a run."""
     if "ranks" in run.attributes:
-        return f"To go on: mpiexec -n {run.attributes['workers'] + 1} asapnb resume --mpi {path}"
-    return f"To go on: asapnb resume {path}"
+        return f"To continue: mpiexec -n {run.attributes['workers'] + 1} asapnb resume --mpi {path}"
+    return f"To continue: asapnb resume {path}"
 
 
 def _interrupted(run: Run, out: str | None) -> None:
     """Print what an interrupted run has kept, and how to go on."""
-    kept = "nothing is kept, as there was no -o RUN.h5"
+    kept = "nothing is kept, because there was no -o RUN.h5"
     if out is not None:
         name = click.format_filename(out)
-        how = "A replay does not go on: start it anew, --force"
+        how = "A replay cannot be resumed: start it anew with --force"
         if run.kind in RUNS:
             how = to_go_on(run, shlex.quote(name))
         kept = f"{name} holds what was done. {how}"

@@ -24,13 +24,16 @@ _BESIDE = (  # arguments of any run that say what an update is made of; `list` n
 
 @click.group("schemes")
 def command() -> None:
-    """List the schemes, by which workers share the parameters, or show one with its options."""
+    """List the schemes (how workers share the parameters), or show one."""
 
 
 @command.command("list")
 @JSON
 def list_(as_json: bool) -> None:
-    """List the schemes, where they run and what they do, and what any of them can be combined with."""
+    """List the schemes: where they run and what they do.
+
+    It also lists the arguments that any scheme can be combined with, and the optimizers.
+    """
     found = [about(scheme) for scheme in SCHEMES.values()]
     beside = [name for name in _BESIDE if name in ARGUMENTS]
     if as_json:
@@ -45,8 +48,8 @@ def list_(as_json: bool) -> None:
     for one in found:
         table.add_row(one.name, ", ".join(one.where), _options(one), one.line)
     screen.print(table)
-    screen.print(Text("* not everywhere: see asapnb schemes show", "dim"))
-    screen.print(Text("\nBeside the scheme, any run takes:", "bold"))
+    screen.print(Text("* not everywhere; see asapnb schemes show", "dim"))
+    screen.print(Text("\nBesides the scheme, any run takes:", "bold"))
     screen.print(pairs([(f"--{name.replace('_', '-')}", ARGUMENTS[name].says("train")) for name in beside]))
     screen.print(Text("\nOptimizers:", "bold"))
     screen.print(pairs([(one["name"], f"{one['line']} {one['source']}") for one in _optimizers()]))
@@ -56,7 +59,7 @@ def list_(as_json: bool) -> None:
 @click.argument("scheme", shell_complete=of_key("scheme"))
 @JSON
 def show(scheme: str, as_json: bool) -> None:
-    """Show what SCHEME does, its options with what they may be, and where it is from."""
+    """Show what SCHEME does, its options and its source."""
     name = scheme.partition("(")[0].strip()
     if name not in SCHEMES:
         raise unknown("scheme", name, SCHEMES)

@@ -106,7 +106,7 @@ def _code(run: Run) -> Text:
     said = []
     for piece in run.code or ():
         given = "".join(f", {name} = {value}" for name, value in piece.parameters.items())
-        why = f", which equals no other, as {piece.unknown}" if piece.unknown else ""
+        why = f", which equals no other, because {piece.unknown}" if piece.unknown else ""
         said += [f"{piece.kind} {piece.name}{given}: digest {piece.digest}{why}", piece.listing]
     return Text("\n".join(filter(None, said)))
 
@@ -120,6 +120,10 @@ def _replayed(source: dict[str, Any] | None, exact: bool | None) -> str:
     """The run that was replayed; empty if this is no replay."""
     if source is None:
         return ""
-    same = "by the same kernels and versions" if exact else "by other kernels or versions, or ended amidst updates"
+    same = (
+        "by the same kernels and versions"
+        if exact
+        else "by other kernels or versions, or the run ended in the middle of updates"
+    )
     where = source["path"] or "a run in memory"
     return f"{where}, kind {source['kind']}, made {source['created_utc']}, {same}"

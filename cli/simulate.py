@@ -17,18 +17,19 @@ _OF_A_SCHEDULE = ("timing", "scheme", "workers", "updates", "seed")
 
 @click.command("simulate")
 @CONFIGURED
-@click.option("--staleness-only", is_flag=True, help="Make no gradients: only count who would be how stale.")
+@click.option("--staleness-only", is_flag=True, help="Compute no gradients: only count the staleness of each update.")
 def command(
     config: str | None, settings: tuple[str, ...], out: str | None, force: bool, quiet: bool, as_json: bool,
     staleness_only: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Run any number of workers in virtual time, with true gradients, and record every update.
 
-    CONFIG is a TOML file of the keys that --set takes (the flags below, with _ for -; timing may be a table), or a
-    run file: that run again, or a run of real threads in virtual time. Flags override it, and --set overrides flags.
+    CONFIG is a TOML file or a run file. A TOML file has the keys that --set takes: the flags below, with _ for -.
+    Its timing may be a table. Of a run file the configuration is taken, also of a run on threads. Flags override
+    CONFIG, and --set overrides flags.
 
-    With --staleness-only there is no problem: the schedule alone is made, for --timing, --scheme, --workers,
-    --updates and --seed, and its staleness counted.
+    --staleness-only needs no problem. It makes the schedule alone, from --timing, --scheme, --workers, --updates and
+    --seed, and counts its staleness.
     """
     merged = configuration("simulate", config, given, settings)
     if staleness_only:

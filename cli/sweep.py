@@ -28,19 +28,22 @@ from .text import STATUS_STYLES, Columns, console, pairs
 @click.option("-o", "--out", type=click.Path(), metavar="DIR",
               help="The folder for run files and manifest.  [default: runs/SWEEP]")  # fmt: skip
 @click.option("--jobs", type=int, metavar="N",
-              help="Processes at a time.  [default: one per core; one for runs on real threads]")  # fmt: skip
-@click.option("--dask", "address", metavar="ADDRESS", help="Compute on the Dask cluster of this scheduler.")
-@click.option("--resume", is_flag=True, help="Go on: skip what is done, do again what failed or is half-written.")
-@click.option("--extend", is_flag=True, help="As --resume, also if the sweep has got more points.")
-@click.option("--force", is_flag=True, help="Start anew in a folder that holds a sweep, whose run files are removed.")
+              help="How many runs are made at a time.  [default: one per core; one on real threads]")  # fmt: skip
+@click.option("--dask", "address", metavar="ADDRESS", help="Compute the runs on the Dask cluster of this scheduler.")
+@click.option(
+    "--resume", is_flag=True, help="Continue: skip runs that are done, and make failed and half-written ones again."
+)
+@click.option("--extend", is_flag=True, help="Continue a sweep that has more points now, like --resume.")
+@click.option("--force", is_flag=True, help="Start anew in a folder that holds a sweep. Its run files are removed.")
 @click.option("--list", "listed", is_flag=True, help="Only list the points.")
 @QUIET
 @JSON
 def command(source: str, out: str | None, listed: bool, quiet: bool, as_json: bool, **options: Any) -> None:
-    """Run every point of a grid, in parallel, each into a run file of its own.
+    """Make a run for every point of a grid, in parallel, each with a run file of its own.
 
-    SWEEP.toml has a table [base] with the keys that all runs have in common, and a table [grid] of lists, of which
-    every combination is run; docs/how-to/sweeps.md says more. A point that fails is recorded, and the others go on.
+    SWEEP.toml has a table [base] with the keys that all runs have in common, and a table [grid] of lists. Every
+    combination of their values is a point. A point that fails is recorded, and the others continue. See
+    docs/how-to/sweeps.md.
     """
     sweep = load_sweep(source)
     folder = Path(out) if out is not None else Path("runs", Path(source).stem)
@@ -70,7 +73,7 @@ def carried_out(sweep: Sweep, folder: Path, screen: Console, again: str, **optio
         with display.bar:
             return run_sweep(sweep, folder, progress=display.show, **options)
     except KeyboardInterrupt:
-        echo(f"Interrupted. What is done is kept; to go on: {again}", err=True)
+        echo(f"Interrupted. Finished runs are kept. To continue: {again}", err=True)
         click.get_current_context().exit(INTERRUPTED)
 
 
@@ -94,7 +97,7 @@ def close(manifest: Manifest, folder: Path, screen: Console, again: str, kept: b
         screen.print(f"{folder} holds the runs. Next: asapnb compare {shlex.quote(str(folder))}", style="dim")
     failures = [outcome for outcome in manifest.outcomes.values() if not outcome.done]
     if failures:
-        where = f"{folder}/manifest.jsonl says why; to try them again: {again}" if kept else failures[0].gist
+        where = f"{folder}/manifest.jsonl says why. To try them again: {again}" if kept else failures[0].gist
         echo(f"Error: {len(failures):,} of {len(manifest.points):,} points failed; {where}", err=True)
         click.get_current_context().exit(FAILED)
 

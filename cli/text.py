@@ -175,7 +175,7 @@ def evaluations(run: Run) -> Group:
         losses = loss(now["train_loss"]), loss(measured(now["test_loss"]))
         table.add_row(seconds(now["t"]), f"{now['step']:,}", *losses,
                       *(fixed(now[metric.column], metric.pattern) for metric in there))  # fmt: skip
-    cut = [Text(f"{len(chosen)} of {total:,} evaluations; --json gives all", "dim")] if len(chosen) < total else []
+    cut = [Text(f"{len(chosen)} of {total:,} evaluations; --json shows all", "dim")] if len(chosen) < total else []
     return Group(table, *cut)
 
 

@@ -21,7 +21,7 @@ def the_trace(paths: Sequence[str]) -> str | None:
     """The trace that is to be replayed, if it is one; UsageError for one among other files."""
     traces = [path for path in paths if is_trace(path)]
     if traces and len(paths) > 1:
-        raise UsageError(f"{traces[0]} is a trace: replay one at a time, or run files alone")
+        raise UsageError(f"{traces[0]} is a trace: replay one trace at a time, without run files")
     return traces[0] if traces else None
 
 

@@ -22,11 +22,13 @@ def command(
 ) -> None:  # fmt: skip
     """Train on real threads and record every update.
 
-    CONFIG is a TOML file of the keys that --set takes (the flags below, with _ for -), or a run file: that run again.
-    Flags override it, and --set overrides flags.
+    CONFIG is a TOML file or a run file. A TOML file has the keys that --set takes: the flags below, with _ for -.
+    Of a run file the configuration is taken, so that run is made again. Flags override CONFIG, and --set overrides
+    flags.
 
-    With --mpi the scheme is parameter-server, and the workers are other processes, here or on other machines: mpiexec
-    -n 9 asapnb train --mpi ... is a server with 8 workers. Rank 0 alone reads CONFIG, writes the file and shows it.
+    With --mpi the scheme is parameter-server. The workers are then other processes, here or on other machines:
+    mpiexec -n 9 asapnb train --mpi ... starts a server with 8 workers. Only rank 0 reads CONFIG, writes the run file
+    and shows the run.
     """
     scheme = {"scheme": ParameterServer.name} if mpi else {}
     merged = scheme | shared(lambda: configuration("train", config, given, settings))

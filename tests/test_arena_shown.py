@@ -91,7 +91,7 @@ def test_the_figure_shows_every_contestant(folder):
         (["{folder}/my_rules.py:broken", *CELL, "--jobs", "1"], "broken failed in geometric/quadratic, step size"),
         (["tail", "--scenario", "geometrik"], "unknown scenario 'geometrik'"),
         (["tail", "--scenario", "geometric", "--problem", "lenet"], "the suite has no such cell"),
-        (["tail", "-o", "results.xlsx"], "its ending says what is written"),
+        (["tail", "-o", "results.xlsx"], "the ending of the name must be one of"),
         (["--momentum", "0.5"], "momentum is given, but no rule to run with it"),
         (["tail", "--momentum", "1.5"], "momentum is 1.5"),
         (["no_such.json"], "cannot read no_such.json"),

@@ -308,7 +308,7 @@ def test_a_command_ends_with_the_code_of_its_signal(name, code, tmp_path):
         process.send_signal(number)
         _, said = process.communicate(timeout=LIMIT)
     assert process.returncode == code, said
-    assert f"{out} holds what was done. To go on: asapnb resume {out}" in said
+    assert f"{out} holds what was done. To continue: asapnb resume {out}" in said
     assert "Traceback" not in said
     run = ab.load_run(out)
     assert run.status == "interrupted"

@@ -264,7 +264,7 @@ def test_ctrl_c_leaves_a_valid_file(tmp_path):
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 130, err
-    assert f"{path} holds what was done. To go on: asapnb resume {path}" in err
+    assert f"{path} holds what was done. To continue: asapnb resume {path}" in err
     assert "Traceback" not in err
     assert "interrupted  " in out
     run = load_run(path)

@@ -39,7 +39,7 @@ def test_the_command_says_where_the_run_is(tmp_path, full, command):
     done = CliRunner().invoke(main, [command, *RUN, "-o", str(path), "--json"])
     assert done.exit_code == 1, done.output
     assert done.stderr.count("Warning: cannot write to") == 1
-    assert f"does not hold the run, which is finished: it is in {tmp_path / 'run.1.h5'}" in done.stderr
+    assert f"does not hold the run, which ended with status finished: it is in {tmp_path / 'run.1.h5'}" in done.stderr
     assert json.loads(done.stdout)["status"] == "finished"
     assert len(load_run(tmp_path / "run.1.h5").updates["tau"]) == 50
     assert load_run(path).status == "running"

@@ -44,7 +44,7 @@ def test_quiet_and_json(path):
 def test_a_run_that_timed_out_says_how_to_go_on(tmp_path, a_second_per_version):
     path = tmp_path / "run.h5"
     text = call("train", *FLAGS, "--epochs", 10**6, "--max-seconds", 50, "-o", path).stdout
-    assert f"To go on: asapnb resume {path} --max-seconds TOTAL" in text
+    assert f"To continue: asapnb resume {path} --max-seconds TOTAL" in text
     result = call("resume", path)
     assert result.exit_code == 2
     assert "max_seconds is 50: give a larger total, max_seconds (--max-seconds)" in result.stderr

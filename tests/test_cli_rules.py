@@ -31,7 +31,9 @@ def test_list_has_every_rule_and_what_holds():
     assert rows["tail"] == ["yes"] * 4
     assert rows["inverse"] == ["no", "yes", "yes", "no"]
     partly = [name for name, rule in examples().items() if rule.schedule or rule.shuffled or rule.sees]
-    assert lines[-1] == f"Of {', '.join(partly)} only the table is checked, not what each update gets."
+    assert (
+        lines[-1] == f"For {', '.join(partly)} only the scale table is checked, not the scale that each update gets."
+    )
     found = json.loads(call("list", "--search", 20, "--json"))
     assert all(entry["source"] for entry in found)
     assert {entry["name"]: entry["holds"] for entry in found} == {
@@ -123,7 +125,7 @@ def test_a_schedule_is_named():
 def test_of_shuffled_scales_c2_and_c4_do_not_hold_for_updates():
     found = call("check", "shuffled(tail)", "--search", 0)
     assert "C2 and C4 are about the table. They do not hold for updates" in found
-    assert "shuffled, wu_adaptive only the table is checked" in call("list", "--search", 0)
+    assert "shuffled, wu_adaptive only the scale table is checked" in call("list", "--search", 0)
 
 
 def test_what_a_rule_is_told_is_shown(tmp_path):

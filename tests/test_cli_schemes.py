@@ -18,7 +18,7 @@ OF_ASAPNB = {name: scheme for name, scheme in SCHEMES.items() if scheme.__module
 def test_list_has_every_scheme_with_its_options_and_what_can_be_combined():
     lines = call("schemes", "list").stdout.splitlines()
     assert lines[0].split() == ["scheme", "runs", "on", "options", "what", "it", "does"]
-    rows = {line.split()[0]: line for line in lines[1 : lines.index("* not everywhere: see asapnb schemes show")]}
+    rows = {line.split()[0]: line for line in lines[1 : lines.index("* not everywhere; see asapnb schemes show")]}
     assert rows.keys() == SCHEMES.keys()
     assert "threads, simulator  wait_for" in rows["synchronous"] or "threads, MPI" in rows["synchronous"]
     assert "MPI, simulator" in rows["parameter-server"]

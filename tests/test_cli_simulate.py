@@ -269,7 +269,7 @@ def test_other_ends(tmp_path):
     path = tmp_path / "run.h5"
     text = call("simulate", *FLAGS, "--max-seconds", 5, "-o", path).stdout
     assert "timed-out  " in text
-    assert f"To go on: asapnb resume {path} --max-seconds TOTAL" in text
+    assert f"To continue: asapnb resume {path} --max-seconds TOTAL" in text
     text = call("resume", path, "--max-seconds", 9).stdout
     assert "timing   Timing(compute=exponential(mean=1.0)), in virtual seconds" in text
     assert "virt. s" in text
@@ -286,7 +286,7 @@ def test_ctrl_c_and_going_on_give_the_same_bits(tmp_path):
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 130, err
-    assert f"{path} holds what was done. To go on: asapnb resume {path}" in err
+    assert f"{path} holds what was done. To continue: asapnb resume {path}" in err
     assert load_run(path).status == "interrupted"
     assert call("resume", path, "--quiet").exit_code == 0
     call("simulate", *arguments, "--quiet", "-o", tmp_path / "whole.h5")

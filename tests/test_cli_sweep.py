@@ -68,7 +68,7 @@ def test_points_that_fail_are_said_and_the_others_done(here):
     assert "2 failed, 2 finished" in result.stdout
     assert "       rule own.py:exits raised SystemExit: 3" in result.stdout
     assert (
-        "Error: 2 of 4 points failed; runs/few/manifest.jsonl says why; to try them again: asapnb sweep few.toml -o "
+        "Error: 2 of 4 points failed; runs/few/manifest.jsonl says why. To try them again: asapnb sweep few.toml -o "
         in (result.stderr)
     )
     (here / "now").unlink()

@@ -57,7 +57,7 @@ def test_the_server_reads_writes_and_speaks(four, config, tmp_path):
     assert run.attributes.keys() <= ATTRIBUTES.keys()
     assert all(one["cores"] == spans(cores()) for one in run.attributes["ranks"])
     assert list(run.attributes["hosts"]) == [platform.node()]
-    assert to_go_on(run, "run.h5") == "To go on: mpiexec -n 4 asapnb resume --mpi run.h5"
+    assert to_go_on(run, "run.h5") == "To continue: mpiexec -n 4 asapnb resume --mpi run.h5"
     shown = command(None, "show", out)[1]
     assert f"server on {platform.node()}, workers on {platform.node()} (3)" in shown
     assert run.attributes["mpi"]["library"] in shown

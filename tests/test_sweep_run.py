@@ -383,7 +383,9 @@ def test_a_sweep_that_was_stopped_goes_on(here, tmp_path, number):
         until(lambda: not Path(f"/proc/{child}").exists() or "State:\tZ" in Path(f"/proc/{child}/status").read_text())
     if number == signal.SIGINT:
         assert (process.returncode, len(said.splitlines())) == (130, 1), said
-        assert said.startswith(f"Interrupted. What is done is kept; to go on: asapnb sweep {tmp_path}/sweep.toml -o")
+        assert said.startswith(
+            f"Interrupted. Finished runs are kept. To continue: asapnb sweep {tmp_path}/sweep.toml -o"
+        )
     else:
         assert process.returncode == -number
     _, first = lines(folder)
