@@ -225,7 +225,7 @@ def test_steps_divided_as_the_error_says_are_within_the_bound_of_concurrency():
     with pytest.raises(UsageError, match=r"L eta is 13 at update") as error:
         theory.concurrency_bound(np.full(30, 0.5), tau, **known)
     assert theory.concurrency_bound(np.full(30, 0.5 / 13), tau, **known) > 0
-    assert "divided" in str(error.value)
+    assert "divide all steps by that number" in str(error.value)
 
 
 KNOWN = {"L": 1.0, "gap": 1.0, "noise": 0.0}
