@@ -115,7 +115,7 @@ def test_what_is_read_only_is_as_good():
         (lambda p: p.loss_and_gradient([0.0, 1.0], [0]), r"shape \(2,\)"),
         (lambda p: p.loss_and_gradient([0.0], []), "non-empty"),
         (lambda p: p.loss_and_gradient([0.0], [0.5]), "float64"),
-        (lambda p: p.loss_and_gradient([0.0], [0, 10]), "0 to 10; allowed are 0 to 9"),
+        (lambda p: p.loss_and_gradient([0.0], [0, 10]), "0 to 10: must be from 0 to 9"),
         (lambda p: p.evaluate([0.0], "tset"), "Did you mean 'test'"),
         (lambda p: p.evaluate([0.0], "train", limit=0), "limit is 0"),
         (lambda p: p.batches(0, 0, 0), "batch_size is 0: must be an integer from 1 to 10"),

@@ -80,7 +80,7 @@ def test_which_losses_fit_which_labels(kind):
     ("loss", "says"),
     [
         ("hinge", "unknown loss 'hinge'"),
-        (3, "loss is 3: give the name of one, as 'cross_entropy', 'squared'"),
+        (3, "loss is 3: give the name of one, such as 'cross_entropy', 'squared'"),
         ("huber(delta=0)", "delta is 0"),
         ("huber(delta='a')", "delta is 'a'"),
         ("huber(gamma=1)", "unknown parameter of huber 'gamma'"),

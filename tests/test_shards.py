@@ -99,7 +99,7 @@ def test_what_cannot_be_used_is_said(arguments, match):
 
 
 def test_problems_without_samples_or_classes():
-    with pytest.raises(ab.UsageError, match="differ in their noise alone; take a problem with data"):
+    with pytest.raises(ab.UsageError, match="differ only in their noise; take a problem with data"):
         ab.simulate(ab.problems.quadratic([1.0], noise=1.0), shards="iid", updates=5)
     line = ab.problems.least_squares(samples=20, dimension=2)
     with pytest.raises(ab.UsageError, match="real targets, and no classes to divide; take label, or iid"):

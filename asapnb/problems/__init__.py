@@ -1,4 +1,4 @@
-"""What is minimised, behind one contract: networks, objectives with known constants, problems of your own."""
+"""What is minimised: networks, objectives with known constants, and problems of your own."""
 
 from .activations import LeakyReLU, ReLU, Sigmoid, Tanh
 from .analytic import bounded, log_cosh, quadratic, rosenbrock, sine_pl

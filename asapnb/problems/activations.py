@@ -1,7 +1,7 @@
-"""Activation functions: one declaration each, of which plans, kernels, texts, twins and docs are made.
+"""Activation functions. Each is declared once; plans, kernels, texts, twins and docs are made from the declaration.
 
-An activation is a non-decreasing function whose derivative follows from its output, so that the backward pass needs
-nothing else and pooling may come first. To add one, declare it here: see `docs/how-to/extending/activation.md`.
+An activation never falls, and its derivative follows from its output. So the backward pass needs only the output, and
+pooling may come first. To add one, declare it here: see `docs/how-to/extending/activation.md`.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ class Activation:
     """A function applied to every output of the layer before it; `ReLU` and `ReLU()` are the same layer.
 
     Attributes:
-        name: as in texts and in `repr`.
-        formula: of x, in the notation of Python and its `math`; shown in docs, and what tests compare `forward` with.
-        forward: the output y of an input x, in code that Numba compiles; a NaN stays a NaN.
-        backward: from the output y and the gradient g of y, the gradient of x.
+        name: the name in texts and in `repr`.
+        formula: a formula of x, in the notation of Python and its `math`. Docs show it, and tests compare `forward`
+            with it.
+        forward: a function from an input x to its output y, which Numba can compile. A NaN must stay a NaN.
+        backward: a function from the output y and the gradient g of y to the gradient of x.
         clips: whether this is max(0, x), which pooling kernels compute on the way.
         parameter: the name of a number that `forward` and `backward` take as their last argument; "" for none.
-        value: of that number, at least 0; the declared one is the default.
+        value: the value of that number, at least 0. The declared value is the default.
     """
 
     name: str
@@ -52,7 +53,7 @@ class Activation:
         _DECLARED.append(self)
 
     def __call__(self, *values: float, **named: float) -> Activation:
-        """The layer itself; of one with a parameter, the layer with this value of it."""
+        """Return the layer; if it has a parameter, with this value of it."""
         given = self.__signature__.bind(*values, **named).arguments  # type: ignore[attr-defined]
         if not given:
             return self

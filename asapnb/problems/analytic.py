@@ -35,18 +35,19 @@ def quadratic(
 ) -> Problem:
     """f(x) = ½ Σ λ_j x_j², with the eigenvalues λ_j ≥ 0: L is the largest, mu the least.
 
-    The gradient of each sample has independent normal noise on top. It follows from `seed` and the sample alone. Its
-    mean over all samples is 0, so that f is what is minimised and evaluated.
+    Each sample adds independent normal noise to the gradient. The noise follows from `seed` and the number of the
+    sample. Its mean over all samples is 0, so f is what is minimised and evaluated.
 
     Args:
-        eigenvalues: a number or a list, one positive at least.
-        noise: the variance of a sample's gradient: `noise` / d in each of the d coordinates.
-        start: where a run begins. A number or a list is repeated for all coordinates; "normal(s)" is drawn with that
-            standard deviation from the seed of the run.
-        samples: number of samples, an even one.
-        seed: of the noise.
+        eigenvalues: λ_j, a number or a list; >= 0, at least one above 0. There are as many parameters.
+        noise: the variance of a sample's gradient, summed over the d coordinates: `noise` / d in each; >= 0.
+        start: the initial parameters. A number, or a list that is repeated until all parameters have one; or
+            "normal(s)", to draw them from the seed of the run with standard deviation s.
+        samples: the number of samples, which must be even.
+        seed: the seed of the noise.
 
-    Raises UsageError for what cannot be used.
+    Raises:
+        UsageError: for arguments that cannot be used.
 
     >>> problem = quadratic([1.0, 10.0], noise=0.1)
     >>> problem.evaluate([1.0, 1.0])[0], problem.constants.L, problem.config["problem"]
@@ -68,11 +69,11 @@ def log_cosh(
     """f(x) = Σ log cosh x_j: convex but not strongly, as it grows like |x|; L = 1.
 
     Args:
-        dimension: number of parameters, at least 1.
-        noise: variance of a sample's gradient, `noise` / d in each of the d coordinates; >= 0.
-        start: where a run begins: a number, one for each parameter, or "normal(deviation)".
-        samples: number of samples, each with noise of its own.
-        seed: of the noise.
+        dimension: the number of parameters; >= 1.
+        noise: the variance of a sample's gradient, summed over the coordinates; >= 0.
+        start: the initial parameters: a number, one for each parameter, or "normal(s)", as for `quadratic`.
+        samples: the number of samples, which must be even. Each has noise of its own.
+        seed: the seed of the noise.
 
     >>> log_cosh(2, start=3.0).loss_and_gradient([0.0, 100.0], [0])[1].tolist()
     [0.0, 1.0]
@@ -86,15 +87,15 @@ def sine_pl(
 ) -> Problem:
     """f(x) = Σ x_j² + 3 sin² x_j: not convex, but with the inequality of Polyak and Łojasiewicz; L = 8.
 
-    The example of Karimi, Nutini and Schmidt (2016), who give pl ≥ 1/32; 0.17553 is the best constant, to five
-    digits.
+    This is the example of Karimi, Nutini and Schmidt (2016), who give pl ≥ 1/32. The best constant is 0.17553, to
+    five digits.
 
     Args:
-        dimension: number of parameters, at least 1.
-        noise: variance of a sample's gradient, `noise` / d in each of the d coordinates; >= 0.
-        start: where a run begins: a number, one for each parameter, or "normal(deviation)".
-        samples: number of samples, each with noise of its own.
-        seed: of the noise.
+        dimension: the number of parameters; >= 1.
+        noise: the variance of a sample's gradient, summed over the coordinates; >= 0.
+        start: the initial parameters: a number, one for each parameter, or "normal(s)", as for `quadratic`.
+        samples: the number of samples, which must be even. Each has noise of its own.
+        seed: the seed of the noise.
 
     >>> sine_pl(start=3.0).constants.pl
     0.17553
@@ -109,11 +110,11 @@ def bounded(
     """f(x) = Σ x_j² / (1 + x_j²): not convex, and flat far from its minimum at 0; L = 2.
 
     Args:
-        dimension: number of parameters, at least 1.
-        noise: variance of a sample's gradient, `noise` / d in each of the d coordinates; >= 0.
-        start: where a run begins: a number, one for each parameter, or "normal(deviation)".
-        samples: number of samples, each with noise of its own.
-        seed: of the noise.
+        dimension: the number of parameters; >= 1.
+        noise: the variance of a sample's gradient, summed over the coordinates; >= 0.
+        start: the initial parameters: a number, one for each parameter, or "normal(s)", as for `quadratic`.
+        samples: the number of samples, which must be even. Each has noise of its own.
+        seed: the seed of the noise.
 
     >>> bounded().evaluate([1.0])[0]
     0.5
@@ -129,10 +130,10 @@ def rosenbrock(
 
     Args:
         dimension: number of parameters, at least 1, and even.
-        noise: variance of a sample's gradient, `noise` / d in each of the d coordinates; >= 0.
-        start: where a run begins: a number, one for each parameter, or "normal(deviation)".
-        samples: number of samples, each with noise of its own.
-        seed: of the noise.
+        noise: the variance of a sample's gradient, summed over the coordinates; >= 0.
+        start: the initial parameters: a number, one for each parameter, or "normal(s)", as for `quadratic`.
+        samples: the number of samples, which must be even. Each has noise of its own.
+        seed: the seed of the noise.
 
     >>> problem = rosenbrock()
     >>> problem.init().tolist(), problem.evaluate([1.0, 1.0])[0], problem.constants.L
@@ -146,7 +147,7 @@ def rosenbrock(
 def _of_dimension(
     builder: Builder, dimension: int, noise: float, start: Start, samples: int, seed: int, **known: Any
 ) -> Problem:
-    """The problem of an objective with any number of parameters: its least value is 0, at 0 or a `known` x_star."""
+    """The problem of an objective with any number of parameters. Its least value is 0, at 0 or a `known` x_star."""
     n = integer("dimension", dimension, 1, 2**40)
     check_parameters(builder.__name__, n)
     arguments = {"dimension": n, "noise": noise, "start": start, "samples": samples, "seed": seed}

@@ -1,4 +1,4 @@
-"""What is minimised, behind one contract: `Problem`."""
+"""`Problem`: what is minimised. Networks, objectives and problems of your own all have this form."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -35,19 +35,19 @@ Evaluation = Callable[[Reals, str], tuple[float, float] | Mapping[str, float]]
 
 
 def drawn(deviation: ArrayLike, n_params: int, generator: np.random.Generator) -> NDArray[np.float64]:
-    """Initial parameters: independent normal variates of this standard deviation, or of one for each."""
+    """Initial parameters: independent normal numbers of this standard deviation, or of one for each parameter."""
     return np.asarray(deviation) * generator.standard_normal(n_params)
 
 
 def check_parameters(name: str, n_params: int) -> None:
-    """UsageError if there is no memory to draw so many parameters: two vectors of float64, and their product."""
+    """UsageError if there is not enough memory to draw so many parameters, which takes three vectors of float64."""
     check_memory(f"{name} with {n_params:,} parameters", 24 * n_params, "make it smaller")
 
 
 def floating(dtype: DTypeLike) -> np.dtype[Any]:
     """`dtype` if it is float32 or float64; UsageError for any other."""
     if np.dtype(dtype) not in FLOATS:
-        raise UsageError(f"dtype is {dtype}; a problem has float32 or float64 parameters")
+        raise UsageError(f"dtype is {dtype}: must be float32 or float64")
     return np.dtype(dtype)
 
 
@@ -60,31 +60,36 @@ def zeros(n_params: int, generator: np.random.Generator) -> NDArray[np.float64]:
 class Problem(ByValue):
     """A function to minimise: the mean over `n_samples` samples of a loss of `n_params` parameters.
 
-    Made by `mlp`, `lenet`, `cnn`, `network` and `custom`, and by `quadratic` and the other builders of
-    `asapnb.problems`.
+    Do not make one directly. The builders of `asapnb.problems` make it, such as `mlp`, `lenet`, `quadratic` and
+    `custom`.
 
     Attributes:
-        name: shown to readers.
-        gradient: a dispatcher of exactly one signature, `gradient_signature(*dtypes)`.
-        n_params: number of parameters.
+        name: a name for readers.
+        gradient: the compiled gradient, with the signature `gradient_signature(*dtypes)`.
+        n_params: the number of parameters.
         inputs: all training inputs, flat.
-        labels: of the training samples, (n,) or (n, outputs): int64, or the real targets of a regression.
+        labels: the labels of the training samples, (n,) or (n, outputs): int64, or the real targets of a regression.
         layout: the tensors inside the flat parameters.
-        dtype: of parameters and gradients, float32 or float64.
-        plan: int64, read by `gradient` alone.
-        workspace: elements of `dtype` that a worker needs as scratch; a number, or a function of the batch size.
-        initial: draws initial parameters.
-        forward: for the dtypes of parameters and inputs, the compiled forward pass; None if nothing is
-            predicted.
-        evaluation: the metrics of a split; None to compute them with `forward` or `gradient`.
-        loss: what the outputs of `forward` are compared by; None without.
-        outputs: how many a sample has.
+        dtype: the dtype of parameters and gradients, float32 or float64.
+        plan: int64 numbers that only `gradient` reads.
+        workspace: how many elements of `dtype` a worker needs as scratch: a number, or a function of the batch size.
+        initial: a function that draws initial parameters.
+        forward: a function from the dtypes of parameters and inputs to the compiled forward pass; None if the problem
+            does not predict.
+        evaluation: a function that gives the metrics of a split; None to compute them with `forward` or `gradient`.
+        loss: compares the outputs of `forward` with labels or targets; None without `forward`.
+        outputs: how many outputs a sample has.
         has_tickets: whether the workspace of `gradient` must begin with the ticket of the minibatch and the seed of
             the run, as int64.
         data: the data set; None if there is none.
-        targets: what `shards` divides the samples by; None for their labels, empty if they differ in noise alone.
-        constants: what theory knows of the objective; None if nothing.
-        config: what a run file stores to build the problem again.
+        targets: what `shards` divides the samples by. None for the labels; empty if samples differ in noise alone.
+        constants: the known constants of the objective; None if none is known.
+        config: what a run file stores, so that the problem can be built again.
+
+    >>> from asapnb.problems import quadratic
+    >>> problem = quadratic([1.0, 10.0])
+    >>> problem.n_params, problem.dtype.name, problem.loss_and_gradient([1.0, 1.0], indices=[0])[0]
+    (2, 'float64', 5.5)
     """
 
     name: str
@@ -120,34 +125,34 @@ class Problem(ByValue):
 
     @property
     def dtypes(self) -> Dtypes:
-        """Those of parameters, inputs and labels as the gradient gets them: what compiled code depends on."""
+        """The dtypes of parameters, inputs and labels as the gradient gets them. Compiled code depends on them."""
         return self.dtype, self.inputs.dtype, self.flat_labels.dtype
 
     @cached_property
     def flat_labels(self) -> NDArray[Any]:
-        """The labels as the gradient gets them.
+        """The labels as the gradient gets them, flat.
 
-        A network gets the bits of real targets, as float64, so that all networks and their loops are the same code.
+        A network gets the bits of real targets, as float64. So all networks and their loops share the same code.
         """
         return self.labels.reshape(-1) if self.loss is None else _bits(self.labels)
 
     @property
     def n_samples(self) -> int:
-        """Number of training samples."""
+        """The number of training samples."""
         return len(self.labels)
 
     def workspace_size(self, batch_size: int) -> int:
-        """Elements of `dtype` that one worker needs as scratch for minibatches of `batch_size`."""
+        """How many elements of `dtype` a worker needs as scratch for minibatches of `batch_size`."""
         size = integer("batch_size", batch_size, 1)
         return int(self.workspace(size)) if callable(self.workspace) else self.workspace
 
     @property
     def is_compiled(self) -> bool:
-        """Whether this process has compiled the gradient, or loaded it."""
+        """Whether this process has compiled or loaded the gradient."""
         return gradient_signature(*self.dtypes).args in self.gradient.overloads
 
     def compile(self) -> None:
-        """Compile what the problem consists of, or load it from the disk cache; done when first needed otherwise."""
+        """Compile the problem now, or load it from the disk cache. Otherwise this happens when it is first needed."""
         if not self.is_compiled:
             self.gradient.compile(gradient_signature(*self.dtypes))
             self.gradient.disable_compile()
@@ -156,7 +161,7 @@ class Problem(ByValue):
             self.forward(self.dtype, self.inputs.dtype)
 
     def init(self, seed: int = 0) -> Reals:
-        """Initial parameters, shape (n_params,): the same for the same seed."""
+        """Draw initial parameters, shape (n_params,), of the problem's dtype. The same seed gives the same ones."""
         seed = integer("seed", seed, 0, 2**63 - 1)
         check_parameters(self.name, self.n_params)
         return self._params(self.initial(self.n_params, np.random.default_rng(seed)))
@@ -164,13 +169,16 @@ class Problem(ByValue):
     def loss_and_gradient(
         self, params: ArrayLike, indices: ArrayLike, ticket: int = 0, seed: int = 0
     ) -> tuple[float, Reals]:
-        """Mean loss over the training samples `indices`, and its gradient, shape (n_params,).
+        """The mean loss over some training samples, and its gradient.
 
         Args:
-            params: shape (n_params,).
-            indices: of training samples.
-            ticket: of the minibatch in a run; with `seed`, it decides what `Dropout` drops.
-            seed: of the run.
+            params: the parameters, shape (n_params,).
+            indices: which training samples, integers, at least one.
+            ticket: the number of the minibatch in a run. With `seed`, it decides what `Dropout` drops.
+            seed: the seed of the run.
+
+        Returns:
+            The loss, and the gradient of the dtype of the problem, shape (n_params,).
         """
         self.compile()
         params, indices = self._params(params), self._indices(indices)
@@ -183,25 +191,28 @@ class Problem(ByValue):
         return float(loss), gradient
 
     def evaluate(self, params: ArrayLike, split: str = "train", limit: int | None = None) -> tuple[float, float]:
-        """Mean loss and accuracy on a split: the first two of its `metrics`.
+        """The mean loss and the accuracy on a split: the first two of its `metrics`.
 
         Args:
-            params: shape (n_params,).
+            params: the parameters, shape (n_params,).
             split: "train" or "test".
-            limit: at most so many samples, evenly spaced; None for all.
+            limit: at most how many samples to use, evenly spaced; None for all.
 
         Returns:
-            The accuracy is NaN if the problem has none. Both are NaN if it has no such split.
+            Loss and accuracy. The accuracy is NaN if the problem has none; both are NaN if it has no such split.
         """
         return self.metrics(params, split, limit)[:2]
 
     def metrics(self, params: ArrayLike, split: str = "train", limit: int | None = None) -> Metrics:
-        """Mean loss, and how good predictions are, on a split.
+        """The mean loss on a split, and how good the predictions are.
 
         Args:
-            params: shape (n_params,).
+            params: the parameters, shape (n_params,).
             split: "train" or "test".
-            limit: at most so many samples, evenly spaced; None for all.
+            limit: at most how many samples to use, evenly spaced; None for all.
+
+        Returns:
+            Loss, accuracy, r2 and rmse by name. A metric is NaN if the problem does not have it.
 
         >>> from asapnb.problems import mlp
         >>> x, y = np.eye(3), np.array([1.0, 2.0, 3.0])
@@ -229,34 +240,42 @@ class Problem(ByValue):
         return Metrics(sum(self.loss_and_gradient(params, chunk)[0] * len(chunk) for chunk in chunks) / count)
 
     def predict(self, params: ArrayLike, inputs: ArrayLike) -> NDArray[Any]:
-        """What a network says of inputs, in the shape of labels: (n,), or (n, k) if a sample has k labels or targets.
+        """What a network predicts for inputs.
 
         Args:
-            params: shape (n_params,).
-            inputs: (n, C, H, W) or any shape (n, …) with as many features; bytes, or numbers: of pixels, 0 to 1.
+            params: the parameters, shape (n_params,).
+            inputs: shape (n, C, H, W), or any shape (n, …) with as many features. Either bytes, or numbers; numbers
+                of pixels are from 0 to 1.
 
         Returns:
-            The likeliest classes, int64; of a logistic loss 0 and 1, int64; else the outputs, of the problem's dtype.
+            The predictions, of shape (n,), or (n, k) if a sample has k labels or targets. They are the most likely
+            classes, int64; with a logistic loss 0 and 1, int64; for real targets the outputs, of the problem's dtype.
+
+        Raises:
+            UsageError: if the problem does not predict, or if shapes do not fit.
         """
         return self._of_inputs(params, inputs, self._decide)
 
     def scores(self, params: ArrayLike, inputs: ArrayLike) -> Reals:
-        """The outputs of a network for these inputs, (n, outputs): of classes the logits, before softmax.
+        """The outputs of a network for inputs, shape (n, outputs). For classes they are logits, before softmax.
 
         Args:
-            params: shape (n_params,).
+            params: the parameters, shape (n_params,).
             inputs: as for `predict`.
         """
         return self._of_inputs(params, inputs, lambda outputs: outputs)
 
     def batches(self, seed: int, epoch: int, batch_size: int, reshuffle: bool = True) -> list[Integers]:
-        """The minibatches of an epoch, in the order of their tickets: int64 indices, each sample exactly once.
+        """The minibatches of an epoch, in the order of their tickets. Each sample occurs exactly once.
 
         Args:
-            seed: of the run.
-            epoch: from 0.
-            batch_size: samples per minibatch; the last one is shorter if this does not divide `n_samples`.
+            seed: the seed of the run.
+            epoch: the number of the epoch, from 0.
+            batch_size: samples per minibatch. The last one is shorter if this does not divide `n_samples`.
             reshuffle: False to give every epoch the order of epoch 0.
+
+        Returns:
+            For each minibatch the indices of its samples, int64.
         """
         seed = integer("seed", seed, 0, 2**63 - 1)
         epoch = integer("epoch", epoch, 0, 2**63 - 1)
@@ -267,27 +286,27 @@ class Problem(ByValue):
         return np.split(batches.ravel()[: self.n_samples], range(batch_size, self.n_samples, batch_size))
 
     def batches_per_epoch(self, batch_size: int) -> int:
-        """Number of minibatches in an epoch, the ragged one included."""
+        """The number of minibatches in an epoch. The last one may be shorter than `batch_size`."""
         return -(-self.n_samples // integer("batch_size", batch_size, 1, self.n_samples))
 
     def _params(self, params: ArrayLike) -> Reals:
         array = np.require(np.atleast_1d(params), self.dtype, PLAIN)
         if array.shape != (self.n_params,):
-            raise UsageError(f"params have the shape {array.shape}; {self.name} takes ({self.n_params},)")
+            raise UsageError(f"params have the shape {array.shape}: {self.name} takes ({self.n_params},)")
         return array
 
     def _indices(self, indices: ArrayLike) -> Integers:
         array = _integers("indices", indices)
         if array.min() < 0 or array.max() >= self.n_samples:
             raise UsageError(
-                f"indices go from {array.min()} to {array.max()}; allowed are 0 to {self.n_samples - 1}, the "
+                f"indices go from {array.min()} to {array.max()}: must be from 0 to {self.n_samples - 1}, one of the "
                 f"{self.n_samples} training samples"
             )
         return array
 
     def _of_inputs(self, params: ArrayLike, inputs: ArrayLike, keep: Keep) -> NDArray[Any]:
         if self.loss is None or self.data is None:
-            raise UsageError(f"{self.name} does not predict; that takes a network such as lenet(data)")
+            raise UsageError(f"{self.name} does not predict: take a network, such as lenet(data)")
         inputs = np.asarray(inputs)
         if inputs.dtype != np.uint8:
             inputs = inputs.astype(self.dtype)

@@ -7,16 +7,17 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Constants:
-    """The constants of an objective f; None for one that does not exist or is not known.
+    """The known constants of an objective f. A constant that does not exist or is not known is None.
 
     Attributes:
-        L: ‖∇f(x) − ∇f(y)‖ ≤ L ‖x − y‖ for all x and y.
-        mu: f(y) ≥ f(x) + ⟨∇f(x), y − x⟩ + ½ mu ‖y − x‖² for all x and y (strong convexity); 0 if f is not that.
-        pl: ½ ‖∇f(x)‖² ≥ pl (f(x) − f_star), the inequality of Polyak and Łojasiewicz.
+        L: the smoothness constant: ‖∇f(x) − ∇f(y)‖ ≤ L ‖x − y‖ for all x and y.
+        mu: the constant of strong convexity: f(y) ≥ f(x) + ⟨∇f(x), y − x⟩ + ½ mu ‖y − x‖² for all x and y. 0 if f is
+            not strongly convex.
+        pl: the constant of the inequality of Polyak and Łojasiewicz: ½ ‖∇f(x)‖² ≥ pl (f(x) − f_star).
         f_star: the least value of f.
-        x_star: the minimiser; if there are several, the one of least norm.
+        x_star: the minimiser, shape (n_params,); if there are several, the one of least norm.
         convex: whether f is convex.
-        noise: the variance of a sample's gradient, summed over the coordinates, where it is the same everywhere.
+        noise: the variance of a sample's gradient, summed over the coordinates; None if it depends on x.
 
     >>> from asapnb.problems import quadratic
     >>> constants = quadratic([1.0, 10.0]).constants

@@ -23,13 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Conv(LayerText):
-    """Filters of an image.
+    """A convolutional layer: filters that move over an image, with a bias for each.
 
     Attributes:
-        channels: how many filters.
-        kernel: rows and columns of each.
-        stride: pixels from one place of a filter to the next.
-        padding: rows and columns of zeros on each side of the image.
+        channels: how many filters there are.
+        kernel: how many rows and columns a filter has.
+        stride: by how many pixels a filter moves.
+        padding: how many rows and columns of zeros are added on each side of the image.
+
+    >>> Conv(6, 5), Conv(8, 3, padding=1)
+    (Conv(channels=6, kernel=5), Conv(channels=8, kernel=3, padding=1))
     """
 
     channels: int

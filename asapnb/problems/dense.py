@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Dense:
-    """Fully connected: `units` outputs."""
+    """A fully connected layer, with a bias for each output.
+
+    Attributes:
+        units: how many outputs it has.
+
+    >>> Dense(10)
+    Dense(units=10)
+    """
 
     units: int
 

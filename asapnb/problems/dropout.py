@@ -30,7 +30,16 @@ _SALT = 0x64726F706F7574  # so that masks have nothing to do with the order of t
 
 @dataclass(frozen=True)
 class Dropout:
-    """Each number is dropped with probability `p`; the others are divided by 1 − p (Srivastava et al., JMLR 2014)."""
+    """A layer that drops numbers at random while a network is trained. The others are divided by 1 − p.
+
+    Attributes:
+        p: the probability that a number is dropped, from 0 to 0.999.
+
+    Source: Srivastava et al., JMLR 2014.
+
+    >>> Dropout(0.2)
+    Dropout(p=0.2)
+    """
 
     p: float = 0.5
 

@@ -1,7 +1,7 @@
-"""Losses of networks: one declaration each, of which plans, kernels, texts, twins and docs are made.
+"""Losses of networks. Each is declared once; plans, kernels, texts, twins and docs are made from the declaration.
 
-A loss is a sum over the outputs of a sample, each compared with a label or target of its own; only the cross-entropy
-takes all outputs together. To add one, declare it here: see `docs/how-to/extending/loss.md`.
+A loss is a sum over the outputs of a sample. Each output is compared with its own label or target; only the
+cross-entropy takes all outputs together. To add one, declare it here: see `docs/how-to/extending/loss.md`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ class Loss:
     """How an output y is compared with a target t.
 
     Attributes:
-        name: as in texts.
-        formula: of y and t, in the notation of Python and its `math`; shown in docs, and what tests compare with.
-        of: what the outputs say: "classes" (scores, the highest wins), "binary" (yes where y > 0) or "real".
-        value: (y, t) -> the loss, in code that Numba compiles; a NaN stays a NaN. A literal such as 0.5
-            makes it float64, as the sum of all is. None: `ends.softmax`.
-        slope: (y, t) -> its derivative by y.
+        name: the name in texts.
+        formula: a formula of y and t, in the notation of Python and its `math`. Docs show it, and tests compare with
+            it.
+        of: what the outputs mean: "classes" (the highest score wins), "binary" (yes if y > 0) or "real".
+        value: (y, t) -> the loss, in code that Numba can compile. A NaN must stay a NaN. A literal such as 0.5 makes
+            the result float64, which the sum is too. None for `ends.softmax`.
+        slope: (y, t) -> the derivative of the loss by y.
         parameter: the name of a number that `value` and `slope` take as their last argument; "" for none.
-        constant: that number, above 0; the declared one is the default.
+        constant: the value of that number, above 0. The declared value is the default.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Networks on a data set: any supported list of layers, and the three of the ASAP.SGD paper."""
+"""Networks on a data set: any supported list of layers, and the three networks of the ASAP.SGD paper."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -51,18 +51,20 @@ def network(
 
     Args:
         data: a data set.
-        layers: first convolutions (Conv; Conv, ReLU; or Conv, ReLU, MaxPool(2)), then dense layers (Dense; or Dense,
-            ReLU), the last of which is Dense(number of classes, labels or targets).
-            Or their texts: "Conv(4, 5), ReLU, Dense(10)", or a list of texts and layers.
-        name: shown to readers.
-        loss: "cross_entropy" of softmax, for classes; "logistic", for labels 0 and 1; "squared", ½ ‖y − t‖² for
-            targets t, or "huber(delta=1.0)". By default the first of these that fits the labels. The last three are
+        layers: the layers in order: first those on images (`Conv`, `MaxPool`, `AveragePool`), then dense ones
+            (`Dense`). An activation may follow each of these, and `Dropout` may stand among both. The last layer is
+            `Dense` with one unit for each class, label or target. Give a list of layers and texts, or one text:
+            "Conv(4, 5), ReLU, Dense(10)".
+        name: a name for readers.
+        loss: "cross_entropy" of softmax, for classes; "logistic", for labels 0 and 1; "squared", ½ ‖y − t‖², for real
+            targets t; or "huber(delta=1.0)". None for the first of these that fits the labels. The last three are
             sums over the outputs of a sample.
-        init: "he" (normal, variance 2 / fan-in, biases zero: He et al., ICCV 2015) or "normal(0.01)" (that standard
-            deviation for all parameters).
-        dtype: float32; or float64, which runs the portable kernels: for checking.
+        init: how initial parameters are drawn: "he" for normal weights of variance 2 / fan-in and zero biases (He et
+            al., ICCV 2015), or "normal(0.01)" for normal numbers of this standard deviation.
+        dtype: float32; or float64, for checking, which runs the slower portable kernels.
 
-    Raises UsageError for layers that do not fit.
+    Raises:
+        UsageError: for layers that do not fit each other or the data.
 
     >>> from asapnb.data import load_dataset
     >>> network(load_dataset("fashion-mnist-mini"), [Dense(32), ReLU(), Dense(10)])
@@ -85,21 +87,21 @@ def mlp(
     init: str = "he",
     dtype: DTypeLike = np.float32,
 ) -> Problem:
-    """A multi-layer perceptron, with ReLU.
+    """A multi-layer perceptron: dense layers, with ReLU between them.
 
     Args:
         data: a data set.
-        hidden: the units of each hidden layer; () for a linear model.
-        loss: as in `network`.
-        init: as in `network`.
-        dtype: as in `network`.
+        hidden: how many units each hidden layer has; () for a linear model.
+        loss: as for `network`.
+        init: as for `network`.
+        dtype: as for `network`.
 
     >>> from asapnb.data import load_dataset
     >>> mlp(load_dataset("fashion-mnist-mini")).n_params
     134794
     """
     if not isinstance(hidden, Sequence | np.ndarray) or isinstance(hidden, str | bytes):
-        raise UsageError(f"hidden is {shown(hidden)}; give the units of each hidden layer, as (128, 128, 128)")
+        raise UsageError(f"hidden is {shown(hidden)}: give the units of each hidden layer, such as (128, 128, 128)")
     hidden = [integer(f"hidden[{i}]", units, 1) for i, units in enumerate(hidden)]
     layers: list[Layer] = [layer for units in hidden for layer in (Dense(units), ReLU())]
     return _network(data, layers, "mlp", {"hidden": hidden}, loss, init, dtype, ends=True)
@@ -109,13 +111,13 @@ def mlp(
 def lenet(data: Dataset, *, loss: str | None = None, init: str = "he", dtype: DTypeLike = np.float32) -> Problem:
     """LeNet as in the ASAP.SGD paper: 6 and 16 filters of 5 × 5, each pooled by 2, then 120 units.
 
-    34,622 parameters on 28 × 28 × 1, 52,202 on 32 × 32 × 3.
+    It has 34,622 parameters on images of 28 × 28 × 1, and 52,202 on 32 × 32 × 3.
 
     Args:
         data: a data set.
-        loss: as in `network`.
-        init: as in `network`.
-        dtype: as in `network`.
+        loss: as for `network`.
+        init: as for `network`.
+        dtype: as for `network`.
 
     >>> from asapnb.data import load_dataset
     >>> lenet(load_dataset("fashion-mnist-mini"))
@@ -129,13 +131,13 @@ def lenet(data: Dataset, *, loss: str | None = None, init: str = "he", dtype: DT
 def cnn(data: Dataset, *, loss: str | None = None, init: str = "he", dtype: DTypeLike = np.float32) -> Problem:
     """The smaller convolutional network of the paper: 4 and 8 filters of 3 × 3, each pooled by 2, then 128 units.
 
-    27,354 parameters on 28 × 28 × 1.
+    It has 27,354 parameters on images of 28 × 28 × 1.
 
     Args:
         data: a data set.
-        loss: as in `network`.
-        init: as in `network`.
-        dtype: as in `network`.
+        loss: as for `network`.
+        init: as for `network`.
+        dtype: as for `network`.
 
     >>> from asapnb.data import load_dataset
     >>> cnn(load_dataset("fashion-mnist-mini")).n_params
@@ -152,7 +154,7 @@ def _read(layers: Any) -> list[Layer]:
         return [parse_call(part, LAYERS, "layer") for part in re.split(r",(?![^(]*\))", text)]
     if not isinstance(layers, Iterable):
         raise UsageError(
-            f"layers is {shown(layers)}: must be a list of layers, or a text, as 'Dense(32), ReLU, Dense(10)'"
+            f"layers is {shown(layers)}: must be a list of layers, or a text such as 'Dense(32), ReLU, Dense(10)'"
         )
     return [one for layer in layers for one in (_read(layer) if isinstance(layer, str) else [layer])]
 
@@ -205,7 +207,7 @@ def _network(
 
 def _check(data: Any) -> None:
     if not isinstance(data, Dataset):
-        raise UsageError(f"data is {type(data).__name__}; give what load_dataset or Dataset.from_arrays returns")
+        raise UsageError(f"data is {type(data).__name__}: give what load_dataset or Dataset.from_arrays returns")
 
 
 def _deviations(init: str, tensor: Parameter) -> NDArray[np.float64]:

@@ -24,11 +24,11 @@ class Metrics(NamedTuple):
     """The mean loss on a split, and how good the predictions are; NaN for what a problem does not have.
 
     Attributes:
-        loss: the mean over the samples.
-        accuracy: the share of labels that are predicted right, 0 to 1.
-        r2: the coefficient of determination R², the mean over the targets of a sample: 1 minus the squared error over
-            that of the mean target; NaN if a target is the same everywhere.
-        rmse: the root of the mean squared error, over samples and targets.
+        loss: the mean loss over the samples.
+        accuracy: the share of labels that are predicted right, from 0 to 1.
+        r2: the coefficient of determination R²: 1 minus the squared error divided by that of the mean target. It is
+            the mean over the targets of a sample; NaN if a target is the same for all samples.
+        rmse: the root of the mean squared error over samples and targets.
     """
 
     loss: float
@@ -115,7 +115,7 @@ OUTCOMES = {
 
 
 def as_loss(value: Any, data: Dataset) -> Loss:
-    """The loss of a network on this data: as given, or by the kind of the labels if it is None.
+    """The loss of a network on this data: the given one, or for None the first that fits the labels.
 
     >>> x = np.eye(2)
     >>> real = Dataset.from_arrays(x, [0.5, 1.5], x, [0.5, 1.5])
@@ -126,7 +126,7 @@ def as_loss(value: Any, data: Dataset) -> Loss:
     if value is None:
         value = "squared" if data.is_real else "cross_entropy" if labels.ndim == 1 else "logistic"
     if not isinstance(value, str):
-        raise UsageError(f"loss is {shown(value)}: give the name of one, as {', '.join(map(repr, _BUILDERS))}")
+        raise UsageError(f"loss is {shown(value)}: give the name of one, such as {', '.join(map(repr, _BUILDERS))}")
     loss: Loss = parse_call(value, _BUILDERS, "loss")
     if not OUTCOMES[loss.of].outputs(labels, data.classes):
         found = f"{labels.dtype} of shape {labels.shape}"

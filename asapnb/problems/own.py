@@ -33,23 +33,25 @@ def custom(
     evaluate: Evaluation | None = None,
     name: str | None = None,
 ) -> Problem:
-    """A problem of your own, for `train` like any other.
+    """A problem of your own, with a gradient that you write. Train it like any other.
 
     Args:
-        gradient: a module-level function under `numba.njit` with the arguments of `gradient_signature`.
-        inputs: the training inputs, uint8, float32 or float64; the gradient gets them flat.
-        labels: (n,), or (n, k), which the gradient gets flat. They have the dtype in the signature that `gradient`
-            was declared with; without one, integers become int64, and floats get the dtype of the parameters.
-        n_params: number of parameters.
-        dtype: of the parameters, float32 or float64.
-        init: maps (n_params, generator) to initial parameters; default: zeros.
-        workspace_size: elements of scratch of a worker; a number, or a function of the batch size.
-        evaluate: maps (params, "train" or "test") to (loss, accuracy), or to a mapping of "loss" and perhaps
-            "accuracy", "r2" and "rmse"; default: the mean of the gradient's own loss on the training split.
-        name: default: that of the gradient.
+        gradient: a module-level function, decorated with `numba.njit`, that takes the arguments which
+            `gradient_signature` lists.
+        inputs: the training inputs, one row for each sample; uint8, float32 or float64. The gradient gets them flat.
+        labels: the labels or targets, (n,) or (n, k). The gradient gets them flat, in the dtype of the signature that
+            it was declared with. Without a signature, integers become int64, and floats the dtype of the parameters.
+        n_params: the number of parameters.
+        dtype: the dtype of the parameters, float32 or float64.
+        init: a function from (n_params, generator) to initial parameters. By default they are zero.
+        workspace_size: how many elements of scratch a worker needs: a number, or a function of the batch size.
+        evaluate: a function from (params, "train" or "test") to (loss, accuracy), or to a mapping of "loss" and
+            perhaps "accuracy", "r2" and "rmse". None for the mean of the gradient's loss over the training samples.
+        name: a name for readers; None for the name of the gradient.
 
-    Raises UsageError for what does not fit, and for a gradient that does not compile, has threads of its own
-    (parallel=True) or calls Python (objmode).
+    Raises:
+        UsageError: for arguments that do not fit; and for a gradient that does not compile, has threads of its own
+            (parallel=True) or calls Python (objmode).
 
     >>> @numba.njit
     ... def pull(params, gradient, indices, plan, workspace, inputs, labels):  # mean of |params - x|^2 / 2
@@ -70,7 +72,7 @@ def custom(
     dtype = floating(dtype)
     inputs = np.require(inputs, requirements=PLAIN)
     if inputs.dtype not in (np.uint8, *FLOATS):
-        raise UsageError(f"inputs are {inputs.dtype}; allowed are uint8, float32 and float64")
+        raise UsageError(f"inputs are {inputs.dtype}: must be uint8, float32 or float64")
     labels = _labels(labels, gradient, dtype)
     n_params = integer("n_params", n_params, 1, 2**40)
     name = name or str(getattr(gradient, "__name__", "custom"))
@@ -114,7 +116,7 @@ def _compile_gradient(function: Any, dtypes: Dtypes) -> Gradient:
     """The function under exactly the expected signature (a float64 loss in it is then cast, as NumPy would)."""
     signature = gradient_signature(*dtypes)
     if not isinstance(function, CPUDispatcher):
-        raise UsageError(f"the gradient is {function!r}; decorate a module-level function with numba.njit")
+        raise UsageError(f"the gradient is {function!r}: decorate a module-level function with numba.njit")
     check_fit(function, "gradient")
     try:
         compiled = numba.jit(**{**function.targetoptions, "nogil": True})(function.py_func)

@@ -8,12 +8,15 @@ from numpy.typing import ArrayLike
 
 
 class Parameter(NamedTuple):
-    """One tensor inside the flat parameter array: ``params[offset : offset + prod(shape)].reshape(shape)``.
+    """One tensor inside the flat parameters: `params[offset : offset + prod(shape)].reshape(shape)`.
 
     Attributes:
-        name: such as "dense1.weight".
-        shape: of the tensor.
-        offset: of its first element.
+        name: the name of the tensor, such as "dense1.weight".
+        shape: the shape of the tensor.
+        offset: where its first element stands in the flat parameters.
+
+    >>> Parameter("dense1.weight", (784, 10), 0).shape
+    (784, 10)
     """
 
     name: str

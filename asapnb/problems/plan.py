@@ -75,7 +75,7 @@ def _stages(layers: Sequence[Layer]) -> list[_Stage]:
         else:
             first, then = (", ".join(kind.layer.__name__ for kind in kinds) for kinds in (BLOCK_LAYERS, ROW_LAYERS))
             raise UsageError(
-                f"layer {position} is {layer!r}, which does not fit there; allowed are first layers on images "
+                f"layer {position} is {layer!r}, which does not fit there: layers on images come first "
                 f"({first}), then layers on rows of numbers ({then}), each alone or with an activation "
                 f"({', '.join(activation.name for activation in ACTIVATIONS[1:])})"
             )

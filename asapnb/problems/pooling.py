@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class MaxPool(LayerText):
-    """The maximum of each `size` × `size` window, `stride` (default: `size`) apart; an incomplete one is dropped."""
+    """A layer that takes the maximum of each window of an image. Incomplete windows at the edge are dropped.
+
+    Attributes:
+        size: how many rows and columns a window has.
+        stride: by how many pixels windows are apart; None for `size`.
+
+    >>> MaxPool(2), MaxPool(3, stride=2)
+    (MaxPool(size=2), MaxPool(size=3, stride=2))
+    """
 
     size: int = 2
     stride: int | None = field(default=None, repr=False)
@@ -29,7 +37,15 @@ class MaxPool(LayerText):
 
 @dataclass(frozen=True, repr=False)
 class AveragePool(LayerText):
-    """The mean of each `size` × `size` window, `stride` (default: `size`) apart; an incomplete one is dropped."""
+    """A layer that takes the mean of each window of an image. Incomplete windows at the edge are dropped.
+
+    Attributes:
+        size: how many rows and columns a window has.
+        stride: by how many pixels windows are apart; None for `size`.
+
+    >>> AveragePool(2)
+    AveragePool(size=2)
+    """
 
     size: int = 2
     stride: int | None = field(default=None, repr=False)

@@ -31,19 +31,22 @@ def least_squares(
 ) -> Problem:
     """f(x) = 1/(2n) ‖Ax − b‖²: a sample is one of the n rows of the matrix A, with its target.
 
-    L is σ²/n of the largest singular value σ of A, pl that of the least positive one. This is also mu if A has full
-    column rank; else f is not strongly convex. Rows are given, or generated: a normal A, and b = Ay + 0.1 z of normal
-    y and z.
+    L is σ²/n for the largest singular value σ of A, and pl is σ²/n for the least positive one. If A has full column
+    rank, mu equals pl; otherwise f is not strongly convex. Give the rows, or generate them: then A is normal, and
+    b = Ay + 0.1 z for normal y and z.
 
     Args:
-        matrix: A, (n, d).
-        targets: b, (n,).
-        noise: as in `quadratic`; the middle one of an odd number of rows has none.
-        samples: number of rows to generate, instead of `matrix` and `targets`.
-        dimension: their length.
-        rank: their rank; default: the largest possible.
-        start: as in `quadratic`.
-        seed: of what is generated, and of the noise.
+        matrix: A, shape (n, d).
+        targets: b, shape (n,).
+        noise: as for `quadratic`. With an odd number of rows, the middle one has no noise.
+        samples: n, the number of rows to generate; instead of `matrix` and `targets`.
+        dimension: d, the length of the generated rows.
+        rank: the rank of the generated matrix; None for the largest possible.
+        start: as for `quadratic`.
+        seed: the seed of the generated rows, and of the noise.
+
+    Raises:
+        UsageError: for arguments that cannot be used.
 
     >>> problem = least_squares(samples=200, dimension=20, rank=10)
     >>> problem.constants.mu, round(problem.constants.pl, 3), problem.n_samples
@@ -56,7 +59,7 @@ def least_squares(
     n, d = a.shape
     x_star, _, r, values = np.linalg.lstsq(a, b, rcond=None)
     if r == 0:
-        raise UsageError("matrix is zero everywhere: there is nothing to minimise; give one of rank 1 or more")
+        raise UsageError("matrix is 0 everywhere, so there is nothing to minimise: give a matrix of rank 1 or more")
     L, pl = values[0] ** 2 / n, values[r - 1] ** 2 / n
     f_star = float(np.sum((a @ x_star - b) ** 2)) / (2 * n)
     constants = Constants(float(L), float(pl) if r == d else 0.0, float(pl), f_star, x_star, True)
@@ -78,19 +81,23 @@ def logistic(
 ) -> Problem:
     """f(x) = 1/n Σ log(1 + exp(−y_i ⟨a_i, x⟩)) + ridge/2 ‖x‖²: a sample is a row a_i with its label y_i, −1 or 1.
 
-    L is σ²/(4n) + ridge of the largest singular value σ of the rows, and mu the ridge. x_star is found by Newton's
-    method; without ridge it and f_star are None. The labels of generated rows are drawn by a logistic model.
+    L is σ²/(4n) + ridge for the largest singular value σ of the matrix of rows, and mu is the ridge. Newton's method
+    finds x_star. With a ridge of 0, x_star and f_star are None. The labels of generated rows are drawn from a
+    logistic model.
 
     Args:
-        matrix: the rows a_i, (n, d).
-        labels: −1 and 1, or 0 and 1, (n,).
-        noise: this and all others but `ridge` as in `least_squares`.
-        ridge: weight of ½ ‖x‖².
-        samples: number of rows to generate.
-        dimension: their length.
-        rank: their rank.
-        start: where a run begins.
-        seed: of what is generated, and of the noise.
+        matrix: the rows a_i, shape (n, d).
+        labels: −1 and 1, or 0 and 1, shape (n,).
+        noise: as for `least_squares`.
+        ridge: the weight of ½ ‖x‖²; >= 0.
+        samples: n, the number of rows to generate; instead of `matrix` and `labels`.
+        dimension: d, the length of the generated rows.
+        rank: the rank of the generated rows; None for the largest possible.
+        start: as for `quadratic`.
+        seed: the seed of the generated rows, and of the noise.
+
+    Raises:
+        UsageError: for arguments that cannot be used.
 
     >>> problem = logistic(samples=200, dimension=5, noise=0.1)
     >>> problem.constants.mu, round(problem.constants.f_star, 3), round(problem.evaluate(problem.init())[0], 3)
@@ -128,7 +135,7 @@ def _rows(
     if matrix is None or targets is None or sizes != [None] * 3:
         raise UsageError(
             f"{builder.__name__} takes a matrix and {kind}, or samples=, dimension= and perhaps rank= to generate "
-            "them: give either, and all of it"
+            "them: give one of these, and all of it"
         )
     if kind == "labels" and isinstance(targets, np.ndarray):
         targets = targets * 1  # booleans are 0 and 1

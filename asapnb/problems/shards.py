@@ -1,4 +1,4 @@
-"""Data that differ between workers: each has a part of the training samples of its own."""
+"""Data that differ from worker to worker: each worker has its own part of the training samples."""
 
 import hashlib
 import heapq
@@ -26,12 +26,13 @@ class Shards:
     """How the training samples are divided among the workers.
 
     Attributes:
-        kind: the name of the function that returns it, under `register`.
-        divide: `divide(targets, samples, workers, seed, *parameters)` gives the samples to the workers: one array of
-            them for each worker. `samples` are all of them, in an order that follows from the seed, and `targets`
-            their labels or targets, in the same order. A worker that gets nothing is given one of the largest part.
-        parameters: its last arguments, numbers or words.
-        needs: of the samples: "nothing"; "order", one label or real target each; or "classes", one label each.
+        kind: the name of the registered function that returns it.
+        divide: called as `divide(targets, samples, workers, seed, *parameters)`; returns an array of samples for each
+            worker. `samples` are the numbers of all samples, in an order that follows from the seed. `targets` are
+            their labels or targets, in the same order. A worker without samples is then given one of the largest
+            part.
+        parameters: the last arguments of `divide`, numbers or words.
+        needs: what a sample must have: "nothing"; "order" for one label or real target; "classes" for one label.
     """
 
     kind: str
@@ -50,15 +51,16 @@ SHARDS: Registry[Entry] = Registry("division of data", "a description of the par
 
 
 def register(example: str) -> Callable[[Builder], Builder]:
-    """Make a function that returns `Shards` known by its name: a decorator, all that a new division needs.
+    """Register a function that returns `Shards`, so that texts can name it. Use this as a decorator.
 
-    The first line of the function's docstring says what the parts are. See docs/how-to/extending/shards.md.
+    A new division needs nothing else. The first line of the function's docstring says what the parts are. If a
+    function is defined again, it replaces the first one. See docs/how-to/extending/shards.md.
 
     Args:
-        example: the text of a division of that name, such as "dirichlet(0.5)".
+        example: a text that calls the function, such as "dirichlet(0.5)".
 
-    UsageError where any of these is missing, or a division of asapnb has the name. A function that is defined again
-    replaces the first.
+    Raises:
+        UsageError: if the example or the docstring is missing, or if a division of asapnb has this name.
     """
 
     def enter(builder: Builder) -> Builder:
@@ -69,7 +71,7 @@ def register(example: str) -> Callable[[Builder], Builder]:
 
 
 def available() -> dict[str, str]:
-    """Every registered division by name, with the first line of its description.
+    """All registered divisions: the name of each, and the first line of its docstring.
 
     >>> available()["iid"]
     'at random, of equal size, or one sample more.'
@@ -99,17 +101,17 @@ def label() -> Shards:
 def dirichlet(alpha: float) -> Shards:
     """shares of each class that are the more unequal the smaller alpha is.
 
-    Of each class, worker i gets the share p_i, with p drawn for the class from the symmetric Dirichlet distribution.
+    Worker i gets the share p_i of a class. For each class, p is drawn from the symmetric Dirichlet distribution.
 
     Source: Hsu, Qi, Brown, "Measuring the effects of non-identical data distribution for federated visual
-    classification", 2019, arXiv 1909.06335. There a worker's classes are drawn, in parts of equal size; here a
-    class's workers.
+    classification", 2019, arXiv 1909.06335. They draw the classes of each worker, in parts of equal size. Here the
+    workers of each class are drawn.
     """
     return Shards("dirichlet", _by_dirichlet, (real("alpha of dirichlet", alpha, 1e-6, 1e9),), needs="classes")
 
 
 def as_shards(value: Any) -> Shards | None:
-    """A division from its text; None for None, where all workers draw from all samples.
+    """Read a division from its text. None stays None: then all workers draw from all samples.
 
     >>> print(as_shards("dirichlet(alpha=0.5)"), as_shards("label"), as_shards(None))
     dirichlet(0.5) label None
@@ -129,21 +131,21 @@ def as_shards(value: Any) -> Shards | None:
 
 
 def shards(source: Problem | Dataset, how: str | Shards, workers: int, seed: int = 0) -> list[Integers]:
-    """The training samples of each worker, as the argument `shards` of runs divides them.
+    """Divide the training samples among workers, as the argument `shards` of a run does.
 
-    `asapnb.problems.shards.available` names the divisions. docs/how-to/data-per-worker.md explains each.
+    docs/how-to/data-per-worker.md explains each division.
 
     Args:
         source: a problem, or its data.
-        how: one of these.
-        workers: how many parts; at most as many as samples.
-        seed: of the run. The parts follow from it, on every machine.
+        how: a division or its text: "iid", "label", "dirichlet(0.5)" or one of your own.
+        workers: how many parts to make; at most as many as there are samples.
+        seed: the seed of the run. The same seed gives the same parts on every machine.
 
     Returns:
-        The indices of each part, int64, in ascending order.
+        For each worker the indices of its samples, int64, in ascending order.
 
     Raises:
-        UsageError: for what cannot be divided so.
+        UsageError: if the samples cannot be divided in this way.
 
     >>> import asapnb as ab
     >>> data = ab.load_dataset("fashion-mnist-mini")
@@ -153,7 +155,7 @@ def shards(source: Problem | Dataset, how: str | Shards, workers: int, seed: int
     """
     chosen = as_shards(how)
     if chosen is None:
-        raise UsageError(f"there are no parts without shards: give {_examples()}")
+        raise UsageError(f"shards is None, so there are no parts: give {_examples()}")
     return split(
         _targets(source, chosen), chosen, integer("workers", workers, 1), integer("seed", seed, 0, 2**63 - 1)
     )
@@ -170,7 +172,7 @@ def _targets(source: Problem | Dataset, how: Shards) -> NDArray[Any]:
     name = source.name
     if not len(targets):
         raise UsageError(
-            f"shards is {how}: the samples of {name} differ in their noise alone; take a problem with data, such as "
+            f"shards is {how}: the samples of {name} differ only in their noise; take a problem with data, such as "
             "least_squares, logistic or a network"
         )
     if how.needs != "nothing" and targets.ndim > 1:

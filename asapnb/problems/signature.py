@@ -17,18 +17,21 @@ Forward: TypeAlias = Any  # one without `gradient`, that also writes the most li
 
 
 def gradient_signature(dtype: DTypeLike, inputs_dtype: DTypeLike, labels_dtype: DTypeLike = np.int64) -> Any:
-    """The Numba signature of every gradient: what a worker loop calls and what a problem of your own provides.
+    """The Numba signature of every gradient: workers call it, and a problem of your own provides it.
 
-    ``loss = gradient(params, gradient, indices, plan, workspace, inputs, labels)``: the mean loss over the samples
-    `indices` (int64, at least one), with all of `gradient` overwritten. `params`, `gradient`, `workspace` and the
-    loss have the problem's dtype (float32 or float64). Only the problem itself reads `plan` (int64) and `workspace`
-    (its contents are arbitrary). `inputs` is the flat training data, and `labels` are the flat labels or targets: one
-    number for each sample, or equally many.
+    A gradient is called as
+
+        loss = gradient(params, gradient, indices, plan, workspace, inputs, labels)
+
+    It returns the mean loss over the samples `indices` (int64, at least one), and overwrites all of `gradient`.
+    `params`, `gradient`, `workspace` and the loss have the dtype of the problem. `inputs` are all training inputs,
+    flat. `labels` are the labels or targets, flat: the same number for each sample. `plan` (int64) and `workspace`
+    are for the problem's own use; what is in `workspace` at first is arbitrary.
 
     Args:
-        dtype: of parameters and gradients, float32 or float64.
-        inputs_dtype: of the inputs.
-        labels_dtype: of the labels; int64 if they are classes.
+        dtype: the dtype of parameters and gradients, float32 or float64.
+        inputs_dtype: the dtype of the inputs.
+        labels_dtype: the dtype of the labels; int64 for classes.
 
     >>> print(gradient_signature("float32", "uint8").return_type)
     float32

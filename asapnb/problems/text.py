@@ -28,8 +28,8 @@ class Entry:
     """A problem that is known by name.
 
     Attributes:
-        build: what a text calls; its first argument is the data set if the problem is `on_data`.
-        example: the text of one.
+        build: the function that a text calls; its first argument is the data set if the problem is `on_data`.
+        example: the text of such a problem.
         on_data: whether it needs a data set.
     """
 
@@ -42,18 +42,18 @@ PROBLEMS: dict[str, Entry] = {}
 
 
 def register(example: str, build: Builder | None = None) -> Callable[[Declared], Declared]:
-    """Make a function that returns a problem known by its name: a decorator, all that a new problem needs.
+    """Register a function that returns a problem, so that texts can name it. Use this as a decorator.
 
-    Texts, run files, `resume`, `replay` and the command line's help then know it. A problem that is made by `custom`
-    gets the call as its text. A first parameter `data` means that the problem is one on a data set. See
-    docs/how-to/extending/problem.md.
+    A new problem needs nothing else: texts, run files, `resume`, `replay` and the help of the command line then know
+    it. If the first parameter is `data`, the problem needs a data set. A problem that `custom` makes gets the call as
+    its text. If a function is defined again, it replaces the first one. See docs/how-to/extending/problem.md.
 
     Args:
-        example: the text of a problem of that name, such as "quadratic([1, 10], noise=0.1)".
-        build: what a text calls instead of the function, for arguments that no text can hold.
+        example: a text that calls the function, such as "quadratic([1, 10], noise=0.1)".
+        build: a function that a text calls instead, if some arguments cannot be written as text.
 
-    UsageError if the example is none, or if another problem has the name. A function that is defined again replaces
-    the first.
+    Raises:
+        UsageError: if the example does not call the function, or if another problem has the name.
 
     >>> @register("lenet()")
     ... def lenet(): ...
@@ -78,7 +78,7 @@ def register(example: str, build: Builder | None = None) -> Callable[[Declared],
 
 
 def _named(builder: Declared) -> Declared:
-    """The builder, with its call as the text of what it returns, unless that has a text already."""
+    """The builder. What it returns gets the call as its text, unless it has a text already."""
 
     @wraps(builder)
     def build(*arguments: Any, **named: Any) -> Problem:
@@ -95,7 +95,7 @@ def _named(builder: Declared) -> Declared:
 
 
 def is_custom(text: str) -> bool:
-    """Whether this is the text of a problem that only Python can build: of `custom`, or one that is too long.
+    """Whether only Python can build the problem of this text: one of `custom`, or one with too many numbers.
 
     >>> is_custom("custom(pull)"), is_custom("lenet")
     (True, False)
@@ -104,15 +104,15 @@ def is_custom(text: str) -> bool:
 
 
 def is_known(text: str) -> bool:
-    """Whether this is the text of a problem that `parse_problem` can build."""
+    """Whether `parse_problem` can build the problem of this text."""
     return _name(text) in PROBLEMS
 
 
 def code_of(problem: Problem) -> Piece | None:
-    """What a problem is besides its text, with a digest, if that is not all that there is to know of it; else None.
+    """The code and data that make a problem but do not stand in its text, with a digest; None if there are none.
 
-    So it is with a problem of `custom`, with one whose builder or functions are not of asapnb, and with arrays that
-    no text can hold. The digest is made once: what functions remember of their calls does not change it.
+    There are some if `custom` made the problem, if its builder or functions are not of asapnb, or if it has arrays
+    that no text can hold. The digest is made once. What functions remember of their calls does not change it.
     """
     kept = vars(problem)
     if "_code" not in kept:
@@ -133,7 +133,7 @@ def _name(text: str) -> str:
 
 
 def parse_problem(text: str, data: str | Dataset = "fashion-mnist-mini") -> Problem:
-    """The problem of this text; the data set of this name is loaded if the problem is one on data, unless it is here.
+    """Build a problem from its text. If it needs data, the data set of this name is loaded, or the given one used.
 
     >>> parse_problem("quadratic([1, 10], noise=0.1)", "no data set")
     <quadratic: 2 parameters, 1,048,576 samples, float64>
@@ -141,13 +141,15 @@ def parse_problem(text: str, data: str | Dataset = "fashion-mnist-mini") -> Prob
     6370
     """
     if is_custom(text):
-        raise UsageError(f"the problem is one's own, {text}: build it in Python and call train with it")
+        raise UsageError(
+            f"the problem is {text}, which only your own code can build: build it in Python and call train with it"
+        )
     known = {name: _on(data, entry.build) if entry.on_data else entry.build for name, entry in PROBLEMS.items()}
     return parse_call(text, known, "problem", {"normal": _normal, **LAYERS})
 
 
 def _on(data: str | Dataset, builder: Builder) -> Builder:
-    """The builder without its first argument: that data is loaded when the others are known to be right."""
+    """The builder without its first argument. Data is loaded only after the other arguments were checked."""
 
     def build(*arguments: Any, **named: Any) -> Problem:
         return builder(data if isinstance(data, Dataset) else load_dataset(data), *arguments, **named)
@@ -157,7 +159,7 @@ def _on(data: str | Dataset, builder: Builder) -> Builder:
 
 
 def _normal(deviation: float) -> str:
-    """So that normal(0.1) may be written without quotes."""
+    """Lets normal(0.1) be written without quotes."""
     return f"normal({deviation!r})"
 
 
@@ -172,7 +174,7 @@ def normal_deviation(name: str, text: str, others: str) -> float:
         return real("s", float(match[1]), 0)  # type: ignore[index]
     except (TypeError, ValueError):
         raise UsageError(
-            f"{name} is {text!r}: give {others} or 'normal(s)' with a standard deviation s, as 'normal(0.01)'"
+            f"{name} is {text!r}: give {others} or 'normal(s)' with a standard deviation s, such as 'normal(0.01)'"
         ) from None
 
 
@@ -180,12 +182,12 @@ def call_text(builder: Builder, values: Mapping[str, Any], first: Sequence[NDArr
     """The call that makes a problem again.
 
     Args:
-        builder: what is called.
-        values: its arguments by name; those that are the default are left out.
+        builder: the function that is called.
+        values: its arguments by name. Those that have their default are left out.
         first: arrays that stand before them, without a name.
 
     Returns:
-        "custom(…)" if there are more than 64 numbers, or what no text can hold.
+        The text; "custom(…)" if there are more than 64 numbers, or a value that no text can hold.
 
     >>> from asapnb.problems import log_cosh
     >>> call_text(log_cosh, {"noise": 0.5, "dimension": np.int64(3), "seed": 0})
