@@ -1,8 +1,8 @@
-"""A run as plain data: what a configuration file, the command line's flags and a run file hold.
+"""A run as plain data, as configuration files, the flags of the command line and run files hold it.
 
 A configuration is a flat mapping. `data` and `problem` are texts, such as "fashion-mnist-mini" and
-"mlp(hidden=[64, 64])". Every other key is an argument of `train` or of `simulate`; schemes, rules and timings are
-texts, too, and a timing may be a table.
+"mlp(hidden=[64, 64])". Every other key is an argument of `train` or `simulate`. Schemes, rules and timings are texts,
+too; a timing may also be a table.
 """
 
 import ast
@@ -64,9 +64,13 @@ _REPLAYED = {
 
 @cache
 def keys(kind: Command = "train") -> dict[str, Argument]:
-    """Every key, by name: `data`, `problem` and the arguments of `train`, or of another command, that are plain data.
+    """Every key of a configuration, by name.
 
-    A replay has a `source`, too, and what it may change or watch.
+    They are `data`, `problem` and the arguments of the command that are plain data. A replay has the key `source`,
+    and the arguments that a replay may change.
+
+    Args:
+        kind: the command, such as "train", "simulate" or "replay".
 
     >>> keys()["step_size"].default, keys()["step_size"].kinds
     (0.01, (<class 'float'>,))
@@ -76,9 +80,12 @@ def keys(kind: Command = "train") -> dict[str, Argument]:
 
 
 def check_keys(config: Mapping[str, Any], kind: Command = "train") -> dict[str, Any]:
-    """Check that each key of a configuration is known and that its value has the right type; returns it.
+    """A configuration, checked: each key must be known, and each value must have the right type.
 
-    UsageError names a key or value that is wrong. The text "none" stands for None, which TOML does not have.
+    The text "none" stands for None, which TOML does not have.
+
+    Raises:
+        UsageError: for a wrong key or value, which it names.
 
     >>> check_keys({"workers": 8, "eval_samples": "none"})
     {'workers': 8, 'eval_samples': None}
@@ -110,9 +117,16 @@ def _checked(name: str, value: Any, kind: Command) -> Any:
 
 
 def load_config(path: str | os.PathLike[str], kind: Command = "train") -> dict[str, Any]:
-    """The checked configuration in a TOML file, or of the run in a run file; UsageError if there is none.
+    """The checked configuration in a TOML file or a run file.
 
-    From a run of another kind, keys that `kind` does not have are left out.
+    If the run file is of another kind, keys that `kind` does not have are left out.
+
+    Args:
+        path: of the file.
+        kind: "train", "simulate" or another command.
+
+    Raises:
+        UsageError: for a file without a configuration, and for a wrong key or value.
     """
     with regular_file(path, "the configuration") as file:
         is_run = file.read(len(_HDF5)) == _HDF5
@@ -146,7 +160,7 @@ def merge(*configs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parse_value(text: str) -> Any:
-    """The value of a text that is TOML or Python, else the text itself.
+    """The value of a text in TOML or Python syntax. Any other text is its own value.
 
     >>> [parse_value(text) for text in ("8", ".5", "1e-3", "true", "True", "tail(amplitude=0.5)")]
     [8, 0.5, 0.001, True, True, 'tail(amplitude=0.5)']
@@ -182,9 +196,9 @@ def prepare(
     Args:
         config: the configuration, by key.
         kind: "train", "simulate" or "calibrate".
-        force: take code of one's own that is not what the run file had which the configuration is from. Without it
-            that is a RecordError, with the difference.
-        problem: the one that the configuration says, if it has been made already.
+        force: accept your own code although it differs from what the run file of the configuration recorded. Without
+            it that is a RecordError, which shows the difference.
+        problem: the problem of the configuration, if it has been made already.
     """
     arguments = {"data": keys()["data"].default, "problem": keys()["problem"].default, **check_keys(config, kind)}
     text, data = arguments.pop("problem"), arguments.pop("data")
@@ -201,7 +215,7 @@ def prepare_replay(
 
     Args:
         config: the configuration, by key.
-        force: take code of one's own that is not what it was.
+        force: accept your own code although it has changed.
         once: makes a value under a key, and keeps it for others that need it.
     """
     once = once or (lambda key, make: make())
@@ -231,30 +245,30 @@ def run_config(
     progress: ProgressHook = None,
     comm: Any = None,
 ) -> Run:
-    """Train, or simulate, as a configuration says.
+    """Train or simulate as a configuration says.
 
     Args:
         config: the configuration, by key; see `keys`.
         kind: "train" or "simulate".
         out: the run file to write (HDF5). Without it the run stays in memory.
-        force: overwrite `out` if it exists, and run code of one's own that is not what the run file had which the
-            configuration is from.
+        force: overwrite `out` if it exists, and accept your own code although it differs from what the run file of
+            the configuration recorded.
         on_eval: called with each `Evaluation` as it is made.
-        progress: called with a `Progress` a few times a second; None, True and False as of `train`.
-        comm: as of `train`, to train on MPI.
+        progress: called with a `Progress` a few times a second. None, True and False mean the same as in `train`.
+        comm: as in `train`, to train on MPI.
 
     Returns:
         The `Run`; None on a worker of MPI.
 
     Raises:
-        UsageError, RuleError, RecordError: before anything is written, for what cannot be used.
+        UsageError, RuleError, RecordError: for what cannot be used. Nothing has been written then.
 
     >>> run = run_config({"problem": "mlp(hidden=[8])", "workers": 2, "updates": 50})
     >>> run.status, run_config(run.config).config == run.config
     ('finished', True)
     """
     if comm is not None and kind != "train":
-        raise UsageError(f"comm is {shown(comm)}, and kind is {kind}: only train runs on MPI; leave comm out")
+        raise UsageError(f"comm is {shown(comm)}, but kind is {kind}: only train runs on MPI; leave comm out")
     with joining(comm) as ranks:
         problem, arguments = prepare(of_rank(ranks, config), kind, force)
         more = {} if ranks is None else {"comm": ranks}

@@ -1,4 +1,4 @@
-"""The errors asapnb raises on purpose, and the sentence for an unknown name.
+"""The errors that asapnb raises on purpose, and the sentence for an unknown name.
 
 Every message says what is wrong, the value given, what is allowed and the next step. The command line shows
 them without a traceback and exits with code 2.
@@ -13,38 +13,38 @@ class AsapnbError(Exception):
 
 
 class UsageError(AsapnbError, ValueError):
-    """An argument that cannot be used: out of range, of the wrong kind, or an unknown name."""
+    """An argument cannot be used: it is out of range, of the wrong kind, or an unknown name."""
 
 
 class DataError(AsapnbError):
-    """A data set that is missing, truncated or not in its format."""
+    """A data set is missing, truncated, or not in its format."""
 
 
 class RuleError(AsapnbError, ValueError):
-    """A step-size rule whose scales cannot be used: not finite, negative or of the wrong length."""
+    """The scales of a step-size rule cannot be used: they are not finite, negative, or of the wrong length."""
 
 
 class RecordError(AsapnbError):
-    """A run file that cannot be read, written, or must not be overwritten."""
+    """A run file cannot be read or written, or must not be overwritten."""
 
 
 class RankError(AsapnbError, RuntimeError):
-    """A process of a run on MPI that has failed, or no longer answers."""
+    """A process of a run on MPI has failed, or no longer answers."""
 
 
 class StopTraining(Exception):
-    """Raised by `on_eval` or `progress`, it ends the run in good order, with status "stopped".
+    """Raise this in `on_eval` or `progress` to end the run in good order, with status "stopped".
 
-    Its text, if it has one, is kept in the run: `run.attributes["stopped_by"]`. To return False does the same.
+    Its text, if it has one, is kept in `run.attributes["stopped_by"]`. Returning False ends the run, too.
     """
 
 
 class SkippedWarning(UserWarning):
-    """Run files that were left out, as they cannot be used."""
+    """Run files were left out, because they cannot be used."""
 
 
 class MissingExtraError(AsapnbError, ImportError):
-    """A feature that needs an optional dependency which is not installed."""
+    """A feature needs an optional dependency that is not installed."""
 
 
 def shown(value: object, most: int = 80) -> str:

@@ -13,7 +13,7 @@ _HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u20
 
 
 def visible(text: str) -> str:
-    r"""A text that a terminal shows as it is: control characters are written out.
+    r"""A text that is safe to print: control characters are written out.
 
     >>> print(visible("\x1b[2Jtail"))
     \x1b[2Jtail
@@ -22,7 +22,7 @@ def visible(text: str) -> str:
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """A number with so many significant digits, or with all before the point; a dash for None.
+    """A number with a few significant digits, but all digits before the point; a dash for None.
 
     >>> [number(value) for value in (None, 12345, 0.123456, 54321.5, 2e-7, 1e9, math.inf)]
     ['–', '12,345', '0.1235', '54,322', '2e-07', '1e+09', '∞']
@@ -64,7 +64,7 @@ def seconds(value: float) -> str:
 
 
 def count(number_of: int, what: str) -> str:
-    """How many things there are.
+    """A number of things, in words.
 
     >>> count(1, "run"), count(1200, "run")
     ('1 run', '1,200 runs')

@@ -1,9 +1,9 @@
-"""For the tests of your own rules: Hypothesis strategies for staleness, and `assert_framework`.
+"""Help for tests of your own rules: Hypothesis strategies for staleness, and `assert_framework`.
 
 >>> from asapnb.testing import assert_framework
 >>> assert_framework("tail(amplitude=0.5)", conditions=("C1", "C2", "C3", "C4"))
 
-Needs Hypothesis (`pip install hypothesis`), which asapnb itself does not.
+This module needs Hypothesis (`pip install hypothesis`). asapnb itself does not.
 """
 
 from collections.abc import Collection
@@ -30,10 +30,10 @@ __all__ = ["assert_framework", "delay_sequences", "distributions", "histograms"]
 
 @st.composite
 def histograms(draw: st.DrawFn, max_size: int = 2000) -> NDArray[np.int64]:
-    """Counts of staleness 0, 1, …, at least one of them above 0: int64 arrays of length 1 to `max_size`.
+    """A strategy for counts of staleness 0, 1, …: int64 arrays of length 1 to `max_size`, not all 0.
 
-    There are few bins, or many with zeros among them. Counts go up to 1e12, over up to 12 decades, in any order,
-    rising or falling, or all at one staleness. Examples shrink to few bins with small counts.
+    An example has few bins, or many with zeros among them. Counts go up to 1e12 and span up to 12 decades. They are
+    in any order, rising or falling, or all at one staleness. Examples shrink to few bins with small counts.
 
     >>> from hypothesis import find
     >>> find(histograms(), lambda counts: counts.size > 1).size
@@ -53,7 +53,7 @@ def histograms(draw: st.DrawFn, max_size: int = 2000) -> NDArray[np.int64]:
 
 
 def distributions(max_size: int = 2000) -> st.SearchStrategy[StalenessDistribution]:
-    """Staleness distributions of length 1 to `max_size`, those of `histograms`.
+    """A strategy for staleness distributions of length 1 to `max_size`, made from `histograms`.
 
     >>> from hypothesis import find
     >>> find(distributions(), lambda seen: seen.mean() > 0).support
@@ -63,10 +63,10 @@ def distributions(max_size: int = 2000) -> st.SearchStrategy[StalenessDistributi
 
 
 def delay_sequences(max_size: int = 200, max_delay: int = 2000) -> st.SearchStrategy[NDArray[np.int64]]:
-    """Staleness of the updates t = 0, 1, … in the order in which they are applied: int64 arrays with tau[t] <= t.
+    """A strategy for the staleness of updates t = 0, 1, … in the order of application: int64 arrays.
 
-    No view is older than the start, and no staleness above `max_delay`. There is no other limit, so the sequences
-    include the worst that an adversary could choose.
+    tau[t] <= t, because no view is older than the start, and tau[t] <= `max_delay`. There is no other limit, so the
+    sequences include the worst that an adversary could choose.
 
     >>> from hypothesis import find
     >>> find(delay_sequences(), lambda tau: tau.sum() > 2).tolist()
@@ -87,17 +87,20 @@ def assert_framework(
     tolerance: float = 1e-9,
     max_examples: int | None = None,
 ) -> None:
-    """Assert that a rule meets these conditions of the ASAP.SGD framework for every distribution that is drawn.
+    """Assert that a rule meets conditions of the ASAP.SGD framework, under every staleness distribution that is
+    drawn.
 
     Args:
-        rule: a rule, its text, or a function (staleness, workers) -> scales; see `check`.
+        rule: a rule, its text, or a function f(staleness, workers) that returns the scales; see `asapnb.check`.
         conditions: some of "C1", "C2", "C3", "C4".
-        workers: how many the rule is told there are; None for any from 1 to 256.
+        workers: the number of workers that the rule is told; None for any from 1 to 256.
         tolerance: how far E[scale] may be from 1.
-        max_examples: how many distributions to draw; None for what your Hypothesis settings say.
+        max_examples: how many distributions to draw; None for the number in your Hypothesis settings.
 
-    Raises AssertionError if a condition fails: it says by how much, where, and under which distribution, the simplest
-    that Hypothesis could find. Raises RuleError if the rule cannot be evaluated.
+    Raises:
+        AssertionError: if a condition fails. The message says by how much, at which staleness, and under which
+            distribution, the simplest that Hypothesis finds.
+        RuleError: if the rule cannot be evaluated.
 
     >>> assert_framework("inverse", ["C2", "C3"])
     """

@@ -74,7 +74,7 @@ def test_cells_are_averaged_by_geometric_mean_and_seeds_drawn_together():
     assert found.ratio == pytest.approx(1)
     assert found.interval == pytest.approx((1, 1))
     assert speed_up(base, other, HALF, paired=False).interval.high > 1.05
-    with pytest.raises(UsageError, match="nothing to compare"):
+    with pytest.raises(UsageError, match="no cell in common"):
         speed_up(few[0], many[1] + runs([5], workers=64, rule="tail(amplitude=1.0)"), HALF)
 
 
@@ -107,7 +107,7 @@ def test_what_cannot_be_compared():
         ((base, other), {"by": "hours"}, "unknown clock"),
         ((base, []), {}, "no runs"),
         (both([(None, None)] * 2), {}, "no run reaches the target"),
-        (both([(None, 20)] * 2), {"budget": 101}, "watched until 100 only"),
+        (both([(None, 20)] * 2), {"budget": 101}, "ended at 100"),
     ):
         with pytest.raises(UsageError, match=message):
             speed_up(*sides, HALF, **options)
@@ -306,7 +306,7 @@ def test_a_target_that_only_an_overshoot_reached_is_not_chosen():
     going_on = [record(None, seed=seed) for seed in range(3)]
     assert comparison([*going_on, record(20, "converged", seed=3)])[-1].title == "Time to 50 % of the initial loss"
     notes = comparison([*stopped, record(20, seed=3)], [HALF])[-1].notes
-    assert any("3 runs stopped at a target loss of their own" in note for note in notes)
+    assert any("3 runs stopped earlier, at a target of their own" in note for note in notes)
 
 
 def test_runs_that_did_not_end_choose_nothing():

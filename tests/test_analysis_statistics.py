@@ -166,7 +166,7 @@ def test_bootstrap_samples_are_independent_and_seeded():
         (lambda: kaplan_meier([1, 2], [True]), "arrays of equal length"),
         (lambda: kaplan_meier([-1.0], [True]), "must not be negative"),
         (lambda: kaplan_meier([np.inf], [True]), "finite where something happened"),
-        (lambda: restricted_mean([1, 5], [True, False], 9), "watched until 5 only"),
+        (lambda: restricted_mean([1, 5], [True, False], 9), "ended at 5"),
         (lambda: restricted_mean([1, 5], [True, True], np.inf), "budget is inf: must be a finite number above 0"),
         (lambda: bootstrap(lambda w: w[:, 0], [3], confidence=0), "confidence is 0"),
     ],

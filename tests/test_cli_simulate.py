@@ -209,7 +209,7 @@ def test_a_configuration_of_a_run_is_one_of_its_schedule(folder):
         (["--microscope", -1], "microscope is -1: must be an integer of at least 0"),
         (["--microscope", "x"], "microscope = 'x': must be an integer"),
         (["--threads", 0], "threads is 0: must be an integer from 1 to 1024"),
-        (["--rule", "shuffled(shuffled(tail))"], "shuffled takes a rule whose scales depend on staleness only"),
+        (["--rule", "shuffled(shuffled(tail))"], "shuffled takes a rule whose scales depend on the staleness only"),
         (["none.toml"], "cannot read the configuration none.toml: No such file"),
         (["--staleness-only"], r"problem is 'mlp\(hidden=\[8\]\)', but --staleness-only makes no gradients"),
     ],

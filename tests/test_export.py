@@ -136,8 +136,8 @@ def test_the_standard_output_takes_one_table(folder):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["-o", "x.txt"], "called like no table: end it with .csv, .csv.gz, .parquet, or give a folder"),
-        (["-o", "x.h5", "--format", "csv"], "called like no table"),
+        (["-o", "x.txt"], "does not end like a table: let it end with .csv, .csv.gz, .parquet, or give a folder"),
+        (["-o", "x.h5", "--format", "csv"], "does not end like a table"),
         (["-o", "x.csv", "--format", "parquet"], "is called like csv, but the format is parquet"),
         (["-o", "x.csv", "--table", "evals", "--table", "rule"], "evals, rule are several tables: give a folder"),
         (["-o", "-", "--table", "evals", "--table", "rule"], "are several tables"),

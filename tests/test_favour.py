@@ -87,5 +87,5 @@ def test_problems_without_classes():
     assert by_sample(run)["weight"].sum() == pytest.approx(20)
     with pytest.raises(ab.UsageError, match="no classes"):
         by_class(run)
-    with pytest.raises(ab.UsageError, match="one's own"):
+    with pytest.raises(ab.UsageError, match="is your own"):
         by_sample(simulate(quadratic(), updates=20))

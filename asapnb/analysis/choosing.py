@@ -21,10 +21,24 @@ _TEXTS: dict[str, Callable[[str], object]] = {
 
 
 def matching(records: Sequence[Record], where: Mapping[str, object]) -> list[Record]:
-    """The runs with these values; UsageError if there are none: it says which values there are.
+    """The runs that have these values.
 
-    Rules, schemes and timings may be given by any of their texts: "tail" is "tail(amplitude=1.0)". One's own may be
-    given with or without the mark of its code.
+    Rules, schedules, schemes and timings may be given by any of their texts: "tail" equals "tail(amplitude=1.0)".
+    Your own may be given with or without the mark of its code.
+
+    Args:
+        records: the runs.
+        where: a value for each of some keys, such as `{"rule": "tail", "workers": 4}`.
+
+    Raises:
+        UsageError: if no run has these values. It lists the values that the runs have.
+
+    >>> import asapnb as ab
+    >>> from asapnb.analysis import records
+    >>> problem = ab.problems.quadratic([1.0])
+    >>> runs = [ab.simulate(problem, workers=m, updates=10, batch_size=1) for m in (2, 4)]
+    >>> [record.value("workers") for record in matching(records(runs), {"workers": 4})]
+    [4]
     """
     check_keys(records, where)
     found = list(records)

@@ -23,7 +23,11 @@ _FRACTIONS = (0.9, 0.75, 0.5, 0.25, 0.1, 0.05, 0.025, 0.01)
 
 @dataclass(frozen=True, repr=False)
 class Comparison:
-    """The tables of a comparison; printed, they are text."""
+    """The tables of a comparison. Printed, they are text; in a notebook they are HTML.
+
+    Attributes:
+        tables: the tables, in order.
+    """
 
     tables: tuple[Table, ...]
 
@@ -40,11 +44,11 @@ class Comparison:
         return "<br>".join(table._repr_html_() for table in self.tables)
 
     def render(self, form: str = "text") -> str:
-        """All tables as "text", "latex" or "markdown"; as "csv" they are one, that of `tidy`."""
+        """All tables as "text", "latex" or "markdown", or as "csv", which is the one table of `tidy`."""
         return self.tidy().csv() if form == "csv" else "\n\n".join(table.render(form) for table in self.tables)
 
     def tidy(self) -> Table:
-        """All tables as one: the column `table` is the title of a row's table, and cells that it lacks are None."""
+        """All tables as one. The column `table` holds the title of a row's table. Missing cells are None."""
         columns = list(dict.fromkeys(name for table in self.tables for name in table.columns))
         rows = [
             (table.title, dict(zip(table.columns, row, strict=True))) for table in self.tables for row in table.rows
@@ -52,7 +56,7 @@ class Comparison:
         return Table("Comparison", ("table", *columns), tuple((title, *map(row.get, columns)) for title, row in rows))
 
     def to_pandas(self) -> Any:
-        """A pandas.DataFrame of the rows of `tidy`; MissingExtraError without pandas."""
+        """The table of `tidy` as a pandas.DataFrame. MissingExtraError if pandas is not installed."""
         return self.tidy().to_pandas()
 
 
@@ -67,15 +71,19 @@ def compare(
     """Compare runs: how they ended, when they reached a loss, and by how much faster than a baseline.
 
     Args:
-        runs: `Run`, run files, or folders of them.
-        target_loss: training losses to reach.
-        target_fraction: losses to reach as fractions of each run's own initial loss, in (0, 1). Without any target:
-            the lowest of some fractions that all runs reach, and the lowest that any does.
+        runs: a `Run`, a run file, a folder of run files, or several of these.
+        target_loss: one or several training losses to reach.
+        target_fraction: one or several fractions of each run's own initial loss to reach, in (0, 1). Without any
+            target, two fractions are chosen: the lowest that all runs reach, and the lowest that any run reaches.
         skip_bad: leave out files that are damaged, or no run files, with a warning that names them.
-        options: those of `comparison`.
+        options: options of `asapnb.analysis.comparison`, such as `baseline`, `by` or `clock`.
+
+    Returns:
+        The tables.
 
     Raises:
         RecordError: for files that cannot be used; it names all of them.
+        UsageError: for what is unknown or cannot be compared.
 
     >>> import asapnb as ab
     >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(4,))
@@ -106,23 +114,32 @@ def comparison(
     paired: bool | None = None,
     confidence: float = 0.95,
 ) -> list[Table]:
-    """The tables of `compare`.
+    """The tables of `compare`, from records.
 
     Args:
         records: the runs.
-        targets: what they are to reach; () for fractions of the initial loss that they do reach.
-        loss, window: the curve, as of `Record.curve`.
-        clock: of speed-ups and budgets: "updates", "seconds", "steps" (the sum of step sizes) or "epochs".
+        targets: the losses to reach; by default two fractions of the initial loss, as in `compare`.
+        loss, window: the curve, as in `Record.curve`.
+        clock: the unit of speed-ups and budgets: "updates", "seconds", "steps" (the sum of step sizes) or "epochs".
         by: the keys whose values make a row; by default all that vary, except the seed.
-        baseline: a key and its value, such as "rule=constant"; by default the constant rule if rules vary, else the
-            constant schedule if schedules do.
-        where: only runs with these values.
-        budget: up to where times count for speed-ups and step sizes, on this clock; as of `speed_up`.
-        tune_seeds: how many seeds each rule's step size is chosen on; the tables are then of the others.
-        paired: as of `speed_up`.
-        confidence: of all intervals.
+        baseline: a key and its value, such as "rule=constant" or `{"rule": "constant"}`. By default it is the
+            constant rule if rules vary, else the constant schedule if schedules do.
+        where: take only runs with these values.
+        budget: a run that has not reached a target by then counts as this much, on the clock, as in `speed_up`. It
+            holds for speed-ups and for the choice of step sizes.
+        tune_seeds: choose the step size of each rule on this many seeds. The tables are then of the other seeds.
+        paired: as in `speed_up`.
+        confidence: of all intervals, in (0, 1).
 
-    UsageError for what is unknown or cannot be compared.
+    Raises:
+        UsageError: for what is unknown or cannot be compared.
+
+    >>> import asapnb as ab
+    >>> from asapnb.analysis import records
+    >>> problem = ab.problems.quadratic([1.0])
+    >>> runs = [ab.simulate(problem, workers=m, updates=20, batch_size=1, step_size=0.1) for m in (1, 2)]
+    >>> [table.title for table in comparison(records(runs))][:1]
+    ['2 runs']
     """
     records = matching(records, where or {})
     check_clock(records, clock)
@@ -131,7 +148,7 @@ def comparison(
     tables = []
     if tune_seeds is not None:
         if not chosen:
-            raise UsageError("no run leaves its initial loss, so no step size is the best: give runs that do")
+            raise UsageError("no run gets below its initial loss, so no step size is the best: give runs that do")
         on = "updates" if clock == "steps" else clock
         until = budget if on == clock else None
         best = best_step_size(ended, chosen[0], tune_seeds, by=on, budget=until, loss=loss, window=window)

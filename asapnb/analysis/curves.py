@@ -14,7 +14,7 @@ _POINTS = 2000  # of a smoothed curve, at most
 
 @dataclass(frozen=True)
 class Curve:
-    """Points of a run in the order of its updates, as arrays of equal length.
+    """The training loss along a run: points in the order of its updates, as arrays of equal length.
 
     Attributes:
         updates: int64, the version at each point: how many updates had been applied.

@@ -90,28 +90,30 @@ def export(
     skip_bad: bool = False,
     force: bool = False,
 ) -> dict[str, int]:
-    """Write tables of runs, in little memory however large the files are.
+    """Write tables of runs as CSV or Parquet. It takes little memory, however large the files are.
 
-    Several runs make one table: the column `run` names the file, and settings that vary stand beside it.
+    Several runs make one table. Its column `run` names the file of a run, and the settings that vary are columns,
+    too.
 
     Args:
-        runs: `Run`, run files, or folders of them.
-        out: a file that ends with .csv, .csv.gz or .parquet, for one table; a folder for several, which is made if
-            need be; or a binary stream.
-        tables: "runs" (settings and figures), "updates", "evals", "rule", "staleness", "workers", "microscope". By
-            default all
-            that there are for a folder, else "updates", which a summary does not have.
-        form: "csv", "csv.gz" or "parquet"; by default as the file is called, else CSV.
+        runs: a `Run`, a run file, a folder of run files, or several of these.
+        out: for one table, a file that ends with .csv, .csv.gz or .parquet, or a binary stream. For several tables, a
+            folder, which is made if it does not exist.
+        tables: names of tables: "runs" (settings and figures), "updates", "evals", "rule", "staleness", "workers",
+            "microscope". By default all that exist for a folder, else "updates", which a summary does not have.
+        form: "csv", "csv.gz" or "parquet". By default the name of the file decides; for a folder or stream it is CSV.
         by: the settings that become columns; by default all that vary, with the seed.
-        where: only runs with these values.
+        where: take only runs with these values, such as `{"workers": 4}`.
         skip_bad: leave out files that are damaged, or no run files, with a warning that names them.
         force: overwrite files that exist.
 
     Returns:
-        How many rows each file has, by its path; "-" stands for a stream.
+        The number of rows of each file, by its path. The path of a stream is "-".
 
     Raises:
-        UsageError, RecordError, MissingExtraError: before anything is written. Parquet needs pyarrow.
+        UsageError: for arguments that cannot be used.
+        RecordError: for run files that cannot be used, and for files that exist.
+        MissingExtraError: for Parquet without pyarrow.
 
     >>> import io
     >>> import asapnb as ab
@@ -145,7 +147,7 @@ def _form(out: str, form: str | None) -> tuple[str, bool]:
     if os.path.isdir(out) or not name or not os.path.splitext(name)[1]:
         return form or "csv", True
     if called is None and (form is None or name.lower().endswith(".h5")):
-        raise UsageError(f"{out} is called like no table: end it with {_ENDINGS}, or give a folder")
+        raise UsageError(f"{out} does not end like a table: let it end with {_ENDINGS}, or give a folder")
     if called is not None and form not in (None, called):
         raise UsageError(f"{out} is called like {called}, but the format is {form}: make them agree")
     return called or str(form), False

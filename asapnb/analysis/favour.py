@@ -1,4 +1,4 @@
-"""Which samples and which classes a run has favoured, and by how much: what its scales come to for each."""
+"""How much weight the scales of a run gave to each training sample and to each class."""
 
 import os
 from typing import Any
@@ -18,21 +18,29 @@ Columns = dict[str, NDArray[Any]]
 
 
 def by_sample(run: Run | str | os.PathLike[str], problem: Problem | None = None) -> Columns:
-    """What the gradients of each training sample came to in a run, as columns of one entry a sample.
-
-    * sample; label, if a sample has one; gradients: how many minibatches had it
-    * weight: the sum of scale · factor over these minibatches, each divided by its size; full: the same if all scales
-      had been 1 and no gradient had been given up
-    * kept: weight / full, NaN for a sample that no minibatch had: below 1 it was dampened, above 1 favoured
+    """How much weight a run gave to each training sample.
 
     The weights of all samples add up to the sum of scale · factor over the rows, times `local_steps`.
 
     Args:
         run: a run, or its file.
-        problem: its problem, if it is one's own; else it is built as the file says.
+        problem: the problem of the run. You need it only if the problem is your own; else it is built as the file
+            says.
+
+    Returns:
+        A dict of columns, with one entry for each sample.
+
+        * `sample`: the index of the sample.
+        * `label`: its label, if it has one.
+        * `gradients`: how many minibatches had the sample.
+        * `weight`: the sum of scale · factor over these minibatches, each divided by its size.
+        * `full`: what `weight` would be if all scales were 1 and no gradient had been given up.
+        * `kept`: weight / full. Below 1 the sample was dampened, above 1 it was favoured. NaN for a sample that no
+          minibatch had.
 
     Raises:
-        UsageError, RecordError: for another problem than that of the run, and for a summary, which has no rows.
+        UsageError: for another problem than that of the run.
+        RecordError: for a summary, which has no rows.
 
     >>> import asapnb as ab
     >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(4,))
@@ -52,17 +60,25 @@ def by_sample(run: Run | str | os.PathLike[str], problem: Problem | None = None)
 
 
 def by_class(run: Run | str | os.PathLike[str], problem: Problem | None = None) -> Columns:
-    """What the gradients of each class came to in a run: the sums of `by_sample`, as columns of one entry a class.
-
-    * label, samples; gradients, weight, full and kept as in `by_sample`
-    * share_of_samples, share_of_weight: a class whose share of the weight is the smaller one had less say
+    """How much weight a run gave to each class: the sums of `by_sample` over the samples of a class.
 
     Args:
         run: a run, or its file.
-        problem: its problem, if it is one's own; else it is built as the file says.
+        problem: the problem of the run. You need it only if the problem is your own; else it is built as the file
+            says.
+
+    Returns:
+        A dict of columns, with one entry for each class.
+
+        * `label`: the class.
+        * `samples`: how many training samples it has.
+        * `gradients`, `weight`, `full` and `kept`: as in `by_sample`.
+        * `share_of_samples`, `share_of_weight`: the shares of the class. If its share of the weight is the smaller
+          one, it had less influence than its samples would give it.
 
     Raises:
-        UsageError, RecordError: as `by_sample`, and for samples without classes.
+        UsageError: for samples without classes, and for another problem than that of the run.
+        RecordError: for a summary, which has no rows.
 
     >>> import asapnb as ab
     >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(4,))
@@ -74,7 +90,9 @@ def by_class(run: Run | str | os.PathLike[str], problem: Problem | None = None) 
     loaded, problem = _of(run, problem)
     targets = problem.labels if problem.targets is None else problem.targets
     if targets.ndim != 1 or targets.dtype.kind == "f" or not len(targets):
-        raise UsageError(f"{problem.name} has no classes: its samples have targets, or noise; use by_sample")
+        raise UsageError(
+            f"{problem.name} has no classes, because its samples have real targets or noise; use by_sample"
+        )
     labels, which = np.unique(targets, return_inverse=True)
     sums: Columns = {name: np.bincount(which, column) for name, column in _weights(loaded, problem)._asdict().items()}
     sums["gradients"] = sums["gradients"].astype(np.int64)
@@ -91,7 +109,7 @@ def _of(run: Run | str | os.PathLike[str], problem: Problem | None) -> tuple[Run
     text = loaded.config["problem"]
     if problem is None:
         if is_custom(text):
-            raise UsageError(f"the problem of {loaded.name} is one's own, {text}: build it in Python and pass it")
+            raise UsageError(f"the problem of {loaded.name} is your own, {text}: build it in Python and pass it")
         problem = parse_problem(str(text), str(loaded.config.get("data", "")))
     check_problem(loaded, problem)
     return loaded, problem

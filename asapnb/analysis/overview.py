@@ -92,7 +92,7 @@ def burn_in_notes(records: Sequence[Record], by: Sequence[str]) -> list[str]:
     begun = {values: [one.summary()["burn_in"] for one in group] for values, group in grouped(records, by).items()}
     if not any(one["updates"] for group in begun.values() for one in group):
         return []
-    notes = ["burn-in: updates before the rule had seen any staleness; scale after: the mean scale of the others."]
+    notes = ["burn-in: updates before the rule's first table; scale after: the mean scale of the later updates."]
     waited = {
         values: max(one["updates"] for one in group if one["made_from"] == "nothing")
         for values, group in begun.items()

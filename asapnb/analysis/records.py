@@ -29,7 +29,9 @@ _ALWAYS = {"schedule": "constant()"}  # of runs from before there was this key
 
 @dataclass(frozen=True)
 class Record:
-    """A run in a comparison. It keeps the figures read from its file but not the columns, so hundreds fit in memory.
+    """A run in a comparison; made by `records`.
+
+    It keeps the figures that it reads from the file of the run, but not the columns. So hundreds fit in memory.
 
     >>> import asapnb as ab
     >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(4,))
@@ -44,10 +46,10 @@ class Record:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The configuration of the run, as far as comparisons are concerned.
+        """The configuration of the run, as comparisons see it.
 
-        If its step size or rule changed when it went on, "changed" says how. If it has a seed of its times, that is
-        its "seed", as repetitions differ in it, and the other one is its "data_seed".
+        If the step size or rule changed when the run was resumed, the key "changed" says how. If the run has a
+        `timing_seed`, that is its "seed" here, because repetitions differ in it. Its `seed` is then "data_seed".
         """
         config, changed = self.run.config, in_words(self.run)
         extra = {"changed": changed} if changed else {}
@@ -67,17 +69,17 @@ class Record:
 
     @cached_property
     def is_virtual(self) -> bool:
-        """Whether its seconds are virtual."""
+        """Whether the seconds of the run are virtual."""
         return self.run.is_virtual
 
     @property
     def path(self) -> Path | None:
-        """Its file; None in memory."""
+        """The file of the run; None for a run in memory."""
         return self.run.path
 
     @cached_property
     def clock(self) -> str:
-        """The clock of its seconds: "virtual", "wall", or "recorded" for a replay of real threads."""
+        """The clock of the seconds of the run: "virtual", "wall", or "recorded" for a replay of real threads."""
         return "virtual" if self.is_virtual else "recorded" if self.kind == "replay" else "wall"
 
     @property
@@ -92,24 +94,25 @@ class Record:
         return str(self.path) if self.path else f"the run in memory with seed {self.run.config['seed']}"
 
     def value(self, key: str) -> Any:
-        """The value of a key of the configuration, or of "kind"; None if it has none.
+        """The value of a key of the configuration, or of "kind". None if the run has no such key.
 
-        What names code of one's own ends with a mark of that code; see `asapnb.analysis.names`.
+        The name of a user's own rule, problem or the like ends with a mark of its code: # and the beginning of the
+        digest. So runs with different code are never one group.
         """
         return self.values.get(key)
 
     def summary(self) -> dict[str, Any]:
-        """The figures of `Run.summary`, read once."""
+        """The figures of `Run.summary`. They are read once and kept."""
         return self._facts[0]
 
     @property
     def updates_per_epoch(self) -> float:
-        """Updates that make one pass over the data; fewer in synchronous rounds, of several minibatches each."""
+        """How many updates make one pass over the data; fewer where an update takes several minibatches."""
         return self._facts[2]
 
     @cached_property
     def end(self) -> dict[str, float]:
-        """Where the run ended, in updates, seconds, steps (the sum of all step sizes) and epochs."""
+        """Where the run ended, by clock: "updates", "seconds", "steps" (the sum of all step sizes) and "epochs"."""
         facts = self.summary()
         updates = float(facts["updates"])
         return {
@@ -121,16 +124,22 @@ class Record:
 
     @property
     def initial_loss(self) -> float:
-        """The first evaluated training loss; RecordError if nothing was evaluated."""
+        """The first evaluated training loss. A run without an evaluation is a RecordError."""
         first = self.summary()["initial"]
         if first is None:
             raise RecordError(f"{self.name} has no evaluation, so it has no initial loss: leave the run out")
         return float(first["train_loss"])
 
     def curve(self, loss: Loss = "evaluated", window: int | None = None) -> Curve:
-        """The training loss along the run: each evaluation, or "smoothed", a mean of the last `window` minibatches.
+        """The training loss along the run.
 
-        The default window is a fifth of an epoch.
+        Args:
+            loss: "evaluated": each evaluation is a point. "smoothed": each point is the mean of the losses of the
+                last minibatches.
+            window: how many updates a smoothed point is the mean of; None for a fifth of an epoch.
+
+        Raises:
+            UsageError: for another `loss`, and for a window without "smoothed".
         """
         if loss not in LOSSES:
             raise unknown("loss", loss, LOSSES)
@@ -144,9 +153,9 @@ class Record:
         return self._curves[loss, window]
 
     def check(self) -> None:
-        """Read all that the file of the run holds; RecordError for the first thing that is damaged or missing.
+        """Read all that the file of the run holds. RecordError names the first thing that is damaged or missing.
 
-        A run with a synopsis is as it was written: nothing is read.
+        A run with a synopsis is as it was written, so nothing is read.
         """
         if self.run.synopsis is None:
             run = self._fresh()
@@ -163,7 +172,7 @@ class Record:
 
     @cached_property
     def values(self) -> dict[str, Any]:
-        """What `value` says of each key."""
+        """All keys with what `value` returns for them."""
         plain = {key: v if isinstance(v, str | int | float) else str(v) for key, v in self.config.items()}
         return {**_ALWAYS, **plain, **marked(self.run), "kind": self.kind}
 
@@ -173,19 +182,27 @@ class Record:
 
 
 def records(paths: Runs, *, skip_bad: bool = False, check: Callable[[Record], object] = Record.check) -> list[Record]:
-    """The runs in files, in folders of them (`FOLDER/*.h5`), or given as `Run`.
+    """The runs in files and folders, for a comparison.
 
-    A file that is as the manifest of its sweep notes is not opened. Of another that has a synopsis only this is read,
-    and any other is read once as a whole.
+    A file that the manifest of its sweep describes is not opened. From a file with a synopsis only the synopsis is
+    read. Any other file is read once as a whole.
 
     Args:
-        paths: the runs.
+        paths: a `Run`, a run file, a folder of run files (`FOLDER/*.h5`), or several of these.
         skip_bad: leave out files that are damaged, or no run files, with a `SkippedWarning` that names them.
-        check: reads what will be used of a file; RecordError if it is damaged.
+        check: a function that reads those parts of a file that will be used. It raises RecordError if one is damaged.
+
+    Returns:
+        A `Record` for each run. A file that is given twice is taken once.
 
     Raises:
-        RecordError: for files that cannot be used: it names each with its reason. And for a folder without any.
-        UsageError: for no runs.
+        RecordError: for files that cannot be used, which it names with the reasons; for a folder without run files.
+        UsageError: if there are no runs.
+
+    >>> import asapnb as ab
+    >>> run = ab.simulate(ab.problems.quadratic([1.0]), workers=2, updates=10, batch_size=1)
+    >>> [record.status for record in records(run)]
+    ['finished']
     """
     given = [paths] if isinstance(paths, Run | str | os.PathLike) else list(paths)
     load = loading()
@@ -214,24 +231,32 @@ def _each(one: Run | str | os.PathLike[str]) -> Sequence[Run | str | os.PathLike
         return [one]
     files = sorted(Path(one).glob("*.h5"))
     if not files:
-        raise RecordError(f"the folder {one} holds no run file (*.h5): give one that does, as a sweep made")
+        raise RecordError(
+            f"the folder {one} holds no run file (*.h5): give a folder of run files, such as that of a sweep"
+        )
     return files
 
 
 def _listed(bad: Mapping[str, RecordError], good: int, skipped: bool) -> str:
     """The files that cannot be used, each with its reason."""
     head = f"{len(bad):,} of {len(bad) + good:,} files "
-    head += "are left out" if skipped else "cannot be used; to go on without them: skip_bad=True (--skip-bad)"
+    head += "are left out" if skipped else "cannot be used; to leave them out: skip_bad=True (--skip-bad)"
     lines = [str(error) if name in str(error) else f"{name}: {error}" for name, error in bad.items()]
     more = [f"and {len(bad) - _NAMED:,} more"] if len(bad) > _NAMED else []
     return "\n  ".join([f"{head}:", *lines[:_NAMED], *more])
 
 
 def varying(records: Sequence[Record]) -> list[str]:
-    """The keys that differ among the runs, in the order of their configurations, the seed last.
+    """The keys whose values differ among the runs, in the order of their configurations. The seed is last.
 
-    A key that only runs of one kind have does not count for the others; "kind" then does. Nor does `record`, as a
-    summary is of the same run.
+    If the runs are of several kinds, "kind" is one of the keys. Keys that only one kind has do not count unless they
+    differ within it. `record` never counts, because a summary is of the same run.
+
+    >>> import asapnb as ab
+    >>> problem = ab.problems.quadratic([1.0])
+    >>> runs = [ab.simulate(problem, workers=m, updates=10, batch_size=1, seed=m) for m in (2, 4)]
+    >>> varying(records(runs))
+    ['workers', 'seed']
     """
     kinds: dict[str, list[Record]] = {}
     for record in records:
@@ -268,10 +293,23 @@ def _keys(records: Sequence[Record]) -> list[str]:
 
 
 def grouped(records: Sequence[Record], by: Sequence[str]) -> dict[tuple[Any, ...], list[Record]]:
-    """The runs by their values of these keys, in the order of the values; UsageError for a key that none has.
+    """The runs, grouped by their values of these keys.
 
-    >>> grouped([], [])
-    {}
+    Args:
+        records: the runs.
+        by: the keys of configurations, or "kind".
+
+    Returns:
+        A dict from the values of the keys, a tuple, to the runs that have them, in the order of the values.
+
+    Raises:
+        UsageError: for a key that no run has.
+
+    >>> import asapnb as ab
+    >>> problem = ab.problems.quadratic([1.0])
+    >>> runs = [ab.simulate(problem, workers=m, updates=10, batch_size=1) for m in (4, 2)]
+    >>> list(grouped(records(runs), ["workers"]))
+    [(2,), (4,)]
     """
     check_keys(records, by)
     return split(records, by)
@@ -302,5 +340,5 @@ def check_keys(records: Sequence[Record], keys: Iterable[str]) -> None:
 
 
 def seeds(records: Sequence[Record]) -> list[int]:
-    """The seeds of the runs, each once, in order."""
+    """The seeds of the runs, each once, in ascending order."""
     return np.unique([int(record.value("seed") or 0) for record in records]).tolist()

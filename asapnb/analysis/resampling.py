@@ -1,4 +1,4 @@
-"""Bootstrap intervals: samples drawn again, and the percentiles of what a statistic is of them."""
+"""Bootstrap intervals: samples are drawn again, and percentiles of the statistic make the interval."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -13,7 +13,7 @@ RESAMPLES = 10_000
 
 
 class Interval(NamedTuple):
-    """A confidence interval."""
+    """A confidence interval, from `low` to `high`."""
 
     low: float
     high: float
@@ -27,18 +27,21 @@ def bootstrap(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval | None:
-    """A bootstrap interval of a statistic of samples that are independent of each other; None for a sample of 1.
+    """A bootstrap interval of a statistic of one or more independent samples.
+
+    The percentiles are those of Hesterberg (2015, The American Statistician 69). For small samples, plain percentile
+    intervals are too narrow, much as normal intervals are compared with Student's. These percentiles lie further out.
 
     Args:
-        statistic: takes a matrix of weights for each sample, (resamples, size): how often each element was drawn;
-            gives a value for each row.
-        sizes: of the samples.
+        statistic: a function of one matrix of weights for each sample, shape (resamples, size). A weight says how
+            often an element was drawn. It returns a value for each row.
+        sizes: the size of each sample.
         confidence: of the interval, in (0, 1).
-        resamples: how many are drawn.
+        resamples: how many bootstrap samples are drawn.
         seed: of the draws.
 
-    The percentiles are those of Hesterberg (2015, The American Statistician 69). They are further out for small
-    samples, where plain percentile intervals are too narrow, about as much as normal intervals are beside Student's.
+    Returns:
+        The `Interval`; None if a sample has only one element.
 
     >>> heights = np.array([1.6, 1.7, 1.8, 1.9, 1.7])
     >>> low, high = bootstrap(lambda weights: weights @ heights / 5, [5])
@@ -54,7 +57,7 @@ def bootstrap(
 def resampled(sizes: Sequence[int], resamples: int = RESAMPLES, seed: int = 0) -> list[NDArray[np.int64]]:
     """Weights of bootstrap samples: for each size a matrix (resamples, size), how often each element was drawn.
 
-    They are read-only, and the last ones are kept, as most comparisons draw the same.
+    They are read-only. The last ones are kept, because most comparisons draw the same.
 
     Args:
         sizes: of the samples.

@@ -22,17 +22,17 @@ class SpeedUp:
     """How many times as fast runs reach a target as those of a baseline.
 
     Attributes:
-        ratio: mean time of the baseline / mean time of the others: 2 is half the time, 1 no difference. Over several
-            cells the geometric mean of their ratios.
-        interval: of the ratio; None where there is but one run.
+        ratio: mean time of the baseline / mean time of the others. 2 is half the time, 1 is no difference. For
+            several cells it is the geometric mean of their ratios.
+        interval: the bootstrap interval of the ratio; None if a cell has only one run.
         clock: "updates", "seconds", "steps" (the sum of step sizes) or "epochs".
-        budgets: of each cell, up to where times count: a run that has not reached the target by then counts as this
-            much. None where all reached it by then.
-        cut: how many runs counted as the budget, of the baseline and of the others.
-        smallest_cell: the least number of runs that one side has in a cell.
-        runs, not_reached, diverged: how many, of the baseline and of the others.
+        budgets: the budget of each cell. A run that has not reached the target by then counts as this much. None for
+            a cell where all runs reached it.
+        cut: how many runs counted as the budget: of the baseline, and of the others.
+        smallest_cell: the smallest number of runs that one side has in a cell.
+        runs, not_reached, diverged: numbers of runs, each of the baseline and of the others.
         paired: whether runs were compared seed by seed, on the same schedules.
-        magnitudes: mean steps as applied, step_size * scale, of the runs compared: the baseline's and the others'.
+        magnitudes: the mean applied step, step_size * scale: of the baseline, and of the others.
     """
 
     ratio: float
@@ -49,15 +49,15 @@ class SpeedUp:
 
     @property
     def cells(self) -> int:
-        """How many cells the ratio is a mean of."""
+        """The number of cells that the ratio is a mean over."""
         return len(self.budgets)
 
     @property
     def bound(self) -> str:
-        """What the ratio says of the whole times, as runs that were cut at the budget take longer than that.
+        """Whether the ratio is exact or a bound, because runs that were cut at the budget take longer than that.
 
-        "=" if none was; "≥" if some of the baseline were, so that the ratio is at least this; "≤" if some of the
-        others were, so that it is at most this; "~" if some of both were.
+        "=" if no run was cut. "≥" if runs of the baseline were cut: the true ratio is at least this. "≤" if others
+        were cut: it is at most this. "~" if runs of both sides were cut.
         """
         return {(False, False): "=", (True, False): "≥", (False, True): "≤", (True, True): "~"}[
             self.cut[0] > 0, self.cut[1] > 0
@@ -65,7 +65,7 @@ class SpeedUp:
 
     @property
     def gain(self) -> float:
-        """ratio - 1: 0.25 is a quarter more progress in the same time."""
+        """The ratio minus 1: 0.25 is a quarter more progress in the same time."""
         return self.ratio - 1.0
 
 
@@ -96,20 +96,25 @@ def speed_up(
     """How much faster `other` reaches a target than `baseline`: the ratio of mean times, and its interval.
 
     Args:
-        baseline, other: the runs. What is constant in each and differs between them (the rule, say) is compared; runs
-            that also differ in something else (in workers, say) are compared cell by cell, over the cells of both.
+        baseline, other: the two sets of runs. What is constant in each set and differs between them, such as the
+            rule, is compared. Runs that also differ in something else, such as workers, are compared cell by cell,
+            over the cells that both sets have.
         target: the loss to reach.
         by: the clock: "updates", "seconds", "steps" (the sum of step sizes) or "epochs".
-        budget: up to where times count. Better set it before the runs are seen. By default it is `default_budget`,
-            which is the common length of runs of equal length; none if all reach the target.
-        paired: whether runs of equal seeds are compared, those that both have in each cell. None: if all have a
-            partner with the same schedule, too, as simulated runs of equal seeds and replays of one run have.
-        loss, window: the curve, as of `Record.curve`.
-        confidence, resamples, seed: of the `bootstrap`. It draws seeds, the same ones in all cells that have them.
+        budget: a run that has not reached the target by then counts as this much, on the clock. Set it before you see
+            the runs. By default it is the end of the first run that did not reach the target, and there is none if
+            all runs reach it.
+        paired: whether to compare runs of equal seeds, where both sets have them. None pairs runs if all have a
+            partner with the same schedule, as simulated runs of equal seeds and replays of one run do.
+        loss, window: the curve, as in `Record.curve`.
+        confidence, resamples, seed: as in `bootstrap`. It draws seeds, the same ones in all cells that have them.
+
+    Returns:
+        The `SpeedUp`.
 
     Raises:
-        UsageError: for clocks that cannot be compared, seeds that are no pairs, sets without a cell in common, a
-            target that no run of a cell reaches, or a budget beyond what was watched.
+        UsageError: for clocks that cannot be compared, seeds that do not pair, sets without a common cell, a target
+            that no run of a cell reaches, or a budget beyond the end of all runs.
 
     >>> import asapnb as ab
     >>> from asapnb.analysis import Target, records
@@ -123,7 +128,10 @@ def speed_up(
     budget = None if budget is None else real("budget", budget, 0, above=True)
     found = list(cells(baseline, other).values())
     if not found:
-        raise UsageError("the runs differ in more than is compared, and have no cell in common: nothing to compare")
+        raise UsageError(
+            "the runs have no cell in common, because they differ in more than is compared: give runs that are "
+            "alike in all else"
+        )
     alike = keys_alike(found, schedule_of)
     if paired is None:
         paired = alike and not compared_keys(baseline, other) & set(SCHEDULE)
@@ -134,9 +142,7 @@ def speed_up(
     for pair in found:
         made = [_side(runs, target, by, loss, window, key) for runs in pair]
         if not any(side.observed.any() for side in made):
-            raise UsageError(
-                f"no run reaches the target, {target}, so there is no speed-up: give one that is reached"
-            )
+            raise UsageError(f"no run reaches the target, {target}, so there is no speed-up: give an easier target")
         sides.append(made)
         budgets.append(_budget(made, by, budget))
     ratio, interval = _ratio(sides, budgets, paired, confidence, resamples, seed)

@@ -1,4 +1,4 @@
-"""A table of many runs: their rows one below the other, with the run and its settings beside them."""
+"""A table of many runs: all their rows below each other, with columns for the run and its settings."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,17 +44,23 @@ def stacked(
     where: Mapping[str, object] | None = None,
     skip_bad: bool = False,
 ) -> Columns:
-    """A table of many runs as columns, for `pandas.DataFrame`: a column `run`, settings, then the table's own.
+    """One table of many runs, as columns that `pandas.DataFrame` takes.
+
+    The first columns are `run`, if there are several runs, and the settings. Then come the columns of the table.
 
     Args:
-        runs: `Run`, run files, or folders of them.
-        table: a name of `Run.tables`, or "runs": a row for each run, with all settings and figures.
+        runs: a `Run`, a run file, a folder of run files, or several of these.
+        table: a name of `Run.tables`, or "runs" for a row for each run, with all its settings and figures.
         by: the settings that become columns; by default all that vary, with the seed.
-        where: only runs with these values.
+        where: take only runs with these values, such as `{"workers": 4}`.
         skip_bad: leave out files that are damaged, or no run files, with a warning that names them.
 
+    Returns:
+        The columns by name, arrays of equal length.
+
     Raises:
-        UsageError, RecordError: for what is unknown, and for files that cannot be used.
+        UsageError: for a table, key or value that does not exist.
+        RecordError: for files that cannot be used.
 
     >>> import asapnb as ab
     >>> problem = ab.mlp(ab.load_dataset("fashion-mnist-mini"), hidden=(4,))

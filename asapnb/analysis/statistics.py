@@ -1,7 +1,7 @@
 """Shares, times that may be censored, and intervals for both.
 
-A run that ends before it reaches a target is censored: all that is known is that it takes longer. One that diverges
-never reaches it; its time is infinite, or divergence is an outcome of its own that competes with reaching it.
+A run that ends before it reaches a target is censored: all that is known is that it takes longer. A run that diverges
+never reaches it. Either its time is infinite, or divergence is an outcome that competes with reaching the target.
 """
 
 from collections.abc import Sequence
@@ -21,13 +21,18 @@ _AT_ONCE = 2**14  # weights
 
 @dataclass(frozen=True)
 class Steps:
-    """A step function: values[i] from times[i] on, up to times[i + 1]; times[0] is 0."""
+    """A step function. Its value is values[i] from times[i] up to times[i + 1]; times[0] is 0.
+
+    Attributes:
+        times: where steps begin, float64, ascending.
+        values: float64, one for each time.
+    """
 
     times: NDArray[np.float64]
     values: NDArray[np.float64]
 
     def __call__(self, at: ArrayLike) -> NDArray[np.float64]:
-        """The values at these times, which are not negative."""
+        """The values of the function at times of at least 0, float64, in their shape."""
         found: NDArray[np.float64] = self.values[np.searchsorted(self.times, at, side="right") - 1]
         return found
 
@@ -36,8 +41,8 @@ def wilson(k: float, n: float, confidence: float = 0.95) -> Interval:
     """Wilson's score interval for a share (Wilson 1927).
 
     Args:
-        k: how many of the n had the property, from 0 to n; it need not be an integer.
-        n: how many there were, at least 1.
+        k: how many of the n have the property, from 0 to n. It need not be an integer.
+        n: how many there are, at least 1.
         confidence: of the interval, in (0, 1).
 
     >>> low, high = wilson(9, 10)
@@ -55,11 +60,17 @@ def wilson(k: float, n: float, confidence: float = 0.95) -> Interval:
 
 
 def kaplan_meier(times: ArrayLike, observed: ArrayLike) -> Steps:
-    """The probability that more than t is needed, from times of which some are censored (Kaplan, Meier 1958).
+    """The probability that a time is longer than t, where some times are censored (Kaplan and Meier 1958).
 
     Args:
-        times: shape (n,), not negative; infinity for what never happens.
-        observed: shape (n,), whether it happened then; if not, it had not happened until then.
+        times: shape (n,), at least 0; infinity for an event that never happens.
+        observed: shape (n,). True: the event happened at this time. False: it had not happened by then.
+
+    Returns:
+        The estimate as a step function of t.
+
+    Raises:
+        UsageError: for arrays of unequal shapes, and for times that are negative or NaN.
 
     >>> kaplan_meier([3, 5, 5, 8], [True, True, False, True])
     Steps(times=array([0., 3., 5., 8.]), values=array([1.  , 0.75, 0.5 , 0.  ]))
@@ -70,14 +81,17 @@ def kaplan_meier(times: ArrayLike, observed: ArrayLike) -> Steps:
 
 
 def cumulative_incidence(times: ArrayLike, outcomes: Sequence[str], events: Sequence[str]) -> dict[str, Steps]:
-    """The probability of each outcome by time t, where the first excludes the others (Aalen, Johansen 1978).
+    """The probability of each outcome by time t, where one outcome excludes the others (Aalen and Johansen 1978).
+
+    Their sum is 1 - `kaplan_meier` of the time of the first outcome of any kind.
 
     Args:
-        times: shape (n,), when the outcome happened, or until when there was none.
-        outcomes: n texts; any that is not among `events` is censored.
+        times: shape (n,): when the outcome happened or, if there was none, until when it had not.
+        outcomes: n texts. One that is not among `events` is censored.
         events: the outcomes that compete, such as ("reached", "diverged").
 
-    Together they are 1 - `kaplan_meier` of any of them.
+    Returns:
+        A step function of t for each event.
 
     >>> found = cumulative_incidence([2, 4, 6], ["diverged", "reached", "not reached"], ("reached", "diverged"))
     >>> found["reached"](10.0).round(4), found["diverged"](10.0).round(4)
@@ -90,17 +104,21 @@ def cumulative_incidence(times: ArrayLike, outcomes: Sequence[str], events: Sequ
 def incidence_bands(
     times: ArrayLike, outcomes: Sequence[str], events: Sequence[str], confidence: float = 0.95
 ) -> dict[str, tuple[Steps, Steps]]:
-    """Intervals of `cumulative_incidence`, low and high, for each time by itself.
+    """Pointwise intervals of `cumulative_incidence`.
 
-    Each is Wilson's interval for the share of so many runs as would give the share its variance (Dorey, Korn 1987).
-    As long as none is censored these are all runs. The variance is that of the delta method (Marubini, Valsecchi
-    1995). Where only a tenth of the runs is still watched, 95 % intervals contain the truth 92 times in 100.
+    Each is Wilson's interval for a share of an effective number of runs: the number that would give the share its
+    variance (Dorey and Korn 1987). Until the first run is censored, that is the number of all runs. The variance is
+    that of the delta method (Marubini and Valsecchi 1995). When only a tenth of the runs is left, 95 % intervals
+    contain the true value 92 times in 100.
 
     Args:
-        times: shape (n,), as of `cumulative_incidence`.
-        outcomes: n texts, as of `cumulative_incidence`.
+        times: shape (n,), as in `cumulative_incidence`.
+        outcomes: n texts, as in `cumulative_incidence`.
         events: the outcomes that compete.
         confidence: of the intervals, in (0, 1).
+
+    Returns:
+        The lower and the upper ends for each event, as step functions of time.
 
     >>> outcomes = ["reached", "reached", "not reached", "not reached"]
     >>> low, high = incidence_bands([2, 4, 6, 8], outcomes, ["reached"])["reached"]
@@ -126,14 +144,15 @@ def incidence_bands(
 
 
 def restricted_mean(times: ArrayLike, observed: ArrayLike, budget: float) -> float:
-    """The mean time if everyone stops at `budget`: the area under `kaplan_meier` up to there.
+    """The mean time, where longer times count as `budget`: the area under `kaplan_meier` up to there.
 
     Args:
-        times: shape (n,), as of `kaplan_meier`.
-        observed: shape (n,), as of `kaplan_meier`.
-        budget: in the units of the times; finite, > 0.
+        times: shape (n,), as in `kaplan_meier`.
+        observed: shape (n,), as in `kaplan_meier`.
+        budget: in the unit of the times; finite, above 0.
 
-    UsageError if all were watched for less than the budget, so that nothing is known beyond.
+    Raises:
+        UsageError: if all times that are known end before the budget, so that nothing is known up to there.
 
     >>> restricted_mean([3, 5, float("inf")], [True, True, False], budget=10)
     6.0
@@ -225,6 +244,6 @@ def check_followed(at: NDArray[np.float64], happened: NDArray[np.bool_], budget:
     """UsageError if all were watched for less than the budget, so that nothing is known beyond."""
     if at.max() < budget and not happened[at == at.max()].all():
         raise UsageError(
-            f"budget is {budget:g}: of the runs that did not reach the target the longest was watched until "
-            f"{at.max():g} only; give at most that"
+            f"budget is {budget:g}: the longest run that did not reach the target ended at {at.max():g}; give at "
+            "most that"
         )

@@ -16,17 +16,17 @@ from .targets import Target, crossing
 
 @dataclass(frozen=True)
 class BestStep:
-    """The step size with which a rule (or whatever else varies) reached a target soonest.
+    """The step size with which a rule (or whatever else varies) reached a target first.
 
     Attributes:
         values: the keys and values of the runs whose best step size this is.
         step_size: the best one; None if none of the grid reached the target.
-        edge: "smallest" or "largest" if it is at that end of the grid, so that a better one may lie beyond; else
-        None.
-        grid, means: the step sizes, and the mean time of each, at most `budget`.
-        budget: up to where times count.
-        tuned_on: the seeds it was chosen on.
-        held_out: the runs of the best step size with other seeds: those to report.
+        edge: "smallest" or "largest" if the best step size is at that end of the grid, so that a better one may lie
+            beyond it; else None.
+        grid, means: the step sizes, and the mean time of each. Longer times count as `budget`.
+        budget: a run that has not reached the target by then counts as this much.
+        tuned_on: the seeds that it was chosen on.
+        held_out: the runs of the best step size with other seeds. Report these.
     """
 
     values: dict[str, Any]
@@ -49,18 +49,35 @@ def best_step_size(
     loss: Loss = "evaluated",
     window: int | None = None,
 ) -> list[BestStep]:
-    """The best step size of each rule: the one with the least restricted mean time to a target, on the first seeds.
+    """The best step size of each rule: the one with the shortest restricted mean time to a target.
+
+    It is chosen on some of the seeds, so the runs of the other seeds can be reported without bias.
 
     Args:
-        records: runs of a grid of step sizes, the same for every rule (for everything else that varies), each with
-            the same seeds.
+        records: runs on a grid of step sizes. Every rule (and whatever else varies) must have the same grid, and
+            every step size the same seeds.
         target: the loss to reach.
-        tune_seeds: how many of the seeds, in ascending order, the choice is made on; at least one must be left.
-        by: the clock: "updates", "seconds" or "epochs" (the smallest step size needs the least sum of steps).
-        budget: up to where times count, as of `speed_up`. A run that does not reach the target counts as this.
-        loss, window: the curve, as of `Record.curve`.
+        tune_seeds: how many of the seeds, in ascending order, the choice is made on. At least one must be left.
+        by: the clock: "updates", "seconds" or "epochs". Not "steps", because the smallest step size needs the
+            smallest sum of steps.
+        budget: a run that has not reached the target by then counts as this much, as in `speed_up`.
+        loss, window: the curve, as in `Record.curve`.
 
-    UsageError where the grids or the seeds differ, or there is no grid.
+    Returns:
+        A `BestStep` for each rule.
+
+    Raises:
+        UsageError: if grids or seeds differ, or if there is only one step size.
+
+    >>> import asapnb as ab
+    >>> from asapnb.analysis import records
+    >>> problem = ab.problems.quadratic([1.0])
+    >>> runs = [
+    ...     ab.simulate(problem, workers=2, updates=40, batch_size=1, eval_every=5, step_size=step, seed=seed)
+    ...     for step in (0.05, 0.1) for seed in (0, 1)
+    ... ]
+    >>> best_step_size(records(runs), Target(fraction=0.5), tune_seeds=1)[0].step_size
+    0.1
     """
     check_clock(records, by)
     if by == "steps":

@@ -28,14 +28,14 @@ _LATEX = {
 
 @dataclass(frozen=True, repr=False)
 class Table:
-    """Rows of text and numbers under named columns; None where there is nothing.
+    """A table of texts and numbers under named columns.
 
-    Numbers are kept as they are: `csv` writes them in full, the others with four digits.
+    Numbers are kept in full. `csv` writes them in full, and the other formats with four digits.
 
     Attributes:
         title: what the table shows.
-        columns: their names.
-        rows: of one cell for each column: a text, a number, or None.
+        columns: the names of the columns.
+        rows: tuples of one cell for each column: a text, a number, or None for an empty cell.
         notes: lines below the table.
 
     >>> print(Table("Times", ("rule", "updates"), (("tail", 1234.56), ("constant", None)), ("seed 0",)).text())
@@ -52,7 +52,7 @@ class Table:
     notes: tuple[str, ...] = ()
 
     def text(self) -> str:
-        """Columns of equal width, numbers flush right."""
+        """The table as plain text: aligned columns, numbers flush right, notes below."""
         cells = [self.columns, *([shown(cell) for cell in row] for row in self.rows)]
         widths = [max(len(row[i]) for row in cells) for i in range(len(self.columns))]
         pads = [(str.rjust if right else str.ljust, width) for right, width in zip(self.numeric, widths, strict=True)]
@@ -60,23 +60,23 @@ class Table:
         return "\n".join([self.title, *(line.rstrip() for line in lines), *self.notes])
 
     def csv(self) -> str:
-        """Comma-separated values: a line of names, then the rows, nothing for None; no title and no notes.
+        """The table as comma-separated values: a line of names, then the rows. There is no title, and no notes.
 
-        A time that is not reached is inf, so that columns of times hold numbers only.
+        None becomes an empty cell. A time that was not reached becomes inf, so columns of times hold numbers only.
         """
         out = io.StringIO()
         csv.writer(out, lineterminator="\n").writerows([self.columns, *self._data()])
         return out.getvalue().rstrip("\n")
 
     def to_pandas(self) -> Any:
-        """A pandas.DataFrame of the rows of `csv`; MissingExtraError without pandas."""
+        """The table as a pandas.DataFrame, with the cells of `csv`. MissingExtraError if pandas is not installed."""
         return optional("pandas", "data", "to_pandas").DataFrame(self._data(), columns=list(self.columns))
 
     def _data(self) -> list[list[Cell]]:
         return [[math.inf if cell == NEVER else cell for cell in row] for row in self.rows]
 
     def markdown(self) -> str:
-        """A table as GitHub renders it."""
+        """The table in Markdown, as GitHub renders it."""
         marks = ["--:" if right else "---" for right in self.numeric]
         rows = [self.columns, *([shown(cell) for cell in row] for row in self.rows)]
         head, *body = (map(_marked, row) for row in rows)
@@ -84,7 +84,7 @@ class Table:
         return "\n\n".join([f"**{self.title}**", "\n".join(lines), *self.notes])
 
     def latex(self) -> str:
-        """A tabular environment of booktabs, with the title and the notes as comments."""
+        """The table as a LaTeX tabular environment that needs booktabs. Title and notes are comments."""
         head, *body = [
             " & ".join(map(_escaped, row)) + r" \\"
             for row in (self.columns, *([shown(cell) for cell in row] for row in self.rows))
@@ -102,13 +102,13 @@ class Table:
         return block(table_of(self.columns, rows, self.numeric), *map(line, self.notes), title=self.title)
 
     def render(self, form: str = "text") -> str:
-        """The table as "text", "csv", "latex" or "markdown"."""
+        """The table in a format: "text", "csv", "latex" or "markdown"."""
         makers: dict[str, Callable[[], str]] = {name: getattr(self, name) for name in FORMATS}
         return makers[form]()
 
     @property
     def numeric(self) -> list[bool]:
-        """Which columns hold numbers, and so are flush right."""
+        """For each column, whether it holds numbers."""
         return [any(isinstance(row[i], int | float) for row in self.rows) for i in range(len(self.columns))]
 
 

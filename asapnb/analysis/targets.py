@@ -19,10 +19,16 @@ _OUTCOMES = {"diverged": "diverged", "interrupted": "interrupted", "running": "i
 
 @dataclass(frozen=True)
 class Target:
-    """A training loss to reach: an absolute `loss`, or a `fraction` of each run's own initial one.
+    """A training loss to reach: an absolute `loss`, or a `fraction` of each run's own initial loss.
 
-    The fraction is of the loss itself, as if the least one were 0. UsageError unless exactly one is given, the loss
-    finite, the fraction in (0, 1).
+    A fraction of 0.2 means 20 % of the loss itself, not of its distance to the smallest loss.
+
+    Attributes:
+        loss: a finite loss.
+        fraction: in (0, 1). Give either this or `loss`.
+
+    Raises:
+        UsageError: if none or both are given, or one is out of range.
 
     >>> print(Target(fraction=0.2)), print(Target(loss=0.5))
     20 % of the initial loss
@@ -35,7 +41,9 @@ class Target:
 
     def __post_init__(self) -> None:
         if (self.loss is None) == (self.fraction is None):
-            raise UsageError(f"a target has a loss or a fraction, not {'none' if self.loss is None else 'both'}")
+            raise UsageError(
+                f"a target has a loss or a fraction, but {'none is' if self.loss is None else 'both are'} given"
+            )
         if self.fraction is not None:
             share = real("the target fraction", self.fraction, 0, 1, above=True, below=True)
             object.__setattr__(self, "fraction", share)
@@ -48,7 +56,7 @@ class Target:
         )
 
     def level(self, record: Record) -> float:
-        """The loss that this run has to reach; UsageError if it starts at or below it."""
+        """The loss that this run has to reach. UsageError if the run starts at or below it."""
         initial = record.initial_loss
         level = self.fraction * initial if self.fraction is not None else float(self.loss or 0.0)
         if not level < initial:
@@ -69,11 +77,11 @@ class Crossing:
     """When a run first had a loss at or below a target.
 
     Attributes:
-        outcome: "reached"; else "diverged", "not reached" (it ended otherwise: at its budget of updates or time, or
-            at a target of its own), "interrupted" (also: killed, or still running) or "failed".
-        updates, seconds, steps, epochs: when it was reached, interpolated linearly between the points of the curve;
-            None if it was not. `steps` is the sum of all step sizes.
-        end: where the run ended, on each clock.
+        outcome: "reached", "diverged", "interrupted" (also killed, or still running), "failed", or "not reached" for
+            a run that ended for another reason.
+        updates, seconds, steps, epochs: when the target was reached, interpolated linearly between the points of the
+            curve; None if it was not. `steps` is the sum of all step sizes.
+        end: where the run ended, by clock.
     """
 
     outcome: str
@@ -96,10 +104,13 @@ class Crossing:
         return found
 
     def time(self, clock: str) -> float:
-        """When the target was reached or, if it was not, until when the run was watched: infinity if it diverged.
+        """When the target was reached. If it was not, where the run ended, or infinity if it diverged.
 
-        With `reached` these are the times that `kaplan_meier` and `restricted_mean` take: a run that diverged will
-        never reach it, however long one waits.
+        `kaplan_meier` and `restricted_mean` take these times together with `reached`. A run that diverged never
+        reaches the target, so its time is infinite.
+
+        Args:
+            clock: "updates", "seconds", "steps" or "epochs".
         """
         reached = self.at(clock)
         return reached if reached is not None else math.inf if self.outcome == "diverged" else self.end[clock]
@@ -114,7 +125,8 @@ def crossing(record: Record, target: Target, loss: Loss = "evaluated", window: i
         loss: the curve: "evaluated", or "smoothed" from minibatch losses.
         window: how many updates a smoothed loss is the mean of; None for a fifth of an epoch. See `Record.curve`.
 
-    UsageError for a target that is not below the initial loss, if that is finite.
+    Raises:
+        UsageError: for a target that is not below the initial loss, if that is finite.
 
     >>> import asapnb as ab
     >>> from asapnb.analysis import records
@@ -148,14 +160,13 @@ def reaches(record: Record, target: Target, loss: Loss = "evaluated", window: in
 
 
 def escape(record: Record, share: float = PLATEAU, loss: Loss = "evaluated", window: int | None = None) -> Crossing:
-    """When a run left the plateau it started on.
+    """When a run left the plateau that it started on.
 
     Args:
         record: the run.
-        share: of the initial loss, in (0, 1): the run has left its plateau when it first has this loss, or a lower
-        one.
-        loss: the curve, as of `crossing`.
-        window: as of `crossing`.
+        share: in (0, 1). The run leaves its plateau when its loss first falls to this share of the initial one.
+        loss: the curve, as in `crossing`.
+        window: as in `crossing`.
 
     >>> import asapnb as ab
     >>> from asapnb.analysis import records

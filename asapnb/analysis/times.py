@@ -60,8 +60,7 @@ def times(
         notes.append(f"Not reached by {lost:,} of {len(records):,} runs.")
     if stopped:
         notes.append(
-            f"{stopped:,} runs stopped at a target loss of their own, or by patience, before, so these times are too "
-            "long."
+            f"{stopped:,} runs stopped earlier, at a target of their own or by patience, so these times are too long."
         )
     return table(f"Time to {target}", by, rows, [*notes, *clock_notes(records)])
 
@@ -132,13 +131,13 @@ def _notes(found: Sequence[SpeedUp], options: Mapping[str, Any]) -> Iterator[str
         f"{100 * options['confidence']:g} % bootstrap interval over seeds; all: geometric mean."
     )
     if any(budget is not None for one in found for budget in one.budgets):
-        yield "Not all reach the target: times are restricted means, a run that has not by the budget counts as that."
+        yield "Not all runs reach the target. One that has not reached it by the budget counts as the budget."
         yield (
-            "bound: the speed-up is at least (≥) the figure if only runs of the baseline did not arrive, at most (≤) "
-            "it if only others did not, and open (~) if some of both did not."
+            "bound: the speed-up is at least the figure (≥) if only runs of the baseline did not arrive, at most the "
+            "figure (≤) if only others did not, and open (~) if some of both did not."
         )
     if any(one.interval is None for one in found):
-        yield "No interval from a single seed."
+        yield "A single seed gives no interval."
     if any(one.interval and one.smallest_cell < 5 for one in found):
         yield "Fewer than 5 runs in a cell: the intervals are rough."
     ratios = [other / base for base, other in (one.magnitudes for one in found) if base]
@@ -154,8 +153,8 @@ def step_sizes(best: Sequence[BestStep], target: Target, clock: str) -> Table:
     rows: list[tuple[Cell, ...]] = []
     tuned = ", ".join(map(str, best[0].tuned_on))
     notes = [
-        f"Chosen by the least restricted mean time, in {_UNITS[clock]}, on the seeds {tuned}; what is reported below "
-        "is of the others."
+        f"Chosen by the shortest restricted mean time, in {_UNITS[clock]}, on the seeds {tuned}. The tables below "
+        "are of the other seeds."
     ]
     columns = [plainly(column) for column in zip(*(one.values.values() for one in best), strict=True)]
     for i, one in enumerate(best):

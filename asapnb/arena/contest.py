@@ -49,21 +49,24 @@ def compete(
     progress: Callable[[str, int, int], object] | None = None,
     **settings: Any,
 ) -> Result:
-    """Let a rule run in the arena; `standings` compares the result with those of the built-in rules.
+    """Run a rule in the arena. `standings` compares the result with those of the built-in rules.
 
     Args:
-        rule: a `Contestant`, or what `contestant` takes: a rule, its text, or a function (staleness, workers).
-        suite: by default all of it; SUITE.quickly() and SUITE.only(scenarios, problems) are parts of it.
-        jobs: processes at a time. With more than 1, in a script, call this under if __name__ == "__main__".
-        progress: called after each part with its name, how many are done, and how many there are.
-        settings: as of `contestant`.
+        rule: a `Contestant`, or what `contestant` takes: a rule, its text, or a function f(staleness, workers).
+        suite: the cells and seeds to run; by default all. `SUITE.quickly()` and `SUITE.only(scenarios, problems)` are
+            parts of it.
+        jobs: how many processes run at a time. With more than 1, a script must call this under
+            `if __name__ == "__main__":`.
+        progress: a function that is called after each part, with the name of the part, the number of parts done, and
+            the number of all parts.
+        settings: as in `contestant`.
 
     Returns:
-        The `Result`: for each cell, the best step size, and the times of all runs.
+        The `Result`, with the best step size in each cell and the times of all runs.
 
     Raises:
-        UsageError, RuleError: for a rule or a setting that cannot be used; also when a rule fails on the way:
-            the error names the scenario.
+        UsageError, RuleError: for a rule or a setting that cannot be used, and for a rule that fails in a run. The
+            error names the cell.
 
     >>> from asapnb.arena import SUITE, compete
     >>> found = compete("tail", suite=SUITE.only(["geometric"], ["quadratic"]).quickly())
@@ -75,7 +78,7 @@ def compete(
     jobs = integer("jobs", jobs, 1)
     if not cells:
         raise UsageError(
-            "the suite has no such cell: not every problem meets every scenario; see asapnb.arena.SUITE.cells"
+            "the suite has no such cell: not every problem is run in every scenario; see asapnb.arena.SUITE.cells"
         )
     tasks: dict[str, _Task] = {cell.name: (score, (cell, one, suite.seeds, suite.tuning)) for cell in cells}
     tasks |= {f"stable step, {where.name}": (stable, (one, where)) for where in suite.scenarios}
@@ -98,7 +101,7 @@ def _carried_out(one: Contestant, tasks: Mapping[str, _Task], jobs: int) -> Iter
     except Exception as error:
         raise UsageError(
             f"the rule {one.rule} cannot be sent to another process ({error}): put it in a file, as rules.py:name, "
-            "or take jobs=1"
+            "or use jobs=1"
         ) from None
     context, others = multiprocessing.get_context("spawn"), multiprocessing.active_children()
     with ProcessPoolExecutor(jobs, context, initializer=_deaf) as pool:

@@ -23,8 +23,8 @@ class Contestant:
     """A rule with settings; made by `contestant`.
 
     Attributes:
-        name: in tables and figures.
-        rule: the rule; or a text in which {10m} stands for ten times the workers of a scenario.
+        name: its name in tables and figures.
+        rule: the rule, or its text. In a text, {10m} stands for ten times the number of workers of a scenario.
         settings: arguments of a replay, such as compensation=0.04.
         knows_staleness: whether the rule knows the staleness of a scenario from the first update.
     """
@@ -35,23 +35,26 @@ class Contestant:
     knows_staleness: bool = True
 
     def rule_for(self, workers: int) -> Rule:
-        """The rule for so many workers."""
+        """The rule for this number of workers."""
         if isinstance(self.rule, Rule):
             return self.rule
         return as_rule(_BY_WORKERS.sub(lambda found: str(int(found[1] or 1) * workers), self.rule))
 
 
 def contestant(rule: Any, *, name: str | None = None, knows_staleness: bool = True, **settings: Any) -> Contestant:
-    """A contestant of the arena.
+    """Make a contestant of the arena.
 
     Args:
-        rule: a rule, its text, or a function f(staleness, workers) -> scales. In a text, {10m} stands for ten times
-            the number of workers of a scenario, and {m} for that number.
-        name: in tables; by default the rule and its settings.
-        knows_staleness: whether the rule's first table is made from the staleness of the scenario, so that it acts
-            from the first update. Else all scales are 1 until it has seen some.
-        settings: of the update, as of `asapnb.simulate`: momentum, momentum_kind, direct_share, weight_decay,
-            compensation, clip, worker_tables, schedule.
+        rule: a rule, its text, or a function f(staleness, workers) that returns the scales. In a text, {m} stands for
+            the number of workers of a scenario, and {10m} for ten times that number.
+        name: its name in tables; by default the rule and its settings.
+        knows_staleness: whether the rule's first table is made from the staleness of the scenario. Then the rule acts
+            from the first update. Else all scales are 1 until it makes its first table.
+        settings: arguments of `asapnb.simulate` that belong to the update: schedule, optimizer, momentum,
+            momentum_kind, direct_share, weight_decay, compensation, clip, worker_tables.
+
+    Returns:
+        The `Contestant`.
 
     Raises:
         UsageError, RuleError: for a rule or a setting that cannot be used.
@@ -86,7 +89,7 @@ RELEASED = "tail(cdf='exclusive', refresh=once({10m}, {15m}))"
 
 
 def builtin() -> list[Contestant]:
-    """The contestants whose results come with asapnb; the first is the baseline.
+    """The contestants whose results come with asapnb. The first is the baseline, `constant`.
 
     >>> builtin()[0].name, len({one.name for one in builtin()}) == len(builtin())
     ('constant', True)

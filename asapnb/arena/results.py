@@ -17,7 +17,7 @@ class Runs:
 
     Attributes:
         times: for each seed, the updates until the target; None for a run that did not arrive.
-        mean_scale: the mean of their realised mean scales.
+        mean_scale: the mean over the runs of their mean scales.
     """
 
     times: tuple[float | None, ...]
@@ -25,20 +25,20 @@ class Runs:
 
     @property
     def arrived(self) -> int:
-        """How many arrived."""
+        """How many runs reached the target."""
         return sum(time is not None for time in self.times)
 
 
 @dataclass(frozen=True)
 class Score:
-    """A contestant in one cell.
+    """What a contestant did in one cell.
 
     Attributes:
-        step: its best step size is 2^(step/8).
-        edge: whether the search ended at the edge of the grid.
-        best: its runs at that step size.
-        equal: its runs at the step size that was best for `constant`.
-        seconds: of CPU that all took.
+        step: an integer; the best step size of the contestant is 2^(step/8).
+        edge: whether the search for it ended at the edge of the grid.
+        best: the runs at the best step size.
+        equal: the runs at the step size that is best for `constant`.
+        seconds: CPU seconds that all runs took.
     """
 
     step: int
@@ -50,16 +50,16 @@ class Score:
 
 @dataclass(frozen=True)
 class Result:
-    """A contestant in the cells of a suite; made by `compete`.
+    """What a contestant did in the cells of a suite; made by `compete`.
 
     Attributes:
-        name: of the contestant.
-        rule: its text.
-        settings: of the update.
+        name: the name of the contestant.
+        rule: the text of its rule.
+        settings: its settings of the update.
         knows_staleness: whether the rule knew the staleness from the first update.
-        version: of the suite.
-        cells: by name, what it did there.
-        stable: by scenario, the largest stable step of the quadratic model; None where it is not known.
+        version: the version of the suite.
+        cells: the `Score` in each cell, by the name of the cell.
+        stable: the largest stable step of the quadratic model, by scenario; None where it is not known.
     """
 
     name: str
@@ -72,17 +72,17 @@ class Result:
 
     @property
     def seconds(self) -> float:
-        """Seconds of CPU that all took."""
+        """CPU seconds that all cells took."""
         return sum(score.seconds for score in self.cells.values())
 
     def document(self) -> dict[str, Any]:
-        """All of it as plain data, for JSON; `from_document` reads it."""
+        """The result as plain data, for JSON. `from_document` reads it again."""
         found: dict[str, Any] = rounded(asdict(self))
         return found
 
 
 def from_document(document: Mapping[str, Any]) -> Result:
-    """The result that `Result.document` wrote down."""
+    """The result in plain data of `Result.document`."""
 
     def real(found: Any) -> Any:
         return None if found is None else 0.0 + found  # TypeError for a text

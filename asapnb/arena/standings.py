@@ -1,4 +1,4 @@
-"""Who is faster than whom: speed-ups over `constant`, ranks, and their intervals.
+"""Which contestant is faster than which: speed-ups over `constant`, ranks, and their intervals.
 
 The score of a contestant is the geometric mean, over the cells, of the ratio of mean times: constant / contestant. A
 run that did not arrive counts as its budget (a restricted mean). Intervals are bootstrap percentiles over seeds,
@@ -28,7 +28,7 @@ _GRID_ERROR = math.log(1.02)
 
 @dataclass(frozen=True)
 class Speed:
-    """How many times as fast as `constant`, and its interval; None from one seed."""
+    """How many times as fast as `constant` a contestant is, with an interval; None if there is one seed only."""
 
     ratio: float
     interval: Interval | None
@@ -40,23 +40,24 @@ class Speed:
 
 @dataclass(frozen=True)
 class Place:
-    """A contestant among the others.
+    """The place of a contestant among the others.
 
     Attributes:
-        result: what it did.
+        result: what the contestant did.
         rank: from 1, by the speed-up at the best step size.
-        ranks: the interval of its rank; None from one seed.
-        alike: the names of those whose speed-up at the best step size it is not told apart from: the interval of the
-            ratio of the two comes closer to 1 than 2 %, which the grid of step sizes alone may give.
+        ranks: the interval of the rank; None if there is one seed only.
+        alike: the names of contestants that it cannot be told apart from. The interval of the ratio of their
+            speed-ups, each at its best step size, then comes within 2 % of 1. The grid of step sizes alone may cause
+            2 %.
         best: the speed-up over all cells, each contestant at its own best step size.
-        equal: the same, all at the step size that was best for `constant`.
-        arrived: the share of its runs that arrived, at the best and at the equal step size.
-        mean_scale: the mean over the cells of the realised mean scales, at the best step size.
-        step: the geometric mean over the cells of its best step size over that of `constant`.
-        stable: the geometric mean over scenarios of its largest stable step over that of `constant`; None if no
-            scenario has one.
-        by_cell: the speed-up at the best step size in each cell.
-        equal_by_cell: the speed-up at the equal step size in each cell.
+        equal: the speed-up over all cells, all contestants at the step size that is best for `constant`.
+        arrived: the share of runs that reached the target: at the best step size, and at the equal one.
+        mean_scale: the mean scale of the runs at the best step size, averaged over the cells.
+        step: the best step size divided by that of `constant`, as a geometric mean over the cells.
+        stable: the largest stable step divided by that of `constant`, as a geometric mean over the scenarios; None if
+            it is known for no scenario.
+        by_cell: the speed-up in each cell, at the best step size.
+        equal_by_cell: the speed-up in each cell, at the equal step size.
     """
 
     result: Result
@@ -75,11 +76,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Standings:
-    """The contestants in their order; made by `standings`.
+    """The contestants in order; made by `standings`.
 
     Attributes:
-        suite: the cells and seeds compared.
-        places: the contestants, the fastest first.
+        suite: the cells and seeds that are compared.
+        places: a `Place` for each contestant, the fastest first.
     """
 
     suite: Suite
@@ -94,11 +95,15 @@ def standings(results: Sequence[Result], suite: Suite = SUITE, confidence: float
     """Compare contestants by the runs that all of them have.
 
     Args:
-        results: of `compete`, and those of `load_builtin`; one of them is `constant`.
-        suite: whose results they are, or a part of it: the cells and seeds that are compared.
+        results: results from `compete` and `load_builtin`. One of them must be that of `constant`.
+        suite: the cells and seeds to compare: the suite of the results, or a part of it.
         confidence: of all intervals, in (0, 1).
 
-    UsageError for results of another version, without `constant`, or without a cell in common.
+    Returns:
+        The `Standings`.
+
+    Raises:
+        UsageError: for results of another version of the suite, without `constant`, or with cells or seeds missing.
 
     >>> from asapnb.arena import SUITE, compete
     >>> part = SUITE.only(["geometric"], ["quadratic"]).quickly()
@@ -217,14 +222,14 @@ def _check(results: Sequence[Result], suite: Suite) -> None:
     for one in results:
         if one.version != suite.version:
             raise UsageError(
-                f"{one.name} ran in version {one.version} of the suite, and this is version {suite.version}: let it "
-                "run again"
+                f"{one.name} ran in version {one.version} of the suite, but this is version {suite.version}: run it "
+                "again"
             )
         if lacking := [cell.name for cell in suite.cells if cell.name not in one.cells]:
             raise UsageError(f"{one.name} did not run in {', '.join(lacking)}: compare a part of the suite")
         if any(len(one.cells[cell.name].best.times) < len(suite.seeds) for cell in suite.cells):
             raise UsageError(f"{one.name} ran with fewer than {len(suite.seeds)} seeds: compare SUITE.quickly()")
     if BASELINE not in [one.name for one in results]:
-        raise UsageError(f"{BASELINE} is missing among the results: all speed-ups are over it")
+        raise UsageError(f"{BASELINE} is missing among the results: add it, because all speed-ups are over it")
     if len({one.name for one in results}) < len(results):
         raise UsageError("two of the results have the same name: give each contestant its own")

@@ -19,7 +19,7 @@ _FILE = Path(__file__).with_name("builtin.json")
 
 
 def read_results(path: str | os.PathLike[str]) -> tuple[list[Result], dict[str, Any]]:
-    """The results in a file of `results_as_json`, and where they were computed; RecordError for another file."""
+    """The results in a file of `results_as_json`, and where they were computed. RecordError for any other file."""
     try:
         document = json.loads(Path(path).read_text(encoding="utf-8"))
         results = [from_document(one) for one in document.pop("contestants")]
@@ -31,7 +31,7 @@ def read_results(path: str | os.PathLike[str]) -> tuple[list[Result], dict[str, 
 
 
 def results_as_json(results: Iterable[Result]) -> str:
-    """Results as JSON, a line for each contestant, with the version of the suite and where they were computed."""
+    """Results as JSON, with a line for each contestant, the version of the suite and where they were computed."""
     lines = [json.dumps(one.document(), ensure_ascii=False, separators=(",", ":")) for one in results]
     head = json.dumps(here(), ensure_ascii=False)[:-1]
     return head + ', "contestants": [\n' + ",\n".join(lines) + "\n]}\n"
@@ -54,7 +54,7 @@ def load_builtin() -> tuple[Result, ...]:
 
 
 def same_times(results: Iterable[Result]) -> tuple[int, int]:
-    """How many runs took the same time as in the table of the package, and how many runs both have."""
+    """How many runs took as many updates as in the table of the package, and how many runs both have."""
     known = {one.name: one for one in load_builtin()}
     pairs = [
         (ours, theirs)

@@ -22,12 +22,12 @@ class Scenario:
     """Workers whose updates become stale in one way.
 
     Attributes:
-        name: of the scenario.
+        name: the name of the scenario.
         about: what it stands for.
-        workers: how many.
-        timing: of the simulator; None for the recorded schedule.
+        workers: the number of workers.
+        timing: their times in the simulator; None for the recorded schedule.
         scheme: how the workers share the parameters.
-        has_limit: whether the largest stable step is worked out; with heavy tails that takes too long.
+        has_limit: whether the largest stable step is computed. With heavy tails that would take too long.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Scenario:
     has_limit: bool = True
 
     def schedule(self, updates: int, seed: int) -> Schedule:
-        """So many updates of this scenario; all contestants get the same ones for a seed."""
+        """The schedule of this many updates. For a seed all contestants get the same one."""
         return _schedule(self, updates, seed)
 
     @property
@@ -48,7 +48,7 @@ class Scenario:
 
     @property
     def staleness(self) -> StalenessDistribution:
-        """Its distribution, as rules are told it."""
+        """The staleness distribution, as rules get it."""
         return self.prior.staleness(as_scheme(self.scheme), self.workers)
 
 
@@ -57,14 +57,14 @@ class Task:
     """A problem and what counts as solved.
 
     Attributes:
-        name: of the problem.
+        name: the name of the problem.
         about: what it is.
-        build: makes it.
+        build: a function that makes it.
         batch_size: samples per gradient.
         target: the training loss to reach.
-        budget: updates of a run, at most.
-        eval_every: updates between two looks at the loss; times between two looks are interpolated.
-        eval_samples: training samples that the loss is the mean of; None for all, or if the loss is known exactly.
+        budget: the largest number of updates of a run.
+        eval_every: updates between evaluations. Times between two evaluations are interpolated.
+        eval_samples: how many training samples the loss is the mean of; None for all, or if it is known exactly.
     """
 
     name: str
@@ -87,10 +87,10 @@ class Cell:
     """A problem in a scenario.
 
     Attributes:
-        scenario: of the workers.
-        task: to be solved.
-        reference: the step size 2^(reference/8) was the best one of `constant`. It is the equal step of all
-            contestants, and where the search for the best step begins.
+        scenario: the scenario.
+        task: the problem.
+        reference: an integer; the step size 2^(reference/8) is the best one of `constant`. It is the equal step size
+            of all contestants, and the search for the best one begins there.
     """
 
     scenario: Scenario
@@ -108,12 +108,12 @@ class Suite:
     """Cells, and the seeds of their runs.
 
     Attributes:
-        version: results of different versions cannot be compared.
+        version: the version of the suite. Results of different versions cannot be compared.
         cells: the cells.
-        seeds: of the runs that are reported.
-        tuning: of the runs that choose a step size; none of them is reported.
-        quick_cells: names of the cells of the quick suite.
-        quick_seeds: how many seeds it reports, the first ones.
+        seeds: the seeds of the runs that are reported.
+        tuning: the seeds of the runs that choose a step size. These runs are not reported.
+        quick_cells: the names of the cells of the quick suite.
+        quick_seeds: the quick suite reports this many seeds, the first ones.
     """
 
     version: str
@@ -124,7 +124,7 @@ class Suite:
     quick_seeds: int = 1
 
     def only(self, scenarios: Iterable[str] = (), problems: Iterable[str] = ()) -> Suite:
-        """The cells of these scenarios and problems; none given stands for all. UsageError for an unknown name."""
+        """The part with these scenarios and problems, by name. () stands for all. UsageError for an unknown name."""
         wanted = {"scenario": tuple(scenarios), "task": tuple(problems)}
         cells = self.cells
         for part, names in wanted.items():
@@ -136,7 +136,7 @@ class Suite:
         return replace(self, cells=cells)
 
     def quickly(self) -> Suite:
-        """The quick suite: fewer cells and seeds, whose runs are those of the whole one."""
+        """The quick suite: fewer cells and seeds. Its runs are also runs of the whole suite."""
         cells = tuple(cell for cell in self.cells if cell.name in self.quick_cells)
         return replace(self, cells=cells, seeds=self.seeds[: self.quick_seeds])
 
@@ -152,7 +152,7 @@ class Suite:
 
 
 def step_size(k: float) -> float:
-    """A step size of the grid.
+    """The step size 2^(k/8) of the grid.
 
     >>> step_size(0), step_size(-16)
     (1.0, 0.25)

@@ -16,11 +16,11 @@ _MANY = 4  # contestants that are named in a note; more are counted
 
 
 def standing_table(found: Standings, mine: Collection[str] = ()) -> Table:
-    """The contestants in their order.
+    """The contestants in order, as a table.
 
     Args:
         found: the standings.
-        mine: the names of those that the notes are about.
+        mine: the names of the contestants that the notes are about.
     """
     columns = ("rank", "contestant", "speed-up", "equal step", "arrived", "at equal", "best step", "mean scale",
                "stable step")  # fmt: skip
@@ -35,7 +35,7 @@ def standing_table(found: Standings, mine: Collection[str] = ()) -> Table:
 
 
 def cell_table(place: Place, suite: Suite) -> Table:
-    """A contestant in each cell."""
+    """What a contestant did in each cell, as a table."""
     columns = ("scenario", "problem", "speed-up", "equal step", "arrived", "at equal", "step size", "mean scale")
     rows = []
     for cell in suite.cells:
@@ -50,7 +50,7 @@ def cell_table(place: Place, suite: Suite) -> Table:
 
 
 def scenario_table(suite: Suite) -> Table:
-    """The scenarios, and the problems that each of them meets."""
+    """The scenarios, and the problems that are run in each."""
     rows = []
     for one in suite.scenarios:
         seen, met = one.staleness, [cell.task.name for cell in suite.cells if cell.scenario == one]
@@ -72,8 +72,8 @@ def kernel_note(computed: Mapping[str, Any]) -> str:
     if computed["kernels"] == KERNEL_PATH:
         return ""
     return (
-        f"The built-in results were computed by the kernels {computed['kernels']}, these by {KERNEL_PATH}: sums are "
-        "rounded in another order, so single times on mlp and lenet differ by chance, but not in the mean."
+        f"The built-in results were computed by the kernels {computed['kernels']}, these by {KERNEL_PATH}. They "
+        "round sums in another order, so single times on mlp and lenet differ by chance, but not in the mean."
     )
 
 
@@ -95,12 +95,12 @@ def _rank(place: Place) -> str:
 
 
 def verdict(place: Place, found: Standings) -> str:
-    """What is to be said of a contestant, in a sentence."""
+    """The place of a contestant, in a sentence."""
     said = (
         f"{place.result.name}: rank {_rank(place)} of {len(found.places)}, {place.best} times as fast as {BASELINE}"
     )
     if place.ranks is None:
-        return f"{said}; from one seed there are no intervals."
+        return f"{said}; one seed gives no intervals."
     if not place.alike:
         return f"{said}; told apart from all others."
     some, more = place.alike[:_MANY], len(place.alike) - _MANY
