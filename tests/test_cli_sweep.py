@@ -106,7 +106,7 @@ def test_the_list_of_points(here):
         (SWEEP, ["--jobs", 0], "jobs is 0: must be an integer from 1 to 1024"),
         (SWEEP, ["--jobs", "many"], "not a valid integer"),
         (SWEEP, ["--dask", "nowhere"], "no Dask scheduler answers at 'nowhere'"),
-        (SWEEP, ["--force", "--resume"], "to go on or to start anew"),
+        (SWEEP, ["--force", "--resume"], "resume and force exclude each other"),
     ],
 )
 def test_usage_errors(here, monkeypatch, text, arguments, says):

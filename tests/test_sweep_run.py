@@ -331,7 +331,7 @@ def test_folders_that_cannot_be(here, tmp_path, monkeypatch, out):
     [
         ({"jobs": 0}, "jobs is 0: must be an integer from 1 to 1024"),
         ({"jobs": 2, "address": "tcp://localhost:8786"}, "the cluster has workers of its own"),
-        ({"force": True, "resume": True}, "to go on or to start anew"),
+        ({"force": True, "resume": True}, "resume and force exclude each other"),
     ],
 )
 def test_arguments_that_cannot_be(tmp_path, how, says):

@@ -1,4 +1,4 @@
-"""Data to train on: sets known by name, files and frames of one's own, the download, and one small embedded set."""
+"""Data to train on: data sets known by name, your own files and frames, downloads, and a small embedded set."""
 
 from .catalogue import Availability, available, load_dataset
 from .dataset import Dataset, Split

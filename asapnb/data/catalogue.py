@@ -25,14 +25,14 @@ DEBIAN = Path("/usr/share/datasets")  # where Debian's dataset-* packages put th
 
 @dataclass(frozen=True)
 class Availability:
-    """Whether a known data set is here.
+    """Whether a known data set is on this machine.
 
     Attributes:
         name: what `load_dataset` takes.
         path: where it was found; None if it was not.
         shape: of one sample, (channels, height, width).
-        train: how many training samples it has.
-        test: how many test samples.
+        train: the number of training samples.
+        test: the number of test samples.
         classes: the names of the labels 0, 1, …
     """
 
@@ -45,17 +45,25 @@ class Availability:
 
 
 def load_dataset(name: str | os.PathLike[str], root: str | Path | None = None) -> Dataset:
-    """A data set by name: fashion-mnist-mini (embedded), fashion-mnist, mnist or cifar10; or from a file.
+    """Load a data set by name, or from a file or folder of your own.
 
-    A file or folder of your own may have options, as in "wine.csv(target='quality', test=0.2)": see
-    `Dataset.from_file`.
+    Files of a known data set have their canonical names, or the names that torchvision, Keras and Kaggle give them.
+    IDX files may be gzipped. If several files could be meant, the first that is whole is read. No code in a pickle is
+    run.
 
-    With `root`, it is looked for there only: in the folder itself, and in the one for this set within. Otherwise the
-    places are $ASAPNB_DATA, asapnb's cache, where `download` puts files, /usr/share/datasets and ~/.keras/datasets.
-    Files have their canonical names or those that torchvision, Keras and Kaggle give them; IDX may be gzipped. Of
-    several files for one purpose, the first that is whole is read. Of a pickle no code is run.
+    Args:
+        name: fashion-mnist-mini (embedded), fashion-mnist, mnist or cifar10; or the path of a file or folder, which
+            may have options, as in "wine.csv(target='quality', test=0.2)" (see `Dataset.from_file`).
+        root: the only place to look for a known data set: this folder, or the folder of the set within it. By default
+            the places are $ASAPNB_DATA, the cache of asapnb, to which `download` writes, /usr/share/datasets and
+            ~/.keras/datasets.
 
-    Raises UsageError for an unknown name; DataError if files are missing or are not what they should be.
+    Returns:
+        The data set.
+
+    Raises:
+        UsageError: for an unknown name.
+        DataError: if files are missing, or are not what they should be.
 
     >>> data = load_dataset("fashion-mnist-mini")
     >>> data.train.raw.shape, data.train.inputs.dtype, data.classes[9]
@@ -72,7 +80,7 @@ def load_dataset(name: str | os.PathLike[str], root: str | Path | None = None) -
 
 
 def available(root: str | Path | None = None) -> list[Availability]:
-    """Every known data set, and where `load_dataset` would find it. No file is read.
+    """List the known data sets, with the place where `load_dataset` would find each. No file is read.
 
     >>> [entry.name for entry in available() if entry.path == EMBEDDED]
     ['fashion-mnist-mini']

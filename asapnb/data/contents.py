@@ -22,14 +22,14 @@ class Column:
 
     Attributes:
         part: "train" or "test", if the file has both.
-        place: of the column, from 0; None for an array.
-        name: of the column; of arrays "inputs" or "targets".
+        place: the place of the column, from 0; None for an array.
+        name: the name of the column; for arrays "inputs" or "targets".
         kind: its dtype, or "text".
-        values: how many there are, or the shape of the array.
-        missing: how many are not there.
-        different: how many different ones there are.
-        least, mean, largest: of numbers.
-        frequent: of texts and of few integers, the most frequent ones.
+        values: the number of values, or the shape of the array.
+        missing: how many values are missing.
+        different: how many different values there are.
+        least, mean, largest: figures of numbers.
+        frequent: the most frequent values, for texts and for a few integers.
     """
 
     part: str
@@ -46,7 +46,7 @@ class Column:
 
 
 def columns_of(text: str) -> list[Column]:
-    """The columns of a file, or its arrays; or those of a data set that is known by its name.
+    """The columns or arrays of a file, or of a data set that is known by its name.
 
     >>> [(column.part, column.name, column.values) for column in columns_of("fashion-mnist-mini")][:2]
     [('train', 'inputs', '5000×1×28×28'), ('train', 'targets', '5,000')]

@@ -26,11 +26,12 @@ from .preparation import Preparation
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Split:
-    """Samples and their labels.
+    """Samples and their labels: the training or the test part of a data set.
 
-    * `raw`: (n, channels, height, width), C-contiguous; uint8 pixels, or float32 inputs of your own.
-    * `labels`: (n,) int64, classes from 0; or (n, k) int64, 0 and 1: whether each of k labels holds; or float32
-      targets, (n,) or (n, k).
+    Attributes:
+        raw: shape (n, channels, height, width), C-contiguous: uint8 pixels, or float32 inputs of your own.
+        labels: one of three kinds. Classes: shape (n,), int64, from 0. Several labels a sample: shape (n, k), int64,
+            1 where a label holds, else 0. Targets of a regression: shape (n,) or (n, k), float32.
 
     >>> split = Split(np.full((1, 1, 1, 2), 255, np.uint8), np.array([3]))
     >>> split, split.inputs
@@ -42,7 +43,7 @@ class Split:
 
     @property
     def inputs(self) -> NDArray[np.float32]:
-        """The samples as float32 (n, channels, height, width): pixels in [0, 1], made anew at each access."""
+        """The samples as float32, (n, channels, height, width), pixels in [0, 1]. Each access makes a new array."""
         return self.raw * PIXEL_SCALE if self.raw.dtype == np.uint8 else self.raw
 
     def __len__(self) -> int:
@@ -60,9 +61,9 @@ class Dataset:
         name: what figures and run files call it.
         train: the samples to train on.
         test: the samples to test on, of the same shape and kind.
-        classes: the names of the labels 0, 1, …, or of the k labels of a sample; empty if there are real targets.
-        preparation: of data from a file or frame, how its rows became inputs: columns, means, deviations.
-        path: of data from a file or folder, its full path.
+        classes: the names of the labels 0, 1, …, or of the k labels of a sample; empty for real targets.
+        preparation: how rows of a file or frame became inputs: columns, means, deviations; else None.
+        path: the full path of the file or folder; None if there is none.
 
     >>> from asapnb.data import load_dataset
     >>> load_dataset("fashion-mnist-mini")
@@ -78,12 +79,12 @@ class Dataset:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """One sample's (channels, height, width)."""
+        """The shape of a sample, (channels, height, width)."""
         channels, height, width = self.train.raw.shape[1:]
         return channels, height, width
 
     def sha256(self) -> str:
-        """Which data this is: SHA-256 over raw and labels (as held) of train, then of test; computed once."""
+        """The SHA-256 of the data: raw and labels of `train`, then of `test`. It is computed once."""
         return self._sha256
 
     @cached_property
@@ -126,22 +127,26 @@ class Dataset:
         name: str = "custom",
         classes: Sequence[str] | None = None,
     ) -> Dataset:
-        """A data set of your own. Arrays that already have their final form are not copied.
+        """Make a data set of your own arrays. Arrays that already have their final form are not copied.
 
         Args:
-            train_inputs: (n, height, width), (n, channels, height, width), or (n, features), which becomes
-                (n, features, 1, 1). Bytes (uint8) are pixels and stay bytes; floats become float32, and so do the
-                columns of a DataFrame.
-            train_labels: (n,), integers from 0: classes; or texts, their names. Or (n, k), integers 0 and 1, or
-                booleans: whether each of k labels holds. Or floats, (n,) or (n, k): the targets of a regression,
-                which become float32.
-            test_inputs: as `train_inputs`, with samples of the same shape and kind.
-            test_labels: as `train_labels`.
-            name: what figures and run files call it.
-            classes: the names of the labels 0, 1, …, at least two, or of the k labels; None for their numbers. Real
-                targets have none.
+            train_inputs: shape (n, height, width), (n, channels, height, width) or (n, features), which becomes
+                (n, features, 1, 1). uint8 means pixels, and stays uint8. Floats, and the columns of a DataFrame,
+                become float32.
+            train_labels: one of three kinds. Classes: shape (n,), integers from 0, or texts, their names. Several
+                labels a sample: shape (n, k), booleans, or integers 0 and 1. Targets of a regression: shape (n,) or
+                (n, k), floats, which become float32.
+            test_inputs: like `train_inputs`, with samples of the same shape and kind.
+            test_labels: like `train_labels`.
+            name: what figures and run files call the data set.
+            classes: the names of the labels 0, 1, …, at least two, or of the k labels. None names them by their
+                numbers. Real targets have no names.
 
-        Raises UsageError for anything else.
+        Returns:
+            The data set.
+
+        Raises:
+            UsageError: for arrays of another form.
 
         >>> x, y = np.zeros((6, 4)), np.arange(6) % 3
         >>> Dataset.from_arrays(x, y, x[:3], y[:3], name="zeros")
@@ -167,20 +172,25 @@ class Dataset:
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], target: Any = None, **options: Any) -> Dataset:
-        """A data set from a file of your own: CSV, TSV, Parquet, Feather, .npz or .npy; or from a folder.
+        """Load a data set from a file of your own (CSV, TSV, Parquet, Feather, .npz, .npy) or from a folder.
 
-        A folder holds images in a folder for each class, `train.csv` and `test.csv` (or others of these files),
-        arrays in .npy, or files in the formats of MNIST or CIFAR-10. Parquet, Feather and images need the extra
+        A folder may hold a folder of images for each class, `train.csv` and `test.csv` (or other files of these
+        kinds), .npy arrays, or files in the formats of MNIST or CIFAR-10. Parquet, Feather and images need the extra
         `data`. See docs/how-to/data.md.
 
         Args:
-            path: of the file or folder; ~ is the home folder.
-            target: the column to predict, by name, or by place from 0 (-1: the last); or several. Texts and integers
-                become classes, in their order; numbers with decimals stay numbers.
+            path: of the file or folder. ~ is the home folder.
+            target: the column to predict, or several: by name, or by place from 0 (-1 is the last). Texts and
+                integers become classes, in their order. Numbers with decimals stay numbers.
             options: the other fields of `asapnb.data.Options`: test (a fraction, or a second file), seed,
-                standardize, one_hot, missing, inputs, drop, regression, header, size.
+                standardize, one_hot, missing, inputs, drop, regression, header, size, shape.
 
-        Raises UsageError for options that cannot be used, DataError for what is in the file, with row and column.
+        Returns:
+            The data set.
+
+        Raises:
+            UsageError: for options that cannot be used.
+            DataError: for content that cannot be used; it names row and column.
 
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -195,7 +205,7 @@ class Dataset:
 
     @classmethod
     def from_frame(cls, frame: Any, target: Any, *, test: Any = 0.2, name: str = "frame", **options: Any) -> Dataset:
-        """A data set from a DataFrame of pandas or polars.
+        """Make a data set from a DataFrame of pandas or polars.
 
         Args:
             frame: the rows to train on, or all rows.
@@ -204,7 +214,12 @@ class Dataset:
             name: what figures and run files call the data.
             options: as in `from_file`.
 
-        Raises UsageError and DataError as `from_file`.
+        Returns:
+            The data set.
+
+        Raises:
+            UsageError: for options that cannot be used.
+            DataError: for content that cannot be used; it names row and column.
         """
         train, second = table_in(frame), table_in(test, "the test frame") if is_frame(test) else None
         chosen = _options(target=target, **({} if second else {"test": test}), **options)

@@ -28,15 +28,16 @@ _EXACT = 2.0**53
 def read_delimited(path: Path, header: bool | None = None) -> Table:
     """The table in a CSV or TSV file, which may be gzipped.
 
-    Cells are separated by the one of `,` `;` tab `|` that the first line has most of. A column is one of numbers if
-    every cell that is not missing is. Without a header, columns are called 0, 1, … A first column without a name is
-    the index that pandas writes, and left out.
+    Cells are separated by `,` `;` tab or `|`, whichever the first line has most of. A column is numeric if all its
+    cells that are not missing are numbers. Without a header, columns are called 0, 1, … A first column without a name
+    is the index that pandas writes, and is left out.
 
     Args:
         path: of the file.
-        header: whether the first row holds names; None to see whether any cell of it is a number.
+        header: whether the first row holds names; None to decide by its cells.
 
-    Raises DataError, with the line, for what is no table.
+    Raises:
+        DataError: for a file that is no table; it names the line.
     """
     texts: set[int] = set()  # columns that turned out to be texts: then all of the file is read again
     while True:

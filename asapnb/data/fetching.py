@@ -19,18 +19,23 @@ TIMEOUT = 30  # seconds until a silent mirror is given up
 
 
 def download(name: str, root: str | Path | None = None, progressbar: bool = False) -> Path:
-    """Get a data set unless it is here already, and return the path where `load_dataset` finds it.
+    """Download a data set, unless it is on this machine already.
 
-    A file that is here already and has the right content stays untouched; any other is replaced. Each file arrives
-    whole and with the right checksum, or not at all.
+    A file that exists and has the right content stays untouched. A file with other content is replaced. Each file
+    arrives whole and with the right checksum, or not at all.
 
     Args:
         name: fashion-mnist, mnist or cifar10.
-        root: the folder in which the data set gets a folder of its own; None for $ASAPNB_DATA, or else asapnb's
-        cache.
+        root: the folder in which the data set gets a folder of its own. The default is $ASAPNB_DATA or, if that is
+            not set, the cache of asapnb.
         progressbar: whether to draw a bar for each file on stderr.
 
-    Raises UsageError for an unknown name; DataError if nothing can be written there or every mirror fails.
+    Returns:
+        The path where `load_dataset` finds the data set.
+
+    Raises:
+        UsageError: for an unknown name.
+        DataError: if nothing can be written there, or if every mirror fails.
 
     >>> download("fashion-mnist-mini").name  # embedded: nothing to fetch
     'fashion-mnist-mini.xz'

@@ -34,7 +34,8 @@ def read_idx(path: str | Path, shape: tuple[int, ...] | None = None) -> NDArray[
     IDX: two zero bytes, the element type (8: unsigned byte), the number of dimensions, each dimension as a
     big-endian 32-bit number, then the elements in C order (Y. LeCun, the MNIST page).
 
-    Raises DataError if the file is missing, truncated, too long, of another type, or not of `shape`.
+    Raises:
+        DataError: if the file is missing, truncated, too long, of another type, or not of `shape`.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -66,8 +67,11 @@ def read_idx(path: str | Path, shape: tuple[int, ...] | None = None) -> NDArray[
 def read_cifar(path: str | Path, records: int | None = None) -> NDArray[np.uint8]:
     """The records of a CIFAR-10 binary batch: (n, 3073) uint8, a label and then the planes R, G, B of 32×32.
 
-    Raises DataError if the file is missing, empty, or not of `records` whole records.
-    (A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009, and its web page.)
+    The format is that of A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009, and its web
+    page.
+
+    Raises:
+        DataError: if the file is missing or empty, or does not have `records` whole records.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -63,7 +63,9 @@ def read_images(
         size: (height, width) to which they are scaled; None if they have one size.
         channels: 1 or 3; None for three if one of them has colours.
 
-    Raises DataError for what is no image or has another size; MissingExtraError without pillow.
+    Raises:
+        DataError: for a file that is no image or has another size.
+        MissingExtraError: without pillow.
     """
     first = _read(files[0], size, channels)
     if channels is None and len(first) == 1 and any(_has_colours(file) for file in files):

@@ -27,24 +27,23 @@ class Options:
     """How a file becomes a data set.
 
     Attributes:
-        target: the column to predict, by name or by place from 0 (-1: the last), or several; of an .npz, the name of
-            an array; of an .npy, the file of the targets.
-        test: the fraction of rows to test on, drawn by `seed`, or a second file. It is of no use where the file has a
-            test part of its own.
-        seed: of the draw.
-        standardize: subtract the mean of each input column, and divide by its standard deviation: of the training
-            part. Of images, of each channel.
-        one_hot: make a column of text as many columns of 0 and 1 as it has different values.
-        missing: what to do about missing values: "error", "drop" (leave the rows out), or "mean" (of the column, in
-            the training part).
-        inputs: the columns to predict from; of an .npz, the name of an array. By default all but the target.
+        target: the column to predict, by name or by place from 0 (-1 is the last), or several. For an .npz it is the
+            name of an array, and for an .npy the file of the targets.
+        test: the fraction of rows to test on, drawn by `seed`; or a second file. Not for a file that has a test part.
+        seed: determines which rows are drawn to test on.
+        standardize: subtract the mean of each input column (for images, of each channel) and divide by the standard
+            deviation, both of the training part.
+        one_hot: turn a column of texts into a column of 0 and 1 for each of its values.
+        missing: what to do about missing values: "error"; "drop", which leaves out their rows; or "mean", which fills
+            in the mean of the column in the training part.
+        inputs: the columns to predict from; for an .npz, the name of an array. By default all but the target.
         drop: columns to leave out.
-        regression: whether the targets are numbers, not classes. By default they are if they have decimals.
-        header: whether the first row of a CSV holds names. By default it does if no cell of it is a number, or if a
-            text of it stands above a number.
-        size: of images, the pixels of an edge, or (height, width), to which they are scaled.
-        shape: of the image that each row is, (height, width) or (channels, height, width). Integers from 0 to 255 are
-            then pixels.
+        regression: whether the targets are numbers rather than classes. By default they are if they have decimals.
+        header: whether the first row of a CSV holds names. By default it does if none of its cells is a number, or if
+            it has a text above a number.
+        size: scale images to this size: the pixels of an edge, or (height, width).
+        shape: the shape of the image that each row holds: (height, width) or (channels, height, width). Integers from
+            0 to 255 are then pixels.
     """
 
     target: Column | Sequence[Column] | None = None
@@ -99,7 +98,7 @@ class Options:
         return (1,) * (3 - len(self.shape)) + tuple(integer("shape", one, 1, 10_000) for one in self.shape)
 
     def text(self, path: str) -> str:
-        """The file with these options, as `parsed` reads it.
+        """The text of a file with these options, as `parsed` reads it.
 
         >>> Options(target="quality", seed=1).text("wine.csv")
         "wine.csv(target='quality', seed=1)"

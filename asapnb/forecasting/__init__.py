@@ -1,4 +1,4 @@
-"""What a run would show before it is made, and the constants of a problem estimated from its gradients.
+"""Forecasts of runs before they are made, and estimates of the constants of a problem from its gradients.
 
 Each module imports from those before it only:
 

@@ -29,8 +29,8 @@ class Estimate:
     Attributes:
         value: the estimate, in loss / x² (smoothness) or (loss / x)² (variance).
         error: its standard error, in the same unit.
-        gradients: of single samples, that it took.
-        seconds: that it took; not compared.
+        gradients: how many gradients of single samples it took.
+        seconds: how long it took, in seconds. Two estimates may be equal although this differs.
     """
 
     value: float
@@ -51,24 +51,26 @@ def smoothness(
     tolerance: float = 0.01,
     seed: int = 0,
 ) -> Estimate:
-    """The largest curvature of a problem's loss at some parameters: an L that holds near them.
+    """Estimate the largest curvature of a problem's loss at some parameters: an L that holds near them.
 
-    Power iteration: a random direction v is replaced by Hv / |Hv|, H being the matrix of second derivatives, until
-    |Hv - λv| <= tolerance |λ| with λ = vᵀHv. Hv is a difference of gradients, (∇f(x + hv) - ∇f(x - hv)) / 2h, so it
-    takes two gradients of each sample. The value is |λ|, a lower bound of the largest |eigenvalue| but for rounding.
-    Curvature differs from place to place; along the path of a run it may rise.
+    The method is power iteration. Let H be the matrix of second derivatives. A random direction v is replaced by
+    Hv / ‖Hv‖ again and again, until ‖Hv − λv‖ ≤ tolerance · abs(λ) with λ = vᵀHv. Hv is the difference of gradients
+    (∇f(x + hv) − ∇f(x − hv)) / 2h, so it takes two gradients of each sample. The value is abs(λ). Apart from
+    rounding, it is a lower bound of the size of the largest eigenvalue. Curvature differs from place to place, and
+    may rise along the path of a run.
 
     Args:
         problem: what is minimised.
-        params: where, shape (n_params,); None for the initial parameters of the seed.
-        samples: of how many training samples, evenly spaced; at most as many as there are. Few of them have a larger
-            L than all.
-        iterations: at most so many; at least 10.
+        params: where to estimate, shape (n_params,); None for the initial parameters of the seed.
+        samples: use this many training samples, evenly spaced, or all if there are fewer. A few samples have a larger
+            L than all samples together.
+        iterations: the largest number of iterations; at least 10.
         tolerance: when to stop, in (0, 1).
-        seed: of the first direction, and of the initial parameters.
+        seed: determines the first direction and the initial parameters.
 
     Returns:
-        The estimate. Its error has |Hv - λv|, and the standard error of λ over the samples unless all are used.
+        The estimate. Its error contains ‖Hv − λv‖ and, unless all samples are used, the standard error of λ over
+        them.
 
     Raises:
         UsageError: for arguments that cannot be used, and for gradients that are not finite.
@@ -110,16 +112,19 @@ def gradient_variance(
     pairs: int = PAIRS,
     seed: int = 0,
 ) -> Estimate:
-    """The variance of a minibatch's gradient at some parameters, summed over the coordinates: E|g - ∇f|².
+    """Estimate the variance of a minibatch's gradient at some parameters, summed over the coordinates: E‖g − ∇f‖².
 
-    Half the mean squared distance of two gradients of independent minibatches, over so many pairs.
+    It is half the mean squared distance between the gradients of two independent minibatches.
 
     Args:
         problem: what is minimised.
-        params: where, shape (n_params,); None for the initial parameters of the seed.
-        batch_size: samples of a minibatch, 1 to the training samples.
-        pairs: how many; at least 2.
-        seed: of the minibatches, and of the initial parameters.
+        params: where to estimate, shape (n_params,); None for the initial parameters of the seed.
+        batch_size: samples in a minibatch, from 1 to the number of training samples.
+        pairs: how many pairs of minibatches to draw; at least 2.
+        seed: determines the minibatches and the initial parameters.
+
+    Returns:
+        The estimate.
 
     Raises:
         UsageError: for arguments that cannot be used, and for gradients that are not finite.

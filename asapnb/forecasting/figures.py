@@ -21,19 +21,19 @@ class Figures:
     """What the rows of a run, or of a schedule, show; None for what they do not.
 
     Attributes:
-        updates: applied, or rounds.
+        updates: the number of applied updates, or rounds.
         mean_staleness: E[τ], in updates.
         sd_staleness: its standard deviation, in updates.
-        percentiles: of τ, by their names, such as "99%", in updates.
-        largest_staleness: in updates.
+        percentiles: percentiles of τ by name, such as "99%", in updates.
+        largest_staleness: the largest τ, in updates.
         mean_scale: E[scale · factor], the mean step over the step size.
-        scale_variance: Var[scale · factor]; None of a summary.
+        scale_variance: Var[scale · factor]; None for a summary.
         effective_delay: E[scale · factor · τ] / E[scale · factor], in updates.
-        dropped: the share of gradients that were given up.
+        dropped: the share of gradients that are given up.
         updates_per_second: updates, or rounds, in the time of the run, virtual or not.
-        seconds_per_epoch: of a pass over the training samples.
-        bytes_per_update: what each adds to the run file.
-        staleness: the distribution of τ; not compared.
+        seconds_per_epoch: how long a pass over the training samples takes.
+        bytes_per_update: how many bytes each update adds to the run file.
+        staleness: the distribution of τ. Comparisons of two `Figures` leave it out.
     """
 
     updates: int
@@ -89,7 +89,7 @@ def measured(run: Run) -> Figures:
     """The figures that a run shows, in the seconds of its own clock; a summary has fewer."""
     if run.staleness.is_empty:
         raise UsageError(
-            f"{run.name} holds no updates, so there is nothing to set beside a forecast: give another run"
+            f"{run.name} holds no updates, so it has no figures to show beside a forecast: give another run"
         )
     steps = None
     if not run.is_summary:

@@ -37,21 +37,22 @@ class Forecast:
     """What a run would show; made by `forecast`. None stands for what is not known.
 
     Attributes:
-        options: the checked arguments.
+        options: the arguments, checked.
         rule: the step-size rule.
         timing: how long gradients, reads, updates and messages take.
         objective: what is minimised: its text, `n_params` and `n_samples`.
         simulated: the figures of a schedule, which are those of a simulated run with these arguments.
-        known: what formulas say of the long run.
-        measured: the figures of the run beside.
-        beside: its name; "" without.
-        stable: the largest stable λη₀.
+        known: what formulas say about the long run.
+        measured: the figures of the run `beside`.
+        beside: the name of that run; "" if there is none.
+        stable: the largest stable λη₀, for the curvature λ.
         L: the largest curvature.
         noise: the variance of a minibatch's gradient, summed over the coordinates.
-        vectors: in memory during a run on threads, or of the server of one on MPI, each as long as the parameters.
-        memory: the same in bytes, data apart.
-        vectors_simulated: in memory during a simulated run, at most.
-        notes: what else there is to say, a sentence each.
+        vectors: how many vectors, each as long as the parameters, a run on threads holds in memory. On MPI it is
+            those of the server.
+        memory: the bytes of these vectors, without the data.
+        vectors_simulated: how many such vectors a simulated run holds at most.
+        notes: further remarks, a sentence each.
     """
 
     options: Options
@@ -77,7 +78,7 @@ class Forecast:
 
     @property
     def largest_step_error(self) -> float | None:
-        """Its standard error, from those of the limit and of L."""
+        """The standard error of `largest_step`, from those of the limit and of L."""
         if self.stable is None or self.L is None or self.largest_step in (None, math.inf):
             return None
         relative = math.hypot(self.stable.error / self.stable.step, self.L.error / self.L.value)
@@ -92,9 +93,9 @@ class Forecast:
     def noise_loss(self) -> float | None:
         """The loss that noise leaves near a minimum, to first order in the step: η₀ σ² E[s²] / (4 E[s] (1 − μ)).
 
-        That is how far the loss stays above the least one, in the mean, when a run has settled. Here s is the scale,
-        σ² the noise and μ the momentum; without 1 − μ where momentum has a direct share. The step size must be far
-        below the largest stable one. None for an optimizer, whose steps depend on more.
+        When a run has settled, its mean loss stays this far above the smallest loss. Here s is the scale, σ² the
+        noise and μ the momentum; the factor 1 − μ is left out if momentum has a direct share. The formula holds for
+        step sizes far below the largest stable one. None for an optimizer such as Adam, whose steps depend on more.
         """
         mean, variance = self.simulated.mean_scale, self.simulated.scale_variance
         if self.noise is None or not mean or variance is None or self.options.optimizer.moments:
@@ -104,14 +105,14 @@ class Forecast:
 
     @cached_property
     def lines(self) -> list[tuple[str, str, str, str]]:
-        """The figures as texts: what it is, forecast, by a formula, and measured."""
+        """The figures as texts: for each its name, the forecast, the value by a formula, and the measured value."""
         from .shown import lines_of
 
         return lines_of(self)
 
     @cached_property
     def facts(self) -> list[tuple[str, str]]:
-        """What there is to say of steps, noise and memory, as names and texts."""
+        """Further facts about steps, noise and memory, as names and texts."""
         from .shown import facts_of
 
         return facts_of(self)
@@ -159,23 +160,26 @@ def forecast(
     samples: int = SAMPLES,
     beside: Run | str | os.PathLike[str] | None = None,
 ) -> Forecast:
-    """What a run would show, before it is made: staleness, scales, the largest stable step, pace and memory.
+    """Forecast what a run would show: staleness, scales, the largest stable step, pace and memory.
 
-    The schedule is that of `simulate` with the same arguments. So staleness, scales and virtual times are exactly
-    those that it would record. Without `epochs` and `updates` it has 100,000 gradients, or 4 of each worker if these
-    are more. The largest stable step is that of `asapnb.theory.stable_step`, divided by L.
+    The forecast makes the schedule that `simulate` would make with the same arguments. So staleness, scales and
+    virtual times are exactly those that it would record. Without `epochs` and `updates` the schedule has 100,000
+    gradients, or 4 for each worker if that is more. The largest stable step is that of `asapnb.theory.stable_step`,
+    divided by L.
 
     Args:
-        problem: what is minimised; or None, and L, noise, n_params and n_samples, as far as they are known.
+        problem: what the run would minimise. Or None; then give L, noise, n_params and n_samples, as far as you know
+            them.
         {arguments}
-        L: the largest curvature, in loss / x²; by default that which the problem is known to have.
-        noise: σ², the variance of a minibatch's gradient, summed over the coordinates; by default likewise.
-        n_params: number of parameters, without a problem.
-        n_samples: training samples, without a problem.
-        estimate: estimate L and noise, unless they are given, at the initial parameters: see
-            `asapnb.forecasting.smoothness` and `gradient_variance`.
-        samples: training samples from which L is estimated, at most.
-        beside: a run, or its file, whose figures are set beside the forecast.
+        L: the largest curvature, in loss / x²; by default that of the problem, if it is known.
+        noise: σ², the variance of a minibatch's gradient, summed over the coordinates, in (loss / x)²; by default
+            that of the problem, if it is known.
+        n_params: the number of parameters, if there is no problem.
+        n_samples: the number of training samples, if there is no problem.
+        estimate: estimate L and noise at the initial parameters, unless they are given. See
+            `asapnb.forecasting.smoothness` and `asapnb.forecasting.gradient_variance`.
+        samples: estimate L from at most this many training samples.
+        beside: a run, or its file, whose figures are shown beside the forecast.
 
     Returns:
         The `Forecast`.

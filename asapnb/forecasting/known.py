@@ -14,13 +14,13 @@ _MOST = 1024  # exponential workers whose distribution is made
 
 @dataclass(frozen=True)
 class Known:
-    """What formulas say of the long run; None where there is none.
+    """What formulas say about a long run; None where there is no formula.
 
     Attributes:
         mean: E[τ], in updates.
         staleness: the distribution of τ.
         rate: updates per second.
-        why: the formulas.
+        why: the formulas, as text.
     """
 
     mean: float | None = None

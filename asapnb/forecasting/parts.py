@@ -163,13 +163,13 @@ def figures(made: Schedule, ruled: Any, options: Options, n_samples: int | None)
 def limit(rule: Rule, timing: Timing, options: Options, formulas: Known) -> tuple[StableStep | None, str]:
     """The largest stable step on a quadratic, or None and why there is none."""
     if options.local_steps > 1:
-        return None, "The largest stable step is that of single gradients, and not known with local_steps."
+        return None, "The largest stable step with local_steps is not known, only that of single gradients."
     if options.optimizer.moments:
         return None, f"No largest stable step of {options.optimizer} is known, only of plain steps and of momentum."
     if options.orders_momentum:
-        return None, "No largest stable step of ordered momentum is known."
+        return None, "The largest stable step of ordered momentum is not known."
     if not options.workforce.is_steady:
-        return None, "There is no largest stable step: the number of workers changes."
+        return None, "There is no largest stable step, because the number of workers changes."
     if options.workers > _MOST and formulas.staleness is None:
         return None, (
             f"The largest stable step of {options.workers:,} workers would take minutes: asapnb.theory.stable_step "
@@ -244,4 +244,4 @@ def differences(run: Run | None, rule: Rule, options: Options) -> str:
     theirs = {**run.config, "workers": run.config.get("workers", run.attributes["workers"])}
     found = [f"{name} {theirs[name]}" for name, value in ours.items() if str(theirs.get(name, value)) != str(value)]
     found += [f"{name} {theirs[name]}" for name in _UNHEARD if theirs.get(name)]
-    return f"{run.name} has {', '.join(found)}, which the forecast has not." if found else ""
+    return f"{run.name} differs from the forecast: it has {', '.join(found)}." if found else ""

@@ -1,6 +1,7 @@
 """Figures of runs, in Matplotlib: each function returns a `Figure`, which `save` writes as PNG, PDF or SVG.
 
-`runs` may be a run file, a folder of run files, a `Run`, an `asapnb.analysis.Record`, or a list of these.
+The argument `runs` may be a run file, a folder of run files, a `Run`, an `asapnb.analysis.Record`, or a list of
+these.
 """
 
 from .contests import arena

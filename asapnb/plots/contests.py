@@ -14,11 +14,14 @@ _RANGE = 2.0  # speed-ups from 1/2 to 2 are told apart by colour
 
 @styled
 def arena(found: Standings, mine: Collection[str] = ()) -> Figure:
-    """Speed-ups over constant: over all cells, with their intervals, and in each scenario.
+    """Speed-ups over constant: over all cells, with intervals, and in each scenario.
 
     Args:
-        found: the standings.
+        found: the standings, from `asapnb.arena.standings`.
         mine: the names of contestants to emphasise.
+
+    Returns:
+        The figure.
     """
     places = found.places
     figure = new_figure(9.6, 1.6 + 0.235 * len(places))

@@ -45,13 +45,13 @@ def loss(
     """The training loss against time, updates, epochs or the sum of step sizes.
 
     A line is the median of a group of runs. Its band goes from quartile to quartile or, with fewer than five runs,
-    from the least to the greatest. The line ends where the first run of the group ends. A run that diverged counts as
-    infinite from then on; one that stopped at its target, or by `patience`, keeps its last
-    loss. More than six groups are split into panels.
+    from the smallest to the largest. The line ends where the first run of the group ends. From the moment that a run
+    diverged, its loss counts as infinite. A run that stopped at its target, or by `patience`, keeps its last loss.
+    More than six groups are split into panels.
 
     Args:
         runs: the runs.
-        by: the keys whose values make groups; by default all that vary but the seed.
+        by: the keys whose values make groups; by default all that vary, except the seed.
         x: "seconds", "updates", "epochs" or "steps" (the sum of all step sizes).
         curve: "evaluated" or "smoothed", as in `Record.curve`.
         window: how many updates a smoothed loss is the mean of, as in `Record.curve`.
@@ -88,7 +88,7 @@ def accuracy(runs: Runs, by: Sequence[str] | None = None, *, x: str = "seconds")
 
     Args:
         runs: the runs.
-        by: the keys whose values make groups; by default all that vary but the seed.
+        by: the keys whose values make groups; by default all that vary, except the seed.
         x: "seconds", "updates", "epochs" or "steps" (the sum of all step sizes).
 
     Raises:

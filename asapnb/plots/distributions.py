@@ -28,16 +28,16 @@ def staleness(
 ) -> Figure:
     """The share of applied updates that had each staleness, in a panel for each group of runs.
 
-    Lines are models fitted to the counts by maximum likelihood (`asapnb.staleness.fit`); the panel names the model of
-    least AIC. The axis ends where 99.5 % of the updates are shown. Wide distributions have bins: a bar, and a line
-    there, is the share of all values of its bin. If some updates are far staler than the axis, bins double in width
-    and both axes are logarithmic; a bar then holds the values from its tick up to the next one.
+    Lines are models fitted to the counts by maximum likelihood (`asapnb.staleness.fit`). The panel names the model
+    with the lowest AIC. The axis ends where 99.5 % of the updates are shown. Wide distributions are put into bins,
+    and a bar or line then shows the share of all values of a bin. If some updates are far staler than the axis, both
+    axes are logarithmic and bins double in width. A bar then holds the values from its tick up to the next one.
 
     Args:
         runs: the runs.
         by: the keys whose values make panels; by default those that staleness depends on, as far as they vary:
             scheme, workers and timing, and for real threads also problem and batch size.
-        models: the models to fit, of "geometric", "poisson" and "cmp".
+        models: the models to fit: some of "geometric", "poisson" and "cmp".
 
     Raises:
         UsageError: for runs without updates, an unknown model, and more than 12 groups.

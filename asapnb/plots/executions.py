@@ -31,15 +31,16 @@ def one(run: Runs, what: str) -> Record:
 def timeline(run: Runs, first: int = 0, rows: int = ROWS) -> Figure:
     """When each worker read its view, finished its gradient and applied it.
 
-    A bar goes from the read to the end of the gradient, and a line from there to the application, which is a dot; a
+    A bar goes from the read to the end of the gradient. A line goes from there to the application, which is a dot. A
     gradient that was given up ends with a cross. The number in a bar is the staleness. The stalest update is marked,
-    and so are those that overtook it: updates applied between its read and its application. Times are those of the
+    and so are the updates that overtook it: those applied between its read and its application. Times are those of
+        the
     run: virtual, or wall time.
 
     Args:
         run: one run.
-        first: the first row shown, counted from 0.
-        rows: how many rows are shown.
+        first: the first row to show, counted from 0.
+        rows: how many rows to show.
 
     Raises:
         UsageError: for several runs, and if the run has no such rows.

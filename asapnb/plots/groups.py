@@ -71,7 +71,7 @@ def panels(found: Sequence[Record], by: Sequence[str] | None = None, most: int =
 
     Args:
         found: the runs.
-        by: the keys; by default all that vary but the seed.
+        by: the keys; by default all that vary, except the seed.
         most: how many groups a panel may hold before they are split.
 
     Raises:
@@ -92,7 +92,7 @@ def split(
 
     Args:
         found: the runs.
-        by: the keys; by default all that vary but the seed.
+        by: the keys; by default all that vary, except the seed.
         most: how many groups a panel may hold before they are split.
         room: how many panels there may be; a key that would make more of them is not split.
     """
@@ -111,7 +111,7 @@ def split(
 
 
 def keys_of(found: Sequence[Record], by: Sequence[str] | None) -> list[str]:
-    """The keys `by`, each once; by default all that vary but the seed."""
+    """The keys `by`, each once; by default all that vary, except the seed."""
     return [key for key in varying(found) if key != "seed"] if by is None else list(dict.fromkeys(by))
 
 

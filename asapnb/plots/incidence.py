@@ -23,15 +23,15 @@ def survival(
 ) -> Figure:  # fmt: skip
     """The share of runs that have reached a target by each time, and in a panel below the share that have diverged.
 
-    Shares are Aalen-Johansen estimates, in which divergence competes with arrival; if nothing diverged, they are 1
-    minus the Kaplan-Meier curve. A run that ended otherwise is censored, and a tick on its line marks the end. Bands
-    are 95 % intervals at each time (`incidence_bands`). With more than three lines, bars show the intervals at the
-    end instead.
+    Shares are Aalen-Johansen estimates, in which divergence competes with reaching the target. If no run diverged,
+    they are 1 minus the Kaplan-Meier curve. A run that ended otherwise is censored, and a tick on its line marks the
+    end. Bands are 95 % intervals at each time (`asapnb.analysis.incidence_bands`). With more than three lines, bars
+    show the intervals at the end instead.
 
     Args:
         runs: the runs.
-        target: the loss to reach; by default as in `time_to_target`.
-        by: the keys whose values make lines; by default all that vary but the seed.
+        target: the loss to reach; the default is that of `time_to_target`.
+        by: the keys whose values make lines; by default all that vary, except the seed.
         x: the unit of time: "seconds", "updates", "epochs" or "steps" (the sum of all step sizes).
         curve: the training loss, "evaluated" or "smoothed", as in `Record.curve`.
         window: how many updates a smoothed loss is the mean of, as in `Record.curve`.

@@ -22,13 +22,17 @@ _NOISE = Look(GREY, (0, (5, 1.6)), "", "")
 def microscope(runs: Runs, by: Sequence[str] | None = None) -> Figure:
     """The error of gradients, and their angle to the fresh gradient, against staleness.
 
-    The upper panel shows the error ‖g(view) − g(x)‖ that asynchrony adds to the gradient g of a minibatch, relative
-    to the gradient G of all samples: divided by ‖G(x)‖. A grey line shows the noise ‖g(x) − G(x)‖ of the minibatch
-    itself. The lower panel shows the cosine between g(view) and g(x). Dots are updates, 20,000 of more; a line is a
-    group's medians over bins of equally many updates, of all. Groups are by the keys `by`, by default all that vary
-    but the seed.
+    The upper panel shows ‖g(view) − g(x)‖ / ‖G(x)‖. That is the error that asynchrony adds to the gradient g of a
+    minibatch, relative to the gradient G of all samples. A grey line shows ‖g(x) − G(x)‖ / ‖G(x)‖, the noise of the
+    minibatch itself. The lower panel shows the cosine between g(view) and g(x). A dot is an update; at most 20,000
+    are drawn. A line shows the medians of a group over bins of equally many updates.
 
-    UsageError for runs that were made without a microscope.
+    Args:
+        runs: runs that were made with `microscope`.
+        by: the keys whose values make groups; by default all that vary, except the seed.
+
+    Raises:
+        UsageError: for runs that were made without a microscope.
 
     >>> import asapnb as ab
     >>> problem = ab.problems.quadratic([1.0, 2.0], noise=0.1)
@@ -40,8 +44,8 @@ def microscope(runs: Runs, by: Sequence[str] | None = None) -> Figure:
     for record in found:
         if not record.run.rows.get("microscope"):
             raise UsageError(
-                f"{record.name} has nothing seen by a microscope: make the run with one, which looks at every tenth "
-                "update, as asapnb simulate … --microscope 10, or asapnb replay RUN.h5 --microscope 10"
+                f"{record.name} has nothing seen by a microscope: make the run with one, as in asapnb simulate … "
+                "--microscope 10, or asapnb replay RUN.h5 --microscope 10"
             )
     parts = groups(found, by)
     figure = new_figure(5.8, 4.4)

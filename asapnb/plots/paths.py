@@ -30,7 +30,7 @@ class Path(NamedTuple):
 
     Attributes:
         points: the parameters of each version, of shape (updates + 1, n).
-        views: the version that each update's view was, of shape (updates,).
+        views: the version of the view of each update, of shape (updates,).
         steps: the step size times the scale of each update, of shape (updates,).
         gradients: the gradient of each update at its view, of shape (updates, n).
     """
@@ -110,8 +110,8 @@ def path(run: Runs, update: int | None = None, *, problem: Problem | None = None
 
     Args:
         run: one run.
-        update: the number of the update, from 1; by default the stale one that raised the objective most.
-        problem: the problem of the run; needed if it is one of your own.
+        update: the number of the update to show, from 1; by default the stale one that raised the objective most.
+        problem: the problem of the run. You need it only if the problem is your own.
 
     Raises:
         UsageError: for several runs, and for a run of other than two parameters, without updates, with views that

@@ -28,19 +28,26 @@ def stability(
 ) -> Figure:
     """The share of runs that reached a target, for each step size and number of workers.
 
-    Without a target, runs count that did not diverge and ended below their initial loss. The title says which of the
-    two is shown. A cell without runs stays white. A share that is neither 0 nor 1 is written into its cell, in
-    percent, where cells are not too low for it. More than 40 step sizes, or numbers of workers, are put into bins.
+    Without a target, it is the share of runs that did not diverge and ended below their initial loss. The title says
+    which of the two is shown. A cell without runs stays white. A share that is neither 0 nor 1 is written into its
+    cell, in percent, if there is room. More than 40 step sizes, or numbers of workers, are put into bins.
 
     Args:
         runs: the runs.
-        by: the keys whose values make panels; by default all that vary but seed, step size and workers.
+        by: the keys whose values make panels; by default all that vary, except seed, step size and workers.
         target: the loss to reach.
-        curves: limits to draw over the map, as label: (workers, step sizes). A curve whose label is that of a panel
-            is drawn in that panel only.
+        curves: limits to draw over the map: a dict from labels to (workers, step sizes). A curve whose label is that
+            of a panel is drawn in that panel only.
 
     Raises:
-        UsageError: for runs of one step size.
+        UsageError: if all runs have the same step size.
+
+    >>> import asapnb as ab
+    >>> problem = ab.problems.quadratic([1.0])
+    >>> grid = [(workers, step) for workers in (2, 4) for step in (0.1, 0.2)]
+    >>> runs = [ab.simulate(problem, workers=m, step_size=s, updates=30, batch_size=1) for m, s in grid]
+    >>> stability(runs).axes[0].get_xlabel()
+    'workers'
     """
     found = as_records(runs)
     if len({record.value("step_size") for record in found}) < 2:
@@ -82,7 +89,7 @@ def stability(
 
 
 def counted(target: Target | None) -> str:
-    """What the runs have done that the figure counts."""
+    """What the figure counts, in words."""
     return "ended below their initial loss" if target is None else f"reached {target}"
 
 

@@ -12,11 +12,14 @@ from .style import PALE, Axes, Figure, grey_line, look, new_figure, note, styled
 
 @styled
 def replays(runs: Mapping[str, Run], about: str) -> Figure:
-    """The training loss of runs that only differ in their rule, the scales of the rules, and the staleness.
+    """One execution under several rules: training losses, scales of the rules, and staleness.
 
     Args:
-        runs: a recorded run and replays of it, by the names of their rules.
-        about: the small print.
+        runs: a recorded run and replays of it: a dict from the names of their rules to runs.
+        about: the text of the small print.
+
+    Returns:
+        The figure.
 
     >>> import asapnb as ab
     >>> run = ab.simulate(ab.problems.quadratic([1.0]), workers=8, updates=200, batch_size=1, step_size=0.01)

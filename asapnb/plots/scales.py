@@ -29,15 +29,16 @@ def scale(
 ) -> Figure:
     """The scale η(τ)/η₀ that rules give to each staleness, above the distribution of staleness.
 
-    The label of a rule has its mean scale E[scale] under the distribution; the label of a rule of the runs has the
-    mean of what was applied, scale · factor. Where runs had factors, as under a schedule, the scales of their rules
-    are drawn times the mean factor.
+    The label of a rule shows its mean scale E[scale] under the distribution. For a rule of the runs it shows the mean
+    of what was applied, scale · factor. If runs had factors, as under a schedule, the scales of their rules are drawn
+    times the mean factor.
 
     Args:
-        source: a distribution, a model as text such as "geometric(m=16)", or runs of one number of workers. For runs,
-            the last table of each of their own rules is drawn, too.
+        source: a distribution, the text of a model such as "geometric(m=16)", or runs with the same number of
+            workers. For runs, the last table of each of their own rules is drawn, too.
         rules: the rules to draw, as for `train`.
-        workers: the number of workers that the rules are told; by default the mean staleness + 1. With runs, theirs.
+        workers: the number of workers that the rules are told. For runs it is theirs. For a distribution the default
+            is the mean staleness + 1.
 
     Raises:
         UsageError: if there is nothing to draw, and for runs of several numbers of workers.
@@ -132,11 +133,11 @@ def magnitude(
     computed for rules. A rule that only dampens falls; a rule that keeps the mean step stays at 1.
 
     Args:
-        runs: the runs; None to compute only.
+        runs: the runs; None to draw computed lines only.
         by: the keys whose values make groups of runs; by default rule, schedule, scheme and timing.
-        rules: the rules to compute, as for `train`.
-        staleness: the model for `rules`, in whose text {workers} stands for their number. With runs, their own
-            staleness is taken instead.
+        rules: the rules to compute lines for, as for `train`.
+        staleness: the text of the model for `rules`, in which {workers} stands for the number of workers. With runs,
+            their own staleness is taken instead.
         workers: the numbers of workers for `rules`. With runs, their own numbers are taken instead.
 
     Raises:

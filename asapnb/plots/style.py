@@ -51,11 +51,11 @@ TARGET = Look(BLACK, (0, (1, 2)), "", "")
 
 
 def look(index: int, variant: int = 0) -> Look:
-    """The look of a group by its number. There are 14: the last seven repeat the first colours, with other dashes.
+    """The look of a group, by its number. There are 14 looks. The last seven repeat the colours, with other dashes.
 
     Args:
-        index: the number; it chooses the colour.
-        variant: another dash, marker and hatch of the same colour, 0 to 6.
+        index: the number, from 0. It chooses the colour.
+        variant: 0 to 6. Each has another dash, marker and hatch in the same colour.
 
     >>> look(0)
     Look(color='#0072B2', dash='-', marker='o', hatch='')
@@ -69,7 +69,7 @@ def look(index: int, variant: int = 0) -> Look:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The style of asapnb, for your own figures; MissingExtraError without Matplotlib.
+    """The style of asapnb, for your own figures: a context manager. MissingExtraError without Matplotlib.
 
     >>> from asapnb import plots
     >>> with plots.style():
@@ -110,9 +110,9 @@ def save(figure: Figure, path: str | os.PathLike[str], *, force: bool = False, d
 
     Args:
         figure: the figure.
-        path: the file, whose ending says the format.
+        path: the file. It ends in .png, .pdf or .svg.
         force: replace an existing file.
-        dpi: dots per inch of a PNG, 200 by default.
+        dpi: dots per inch of a PNG, 10 to 2400; by default 200.
 
     Returns:
         The path of the file.

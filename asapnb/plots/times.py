@@ -39,21 +39,28 @@ def time_to_target(
 ) -> Figure:  # fmt: skip
     """When runs reached a target, as box plots by number of workers, with a box for each other group.
 
-    A box shows the quartiles and the median; whiskers reach to the last run within 1.5 times its length. Points are
-    runs; fewer than five have no box. Of more than 500 runs in all, whiskers reach to the first and the last run of a
-    box, and only these are points. Rows above count the runs that are in no box: those that diverged, and others
-    that did not reach the target.
+    A box shows the quartiles and the median. Its whiskers reach to the last run within 1.5 times its length. Points
+    are runs; fewer than five runs have no box. With more than 500 runs in all, whiskers reach to the first and the
+    last run of a box, and only these are points. Rows above the boxes count the runs that are in no box: those that
+    diverged, and others that did not reach the target.
 
     Args:
         runs: the runs.
-        target: the loss to reach; by default the least of 10, 20 … 90 % of the initial loss that half of them reach.
-        by: the keys whose values make boxes; by default all that vary but the seed.
+        target: the loss to reach; by default the lowest of 10, 20 … 90 % of the initial loss that half of the runs
+            reach.
+        by: the keys whose values make boxes; by default all that vary, except the seed.
         x: the unit of time: "seconds", "updates", "epochs" or "steps" (the sum of all step sizes).
         curve: the training loss, "evaluated" or "smoothed", as in `Record.curve`.
         window: how many updates a smoothed loss is the mean of, as in `Record.curve`.
 
     Raises:
         UsageError: for times of several clocks, a target not below a run's initial loss, and more than 40 boxes.
+
+    >>> import asapnb as ab
+    >>> problem = ab.problems.quadratic([1.0])
+    >>> runs = [ab.simulate(problem, workers=m, updates=60, eval_every=5, batch_size=1) for m in (2, 4)]
+    >>> time_to_target(runs, Target(fraction=0.9), x="updates").axes[1].get_ylabel()
+    'updates'
     """
     found = as_records(runs)
     target = usual_target(found, curve) if target is None else target
@@ -167,15 +174,15 @@ def speed_up(
 
     Args:
         runs: the runs, those of the baseline among them.
-        target: the loss to reach; by default as in `time_to_target`.
+        target: the loss to reach; the default is that of `time_to_target`.
         baseline: values of keys that make a run one of the baseline; by default {"rule": "constant"}.
-        by: the keys whose values make bars; by default all that vary but the seed.
+        by: the keys whose values make bars; by default all that vary, except the seed.
         x: the unit of time: "seconds", "updates", "epochs" or "steps" (the sum of all step sizes).
         curve: the training loss, "evaluated" or "smoothed", as in `Record.curve`.
         window: how many updates a smoothed loss is the mean of, as in `Record.curve`.
-        budget: up to where times count, in `x`, for runs that do not reach the target; by default where the first of
-            them ended.
-        confidence: of the intervals.
+        budget: a run that has not reached the target by then counts as this much, in the unit `x`; by default where
+            the first such run ended.
+        confidence: of the intervals, in (0, 1).
 
     Raises:
         UsageError: for a baseline that no run has, and if there are no other runs.

@@ -1,4 +1,4 @@
-"""One HTML page about runs that needs no network: what was run, tables, interactive charts and figures."""
+"""One HTML page about runs: what was run, tables, interactive charts and figures. It needs no network."""
 
 from .page import report
 

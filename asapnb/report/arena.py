@@ -34,14 +34,15 @@ def arena_page(
     """Write one HTML page about standings of the arena. It needs no network.
 
     Args:
-        found: the standings.
-        out: the file, ending in .html.
-        mine: the names of the contestants that it is about.
+        found: the standings, from `asapnb.arena.standings`.
+        out: the file to write; it ends in .html.
+        mine: the names of the contestants that the page is about.
         force: replace an existing file.
 
     Raises:
         MissingExtraError: without Matplotlib and Jinja.
-        UsageError, RecordError: for a page that cannot be written.
+        UsageError: for a name that does not end in .html.
+        RecordError: for a page that cannot be written, or that exists already.
     """
     check_needed("a page", {"matplotlib": "Matplotlib", "jinja2": "Jinja"})
     target, table, now = checked_page(out, force), computed_on(), here()

@@ -28,7 +28,8 @@ _NEEDED = {"plotly": "Plotly", "matplotlib": "Matplotlib", "jinja2": "Jinja"}
 
 
 class Page(PosixPath):
-    """The path of a page. In a notebook it is a link, as a page of many charts would make the notebook large."""
+    """The path of a page. A notebook shows it as a link, because a page of many charts would make the notebook
+    large."""
 
     def _repr_html_(self) -> str:
         here = Path.cwd()
@@ -53,11 +54,13 @@ def report(
     """Write one HTML page about runs: what was run, tables, interactive charts and figures. It needs no network.
 
     Args:
-        runs: run files, folders of them, or `Run`s. For the folder of a sweep, failed points are listed, too.
-        out: the file, ending in .html.
-        title: the heading; by default it names the files and folders.
-        where: only runs with these values, such as {"workers": 16}.
-        targets, baseline, clock: as in `asapnb.analysis.comparison`, for the runs of each kind, data set and problem.
+        runs: a `Run`, a run file, a folder of run files, or several of these. For the folder of a sweep, the page
+            also lists failed points.
+        out: the file to write; it ends in .html.
+        title: the heading. By default it names the files and folders.
+        where: take only runs with these values, such as `{"workers": 16}`.
+        targets, baseline, clock: as in `asapnb.analysis.comparison`. They hold in each section of the page, that is
+            for the runs of one kind, data set and problem.
         skip_bad: leave out files that are damaged, or no run files, with a warning that names them.
         force: replace an existing file.
 
@@ -66,10 +69,10 @@ def report(
 
     Raises:
         MissingExtraError: without Plotly, Matplotlib and Jinja.
-        RecordError: for files that cannot be used, of which it names all, and for a page that cannot be written or
+        RecordError: for files that cannot be used, all of which it names; for a page that cannot be written, or that
             exists already.
-        UsageError: for a name that does not end in .html, for values that no run has, and if no runs can be compared
-            by these targets or this baseline.
+        UsageError: for a name that does not end in .html, for values that no run has, and for targets or a baseline
+            by which no runs can be compared.
 
     >>> import tempfile
     >>> import asapnb as ab

@@ -38,7 +38,7 @@ class AsyncSGDClassifier(ClassifierMixin, AsyncSGD):
     classes_: Any
 
     def fit(self, X: Any, y: Any) -> "AsyncSGDClassifier":
-        """Train on inputs (n, features) and their classes, (n,); ValueError for what cannot be used."""
+        """Train on inputs, (n, features), and their classes, (n,). ValueError for what cannot be used."""
         going_on = self._goes_on()
         X, y = validate_data(self, X, y, dtype=np.float32)
         check_classification_targets(y)
@@ -51,12 +51,12 @@ class AsyncSGDClassifier(ClassifierMixin, AsyncSGD):
         return self._go_on(X, y, going_on)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> "AsyncSGDClassifier":
-        """Go on for one epoch of these samples.
+        """Continue the training for one epoch of these samples.
 
         Args:
             X: inputs, (n, features).
             y: their classes, (n,).
-            classes: all classes that there are, (n_classes,); needed at the first call only.
+            classes: all classes, (n_classes,); needed at the first call only.
         """
         first = not hasattr(self, "coefs_")
         X, y = validate_data(self, X, y, dtype=np.float32, reset=first)
@@ -64,7 +64,7 @@ class AsyncSGDClassifier(ClassifierMixin, AsyncSGD):
         known = self.classes_ if not first else None if classes is None else np.unique(classes)
         if known is None or (classes is not None and not np.array_equal(np.unique(classes), known)):
             raise UsageError(
-                f"classes is {classes!r}: give all at the first call of partial_fit, then the same or none"
+                f"classes is {classes!r}: give all at the first call of partial_fit, and later the same or none"
             )
         if len(other := np.setdiff1d(y, known)):
             raise UsageError(f"y has {other.tolist()[0]!r}, which is none of the classes {known}")
@@ -72,7 +72,7 @@ class AsyncSGDClassifier(ClassifierMixin, AsyncSGD):
         return self._go_on(X, y, not first, epochs=1)
 
     def problem(self, X: Any, y: Any) -> Problem:
-        """What `fit` minimises on these samples, of known classes: for `asapnb.replay(model.run_, problem=…)`."""
+        """The problem that `fit` minimises on these samples, for `asapnb.replay(model.run_, problem=…)`."""
         check_is_fitted(self)
         return self._problem(*validate_data(self, X, y, dtype=np.float32, reset=False))
 
@@ -86,12 +86,12 @@ class AsyncSGDClassifier(ClassifierMixin, AsyncSGD):
         return self._minimised(X, labels, tuple(map(str, self.classes_)))
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """The logits, (n, n_classes); of two classes the difference, second minus first, (n,)."""
+        """The logits, (n, n_classes). For two classes: the second logit minus the first, (n,)."""
         found = self._outputs(X)
         return found[:, 1] - found[:, 0] if len(self.classes_) == 2 else found
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """The likeliest class of each sample, (n,)."""
+        """The most likely class of each sample, (n,)."""
         found = self._outputs(X)
         return self.classes_[found.argmax(axis=1)]
 
@@ -108,7 +108,7 @@ class AsyncSGDClassifier(ClassifierMixin, AsyncSGD):
 class AsyncSGDRegressor(RegressorMixin, AsyncSGD):
     """Linear regression or a multi-layer perceptron with ReLU, trained by asynchronous SGD on the squared error.
 
-    The loss is ½ ‖y − t‖², its mean over the samples. Targets should be of order 1, as inputs should:
+    The loss is ½ ‖y − t‖², its mean over the samples. Targets should be of order 1, like inputs:
     `TransformedTargetRegressor` scales them.
 
     Args:
@@ -129,15 +129,15 @@ class AsyncSGDRegressor(RegressorMixin, AsyncSGD):
         return tags
 
     def fit(self, X: Any, y: Any) -> "AsyncSGDRegressor":
-        """Train on inputs (n, features) and targets, (n,) or (n, targets); ValueError for what cannot be used."""
+        """Train on inputs, (n, features), and targets, (n,) or (n, targets). ValueError for what cannot be used."""
         return self._go_on(X, y, self._goes_on())
 
     def partial_fit(self, X: Any, y: Any) -> "AsyncSGDRegressor":
-        """Go on for one epoch of these samples, (n, features), and their targets, (n,) or (n, targets)."""
+        """Continue the training for one epoch of samples, (n, features), and targets, (n,) or (n, targets)."""
         return self._go_on(X, y, hasattr(self, "coefs_"), reset=not hasattr(self, "coefs_"), epochs=1)
 
     def problem(self, X: Any, y: Any) -> Problem:
-        """What `fit` minimises on these samples: for `asapnb.replay(model.run_, problem=…)`."""
+        """The problem that `fit` minimises on these samples, for `asapnb.replay(model.run_, problem=…)`."""
         check_is_fitted(self)
         return self._minimised(*self._checked(X, y, reset=False))
 
@@ -157,6 +157,6 @@ class AsyncSGDRegressor(RegressorMixin, AsyncSGD):
         return X, targets
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
-        """The targets of each sample, in the shape of those trained on."""
+        """The predicted targets of each sample, in the shape of the targets trained on."""
         found = self._outputs(X)
         return found[:, 0] if self._is_flat else found

@@ -139,39 +139,39 @@ _PASSED_ON = tuple(
 
 _ARGUMENTS = """hidden: the units of each hidden layer; () for a linear model.
         scheme: how the workers share the parameters: "lock-based", "hogwild", "leashed", …; see `asapnb.schemes`.
-        rule: of step sizes by staleness: "constant", "tail", …, or one's own; see `asapnb.rules`.
-        schedule: of step sizes over time, such as "warmup(500)"; see `asapnb.schedules`.
-        workers: how many; None for one per core, but no more than an eighth of the minibatches of an epoch. So small
-            data sets have one worker.
-        step_size: of the rule.
-        batch_size: samples of a minibatch; no more than there are.
+        rule: the step-size rule: "constant", "tail", …, or your own; see `asapnb.rules`.
+        schedule: the factor of the step over time, such as "warmup(500)"; see `asapnb.schedules`.
+        workers: the number of workers. None is one per core, but at most an eighth of the minibatches of an epoch. So
+            small data sets have one worker.
+        step_size: η₀, the step size before scale and factor.
+        batch_size: samples in a minibatch. If there are fewer samples, it is their number.
         epochs: passes over the data.
         optimizer: "sgd", "adam", …, with options as in "adam(beta1=0.8)"; see `asapnb.optimizers`.
         momentum: μ; see `asapnb.train`.
-        momentum_kind: which velocity there is: "per_worker", "shared" or "ordered"; see `asapnb.train`.
+        momentum_kind: the kind of velocity: "per_worker", "shared" or "ordered"; see `asapnb.train`.
         direct_share: the share of a gradient that is applied at once, beside momentum; see `asapnb.train`.
         weight_decay: λ; λ · parameters is added to every gradient.
-        clip: gradients that are longer are scaled to this norm; None for never.
-        local_steps: steps that a worker makes on its own copy for an update; see `asapnb.train`.
+        clip: the largest norm of a gradient; longer ones are scaled down to it. None clips nothing.
+        local_steps: steps that a worker makes on its own copy before it updates; see `asapnb.train`.
         shards: "iid", "label", …: each worker has its own part of the samples; see `asapnb.train`.
-        worker_tables: give each worker a table of step sizes of its own; see `asapnb.train`.
+        worker_tables: give each worker its own scale table; see `asapnb.train`.
         target_loss: stop when the training loss of an epoch is at most this.
-        patience: stop when the training loss has not improved in so many epochs; None for never.
-        max_seconds: stop after so much time of training: virtual seconds where it is simulated.
-        record: "updates" keeps a row of each in `run_`, "summary" only what they come to; see `asapnb.train`.
-        engine: "threads", real ones, whose results are not reproducible if there are several workers; or "simulate",
-            in virtual time, which gives the same bits for the same `random_state`.
-        timing: how long workers take, where it is simulated: see `asapnb.timing`.
-        warm_start: whether `fit` goes on from where it ended the last time.
-        random_state: initial parameters and the order of the data follow from it."""
-_ATTRIBUTES = """run_: the `asapnb.Run`: every update with its staleness, scale and loss.
+        patience: stop when the training loss has not improved in this many epochs; None never stops.
+        max_seconds: stop after this many seconds of training, or virtual seconds if it is simulated.
+        record: "updates" keeps a row for each update in `run_`, "summary" only counts and sums; see `asapnb.train`.
+        engine: "threads" or "simulate". Real threads are not reproducible if there are several workers. A simulation
+            in virtual time gives the same bits for the same `random_state`.
+        timing: how long workers take in a simulation; see `asapnb.timing`.
+        warm_start: whether `fit` continues from the parameters of the last `fit`.
+        random_state: the initial parameters and the order of the data follow from it."""
+_ATTRIBUTES = """run_: the `asapnb.Run`, with the staleness, scale and loss of every update.
         staleness_: the exact distribution of the staleness, a `StalenessDistribution`.
-        loss_curve_: the training loss at first and after each epoch.
-        loss_: the last of these.
-        n_iter_: epochs made.
+        loss_curve_: the training loss at the start and after each epoch.
+        loss_: the last training loss.
+        n_iter_: how many epochs were made.
         coefs_: the weights of each layer, (inputs, outputs).
         intercepts_: the biases of each layer.
-        n_features_in_, feature_names_in_: as of every estimator."""
+        n_features_in_, feature_names_in_: as in every estimator of scikit-learn."""
 
 E = TypeVar("E", bound=type)
 

@@ -1,4 +1,4 @@
-"""Sweeps: a grid of runs from one TOML file, carried out in parallel, each recorded in a file of its own."""
+"""Sweeps: grids of runs, each described by one TOML file, made in parallel, with a run file for each run."""
 
 from .manifest import Manifest, load_manifest
 from .points import Outcome

@@ -38,11 +38,11 @@ _BEGUN = ("created_utc", "command", "versions", "machine")  # fields of the head
 
 @dataclass(frozen=True, repr=False)
 class Manifest:
-    """The content of a manifest; printed, a table of its points and their outcomes.
+    """The content of a manifest. Printed, it is a table of the points and their outcomes.
 
     Attributes:
         head: schema, time, command, machine and versions of the sweep, and the sweep itself as a table.
-        outcomes: the outcome of each point that was carried out, by the name of the point.
+        outcomes: the `Outcome` of each point that was carried out, by the name of the point.
     """
 
     head: Mapping[str, Any]
@@ -50,12 +50,12 @@ class Manifest:
 
     @cached_property
     def sweep(self) -> Sweep:
-        """The sweep that is carried out."""
+        """The sweep of this manifest."""
         return parse_sweep(self.head["sweep"])
 
     @cached_property
     def points(self) -> tuple[Point, ...]:
-        """Its points. Those from before an extension keep their names, and so their files."""
+        """The points of the sweep. Points from before an extension keep their names, and so their files."""
         names = self.head.get("names") or {}
         return tuple(replace(point, name=names.get(point.name, point.name)) for point in self.sweep.points)
 
@@ -66,7 +66,7 @@ class Manifest:
 
     @cached_property
     def table(self) -> Table:
-        """The points, one a row: their values of the axes, and what came of them."""
+        """A table with a row for each point: its values on the axes, and its outcome."""
         said = ", ".join(f"{many:,} {status}" for status, many in self.statuses.items()) or "none carried out"
         names = self.sweep.axes
         columns = {"status": "status", "seconds": "seconds", "error": "gist"}
@@ -90,7 +90,11 @@ class Manifest:
 
 
 def load_manifest(folder: str | os.PathLike[str]) -> Manifest:
-    """The manifest in a folder, also while it is being written; RecordError if it is none, which names the line."""
+    """Read the manifest in a folder, also while it is being written.
+
+    Raises:
+        RecordError: if there is no manifest, or if it cannot be read; it names the line.
+    """
     path = Path(folder, NAME)
     try:
         lines = read_bytes(path, "the manifest", LARGEST).split(b"\n")[:-1]  # a line without its end was cut off
@@ -283,7 +287,9 @@ def note(folder: Path, outcome: Outcome) -> Outcome:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(file.fileno())
     except OSError as error:
-        raise RecordError(f"cannot write {path}: {error.strerror}; go on with --resume when that is mended") from None
+        raise RecordError(
+            f"cannot write {path}: {error.strerror}; continue with --resume when that is mended"
+        ) from None
     return outcome
 
 

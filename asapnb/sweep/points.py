@@ -41,13 +41,13 @@ class Outcome:
     """What came of a point.
 
     Attributes:
-        point: its name.
-        status: that of its run, or "failed".
-        seconds: real time that it took.
+        point: the name of the point.
+        status: the status of its run, or "failed".
+        seconds: how long it took, in real seconds.
         finished_utc, host: when and where it ended.
-        error: why it failed.
-        asapnb: the version that ran it; None if unknown.
-        file, synopsis: the state of its file, and what its run comes to, as `record.noted.noted` has them.
+        error: why it failed; "" if it did not.
+        asapnb: the version of asapnb that ran it; None if unknown.
+        file, synopsis: the state of its file, and the synopsis of its run, as `record.noted.noted` has them.
     """
 
     point: str
@@ -62,7 +62,7 @@ class Outcome:
 
     @property
     def done(self) -> bool:
-        """Whether the run came to an end of its own."""
+        """Whether the run came to its end."""
         return self.status not in UNENDED
 
     @property

@@ -26,10 +26,10 @@ class Progress:
     """How far a sweep is.
 
     Attributes:
-        done: points carried out, including those skipped.
+        done: how many points are done, including skipped ones.
         failed: how many of them failed.
-        total: all points.
-        skipped: points that were done before.
+        total: the number of all points.
+        skipped: how many points were done before.
         seconds: real seconds since the sweep began.
         point, outcome: the last point, and its outcome, if there is one.
         waiting: why nothing can happen at the moment; "" otherwise.
@@ -46,7 +46,7 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """How many seconds the rest takes at the pace so far; None before the first point.
+        """How many seconds the remaining points take at the pace so far; None before the first point.
 
         >>> Progress(done=6, failed=0, total=10, skipped=4, seconds=5.0).seconds_left
         10.0
@@ -70,15 +70,17 @@ def run_sweep(
 
     Args:
         source: a sweep, or the TOML file that holds one.
-        out: the folder; it is made if it does not exist.
-        jobs: processes at a time. The default is one per core; for runs on real threads it is one, because other runs
-            at the same time would change staleness and times.
-        address: of the scheduler of a Dask cluster that computes the runs; the run files come back here.
-        resume: go on in a folder that holds the sweep already. Finished points are skipped; failed and half-written
-            runs are made again.
-        extend: as `resume`, but the sweep may have got more points.
-        force: start anew in a folder that holds a sweep. Run files of that sweep are removed, others are not.
-        progress: called with a `Progress` at the beginning, after each point, and when a cluster lost all workers.
+        out: the folder. It is made if it does not exist.
+        jobs: how many processes run at a time. The default is one per core. For runs on real threads it is one,
+            because other runs at the same time would change staleness and times.
+        address: the address of the scheduler of a Dask cluster, which then computes the runs. The run files come back
+            into `out`.
+        resume: continue in a folder that holds the sweep already. Finished points are skipped. Failed and
+            half-written runs are made again.
+        extend: like `resume`, but the sweep may have more points than before.
+        force: start anew in a folder that holds a sweep. The run files of that sweep are removed; other files stay.
+        progress: a function that is called with a `Progress` at the beginning, after each point, and when a cluster
+            has lost all workers.
 
     Returns:
         The `Manifest`, with the outcome of each point. A point that fails is recorded, and the others go on.
@@ -86,7 +88,7 @@ def run_sweep(
     Raises:
         UsageError, RuleError, DataError, MissingExtraError: before anything is run, for a sweep that cannot run.
         RecordError: for a folder that holds a sweep, without `resume`, `extend` or `force`; that holds another sweep,
-            with the differences; that another process works in; or that cannot be written to.
+            whose differences it lists; that another process works in; or that cannot be written to.
 
     The processes import the calling script, so a script must call this under `if __name__ == "__main__":`.
 
@@ -105,7 +107,9 @@ def run_sweep(
     if address is not None and jobs is not None:
         raise UsageError(f"jobs is {jobs}, but the cluster has workers of its own: take jobs (--jobs) out")
     if force and (resume or extend):
-        raise UsageError("to go on or to start anew? Take force (--force) or resume (--resume, --extend) out")
+        raise UsageError(
+            "resume and force exclude each other: take force (--force) or resume (--resume, --extend) out"
+        )
     if jobs is None:
         jobs = 1 if sweep.kind == "train" else at_once()
     jobs = integer("jobs", jobs, 1, 1024)

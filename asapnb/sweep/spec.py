@@ -30,10 +30,10 @@ class Point:
     """One run of a sweep.
 
     Attributes:
-        name: its name, which its run file has, too.
+        name: its name, also that of its run file.
         kind: "train", "simulate" or "replay".
         config: its configuration.
-        axes: its values on the axes, and the keys that a grid fixes.
+        axes: its values on the axes, and the keys that its grid fixes.
     """
 
     name: str
@@ -57,8 +57,8 @@ class Grid:
     """Axes whose every combination is a point, and keys with one value.
 
     Attributes:
-        axes: keys with their values.
-        fixed: keys with one value, which override the base of the sweep.
+        axes: a list of values for each key that varies.
+        fixed: keys with one value. They override the base of the sweep.
         repetitions: the number of seeds of each combination; None for that of the sweep.
     """
 
@@ -74,11 +74,11 @@ class Sweep:
     Attributes:
         kind: "train", "simulate" or "replay".
         base: keys that all points have in common.
-        grids: the points of all grids are run.
-        seed: the seeds of all points are derived from it.
+        grids: the grids. The points of all of them are run.
+        seed: determines the seeds of all points.
         repetitions: the number of seeds of each combination, unless its grid has another.
         seed_axes: the keys that a seed depends on, besides the number of the repetition. Points that agree in them
-            share the seed, and with it initial parameters, order of the data and times, so that they can be paired.
+            have the same seed, so the same initial parameters, order of the data and times. They can be paired.
     """
 
     kind: str
@@ -90,7 +90,7 @@ class Sweep:
 
     @cached_property
     def points(self) -> tuple[Point, ...]:
-        """Every point, by repetition, so that a sweep cut short has all cells; UsageError if two are equal."""
+        """Every point, by repetition, so a sweep that is cut short has all cells. UsageError if two are equal."""
         count = sum(math.prod(map(len, grid.axes.values())) * self._repetitions(grid) for grid in self.grids)
         if count > _MOST:
             raise UsageError(f"the sweep has {count:,} points: at most {_MOST:,}; take values or repetitions out")
@@ -142,7 +142,7 @@ class Sweep:
         return int(_digest(_canonical({"seed": self.seed, "repetition": repetition, **of})), 16)
 
     def plain(self) -> dict[str, Any]:
-        """The sweep as a table; `parse_sweep` makes the same sweep of it."""
+        """The sweep as a table. `parse_sweep` makes the same sweep from it."""
         grids = [
             {**grid.axes, **grid.fixed, **({} if grid.repetitions is None else {"repetitions": grid.repetitions})}
             for grid in self.grids
@@ -152,7 +152,7 @@ class Sweep:
 
 
 def load_sweep(path: str | os.PathLike[str]) -> Sweep:
-    """The sweep in a TOML file; UsageError names the file and what is wrong in it."""
+    """Read the sweep in a TOML file. UsageError names the file and what is wrong in it."""
     table = read_toml(path, "the sweep")
     grids = table.get("grid")
     for part in (table.get("base"), *(grids if isinstance(grids, list) else [grids])):
@@ -172,7 +172,7 @@ def _beside(data: Any, folder: str) -> Any:
 
 
 def parse_sweep(table: Mapping[str, Any]) -> Sweep:
-    """The sweep in a table, such as a TOML file holds; UsageError for keys, values or points that cannot be used.
+    """Read the sweep in a table, such as that of a TOML file. UsageError for wrong keys, values or points.
 
     >>> sweep = parse_sweep({
     ...     "repetitions": 2,
