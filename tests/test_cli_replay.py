@@ -120,9 +120,7 @@ def test_what_differs_is_told(altered):
         versions = json.loads(file.attrs["versions"])
         file.attrs["versions"] = json.dumps({**versions, "numba": "0.1"})
     text = call("replay", altered).stdout
-    assert (
-        "differ from the recorded ones by at most 0.5, because the run was recorded with other kernels or" in text
-    )
+    assert "differ from the recorded ones by at most 0.5, because the run was recorded with other kernels or" in text
     assert json.loads(call("replay", altered, "--json").stdout)["equal"] is False
 
 

@@ -88,7 +88,7 @@ def test_many_evaluations_are_thinned():
     for step in range(1000):
         writer.append_eval(step, 0.0, 1.0, float("nan"), float("nan"))
     lines = printed(text.evaluations(writer.finish("finished", None, [[0]], {})))
-    assert (len(lines), lines[-1]) == (23, "21 of 1,000 evaluations; --json gives all")
+    assert (len(lines), lines[-1]) == (23, "21 of 1,000 evaluations; --json shows all")
     assert (lines[1].split()[1], lines[-2].split()[1]) == ("0", "999")
 
 

@@ -329,7 +329,7 @@ def test_the_command_takes_constants_in_the_place_of_a_problem():
 def test_the_command_estimates_and_says_what_it_took():
     result = call("--problem", "quadratic([1, 10], noise=0.5)", "--estimate", "--samples", 64, "--updates", 100)
     assert result.exit_code == 0, result.output
-    assert "estimating L from at most 12,800 gradients of a sample" in result.stderr
+    assert "estimating L from at most 12,800 gradients of single samples" in result.stderr
     assert "gradients of a sample," in result.stdout
     found = json.loads(call("--problem", "quadratic([1, 10])", "--estimate", "--updates", 100, "--json").stdout)
     assert found["L"]["source"] == "estimated"
