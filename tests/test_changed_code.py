@@ -132,7 +132,7 @@ def test_old_files_are_grouped_by_name_with_a_note(tmp_path):
             del file.attrs["code"]
     table = next(iter(compare(tmp_path)))
     assert rows(table) == [2]
-    assert any("there are only names, as its runs are of an earlier asapnb" in note for note in table.notes)
+    assert any("is not recorded, because an earlier asapnb made its runs" in note for note in table.notes)
 
 
 @pytest.fixture

@@ -104,10 +104,10 @@ def notes(shown: Iterable[Any]) -> list[str]:
     said = []
     if marks:
         said.append(
-            "# is the beginning of the digest of code or data that has the same name as other: see asapnb show."
+            "# and digits: the beginning of a digest. It tells apart code or data of one name; see asapnb show."
         )
     if any(mark.startswith("#?") for mark in marks):
-        said.append("#? is code whose state cannot be seen: it is not known to be the same as any other.")
+        said.append("#? marks code whose state cannot be seen, so it may differ from any other code.")
     return said
 
 
@@ -123,8 +123,8 @@ def unrecorded(runs: Sequence[Run], known: Iterable[str]) -> list[str]:
     if not old:
         return []
     return [
-        f"Of the rule {', '.join(sorted(old))} there are only names, as its runs are of an earlier asapnb: "
-        "those of one name may have had different code."
+        f"The code of the rule {', '.join(sorted(old))} is not recorded, because an earlier asapnb made its runs: "
+        "rules of one name may have had different code."
     ]
 
 

@@ -137,8 +137,8 @@ def magnitude_notes(records: Sequence[Record], by: Sequence[str]) -> list[str]:
     (low, *_, high), (fewest, *_, greatest) = [scale for scale, _ in found], shown_groups
     least, most = f"{shown(low)} ({fewest})", f"{shown(high)} ({greatest})"
     return [
-        f"Unequal magnitude: mean scales from {least} to {most}. Such runs differ in the size of their steps, too; "
-        "preserve(rule) would keep it, and Ση counts it."
+        f"Unequal magnitude: mean scales from {least} to {most}. Such runs also differ in the size of their steps. "
+        "preserve(rule) keeps the mean step, and Ση is a clock that counts it."
     ]
 
 

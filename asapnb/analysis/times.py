@@ -144,7 +144,7 @@ def _notes(found: Sequence[SpeedUp], options: Mapping[str, Any]) -> Iterator[str
     if any(abs(ratio - 1) > TOLERANCE for ratio in ratios):
         yield (
             f"Unequal magnitude: mean steps are {shown(min(ratios))} to {shown(max(ratios))} times the baseline's, "
-            "so this compares their sizes as well."
+            "so this also compares the sizes of steps."
         )
 
 

@@ -32,7 +32,9 @@ def fitted(train: Part, test: Part | None, options: Options) -> tuple[Preparatio
         rows = np.random.default_rng(options.seed).permutation(len(parts[0]))
         count = max(1, round(len(rows) * float(options.test)))
         if count >= len(rows):
-            raise DataError(f"{train.where} has {len(rows)} rows, too few to set some apart to test on")
+            raise DataError(
+                f"{train.where} has {len(rows)} rows, too few to set some apart to test on: give more, or a test file"
+            )
         parts = [parts[0].rows(np.sort(rows[count:])), parts[0].rows(np.sort(rows[:count]))]
     if found.shape:
         found = _drawn(found, parts, options)

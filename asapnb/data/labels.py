@@ -49,7 +49,7 @@ def labels_of(train: Part, test: Part, targets: tuple[str, ...], options: Option
     else:
         _check_finite(train.where, both)
         if (both != np.round(both)).any() or np.abs(both).max() >= _EXACT:
-            raise DataError(f"the target of {train.where} is no class everywhere: leave regression=False out")
+            raise DataError(f"the target of {train.where} has values that are no classes: leave regression=False out")
         found = [array.astype(np.int64) for array in found]
     classes, places = np.unique(np.concatenate(found), return_inverse=True)
     if len(classes) > max(_FEW, len(both) // 5) and options.regression is None and "O" not in kinds:

@@ -96,7 +96,7 @@ def _step(found: Forecast) -> str:
     if found.largest_step is None:
         return f"η₀ = {number(size)} is stable up to the curvature {number(found.largest_curvature)}"
     share = size / found.largest_step
-    beyond = ": such a quadratic diverges, and a network unless it finds flatter places"
+    beyond = ": such a quadratic diverges, and so does a network unless it finds flatter places"
     return f"η₀ = {number(size)} is {number(100 * share, 3)} % of that{beyond if share > 1 else ''}"
 
 

@@ -18,7 +18,7 @@ READING = {
     "its own best step size": "Found on one grid, 2^(k/8), with seeds of which none is reported.",
     "at equal step": "All contestants at the step size that is best for constant. Speed-ups are over constant there.",
     "interval": "95 %, bootstrap over seeds, drawn jointly in all cells and for all contestants. It does not "
-    "hold what another choice of scenarios, problems or tuning seeds would change.",
+    "include the effect of another choice of scenarios, problems or tuning seeds.",
     "rank": "By the speed-up at the best step size; with the interval of the rank.",
     "arrived": "The share of the runs that reached the target within the budget.",
     "best step": "Best step size / that of constant, geometric mean over the cells.",

@@ -81,7 +81,7 @@ def _left_out(parts: Sequence[Panel], kept: int) -> str:
     if kept < len(parts):
         said += (
             f" Of {len(parts):,} choices of runs, there is room for {kept}, those with the lowest last losses: "
-            "to see others, report on some of the runs (--where)."
+            "to see others, report on fewer runs (--where)."
         )
     return said
 

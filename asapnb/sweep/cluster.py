@@ -116,8 +116,8 @@ def on_cluster(
             future.add_done_callback(finished.put)
         lost = not _threads(client, folder)
         if lost and not said:
-            waits(f"all workers of the Dask cluster are gone: waiting for new ones, for {len(running):,} points "
-                  f"given to it; start some, or end with Ctrl-C and go on with --resume")  # fmt: skip
+            waits(f"all workers of the Dask cluster are gone: waiting for new ones to make {len(running):,} points; "
+                  f"start some, or end with Ctrl-C and continue later with --resume")  # fmt: skip
         said = lost
 
 
