@@ -36,7 +36,7 @@ def command(
     an .npy or .npz file of samples, an image, a folder of images, or the name of a data set, whose test part is
     taken. Inputs are prepared as in training. Classes have the names that the data gives them.
 
-    To learn beforehand what staleness or pace a run would have, use asapnb forecast.
+    For the staleness and pace that a run would have, use asapnb forecast.
     """
     if out is not None and (out.endswith(".h5") or _same(out, inputs)):
         raise UsageError(f"-o {out}: predictions need a file of their own; give one such as labels.csv")

@@ -33,9 +33,8 @@ def timeline(run: Runs, first: int = 0, rows: int = ROWS) -> Figure:
 
     A bar goes from the read to the end of the gradient. A line goes from there to the application, which is a dot. A
     gradient that was given up ends with a cross. The number in a bar is the staleness. The stalest update is marked,
-    and so are the updates that overtook it: those applied between its read and its application. Times are those of
-        the
-    run: virtual, or wall time.
+    and so are the updates that overtook it: those applied between its read and its application. Times
+    are virtual or wall times, as in the run.
 
     Args:
         run: one run.
