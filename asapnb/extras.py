@@ -1,4 +1,4 @@
-"""Optional packages: imported where they are needed, and named with their extra where they are missing."""
+"""Optional packages. They are imported when they are needed; an error names the extra that installs them."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -8,12 +8,12 @@ from .errors import MissingExtraError
 
 
 def optional(module: str, extra: str, what: str) -> Any:
-    """An optional module; MissingExtraError if its package is not installed.
+    """Import an optional module. MissingExtraError if its package is not installed.
 
     Args:
-        module: its dotted name.
-        extra: the extra of asapnb that installs it.
-        what: what needs it, for the error.
+        module: the dotted name of the module.
+        extra: the extra of asapnb that installs the package.
+        what: what needs the module, for the error.
 
     >>> optional("no_such_package", "data", "Parquet")
     Traceback (most recent call last):

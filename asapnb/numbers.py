@@ -1,8 +1,8 @@
-"""The numbers that users give, checked in one way: what is a number, in which range, and what an error says.
+"""Checks numbers that users give: what counts as a number, which range is allowed, and what the error says.
 
-Every function takes the name that an error shows, and returns a plain Python value. An integer is what
-`operator.index` takes, a real number what is a `numbers.Real`: NumPy's scalars and `fractions.Fraction` among them. A
-bool is neither, because `workers=True` is a mistake.
+Every function takes the name that an error shows, and returns a plain Python value. An integer is anything that
+`operator.index` takes. A real number is any `numbers.Real`, such as NumPy's scalars and `fractions.Fraction`. A bool
+is neither, because `workers=True` is a mistake.
 """
 
 import itertools
@@ -21,14 +21,14 @@ _FLOAT64 = np.dtype(np.float64)
 
 
 def integer(name: str, value: Any, least: int = 0, most: int | None = None, *, note: str = "") -> int:
-    """`value` as an int from `least` to `most`; UsageError if it is none.
+    """Check an integer from `least` to `most`, and return it as an int. UsageError for anything else.
 
     Args:
-        name: of the value, for the error.
-        value: what was given.
+        name: the name of the value, for the error.
+        value: the value that was given.
         least: the smallest value allowed.
         most: the largest value allowed; None for no limit.
-        note: the end of the sentence of the error.
+        note: the end of the error message.
 
     >>> integer("workers", np.int32(8), 1)
     8
@@ -46,14 +46,14 @@ def integer(name: str, value: Any, least: int = 0, most: int | None = None, *, n
 
 
 def steps(name: str, value: Any, least: int, most: int, many: int) -> int | tuple[tuple[int, int], ...]:
-    """`value` as an int, or as the steps of one that changes: (from when on, value), the first from 0.
+    """Check an integer, or the steps of one that changes during a run: (from when on, value), the first from 0.
 
     Args:
-        name: of the value, for the error.
+        name: the name of the value, for the error.
         value: an integer, a list of pairs, or a text such as "0:64, 5000:16".
         least: the smallest value allowed.
         most: the largest value allowed.
-        many: the most steps.
+        many: how many steps are allowed.
 
     >>> steps("interval", [(0, 64), (5000, 16)], 1, 100, 31), steps("interval", "0:64, 5000:16", 1, 100, 31)
     (((0, 64), (5000, 16)), ((0, 64), (5000, 16)))
@@ -73,7 +73,9 @@ def steps(name: str, value: Any, least: int, most: int, many: int) -> int | tupl
     )
     starts = [start for start, _ in made]
     if starts[0] != 0 or any(b <= a for a, b in itertools.pairwise(starts)):
-        raise UsageError(f"{name} is {shown(value)}: the first step must begin at 0, each other one after the last")
+        raise UsageError(
+            f"{name} is {shown(value)}: the first step must begin at 0, and each next one later than the one before"
+        )
     return made
 
 
@@ -88,17 +90,17 @@ def real(
     dtype: np.dtype[Any] = _FLOAT64,
     note: str = "",
 ) -> float:
-    """`value` as a finite float from `least` to `most`; UsageError if it is none.
+    """Check a finite number from `least` to `most`, and return it as a float. UsageError for anything else.
 
     Args:
-        name: of the value, for the error.
-        value: what was given.
+        name: the name of the value, for the error.
+        value: the value that was given.
         least: the smallest value allowed; with `above`, values must be larger.
         most: the largest value allowed; with `below`, values must be smaller.
         above: whether `least` itself is excluded.
         below: whether `most` itself is excluded.
-        dtype: the range must hold when the value is rounded to this dtype, too.
-        note: the end of the sentence of the error.
+        dtype: the value must be in the range also when it is rounded to this dtype.
+        note: the end of the error message.
 
     >>> real("step_size", 0.5, 0, above=True)
     0.5
@@ -134,10 +136,10 @@ def reals(
     axes: int | None = 1,
     empty: bool = False,
 ) -> NDArray[np.float64]:
-    """`values` as a new float64 array of finite numbers from `least` to `most`; UsageError if they are none.
+    """Check finite numbers from `least` to `most`, and return them as a new float64 array. UsageError otherwise.
 
     Args:
-        name: of the values, for the error.
+        name: the name of the values, for the error.
         values: an array, or lists of numbers.
         least: the smallest value allowed; with `above`, values must be larger.
         most: the largest value allowed.
@@ -167,12 +169,12 @@ def reals(
 
 
 def returned(who: str, result: Any, shape: tuple[int, ...], one: str) -> NDArray[np.float64]:
-    """What a user's function returned, as a new float64 array; RuleError unless it holds numbers of this shape.
+    """Check what a user's function returned, and return it as a new float64 array. RuleError if it does not fit.
 
     Args:
-        who: what the function is of, such as "rule tail".
+        who: whose function it is, such as "rule tail".
         result: what it returned.
-        shape: of the array.
+        shape: the shape that the array must have.
         one: what each number is, such as "scale for each tau".
     """
     try:
@@ -187,7 +189,7 @@ def returned(who: str, result: Any, shape: tuple[int, ...], one: str) -> NDArray
 
 
 def switch(name: str, value: Any) -> bool:
-    """`value` as a bool; UsageError if it is none.
+    """Check a bool, and return it. UsageError for anything else.
 
     >>> switch("reshuffle", np.True_)
     True
@@ -198,11 +200,11 @@ def switch(name: str, value: Any) -> bool:
 
 
 def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
-    """`value` if it is one of the allowed texts; UsageError if not, which names the nearest one.
+    """Check that a text is one of those allowed, and return it. A UsageError names the nearest one.
 
     Args:
-        name: of the value, for the error.
-        value: what was given.
+        name: the name of the value, for the error.
+        value: the value that was given.
         allowed: the texts.
 
     >>> choice("momentum_kind", "shared", ("per_worker", "shared"))

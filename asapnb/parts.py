@@ -1,8 +1,8 @@
-"""What Numba makes of a part: code in LLVM's language for its callers, and no machine code of its own.
+"""How Numba compiles a part: only to LLVM's language, for its callers, and not to machine code of its own.
 
-Numba optimises each function and turns it into machine code, then links it into each caller and does so again. Of a
-part, which nobody else calls, only the last counts. Without the others a first run compiles in two thirds of the
-time.
+Numba optimises each function and turns it into machine code. Then it links the function into each caller and does the
+same again. Only compiled code calls a part, so the first round is wasted. Without it, a first run compiles in two
+thirds of the time.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ class _Linked(JITCodeLibrary):
 
     @property
     def codegen(self) -> Any:
-        """For Numba, which tells it the environment of what it has compiled."""
+        """Numba stores the environment of a compiled function here."""
         return _Nowhere
 
     def get_pointer_to_function(self, name: str) -> int:
@@ -25,7 +25,7 @@ class _Linked(JITCodeLibrary):
         return 0
 
     def _optimize_final_module(self) -> None:
-        """Its callers are optimised, with all that is linked into them."""
+        """Do nothing: the callers are optimised later, with all that is linked into them."""
 
     def _finalize_final_module(self) -> None:
         self._finalize_dynamic_globals()
@@ -37,7 +37,7 @@ class _Nowhere:
 
     @staticmethod
     def set_env(name: str, environment: Any) -> None:
-        """Nothing asks for it."""
+        """Do nothing: nobody asks for the environment."""
 
 
 class PartCompiler(CompilerBase):

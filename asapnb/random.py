@@ -1,4 +1,4 @@
-"""The bits that everything random in compiled code is made of."""
+"""The random bits from which compiled code makes all its random numbers."""
 
 from typing import Any
 

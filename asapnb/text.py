@@ -1,6 +1,6 @@
-"""Values as text: calls such as `tail(amplitude=0.5)` or `constant` to read, JSON and TOML to write.
+"""Values as text: reads calls such as `tail(amplitude=0.5)` or `constant`, and writes JSON and TOML.
 
-Of calls, only literals, bare words and known names are evaluated. Whatever is read has limits of size and depth.
+In a call, only literals, bare words and known names are evaluated. All that is read has limits of size and depth.
 """
 
 import ast
@@ -32,7 +32,7 @@ _LONG_NAME = re.compile(rf"(?<![A-Za-z0-9_-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){
 
 
 class Call(NamedTuple):
-    """A call as it was read, before anything is called."""
+    """A call that was read from a text; nothing has been called yet."""
 
     name: str
     positional: list[Any]
@@ -44,7 +44,7 @@ class Call(NamedTuple):
 
 
 def parse_call(text: str, known: Names, kind: str, helpers: Names | None = None) -> Any:
-    """The value of `name`, or `name(arguments)`, with a name among `known`; arguments may call `helpers`.
+    """The value of the text `name` or `name(arguments)`. The name is one of `known`; arguments may call `helpers`.
 
     >>> parse_call("point(1, y=2)", {"point": lambda x, y: (x, y)}, "shape")
     (1, 2)
@@ -53,7 +53,7 @@ def parse_call(text: str, known: Names, kind: str, helpers: Names | None = None)
 
 
 def read_call(text: str, kind: str, helpers: Names) -> Call:
-    """What `name` or `name(arguments)` says; arguments may call `helpers`, and nothing else is called.
+    """Read the text `name` or `name(arguments)`. Arguments may call `helpers`; nothing else is called.
 
     >>> read_call("point(1, y=2)", "shape", {})
     Call(name='point', positional=[1], named={'y': 2})
@@ -63,7 +63,7 @@ def read_call(text: str, kind: str, helpers: Names) -> Call:
 
 
 def _tree(text: str, example: str, kind: str) -> ast.Call:
-    """A text as a call, if it is no larger and no deeper than any call may be."""
+    """A text as a syntax tree of a call. UsageError if it is too long or nested too deeply."""
     if len(text) > LONGEST_CALL:
         raise UsageError(f"the {kind} {shown(text, 40)} has {len(text):,} characters: at most {LONGEST_CALL:,}")
     try:
@@ -99,7 +99,7 @@ def _read(call: ast.Call, name: str, kind: str, helpers: Names) -> Call:
 
 
 def bound(signature: inspect.Signature, call: Call) -> inspect.BoundArguments:
-    """The arguments of a call by the names of its parameters; UsageError if they do not fit."""
+    """The arguments of a call by the names of its parameters. UsageError if they do not fit."""
     parameters = signature.parameters
     free = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
     for key in call.named:
@@ -116,7 +116,7 @@ _signature = functools.cache(inspect.signature)  # of what has a name, so there 
 
 
 def called(builder: Callable[..., Any], call: Call) -> Any:
-    """What a call returns; UsageError if the arguments do not fit, or for what it raises."""
+    """What a call returns. UsageError if the arguments do not fit, or if the call raises an exception."""
     bound(_signature(builder), call)
     try:
         return builder(*call.positional, **call.named)
@@ -153,7 +153,7 @@ def _fits(value: Any) -> bool:
 
 
 def _said(node: ast.AST) -> str:
-    """A part of a text, or of one that is too long its beginning."""
+    """A part of a text, for an error; if it is too long, its beginning."""
     if len(list(itertools.islice(ast.walk(node), 200))) == 200:
         return f"{_said(node.func)}(…)" if isinstance(node, ast.Call) else "so long a part"
     try:
@@ -163,7 +163,7 @@ def _said(node: ast.AST) -> str:
 
 
 def check_depth(root: Any, children: Callable[[Any], Iterable[Any]], what: str) -> None:
-    """UsageError if something is nested deeper than 50 levels, before anything that calls itself works through it.
+    """UsageError if something is nested deeper than 50 levels. This comes before any recursive function sees it.
 
     >>> check_depth([[1]], lambda one: one if isinstance(one, list) else (), "the list")
     """
@@ -179,13 +179,13 @@ def regular_file(path: str | os.PathLike[str], what: str) -> Iterator[IO[bytes]]
     """A regular file, open for reading; UsageError if it cannot be read, or is something else.
 
     Args:
-        path: of the file. Opening a pipe or a device could wait for ever, or never end.
-        what: the file is, for errors, such as "the sweep".
+        path: the path of the file. A pipe or a device is refused: to open or read it could last for ever.
+        what: what the file is, for errors, such as "the sweep".
     """
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise UsageError(f"cannot read {what} {path}: it is no regular file; give another")
+                raise UsageError(f"cannot read {what} {path}: it is no regular file; give a regular one")
             yield file
     except OSError as error:
         if error.errno is None:  # of who reads, not of the system
@@ -198,7 +198,7 @@ def regular_file(path: str | os.PathLike[str], what: str) -> Iterator[IO[bytes]]
 
 
 def read_bytes(path: str | os.PathLike[str], what: str, most: int = LARGEST_FILE) -> bytes:
-    """All bytes of a regular file; UsageError as `regular_file`, or if there are more than `most`."""
+    """All bytes of a regular file. UsageError as for `regular_file`, or if there are more than `most`."""
     with regular_file(path, what) as file:
         content = bytearray()
         while piece := file.read(2**20):  # asked for at once, the memory for `most` would be taken
@@ -209,7 +209,7 @@ def read_bytes(path: str | os.PathLike[str], what: str, most: int = LARGEST_FILE
 
 
 def read_text(path: str | os.PathLike[str], what: str) -> str:
-    """The text of a regular file in UTF-8; UsageError as `read_bytes`, or if it is in another encoding."""
+    """The text of a regular file in UTF-8. UsageError as for `read_bytes`, or for another encoding."""
     try:
         return read_bytes(path, what).decode("utf-8-sig")  # some editors begin a text with a mark
     except UnicodeDecodeError as error:
@@ -217,7 +217,7 @@ def read_text(path: str | os.PathLike[str], what: str) -> str:
 
 
 def read_toml(path: str | os.PathLike[str], what: str) -> dict[str, Any]:
-    """The tables of a TOML file; UsageError if it cannot be read, is no TOML, or holds what no key could have."""
+    """The tables of a TOML file. UsageError if it cannot be read, or is no TOML that asapnb can use."""
     text = read_text(path, what)
     try:
         return parse_toml(text)
@@ -226,7 +226,7 @@ def read_toml(path: str | os.PathLike[str], what: str) -> dict[str, Any]:
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """The tables of a TOML text; ValueError, with the reason, if there are none.
+    """The tables of a TOML text. ValueError, with the reason, if it is no TOML.
 
     >>> parse_toml("grid.workers = [1, 2]")
     {'grid': {'workers': [1, 2]}}
@@ -242,7 +242,7 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 
 def _inner(value: Any) -> Iterable[Any]:
-    """What is in a table or list of TOML; ValueError for an integer that TOML does not have."""
+    """The values in a table or list of TOML. ValueError for an integer of more than 64 bits."""
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise ValueError(f"{shown(value)} is no integer of 64 bits")
     return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
@@ -252,7 +252,7 @@ _PLAIN = (str, int, float, bool)
 
 
 def plain(value: Any) -> Any:
-    """`value` made of dict, list, str, int, float, bool and None only; NumPy and other types are converted."""
+    """`value` as dict, list, str, int, float, bool and None only. NumPy and other types are converted."""
     if value is None or type(value) in _PLAIN:  # most are, and the checks below are slow
         return value
     if isinstance(value, Mapping):

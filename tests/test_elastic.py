@@ -68,7 +68,7 @@ def test_what_is_one_number(given):
         ("eight", "workers is 'eight': must be an integer"),
         ("0:8, x:16", "'x'"),
         ("5:8", "first step must begin at 0"),
-        ([(0, 8), (10, 4), (10, 5)], "each other one after the last"),
+        ([(0, 8), (10, 4), (10, 5)], "each next one later than the one before"),
         ([(0, 8), (10, 0)], "is 0: must be an integer from 1"),
         ([(0, 8), (10, 2000)], "is 2000: must be an integer from 1 to 1024"),
         ([(0, 8), (2**60, 4)], "last version of workers"),

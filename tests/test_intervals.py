@@ -229,7 +229,7 @@ def test_what_is_measured_cannot_be_simulated():
         ([], "must be 1 to 31 steps such as"),
         ([(0, 4), (5,)], "must be 1 to 31 steps such as"),
         ([(3, 4)], "the first step must begin at 0"),
-        ([(0, 4), (9, 3), (9, 2)], "each other one after the last"),
+        ([(0, 4), (9, 3), (9, 2)], "each next one later than the one before"),
         ([(0, 4), (9, 0)], "step 1 of interval of Leashed is 0"),
         ("0:4, x:3", "the start of step 1 of interval of Leashed is 'x'"),
         ([(i, 1) for i in range(32)], "must be 1 to 31 steps such as"),

@@ -127,7 +127,7 @@ def test_within_other_rules(file):
         ("{}:own(refresh=3)", RuleError, r"refresh is 3: must be once\(start, end\) or every"),
         ("{}:short", RuleError, r"missing a required argument: 'p'"),
         ("{}:short()", UsageError, r"short\(\): missing a required argument"),
-        ("{}:ready(p=1)", UsageError, r"ready is a rule, and takes no parameters: write ready alone"),
+        ("{}:ready(p=1)", UsageError, r"ready is a rule, so it takes no parameters: write ready alone"),
         ("{}:Data(q=1)", UsageError, r"unknown parameter of Data 'q'"),
         ("{}:own(p=1", UsageError, r"write path/file.py:name, or with parameters path/file.py:name\(p=0.5\)"),
         ("shuffled({}:own(p=1))", UsageError, r"within another rule, a file stands in quotes"),

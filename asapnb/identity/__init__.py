@@ -1,6 +1,6 @@
-"""What code of one's own is, so that runs with different code are never taken for the same.
+"""Identifies code of users, so that runs with different code are never taken for the same.
 
-A `Piece` is a rule, a problem, a scheme or a law that is not of asapnb, with the digest of its code.
+A `Piece` is a rule, a problem, a scheme or a law that is not part of asapnb, with the digest of its code.
 """
 
 from .by_value import ByValue

@@ -1,4 +1,4 @@
-"""Pickling of what holds functions: those that another process could not import are pickled as they are."""
+"""Pickling of objects that hold functions. Functions that another process could not import are pickled whole."""
 
 import copy
 import functools
@@ -9,10 +9,10 @@ from typing import Any
 
 
 class ByValue:
-    """Pickled as its attributes, and by value where some of them are lambdas, closures, or functions of a notebook.
+    """A base class. Its objects are pickled with their lambdas, closures, and functions of a notebook.
 
-    Without this, pickle refuses lambdas and closures, and what is defined in a notebook is not found by the processes
-    of a pool that are started anew. Functions are pickled by the copy of cloudpickle that Numba brings.
+    Without this, pickle refuses lambdas and closures, and the new processes of a pool do not find what is defined in
+    a notebook. The copy of cloudpickle in Numba pickles such functions.
     """
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -42,7 +42,7 @@ def _loaded(kind: type, content: bytes) -> Any:
 
 
 def _functions(values: Iterable[Any]) -> Iterable[types.FunctionType]:
-    """The plain functions among these values, those in mappings, tuples, lists and partial functions included."""
+    """The plain functions among these values, also within mappings, tuples, lists and partial functions."""
     for value in values:
         if isinstance(value, types.FunctionType):
             yield value
@@ -68,5 +68,5 @@ def _is_importable(function: types.FunctionType) -> bool:
 
 
 def _is_interactive(function: types.FunctionType) -> bool:
-    """Whether it is defined in a notebook or at a prompt, and so in no file that can be run again."""
+    """Whether the function is defined in a notebook or at a prompt, and not in a file that can be run again."""
     return function.__module__ == "__main__" and not hasattr(sys.modules["__main__"], "__file__")

@@ -1,8 +1,8 @@
 """A digest of what code does: its instructions, constants, closures, defaults and arguments, and what it refers to.
 
-Of a library, code is known by its name. Code of one's own is followed through the globals that it uses, into its
-helper modules too. Neither addresses nor paths nor line numbers enter, so that every process finds the same digest.
-What has state that cannot be seen raises `Unseen`: it may be the same as something else or not.
+Code of a library counts by its name alone. Code of users is followed through the globals that it uses, also into
+their helper modules. Addresses, paths and line numbers do not count, so every process finds the same digest. An
+object whose state cannot be seen raises `Unseen`, because nobody can tell whether it is the same as another.
 """
 
 import dis
@@ -37,18 +37,18 @@ _WRAPPERS = (staticmethod, classmethod)
 
 
 class Unseen(Exception):
-    """Something whose state cannot be seen; the message says what."""
+    """The state of something cannot be seen. The message says what it is."""
 
 
 def digest_of(value: Any, visit: Callable[[Any], None] = lambda own: None) -> str:
-    """The digest of a value: 32 hexadecimal digits, the same in every process that has the same code and values.
+    """The digest of a value: 32 hexadecimal digits. It is the same in every process with the same code and values.
 
     Args:
         value: a function, an object that can be called, a class, or data.
-        visit: called with each function and class of one's own, in the order in which they are found.
+        visit: called with each function and class that is not of a library, in the order in which they are found.
 
     Raises:
-        Unseen: where the state of something cannot be seen.
+        Unseen: if the state of something cannot be seen.
 
     >>> digest_of(lambda x: x + 1) == digest_of(lambda x: x + 1), digest_of(lambda x: x + 2) == digest_of(lambda x: x)
     (True, False)
@@ -60,7 +60,7 @@ def digest_of(value: Any, visit: Callable[[Any], None] = lambda own: None) -> st
 
 
 class _Walk:
-    """One digest on the way. A value that is met within itself is known by how far up it stands."""
+    """The work of one digest. A value that contains itself is recorded as how many levels up it stands."""
 
     def __init__(self, visit: Callable[[Any], None]) -> None:
         self._visit = visit
@@ -104,7 +104,7 @@ class _Walk:
         return self._compiled(value) or self._object(value)
 
     def _compiled(self, value: Any) -> bytes | None:
-        """The digest of what Numba compiles; None for anything else, and for what a library has."""
+        """The digest of a function that Numba compiles; None for anything else, and for functions of a library."""
         if library_name(value) is not None:
             return None
         of = getattr(value, "_dispatcher", value)  # under numba.vectorize, or under numba.njit itself
@@ -163,7 +163,7 @@ class _Walk:
         return hashed("cell", self.of(content))
 
     def _globals(self, function: types.FunctionType) -> bytes:
-        """What the function and those within it use of the globals, and of modules that they import."""
+        """What a function, and functions within it, use of the globals and of the modules that they import."""
         there, used, attributes, imports = function.__globals__, set[str](), set[str](), set[str]()
         for code in codes_in(function.__code__):
             attributes |= {*code.co_names, *(text for text in code.co_consts if isinstance(text, str))}
@@ -195,7 +195,7 @@ class _Walk:
         return self._used(found, attributes)
 
     def _used(self, value: Any, attributes: set[str]) -> bytes:
-        """A global: of a module of one's own those attributes that have a name among the ones used."""
+        """A global. Of a user's module, only the attributes count whose names are used."""
         if not isinstance(value, types.ModuleType) or is_library(value):
             return self.of(value)
         names = sorted(name for name in attributes if name in vars(value) and not name.startswith("__"))

@@ -1,4 +1,4 @@
-"""What is code of a library, which its name and version identify, and what is code of one's own."""
+"""Tells code of a library, which its name and version identify, from code of users."""
 
 import functools
 import os
@@ -21,7 +21,7 @@ def _places() -> tuple[str, ...]:
 
 @functools.cache
 def is_library_file(path: str) -> bool:
-    """Whether a file is of the standard library, of an installed package, or no file at all but Python's own."""
+    """Whether a file is of the standard library or of an installed package, or is Python itself."""
     if path.startswith("<frozen"):
         return True
     real = os.path.realpath(path)
@@ -66,7 +66,7 @@ def library_name(value: Any) -> str | None:
 
 
 def is_own(value: Any) -> bool:
-    """Whether what can be called is made of code of one's own, or of a class of one's own.
+    """Whether something that can be called is made of code that is not of a library.
 
     >>> is_own(is_own), is_own(functools.partial(is_own, 1)), is_own(lambda: 1)  # this file is of a library
     (False, False, True)

@@ -1,4 +1,4 @@
-"""A piece of code of one's own, such as a rule: name, parameters, digest and source text, as run files hold it."""
+"""A piece of user code, such as a rule: name, parameters, digest and source text, as run files hold it."""
 
 import difflib
 import inspect
@@ -20,16 +20,18 @@ _UNKNOWN: dict[int, tuple[Any, str]] = {}  # what cannot be known, which is kept
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of code of one's own. Two are the same code if their digests are equal.
+    """A piece of code that is not part of asapnb. Two pieces are the same code if their digests are equal.
 
     Attributes:
         kind: "rule", "problem", "scheme" or "law".
         name: its text in the configuration.
-        digest: of the code and of all that it holds and refers to. One that cannot be made begins with "unknown".
-        parameters: what it was made with, where that is short: arguments of a partial, values of a closure, fields.
-        sources: its source text, by file and name, where that can be had. It is only ever shown.
-        files: the files that had to be run to have it, with their SHA-256.
-        unknown: why there is no digest; else empty.
+        digest: the digest of the code and of all that it holds and refers to. If it cannot be made, it begins with
+            "unknown".
+        parameters: what the piece was made with, if that is short: arguments of a partial, values of a closure, or
+            fields.
+        sources: the source text by file and name, if it is known. It is only shown, never compared or run.
+        files: the files that were run to load the piece, with their SHA-256.
+        unknown: why there is no digest; empty if there is one.
     """
 
     kind: str
@@ -63,7 +65,7 @@ def identified(kind: str, name: str, value: Any, homes: Sequence[Any] = ()) -> P
         kind: what it is: "rule", "problem", "scheme" or "law".
         name: its text in the configuration.
         value: a function, an object that can be called, a class, or a tuple of all that matters.
-        homes: what has the `sources` and `files` of a piece, of the files that parts of it come from.
+        homes: objects with `sources` and `files`, for the files that parts of the value come from.
 
     >>> from functools import partial
     >>> one, two = (identified("rule", "f", partial(pow, exp=n)) for n in (1, 2))
@@ -86,7 +88,7 @@ def identified(kind: str, name: str, value: Any, homes: Sequence[Any] = ()) -> P
 
 
 def _first(value: Any) -> Any:
-    """The function of a rule, or the value itself: what is made into a rule again is the same."""
+    """The function of a rule, or the value itself. So a function and the rule made of it are the same code."""
     while callable(identity := getattr(type(value), "_identity_", None)):
         value = identity(value)
     return value[0] if isinstance(value, tuple) else value
@@ -125,7 +127,7 @@ def _bounded(texts: Mapping[str, str]) -> dict[str, str]:
 
 
 def _parameters(value: Any) -> dict[str, str]:
-    """What a rule was made with, as far as it is short."""
+    """What a rule was made with, if it is short."""
     held = {name: one for name, one in _held(inspect.unwrap(value)).items() if not name.startswith("__")}
     return {name: text for name, one in held.items() if len(text := _short(one)) <= _LONGEST and text}
 
@@ -157,14 +159,14 @@ def _short(value: Any) -> str:
 
 
 def pieces_from(value: Any, where: str) -> tuple[Piece, ...] | None:
-    """The pieces in the attribute `code` of a file; None without one. RecordError for what is none."""
+    """The pieces in the attribute `code` of a file; None without one. RecordError if it is damaged."""
     if value is None:
         return None
     try:
         found = tuple(_piece(one) for one in value)
     except (TypeError, AttributeError, KeyError, ValueError):
         raise RecordError(
-            f"the attribute code of {where} is damaged: it does not say what code the run had"
+            f"the attribute code of {where} is damaged, so it does not say which code the run had"
         ) from None
     return found
 

@@ -1,4 +1,4 @@
-"""Digests of plain values, and what of code and classes a digest looks at."""
+"""Digests of plain values, and the parts of code and classes that a digest looks at."""
 
 import hashlib
 import math

@@ -1,4 +1,4 @@
-"""Texts that come out of a run file: code that they name runs only if it is what the run recorded."""
+"""Texts from a run file. The code that they name runs only if it is the code that the run recorded."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _EXPECTED: ContextVar[Recorded | None] = ContextVar("expected", default=None)
 class Recorded(str):
     """A text of the configuration of a run file, with the code that the run had.
 
-    It is a text like any other, wherever a configuration goes. What reads it as a rule checks the code first.
+    It can be used like any other text. When it is read as a rule, its code is checked first.
 
     Attributes:
-        pieces: the code of one's own that the run recorded; None for a file from before asapnb recorded it.
+        pieces: the user code that the run recorded; None for a file of a version of asapnb that did not record it.
         where: the run, for messages.
     """
 
@@ -37,22 +37,22 @@ class Recorded(str):
         return Recorded, (str(self), self.pieces, self.where)
 
     def piece(self, kind: str) -> Piece | None:
-        """What the run recorded of this kind and text; None if that was code of asapnb."""
+        """The code that the run recorded for this kind and text; None if that was code of asapnb."""
         return next((piece for piece in self.pieces or () if piece.kind == kind and piece.name == self), None)
 
 
 def plain_text(value: Any) -> Any:
-    """A text of a run file as a text that anybody gave: its code is run, whatever the run recorded."""
+    """A text of a run file as a plain text. Its code runs without a check of what the run recorded."""
     return str.__str__(value) if isinstance(value, Recorded) else value
 
 
 def read_as_recorded(text: Recorded, kind: str, read: Callable[[str], Any]) -> Any:
-    """What a text of a run file names; RecordError unless its code is what the run recorded, before any of it is run.
+    """Read a text of a run file. RecordError, before anything runs, if its code is not what the run recorded.
 
     Args:
         text: the text.
-        kind: what it is of, "rule" or "schedule".
-        read: reads the same text as anybody may give it.
+        kind: what the text is of, "rule" or "schedule".
+        read: a function that reads a plain text of this kind.
     """
     token = _EXPECTED.set(text)
     try:
@@ -64,11 +64,11 @@ def read_as_recorded(text: Recorded, kind: str, read: Callable[[str], Any]) -> A
 
 
 def check_file(path: str, content: bytes) -> None:
-    """RecordError if a file is about to be run that a run file names, and that is not the file which that run had.
+    """RecordError if the text of a run file names this file, but the run had another one.
 
     Args:
-        path: of the file, as the text of the run has it.
-        content: its bytes.
+        path: the path of the file, as the text of the run has it.
+        content: the bytes of the file.
     """
     text = _EXPECTED.get()
     if text is None:
@@ -91,8 +91,8 @@ def check_piece(text: Recorded, kind: str, now: Piece | None) -> None:
 
     Args:
         text: the text of the run file.
-        kind: what it is of, such as "rule".
-        now: the code that it names here; None if it is code of asapnb.
+        kind: what the text is of, such as "rule".
+        now: the code that the text names now; None if it is code of asapnb.
     """
     if text.pieces is None:  # from before there were digests: whoever calls this has run nothing that the file names
         return
@@ -100,13 +100,13 @@ def check_piece(text: Recorded, kind: str, now: Piece | None) -> None:
 
 
 def check_same(where: str, what: str, before: Piece | None, now: Piece | None) -> None:
-    """RecordError if two pieces of code are not known to be the same.
+    """RecordError unless two pieces of code are known to be the same.
 
     Args:
         where: the run.
         what: the piece, in words.
-        before: what the run recorded; None for code of asapnb.
-        now: what there is now.
+        before: the code that the run recorded; None for code of asapnb.
+        now: the code that there is now.
     """
     if (before and before.digest) == (now and now.digest):
         return
@@ -114,7 +114,7 @@ def check_same(where: str, what: str, before: Piece | None, now: Piece | None) -
     shown = difference(sources[0], sources[1])
     unknown = next((piece.unknown for piece in (now, before) if piece is not None and piece.unknown), "")
     if not shown:
-        shown = "(the source text is the same: what it holds or refers to is not, or the version of Python)"
+        shown = "(the source text is the same; what it holds or refers to differs, or the version of Python)"
     if unknown:
         shown = f"(it cannot be known whether it is the same: {unknown})"
     raise changed(where, f"its {what}", shown)

@@ -1,4 +1,4 @@
-"""Functions by name: those of a user's file, `path/file.py:name`, which is run as it is, and registered ones."""
+"""Functions by name: those of a user's file, `path/file.py:name`, and registered ones."""
 
 from .files import FileFunction, Use, is_of_file, load_function, name_of, within
 from .registering import Entry, Registry

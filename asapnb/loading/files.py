@@ -1,4 +1,4 @@
-"""What `path/file.py:name` names: a function, a rule, a schedule. The file is run as the Python that it is."""
+"""What `path/file.py:name` names: a function, a rule, a schedule. The file is run as a Python program."""
 
 import os
 import re
@@ -19,14 +19,14 @@ _IN_QUOTES = re.compile(r"\s*\w+\s*\([^'\"]*['\"]")  # begins like a call with a
 
 @dataclass(frozen=True)
 class Use:
-    """What the functions of a file are for.
+    """How the functions of a file are used, such as for rules.
 
     Attributes:
-        lead: the names of the arguments that such a function is called with first.
-        given: the names of further arguments that are given to a function that names them.
-        also: what a text may say besides the parameters of the function; it becomes an attribute of the function.
-        helpers: returns what parameters may call, by name, such as `every`. A function of a file that is one of these
-            stands for what it returns, as it does by its name alone.
+        lead: the names of the arguments that such a function is always called with; they come first.
+        given: the names of further arguments. A function gets those that it has parameters for.
+        also: names that a text may set besides the parameters of the function. They become attributes of it.
+        helpers: returns the functions that parameters in a text may call, by name, such as `every`. If a function of
+            a file is one of these, its name stands for what it returns.
     """
 
     lead: tuple[str, ...]
@@ -37,9 +37,9 @@ class Use:
 
 @dataclass(frozen=True, repr=False)
 class FileFunction:
-    """What can be called, from a file: equal to another when its text and that of the file are equal.
+    """A function from a file. Two are equal if their texts, and the texts of their files, are equal.
 
-    No module that could be imported holds it, so it is pickled as the text that loads it.
+    It is in no module that could be imported. So it is pickled as the text that loads it.
     """
 
     text: str
@@ -57,7 +57,7 @@ class FileFunction:
 
     @property
     def files(self) -> Mapping[str, str]:
-        """The SHA-256 of each file that was run to have it, by path."""
+        """The SHA-256 of each file that was run to load the function, by path."""
         return self.home.files
 
     @property
@@ -76,7 +76,7 @@ class FileFunction:
 
 
 def within(function: Any) -> Any:
-    """The function of a user's file that is loaded, or any other function itself."""
+    """The function that was loaded from a user's file; any other function is returned as it is."""
     return function.function if isinstance(function, FileFunction) else function
 
 
@@ -102,15 +102,22 @@ def is_of_file(text: str) -> bool:
 
 
 def load_function(text: str, use: Use) -> FileFunction:
-    """What `path/file.py:name` or `path/file.py:name(parameters)` names: something to call with `use.lead`.
+    """Load what `path/file.py:name` or `path/file.py:name(parameters)` names, to be called with `use.lead`.
 
-    That is a function f(lead, parameters), with its parameters bound; or what a function f(parameters) returns, or a
-    class. UsageError where there is no such file or name, for parameters that it does not take, and where the file
-    cannot be run; RecordError if a run file names it that recorded other code.
+    The name may be that of a function f(lead, parameters), whose parameters are then bound. Or it is that of a class,
+    or of a function f(parameters), which returns what is to be called.
+
+    Args:
+        text: the text.
+        use: how the function is used.
+
+    Raises:
+        UsageError: if there is no such file or name, if the parameters do not fit, or if the file cannot be run.
+        RecordError: if the text is from a run file, and the code is not what the run recorded.
     """
     named = _TEXT.fullmatch(text)
     if named is None or not is_of_file(text):
-        raise UsageError(f"{text!r} names nothing in a file: write path/file.py:name")
+        raise UsageError(f"{text!r} does not name anything in a file: write path/file.py:name")
     path, name, kind = named["path"], named["name"], f"function in {named['path']}"
     if not os.path.isfile(path):
         hint = ": within another rule, a file stands in quotes, as in shuffled('rules.py:mine(p=1)')" * ("(" in path)
@@ -126,7 +133,7 @@ def load_function(text: str, use: Use) -> FileFunction:
 
 
 def _makes(found: Any, use: Use) -> bool:
-    """Whether a name without parameters stands for what it returns: a class, a rule of asapnb, or f()."""
+    """Whether a name without parameters stands for what its call returns: a class, a rule of asapnb, or f()."""
     return _only_makes(found, use) or (not _takes(found, use.lead) and _takes(found, ()))
 
 
@@ -145,10 +152,11 @@ def _takes(found: Any, positional: Sequence[Any], named: Mapping[str, Any] | Non
 
 
 def _found(found: Any, call: Call, use: Use) -> tuple[Any, Call]:
-    """What a call of something in a file stands for, and that call with every parameter by name.
+    """What a call of something in a file stands for, and the same call with every parameter by name.
 
-    A function whose first arguments have the names in `lead` stands for itself, with the others bound. One that takes
-    just the parameters is called. Another that takes them after those of `lead` stands for itself, too.
+    A function whose first arguments have the names in `lead` stands for itself, with the other arguments bound. A
+    function that takes just the given parameters is called. Any other function, if it can take them after those of
+    `lead`, stands for itself too.
     """
     itself = tuple(signature(found).parameters)[: len(use.lead)] == use.lead
     if not itself and not _only_makes(found, use) and not _takes(found, call.positional, call.named):
@@ -161,7 +169,7 @@ def _found(found: Any, call: Call, use: Use) -> tuple[Any, Call]:
 def _with_parameters(function: Any, call: Call, use: Use) -> tuple[Any, Call]:
     """A function with those parameters bound that are not their defaults, and the call with all that are given."""
     if hasattr(function, "_identity_") and (call.positional or call.named):
-        raise UsageError(f"{call.name} is a rule, and takes no parameters: write {call.name} alone")
+        raise UsageError(f"{call.name} is a rule, so it takes no parameters: write {call.name} alone")
     own, free = dict(signature(function).parameters), []
     for one in [*own.values()][len(use.lead) :]:
         if one.name in use.given:  # it need not be said

@@ -1,4 +1,4 @@
-"""A user's file, run as `python file.py` runs it: with the files beside it, and without a trace in this process."""
+"""Runs a user's file as `python file.py` does, with the files beside it. It leaves no trace in this process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LOADING: list[str] = []
 
 
 class _Loader(SourceFileLoader):
-    """Runs a file from its source, never from a compiled copy, which may be of an earlier one."""
+    """Runs a file from its source, never from a compiled copy, which may be out of date."""
 
     def __init__(self, home: Home, name: str, path: str) -> None:
         super().__init__(name, path)
@@ -42,16 +42,16 @@ class _Loader(SourceFileLoader):
 
 
 class Home:
-    """A user's file with the files beside it that it imports.
+    """A user's file, with the files beside it that it imports.
 
-    The modules are kept here. They stand in `sys.modules` only while the file or a function of it runs, so that files
-    of one name in several folders do not meet.
+    The modules are kept here. They are in `sys.modules` only while the file, or a function of it, runs. So files of
+    the same name in several folders do not get mixed up.
 
     Attributes:
-        path: of the file, as it was given.
-        module: what the file is, once it has been run.
-        files: the SHA-256 of each file that was run, by path, as seen from where `path` is seen from.
-        sources: the text of each.
+        path: the path of the file, as it was given.
+        module: the module, once the file has been run.
+        files: the SHA-256 of each file that was run, by path; paths are relative to the same folder as `path`.
+        sources: the text of each of these files.
         late: whether a function of a file imports something when it is called.
     """
 
@@ -66,7 +66,7 @@ class Home:
         self.module = self._run()
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: Any = None) -> ModuleSpec | None:
-        """The place of a module beside the file: a finder, as `sys.meta_path` has them."""
+        """Find a module beside the file. This makes the object a finder for `sys.meta_path`."""
         for entry in [self._folder] if path is None else path:
             if entry == self._folder or entry.startswith(self._folder + os.sep):
                 made: Any = partial(_Loader, self)
@@ -77,7 +77,7 @@ class Home:
         return None
 
     def compiled(self, path: str) -> CodeType:
-        """The code of a file; RecordError if a run file names it and had another one."""
+        """The code of a file. RecordError if the text is from a run file, and the run had another file."""
         content = Path(path).read_bytes()
         name = os.path.normpath(os.path.join(os.path.dirname(self.path), os.path.relpath(path, self._folder)))
         check_file(name, content)
@@ -93,7 +93,7 @@ class Home:
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
-        """The neighbours can be imported, before others of their names that are not of a library."""
+        """While this lasts, imports find the files beside this one first, except for modules of a library."""
         with _LOCK:
             tops = {entry.name.partition(".")[0] for entry in os.scandir(self._folder)} | {*self._modules}
             own = {name for name in tops & sys.modules.keys() - {"__main__"} if not _is_library(name)}

@@ -1,4 +1,4 @@
-"""What is known by name, such as the rules: a function that returns one makes it known by its own name."""
+"""Registries of what texts can name, such as the rules. A function that returns a rule gives it its name."""
 
 import re
 import sys
@@ -11,11 +11,11 @@ from ..errors import UsageError
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known by name.
+    """Something that texts can name.
 
     Attributes:
-        build: the function of that name, which returns it; what a text calls.
-        example: the text of a call of it.
+        build: the function of that name, which a text calls.
+        example: a text that calls it.
     """
 
     build: Callable[..., Any]
@@ -26,11 +26,11 @@ E = TypeVar("E", bound=Entry)
 
 
 class Registry(dict[str, E]):
-    """All that is known of one kind, by name, in the order in which it was entered.
+    """All entries of one kind, by name, in the order in which they were registered.
 
     Args:
         kind: what the functions return, such as "rule".
-        line: what the first line of their docstrings is, such as "the formula of the scale".
+        line: what the first line of their docstrings says, such as "the formula of the scale".
     """
 
     def __init__(self, kind: str, line: str) -> None:
@@ -38,9 +38,9 @@ class Registry(dict[str, E]):
         self._kind, self._line = kind, line
 
     def enter(self, entry: E) -> None:
-        """Make a function known by its name; UsageError unless it can be.
+        """Register a function under its name. UsageError if that is not possible.
 
-        A function of asapnb keeps its name. A user's gives it up, so that a file may be loaded twice.
+        The name of a function of asapnb is taken. A user's function is replaced, so that a file may be loaded twice.
 
         >>> def halves(): "1/2."
         >>> Registry("rule", "the formula of the scale").enter(Entry(halves, "halves"))
@@ -61,7 +61,7 @@ class Registry(dict[str, E]):
         self[name] = entry
 
     def builders(self) -> dict[str, Callable[..., Any]]:
-        """The functions, by name: what texts may call."""
+        """The functions that texts may call, by name."""
         return {name: entry.build for name, entry in self.items()}
 
     def lines(self) -> dict[str, str]:
