@@ -163,7 +163,7 @@ def _prepared(
     if problem is None and is_custom(text):
         where = f"of {text.where} " if isinstance(text, Recorded) else ""
         raise UsageError(
-            f"the problem {where}is one's own, {text}: build it in Python and pass it, as in "
+            f"the problem {where}is your own, {text}: build it in Python and pass it, as in "
             "asapnb.resume(path, problem=problem)"
         )
     if problem is None:

@@ -1,4 +1,4 @@
-"""How many workers are in force at each version: a number, or a table of changes during a run."""
+"""The workforce: how many workers are in force at each version, a number or a table of changes during a run."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ LAST_VERSION = 2**46
 
 @dataclass(frozen=True, repr=False)
 class Workforce:
-    """The workers in force: from each of these versions on, that many; worker i is in force when i < number.
+    """How many workers are in force, and from which version on. Worker i is in force while i < number.
 
     Attributes:
-        changes: (version, number) each, the first of version 0, in the order of versions. The numbers differ from one
-            to the next.
-        adapts_to: of a number that follows the measured progress of a run on threads, the largest; the changes are
-            then those so far. None for a table that is known beforehand.
+        changes: pairs (version, number), in the order of versions; the first has version 0. Each number differs from
+            the one before.
+        adapts_to: the largest number, for a number that follows the measured progress of a run on threads or MPI.
+            Then `changes` are those so far. None for a table that is known in advance.
 
     >>> force = as_workforce([(0, 8), (5000, 16)])
     >>> print(force), force.most, force.at(4999), force.at(5000)
@@ -53,17 +53,17 @@ class Workforce:
         return len(self.changes) == 1 and self.adapts_to is None
 
     def until(self, version: int) -> Workforce:
-        """The changes up to a version, as a table."""
+        """The part of the table up to a version, as a workforce."""
         return Workforce(tuple(change for change in self.changes if change[0] <= version))
 
     @property
     def plain(self) -> int | str:
-        """What `as_workforce` reads: the number if there is one, else the text of the table."""
+        """The number if it never changes, otherwise the text of the table; `as_workforce` reads both."""
         return self.most if self.is_steady else str(self)
 
     @property
     def said(self) -> str:
-        """How many there are, in words.
+        """How many workers there are, and when, in words.
 
         >>> as_workforce(8).said, as_workforce("0:8, 5000:16").said
         ('8 workers', '8 to 16 workers (0:8, 5000:16)')
@@ -72,7 +72,7 @@ class Workforce:
 
     @property
     def briefly(self) -> str:
-        """How many there are, in words, and not when.
+        """How many workers there are, in words, without when.
 
         >>> as_workforce(8).briefly, as_workforce("0:8, 5000:16").briefly
         ('8 workers', '8 to 16 workers')
@@ -103,7 +103,7 @@ class Workforce:
         return (change for change in self.changes if after < change[0] <= until)
 
     def then(self, version: int, number: int) -> Workforce:
-        """This, with another number from a later version on."""
+        """This workforce with another number from a later version on."""
         return Workforce((*self.changes, (version, number)), self.adapts_to)
 
     def __str__(self) -> str:
@@ -118,7 +118,7 @@ class Workforce:
 
 
 def adaptive(most: int) -> Workforce:
-    """A number of workers that follows the measured progress of a run on threads or on MPI, from `most` at first.
+    """A number of workers that follows the measured progress of a run on threads or on MPI. It begins with `most`.
 
     >>> adaptive(16)
     Workforce('adaptive(16)')
@@ -132,12 +132,15 @@ WorkersLike: TypeAlias = Numbers | Callable[[int], int]  # what a run takes
 
 
 def as_workforce(value: Any, most: int | None = None, name: str = "workers") -> Workforce:
-    """The workforce of a number, of pairs (version, number), or of the text of either; UsageError if it is none.
+    """Make a workforce of a number, of pairs (version, number), or of the text of either.
 
     Args:
-        value: what was given.
+        value: the number, the pairs, or their text.
         most: the largest number allowed; None for any.
-        name: of the value, for the error.
+        name: the name of the value in errors.
+
+    Raises:
+        UsageError: for anything else, and for a number that is not allowed.
 
     >>> as_workforce("0:8, 5000:16"), as_workforce(8)
     (Workforce('0:8, 5000:16'), Workforce('8'))
@@ -161,7 +164,9 @@ def as_workforce(value: Any, most: int | None = None, name: str = "workers") -> 
 
 
 def workforce_of(value: Any, updates: int, most: int | None = None) -> Workforce:
-    """As `as_workforce`, also of a function of the version, which is called beforehand for each version of a run.
+    """As `as_workforce`; the value may also be a function of the version.
+
+    Such a function is called in advance for each version of a run of so many updates.
 
     >>> workforce_of(lambda version: 2 if version < 30 else 4, updates=100)
     Workforce('0:2, 30:4')
@@ -170,8 +175,8 @@ def workforce_of(value: Any, updates: int, most: int | None = None) -> Workforce
         return as_workforce(value, most)
     if updates > _MOST_CALLS:
         raise UsageError(
-            f"workers is a function, and the run has {updates:,} updates: it would be called for each, at most "
-            f'{_MOST_CALLS:,}; give a table, such as "0:8, 5000:16"'
+            f"workers is a function, and the run has {updates:,} updates: it is called for each, and at most "
+            f'{_MOST_CALLS:,} calls are allowed; give a table, such as "0:8, 5000:16"'
         )
     found: list[tuple[int, int]] = []
     for version in range(updates):

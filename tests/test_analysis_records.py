@@ -247,7 +247,7 @@ def test_what_compare_cannot_use(folder, tmp_path):
         ([], "there are no runs"),
         ([tmp_path / "empty"], "holds no run file"),
         ([tmp_path / "nowhere.h5"], "there is no run file"),
-        ([tmp_path / "no.h5"], "is no HDF5, so it is no run file"),
+        ([tmp_path / "no.h5"], "is not an HDF5 file, so it is not a run file"),
         ([tmp_path / "newer.h5"], "has schema 99"),
         ([folder, "--by", "colour"], "what differs among these runs is rule, seed"),
         ([folder, "--baseline", "rule=power"], "rule is constant(), inverse(), tail(amplitude=1.0)"),

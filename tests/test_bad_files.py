@@ -69,7 +69,7 @@ def test_all_bad_files_are_named(folder):
         records(folder)
     says = str(caught.value).splitlines()[1:]
     for line, name, why in zip(
-        says, ("less", "text", "torn"), ("no attribute workers", "no HDF5", "rows 2,048"), strict=True
+        says, ("less", "text", "torn"), ("no attribute workers", "not an HDF5 file", "rows 2,048"), strict=True
     ):
         assert f"{name}.h5" in line
         assert why in line

@@ -183,15 +183,15 @@ def test_a_run_of_threads_gives_a_preset():
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: 5, UsageError, "a run of threads: 5 has none"),
-        (lambda: ab.simulate(quadratic(), workers=2, updates=50), UsageError, "a run of kind simulate has none"),
+        (lambda: 5, UsageError, "a run on threads, and this is 5"),
+        (lambda: ab.simulate(quadratic(), workers=2, updates=50), UsageError, "and this is a run of kind simulate"),
         (lambda: ab.train(quadratic(), workers=CORES + 1, updates=60), UsageError, "were suspended in turn"),
         (
             lambda: ab.train(quadratic(), workers=1, updates=60, record="summary"),
             RecordError,
             "recorded as a summary",
         ),
-        (lambda: ab.train(quadratic(), workers=1, updates=20), RecordError, "has 20 rows of one worker: it takes 21"),
+        (lambda: ab.train(quadratic(), workers=1, updates=20), RecordError, "of one worker: machine_from needs 21"),
     ],
 )
 def test_a_run_that_gives_none(make, error, message):

@@ -187,10 +187,10 @@ def test_files_that_cannot_be_replayed(altered, tmp_path, alter, says):
 def test_runs_that_cannot_be_replayed(folder, tmp_path):
     train(quadratic(), "lock-based", updates=9, out=tmp_path / "own.h5")
     for path, says in (
-        (folder / "hogwild.h5", "on real threads: which parts of which updates its views held was never recorded"),
+        (folder / "hogwild.h5", "on real threads, which does not record which parts of which updates its views held"),
         (
             tmp_path / "own.h5",
-            "one's own, custom(pull): build it in Python and pass it, as in asapnb.replay(run, problem)",
+            "your own, custom(pull): build it in Python and pass it, as in asapnb.replay(run, problem)",
         ),
         (tmp_path / "none.h5", "there is no run file"),
     ):

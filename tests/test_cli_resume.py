@@ -76,4 +76,4 @@ def test_what_is_no_run_or_needs_python(tmp_path):
     train(quadratic(), "lock-based", updates=9, out=tmp_path / "own.h5")
     result = call("resume", tmp_path / "own.h5", "--updates", 20)
     assert result.exit_code == 2
-    assert "one's own, custom(pull): build it in Python and pass it, as in asapnb.resume" in result.stderr
+    assert "your own, custom(pull): build it in Python and pass it, as in asapnb.resume" in result.stderr

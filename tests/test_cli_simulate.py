@@ -248,11 +248,11 @@ def test_usage_errors_of_staleness_only(arguments, says):
         (["--scheme", "parameter-server"], "its workers are other processes. Start them on MPI, as in mpiexec"),
         (
             ["--scheme", "lock-based(fused=True)"],
-            "real workers have no fused=True; run it in virtual time with simulate",
+            "fused=True is simulator-only; run it in virtual time with simulate",
         ),
         (
             ["--scheme", "parameter-server(discard_after=9, restart=True)"],
-            "real workers have no restart=True; run it in virtual time with simulate",
+            "restart=True is simulator-only; run it in virtual time with simulate",
         ),
     ],
 )

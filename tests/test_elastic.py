@@ -356,7 +356,7 @@ def test_what_is_no_adaptive_number_is_named(given):
 def test_in_virtual_time_the_number_must_be_known():
     given = {"workers": "adaptive(4)"}
     for make in (partial(ab.simulate, quadratic()), partial(ab.schedule, 1.0), ab.forecast):
-        with pytest.raises(ab.UsageError, match=r"follows the progress that is measured.*attribute in_force"):
+        with pytest.raises(ab.UsageError, match=r"follows the measured progress.*attribute in_force"):
             make(**given)
     with pytest.raises(ab.UsageError, match="a round needs a fixed number"):
         ab.train(quadratic(), "synchronous", workers="adaptive(4)")

@@ -70,7 +70,7 @@ def test_compensated_gradients_to_the_bit(scheme, momentum, kind):
 
 def test_hogwild_is_compensated_where_it_keeps_its_view():
     assert train(quadratic(), "hogwild(view=snapshot)", updates=50, compensation=0.04).status == "finished"
-    with pytest.raises(ab.UsageError, match=r"and Hogwild\(.*\) keeps none"):
+    with pytest.raises(ab.UsageError, match=r"and Hogwild\(.*\) keeps no view"):
         train(quadratic(), "hogwild", updates=50, compensation=0.04)
     with pytest.raises(ab.UsageError, match="compensation is -1"):
         train(quadratic(), "leashed", updates=50, compensation=-1)

@@ -59,9 +59,9 @@ def test_what_is_not_simulated_is_replayed_all_the_same(page):
         run = ab.train(quadratic(), "threads", workers=2, updates=100, step_size=0.02, batch_size=4)
         np.testing.assert_array_equal(ab.replay(run, quadratic()).params["final"], run.params["final"])
         for call in (ab.simulate, ab.forecast):
-            with pytest.raises(ab.UsageError, match="it is not simulated; run it for real with train"):
+            with pytest.raises(ab.UsageError, match="the simulator does not have it; run it on real"):
                 call(quadratic(), "threads", workers=2, updates=100)
-        with pytest.raises(ab.UsageError, match="it is not simulated"):
+        with pytest.raises(ab.UsageError, match="the simulator does not have it"):
             ab.schedule(1.0, "threads", workers=2, updates=100)
     finally:
         del SCHEMES["threads"]
@@ -197,7 +197,7 @@ def lacking(**traits):
         ({"name": None}, "needs a name"),
         ({"name": "other"}, "needs a name like its own"),
         ({"event_loop": None}, "needs a worker_loop, server_loop or event_loop"),
-        ({"worker_loop": "a:b", "messages": True}, "in place of its worker_loop"),
+        ({"worker_loop": "a:b", "messages": True}, "instead of a worker_loop"),
         ({"server_loop": "a:b"}, "set messages = True"),
         ({"worker_loop": "work"}, "as 'module:function'"),
         ({"__doc__": None}, "needs a docstring"),

@@ -214,7 +214,7 @@ def test_what_is_measured_cannot_be_simulated():
     for wrong, says in (({}, "needs interval=K"), ({"interval": [(0, 3), (9, 4)]}, "needs interval=K")):
         with pytest.raises(UsageError, match=says):
             ab.LockBased(adaptive=True, **wrong)
-    with pytest.raises(UsageError, match="the simulator has no adaptive=True; run it for real with train"):
+    with pytest.raises(UsageError, match="adaptive=True is for real workers only; run it with train"):
         ab.simulate(quadratic(), "leashed(interval=4, adaptive=True)", updates=10)
 
 

@@ -155,7 +155,7 @@ def test_where_the_system_does_not_say_how_long_a_thread_waited_it_had_its_core(
     ("arguments", "message"),
     [
         ({"scheme": "lock-based"}, "on MPI calibrate measures ParameterServer"),
-        ({"scheme": ab.ParameterServer(bound=3)}, "for all its options"),
+        ({"scheme": ab.ParameterServer(bound=3)}, "whose times fit all its options"),
         ({"workers": 4}, "workers is 4: must be an integer from 1 to 3 .the ranks besides the server"),
         ({"workers": [1, 0]}, r"workers\[1\] is 0"),
         ({"seconds": 0}, "seconds is 0"),

@@ -77,7 +77,7 @@ ON_ALL = {
     "bad": ({"step_size": -1}, "^step_size is -1: must"),
     "workers": ({"workers": 5}, "workers is 5, and there are 3 ranks.*mpiexec -n 6;"),
     "threads": ({"scheme": "leashed"}, "its workers are threads of one process; on MPI choose parameter-server"),
-    "virtual": ({"scheme": ab.ParameterServer(discard_after=1, restart=True)}, "no restart=True; run it in virtual"),
+    "virtual": ({"scheme": ab.ParameterServer(discard_after=1, restart=True)}, "restart=True is simulator-only"),
     "pinned": ({"pin_workers": True}, "the launcher pins the ranks"),
     "memory": ({"problem": (huge,)}, "with 1,000,000,000,000 parameters needs .* of memory, and there are"),
 }
@@ -210,7 +210,7 @@ def test_a_rank_that_does_not_come_is_named(four):
     server, one, absent = four.call(waits_in_vain, size=3)
     assert absent is None
     assert server == one
-    assert server.startswith("rank 2 (worker 1): it has not come in time: it has ended, or does")
+    assert server.startswith("rank 2 (worker 1): it has not joined in time: it has ended, or does")
 
 
 def waits_in_vain(comm):

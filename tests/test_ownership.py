@@ -112,7 +112,7 @@ os._exit(9)
 def test_a_forked_child_neither_has_the_lock_nor_keeps_it(tmp_path):
     path = tmp_path / "run.h5"
     with started("-c", FORK, path) as process:
-        assert f"{path} belongs to process {process.pid}, of which this one is a fork" in process.stdout.readline()
+        assert f"belongs to process {process.pid}, and this process is a fork of it" in process.stdout.readline()
         assert f"process {process.pid} on" in refused(path)
         process.stdin.write("\n")
         process.stdin.flush()
@@ -191,7 +191,7 @@ def test_an_owner_notices_that_its_lease_was_taken_over(tmp_path, means):
     path = tmp_path / "run.h5"
     with own(path) as owner:
         stale(beside(path, ".lease"))
-        with pytest.raises(RecordError, match="has another owner by now, as nothing was heard of this one"):
+        with pytest.raises(RecordError, match="has another owner now, as this one gave no sign of life"):
             owner.check()
     assert beside(path, ".lease").exists(), "it is that of the other"
 

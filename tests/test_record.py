@@ -381,7 +381,7 @@ def test_load_run_says_what_is_wrong(tmp_path):
         with pytest.raises(RecordError, match=message):
             load_run(tmp_path / name)
     path.write_text("no HDF5")
-    with pytest.raises(RecordError, match="is no HDF5, so it is no run file"):
+    with pytest.raises(RecordError, match="is not an HDF5 file, so it is not a run file"):
         load_run(path)
     with h5py.File(path, "w") as file:
         file["x"] = 1

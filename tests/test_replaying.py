@@ -291,8 +291,8 @@ def test_what_cannot_be_replayed_is_said(tmp_path):
     held = {path: path.read_bytes() for path in tmp_path.iterdir()}
     for source, arguments, error, message in (
         ("run.h5", {}, ab.UsageError, "source is 'run.h5': must be a Run"),
-        (hogwild, {}, ab.UsageError, "on real threads: which parts .* simulate it instead"),
-        (run, {"problem": None}, ab.UsageError, r"one's own, custom\(pull_slowly\): build it in Python"),
+        (hogwild, {}, ab.UsageError, "on real threads, which does not record which parts .* simulate it instead"),
+        (run, {"problem": None}, ab.UsageError, r"your own, custom\(pull_slowly\): build it in Python"),
         (run, {"problem": counting(50)}, ab.UsageError, "other problem"),
         (run, {"problem": quadratic(n=49, gradient=pull_slowly)}, ab.UsageError, "other parameters"),
         (run, {"problem": quadratic(dtype=np.float64, gradient=pull_slowly)}, ab.UsageError, "other dtype"),
@@ -301,8 +301,8 @@ def test_what_cannot_be_replayed_is_said(tmp_path):
         (bare, {}, ab.RecordError, "read_version"),
         (lost, {}, ab.UsageError, "went on at version 30 with its velocities lost"),
         (none, {}, ab.UsageError, "nothing to replay"),
-        (run, {"batch_size": 8}, ab.UsageError, "batch_size is 8: the minibatches of a run stay"),
-        (run, {"seed": 8}, ab.UsageError, "seed is 8: the minibatches of a run stay"),
+        (run, {"batch_size": 8}, ab.UsageError, "batch_size is 8: a replay keeps the minibatches"),
+        (run, {"seed": 8}, ab.UsageError, "seed is 8: a replay keeps the minibatches"),
         (run, {"momentum": 2.0}, ab.UsageError, "momentum is 2.0"),
         (run, {"rule": "tial"}, ab.UsageError, "tial"),
         (run, {"threads": 0}, ab.UsageError, "threads is 0"),

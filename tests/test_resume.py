@@ -234,7 +234,7 @@ def test_a_rule_of_one_s_own_is_given(tmp_path):
         return np.full(len(staleness), 0.5)
 
     run = train(quadratic(), "lock-based", updates=50, rule=halves, out=tmp_path / "run.h5")
-    with pytest.raises(ab.UsageError, match=r"the rule of .* is not known by its text: pass it, as in"):
+    with pytest.raises(ab.UsageError, match=r"the rule of .* cannot be made from its text: pass it, as in"):
         ab.resume(run, updates=80, problem=quadratic())
     assert (ab.resume(run, updates=80, problem=quadratic(), rule=halves).updates["scale"][-20:] == 0.5).all()
 
@@ -253,7 +253,7 @@ def test_what_cannot_go_on_is_said_and_left_alone(tmp_path):
         (out, {"problem": problem, "updates": 0}, ab.UsageError, "updates is 0"),
         (out, {"problem": problem, "updates": 60, "epochs": 2}, ab.UsageError, "give one of them"),
         (out, {"problem": problem, "updates": "many"}, ab.UsageError, "updates = 'many'"),
-        (out, {"updates": 60}, ab.UsageError, r"one's own, custom\(pull\): build it in Python and pass it"),
+        (out, {"updates": 60}, ab.UsageError, r"your own, custom\(pull\): build it in Python and pass it"),
         (out, {"updates": 60, "problem": counting(50)}, ab.UsageError, r"other problem: custom\(pull\), and this is"),
         (out, {"updates": 60, "problem": quadratic(49)}, ab.UsageError, "other parameters: 50, and this is 49"),
         (out, {"updates": 60, "problem": quadratic(samples=61)}, ab.UsageError, "other training samples: 60"),

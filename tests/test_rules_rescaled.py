@@ -74,7 +74,7 @@ def test_on_threads_and_when_the_run_goes_on(tmp_path):
 def test_what_it_cannot_be_used_with():
     with pytest.raises(ab.RuleError, match=r"names own_share.*worker_tables=True"):
         ab.simulate(LINE, rule="rescaled", updates=5)
-    with pytest.raises(ab.RuleError, match=r"under .*Synchronous.* an update is of several workers"):
+    with pytest.raises(ab.RuleError, match=r"under .*Synchronous.* several workers make an update together"):
         ab.simulate(LINE, "synchronous", "rescaled", updates=5, worker_tables=True)
     with pytest.raises(ab.RuleError, match="times has 2 entries for 4 workers"):
         ab.simulate(LINE, rule="rescaled(times=[1, 2])", updates=5, workers=4, worker_tables=True)

@@ -46,7 +46,7 @@ def test_a_schedule_in_a_file_is_run_only_as_it_was_recorded(tmp_path, monkeypat
 
 def test_a_function_that_no_text_names_is_passed_to_go_on(tmp_path):
     train(quadratic(), "sequential", updates=20, schedule=halves, out=tmp_path / "run.h5")
-    with pytest.raises(ab.UsageError, match=r"the schedule of .* is not known by its text: pass it"):
+    with pytest.raises(ab.UsageError, match=r"the schedule of .* cannot be made from its text: pass it"):
         ab.resume(tmp_path / "run.h5", updates=40, problem=quadratic())
     run = ab.resume(tmp_path / "run.h5", updates=40, problem=quadratic(), schedule=halves)
     np.testing.assert_array_equal(run.updates["factor"], halves(np.arange(40)).astype(np.float32))

@@ -161,7 +161,7 @@ def test_of_a_schedule_with_parts():
     given = {"step_size": 0.02, "batch_size": 7, "shards": "label"}
     run, other = ab.replay(made, NETWORK, **given), ab.simulate(NETWORK, workers=3, updates=40, seed=3, **given)
     np.testing.assert_array_equal(run.params["final"], other.params["final"])
-    with pytest.raises(ab.UsageError, match="shards is iid: the minibatches of a run stay"):
+    with pytest.raises(ab.UsageError, match="shards is iid: a replay keeps the minibatches"):
         ab.replay(run, shards="iid")
 
 
@@ -184,7 +184,7 @@ def test_a_run_goes_on_with_the_parts_that_it_had(scheme, tmp_path):
 def test_other_parts_than_the_run_had_are_an_error(monkeypatch):
     run = train(NETWORK, "lock-based", shards="iid", updates=10, workers=2)
     monkeypatch.setattr("asapnb.problems.shards._mixed", lambda state: state)
-    with pytest.raises(ab.UsageError, match="are not those that the run had"):
+    with pytest.raises(ab.UsageError, match="now give other parts of the data than the run had"):
         ab.replay(run)
 
 

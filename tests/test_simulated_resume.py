@@ -310,7 +310,7 @@ def test_what_cannot_go_on_is_said_and_left_alone(tmp_path, interrupted):
         (finished.path, {}, ab.UsageError, "has 60 updates, and the total is 60: give a larger total"),
         (finished.path, {"updates": 50}, ab.UsageError, "has 60 updates, and the total is 50"),
         (diverged.path, {"updates": 500}, ab.UsageError, "diverged at update .* smaller step_size"),
-        (one.path, {"problem": None}, ab.UsageError, r"one's own, custom\(pull\): build it in Python and pass it"),
+        (one.path, {"problem": None}, ab.UsageError, r"your own, custom\(pull\): build it in Python and pass it"),
         (one.path, {"problem": counting(50)}, ab.UsageError, "other problem"),
         (one.path, {"problem": quadratic(dtype=np.float64)}, ab.UsageError, "other dtype"),
         (one.path, {"rule": ab.tail()}, ab.UsageError, "rule is tail.*has tail.*start="),

@@ -135,7 +135,7 @@ def test_what_cannot_be_replayed_is_refused_before_anything_runs(here, table, sa
     ("grid", "said"),
     [
         ({"source": ["runs/none.h5"]}, "source=runs/none.h5: there is no run file"),
-        ({"source": ["hogwild.h5"]}, "was never recorded, so it cannot be replayed"),
+        ({"source": ["hogwild.h5"]}, "updates its views held, so it cannot be replayed"),
         ({"workers": [1, 2]}, "workers is 1: only a trace"),
         ({"seed": [1, 2]}, "seed is 1: only a trace"),
         ({"rule": ["tail", "tial"]}, "unknown rule 'tial'"),
@@ -191,7 +191,7 @@ def test_bad_files_are_named_and_can_be_left_out(here):
     refused = call(*both)
     assert refused.exit_code == 2
     assert "2 of 5 files cannot be used" in refused.stderr
-    assert "bad.h5 is no HDF5" in refused.stderr
+    assert "bad.h5 is not an HDF5 file" in refused.stderr
     assert "cannot be replayed" in refused.stderr
     assert not (here / "out").exists()
     done = call(*both, "--skip-bad")

@@ -123,13 +123,13 @@ def _measurable(scheme: Scheme | str, ranks: Ranks | None) -> Scheme:
         return scheme
     names = " and ".join(map(str, measurable))
     if ranks is not None:
-        raise UsageError(f"scheme is {scheme!r:.80}: on MPI calibrate measures {names}, for all its options; without "
-                         "comm (--mpi) it measures threads")  # fmt: skip
+        raise UsageError(f"scheme is {scheme!r:.80}: on MPI calibrate measures {names}, whose times fit all its "
+                         "options; without comm (--mpi) it measures threads")  # fmt: skip
     if scheme.messages:
         raise UsageError(f"scheme is {scheme!r:.80}: its times are measured on MPI, as in mpiexec -n 3 asapnb "
                          "calibrate --mpi, or from Python with comm=MPI.COMM_WORLD")  # fmt: skip
-    raise UsageError(f"scheme is {scheme!r:.80}: calibrate measures {names}; for any other take the times of "
-                     "LockBased()")  # fmt: skip
+    raise UsageError(f"scheme is {scheme!r:.80}: calibrate measures {names}; for any other scheme use the "
+                     "times of LockBased()")  # fmt: skip
 
 
 def _counts(workers: int | Sequence[int] | None, ranks: Ranks | None) -> list[int]:

@@ -119,7 +119,7 @@ def machine_from(run: Run) -> Timing:
     """
     if not isinstance(run, Run) or run.kind != "train":
         what = f"a run of kind {run.kind}" if isinstance(run, Run) else f"{run!r:.80}"
-        raise UsageError(f"a machine's times are in a run of threads: {what} has none; give one of `train`, or of "
+        raise UsageError(f"machine_from needs a run on threads, and this is {what}: give one of `train`, or of "
                          "asapnb train")  # fmt: skip
     run.check_rows("it says nothing of the times of its workers")
     place, workers = run.attributes["machine"], int(run.attributes["workers"])
@@ -127,12 +127,13 @@ def machine_from(run: Run) -> Timing:
     if workers > cores:
         raise UsageError(
             f"{run.name} has {workers} workers on {cores} cores: they were suspended in turn, so its times are not "
-            "those of as many cores; give a run of at most one worker per core, or calibrate"
+            "those of workers with a core each; give a run of at most one worker per core, or calibrate"
         )
     owner, read = run.updates["worker"], run.updates["t_read"]
     each = [np.diff(np.sort(read[owner == me])) for me in range(workers)]
     if (fewest := min(len(times) for times in each)) < _FEW:
         raise RecordError(
-            f"{run.name} has {fewest + 1} rows of one worker: it takes {_FEW + 1} of each; give a longer run"
+            f"{run.name} has {fewest + 1} rows of one worker: machine_from needs {_FEW + 1} of each; give a longer "
+            "run"
         )
     return preset_of(spread_of(each), cores, None)

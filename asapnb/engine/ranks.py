@@ -36,8 +36,8 @@ _NAMED = 5  # ranks that an error names
 _KNOWN = "_asapnb_known"  # the attribute of an error of which other ranks know
 
 _ABSENT = (
-    "it has not come in time: it has ended, or does something else. All ranks must call train in the same order; see "
-    "what it wrote"
+    "it has not joined in time: it has ended, or does something else. All ranks must make the same calls in the same "
+    "order; see what it wrote"
 )
 
 T = TypeVar("T")
@@ -227,8 +227,8 @@ class Ranks:
         found = awaited(look, over(soon))
         if found is None and soon < seconds:
             if self.serves:
-                what = "it may load or compile, or have ended, and is waited for"
-                warnings.warn(f"{self.name(rank)} has not come yet: {what}", RuntimeWarning, stacklevel=2)
+                what = "it may be loading or compiling, or may have ended; the others wait for it"
+                warnings.warn(f"{self.name(rank)} has not joined yet: {what}", RuntimeWarning, stacklevel=2)
             found = awaited(look, over(seconds - soon))
         if found is None:
             self.abandon()

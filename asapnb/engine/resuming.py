@@ -56,7 +56,7 @@ def resume_training(
     if run.is_summary:
         raise UsageError(
             f'{path} is a summary (record="summary"): it does not hold the staleness of each update, which a rule on '
-            f"threads must see again to go on. {_instead(run)}; and to go on with a run on threads, make it with "
+            f"threads must see again to go on. {_instead(run)}; a run on threads can go on if it is made with "
             'record="updates"'
         )
     rule = as_rule(arguments["rule"])

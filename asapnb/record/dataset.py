@@ -60,7 +60,7 @@ class Columns(_ReadOnly):
         return dict(other.items()) | dict(self.items())
 
     def _refuse(self, *arguments: Any, **more: Any) -> Any:
-        raise TypeError("the columns of a run cannot be changed: change a copy, as dict(run.updates) is one")
+        raise TypeError("the columns of a run cannot be changed: change a copy, such as dict(run.updates)")
 
     __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
 

@@ -64,11 +64,11 @@ class Owner:
         """RecordError unless this process still owns the file."""
         if self._process != os.getpid():
             raise RecordError(
-                f"{self.path} belongs to process {self._process}, of which this one is a fork: give another name"
+                f"{self.path} belongs to process {self._process}, and this process is a fork of it: give another name"
             )
         if self._descriptor is None and read_record(self._lock).get("token") != self.token:
             raise RecordError(
-                f"{self.path} has another owner by now, as nothing was heard of this one for {LEASE:g} seconds"
+                f"{self.path} has another owner now, as this one gave no sign of life for {LEASE:g} seconds"
             )
 
     def __enter__(self) -> Owner:

@@ -73,7 +73,7 @@ def _problem_of(run: Run, facts: Mapping[str, Any], force: bool) -> Problem:
     text = run.config["problem"]
     if is_custom(text):
         raise UsageError(
-            f"the problem of {run.name} is one's own, {text}: build it in Python and pass it, as in "
+            f"the problem of {run.name} is your own, {text}: build it in Python and pass it, as in "
             "run.predict(inputs, problem=problem)"
         )
     known = facts and not any(piece.kind == "problem" for piece in run.code or ())
@@ -96,7 +96,8 @@ def _prepared(run: Run, inputs: Any, facts: Mapping[str, Any], problem: Problem)
             and any(getattr(own, one) != getattr(found, one) for one in _FITTED)
         ):
             raise UsageError(
-                f"{inputs.name} was not prepared as the data of {run.name} was: give its file or frame, which will be"
+                f"{inputs.name} was not prepared as the data of {run.name} was: give its file or frame instead, "
+                "which is then prepared so"
             )
         return inputs.test.raw
     if isinstance(inputs, Split):

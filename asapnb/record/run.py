@@ -276,8 +276,8 @@ class Run:
         counts = self._content.array("staleness", "counts")
         if counts.shape == (workers, 0):
             raise RecordError(
-                f"{self._name} is a summary, which counts the staleness of each worker only for few of them (see "
-                "docs/reference/run-file.md): use run.staleness, of all"
+                f"{self._name} is a summary, which counts the staleness of each worker only if there are few (see "
+                "docs/reference/run-file.md): use run.staleness, of all workers"
             )
         if counts.shape != (workers, longest) or (counts.sum(axis=0) != self.sums.by_tau["updates"][:longest]).any():
             raise RecordError(f"/{COUNTS} of {self._name} is not what /summary adds up to: the file is damaged")
@@ -512,7 +512,7 @@ def summed_up(held: Held) -> Held:
 def file_of(run: Run) -> Path:
     """The file of a run; RecordError if it has none."""
     if run.path is None:
-        raise RecordError("the run is in memory: save it to a file with run.save('run.h5') and go on with that")
+        raise RecordError("the run is in memory: save it to a file with run.save('run.h5') and resume that file")
     return run.path
 
 
@@ -542,5 +542,5 @@ def load_run(path: str | os.PathLike[str]) -> Run:
     except OSError as error:
         raise RecordError(f"cannot read {path}: {error.strerror}") from error
     if not is_hdf5:
-        raise RecordError(f"{path} is no HDF5, so it is no run file")
+        raise RecordError(f"{path} is not an HDF5 file, so it is not a run file")
     return Run(file.resolve(), str(path), synopsis=None if packed is None else unpacked(packed, str(path)))

@@ -254,7 +254,7 @@ def register(scheme: S) -> S:
     if not any(loops) or not all(loop is None or ":" in loop for loop in loops):
         raise TypeError(f"{scheme.__name__} needs a worker_loop, server_loop or event_loop, as 'module:function'")
     if scheme.worker_loop and scheme.messages:
-        raise TypeError(f"{scheme.__name__} has messages, and so a server_loop in place of its worker_loop")
+        raise TypeError(f"{scheme.__name__} has messages = True: give it a server_loop instead of a worker_loop")
     if scheme.server_loop and not scheme.messages:
         raise TypeError(f"{scheme.__name__} has a server_loop, which serves workers on MPI: set messages = True")
     if not scheme.__doc__ and sys.flags.optimize < 2:  # python -OO leaves no docstrings

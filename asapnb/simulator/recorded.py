@@ -20,13 +20,13 @@ from .world import ROW
 
 
 def check_views(source: Run) -> None:
-    """RecordError or UsageError for a run of which it was not recorded which updates each view held."""
+    """RecordError or UsageError for a run that did not record which updates each view held."""
     source.check_rows("it cannot be replayed")
     scheme = parse_scheme(source.config["scheme"])
     if not scheme.consistent and "t_view" not in source.updates:
         raise UsageError(
-            f"{source.path or 'the run'} is of {scheme} on real threads: which parts of which updates its views held "
-            "was never recorded, so it cannot be replayed; simulate it instead, or train lock-based or leashed"
+            f"{source.path or 'the run'} is of {scheme} on real threads, which does not record which parts of which "
+            "updates its views held, so it cannot be replayed; simulate it instead, or train lock-based or leashed"
         )
 
 

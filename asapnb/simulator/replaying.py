@@ -177,7 +177,7 @@ def check_replayable(source: Run, problem: Problem | None = None) -> None:
     text = source.config["problem"]
     if problem is None and is_custom(text):
         raise UsageError(
-            f"the problem of {source.path or 'the run'} is one's own, {text}: build it in Python "
+            f"the problem of {source.path or 'the run'} is your own, {text}: build it in Python "
             "and pass it, as in asapnb.replay(run, problem)"
         )
 
@@ -209,7 +209,7 @@ def _of_run(
     rule = None if isinstance(rule, str) and rule == RECORDED else rule
     for name in ("batch_size", "seed", "local_steps", "shards"):
         if name in given:
-            raise UsageError(f"{name} is {given[name]}: the minibatches of a run stay what they were; leave it out")
+            raise UsageError(f"{name} is {given[name]}: a replay keeps the minibatches of its run; leave it out")
     problem = _problem_of(source, problem, force)
     rows = rows_of(source)
     options = options_of(source, problem, given)
@@ -308,9 +308,9 @@ def _check_shards(run: Run, problem: Problem, options: Options) -> None:
     before, now = run.attributes.get("shards"), shards_facts(problem, options)
     if now is not None and before is not None and before["sha256"] != now["sha256"]:
         raise UsageError(
-            f"the parts of the data that follow from shards {options.shards} and the seed are not those that "
-            f"{run.path or 'the run'} had: with another version of NumPy, or on another machine, random numbers may "
-            f"differ. It was made with NumPy {run.attributes['versions'].get('numpy', 'unknown')}"
+            f"shards {options.shards} and the seed now give other parts of the data than {run.path or 'the run'} "
+            "had: with another version of NumPy, or on another machine, random numbers may differ. The run was made "
+            f"with NumPy {run.attributes['versions'].get('numpy', 'unknown')}"
         )
 
 

@@ -105,8 +105,8 @@ def _saved(run: Run) -> SavedReplay | None:
     lacks = run.rows["rule"] < tables or (not run.is_summary and len(run.updates["loss"]) < rows)
     if not evaluations or lacks or len(run.evals["step"]) < evaluations:
         raise RecordError(
-            f"{run.path} is not the run that the checkpoint {checkpoint.path} is of, which came after {rows:,} rows "
-            f"and {evaluations:,} evaluations: remove it to start the run again from its beginning"
+            f"{run.path} does not fit its checkpoint {checkpoint.path}, which was saved after {rows:,} rows and "
+            f"{evaluations:,} evaluations: remove the checkpoint to start the run again from its beginning"
         )
     names = RESULT.names or ()
     results = {name: np.empty(0, RESULT[name]) if run.is_summary else run.updates[name][:rows] for name in names}

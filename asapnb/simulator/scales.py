@@ -142,8 +142,8 @@ def _late(
     """Scales that are not known yet, with what will make them."""
     if isinstance(rule.schedule, Budget):
         raise RuleError(
-            f"rule {rule} names loss, and the factors of {rule.schedule} follow from all scales beforehand: take one "
-            "of them"
+            f"rule {rule} names loss, and the factors of {rule.schedule} need all scales in advance: use one of the "
+            "two"
         )
     columns = np.zeros(len(rows), RULED)
     columns["scale"], columns["factor"], columns["dropped"] = 1, 1, rows["dropped"] & ABANDONED

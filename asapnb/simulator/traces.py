@@ -125,12 +125,12 @@ def _of_table(trace: Any, scheme: Scheme | str | None) -> Made:
     scheme = as_scheme(LockBased() if scheme is None else scheme)
     if scheme.table_of(2):
         raise UsageError(
-            f"scheme is {scheme}, where the order of workers says which gradients make a version, and a trace says "
-            "so itself: leave the table out, or give a run"
+            f"scheme is {scheme}, where the order of workers says which gradients make a version, but a trace says "
+            "this itself: leave the table out, or give a run"
         )
     if not scheme.consistent:
         raise UsageError(
-            f"scheme is {scheme}, whose views are mixtures of versions, and a trace names versions: take lock-based, "
+            f"scheme is {scheme}, whose views mix versions, but in a trace a view is one version: take lock-based, "
             "leashed or parameter-server"
         )
     table, place = _table(trace)

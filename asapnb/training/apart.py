@@ -30,8 +30,8 @@ from .words import FAILED, INTERRUPTED, STOPPED
 LAG = 1.0  # seconds that a report may wait while there is a newer one
 GRACE = 1.0  # seconds that the end of a run waits for its callbacks, as one that raises makes it a failed run
 _FORKED = (
-    "this process was forked while a run was going on in its parent, so its threads are not here, and locks "
-    'that they held stay locked: start it before the run, or by multiprocessing.get_context("spawn")'
+    "this process was forked while a run was going on in its parent. It lacks the threads of the run, and locks that "
+    'they held stay locked: start this process before the run, or by multiprocessing.get_context("spawn")'
 )
 _EXIT_SECONDS = 30.0  # for runs to end when the process does
 _LOOK_SECONDS = 0.1  # between two looks at what a lost wake-up would have said

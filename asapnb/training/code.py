@@ -125,7 +125,7 @@ def next_rule(run: Run, rule: RuleLike | None, force: bool) -> Rule:
     if found.schedule is not None or "rule_factor" in run.attributes:
         raise UsageError(
             f"rule is {found}, and {run.path} has {run.config['rule']}: one of them has a factor of its own, which "
-            f"cannot begin or end within a run; begin another one with start={run.path} (--start)"
+            f"cannot begin or end within a run; begin another run with start={run.path} (--start)"
         )
     if found.shuffled:
         raise UsageError(f"rule is {found}: it needs all scales in advance; use it in simulate or replay")
@@ -135,9 +135,9 @@ def next_rule(run: Run, rule: RuleLike | None, force: bool) -> Rule:
 def no_change(run: Run, name: str, value: Any) -> UsageError:
     """The error for another step size or rule of a simulated run."""
     return UsageError(
-        f"{name} is {value}, and {run.path} has {run.config[name]}: the scales of a simulated run are made for the "
-        f"whole of it, so it goes on with what it began with. Begin another run where this one ended, with "
-        f"start={run.path} (--start)"
+        f"{name} is {value}, and {run.path} has {run.config[name]}: the scales of a simulated run are made in "
+        f"advance, so its {name} cannot change. Begin another run where this one ended, with start={run.path} "
+        "(--start)"
     )
 
 
@@ -163,7 +163,7 @@ def _same(run: Run, kind: str, text: Any, given: Any, read: Callable[[Any], Any]
             return read(plain_text(text) if force else text)
         except UsageError as error:
             raise UsageError(
-                f"the {kind} of {run.path} is not known by its text: pass it, as in "
+                f"the {kind} of {run.path} cannot be made from its text: pass it, as in "
                 f"asapnb.resume(path, {kind}={kind}); {error}"
             ) from None
     found = read(given)

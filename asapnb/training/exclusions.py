@@ -36,7 +36,7 @@ EXCLUSIONS = (
     Exclusion(
         Use("momentum_kind", "ordered"),
         Use("direct_share"),
-        "ordered momentum applies each gradient with what it would have done meanwhile",
+        "ordered momentum applies each gradient together with all that it would have done meanwhile",
     ),
     Exclusion(Use("epochs"), Use("updates"), "both say how far the run goes"),
 )

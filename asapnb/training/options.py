@@ -204,8 +204,8 @@ def _workforce(command: Command, scheme: Scheme, values: Mapping[str, Any], n_sa
     found = workforce_of(given, _total(values, per_epoch), most_workers(command))
     if ranks is not None and found.most != ranks.workers:
         raise UsageError(
-            f"workers is {found}, and there are {ranks.workers + 1} ranks: one is the server, the others are "
-            f"workers. Start one more than workers, as in mpiexec -n {found.most + 1}; a new run may leave "
+            f"workers is {found}, and there are {ranks.workers + 1} ranks: one rank is the server, the others are "
+            f"workers. Start one rank more than workers, as in mpiexec -n {found.most + 1}; a new run may leave "
             "workers out"
         )
     return found
@@ -263,8 +263,8 @@ def check_seen(rule: Rule, options: Options, threaded: bool = False) -> None:
         )
     if "own_share" in rule.sees and options.rows_per_version > 1:
         raise RuleError(
-            f"rule {rule} names own_share, the worker's share of the updates: under {options.scheme} an update is of "
-            "several workers; choose lock-based, leashed, hogwild or parameter-server, without a buffer"
+            f"rule {rule} names own_share, the worker's share of the updates: under {options.scheme} several workers "
+            "make an update together; choose lock-based, leashed, hogwild or parameter-server, without a buffer"
         )
     if threaded and rule.sees and options.rows_per_version > 1:
         raise RuleError(

@@ -45,7 +45,7 @@ def check_problem(run: Run, problem: Problem, force: bool = False) -> None:
         if theirs != ours and not (force and what.startswith("data")):
             raise UsageError(
                 f"{run.path or 'the run'} was made with other {what}: {theirs}, and this is {ours}; "
-                "a run goes on, and is replayed, with what it began with"
+                "resume and replay need what the run began with"
             )
 
 
@@ -53,8 +53,8 @@ def check_going_on(run: Run, version: int, seconds: float, options: Options) -> 
     """UsageError for a run that would end at once, or as it did."""
     if run.status == "diverged":
         raise UsageError(
-            f"{run.path} diverged at update {version:,}, and would again: train anew with a smaller step_size "
-            f"than {options.step_size:g}"
+            f"{run.path} diverged at update {version:,}, and would diverge again: train anew with a smaller "
+            f"step_size than {options.step_size:g}"
         )
     if version >= options.updates:
         raise UsageError(
@@ -82,7 +82,7 @@ def check_lost(run: Run, lost: int, seconds: float, outcome: str) -> None:
         return
     name = checkpoint_path(file_of(run)).name
     raise UsageError(
-        f"{run.path} was killed, and its checkpoint {name} is not here, nor under another name: "
+        f"{run.path} was killed, and its checkpoint {name} is not in its folder, nor under another name: "
         f"it would start again from version 0, and its {lost:,} updates would be lost{outcome}. Put the checkpoint "
         "into the folder of the file, or start again with force=True (--force)"
     )

@@ -84,8 +84,8 @@ def fitting(start: Start | None, problem: Problem) -> Start | None:
         return None
     if len(start.params) != problem.n_params:
         raise UsageError(
-            f"start is {start}, with {len(start.params):,} parameters: {problem!r} takes as many as it has, "
-            f"{problem.n_params:,}"
+            f"start is {start}, with {len(start.params):,} parameters: {problem!r} has {problem.n_params:,}; give as "
+            "many"
         )
     ours = plain(list(problem.layout))
     if start.layout is not None and (differ := _first_difference(start.layout, ours)):
@@ -101,8 +101,8 @@ def _of_text(text: str) -> Start:
     path, at, version = text.rpartition("@")
     if text.startswith("array("):
         raise UsageError(
-            f"start is {text}: it was an array in Python; give it again, or take the run file that began with it, "
-            "as in start=RUN.h5@0"
+            f"start is {text}: that was an array in Python, which this text does not hold; give it again, or take "
+            "the run file that began with it, as in start=RUN.h5@0"
         )
     named = bool(at) and version.isdecimal() and not os.path.exists(text)
     try:
@@ -121,8 +121,8 @@ def _of_run(run: Run, version: int | None) -> Start:
     if version is None:
         if run.status == RUNNING:
             raise RecordError(
-                f"{name} was killed, or goes on, so it has no final parameters: {_first(run)}start at one of its "
-                f"versions {_listed(run)}, as in {name}@0"
+                f"{name} still goes on, or was killed, so it has no final parameters: {_first(run)}start at one of "
+                f"its versions {_listed(run)}, as in {name}@0"
             )
         version = run.made
     params, path = run.params_at(version), None if run.path is None else str(run.path)
