@@ -1,5 +1,6 @@
 """A write that fails, at every single write of a run: nothing is lost, and the run comes back.
 
+There are 7,000 trials, several a second on an idle machine; `--every 20` tries one write in 20.
 `failing_writes.c` makes a call that changes a file of the run's folder fail: once, or from then on; with no bytes or
 half of them written. A process is forked for each. `make kills` calls this, where there is a C compiler.
 
@@ -19,6 +20,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -119,16 +121,18 @@ def main() -> int:
     faults = 0
     with tempfile.TemporaryDirectory() as folder:
         for kind in given.kinds.split(","):
-            ends: Counter[str] = Counter()
-            for number, trial in enumerate(trials(kind, given.errors.split(","), given.every, Path(folder))):
-                end, wrong = carried_out(trial)[1:]
-                ends[f"{trial.about}: {end}"] += 1
-                if wrong:
-                    faults += 1
-                    print(f"{kind}, trial {number}, call {trial.first}, {trial.about}: {end}\n{wrong}", flush=True)
-            print(f"{kind}: {ends.total()} trials, {faults} faults so far", flush=True)
-            for end, count in sorted(ends.items()):
-                print(f"  {count:5}  {end}", flush=True)
+            planned = list(trials(kind, given.errors.split(","), given.every, Path(folder)))
+            print(f"{kind}: {len(planned):,} trials", flush=True)
+            for about, group in groupby(planned, key=lambda trial: trial.about):
+                ends: Counter[str] = Counter()
+                for trial in group:
+                    end, wrong = carried_out(trial)[1:]
+                    ends[end] += 1
+                    if wrong:
+                        faults += 1
+                        print(f"{kind}, call {trial.first}, {about}: {end}\n{wrong}", flush=True)
+                counts = ", ".join(f"{count} {end}" for end, count in sorted(ends.items()))
+                print(f"  {about}: {counts}; {faults} faults so far", flush=True)
     return min(faults, 1)
 
 

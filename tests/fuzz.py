@@ -20,8 +20,8 @@ from collections import Counter
 from pathlib import Path
 
 from fuzzing import fault_of, targets, valid
+from processes import LIMIT
 
-START = 120  # seconds until a process has its valid inputs: it compiles, at worst
 SECONDS, MEMORY = 5, 1 << 30  # for one input; the memory in bytes, beyond that of a process without inputs
 KEPT = Path(__file__).parents[1] / "build" / "fuzz"
 
@@ -34,6 +34,7 @@ def work(name: str, seed: int, first: int, last: int, folder: Path) -> None:
     """In a process: try inputs. The folder tells the parent about them: `number`, `input`, and `faults`."""
     target = targets()[name]
     valid(target)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # on which libraries report what they refuse
 
     def too_slow(number: int, frame: object) -> None:
         raise TooSlow
@@ -44,10 +45,11 @@ def work(name: str, seed: int, first: int, last: int, folder: Path) -> None:
     inside = folder / "inside"
     inside.mkdir(exist_ok=True)
     os.chdir(inside)
+    now = os.open(folder / "number", os.O_WRONLY)
     for number in range(first, last):
         content = target.input(f"{name}-{seed}-{number}")
         (folder / "input").write_bytes(content)
-        (folder / "number").write_text(str(number))
+        os.pwrite(now, f"{number:20}".encode(), 0)  # over the one before: the file is never empty again
         try:
             signal.setitimer(signal.ITIMER_REAL, SECONDS)
             fault = fault_of(target, content, inside)
@@ -61,7 +63,10 @@ def work(name: str, seed: int, first: int, last: int, folder: Path) -> None:
 
 
 def campaign(name: str, seed: int, inputs: int, limit: float) -> tuple[int, dict[int, str]]:
-    """How many inputs of a target were tried, and its faults by number. Another process follows one that died."""
+    """How many inputs of a target were tried, and its faults by number. Another process follows one that died.
+
+    A process that still compiles at the limit tries one input.
+    """
     died: dict[int, str] = {}
     first, deadline = 0, time.monotonic() + limit
     KEPT.mkdir(parents=True, exist_ok=True)
@@ -70,12 +75,14 @@ def campaign(name: str, seed: int, inputs: int, limit: float) -> tuple[int, dict
         number = folder / "number"
         while first < inputs:
             number.write_text("")
+            begun = time.monotonic()
             here = [sys.executable, __file__, "--work", name, str(seed), str(first), str(inputs), made]
-            process = subprocess.Popen(here, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            process = subprocess.Popen(here, stdout=subprocess.DEVNULL)
             code = watched(process, number, deadline)
             at = number.read_text()
             if not at:
-                sys.exit(f"{name}: its process ends with code {code} before the first input")
+                late = f", as it was not ready within {LIMIT} s" if time.monotonic() - begun > LIMIT else ""
+                sys.exit(f"{name}: its process ends with code {code} before the first input{late}")
             first = int(at) + 1
             if code == 0 or time.monotonic() > deadline:
                 break
@@ -86,15 +93,19 @@ def campaign(name: str, seed: int, inputs: int, limit: float) -> tuple[int, dict
 
 
 def watched(process: subprocess.Popen, number: Path, deadline: float) -> int:
-    """The exit code of a process. It is killed when the number of its input stands still, and at the deadline."""
+    """The exit code of a process. It is killed when the number of its input stands still, and at the deadline.
+
+    Until its first input it compiles, at worst, which a busy machine may take minutes for.
+    """
     before, since = "", time.monotonic()
     while process.poll() is None:
         time.sleep(0.1)
-        if (now := number.read_text()) != before:
-            before, since = now, time.monotonic()
-        if time.monotonic() - since > (4 * SECONDS if before else START) or time.monotonic() > deadline:
+        if (at := number.read_text()) != before:
+            before, since = at, time.monotonic()
+        now = time.monotonic()
+        if now - since > (4 * SECONDS if before else LIMIT) or (before and now > deadline):
             process.kill()
-    return process.wait(START)
+    return process.wait(LIMIT)
 
 
 def main() -> int:

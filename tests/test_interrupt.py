@@ -25,7 +25,7 @@ from asapnb.record import checkpoint_path
 from asapnb.record.files import part_of
 from asapnb.record.owner import beside
 
-KILLS, INTERRUPTS = 8, 12  # `make kills` has 300 and 100
+KILLS, INTERRUPTS = 8, 12  # `make kills` has 100 of each signal
 SCHEMES = ["leashed", "lock-based", "hogwild", "synchronous", "leashed(persistence=0)", "sequential"]
 N = 5000  # parameters: enough that updates take a while
 FLUSH_SECONDS = 0.02  # fifty times as often as usual, so that many kills fall into an append
