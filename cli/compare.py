@@ -29,8 +29,8 @@ from .streams import echo
                    "[default: all keys that vary, except the seed]")  # fmt: skip
 @click.option(
     "--budget", type=float, metavar="F",
-    help="A run that has not reached the target by then counts as this much, on the clock.  [default: where the "
-    "first such run ended]",
+    help="The longest time that counts, on the clock. A run that has not reached the target by then counts as "
+    "this.  [default: where the first such run ended]",
 )  # fmt: skip
 @click.option("--tune-seeds", type=int, metavar="N",
               help="Choose each rule's step size on the first N seeds, and report on the other seeds.")  # fmt: skip

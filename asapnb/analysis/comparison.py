@@ -125,8 +125,8 @@ def comparison(
         baseline: a key and its value, such as "rule=constant" or `{"rule": "constant"}`. By default it is the
             constant rule if rules vary, else the constant schedule if schedules do.
         where: take only runs with these values.
-        budget: a run that has not reached a target by then counts as this much, on the clock, as in `speed_up`. It
-            holds for speed-ups and for the choice of step sizes.
+        budget: the longest time that counts, on the clock. A run that has not reached a target by then counts as
+            this. It holds for speed-ups and for the choice of step sizes.
         tune_seeds: choose the step size of each rule on this many seeds. The tables are then of the other seeds.
         paired: as in `speed_up`.
         confidence: of all intervals, in (0, 1).

@@ -26,8 +26,8 @@ class SpeedUp:
             several cells it is the geometric mean of their ratios.
         interval: the bootstrap interval of the ratio; None if a cell has only one run.
         clock: "updates", "seconds", "steps" (the sum of step sizes) or "epochs".
-        budgets: the budget of each cell. A run that has not reached the target by then counts as this much. None for
-            a cell where all runs reached it.
+        budgets: the budget of each cell, the longest time that counts. A run that has not reached the target by then
+            counts as this. None for a cell where all runs reached it.
         cut: how many runs counted as the budget: of the baseline, and of the others.
         smallest_cell: the smallest number of runs that one side has in a cell.
         runs, not_reached, diverged: numbers of runs, each of the baseline and of the others.
@@ -101,9 +101,9 @@ def speed_up(
             over the cells that both sets have.
         target: the loss to reach.
         by: the clock: "updates", "seconds", "steps" (the sum of step sizes) or "epochs".
-        budget: a run that has not reached the target by then counts as this much, on the clock. Set it before you see
-            the runs. By default it is the end of the first run that did not reach the target, and there is none if
-            all runs reach it.
+        budget: the longest time that counts, on the clock. A run that has not reached the target by then counts as
+            this. Set it before you see the runs. By default it is the end of the first run that did not reach the
+            target, and there is none if all runs reach it.
         paired: whether to compare runs of equal seeds, where both sets have them. None pairs runs if all have a
             partner with the same schedule, as simulated runs of equal seeds and replays of one run do.
         loss, window: the curve, as in `Record.curve`.

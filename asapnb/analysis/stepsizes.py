@@ -24,7 +24,7 @@ class BestStep:
         edge: "smallest" or "largest" if the best step size is at that end of the grid, so that a better one may lie
             beyond it; else None.
         grid, means: the step sizes, and the mean time of each. Longer times count as `budget`.
-        budget: a run that has not reached the target by then counts as this much.
+        budget: the longest time that counts. A run that has not reached the target by then counts as this.
         tuned_on: the seeds that it was chosen on.
         held_out: the runs of the best step size with other seeds. Report these.
     """
@@ -60,7 +60,7 @@ def best_step_size(
         tune_seeds: how many of the seeds, in ascending order, the choice is made on. At least one must be left.
         by: the clock: "updates", "seconds" or "epochs". Not "steps", because the smallest step size needs the
             smallest sum of steps.
-        budget: a run that has not reached the target by then counts as this much, as in `speed_up`.
+        budget: the longest time that counts, as in `speed_up`.
         loss, window: the curve, as in `Record.curve`.
 
     Returns:

@@ -180,8 +180,8 @@ def speed_up(
         x: the unit of time: "seconds", "updates", "epochs" or "steps" (the sum of all step sizes).
         curve: the training loss, "evaluated" or "smoothed", as in `Record.curve`.
         window: how many updates a smoothed loss is the mean of, as in `Record.curve`.
-        budget: a run that has not reached the target by then counts as this much, in the unit `x`; by default where
-            the first such run ended.
+        budget: the longest time that counts, in the unit `x`. A run that has not reached the target by then counts as
+            this. The default is where the first such run ended.
         confidence: of the intervals, in (0, 1).
 
     Raises:
