@@ -101,7 +101,7 @@ def test_parameters_tell_apart_where_there_are_some_and_a_mark_else(tmp_path):
     names = rows(table, "rule")
     assert {"full(c=0.25)", "full(c=0.5)"} < set(names)
     assert sum(name.startswith("cell #") for name in names) == 2
-    assert any(note.startswith("# is the beginning of the digest") for note in table.notes)
+    assert any(note.startswith("# and digits: the beginning of a digest") for note in table.notes)
     (alone,) = (t for t in [next(iter(compare([tmp_path / "2.h5", simulate(rule="tail", **ARGUMENTS)])))])
     assert set(rows(alone, "rule")) == {"cell", "tail(amplitude=1.0)"}
 
