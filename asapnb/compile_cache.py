@@ -111,9 +111,9 @@ def _called(library: Any) -> list[str]:
 
 
 def _content(file: Path) -> memoryview:
-    """What `_put` wrote; OSError for anything else, ValueError for what is damaged.
+    """The content that `_put` wrote; OSError for any other file, ValueError for a damaged one.
 
-    What others could have written is never unpickled, as that would run their code.
+    A file that other users could have written is never unpickled, because that would run their code.
     """
     descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # so that a pipe is not waited for
     with open(descriptor, "rb") as opened:
@@ -176,7 +176,7 @@ _warned = False
 
 
 def _warn_once(text: str) -> None:
-    """One line, whatever number of files there is something to say of."""
+    """Warn once, however many files are affected."""
     global _warned
     if not _warned:
         _warned = True

@@ -1,4 +1,4 @@
-"""The memory that there is, and the refusal of what would need more, before any of it is asked for."""
+"""How much memory is available, and an error in advance for what would need more."""
 
 import os
 import resource
@@ -12,12 +12,12 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 
 def check_memory(what: str, needed: int, remedy: str) -> None:
-    """UsageError if `needed` bytes are more than there are.
+    """UsageError if something needs more memory than is available.
 
     Args:
-        what: needs them.
-        needed: bytes.
-        remedy: what to do about it.
+        what: what needs the memory, for the error.
+        needed: how many bytes it needs.
+        remedy: what to do about it, for the error.
 
     >>> check_memory("a list", 1000, "ask for less")  # there is room
     """
@@ -26,7 +26,7 @@ def check_memory(what: str, needed: int, remedy: str) -> None:
 
 
 def available() -> int:
-    """The bytes that this process can still get: of the machine, of its control group, and of its own limit."""
+    """The bytes that this process can still get, by the machine, its control group and its own limit."""
     with suppress(OSError, ValueError):
         free = _table(Path("/proc/meminfo"), 1024)
         return max(0, min(free["MemAvailable"] + free.get("SwapFree", 0), _of_group(), _of_process()))
@@ -34,7 +34,7 @@ def available() -> int:
 
 
 def _of_group() -> int:
-    """What the control groups of this process leave, with what they could drop: pages of files."""
+    """The bytes that the control groups of this process leave, including pages of files, which they could drop."""
     left = 2**63
     with suppress(OSError):
         group = _group()

@@ -1,4 +1,4 @@
-"""The library of MPI: found, asked who it is, and its communicators checked."""
+"""The MPI library: load it, name it, and check communicators."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ASK_SECONDS = 30
 
 
 def library() -> Any:
-    """The module `MPI` of mpi4py; MissingExtraError without it, or without a library. Its import initialises MPI."""
+    """The module `MPI` of mpi4py, whose import initialises MPI; MissingExtraError without mpi4py or a library."""
     try:
         return optional("mpi4py.MPI", "mpi", "training on MPI")
     except (ImportError, RuntimeError) as error:
@@ -56,7 +56,7 @@ def provenance() -> dict[str, str]:
 
 
 def installed() -> dict[str, str]:
-    """The same, without loading the library here: it may end the process that loads it. Empty without mpi4py."""
+    """As `provenance`, but a child process loads the library, as that may end it. Empty without mpi4py."""
     if find_spec("mpi4py") is None:
         return {}
     words = [sys.executable, "-c", _ASK]
@@ -69,7 +69,7 @@ def installed() -> dict[str, str]:
 
 
 def named(version: str) -> str:
-    """The library in what it says of itself, which may be many lines.
+    """The name and version of the library, from the text with which it describes itself.
 
     >>> named("MPICH Version:      5.0.2\\nMPICH Release date: …"), named("Open MPI v5.0.8, package: Open MPI …")
     ('MPICH Version: 5.0.2', 'Open MPI v5.0.8')

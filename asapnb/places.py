@@ -7,7 +7,7 @@ import platformdirs
 
 
 def cache_folder() -> Path | None:
-    """$ASAPNB_CACHE, or else the user's cache folder; None for a user without a home, as in some containers.
+    """The folder $ASAPNB_CACHE, by default one in the user's cache folder; None for a user without a home.
 
     >>> cache_folder() == (Path(os.environ["ASAPNB_CACHE"]) if "ASAPNB_CACHE" in os.environ else cache_folder())
     True

@@ -1,4 +1,4 @@
-"""How much CPU time the container allows: the quota of the control groups of this process, in CPUs."""
+"""The CPU quota: how much CPU time the control groups of this process, such as a container, allow."""
 
 import re
 from collections.abc import Iterator
@@ -10,10 +10,11 @@ _ROOT = Path("/")
 
 @cache
 def cpu_quota(root: Path = _ROOT) -> float | None:
-    """The smallest quota of the groups that this process is in, and of those around them; None without any.
+    """The CPU quota of this process, in CPUs: the smallest of its control groups; None if there is none.
 
     Args:
-        root: of the file system, of which proc and sys/fs/cgroup are read: version 2 (cpu.max) and version 1.
+        root: the root of the file system. The files below proc and sys/fs/cgroup are read, of version 2 (cpu.max) and
+            version 1.
 
     >>> quota = cpu_quota()
     >>> quota is None or quota > 0

@@ -12,7 +12,7 @@ TERMINATING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if h
 
 
 class Terminated(SystemExit):
-    """SIGTERM or SIGHUP came, and all has ended in good order: the process ends with exit code 143 or 129.
+    """Raised after SIGTERM or SIGHUP, once the run has ended in good order. The process exits with 143 or 129.
 
     Attributes:
         run: the run that it ended; None if there was none.
@@ -27,7 +27,7 @@ def terminated(number: int) -> Terminated:
 
 
 class _Handler:
-    """What a signal does in a block. SIGTERM and SIGHUP then do what they do in the block around it, too."""
+    """What a signal does in a block. SIGTERM and SIGHUP then also do what they do in the block around it."""
 
     def __init__(self, act: Callable[[int], None], before: Any) -> None:
         self._act, self._before = act, before
@@ -56,8 +56,8 @@ _changed: list[dict[int, Any]] = []  # the handlers from before, of each block t
 def caught(act: Callable[[int], None]) -> Iterator[None]:
     """In this block, the first and every further signal calls `act` with its number, instead of ending the process.
 
-    Left alone are signals that are ignored, and handlers of others for SIGTERM and SIGHUP. Only the main thread
-    receives signals: in others this does nothing.
+    It leaves alone signals that are ignored, and handlers of SIGTERM and SIGHUP that other code has set. Only the
+    main thread receives signals; in other threads this does nothing.
 
     >>> with caught(print):
     ...     signal.raise_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Real threads on one shared parameter array: `train`."""
+"""Runs on real threads that share one parameter array, and on MPI: `train`."""
 
 from ..training import Evaluation, Progress
 from .run import train

@@ -21,13 +21,13 @@ NOTHING, RULE, PRIOR = "nothing", "rule", "prior"  # what the first tables of a 
 
 
 class BurnIn(NamedTuple):
-    """The beginning of a run, under tables that were made before any staleness was seen.
+    """The burn-in of a run: its beginning, under tables that were made before any staleness was seen.
 
     Attributes:
-        made_from: "rule" for tables that need no staleness seen, so that there is no burn-in; "prior" for tables of
-            the staleness expected; "nothing" for scales of 1.
-        updates: applied updates under these tables; 0 for "rule".
-        mean_scale: the mean of scale · factor over the applied updates after them; None if there were none.
+        made_from: what these tables were made from. "rule": the rule needs no staleness seen, so there is no burn-in.
+            "prior": the staleness expected. "nothing": all scales are 1.
+        updates: the number of applied updates under these tables; 0 for "rule".
+        mean_scale: the mean of scale · factor over the later applied updates; None if there were none.
     """
 
     made_from: str
@@ -36,7 +36,7 @@ class BurnIn(NamedTuple):
 
 
 def burn_in(run: Run) -> BurnIn:
-    """The burn-in of a run; of files that do not say what their first tables were, as far as rows and rule tell."""
+    """The burn-in of a run. An old file may not name its first tables; then rows and rule tell what they can."""
     sums = run.sums
     if run.synopsis is not None:
         made_from = run.synopsis.made_from
@@ -46,7 +46,7 @@ def burn_in(run: Run) -> BurnIn:
 
 
 def first_rows(run: Run) -> NDArray[np.bool_]:
-    """Of each applied row of a run, whether it is of the burn-in."""
+    """For each applied row of a run, whether it belongs to the burn-in."""
     return _first_rows(run)[1]
 
 
@@ -60,13 +60,13 @@ def _first_rows(run: Run) -> tuple[str, NDArray[np.bool_]]:
 def burn_in_rows(
     rows: Mapping[str, NDArray[Any]], steps: NDArray[np.int64], made_from: str, due: int | None, per_worker: bool
 ) -> NDArray[np.bool_]:
-    """Of each applied row, whether it is of the burn-in.
+    """For each applied row, whether it belongs to the burn-in.
 
     Args:
-        rows: the columns row and worker of the applied rows.
+        rows: the columns `row` and `worker` of the applied rows.
         steps: for each table, how many updates had been seen when it was made.
         made_from: what the first tables were made from.
-        due: the update at which the next are due.
+        due: the update at which the next tables are due.
         per_worker: whether each worker has tables of its own.
     """
     if made_from == RULE:

@@ -1,4 +1,4 @@
-"""Columns of a run file as they are read: each once, and what is damaged by its rows."""
+"""Reading columns of a run file: each is read once, and errors name the rows that are damaged."""
 
 import copyreg
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +26,7 @@ else:
 class Columns(_ReadOnly):
     """Named columns, read-only. Each is read on first use, then kept in memory.
 
-    They are a dict, as only a dict becomes a table in pandas, polars, pyarrow and seaborn alike:
+    It is a dict, because pandas, polars, pyarrow and seaborn all make a table of a dict:
     `pandas.DataFrame(run.updates)` has a row for each update.
     """
 
@@ -42,11 +42,11 @@ class Columns(_ReadOnly):
         return self._kept[name]
 
     def to_pandas(self) -> Any:
-        """A pandas.DataFrame, of a row for each entry; MissingExtraError without pandas."""
+        """The columns as a pandas.DataFrame, with a row for each entry; MissingExtraError without pandas."""
         return optional("pandas", "data", "to_pandas").DataFrame(self)
 
     def to_arrow(self) -> Any:
-        """A pyarrow.Table, of a row for each entry; MissingExtraError without pyarrow."""
+        """The columns as a pyarrow.Table, with a row for each entry; MissingExtraError without pyarrow."""
         return optional("pyarrow", "data", "to_arrow").table(self)
 
     def copy(self) -> dict[str, Any]:
@@ -87,7 +87,7 @@ class Columns(_ReadOnly):
 
 
 def rows_of(dataset: Any, start: int, stop: int, place: str) -> NDArray[Any]:
-    """Rows of a dataset; RecordError that names those that are damaged.
+    """Read rows of a dataset; a RecordError names the rows that are damaged.
 
     Args:
         dataset: the h5py.Dataset, or the array of a run in memory.

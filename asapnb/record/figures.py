@@ -1,4 +1,4 @@
-"""What a run is and its figures, as names and texts: the command line prints them, and notebooks show them."""
+"""The figures of a run, as pairs of a name and a text, which the command line prints and notebooks show."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def clock(run: Run) -> str:
-    """Whose seconds the times of a run are: "virtual", "recorded" in a replay of threads, or "" for real ones."""
+    """Whose seconds the times of a run are: "virtual", "recorded" for a replay of threads, "" for real seconds."""
     return "virtual" if run.is_virtual else "recorded" if run.kind == "replay" else ""
 
 
@@ -32,7 +32,7 @@ def run_rows(config: Mapping[str, Any], facts: Mapping[str, Any], rest: str) -> 
     Args:
         config: its configuration; schemes, rules and timings also as such.
         facts: the numbers "n_params", "n_samples" and "workers"; on MPI also "ranks", as in a run file.
-        rest: what there is to say of its steps besides their size.
+        rest: what the line of the step size adds, such as the seed.
     """
     force, data = _force(config, facts), f" on {config['data']}" if config.get("data") else ""
     return [
@@ -168,7 +168,7 @@ def _burn_in(run: Run, facts: Mapping[str, Any]) -> str:
 
 
 def _without_effect(run: Run, facts: Mapping[str, Any]) -> str:
-    """Which options of staleness changed nothing, as no scale of the run follows from staleness seen; or empty."""
+    """Which of `prior` and `worker_tables` had no effect, because no scale depends on the staleness seen."""
     given = [name for name in ("prior", "worker_tables") if run.config.get(name)]
     if not given or facts["burn_in"]["made_from"] != RULE:
         return ""

@@ -1,4 +1,4 @@
-"""What the parameters of a run say of further inputs, prepared as those of its training were."""
+"""Predictions of the parameters of a run for further inputs, which are prepared as those of its training were."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FITTED = ("categories", "mean", "deviation")  # of a preparation: what the data
 def predict(
     run: Run, inputs: Any, problem: Problem | None, version: int | None, scores: bool, force: bool
 ) -> NDArray[Any]:
-    """As `Run.predict`, which says what it does."""
+    """Predict as `Run.predict` says."""
     from ..problems.base import check_is_problem
 
     params = run.params["final"] if version is None else run.params_at(version)

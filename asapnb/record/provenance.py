@@ -1,4 +1,4 @@
-"""Where a run was made: the machine and the versions. What a platform does not tell is None, not an error."""
+"""Where a run was made: the machine and the versions. A fact that the platform does not tell is None."""
 
 import os
 import platform
@@ -48,7 +48,7 @@ def _packages() -> dict[str, str]:
 
 
 def new_id() -> str:
-    """A name that nothing else has: 32 hexadecimal digits.
+    """A new unique id: 32 hexadecimal digits.
 
     >>> len(new_id())
     32
@@ -88,8 +88,10 @@ def machine(kernel_path: str | None = None) -> dict[str, Any]:
 
 
 def topology(system: Path = _SYSTEM) -> dict[str, Any]:
-    """Logical CPUs, those this process may use, the quota of its container in CPUs, physical cores, sockets, and the
-    CPUs of each NUMA node.
+    """The layout of the machine: numbers of CPUs, cores and sockets, the CPU quota, and the CPUs of NUMA nodes.
+
+    `cpus` counts logical CPUs, `allowed` those that this process may use, and `cores` physical cores. `quota` is that
+    of the container, in CPUs.
 
     >>> sorted(topology())
     ['allowed', 'cores', 'cpus', 'numa_nodes', 'quota', 'sockets']

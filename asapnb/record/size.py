@@ -16,12 +16,12 @@ _MOST = 16  # chunks of a column that are looked at
 
 
 def bytes_per_row(columns: Mapping[str, NDArray[Any]]) -> float:
-    """The bytes that a row of /updates takes in a run file, about, if its columns are like these.
+    """Estimate the bytes that a row of /updates takes in a run file, if its columns are like these.
 
-    They are compressed as a file does it: a column in chunks of 2,048 rows, with the bytes of equal places together.
+    The columns are compressed as in a file: in chunks of 2,048 rows, with the bytes of equal places together.
 
     Args:
-        columns: of as many rows each; those that are missing count as zeros.
+        columns: columns of equal length, by name; a missing column counts as zeros.
 
     >>> 0 < bytes_per_row({"tau": np.arange(4096) % 7}) < 4
     True
@@ -42,7 +42,7 @@ def bytes_per_row(columns: Mapping[str, NDArray[Any]]) -> float:
 
 
 def stored_per_row(run: Run) -> float | None:
-    """The bytes that a row of /updates takes in the file of a run; None in memory, or without rows."""
+    """The bytes that a row of /updates takes in the file of a run; None for a run in memory, or without rows."""
     if run.path is None or not run.rows.get("updates"):
         return None
     with reading(run.path, run.name) as file:

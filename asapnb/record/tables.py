@@ -82,8 +82,8 @@ class Table:
 
     Attributes:
         a_row: what a row is.
-        pieces: of a run: its rows, at most so many at a time, checked and not kept.
-        columns: the dtype of each column; None for those of a group of the run file.
+        pieces: a function of a run and a size. It yields the rows, at most so many at a time, checked and not kept.
+        columns: the dtype of each column; None for a table that is a group of the run file.
     """
 
     a_row: str
@@ -111,12 +111,12 @@ TABLES = {
 
 
 def there_are(run: Any) -> list[str]:
-    """The tables that a run has."""
+    """The names of the tables that a run has."""
     return [name for name in TABLES if not (run.is_summary and name == "updates")]
 
 
 def columns_of(run: Any, name: str) -> dict[str, np.dtype[Any]]:
-    """The dtype of each column of a table; none of one that the run does not have."""
+    """The dtype of each column of a table, by name; empty for a table that the run does not have."""
     declared = TABLES[name].columns if name in there_are(run) else {}
     if name == "workers":  # a summary may lack some
         declared = {key: dtype for key, dtype in _WORKERS.items() if key in run.by_worker()}
@@ -127,7 +127,7 @@ def columns_of(run: Any, name: str) -> dict[str, np.dtype[Any]]:
 
 
 def table_of(run: Any, name: str) -> Columns:
-    """A table of a run as a whole: what the run has itself, or what is made of it."""
+    """A whole table of a run: one that the run holds, or one that is made from it."""
     if TABLES[name].columns is None:
         return getattr(run, name)
     found = list(TABLES[name].pieces(run, PIECE))

@@ -1,7 +1,7 @@
-"""The entries of a column, checked once, when it is first read: their range, and what must agree with other columns.
+"""Checks of the entries of a column when it is first read: their range, and their agreement with other columns.
 
-What follows of a check can rely on it: an index is within its table, and no staleness asks for more memory than there
-are versions.
+Code that reads a column can rely on these checks. An index is within its table, and no staleness is larger than the
+number of versions, so that none asks for more memory.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,7 +31,7 @@ class Part(NamedTuple):
 
 
 def check(run: Any, group: str, name: str, values: NDArray[Any], part: Part | None = None) -> None:
-    """RecordError for a value that cannot be; it names the first.
+    """RecordError for an impossible value; it names the first one.
 
     Args:
         run: the run, whose other columns are read where they must agree.

@@ -8,7 +8,7 @@ from .arguments import ARGUMENTS
 
 
 class Use(NamedTuple):
-    """An argument in use: with this value, as its check returns it, or, without one, with any but its default."""
+    """An argument in use: with this value, as its check returns it; None means any value but the default."""
 
     name: str
     value: Any = None
@@ -21,7 +21,7 @@ class Use(NamedTuple):
 
 
 class Exclusion(NamedTuple):
-    """Two uses of arguments that no run may have both, and why."""
+    """Two uses of arguments that exclude each other, and why."""
 
     one: Use
     other: Use

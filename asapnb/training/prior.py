@@ -1,4 +1,4 @@
-"""The staleness that a run is expected to show: its rule's first tables are made from it, so that it acts at once."""
+"""The staleness that a run is expected to show. The first tables of its rule are made from it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _UPDATES = 10_000, 100  # that are simulated of a timing: at least, and for each
 
 @dataclass(frozen=True)
 class Prior:
-    """An expected staleness, by its text: of a model, of a timing, or "counts([4, 2, 1])".
+    """An expected staleness, given by a text: a model of staleness, a timing, or "counts([4, 2, 1])".
 
     >>> from asapnb.schemes import LockBased
     >>> as_prior([4, 2, 1]).staleness(LockBased(), workers=2).mean().__round__(3)
@@ -43,7 +43,7 @@ class Prior:
         return self.text
 
     def staleness(self, scheme: Scheme, workers: int, local_steps: int = 1) -> StalenessDistribution:
-        """The distribution; of a timing, what a simulation of this scheme and so many workers shows."""
+        """The distribution. A timing is simulated, for this scheme and number of workers."""
         if _COUNTS.match(self.text):
             return _of_counts(self.text)
         if _MODEL.match(self.text):
