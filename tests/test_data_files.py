@@ -259,7 +259,7 @@ def test_targets_with_decimals_are_numbers_and_several_of_0_and_1_are_labels(her
     for twice in ("target=[c, c]", "target=c, inputs=[a, 0]"):
         with pytest.raises(UsageError, match=r"names a column of .* twice"):
             load_dataset(f"f.csv({twice})")
-    with pytest.raises(DataError, match="no class everywhere"):
+    with pytest.raises(DataError, match="values that are no classes"):
         load_dataset("f.csv(target=a, regression=False)")
 
 
