@@ -35,8 +35,8 @@ def adadelay(c: float) -> Rule:
 def wu_adaptive(variant: int, budget: float, alpha: float | None = None) -> Rule:
     """alpha max(0, budget - W) in variant 1; in variant 2 budget/(tau + 1) if that fits into budget - W, else 0.
 
-    W is the sum of scale · factor of the updates that the view had not seen, t - tau … t - 1. So the steps within one
-    delay never sum to more than the budget. An update of factor 0 is recorded as dropped. `Budget` has the details.
+    W is the sum of scale · factor of the updates that the view had not seen, t - tau … t - 1. So an update gets only
+    what these have left of the budget. An update of factor 0 is recorded as dropped. `Budget` has the details.
 
     Args:
         variant: 1 or 2.
