@@ -12,13 +12,15 @@ from pathlib import Path
 import click
 import pytest
 import yaml
-from asapnb.cli import COMMANDS, DIVERGED, EXITS, FAILED, INTERRUPTED, USAGE, main
+from asapnb.cli import COMMANDS, DIVERGED, EXITS, FAILED, INTERRUPTED, USAGE, demo, main
 from pages import ROOT, run_page
+from sweeps import at_once
 
 import asapnb
 from asapnb.config import KINDS
 from asapnb.config import keys as config_keys
 from asapnb.signals import TERMINATING
+from asapnb.sweep import run as sweeping
 
 
 def named(page):
@@ -40,13 +42,17 @@ CONTENTS = runpy.run_path(str(ROOT / "docs/extensions/contents.py"))
 
 @pytest.mark.parametrize("page", PAGES)
 def test_blocks_run(page, tmp_path, monkeypatch, request):
+    """In one process, with a short demo: sweeps have processes in tests/test_sweep_run.py, and CI makes the demo."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(demo.SETTINGS, "epochs", 1)
+    monkeypatch.setattr(sweeping, "in_processes", at_once)
     run_page(page, lambda: request.getfixturevalue("four"))
 
 
 @pytest.mark.parametrize("page", EXTENDING)
 def test_every_way_to_extend_is_tried(page):
-    assert (ROOT / f"tests/test_extending_{Path(page).stem}.py").is_file()
+    tests = "".join(file.read_text() for file in ROOT.glob("tests/test_extending_*.py"))
+    assert page in tests or f'"{Path(page).stem}"' in tests
     most = {"docs/how-to/extending/scheme.md": 140, "docs/how-to/extending/server.md": 70}.get(page, 60)
     assert len((ROOT / page).read_text().splitlines()) <= most
 
