@@ -9,12 +9,12 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from commands import call
 from hypothesis import given
 from hypothesis import strategies as st
 from problems import quadratic
 from simulations import simulate
 from synthetic import record
-from test_cli import call
 
 import asapnb as ab
 from asapnb.analysis import Curve, Table, Target, crossing, escape, grouped, matching, records, seeds, varying

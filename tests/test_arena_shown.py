@@ -2,10 +2,10 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
-from asapnb.cli import main
-from click.testing import CliRunner
+from commands import call, printed
 
 import asapnb as ab
 from asapnb import plots
@@ -30,16 +30,13 @@ def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("arena")
     (made / "my_rules.py").write_text(RULES)
     files = [option for name in ("page.html", "mine.json", "figure.png") for option in ("-o", str(made / name))]
-    done = CliRunner().invoke(
-        main, ["arena", f"{made}/my_rules.py:half_life", *CELL, "--quick", "--jobs", "1", *files]
+    (made / "said.txt").write_text(
+        printed("arena", f"{made}/my_rules.py:half_life", *CELL, "--quick", "--jobs", 1, *files)
     )
-    assert done.exit_code == 0, done.output
-    (made / "said.txt").write_text(done.output)
     return made
 
 
-def arena(*arguments):
-    return CliRunner().invoke(main, ["arena", *map(str, arguments)])
+arena = partial(call, "arena")
 
 
 def test_a_users_rule_gets_its_rank_among_the_built_in_ones(folder):

@@ -7,8 +7,7 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 import pytest
-from asapnb.cli import main
-from click.testing import CliRunner
+from commands import call
 from problems import quadratic
 
 import asapnb as ab
@@ -95,12 +94,12 @@ def test_one_goes_on_without_them(folder):
 @pytest.mark.parametrize("command", [["compare"], ["plot", "-o", "x.png"], ["report", "-o", "x.html"]])
 def test_the_commands(command, folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    refused = CliRunner().invoke(main, [*command, str(folder)])
+    refused = call(*command, folder)
     assert refused.exit_code == 2
     assert all(f"{name}.h5" in refused.stderr for name in ("less", "text", "torn"))
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        shown = CliRunner().invoke(main, [*command, str(folder), "--skip-bad"])
+        shown = call(*command, folder, "--skip-bad")
     assert shown.exit_code == 0, shown.output
     assert "Warning: 3 of 5 files are left out" in shown.stderr
 
@@ -149,7 +148,7 @@ def test_what_could_not_be_written_again_is_refused(change, says, made, tmp_path
     ],
 )
 def test_a_name_that_no_file_can_have_is_refused(command):
-    shown = CliRunner().invoke(main, [part.format("x" * 300) for part in command])
+    shown = call(*(part.format("x" * 300) for part in command))
     assert (shown.exit_code, shown.output[:7]) == (2, "Error: ")
 
 

@@ -5,8 +5,7 @@ import tomllib
 
 import numpy as np
 import pytest
-from asapnb.cli import main
-from click.testing import CliRunner
+from commands import printed
 from hypothesis import given
 from hypothesis import strategies as st
 from problems import quadratic
@@ -136,17 +135,16 @@ def test_calibrate_returns_the_spread_and_a_preset():
 
 def test_the_command_says_and_writes_the_spread_and_a_preset(tmp_path):
     file = tmp_path / "timing.toml"
-    result = CliRunner().invoke(main, ["calibrate", *QUICK, "-o", str(file)])
-    assert result.exit_code == 0, result.output
+    said = printed("calibrate", *QUICK, "-o", file)
     for part in (
         "spread   cv of computing",
         "within a worker",
         "plainly",
         "preset   --timing 'compute=machine(cores=",
     ):
-        assert part in result.output
+        assert part in said
     written = tomllib.loads(file.read_text())
-    assert written["about"]["preset"] in result.output
+    assert written["about"]["preset"] in said
     made = ab.schedule(written["about"]["preset"], workers=1, updates=10)
     assert made.seconds > 0
     for workers in range(1, CORES + 1):
@@ -156,7 +154,7 @@ def test_the_command_says_and_writes_the_spread_and_a_preset(tmp_path):
 
 
 def test_the_command_as_json():
-    found = json.loads(CliRunner().invoke(main, ["calibrate", *QUICK, "--json"]).output)
+    found = json.loads(printed("calibrate", *QUICK, "--json"))
     assert found["workers"]["1"]["spread"]["within"] >= 0
     assert parse_timing(found["about"]["preset"]).compute.cores >= 1
     assert "smt" in found["about"]

@@ -7,6 +7,7 @@ import tomllib
 import pytest
 from asapnb.cli import COMMANDS, main, running
 from click.testing import CliRunner
+from commands import call
 from processes import LIMIT, SHELL, python, started
 
 from asapnb import load_run
@@ -14,12 +15,6 @@ from asapnb.config import keys, load_config, run_config
 
 SMALL = {"problem": "mlp(hidden=[8])", "workers": 2, "batch_size": 50, "step_size": 0.1}
 FLAGS = ["--problem", "mlp(hidden=[8])", "-m", "2", "--batch", "50", "--step-size", "0.1"]
-
-
-def call(*arguments):
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import shutil
 import h5py
 import numpy as np
 import pytest
+from commands import call
 from problems import quadratic, train
-from test_cli import call
 
 from asapnb import load_run
 from asapnb.config import run_config

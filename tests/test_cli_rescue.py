@@ -4,8 +4,7 @@ import json
 import os
 
 import pytest
-from asapnb.cli import main
-from click.testing import CliRunner
+from commands import call
 
 from asapnb import load_run
 from asapnb.record import writer as writer_module
@@ -36,7 +35,7 @@ def full(monkeypatch):
 @pytest.mark.parametrize("command", ["train", "simulate"])
 def test_the_command_says_where_the_run_is(tmp_path, full, command):
     path = tmp_path / "run.h5"
-    done = CliRunner().invoke(main, [command, *RUN, "-o", str(path), "--json"])
+    done = call(command, *RUN, "-o", path, "--json")
     assert done.exit_code == 1, done.output
     assert done.stderr.count("Warning: cannot write to") == 1
     assert f"does not hold the run, which ended with status finished: it is in {tmp_path / 'run.1.h5'}" in done.stderr

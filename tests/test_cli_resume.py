@@ -3,8 +3,9 @@
 import json
 
 import pytest
+from commands import call
 from problems import quadratic, train
-from test_cli import FLAGS, call
+from test_cli import FLAGS
 
 from asapnb import load_run
 

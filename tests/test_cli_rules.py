@@ -1,8 +1,7 @@
 import json
 
 import pytest
-from asapnb.cli import main
-from click.testing import CliRunner
+from commands import printed
 
 from asapnb.config import run_config
 from asapnb.rules import available, examples
@@ -10,10 +9,7 @@ from asapnb.staleness import geometric, parse_staleness
 
 
 def call(*arguments, code=0, width=80):
-    result = CliRunner().invoke(main, ["rules", *map(str, arguments)], env={"COLUMNS": str(width)})
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    assert result.exit_code == code, result.output
-    return result.output
+    return printed("rules", *arguments, code=code, COLUMNS=str(width))
 
 
 @pytest.fixture(scope="module")

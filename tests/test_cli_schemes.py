@@ -4,8 +4,8 @@ import json
 import re
 
 import pytest
+from commands import call
 from pages import ROOT
-from test_cli import call
 
 import asapnb as ab
 from asapnb.problems.shards import SHARDS

@@ -6,8 +6,8 @@ import signal
 
 import numpy as np
 import pytest
+from commands import call
 from processes import LIMIT, SHELL, started
-from test_cli import call
 
 import asapnb as ab
 from asapnb import load_run

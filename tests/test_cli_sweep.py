@@ -3,8 +3,8 @@
 import json
 
 import pytest
+from commands import call
 from sweeps import OWN, at_once
-from test_cli import call
 
 from asapnb.sweep import load_manifest
 from asapnb.sweep import run as running

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from asapnb.cli import main
-from click.testing import CliRunner
+from commands import printed
 from naive import clipped, hogwild, recompute, rounds, synchronous
 from problems import quadratic, train
 from simulations import simulate
@@ -72,7 +71,7 @@ def test_a_clip_that_never_acts_changes_no_bit(run):
 
 def test_show_says_how_often_it_acted(tmp_path):
     run = simulate(clip=3.0, out=tmp_path / "run.h5")
-    shown = CliRunner().invoke(main, ["show", str(run.path)]).output
+    shown = printed("show", run.path)
     assert f"{(run.updates['norm'] > 3.0).mean():.1%} of the gradients, to the norm 3" in shown
 
 

@@ -7,8 +7,7 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
-from asapnb.cli import main
-from click.testing import CliRunner
+from commands import printed
 from naive import idx_bytes
 from PIL import Image
 
@@ -158,17 +157,17 @@ def test_batches_of_cifar_are_found_by_the_path_of_their_folder(here):
 def test_what_a_file_holds_is_shown(here):
     frame = pd.DataFrame({"pH": [3.5, np.nan, 3.1], "kind": ["a", "b", "a"]})
     frame.to_csv("f.csv", index=False)
-    said = CliRunner().invoke(main, ["data", "show", "f.csv"]).output
+    said = printed("data", "show", "f.csv")
     assert "pH" in said
     assert "a (2), b (1)" in said
-    found = json.loads(CliRunner().invoke(main, ["data", "show", "f.csv", "--json"]).output)
+    found = json.loads(printed("data", "show", "f.csv", "--json"))
     assert [(one["name"], one["kind"], one["missing"]) for one in found] == [
         ("pH", "float64", 1),
         ("kind", "text", 0),
     ]
     assert found[0]["mean"] == pytest.approx(3.3)
-    assert CliRunner().invoke(main, ["data", "show", "fashion-mnist-mini"]).output.count("5000×1×28×28") == 1
-    assert CliRunner().invoke(main, ["data", "show", "g.csv"]).exit_code == 2
+    assert printed("data", "show", "fashion-mnist-mini").count("5000×1×28×28") == 1
+    printed("data", "show", "g.csv", code=2)
 
 
 def test_images_are_predicted_in_the_form_of_the_training(here):

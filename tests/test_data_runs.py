@@ -9,8 +9,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from asapnb.cli import main
-from click.testing import CliRunner
+from commands import printed
 
 import asapnb as ab
 from asapnb.config import load_config, run_config
@@ -34,12 +33,6 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-def invoke(*arguments, code=0):
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert result.exit_code == code, result.output
-    return result.output
-
-
 def test_the_file_of_a_run_keeps_what_the_data_is(here):
     run = ab.load_run("own.h5")
     kept = run.attributes["data"]
@@ -50,10 +43,10 @@ def test_the_file_of_a_run_keeps_what_the_data_is(here):
     assert prepared["mean"]["c"] == pytest.approx(100, abs=1)
     assert set(prepared["deviation"]) == {"a", "b", "c"}
     assert run.config["data"] == DATA
-    shown = invoke("show", "own.h5")
+    shown = printed("show", "own.h5")
     for part in (str(here / "d.csv"), run.attributes["data_sha256"], "c: mean ", "a, b, c", "no, yes"):
         assert part in shown
-    assert json.loads(invoke("show", "own.h5", "--json"))["attributes"]["data"] == kept
+    assert json.loads(printed("show", "own.h5", "--json"))["attributes"]["data"] == kept
 
 
 def again(path, **options):
@@ -83,10 +76,10 @@ def test_data_that_is_gone_is_asked_for(here):
     (here / "new").mkdir()
     shutil.move("d.csv", "new/e.csv")
     for command in (("train", "own.h5"), ("replay", "own.h5"), ("resume", "own.h5", "--updates", 50)):
-        said = invoke(*command, code=2)
+        said = printed(*command, code=2)
         assert "own.h5 is not here: looked for d.csv" in said
         assert f'--data "NEW/PLACE/{DATA}"' in said
-    invoke("simulate", "own.h5", "--data", f"new/e.csv{DATA.removeprefix('d.csv')}", "--quiet", "-o", "again.h5")
+    printed("simulate", "own.h5", "--data", f"new/e.csv{DATA.removeprefix('d.csv')}", "--quiet", "-o", "again.h5")
     digests = {ab.load_run(name).attributes["data_sha256"] for name in ("own.h5", "again.h5")}
     assert len(digests) == 1
 
@@ -95,11 +88,11 @@ def test_data_that_has_changed_is_refused_or_forced(here):
     FRAME.assign(a=FRAME.b).to_csv("d.csv", index=False)
     before = Path("own.h5").read_bytes()
     for command in (("simulate", "own.h5"), ("replay", "own.h5"), ("resume", "own.h5", "--updates", 50)):
-        said = invoke(*command, code=2)
+        said = printed(*command, code=2)
         assert "d.csv is not the data that" in said
         assert "SHA-256" in said
         assert "--force" in said
-    invoke("simulate", "own.h5", "--force", "--quiet")
+    printed("simulate", "own.h5", "--force", "--quiet")
     replayed = ab.replay(ab.load_run("own.h5"), force=True)
     assert replayed.attributes["data_sha256"] != ab.load_run("own.h5").attributes["data_sha256"]
     with pytest.raises(UsageError, match="other data"):
@@ -113,7 +106,7 @@ def test_data_of_arrays_must_be_made_again(here):
     run = ab.simulate(problem, workers=2, updates=20, out="arrays.h5")
     (here / "custom").mkdir()  # which has nothing to do with it
     for command in (("simulate", "arrays.h5"), ("replay", "arrays.h5"), ("resume", "arrays.h5", "--updates", 50)):
-        said = invoke(*command, code=2)
+        said = printed(*command, code=2)
         assert "'custom', was made of arrays in Python" in said
         assert "problem=problem" in said
     assert ab.replay(run, problem).params["final"].tobytes() == run.params["final"].tobytes()
@@ -125,17 +118,17 @@ def test_a_configuration_may_name_data_beside_it(here, monkeypatch):
     shutil.move("d.csv", "conf/d.csv")
     (here / "conf/run.toml").write_text(f'data = "{DATA}"\nproblem = "mlp(hidden=[8])"\nupdates = 40\nworkers = 2\n')
     assert load_config("conf/run.toml")["data"] == f"conf/{DATA}"
-    invoke("simulate", "conf/run.toml", "--quiet", "-o", "again.h5")
+    printed("simulate", "conf/run.toml", "--quiet", "-o", "again.h5")
     (here / "conf/sweep.toml").write_text(
         f'kind = "simulate"\n[base]\ndata = "{DATA}"\nproblem = "mlp(hidden=[8])"\nupdates = 5\n'
         "[grid]\nworkers = [1, 2]\n"
     )
     assert {point.config["data"] for point in load_sweep("conf/sweep.toml").points} == {f"conf/{DATA}"}
-    invoke("sweep", "conf/sweep.toml", "-o", "out", "--jobs", 1)
+    printed("sweep", "conf/sweep.toml", "-o", "out", "--jobs", 1)
     heads = [json.loads(line) for line in (here / "out/manifest.jsonl").read_text().splitlines()]
     assert "conf/d.csv" in heads[0]["sources"]
     FRAME.assign(a=FRAME.b).to_csv("conf/d.csv", index=False)
-    assert "conf/d.csv has changed" in invoke("sweep", "conf/sweep.toml", "-o", "out", "--resume", code=2)
+    assert "conf/d.csv has changed" in printed("sweep", "conf/sweep.toml", "-o", "out", "--resume", code=2)
 
 
 HOSTILE = [
@@ -153,7 +146,7 @@ HOSTILE = [
 def test_a_damaged_attribute_is_an_error(here, kept):
     with h5py.File("own.h5", "r+") as file:
         file.attrs["data"] = json.dumps(kept)
-    assert "data" in invoke("show", "own.h5", code=2)
+    assert "data" in printed("show", "own.h5", code=2)
 
 
 def test_a_text_with_its_record_is_copied_whole(here):
@@ -181,7 +174,7 @@ def test_runs_on_data_of_one_name_that_differs_are_told_apart(here):
         assert f"#{ab.load_run(name).attributes['data_sha256'][:12]}" in texts
     shutil.copy("own.h5", "copy.h5")
     digest = ab.load_run("own.h5").attributes["data_sha256"]
-    assert digest[:12] not in invoke("compare", "own.h5", "copy.h5", "--where", f"data={DATA}")
+    assert digest[:12] not in printed("compare", "own.h5", "copy.h5", "--where", f"data={DATA}")
 
 
 def test_a_column_of_data_names_it_as_the_runs_do(here):

@@ -4,8 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from asapnb.cli import main
-from click.testing import CliRunner
+from commands import printed
 from mpi_runs import train as train_on_ranks
 from naive import assert_rows_are_sound, recompute
 from problems import pull_slowly, quadratic, train
@@ -169,23 +168,19 @@ def test_workers_of_mpi_that_are_not_in_force_get_no_parameters(four):
 
 
 def test_it_is_configured_shown_and_made_again(tmp_path):
-    path, runner = tmp_path / "run.h5", CliRunner()
-    made = runner.invoke(main, ["simulate", "--problem", "mlp(hidden=[4])", "-m", "0:2, 10:4", "--updates", "30",
-                                "--timing", "exponential(1)", "-o", str(path)])  # fmt: skip
-    assert made.exit_code == 0, made.output
-    assert "2 to 4 workers (0:2, 10:4)" in runner.invoke(main, ["show", str(path)]).output
+    path = tmp_path / "run.h5"
+    few = ["-m", "0:2, 10:4", "--updates", 30]
+    printed("simulate", "--problem", "mlp(hidden=[4])", *few, "--timing", "exponential(1)", "-o", path)
+    assert "2 to 4 workers (0:2, 10:4)" in printed("show", path)
     run = ab.load_run(path)
     again = run_config(run.config, "simulate")
     np.testing.assert_array_equal(again.params["final"], run.params["final"])
     assert "2 to 4 workers (0:2, 10:4)" in run._repr_html_()
-    for arguments in (["compare", str(path)], ["report", str(path), "-o", str(tmp_path / "report.html")]):
-        shown = runner.invoke(main, arguments)
-        assert shown.exit_code == 0, shown.output
-    counted = runner.invoke(main, ["simulate", "--staleness-only", "-m", "0:2, 10:4", "--updates", "30", "--json"])
-    assert '"0:2, 10:4"' in counted.output
-    refused = runner.invoke(main, ["train", "--problem", "mlp(hidden=[4])", "-m", "2:4", "--updates", "9"])
-    assert refused.exit_code == 2
-    assert "must begin at 0" in refused.output
+    printed("compare", path)
+    printed("report", path, "-o", tmp_path / "report.html")
+    assert '"0:2, 10:4"' in printed("simulate", "--staleness-only", *few, "--json")
+    refused = printed("train", "--problem", "mlp(hidden=[4])", "-m", "2:4", "--updates", 9, code=2)
+    assert "must begin at 0" in refused
 
 
 def test_runs_whose_number_changes_stand_beside_others_in_figures():

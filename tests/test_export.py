@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from asapnb.cli import main
-from click.testing import CliRunner
+from commands import call
 from problems import quadratic
 from test_record import make, rows
 
@@ -20,10 +19,6 @@ from asapnb.analysis import export, stacked
 from asapnb.analysis.export import FORMATS
 from asapnb.analysis.stacking import NAMES, type_of
 from asapnb.record import tables
-
-
-def call(*arguments):
-    return CliRunner().invoke(main, [*map(str, arguments)])
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from asapnb.cli import main
-from click.testing import CliRunner
+from commands import printed
 from naive import weights_of_samples
 from problems import quadratic
 from simulations import simulate
@@ -72,9 +71,8 @@ def test_a_summary_knows_what_its_workers_did(tmp_path):
 
 def test_what_is_shown_and_exported(tmp_path):
     run = simulate(NETWORK, updates=120, out=tmp_path / "run.h5", **RUNS["dampened"])
-    done = CliRunner().invoke(main, ["show", str(run.path)])
-    own = run.by_worker()
-    assert f"mean scale {own['mean_scale'][4]:.3f} (worker 4, {own['share_of_gradients'][4]:.1%}" in done.output
+    own, shown = run.by_worker(), printed("show", run.path)
+    assert f"mean scale {own['mean_scale'][4]:.3f} (worker 4, {own['share_of_gradients'][4]:.1%}" in shown
     ab.analysis.export(run, tmp_path / "workers.csv", "workers")
     lines = (tmp_path / "workers.csv").read_text().splitlines()
     assert lines[0] == "worker,gradients,applied,dropped,zeroed,mean_scale,share_of_gradients,share_of_steps"

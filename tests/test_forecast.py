@@ -4,10 +4,9 @@ import json
 from dataclasses import replace
 from functools import partial
 
+import commands
 import numpy as np
 import pytest
-from asapnb.cli import main
-from click.testing import CliRunner
 from problems import counting, quadratic
 from simulations import SENT, SLOW
 
@@ -33,10 +32,7 @@ def soon(monkeypatch):
     monkeypatch.setattr(parts, "stable_step", partial(parts.stable_step, replicas=30, batches=2))
 
 
-def call(*arguments):
-    result = CliRunner().invoke(main, ["forecast", *map(str, arguments)])
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
+call = partial(commands.call, "forecast")
 
 
 def fading(staleness, workers, progress):
@@ -362,4 +358,4 @@ def test_errors_of_the_command(flags, message, tmp_path, monkeypatch):
 
 def test_predict_and_forecast_name_each_other():
     assert "predict" in call("--help").output
-    assert "asapnb forecast" in CliRunner().invoke(main, ["predict", "--help"]).output
+    assert "asapnb forecast" in commands.printed("predict", "--help")

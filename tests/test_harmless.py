@@ -2,8 +2,7 @@
 
 import h5py
 import pytest
-from asapnb.cli import main
-from click.testing import CliRunner
+from commands import call, printed
 from problems import quadratic
 
 import asapnb as ab
@@ -28,15 +27,14 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize("command", [["show"], ["compare"], ["replay"], ["resume"], ["show", "--json"]])
 def test_no_command_prints_control_characters(folder, command):
-    shown = CliRunner().invoke(main, [*command, str(folder / "a.h5")])
+    shown = call(*command, folder / "a.h5")
     assert not {"\x1b", "\x07", "\u202e", "\r"} & {*shown.output}
     assert "x1b" in shown.output or "u001b" in shown.output
 
 
 def test_a_report_shows_markup_as_text(folder):
     page = folder / "page.html"
-    shown = CliRunner().invoke(main, ["report", str(folder), "-o", str(page)])
-    assert shown.exit_code == 0, shown.output
+    printed("report", folder, "-o", page)
     text = page.read_text(encoding="utf-8")
     assert "bold" in text
     assert not any(evil in text for evil in ("<b>bold", "<a href='x'", "\x1b", "\u202e"))

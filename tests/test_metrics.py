@@ -1,13 +1,13 @@
 """Metrics of a run: what its problem has is recorded, shown and watched, and nothing else is shown."""
 
 import io
+from functools import partial
 
 import h5py
 import numpy as np
 import pytest
-from asapnb.cli import main
 from asapnb.cli.live import Display
-from click.testing import CliRunner
+from commands import printed
 from rich.console import Console
 from rich.text import Text
 
@@ -35,10 +35,7 @@ def files(tmp_path_factory):
     return folder
 
 
-def shown(*arguments):
-    result = CliRunner().invoke(main, [*map(str, arguments)], env={"COLUMNS": "200"})
-    assert result.exit_code == 0, result.output
-    return result.output
+shown = partial(printed, COLUMNS="200")
 
 
 def test_a_regression_records_r2_and_rmse(files):

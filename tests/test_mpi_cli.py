@@ -7,9 +7,8 @@ import signal
 from unittest.mock import patch
 
 import pytest
-from asapnb.cli import main
 from asapnb.cli.running import to_go_on
-from click.testing import CliRunner
+from commands import call
 from mpi_runs import ByRank, mpiexec
 from processes import LIMIT, python
 
@@ -30,8 +29,7 @@ updates = 30
 
 def command(comm, *words):
     """What a command with --mpi does on this rank: exit code, what it prints, and its errors."""
-    done = CliRunner().invoke(main, [str(word) for word in words if word is not None])
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    done = call(*(word for word in words if word is not None))
     return done.exit_code, done.stdout, done.stderr
 
 
@@ -178,7 +176,7 @@ def test_a_run_goes_on_and_the_server_alone_knows_its_file(four, config, tmp_pat
     assert "rank 1 (worker 0, host" in server[2]
     assert workers == [(0, "", "")] * 3
     assert len(ab.load_run(out).updates["tau"]) == 50
-    alone = CliRunner().invoke(main, ["resume", str(out), "--updates", "60"])
+    alone = call("resume", out, "--updates", 60)
     assert alone.exit_code == 2
     assert "resume --mpi" in alone.stderr
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from asapnb.cli.plot import command
-from test_cli import call
+from commands import call
 
 import asapnb as ab
 from asapnb.analysis import records

@@ -4,14 +4,14 @@ import csv
 import io
 import json
 import os
+from functools import partial
 
 import h5py
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from asapnb.cli import main
-from click.testing import CliRunner
+from commands import printed
 
 import asapnb as ab
 from asapnb.config import run_config
@@ -57,10 +57,7 @@ def here(made, monkeypatch, tmp_path):
     return tmp_path
 
 
-def invoke(*arguments, code=0):
-    result = CliRunner().invoke(main, ["predict", *map(str, arguments)])
-    assert result.exit_code == code, result.output
-    return result.output
+invoke = partial(printed, "predict")
 
 
 def test_rows_and_files_of_all_kinds_give_the_same(here):

@@ -5,8 +5,7 @@ import re
 import naive
 import numpy as np
 import pytest
-from asapnb.cli import main
-from click.testing import CliRunner
+from commands import printed
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -385,18 +384,15 @@ def test_what_is_long_is_given_in_python():
 
 
 def test_on_the_command_line(tmp_path):
-    file = str(tmp_path / "run.h5")
+    file = tmp_path / "run.h5"
     text = "quadratic([1, 10], noise=0.1)"
     arguments = ["train", "--problem", text, "-m", "4", "--updates", "200", "--batch", "1", "--step-size", "0.01"]
-    first = CliRunner().invoke(main, [*arguments, "-o", file])
-    assert first.exit_code == 0, first.output
-    assert re.search(r"problem +quadratic, 2 parameters, 1,048,576 samples", first.output)
-    assert "accuracy  " in first.output
-    assert "test accuracy" not in first.output
-    again = CliRunner().invoke(main, ["train", file, "--updates", "20"])
-    assert again.exit_code == 0, again.output
-    assert "20 updates" in again.output
-    assert "quadratic([1.0, 10.0], noise=0.1)" in CliRunner().invoke(main, ["show", file]).output
+    first = printed(*arguments, "-o", file)
+    assert re.search(r"problem +quadratic, 2 parameters, 1,048,576 samples", first)
+    assert "accuracy  " in first
+    assert "test accuracy" not in first
+    assert "20 updates" in printed("train", file, "--updates", 20)
+    assert "quadratic([1.0, 10.0], noise=0.1)" in printed("show", file)
 
 
 @pytest.mark.parametrize(

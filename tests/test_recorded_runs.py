@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from asapnb.cli import main
-from click.testing import CliRunner
+from commands import printed
 
 import asapnb as ab
 from asapnb.config import run_config
@@ -52,8 +51,7 @@ def test_an_earlier_run_loads_shows_and_replays_to_the_bit(name, folder):
     run = ab.load_run(folder / f"{name}.h5")
     assert run.status == "finished"
     assert run.summary()["updates"] == run.evals["step"][-1]
-    shown = CliRunner().invoke(main, ["show", str(run.path)])
-    assert shown.exit_code == 0, shown.output
+    printed("show", run.path)
     assert run.config["rule"] in run._repr_html_()
     if name.startswith("train-hogwild"):
         with pytest.raises(ab.UsageError, match="does not record which parts of which updates its views held"):
@@ -90,9 +88,8 @@ def test_earlier_runs_are_read_to_the_last_column_compared_and_exported(folder, 
         run = ab.load_run(folder / f"{name}.h5")
         run.check()
         assert not run.updates["norm"].any(), "which there was not"
-    for command in (["compare", folder], ["export", folder, "-o", tmp_path / "all"]):
-        done = CliRunner().invoke(main, [*map(str, command)])
-        assert done.exit_code == 0, done.output
+    printed("compare", folder)
+    printed("export", folder, "-o", tmp_path / "all")
     with open(tmp_path / "all/updates.csv") as table:
         assert sum(1 for _ in table) == 1 + sum(
             len(ab.load_run(folder / f"{name}.h5").updates["tau"]) for name in NAMES

@@ -6,12 +6,12 @@ import json
 import os
 import tomllib
 import webbrowser
+from functools import partial
 
 import h5py
 import numpy as np
 import pytest
-from asapnb.cli import main
-from click.testing import CliRunner
+from commands import call
 from reports import SWEEP, Page, make_runs, values
 
 import asapnb as ab
@@ -339,21 +339,18 @@ def test_the_command(folder, tmp_path, monkeypatch):
     shown = []
     monkeypatch.setattr(webbrowser, "open", shown.append)
     monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        return CliRunner().invoke(main, ["report", *map(str, arguments)])
-
-    found = call(folder / "odd/network.h5", "--title", "Mine", "--target-fraction", 0.9, "--open")
+    run = partial(call, "report")
+    found = run(folder / "odd/network.h5", "--title", "Mine", "--target-fraction", 0.9, "--open")
     assert (found.exit_code, found.output[:11]) == (0, "report.html")
     assert shown == [(tmp_path / "report.html").as_uri()]
     assert Page(tmp_path / "report.html").all("h1")[0]["text"] == "Mine"
-    again = call(folder / "odd/network.h5")
+    again = run(folder / "odd/network.h5")
     assert again.exit_code == 2
     assert "already exists" in again.output
-    assert call(folder / "odd/network.h5", "--force", "--quiet").output == ""
-    assert call().exit_code == 2
-    assert "above 0 and below 1" in call(folder / "odd/network.h5", "--target-fraction", 2, "--force").output
-    assert call(folder / "odd", "--where", "workers=99", "--force").output.startswith("Error: no run has workers=99")
+    assert run(folder / "odd/network.h5", "--force", "--quiet").output == ""
+    assert run().exit_code == 2
+    assert "above 0 and below 1" in run(folder / "odd/network.h5", "--target-fraction", 2, "--force").output
+    assert run(folder / "odd", "--where", "workers=99", "--force").output.startswith("Error: no run has workers=99")
     assert os.listdir(tmp_path) == ["report.html"]
 
 
@@ -455,7 +452,7 @@ def test_a_sweep_as_toml_is_the_same_sweep(tmp_path):
 def test_a_manifest_of_no_sweep_is_refused(tmp_path, monkeypatch, head):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "manifest.jsonl").write_text(json.dumps({"schema": 1, "created_utc": "", "sweep": head}) + "\n")
-    found = CliRunner().invoke(main, ["report", "."])
+    found = call("report", ".")
     assert (found.exit_code, os.listdir()) == (2, ["manifest.jsonl"])
     assert "is not one that this asapnb knows" in " ".join(found.output.split())
 

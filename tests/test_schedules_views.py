@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from commands import call
 from problems import quadratic, train
 from simulations import simulate
-from test_cli import call
 
 import asapnb as ab
 from asapnb.analysis import compare

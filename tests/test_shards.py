@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from asapnb.cli import main
-from click.testing import CliRunner
+from commands import printed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import recompute, splitmix64, synchronous
@@ -189,15 +188,10 @@ def test_other_parts_than_the_run_had_are_an_error(monkeypatch):
 
 
 def test_on_the_command_line(tmp_path):
-    out = str(tmp_path / "run.h5")
+    out = tmp_path / "run.h5"
     arguments = ["--data", "fashion-mnist-mini", "--problem", "mlp(hidden=[4])", "--updates", "20", "--workers", "3"]
-    done = CliRunner().invoke(
-        main, ["simulate", *arguments, "--shards", "dirichlet(0.5)", "--local-steps", "2", "-o", out]
-    )
-    assert done.exit_code == 0, done.output
+    printed("simulate", *arguments, "--shards", "dirichlet(0.5)", "--local-steps", 2, "-o", out)
     run = ab.load_run(out)
     assert (run.config["shards"], run.local_steps) == ("dirichlet(0.5)", 2)
     assert run.attributes["shards"].keys() == {"sha256", "least", "most"}
-    done = CliRunner().invoke(main, ["simulate", *arguments, "--shards", "dirichlet", "-o", str(tmp_path / "x.h5")])
-    assert done.exit_code == 2
-    assert "alpha" in done.output
+    assert "alpha" in printed("simulate", *arguments, "--shards", "dirichlet", "-o", tmp_path / "x.h5", code=2)

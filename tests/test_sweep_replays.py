@@ -5,8 +5,8 @@ import re
 import shutil
 
 import pytest
+from commands import call
 from sweeps import at_once
-from test_cli import call
 
 import asapnb as ab
 from asapnb.analysis import records

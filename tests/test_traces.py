@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from commands import call
 from hypothesis import given
 from hypothesis import strategies as st
 from naive_simulator import fewest_workers
 from problems import quadratic
 from sweeps import at_once
-from test_cli import call
 
 import asapnb as ab
 from asapnb.errors import AsapnbError, DataError, UsageError

@@ -4,8 +4,7 @@ import os
 
 import numpy as np
 import pytest
-from asapnb.cli import main
-from click.testing import CliRunner
+from commands import printed
 from naive import recompute
 from problems import quadratic, train
 from simulations import simulate
@@ -73,8 +72,7 @@ def test_that_run_again_begins_where_it_began_whatever_has_become_of_its_source(
     assert load_config(tmp_path / "b.h5")["start"] == f"{tmp_path / 'b.h5'}@0"
     again = run_config(load_config(tmp_path / "b.h5", "simulate"), "simulate")
     assert again.params["final"].tobytes() == later.params["final"].tobytes()
-    shown = CliRunner().invoke(main, ["show", str(tmp_path / "b.h5")])
-    assert "a.h5@20" in shown.output
+    assert "a.h5@20" in printed("show", tmp_path / "b.h5")
     with pytest.raises(ab.UsageError, match=r"start is .*no run file .*a\.h5"):
         run_config(later.config, "simulate")
 
@@ -83,15 +81,14 @@ def test_the_flag_and_a_sweep(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     begun = run_config({**NETWORK, "updates": 10}, out="a.h5")
     flags = ["--problem", "mlp(hidden=[8])", "-m", "2", "--updates", "5", "--start", "a.h5"]
-    assert CliRunner().invoke(main, ["train", *flags, "-o", "c.h5"]).exit_code == 0
+    printed("train", *flags, "-o", "c.h5")
     assert ab.load_run("c.h5").params["initial"].tobytes() == begun.params["final"].tobytes()
-    missing = CliRunner().invoke(main, ["train", *flags, "--start", "no.h5"])
-    assert (missing.exit_code, "no run file no.h5" in missing.output) == (2, True)
+    assert "no run file no.h5" in printed("train", *flags, "--start", "no.h5", code=2)
     base = {name: str(value) if name == "problem" else value for name, value in NETWORK.items()}
     (tmp_path / "sweep.toml").write_text(
         f"[base]\n{to_toml(base)}updates = 5\n[grid]\nstart = ['a.h5', 'c.h5', 'a.h5@0']\n"
     )
-    assert CliRunner().invoke(main, ["sweep", "sweep.toml", "-o", "s"]).exit_code == 0
+    printed("sweep", "sweep.toml", "-o", "s")
     runs = [ab.load_run(path) for path in sorted((tmp_path / "s").glob("*.h5"))]
     assert len({run.params["initial"].tobytes() for run in runs}) == len(runs) == 3
     table = ab.compare(runs, by=["start"])
