@@ -101,13 +101,14 @@ def counting(n):
 
 
 @cache
-def failing(gradient=fails, start=0):
+def failing(gradient=fails, start=0, dtype=np.float32):
     """A gradient that fails, in 4 dimensions; only in workers, as it is not evaluated."""
     return custom(
         gradient,
-        np.zeros(100, np.float32),
+        np.zeros(100, dtype),
         np.zeros(100, int),
         4,
+        dtype=dtype,
         init=lambda size, rng: np.full(size, start),
         evaluate=lambda params, split: (1.0, np.nan),
     )

@@ -2,13 +2,14 @@
 
 import json
 import tomllib
+from functools import partial
 
+import commands
 import numba
 import numpy as np
 import pytest
-from asapnb.cli import main
-from click.testing import CliRunner
-from problems import failing, quadratic
+from problems import failing
+from problems import quadratic as quadratic_of
 
 import asapnb as ab
 from asapnb.engine import calibrate as module
@@ -22,6 +23,8 @@ from asapnb.training.cores import cores
 
 CORES = len(cores())
 SHORT = {"batch_size": 7, "seconds": 0.02}
+call = partial(commands.call, "calibrate")
+quadratic = partial(quadratic_of, dtype=np.float64)  # as texts make it; the network of `test_the_command` has float32
 
 
 @numba.njit
@@ -31,16 +34,9 @@ def nowhere(params, gradient, indices, plan, workspace, inputs, labels):
     return np.nan
 
 
-def call(*arguments):
-    result = CliRunner().invoke(main, ["calibrate", *map(str, arguments)])
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
-
-
 @pytest.mark.parametrize("scheme", ["lock-based", ab.Leashed()], ids=str)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_each_number_of_workers_has_times_above_0(scheme, dtype):
-    timings = calibrate(quadratic(dtype=dtype), scheme=scheme, **SHORT)
+def test_each_number_of_workers_has_times_above_0(scheme):
+    timings = calibrate(quadratic(), scheme=scheme, **SHORT)
     assert list(timings) == list(range(1, CORES + 1))
     for workers, timing in timings.items():
         assert all(getattr(timing, name).mean > 0 for name in ("compute", "read", "update"))
@@ -68,19 +64,19 @@ def test_what_was_measured_goes_into_the_timing():
 
 def having_measured(monkeypatch, note):
     """Have `note` change what each worker has measured: an array of ns, (rounds, 4)."""
-    compiled = module._compile
+    compiled = module.compiled
 
-    def compile_(*names):
-        loop = compiled(*names)
+    def and_noted(*given):
+        access, loop = compiled(*given)
 
         def go_round(*arguments):
             rounds = loop(*arguments)
             note(arguments[4])
             return rounds
 
-        return go_round
+        return access, go_round
 
-    monkeypatch.setattr(module, "_compile", compile_)
+    monkeypatch.setattr(module, "compiled", and_noted)
 
 
 def with_further_attempts(monkeypatch, count):
@@ -193,7 +189,7 @@ def test_what_is_no_problem():
 
 @pytest.mark.parametrize("when", ["before the time is over", "in the last round", "after the last look at the rows"])
 def test_a_loss_that_is_not_finite(when, monkeypatch):
-    problem = ab.custom(nowhere, np.zeros(60, np.float32), np.zeros(60, int), 4)
+    problem = ab.custom(nowhere, np.zeros(60), np.zeros(60, int), 4, dtype=np.float64)
     if when == "after the last look at the rows":
         monkeypatch.setattr(measured.Timer, "tick", lambda self: self.stop(measured.TIMED_OUT))
     seconds = 1e9 if when == "before the time is over" else 1e-9
@@ -203,7 +199,7 @@ def test_a_loss_that_is_not_finite(when, monkeypatch):
 
 def test_a_gradient_that_fails():
     with pytest.raises(ValueError, match="this gradient fails"):
-        calibrate(failing(start=21), workers=1, **SHORT)
+        calibrate(failing(start=21, dtype=np.float64), workers=1, **SHORT)
 
 
 def test_an_interrupt_ends_it(monkeypatch):

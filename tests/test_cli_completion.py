@@ -68,9 +68,7 @@ def test_tab_completes_what_there_is(line, found, shell):
     ("words", "found"),
     [
         (["compare", "--where", "rule", "=", "tai"], ["tail"]),
-        (["train", "--momentum-kind", "="], ["per_worker", "shared", "ordered"]),
-        (["train", "--set", "seed", "=", "3", "--scheme", "=", "lea"], ["leashed"]),
-        (["plot", "--kind", "surv"], ["survival"]),
+        (["train", "--set", "seed", "=", "3", "--momentum-kind", "="], ["per_worker", "shared", "ordered"]),
     ],
 )
 def test_the_script_for_bash_completes_words_as_bash_splits_them(words, found, tmp_path):

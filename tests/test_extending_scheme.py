@@ -5,14 +5,15 @@ import sys
 
 import numpy as np
 import pytest
-from asapnb.cli import main
-from click.testing import CliRunner
+from commands import printed
 from naive import assert_rows_are_sound, recompute
 from pages import ROOT, run_page
-from problems import quadratic
+from problems import quadratic as quadratic_of
 
 import asapnb as ab
 from asapnb.schemes import SCHEMES, Scheme, parse_scheme, register, settings
+
+QUADRATIC = quadratic_of(dtype=np.float64)  # as that of the page, whose loops it shares
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ RUNS = {"train": ab.train, "simulate": ab.simulate}
 def test_its_runs_are_sound_and_replay_to_the_bit(page, kind):
     given = {"workers": 6, "updates": 300, "eval_every": 100, "step_size": 0.02, "batch_size": 4}
     more = {"rule": "tail(refresh=every(50))", "momentum": 0.5, "momentum_kind": "shared", "weight_decay": 0.01}
-    run = RUNS[kind](quadratic(), "interval(every=3)", **given, **more)
+    run = RUNS[kind](QUADRATIC, "interval(every=3)", **given, **more)
     assert run.status == "finished"
     if kind == "train":  # virtual time begins at 0
         assert_rows_are_sound(run)
@@ -43,8 +44,8 @@ def test_its_runs_are_sound_and_replay_to_the_bit(page, kind):
     np.testing.assert_array_equal(crossed, ~applied)
     if kind == "simulate":
         assert crossed.any()
-    np.testing.assert_array_equal(recompute(quadratic(), run), run.params["final"])
-    np.testing.assert_array_equal(ab.replay(run, quadratic()).params["final"], run.params["final"])
+    np.testing.assert_array_equal(recompute(QUADRATIC, run), run.params["final"])
+    np.testing.assert_array_equal(ab.replay(run, QUADRATIC).params["final"], run.params["final"])
 
 
 def test_what_is_not_simulated_is_replayed_all_the_same(page):
@@ -56,11 +57,11 @@ def test_what_is_not_simulated_is_replayed_all_the_same(page):
 
     register(Threads)
     try:
-        run = ab.train(quadratic(), "threads", workers=2, updates=100, step_size=0.02, batch_size=4)
-        np.testing.assert_array_equal(ab.replay(run, quadratic()).params["final"], run.params["final"])
+        run = ab.train(QUADRATIC, "threads", workers=2, updates=100, step_size=0.02, batch_size=4)
+        np.testing.assert_array_equal(ab.replay(run, QUADRATIC).params["final"], run.params["final"])
         for call in (ab.simulate, ab.forecast):
             with pytest.raises(ab.UsageError, match="the simulator does not have it; run it on real"):
-                call(quadratic(), "threads", workers=2, updates=100)
+                call(QUADRATIC, "threads", workers=2, updates=100)
         with pytest.raises(ab.UsageError, match="the simulator does not have it"):
             ab.schedule(1.0, "threads", workers=2, updates=100)
     finally:
@@ -70,24 +71,19 @@ def test_what_is_not_simulated_is_replayed_all_the_same(page):
 def test_one_that_is_said_to_be_elastic_and_lets_nobody_wait_is_an_error(page, monkeypatch):
     monkeypatch.setattr(type(parse_scheme("interval")), "elastic", True)
     with pytest.raises(RuntimeError, match=r"worker [23] has read version 0, where it was not"):
-        ab.simulate(quadratic(), "interval", workers="0:2, 50:4", updates=60, step_size=0.02, batch_size=4)
+        ab.simulate(QUADRATIC, "interval", workers="0:2, 50:4", updates=60, step_size=0.02, batch_size=4)
 
 
 def test_the_command_line_takes_it_and_prints_it(page):
-    def command(*words):
-        done = CliRunner().invoke(main, [str(word) for word in words])
-        assert done.exit_code == 0, done.output
-        return done.output
-
     what = ["--problem", "quadratic([1, 8])", "--scheme", "interval(every=4)", "-m", 3, "--batch", 1, "--updates", 40]
-    assert "Interval(every=4), 3 workers" in command("train", *what, "-o", "a.h5")
-    assert "Interval(every=4)" in command("simulate", *what, "-o", "b.h5")
-    assert "dropped" in command("simulate", "--staleness-only", *what[2:6], "--updates", 1000)
-    assert "to the bit" in command("replay", "a.h5")
-    command("resume", "a.h5", "--updates", 60)
-    assert "60 updates" in command("show", "a.h5")
-    command("plot", "b.h5", "--kind", "path", "-o", "path.png")
-    command("compare", "a.h5", "b.h5")
+    assert "Interval(every=4), 3 workers" in printed("train", *what, "-o", "a.h5")
+    assert "Interval(every=4)" in printed("simulate", *what, "-o", "b.h5")
+    assert "dropped" in printed("simulate", "--staleness-only", *what[2:6], "--updates", 1000)
+    assert "to the bit" in printed("replay", "a.h5")
+    printed("resume", "a.h5", "--updates", 60)
+    assert "60 updates" in printed("show", "a.h5")
+    printed("plot", "b.h5", "--kind", "path", "-o", "path.png")
+    printed("compare", "a.h5", "b.h5")
 
 
 def test_a_scheme_of_several_gradients_a_version_whose_loop_does_not_add_them_up_is_an_error(page):
@@ -105,7 +101,7 @@ def test_a_scheme_of_several_gradients_a_version_whose_loop_does_not_add_them_up
     register(Pairs)
     try:
         with pytest.raises(RuntimeError, match="20 versions of 2 gradients each, and 0 gradients were added up"):
-            ab.train(quadratic(), "pairs", workers=2, updates=20, step_size=0.02, batch_size=4)
+            ab.train(QUADRATIC, "pairs", workers=2, updates=20, step_size=0.02, batch_size=4)
     finally:
         del SCHEMES["pairs"]
 
@@ -113,7 +109,7 @@ def test_a_scheme_of_several_gradients_a_version_whose_loop_does_not_add_them_up
 def test_a_loop_that_does_not_hand_in_its_rows_is_an_error(monkeypatch):
     monkeypatch.setattr("asapnb.engine.rows.RowCollector._finished", lambda *_: np.empty(0, ab.record.UPDATES))
     with pytest.raises(RuntimeError, match="has made 20 versions, and handed in the rows of 0: see `hand_in`"):
-        ab.train(quadratic(), workers=2, updates=20, step_size=0.02, batch_size=4)
+        ab.train(QUADRATIC, workers=2, updates=20, step_size=0.02, batch_size=4)
 
 
 # --- every scheme -------------------------------------------------------------------------------------------------

@@ -358,6 +358,7 @@ def test_a_time_is_read_as_it_is_printed(time):
     assert pickle.loads(pickle.dumps(time)) == time
 
 
+@settings(max_examples=40)
 @given(st.integers(1, 5).flatmap(lambda workers: st.tuples(st.just(workers), timings(workers))))
 def test_a_timing_is_read_as_it_is_printed_and_compiles(given_):
     workers, made = given_
