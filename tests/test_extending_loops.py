@@ -44,7 +44,7 @@ import asapnb as ab
 bowl = ab.problems.quadratic([1.0])
 for run, scheme in ((ab.train, "synchronous"), (ab.simulate, "lock-based")):
     try:
-        run(bowl, scheme, workers=2, updates=20, batch_size=1)
+        run(bowl, scheme, workers=2, updates=20, batch_size=1).updates["gradient_norm"]
     except Exception as error:
         print(str(error).splitlines()[-1])
 """)
