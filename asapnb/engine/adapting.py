@@ -3,7 +3,7 @@
 A *window* is a number of successive gradients under one length. Its progress is the fall of the training loss per
 second: minus the slope of the least-squares line through the losses of its minibatches, by the times of the updates.
 
-Garby and Tsigas adapt the length to the progress, too; what is done here is as `trials` says.
+Garby and Tsigas (Euro-Par 2025) also adapt the length to the progress. This module does it as `trials` says.
 """
 
 from collections.abc import Generator

@@ -101,7 +101,7 @@ def resume_work(problem: Problem, arguments: Mapping[str, Any], ranks: Ranks) ->
 
 
 def _instead(run: Run) -> str:
-    """What can be done with a summary, which cannot go on."""
+    """What the user can do with a summary, which cannot go on."""
     if run.status == RUNNING and find_checkpoint(run) is None:
         return "It was killed before its first checkpoint, so its parameters are lost: make the run again"
     return f"Begin another run where it ended, with start={run.path} (--start)"
@@ -118,7 +118,7 @@ def _changed(run: Run, version: int, now: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _extent(run: Run) -> tuple[int, float]:
-    """How many updates a file has, and the training time of the last."""
+    """How many updates a file has, and the training time of the last one, in seconds."""
     return int(run.updates["version"].max(initial=0)), float(run.updates["t_apply"].max(initial=0.0))
 
 

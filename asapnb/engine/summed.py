@@ -1,4 +1,4 @@
-"""What the updates of a run on threads come to, while they are applied: for `record="summary"`."""
+"""Sums over the updates of a run on threads, made while they are applied: for `record="summary"`."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ MOVE = np.dtype([(name, ROW[name]) for name in ("t_apply", "worker", "tau")], al
 
 @dataclass(frozen=True, eq=False)
 class BriefRows:
-    """An update each, in order: no gradient is dropped, and a worker reads when it has updated.
+    """The updates of a schedule, in order. No gradient is dropped, and a worker reads as soon as it has updated.
 
     Attributes:
         moves: (rows,) `MOVE`.

@@ -1,4 +1,4 @@
-"""A simulation with measured times, held against the run in which they were measured."""
+"""Compare a simulation with measured times to the run in which the times were measured."""
 
 from typing import NamedTuple
 
@@ -24,6 +24,6 @@ class Held(NamedTuple):
 
 
 def held_against(measured: MeasuredRanks, timing: Timing | None = None) -> Held:
-    """Simulate a parameter server with as many workers and the times that they had, or with another timing."""
+    """Simulate a parameter server with as many workers as were measured, and their times or another timing."""
     made = staleness_only(timing or measured.timing, ParameterServer(), measured.workers, UPDATES)
     return Held(UPDATES / made.seconds, total_variation(measured.staleness, made.staleness))

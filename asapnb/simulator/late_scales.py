@@ -1,7 +1,7 @@
-"""Scales that follow from the losses of a replay: made while it goes on, to the same bits on any number of threads.
+"""Scales that follow from the losses of a replay. They are made while it goes on.
 
-When a table is due is known beforehand, so the replay pauses there. Then all earlier operations have been carried
-out, and none that needs the new scales.
+It is known in advance when a table is due, and the replay pauses there. At a pause all earlier operations have been
+carried out, and none that needs the new scales. So the bits are the same on any number of threads.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class Operations(NamedTuple):
 
 
 def makes_version(version: Any, abandoned: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Of each row, whether it makes a version: the last of those that were applied to make it together."""
+    """For each row, whether it makes a version: it is the last of the rows that make the version together."""
     found = ~abandoned
     applied = np.flatnonzero(found)
     found[applied[:-1]] = np.diff(np.asarray(version)[applied]) != 0
@@ -57,7 +57,7 @@ def turns_of(rows: Any, table: int) -> NDArray[np.int64]:
 
 
 def whole(rows: Any, abandoned: NDArray[np.bool_], gradients: int, table: int = 0) -> int:
-    """How many of the first rows are of versions of which all rows are there.
+    """The number of first rows that make whole versions.
 
     Args:
         rows: the rows, in order.

@@ -1,4 +1,4 @@
-"""What a run recorded of its rows, rule and schedule, and the factors of its rows under another one."""
+"""The recorded rows, rule and schedule of a run, and the factors of its rows under another rule or schedule."""
 
 import contextlib
 from typing import Any
@@ -44,7 +44,7 @@ def rows_of(run: Run) -> NDArray[Any]:
 
 
 def known_rule(source: Run) -> Rule:
-    """The rule of a run whose recorded scales are used: if it is not of asapnb, nothing of it is run."""
+    """The rule of a run whose recorded scales are used. Code that is not of asapnb is not called."""
     text = source.config["rule"]
     if text.piece("rule") is None and ".py:" not in text:
         with contextlib.suppress(UsageError, RuleError):
@@ -53,7 +53,7 @@ def known_rule(source: Run) -> Rule:
 
 
 def known_schedule(source: Run) -> StepSchedule:
-    """The schedule of a run whose recorded factors are used: if it is not of asapnb, nothing of it is run."""
+    """The schedule of a run whose recorded factors are used. Code that is not of asapnb is not called."""
     text = schedule_of(source)
     piece = text.piece("schedule") if isinstance(text, Recorded) else None
     if piece is None and ".py:" not in text:
@@ -94,6 +94,6 @@ def _rule_with_factor(source: Run, force: bool) -> Rule | None:
 
 
 def total(source: Run) -> int:
-    """The updates that a run was to make, which its schedule may depend on; of a replay, those of its source."""
+    """The total of updates of a run, on which its schedule may depend; for a replay, the total of its source."""
     asked = source.attributes.get("replayed", {}).get("updates") or source.config.get("updates", 0)
     return max(int(asked), int(source.updates["version"].max(initial=0)))

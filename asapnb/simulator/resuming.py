@@ -43,7 +43,7 @@ def resume_simulation(
         arguments: by name.
         hooks: functions to call while the run goes on.
         owner: of its file.
-        force: although the work of the run is lost, or its code is another one by now. Then all is computed again.
+        force: go on although the work of the run is lost, or its code has changed; then all is computed again.
     """
     options = resolve("simulate", problem, arguments)
     check_problem(run, problem)

@@ -1,4 +1,4 @@
-"""The code of one's own that a run is made with: its rule, schedule, problem, scheme and laws of time."""
+"""Your own code that a run is made with: its rule, schedule, problem, scheme and laws of time."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -69,10 +69,9 @@ def _times(value: Any) -> Iterable[Time]:
 
 
 def checked(arguments: Mapping[str, Any], force: bool) -> dict[str, Any]:
-    """The arguments of a run, once code of one's own that a run file names in them is known to be what that run had.
+    """The arguments of a run, after a check that your own code, where a run file names it, is what that run had.
 
-    The rule and the schedule are loaded, as they must be read to be known. RecordError with the difference, unless
-    `force`.
+    The rule and the schedule are loaded for the check. If code differs, a RecordError says how, unless `force`.
     """
     if force:
         return {name: plain_text(value) for name, value in arguments.items()}
@@ -97,7 +96,7 @@ def _check_laws(timing: Recorded, now: Sequence[Piece]) -> None:
 
 
 def same_rule(run: Run, rule: RuleLike | None, force: bool) -> Rule:
-    """The rule that a run goes on with: that of its file, or the one given if that is the same.
+    """The rule that a run goes on with: that of its file, or the given one, which must be the same.
 
     Args:
         run: the run.
@@ -142,7 +141,7 @@ def no_change(run: Run, name: str, value: Any) -> UsageError:
 
 
 def same_schedule(run: Run, schedule: ScheduleLike | None, force: bool) -> StepSchedule:
-    """The schedule that a run goes on with: that of its file, or the one given if that is the same.
+    """The schedule that a run goes on with: that of its file, or the given one, which must be the same.
 
     Args:
         run: the run.

@@ -148,7 +148,7 @@ class Options:
 
     @property
     def sets_of_moments(self) -> int:
-        """How often there are these vectors."""
+        """How many sets of these vectors there are: one for all workers, or one for each."""
         return 0 if self.moments == 0 else 1 if self.shares_moments else self.workers
 
 
@@ -171,7 +171,7 @@ def resolve(command: Command, problem: Problem, given: Mapping[str, Any]) -> Opt
 
 
 def resolve_for(command: Command, dtype: np.dtype[Any], n_samples: int, given: Mapping[str, Any]) -> Options:
-    """As `resolve`, for any problem of this dtype with so many training samples; a `start` is not looked at."""
+    """As `resolve`, for any problem of this dtype with so many training samples; `start` is not checked."""
     values = check(command, given, dtype, n_samples)
     check_together(values)
     scheme: Scheme = values["scheme"]

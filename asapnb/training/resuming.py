@@ -50,7 +50,7 @@ def check_problem(run: Run, problem: Problem, force: bool = False) -> None:
 
 
 def check_going_on(run: Run, version: int, seconds: float, options: Options) -> None:
-    """UsageError for a run that would end at once, or as it did."""
+    """UsageError for a run that would end at once, or diverge again."""
     if run.status == "diverged":
         raise UsageError(
             f"{run.path} diverged at update {version:,}, and would diverge again: train anew with a smaller "

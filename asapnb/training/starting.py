@@ -11,7 +11,7 @@ def start_all(threads: Sequence[threading.Thread], what: str) -> None:
 
     Args:
         threads: the threads.
-        what: they are, for the error, such as "workers".
+        what: what the threads are, for the error, such as "workers".
     """
     for number, thread in enumerate(threads):
         try:
