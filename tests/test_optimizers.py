@@ -241,7 +241,7 @@ def test_no_largest_stable_step_is_said_to_be_known():
     for steps, what in (({"optimizer": "adam"}, "adam"), ({"momentum": 0.5, "momentum_kind": "ordered"}, "ordered")):
         found = ab.forecast(workers=4, updates=50, L=1.0, noise=1.0, **steps)
         assert found.largest_step is None
-        assert any(f"No largest stable step of {what}" in note for note in found.notes)
+        assert any(f"The largest stable step of {what}" in note for note in found.notes)
         assert (found.noise_loss is None) == ("optimizer" in steps)
     with pytest.raises(ab.UsageError, match="unknown momentum_kind 'ordered'"):
         ab.theory.stable_step("constant", workers=2, momentum=0.5, momentum_kind="ordered")
