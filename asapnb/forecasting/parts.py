@@ -165,7 +165,7 @@ def limit(rule: Rule, timing: Timing, options: Options, formulas: Known) -> tupl
     if options.local_steps > 1:
         return None, "The largest stable step with local_steps is not known, only that of single gradients."
     if options.optimizer.moments:
-        return None, f"The largest stable step of {options.optimizer} is not known, only that of sgd, with or without momentum."
+        return None, f"The largest stable step of {options.optimizer} is not known, only that of sgd (and momentum)."
     if options.orders_momentum:
         return None, "The largest stable step of ordered momentum is not known."
     if not options.workforce.is_steady:

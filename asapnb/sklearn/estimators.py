@@ -64,7 +64,7 @@ class AsyncSGDClassifier(ClassifierMixin, AsyncSGD):
         known = self.classes_ if not first else None if classes is None else np.unique(classes)
         if known is None or (classes is not None and not np.array_equal(np.unique(classes), known)):
             raise UsageError(
-                f"classes is {classes!r}: give all at the first call of partial_fit, and later the same or none"
+                f"classes is {classes!r}: give all at the first call of partial_fit, then the same or none"
             )
         if len(other := np.setdiff1d(y, known)):
             raise UsageError(f"y has {other.tolist()[0]!r}, which is none of the classes {known}")
