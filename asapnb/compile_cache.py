@@ -28,6 +28,8 @@ from numba.core.compiler import CompileResult
 from numba.core.runtime import _nrt_python
 from numba.core.serialize import dumps
 
+from .errors import why
+
 _FORMAT = 3  # of the files
 _DIGEST = hashlib.sha256().digest_size
 _DAYS_KEPT = 30  # a folder that no process has used for so long belongs to an older version
@@ -64,7 +66,7 @@ class KernelCache(NullCache):
         except (FileNotFoundError, NotADirectoryError):
             return None
         except Exception as error:  # of pickle, of what it calls, or of Numba: nothing is worth more than a warning
-            _warn_once(f"{file} is damaged, so it is compiled and written again: {_why(error)}")
+            _warn_once(f"{file} is damaged, so it is compiled and written again: {why(error)}")
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
@@ -79,7 +81,7 @@ class KernelCache(NullCache):
             _put(self._file(key), content)
         except OSError as error:
             _warn_once(
-                f"asapnb cannot write its cache of compiled kernels to {self._folder.parent} ({_why(error)}), so it "
+                f"asapnb cannot write its cache of compiled kernels to {self._folder.parent} ({why(error)}), so it "
                 "compiles at every start; set ASAPNB_CACHE to a folder that can be written"
             )
 
@@ -166,10 +168,6 @@ def in_use(folder: Path) -> None:
     """Note, where that is possible, that a folder is in use; once."""
     with suppress(OSError):
         os.utime(folder)
-
-
-def _why(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 _warned = False

@@ -47,6 +47,15 @@ class MissingExtraError(AsapnbError, ImportError):
     """A feature needs an optional dependency that is not installed."""
 
 
+def why(error: Exception) -> str:
+    """What an error of the system says, without its number, its file and the like.
+
+    >>> why(OSError(28, "No space left on device")), why(ValueError("no file of HDF5")), why(EOFError())
+    ('No space left on device', 'no file of HDF5', 'EOFError')
+    """
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
 def shown(value: object, most: int = 80) -> str:
     """`value` as Python writes it, cut to `most` characters: for messages, so it never fails.
 

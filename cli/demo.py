@@ -86,6 +86,11 @@ def _files(folder: Path, force: bool) -> dict[str, Path]:
         raise UsageError(f"cannot make the folder {folder}: {error.strerror}; give another one with -o") from None
     files = {rule: folder / f"{rule}.h5" for rule in RULES}
     for file in (*files.values(), folder / FIGURE):
+        if not force and os.path.exists(file):
+            raise UsageError(
+                f"{file} already exists, perhaps of an earlier demo: asapnb demo --force overwrites the files of "
+                "the demo, and -o DIR puts new ones into another folder"
+            )
         checked_target(file, force)
     return files
 
@@ -170,13 +175,13 @@ def _close(folder: Path, figure: Path | None, screen: Console) -> None:
     screen.print(f"\nFigure: {name}/{FIGURE}" if figure else f'\nFor a figure: {bin}pip install "asapnb[plot]"')
     screen.print("\nNext", style="bold")
     following = {
-        f"{bin}asapnb show {name}/{RULES[2]}.h5": "all figures of a run",
+        f"{bin}asapnb show {name}/{RULES[2]}.h5": "what a run did",
         f"{bin}asapnb replay {name}/{RULES[0]}.h5 --rule fleet": "another rule",
         f"{bin}asapnb rules list": "the rules there are",
     }
     screen.print(Text("\n").join(Text.assemble(f"{line:<{max(map(len, following))}}  ", (what, "dim"))
                                  for line, what in following.items()))  # fmt: skip
-    screen.print("From here to a rule of your own: docs/tutorials/ten-minutes.md")
+    screen.print("From here to a rule of your own: docs/tutorials/ten-minutes.md in the repository")
 
 
 def _bin() -> str:

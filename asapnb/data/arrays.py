@@ -10,7 +10,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError, UsageError, unknown
+from ..errors import DataError, UsageError, unknown, why
 from ..memory import check_memory
 from ..text import regular_file
 from .options import Options, found, listed
@@ -143,7 +143,7 @@ def _array(path: Path) -> NDArray[Any]:
         with regular_file(path, "data from") as file:
             return _read(str(path), file)
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error}") from None
+        raise DataError(f"cannot read {path}: {why(error)}") from None
 
 
 def _read(where: str, file: IO[bytes]) -> NDArray[Any]:

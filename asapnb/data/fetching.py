@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from ..errors import DataError
+from ..errors import DataError, why
 from .catalogue import Source, find_source, locate, places, read, read_file
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ def download(name: str, root: str | Path | None = None, progressbar: bool = Fals
                     _install(path, files, folder)
     except OSError as error:
         raise DataError(
-            f"cannot write {source.name} to {folder}: {error}; choose another folder with root= or in $ASAPNB_DATA"
+            f"cannot write {source.name} to {folder}: {why(error)}; "
+            "choose another folder with root= or in $ASAPNB_DATA"
         ) from error
     read(source, folder)
     return folder

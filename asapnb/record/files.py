@@ -14,7 +14,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import AsapnbError, RecordError
+from ..errors import AsapnbError, RecordError, why
 from . import packing, synopsis
 from .held import Held
 from .locking import WITHOUT
@@ -84,7 +84,7 @@ def reading(source: Source, place: str, held: Any = None) -> Iterator[Any]:
     except BlockingIOError as error:
         raise RecordError(f"cannot read {place}: another process is writing the file; try again") from error
     except Exception as error:  # of a damaged file, h5py raises whatever it stumbles upon
-        raise RecordError(f"cannot read {place}: {error}") from error
+        raise RecordError(f"cannot read {place}: {why(error)}") from error
 
 
 class State(NamedTuple):
@@ -155,7 +155,7 @@ def put_in_place(target: Path, write: Callable[[Path], object], owner: Owner | N
             owner.check()
             os.replace(part, target)
         except OSError as error:
-            raise RecordError(f"cannot write {target}: {error}") from error
+            raise RecordError(f"cannot write {target}: {why(error)}") from error
         finally:
             with contextlib.suppress(OSError):
                 part.unlink()

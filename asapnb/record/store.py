@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import RecordError
+from ..errors import RecordError, why
 from . import columns, packing, synopsis, tail
 from .append import Append
 from .columns import Tables
@@ -50,7 +50,7 @@ class Store:
                     group: tail.slots_of(file, group) for group, rows in groups.items() if columns.chunk_of(rows) > 1
                 }
         except OSError as error:
-            raise RecordError(f"cannot write to {owner.path}: {error}") from error
+            raise RecordError(f"cannot write to {owner.path}: {why(error)}") from error
         self._written = dict(written)
         self._rest = {group: np.empty(0, rows) for group, rows in groups.items()}  # rows after the last whole chunk
         self._in_tail = dict.fromkeys(groups, 0)  # how many of these the tail holds

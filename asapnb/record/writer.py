@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import RecordError
+from ..errors import RecordError, why
 from ..text import plain
 from . import columns
 from .beginning import create, cut
@@ -286,7 +286,9 @@ class RunWriter:
                 self._owner.path if self._store is None else self._store.place or self._owner.path
             )
             if many or not isinstance(error, BlockingIOError):
-                self._warn("rows", f"cannot write to {self._file} now: {error}; the run goes on, and its rows wait")
+                self._warn(
+                    "rows", f"cannot write to {self._file} now: {why(error)}; the run goes on, and its rows wait"
+                )
             return False
         return not self._waiting
 
