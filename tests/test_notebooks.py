@@ -34,7 +34,7 @@ def test_a_notebook_is_kept_small_and_whole(file):
     nbformat.validate(kept)
     first = kept.cells[0].source
     assert first.startswith("# ")
-    assert 'pip install "asapnb[plot]"' in first
+    assert 'pip install ".[plot]"' in first
     code = [cell for cell in kept.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1)), "all were run, in order"
     shown = [one for cell in code for one in cell.outputs]

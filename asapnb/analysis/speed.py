@@ -30,7 +30,9 @@ class SpeedUp:
             counts as this. None for a cell where all runs reached it.
         cut: how many runs counted as the budget: of the baseline, and of the others.
         smallest_cell: the smallest number of runs that one side has in a cell.
-        runs, not_reached, diverged: numbers of runs, each of the baseline and of the others.
+        runs: how many runs there are: of the baseline, and of the others.
+        not_reached: how many did not reach the target: of the baseline, and of the others.
+        diverged: how many diverged: of the baseline, and of the others.
         paired: whether runs were compared seed by seed, on the same schedules.
         magnitudes: the mean applied step, step_size * scale: of the baseline, and of the others.
     """

@@ -23,7 +23,8 @@ class BestStep:
         step_size: the best one; None if none of the grid reached the target.
         edge: "smallest" or "largest" if the best step size is at that end of the grid, so that a better one may lie
             beyond it; else None.
-        grid, means: the step sizes, and the mean time of each. Longer times count as `budget`.
+        grid: the step sizes.
+        means: the mean time of each. Longer times count as `budget`.
         budget: the longest time that counts. A run that has not reached the target by then counts as this.
         tuned_on: the seeds that it was chosen on.
         held_out: the runs of the best step size with other seeds. Report these.

@@ -79,8 +79,11 @@ class Crossing:
     Attributes:
         outcome: "reached", "diverged", "interrupted" (also killed, or still running), "failed", or "not reached" for
             a run that ended for another reason.
-        updates, seconds, steps, epochs: when the target was reached, interpolated linearly between the points of the
-            curve; None if it was not. `steps` is the sum of all step sizes.
+        updates: after how many updates the target was reached, interpolated linearly between the points of the curve;
+            None if it was not.
+        seconds: the time then; likewise.
+        steps: the sum of all step sizes until then; likewise.
+        epochs: the epochs until then; likewise.
         end: where the run ended, by clock.
     """
 

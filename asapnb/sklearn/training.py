@@ -171,7 +171,8 @@ _ATTRIBUTES = """run_: the `asapnb.Run`, with the staleness, scale and loss of e
         n_iter_: how many epochs were made.
         coefs_: the weights of each layer, (inputs, outputs).
         intercepts_: the biases of each layer.
-        n_features_in_, feature_names_in_: as in every estimator of scikit-learn."""
+        n_features_in_: as in every estimator of scikit-learn.
+        feature_names_in_: likewise."""
 
 E = TypeVar("E", bound=type)
 

@@ -44,10 +44,12 @@ class Outcome:
         point: the name of the point.
         status: the status of its run, or "failed".
         seconds: how long it took, in real seconds.
-        finished_utc, host: when and where it ended.
+        finished_utc: when it ended.
+        host: where it ended.
         error: why it failed; "" if it did not.
         asapnb: the version of asapnb that ran it; None if unknown.
-        file, synopsis: the state of its file, and the synopsis of its run, as `record.noted.noted` has them.
+        file: the state of its file, as `record.noted.noted` has it.
+        synopsis: the synopsis of its run, as `record.noted.noted` has it.
     """
 
     point: str

@@ -31,7 +31,8 @@ class Progress:
         total: the number of all points.
         skipped: how many points were done before.
         seconds: real seconds since the sweep began.
-        point, outcome: the last point, and its outcome, if there is one.
+        point: the last point that is done; None before there is one.
+        outcome: its outcome.
         waiting: why nothing can happen at the moment; "" otherwise.
     """
 

@@ -17,6 +17,8 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
+from sphinx.util import logging
+
 import asapnb
 
 BLOCK = re.compile(r"^```\{names\} (?P<module>[\w.]+)\n(?P<names>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -185,8 +187,13 @@ def restructured(text):
     return "".join(parts)
 
 
+SEVERAL = re.compile(r"^ *Attributes:\n(?:.*\n)*? +\w+(?:, \w+)+: ", re.MULTILINE)  # all but one become types
+
+
 def docstring(app, what, name, thing, options, lines):
     """Translate a docstring, examples left alone."""
+    if SEVERAL.search("\n".join(lines)):
+        logging.getLogger(__name__).warning("%s: a line of its attributes has several names", name)
     parts = re.split(r"^( *>>> (?:.*\S.*(?:\n|$))+)", "\n".join(lines), flags=re.MULTILINE)
     parts[::2] = map(restructured, parts[::2])
     lines[:] = "".join(parts).split("\n")
