@@ -29,10 +29,9 @@ def test_the_example_makes_the_problem_and_so_does_its_text(name):
 
 @names
 def test_it_is_exported_and_described(name):
-    builder = getattr(asapnb.problems, name)
-    assert name in asapnb.problems.__all__
-    assert ">>>" in builder.__doc__
-    assert f"\n| `{name}(" in PAGE
+    assert name in asapnb.problems.__all__, "import it in asapnb/problems/__init__.py, and name it in __all__"
+    assert ">>>" in getattr(asapnb.problems, name).__doc__, "its docstring needs an example"
+    assert f"\n| `{name}(" in PAGE, "give it a row in a table of docs/reference/problems.md"
 
 
 def test_a_problem_of_more_numbers_than_a_text_holds_is_custom():

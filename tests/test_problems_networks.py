@@ -3,6 +3,7 @@
 import math
 from math import log, prod
 from pathlib import Path
+from typing import get_args
 
 import naive
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from processes import python
 from scipy.optimize import check_grad
 
+from asapnb import problems
 from asapnb.compiled import KERNEL_PATH
 from asapnb.data import Dataset, load_dataset
 from asapnb.errors import UsageError
@@ -27,10 +29,10 @@ from asapnb.problems import (
     mlp,
     network,
 )
-from asapnb.problems.activations import ACTIVATIONS
+from asapnb.problems.activations import ACTIVATIONS, Activation
 from asapnb.problems.layers import BLOCK_LAYERS, ROW_LAYERS
 from asapnb.problems.losses import LOSSES
-from asapnb.problems.plan import LAYERS
+from asapnb.problems.plan import LAYERS, Layer
 from asapnb.problems.text import parse_problem
 
 POOLED = [Conv(6, 5), ReLU(), MaxPool(2)]
@@ -172,10 +174,24 @@ def test_every_layer_has_a_twin():
     assert naive.LAYERS.keys() == {kind.layer.__name__ for kind in (*BLOCK_LAYERS, *ROW_LAYERS)}
 
 
+def test_every_layer_and_every_activation_is_compared_with_its_twin():
+    compared = {type(layer).__name__ for _, layers in NETS.values() for layer in layers} | {"Dropout"}
+    compared |= {layer.name for _, layers in NETS.values() for layer in layers if isinstance(layer, Activation)}
+    assert not LAYERS.keys() - compared, "give them a network in NETS"
+
+
+def test_every_layer_and_every_activation_is_exported():
+    missing = [name for name in LAYERS if getattr(problems, name, None) is not LAYERS[name]]
+    assert not missing, "import them in asapnb/problems/__init__.py"
+    assert not LAYERS.keys() - {*problems.__all__}, "name them in __all__ of asapnb/problems/__init__.py"
+    layers = {kind.layer for kind in (*BLOCK_LAYERS, *ROW_LAYERS)}
+    assert {Activation, *layers} == {*get_args(Layer)}, "name it in `Layer` of asapnb/problems/plan.py"
+
+
 def test_every_layer_and_every_activation_is_in_the_docs():
     page = (Path(__file__).parents[1] / "docs/reference/problems.md").read_text()
-    for name in LAYERS:
-        assert f"`{name}(" in page
+    missing = [name for name in LAYERS if f"\n| `{name}(" not in page]
+    assert not missing, "give them a row in the tables of docs/reference/problems.md"
     for activation in ACTIVATIONS[1:]:
         assert f"| `{activation}` | {activation.formula} |" in page
 

@@ -74,7 +74,7 @@ def test_every_registered_rule_is_exported_and_documented():
     page = (SOURCE.parents[1] / "docs/reference/rules.md").read_text()
     rows = [row.split(" | ") for row in re.findall(r"^\| (`.*) \|$", page.partition("\n- **C1")[0], re.MULTILINE)]
     documented = {name: row for row in rows for name in re.findall(r"`(\w+)\(", row[0])}
-    assert documented.keys() == set(RULES), "docs/reference/rules.md has a row for every rule"
+    assert documented.keys() == set(RULES), "docs/reference/rules.md must have a row for each rule"
     for name, (_, formula, *conditions, source) in documented.items():
         assert formula.strip(), name
         assert source.strip(), name

@@ -289,7 +289,7 @@ def test_a_schedule_of_a_file(name, expected, tmp_path):
 
 def test_every_registered_schedule_is_exported_and_documented():
     rows = re.findall(r"^\| `(\w+)\(", Path("docs/reference/schedules.md").read_text(), re.MULTILINE)
-    assert sorted(rows) == sorted(SCHEDULES), "docs/reference/schedules.md has a row for every schedule"
+    assert sorted(rows) == sorted(SCHEDULES), "docs/reference/schedules.md must have a row for each schedule"
     tree = ast.parse(Path(schedules.builtin.__file__).read_text())
     defined = {node.name: ast.get_docstring(node) for node in tree.body if isinstance(node, ast.FunctionDef)}
     for name, schedule in schedules.examples().items():

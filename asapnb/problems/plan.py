@@ -31,6 +31,8 @@ _EACH = {"classes": "class", "binary": "label", "real": "target"}
 
 Layer = Dense | Conv | Activation | MaxPool | AveragePool | Dropout
 _KINDS: dict[type, BlockLayer | RowLayer] = {kind.layer: kind for kind in (*BLOCK_LAYERS, *ROW_LAYERS)}
+if wrong := [one.__name__ for one, kind in _KINDS.items() if {field.name for field in fields(one)} != {*kind.limits}]:
+    raise TypeError(f"layers {wrong} need limits for each of their fields, and for nothing else")
 _ON_IMAGES = {kind.layer for kind in BLOCK_LAYERS} - {kind.layer for kind in ROW_LAYERS}  # and nowhere else
 LAYERS: Mapping[str, Any] = {layer.__name__: layer for layer in _KINDS} | {one.name: one for one in ACTIVATIONS[1:]}
 """What a list of layers may consist of, by name."""
