@@ -231,7 +231,7 @@ def test_l_is_attained(problem):
     assert values[-1] == pytest.approx(problem.constants.L, rel=1e-6)
 
 
-@pytest.mark.parametrize("problem", [*KNOWN[:1], QUIET["least_squares"], deficient(), KNOWN[-2]], ids=repr)
+@pytest.mark.parametrize("problem", [QUIET["quadratic"], QUIET["least_squares"], deficient(), KNOWN[-2]], ids=repr)
 def test_mu_and_pl_of_quadratics_are_the_eigenvalues(problem):
     values = np.linalg.eigvalsh(hessian(problem, np.zeros(problem.n_params)))
     assert problem.constants.mu == pytest.approx(max(values[0], 0), rel=1e-6, abs=1e-9)
