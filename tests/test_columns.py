@@ -11,6 +11,7 @@ from problems import quadratic
 
 import asapnb as ab
 from asapnb.config import keys
+from asapnb.kernels.arrays import aligned
 from asapnb.record import schema
 from asapnb.record.attributes import ATTRIBUTES, CONFIG
 from asapnb.simulator.replay_state import RESULT
@@ -23,6 +24,22 @@ def test_every_column_of_updates_is_made_by_the_schedule_the_rule_or_the_gradien
     for made in (ROW, RULED, RESULT):
         assert all(made[name] == schema.UPDATES[name] for name in made.names)
     assert ROW.itemsize == 64, "a row of a schedule is a cache line"
+
+
+@pytest.mark.parametrize("timing", ["compute=exponential(1)", "compute=exponential(1), update=0.1"])
+@pytest.mark.parametrize("scheme", ["lock-based", "leashed(persistence=0)", "synchronous"])
+def test_an_event_loop_fills_every_column_of_a_schedule(scheme, timing, monkeypatch):
+    """Those without times of reads and updates have a loop of their own."""
+
+    def unfilled(count, dtype):
+        rows = aligned(count, dtype)
+        rows.view(np.uint8)[:] = 0x80
+        return rows
+
+    monkeypatch.setattr("asapnb.simulator.scheduling.aligned", unfilled)
+    run = ab.simulate(quadratic(), scheme, timing=timing, workers=3, updates=40, batch_size=4)
+    nothing = unfilled(1, ROW)[0]
+    assert not [name for name in ROW.names if (run.updates[name] == nothing[name]).any()], "no loop fills them"
 
 
 @pytest.mark.parametrize("group", schema.COLUMNS)

@@ -12,7 +12,7 @@ from naive_simulator import COMPUTE, Simulation, simulate
 from asapnb import timing as times
 from asapnb.compiled import kernel
 from asapnb.errors import UsageError
-from asapnb.schemes import Hogwild, Leashed, LockBased, ParameterServer, Sequential, Synchronous
+from asapnb.schemes import SCHEMES, Hogwild, Leashed, LockBased, ParameterServer, Sequential, Synchronous
 from asapnb.simulator import schedule, scheduling, staleness_only
 from asapnb.simulator.loops.common import open_world
 from asapnb.simulator.loops.tournament import idle, key_of, next_key, next_worker, put, time_of
@@ -143,6 +143,11 @@ def assert_that_of_the_twin(*case):
 
 
 # --- the twin, and one loop beside another -----------------------------------------------------------------------
+
+
+def test_every_scheme_in_virtual_time_has_a_twin():
+    simulated = {n for n, one in SCHEMES.items() if one.event_loop and one.__module__.startswith("asapnb.")}
+    assert not simulated - FAMILIES.keys(), "give them a twin in tests/naive_simulator.py, and a family here"
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -42,8 +42,10 @@ def test_there_is_one_of_each_scheme_on_threads_and_in_virtual_time(folder):
     threaded = {type(scheme) for name, scheme in of.items() if name.startswith("train")}
     simulated = {type(scheme) for name, scheme in of.items() if name.startswith("simulate")}
     built_in = [scheme for scheme in SCHEMES.values() if scheme.__module__.startswith("asapnb.")]
-    assert threaded == {scheme for scheme in built_in if scheme.worker_loop or scheme.server_loop}
-    assert simulated == {scheme for scheme in built_in if scheme.event_loop}
+    real = {scheme for scheme in built_in if scheme.worker_loop or scheme.server_loop}
+    assert threaded == real, "put a train-….h5 of it into an archive run*.tar.xz of tests/data"
+    virtual = {scheme for scheme in built_in if scheme.event_loop}
+    assert simulated == virtual, "put a simulate-….h5 of it into an archive run*.tar.xz of tests/data"
 
 
 @pytest.mark.parametrize("name", NAMES)
