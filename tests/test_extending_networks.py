@@ -43,6 +43,7 @@ LACKS = [  # file, old, new, and the error at the import of the problems
     ("square", "backward, input_gradient)", "backward)", "TypeError: .*required .*argument: 'input_gradient'"),
     ("square", "(plan, i, params, workspace, count):\n    io = ", "(plan, i, workspace, count):\n    io = ",
      r"TypeError: .*must take \['plan'"),
+    ("square", "(Square, {}", '(Square, {"power": (1, 3)}', r"TypeError: layers \['Square'\] need limits for each"),
     ("losses", "    slope=lambda y, t: math.tanh(y - t),\n", "",
      "TypeError: .*missing 1 required positional argument: 'slope'"),
     ("losses", "slope=lambda y, t: math.tanh(y - t)", "slope=None", "Error: .*has only one of value and slope"),
