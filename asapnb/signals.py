@@ -83,12 +83,7 @@ def leaving() -> Iterator[None]:
 
 @contextmanager
 def deadly() -> Iterator[None]:
-    """In this block, signals end the process on the spot. It is for calls of C that may not return for long.
-
-    >>> with deadly():
-    ...     signal.getsignal(signal.SIGINT)
-    <Handlers.SIG_DFL: 0>
-    """
+    """In this block, signals end the process on the spot. It is for calls of C that may not return for long."""
     with _handled((signal.SIGINT, *TERMINATING), lambda before: signal.SIG_DFL):
         yield
 

@@ -169,7 +169,7 @@ def test_ranks_have_intervals_and_ties_are_told():
 
 @pytest.mark.parametrize(
     ("changed", "says"),
-    [({"version": "0"}, "ran in version 0 of the suite, and this is version test"),
+    [({"version": "0"}, "ran in version 0 of the suite, but this is version test"),
      ({"cells": {}}, "did not run in quick/slopes, recorded/slopes"),
      ({"name": "constant"}, "the same name")],
 )  # fmt: skip

@@ -292,7 +292,9 @@ def test_updates_are_not_discarded_unasked(tmp_path, monkeypatch):
     virtual = killed(simulate(out=tmp_path / "virtual.h5", **ARGUMENTS).path)
     for path, says in ((real, "its 30 updates would be lost"), (virtual, "computed again, to the same bits")):
         before = path.read_bytes()
-        with pytest.raises(ab.UsageError, match=rf"checkpoint {checkpoint_path(path).name} is not here.*{says}"):
+        with pytest.raises(
+            ab.UsageError, match=rf"checkpoint {checkpoint_path(path).name} is not in its folder.*{says}"
+        ):
             ab.resume(path, problem=quadratic())
         assert path.read_bytes() == before
         assert call("resume", path).exit_code == 2

@@ -130,5 +130,5 @@ def test_a_run_file_is_a_configuration(tmp_path, problem):
 
 
 def test_a_problem_of_one_s_own_is_built_in_python():
-    with pytest.raises(UsageError, match="custom\\(pull\\): build it in Python"):
+    with pytest.raises(UsageError, match=r"custom\(pull\), which .* build it in Python"):
         prepare({"problem": "custom(pull)"})

@@ -10,7 +10,14 @@ import pytest
 from processes import LIMIT, ctrl_c_interrupts, in_threads, python, started, until
 
 HERE = Path(__file__).parent
-OF_THEIR_OWN = ("processes.py", "mutants.py", "models.py", "fuzz.py", "failing_writes.py")  # start processes
+OF_THEIR_OWN = (
+    "processes.py",
+    "mutants.py",
+    "models.py",
+    "orderings.py",
+    "fuzz.py",
+    "failing_writes.py",
+)  # start processes
 WAITING = {"communicate", "wait", "join", "result", "acquire", "get"}  # without arguments, for ever
 
 

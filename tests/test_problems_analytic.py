@@ -378,7 +378,7 @@ def test_a_run_file_makes_the_run_again(tmp_path):
 def test_what_is_long_is_given_in_python():
     problem = quadratic(np.ones(65))
     assert problem.config == {"problem": "custom(quadratic)"}
-    with pytest.raises(UsageError, match=r"custom\(quadratic\): build it in Python"):
+    with pytest.raises(UsageError, match=r"custom\(quadratic\), which .* build it in Python"):
         prepare(problem.config)
     assert "custom" not in quadratic(np.ones(64)).config["problem"]
     assert "custom" in quadratic(np.ones(33), start=np.arange(33)).config["problem"]

@@ -279,7 +279,7 @@ def test_five_hundred_runs_fit_in_eight_megabytes(sweep, folder, tmp_path):
 
 @pytest.mark.parametrize(
     ("given", "says"),
-    [("empty", "holds no run file"), ("nothing.h5", "there is no run file"), ("text.h5", "no run file"),
+    [("empty", "holds no run file"), ("nothing.h5", "there is no run file"), ("text.h5", "not a run file"),
      ("schema.h5", "has schema 99")],
 )  # fmt: skip
 def test_what_is_no_run_is_refused(folder, tmp_path, given, says):

@@ -161,7 +161,7 @@ def test_a_target_at_the_last_update_is_reached_and_patience_there_is_of_no_use(
     [
         ({"patience": 0}, "patience is 0"),
         ({"patience": 2, "eval_every": 0}, "eval_every is 0, so there are no evaluations"),
-        ({"monitor": "test_loss"}, "monitor is 'test_loss': it is for patience"),
+        ({"monitor": "test_loss"}, "monitor is 'test_loss': it is what patience watches"),
         ({"monitor": "loss", "patience": 2}, "monitor.*train_loss"),
         ({"patience": 2, "monitor": "test_accuracy"}, "no test_accuracy; it has train_loss"),
         ({"target_accuracy": 0.5}, "no test_accuracy"),

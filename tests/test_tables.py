@@ -93,7 +93,7 @@ def test_a_dict_of_columns_is_a_copy_and_they_cannot_be_changed(run):
         columns.clear,
         columns.popitem,
     ):
-        with pytest.raises(TypeError, match=r"cannot be changed: change a copy, as dict\(run\.updates\)"):
+        with pytest.raises(TypeError, match=r"cannot be changed: change a copy, such as dict\(run\.updates\)"):
             change()
 
 

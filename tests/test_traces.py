@@ -147,7 +147,7 @@ def test_on_the_command_line(tmp_path):
     assert json.loads(call("replay", tmp_path / "run.h5", "--json").stdout)["equal"]
     for wrong, said in (
         ([tmp_path / "run.h5", "--seed", 3], "only a trace"),
-        ([path, tmp_path / "run.h5"], "replay one at a time"),
+        ([path, tmp_path / "run.h5"], "replay one trace at a time"),
         ([path, "--jobs", 2], "--jobs is for several runs"),
         ([path, "--scheme", "hogwild"], "whose views mix versions"),
         ([path, "--workers", 2], "needs 6"),
