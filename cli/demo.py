@@ -17,6 +17,7 @@ from asapnb.errors import MissingExtraError, UsageError
 from asapnb.formatting import fixed, loss, seconds
 from asapnb.record import Run, checked_target, to_json
 from asapnb.simulator import replay
+from asapnb.training.cores import cores
 
 from . import DIVERGED
 from .compiling import announced
@@ -59,14 +60,14 @@ def command(workers: int, seed: int, out: str, force: bool, as_json: bool) -> No
     folder = Path(out)
     files = _files(folder, force)
     screen = console(quiet=as_json)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    screen.print(f"Training LeNet with {workers} threads on {cores} cores, then replaying under other rules …")
+    shared = f"{workers} threads on {len(cores())} cores"
+    screen.print(f"Training LeNet with {shared}, then replaying under other rules …")
     recorded = {**SETTINGS, "workers": workers, "seed": seed}
     with announced(console(stderr=True)):
         runs = {RULES[0]: _whole(run_config(recorded, out=files[RULES[0]], force=force))}
         for rule in RULES[1:]:
             runs[rule] = _whole(replay(runs[RULES[0]], rule=rule, out=files[rule], force=force))
-    figure = _drawn(runs, folder / FIGURE, f"{workers} threads on {cores} cores, step size {SETTINGS['step_size']}")
+    figure = _drawn(runs, folder / FIGURE, f"{shared}, step size {SETTINGS['step_size']}")
     if as_json:
         echo(
             to_json({"folder": folder, "figure": figure, "runs": {rule: document(run) for rule, run in runs.items()}})
