@@ -7,6 +7,7 @@ from problems import SCRIPT, quadratic, train, with_neighbours
 from asapnb.compiled import part
 from asapnb.engine import run as run_module
 from asapnb.engine import words
+from asapnb.engine.controller import Controller
 from asapnb.engine.loops import common
 from asapnb.engine.loops.leashed import _APPLIED, _DROPPED, _ENDED, land, prepare
 from asapnb.engine.loops.pool import publish, release, slot_of
@@ -200,3 +201,18 @@ def test_nothing_lands_beyond_the_quota(memory):
     assert LAND["publish"](shared, own, 1, shared.state[0], 0, 0) == _ENDED
     assert not shared.slots[::HEADER].any(), "a reader was leaked"
     assert shared.control[words.POINTER] == 7 << words.SLOT_BITS
+
+
+def test_a_fence_stands_before_a_table_is_written(monkeypatch):
+    """On ARM the new entries might be seen before the table that was put in force last."""
+    publish, found = Controller._publish, []
+
+    def looked_at(self, *table):
+        access, before = self.access, self.shared.scales.copy()
+        self.access = access._replace(fence=lambda: found.append(np.array_equal(self.shared.scales, before)))
+        publish(self, *table)
+        self.access = access
+
+    monkeypatch.setattr(Controller, "_publish", looked_at)
+    run = train(quadratic(), "lock-based", rule="tail(refresh=every(50))", workers=2, updates=300)
+    assert found == [True] * len(run.rule_tables.steps) != []
